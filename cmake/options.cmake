@@ -1,0 +1,20 @@
+# Compiler options that everything of ours is built with, as one interface target.
+add_library(vnvram_options INTERFACE)
+target_compile_options(vnvram_options INTERFACE
+  -Wall -Wextra -Wpedantic -Werror -Wshadow -Wconversion -Wsign-conversion -Wcast-align
+  $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor -Woverloaded-virtual>
+  -fstack-protector-strong -ffunction-sections -fdata-sections)
+target_compile_definitions(vnvram_options INTERFACE
+  _FILE_OFFSET_BITS=64 $<$<CONFIG:Release>:_FORTIFY_SOURCE=2 _GLIBCXX_ASSERTIONS>)
+target_link_options(vnvram_options INTERFACE -Wl,--gc-sections -Wl,-z,relro,-z,now -Wl,--as-needed)
+if(VNVRAM_SANITIZE)
+  target_compile_options(vnvram_options INTERFACE
+    -fsanitize=${VNVRAM_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  target_link_options(vnvram_options INTERFACE -fsanitize=${VNVRAM_SANITIZE})
+endif()
+
+# Our assertions state invariants and stay on in every build type: NDEBUG is never defined.
+foreach(config RELEASE RELWITHDEBINFO MINSIZEREL)
+  string(REPLACE "-DNDEBUG" "" CMAKE_CXX_FLAGS_${config} "${CMAKE_CXX_FLAGS_${config}}")
+  string(REPLACE "-DNDEBUG" "" CMAKE_C_FLAGS_${config} "${CMAKE_C_FLAGS_${config}}")
+endforeach()

@@ -1,0 +1,72 @@
+// The device contract: where an image's bytes are. Implement it to put a store on something that
+// this library does not open by itself.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "vnvram/result.h"
+
+namespace vnvram {
+
+/// All I/O of the engine is whole, aligned blocks of this size.
+inline constexpr std::size_t block_size_bytes = 4096;
+
+/// What a device can and cannot do.
+struct DeviceCapabilities {
+  bool write = false;   ///< Opened for writing.
+  bool discard = false; ///< discard() does something.
+  bool resize = false;  ///< resize() can grow it.
+  bool lock = false;    ///< lock_for_writing() keeps other owners out.
+  /// Someone else may change the content underneath (a drive that QEMU owns).
+  bool content_may_change = false;
+};
+
+/// A linear array of bytes that can lose what was not flushed.
+///
+/// Threads: read, write, write_durable, flush and discard may be called from several threads at the
+/// same time; the caller sees to it that no two overlapping writes run at once. The others are
+/// called by one thread at a time, with no I/O under way.
+/// Alignment: offsets and lengths are multiples of block_size_bytes. Buffers may have any alignment;
+/// those aligned to block_size_bytes are faster.
+/// Errors: ErrorKind::io with the device's name, the place and the cause, unless said otherwise. An
+/// access beyond the end is an error, never a short transfer.
+class BlockDevice {
+public:
+  BlockDevice() = default;
+  BlockDevice(const BlockDevice&) = delete;
+  BlockDevice& operator=(const BlockDevice&) = delete;
+  virtual ~BlockDevice() = default;
+
+  /// For messages: the path or URL that the user gave.
+  [[nodiscard]] virtual std::string name() const = 0;
+  [[nodiscard]] virtual DeviceCapabilities capabilities() const = 0;
+  /// The current size. It may not be a multiple of the block size; the engine uses whole blocks.
+  virtual Result<std::uint64_t> size_bytes() = 0;
+
+  /// Fills the whole buffer.
+  virtual Status read(std::uint64_t offset_bytes, std::span<std::byte> buffer) = 0;
+  /// Durable only after a later flush(); until then it may be lost, reordered with other unflushed
+  /// writes, or torn at any 512-byte sector.
+  virtual Status write(std::uint64_t offset_bytes, std::span<const std::byte> data) = 0;
+  /// This write is durable when the call returns. It promises nothing about earlier writes.
+  virtual Status write_durable(std::uint64_t offset_bytes, std::span<const std::byte> data) = 0;
+  /// Every write that had returned before the call is durable when it returns.
+  virtual Status flush() = 0;
+  /// A hint that the content is not needed any more; what is read afterwards is undefined.
+  virtual Status discard(std::uint64_t offset_bytes, std::uint64_t length_bytes) = 0;
+  /// Grows the device; the new bytes read as zero and have their space allocated.
+  /// ErrorKind::unsupported if it cannot, no_space if there is none.
+  virtual Status resize(std::uint64_t size_bytes) = 0;
+
+  /// Takes the exclusive right to write, without waiting. ErrorKind::in_use if someone has it.
+  /// Success without any effect on a device whose capabilities say that it cannot lock.
+  virtual Status lock_for_writing() = 0;
+  /// Gives the right up; harmless when it is not held. Destroying the device gives it up, too.
+  virtual void unlock() = 0;
+};
+
+} // namespace vnvram

@@ -1,0 +1,11 @@
+// The library's version. The image format has its own (docs/format.md).
+#pragma once
+
+#include <string_view>
+
+namespace vnvram {
+
+/// E.g. "0.1.0".
+[[nodiscard]] std::string_view version();
+
+} // namespace vnvram

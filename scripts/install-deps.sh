@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Installs the Debian 12 packages that building, testing and the demo need. Run as root, or as a user
+# who may sudo. Quick when everything is there.
+set -euo pipefail
+
+build=(g++ cmake ninja-build pkg-config ca-certificates
+  libfmt-dev libxxhash-dev nlohmann-json3-dev libcli11-dev
+  libtpms-dev swtpm-dev libseccomp-dev libsystemd-dev)
+check=(clang-format clang-tidy libgtest-dev libgmock-dev git)
+system=(qemu-system-x86 qemu-utils python3 busybox-static cpio kmod file
+  tpm2-tools libtss2-tcti-device0 libtss2-tcti-swtpm0 swtpm swtpm-tools util-linux dpkg-dev procps)
+
+missing=()
+for package in "${build[@]}" "${check[@]}" "${system[@]}"; do
+  [ "$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
+done
+if [ ${#missing[@]} -eq 0 ]; then
+  exit 0
+fi
+
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then
+  command -v sudo >/dev/null || { echo "install-deps: run as root, or install sudo; missing: ${missing[*]}" >&2; exit 1; }
+  as_root=(sudo)
+fi
+echo "install-deps: installing ${missing[*]}" >&2
+export DEBIAN_FRONTEND=noninteractive
+"${as_root[@]}" apt-get update -qq
+"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
