@@ -1,0 +1,79 @@
+#include "tpm/tpm_blobs.h"
+
+#include <array>
+#include <cstdint>
+
+#include <libtpms/tpm_library.h>
+// After it: tpm_error.h does not include what it needs.
+#include <libtpms/tpm_error.h>
+
+#include "vnvram/block_device.h"
+
+namespace vnvram {
+namespace {
+
+using Sizes = std::array<std::uint64_t, tpm_state_count>;
+
+// libtpms 0.9 answers TPM_FAIL when asked for these sizes of a TPM 2.0, so they are bounds of ours.
+// Measured: with its 128 KiB of NV memory full of written indices the permanent state is 147 KB;
+// with every session and object slot taken the volatile state is 13 KB and the save-state no
+// larger.
+constexpr Sizes sizes_tpm2 = {256U << 10U, 128U << 10U, 64U << 10U};
+
+std::uint64_t property_or(TPMLIB_TPMProperty property, std::uint64_t fallback) {
+  int value = 0;
+  if (TPMLIB_GetTPMProperty(property, &value) != TPM_SUCCESS || value <= 0) {
+    return fallback;
+  }
+  // Whole blocks: the image reserves no less anyway, and a later libtpms may need a little more.
+  const std::uint64_t blocks =
+      (static_cast<std::uint64_t>(value) + block_size_bytes - 1) / block_size_bytes;
+  return blocks * block_size_bytes;
+}
+
+Sizes sizes_of(TpmVersion version) {
+  const bool is_tpm2 = version == TpmVersion::tpm2_0;
+  TPMLIB_ChooseTPMVersion(is_tpm2 ? TPMLIB_TPM_VERSION_2 : TPMLIB_TPM_VERSION_1_2);
+  if (is_tpm2) {
+    return {property_or(TPMPROP_TPM_MAX_NV_SPACE, sizes_tpm2[0]),
+            property_or(TPMPROP_TPM_MAX_VOLATILESTATE_SPACE, sizes_tpm2[1]),
+            property_or(TPMPROP_TPM_MAX_SAVESTATE_SPACE, sizes_tpm2[2])};
+  }
+  // What libtpms 0.9 says, in case another build does not.
+  return {property_or(TPMPROP_TPM_MAX_NV_SPACE, 40960),
+          property_or(TPMPROP_TPM_MAX_VOLATILESTATE_SPACE, 24576),
+          property_or(TPMPROP_TPM_MAX_SAVESTATE_SPACE, 24576)};
+}
+
+} // namespace
+
+std::string_view tpm_blob_name(TpmVersion version, TpmState state) {
+  static constexpr std::array<std::array<std::string_view, tpm_state_count>, 2> names = {{
+      {"tpm12.permanent", "tpm12.volatile", "tpm12.savestate"},
+      {"tpm2.permanent", "tpm2.volatile", "tpm2.savestate"},
+  }};
+  return names.at(static_cast<std::size_t>(version)).at(static_cast<std::size_t>(state));
+}
+
+std::vector<BlobSpec> tpm_blob_specs(TpmVersion version) {
+  const Sizes sizes = sizes_of(version);
+  const std::string producer = libtpms_producer();
+  std::vector<BlobSpec> specs;
+  for (std::size_t state = 0; state < tpm_state_count; ++state) {
+    BlobSpec spec;
+    spec.name = tpm_blob_name(version, static_cast<TpmState>(state));
+    spec.type = "libtpms." + spec.name;
+    spec.size_max_bytes = sizes.at(state);
+    spec.producer = producer;
+    specs.push_back(std::move(spec));
+  }
+  return specs;
+}
+
+std::string libtpms_producer() {
+  const std::uint32_t version = TPMLIB_GetVersion();
+  return "libtpms " + std::to_string(version >> 16U) + "." +
+         std::to_string((version >> 8U) & 0xffU) + "." + std::to_string(version & 0xffU);
+}
+
+} // namespace vnvram
