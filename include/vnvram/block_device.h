@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 
+#include "vnvram/export.h"
 #include "vnvram/result.h"
 
 namespace vnvram {
@@ -30,11 +31,11 @@ struct DeviceCapabilities {
 /// Threads: read, write, write_durable, flush and discard may be called from several threads at the
 /// same time; the caller sees to it that no two overlapping writes run at once. The others are
 /// called by one thread at a time, with no I/O under way.
-/// Alignment: offsets and lengths are multiples of block_size_bytes. Buffers may have any alignment;
-/// those aligned to block_size_bytes are faster.
-/// Errors: ErrorKind::io with the device's name, the place and the cause, unless said otherwise. An
-/// access beyond the end is an error, never a short transfer.
-class BlockDevice {
+/// Alignment: offsets and lengths are multiples of block_size_bytes. Buffers may have any
+/// alignment; those aligned to block_size_bytes are faster. Errors: ErrorKind::io with the device's
+/// name, the place and the cause, unless said otherwise. An access beyond the end is an error,
+/// never a short transfer.
+class VNVRAM_API BlockDevice {
 public:
   BlockDevice() = default;
   BlockDevice(const BlockDevice&) = delete;

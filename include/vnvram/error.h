@@ -5,6 +5,8 @@
 #include <string_view>
 #include <utility>
 
+#include "vnvram/export.h"
+
 namespace vnvram {
 
 /// The kinds tell a caller what to do; the text tells a person. The first group are the results of
@@ -19,24 +21,24 @@ enum class ErrorKind {
   wrong_key,  ///< The key does not open the image.
   too_new,    ///< The image, or a blob's attribute, needs a newer reader.
 
-  no_space,         ///< The image has no room for what is to be registered.
-  io,               ///< The device failed; after a failed write or flush the store is poisoned.
-  poisoned,         ///< An earlier write or flush failed: no commit until the store is reopened.
-  stale,            ///< A read-only store was overtaken by the owner: reopen to see the newer state.
-  read_only,        ///< The store, or the device, was opened read-only.
-  not_found,        ///< No blob of that name.
-  exists,           ///< Something is there already and must not be overwritten.
-  type_mismatch,    ///< The blob is registered with another type.
-  too_large,        ///< Larger than the blob's largest size, or than a transaction may be.
+  no_space,      ///< The image has no room for what is to be registered.
+  io,            ///< The device failed; after a failed write or flush the store is poisoned.
+  poisoned,      ///< An earlier write or flush failed: no commit until the store is reopened.
+  stale,         ///< A read-only store was overtaken by the owner: reopen to see the newer state.
+  read_only,     ///< The store, or the device, was opened read-only.
+  not_found,     ///< No blob of that name.
+  exists,        ///< Something is there already and must not be overwritten.
+  type_mismatch, ///< The blob is registered with another type.
+  too_large,     ///< Larger than the blob's largest size, or than a transaction may be.
   invalid_argument, ///< A name, size or option that can never be right.
   unsupported,      ///< The device or system cannot do this.
 };
 
 /// A stable lower-case word for scripts, e.g. "in-use".
-[[nodiscard]] std::string_view kind_name(ErrorKind kind);
+[[nodiscard]] VNVRAM_API std::string_view kind_name(ErrorKind kind);
 
 /// One error: a kind, the cause ("what and where") and the remedy ("what to do about it").
-class [[nodiscard]] Error {
+class [[nodiscard]] VNVRAM_API Error {
 public:
   Error(ErrorKind kind, std::string cause, std::string remedy = {})
       : kind_(kind), cause_(std::move(cause)), remedy_(std::move(remedy)) {}

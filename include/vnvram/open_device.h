@@ -5,6 +5,7 @@
 #include <string>
 
 #include "vnvram/block_device.h"
+#include "vnvram/export.h"
 #include "vnvram/result.h"
 
 namespace vnvram {
@@ -12,9 +13,9 @@ namespace vnvram {
 enum class Access { read_only, read_write };
 
 /// Opens a regular file or a host block device. Creates nothing and changes nothing.
-/// Errors: absent; in_use for a block device that something else on this host holds (a mount, another
-/// exclusive opener); io with the system's reason; unsupported for what is neither file nor block
-/// device (a folder, a pipe).
-Result<std::unique_ptr<BlockDevice>> open_device(const std::string& path, Access access);
+/// Errors: absent; in_use for a block device that something else on this host holds (a mount,
+/// another exclusive opener); io with the system's reason; unsupported for what is neither file nor
+/// block device (a folder, a pipe).
+VNVRAM_API Result<std::unique_ptr<BlockDevice>> open_device(const std::string& path, Access access);
 
 } // namespace vnvram

@@ -16,6 +16,7 @@
 
 #include "vnvram/blob.h"
 #include "vnvram/block_device.h"
+#include "vnvram/export.h"
 #include "vnvram/open_device.h"
 #include "vnvram/result.h"
 #include "vnvram/transaction.h"
@@ -45,7 +46,7 @@ struct CreateOptions {
 /// Where the callbacks of asynchronous commits run.
 enum class CallbackMode {
   store_thread, ///< On a thread of the store, as soon as the commit is durable.
-  event_fd,     ///< Inside Store::dispatch(), which the program calls when Store::event_fd() says so.
+  event_fd, ///< Inside Store::dispatch(), which the program calls when Store::event_fd() says so.
 };
 
 struct OpenOptions {
@@ -60,10 +61,11 @@ struct OpenOptions {
   /// replay of the ring when a read-only store opens, may take more while they last.
   std::uint64_t cache_size_bytes = cache_size_bytes_default;
   CallbackMode callbacks = CallbackMode::store_thread;
-  /// Checkpoints run on a thread of the store. Without it they run inside the commits that need one:
-  /// slower at times, and fully deterministic (tests).
+  /// Checkpoints run on a thread of the store. Without it they run inside the commits that need
+  /// one: slower at times, and fully deterministic (tests).
   bool background = true;
-  /// With `background`: bring the homes up to date when nothing was committed for so long. 0: never.
+  /// With `background`: bring the homes up to date when nothing was committed for so long. 0:
+  /// never.
   std::chrono::milliseconds idle_checkpoint_after{1000};
 };
 
@@ -108,47 +110,46 @@ struct CheckReport {
 /// The size of a fresh image that has room for these blobs at their largest sizes. A set that is
 /// registered in one call on an image of at least this size never fails for space.
 /// Errors: invalid_argument for a spec that no image could hold.
-Result<std::uint64_t> required_size_bytes(std::span<const BlobSpec> blobs);
+VNVRAM_API Result<std::uint64_t> required_size_bytes(std::span<const BlobSpec> blobs);
 /// What `vnvram create` uses: room to register as much again, and at least 4 MiB.
-Result<std::uint64_t> recommended_size_bytes(std::span<const BlobSpec> blobs);
+VNVRAM_API Result<std::uint64_t> recommended_size_bytes(std::span<const BlobSpec> blobs);
 
-/// Formats the device: the only call that writes to what is not ours. Takes the lock, refuses what is
-/// not blank unless forced, wipes both superblocks first, then writes the image in full. The whole
-/// device is used, up to image_size_bytes_max. On success the image is durable and closed, with the
-/// blobs registered and written.
-/// Errors: exists (not blank), in_use, no_space (says how many bytes are missing), io,
-/// invalid_argument, read_only.
-Status create_image(BlockDevice& device, const CreateOptions& options);
+/// Formats the device: the only call that writes to what is not ours. Takes the lock, refuses what
+/// is not blank unless forced, wipes both superblocks first, then writes the image in full. The
+/// whole device is used, up to image_size_bytes_max. On success the image is durable and closed,
+/// with the blobs registered and written. Errors: exists (not blank), in_use, no_space (says how
+/// many bytes are missing), io, invalid_argument, read_only.
+VNVRAM_API Status create_image(BlockDevice& device, const CreateOptions& options);
 
-/// create_image at a path. A regular file is made beside its name, in full, and renamed over it only
-/// when it is complete and durable, so that a failure leaves what was there; an existing one keeps
-/// its owner and mode, and is refused unless it is blank or `force` is given. A block device is
-/// formatted in place and `size_bytes` is ignored. `size_bytes` 0: recommended_size_bytes, or the
-/// size of the file that is there if that is larger.
-Status create_image_file(const std::string& path, std::uint64_t size_bytes,
-                         const CreateOptions& options);
+/// create_image at a path. A regular file is made beside its name, in full, and renamed over it
+/// only when it is complete and durable, so that a failure leaves what was there; an existing one
+/// keeps its owner and mode, and is refused unless it is blank or `force` is given. A block device
+/// is formatted in place and `size_bytes` is ignored. `size_bytes` 0: recommended_size_bytes, or
+/// the size of the file that is there if that is larger.
+VNVRAM_API Status create_image_file(const std::string& path, std::uint64_t size_bytes,
+                                    const CreateOptions& options);
 
-/// Reads every byte that matters of an image, however damaged, and says what is wrong with it. Writes
-/// nothing and takes no lock. `progress` is called now and then with bytes done and to do.
+/// Reads every byte that matters of an image, however damaged, and says what is wrong with it.
+/// Writes nothing and takes no lock. `progress` is called now and then with bytes done and to do.
 /// Errors: only if there is nothing to check: absent, blank, foreign, too_new, io at once.
-Result<CheckReport>
-check_image(BlockDevice& device,
-            const std::function<void(std::uint64_t done_bytes, std::uint64_t all_bytes)>& progress =
-                {});
+VNVRAM_API Result<CheckReport> check_image(
+    BlockDevice& device,
+    const std::function<void(std::uint64_t done_bytes, std::uint64_t all_bytes)>& progress = {});
 
 /// Lengthens an image that nobody has open: the space becomes free for registering. The device is
-/// grown first if it can be; a block device must have been grown already. size_bytes 0: use what the
-/// device has. Errors: as Store::open; no_space, unsupported, invalid_argument (smaller than it is).
-Status resize_image(BlockDevice& device, std::uint64_t size_bytes);
+/// grown first if it can be; a block device must have been grown already. size_bytes 0: use what
+/// the device has. Errors: as Store::open; no_space, unsupported, invalid_argument (smaller than it
+/// is).
+VNVRAM_API Status resize_image(BlockDevice& device, std::uint64_t size_bytes);
 
 /// An open image.
 ///
 /// Threads: every call may be made from any thread at any time, except that close() and the
 /// destructor must be the last ones, and dispatch() by one thread at a time.
 /// Reads return the state of one generation, and only what is durable.
-/// After the first failed write or flush the store is poisoned: reads go on, every commit fails with
-/// ErrorKind::poisoned and the first cause, until the image is opened again.
-class Store {
+/// After the first failed write or flush the store is poisoned: reads go on, every commit fails
+/// with ErrorKind::poisoned and the first cause, until the image is opened again.
+class VNVRAM_API Store {
 public:
   using CommitCallback = std::function<void(Status)>;
 
@@ -156,8 +157,8 @@ public:
   /// flushes, raises the owner epoch and starts an empty ring; the options' blobs are registered.
   /// Read-only it takes no lock and works beside an owner, showing one generation.
   /// Errors: blank, foreign, corrupt, in_use (with the owner's pid where known), key_needed,
-  /// wrong_key, too_new, io, read_only, and those of register_blobs. An error leaves the image as it
-  /// was, but for a recovery that any opener would repeat.
+  /// wrong_key, too_new, io, read_only, and those of register_blobs. An error leaves the image as
+  /// it was, but for a recovery that any opener would repeat.
   static Result<std::unique_ptr<Store>> open(std::unique_ptr<BlockDevice> device,
                                              OpenOptions options = {});
 
@@ -167,17 +168,17 @@ public:
   ~Store();
 
   /// Reconciles a set of blobs with the image, in one transaction: what is there already is left
-  /// alone, a larger size_max_bytes grows it (a smaller one is left alone), what is missing is added,
-  /// of size 0 and generation 0. Durable on return. After it, no write of up to size_max_bytes fails
-  /// for space.
-  /// Errors: type_mismatch, no_space (by how much), too_large (for the ring, by how much),
-  /// invalid_argument; nothing has changed then.
+  /// alone, a larger size_max_bytes grows it (a smaller one is left alone), what is missing is
+  /// added, of size 0 and generation 0. Durable on return. After it, no write of up to
+  /// size_max_bytes fails for space. Errors: type_mismatch, no_space (by how much), too_large (for
+  /// the ring, by how much), invalid_argument; nothing has changed then.
   Status register_blobs(std::span<const BlobSpec> blobs);
 
   /// Forgets a blob and frees its space. Durable on return. Errors: not_found, in any commit's way.
   Status remove_blob(std::string_view name);
 
-  /// The blob's current bytes. Errors: not_found, corrupt, too_new (a must_know attribute), io, stale.
+  /// The blob's current bytes. Errors: not_found, corrupt, too_new (a must_know attribute), io,
+  /// stale.
   Result<std::vector<std::byte>> read(std::string_view blob);
   /// Fills `bytes` from offset_bytes on, with zeros beyond the current size. The same errors, and
   /// too_large for a range beyond size_max_bytes.
@@ -192,9 +193,9 @@ public:
   Status write_range(std::string_view blob, std::uint64_t offset_bytes,
                      std::span<const std::byte> bytes);
 
-  /// The same without waiting: `callback` gets what commit() would have returned, exactly once, where
-  /// OpenOptions::callbacks says. Transactions become durable in the order of the calls, together
-  /// with those of commit(). A callback may commit again, but must not close the store.
+  /// The same without waiting: `callback` gets what commit() would have returned, exactly once,
+  /// where OpenOptions::callbacks says. Transactions become durable in the order of the calls,
+  /// together with those of commit(). A callback may commit again, but must not close the store.
   void commit_async(Transaction transaction, CommitCallback callback);
   /// Readable while callbacks wait for dispatch(); -1 unless CallbackMode::event_fd. Owned by the
   /// store.
@@ -209,13 +210,13 @@ public:
   /// Brings the homes up to date and empties the ring. Never needed for durability.
   Status checkpoint();
 
-  /// Waits for the commits under way, runs a last checkpoint, marks the image clean and gives up the
-  /// lock. In CallbackMode::event_fd callbacks that were not dispatched run here.
-  /// Afterwards only the destructor may be called.
+  /// Waits for the commits under way, runs a last checkpoint, marks the image clean and gives up
+  /// the lock. In CallbackMode::event_fd callbacks that were not dispatched run here. Afterwards
+  /// only the destructor may be called.
   Status close();
 
 private:
-  class Engine;
+  class VNVRAM_LOCAL Engine;
   explicit Store(std::unique_ptr<Engine> engine);
   std::unique_ptr<Engine> engine_;
 };

@@ -8,14 +8,17 @@
 #include <string_view>
 #include <vector>
 
+#include "vnvram/export.h"
+
 namespace vnvram {
 
-/// A list of updates, carried out in the order of the calls. It can be moved, not copied, and touches no store
-/// until it is handed to Store::commit, which checks every update before it writes anything.
+/// A list of updates, carried out in the order of the calls. It can be moved, not copied, and
+/// touches no store until it is handed to Store::commit, which checks every update before it writes
+/// anything.
 ///
-/// Bytes given as a span are borrowed and must stay unchanged until the commit has returned or called
-/// back; bytes given as a vector are taken over.
-class Transaction {
+/// Bytes given as a span are borrowed and must stay unchanged until the commit has returned or
+/// called back; bytes given as a vector are taken over.
+class VNVRAM_API Transaction {
 public:
   Transaction() = default;
   Transaction(Transaction&&) = default;
@@ -24,8 +27,8 @@ public:
   Transaction& operator=(const Transaction&) = delete;
   ~Transaction() = default;
 
-  /// The blob's content becomes exactly these bytes, and their count its size. Only what differs from
-  /// the current content is written to the device.
+  /// The blob's content becomes exactly these bytes, and their count its size. Only what differs
+  /// from the current content is written to the device.
   void write(std::string_view blob, std::span<const std::byte> bytes);
   void write(std::string_view blob, std::vector<std::byte>&& bytes);
   /// Overwrites bytes from offset_bytes on. Beyond the current size the blob grows; a gap is zero.

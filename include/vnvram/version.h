@@ -3,9 +3,11 @@
 
 #include <string_view>
 
+#include "vnvram/export.h"
+
 namespace vnvram {
 
 /// E.g. "0.1.0".
-[[nodiscard]] std::string_view version();
+[[nodiscard]] VNVRAM_API std::string_view version();
 
 } // namespace vnvram
