@@ -1,0 +1,388 @@
+#include "device/file_device.h"
+
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <system_error>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "device/aligned_buffer.h"
+#include "device/file_lock.h"
+
+namespace vnvram {
+namespace {
+
+std::string reason(int error) {
+  return std::generic_category().message(error);
+}
+
+bool is_aligned(const void* address) {
+  return reinterpret_cast<std::uintptr_t>(address) % block_size_bytes == 0;
+}
+
+/// One pwritev2; the count of bytes written, or -1 and errno.
+ssize_t write_once(int fd, std::uint64_t offset_bytes, std::span<const std::byte> data, int flags) {
+  struct iovec vector = {};
+  vector.iov_base = const_cast<std::byte*>(data.data()); // The interface is shared with reading.
+  vector.iov_len = data.size();
+  ssize_t count = 0;
+  do {
+    count = ::pwritev2(fd, &vector, 1, static_cast<off_t>(offset_bytes), flags);
+  } while (count < 0 && errno == EINTR);
+  return count;
+}
+
+/// Writes all of it, in as many steps as the kernel likes; 0 or an errno.
+int write_all(int fd, std::uint64_t offset_bytes, std::span<const std::byte> data, int flags) {
+  while (!data.empty()) {
+    const ssize_t count = write_once(fd, offset_bytes, data, flags);
+    if (count <= 0) {
+      return count < 0 ? errno : EIO;
+    }
+    data = data.subspan(static_cast<std::size_t>(count));
+    offset_bytes += static_cast<std::uint64_t>(count);
+  }
+  return 0;
+}
+
+Result<std::uint64_t> measure(int fd, bool block_special, const std::string& path) {
+  std::uint64_t size_bytes = 0;
+  struct stat status = {};
+  if (block_special ? ::ioctl(fd, BLKGETSIZE64, &size_bytes) < 0 : ::fstat(fd, &status) < 0) {
+    return Error(ErrorKind::io, fmt::format("{}: cannot tell its size: {}", path, reason(errno)));
+  }
+  return block_special ? size_bytes : static_cast<std::uint64_t>(status.st_size);
+}
+
+Error open_error(const std::string& path, Access access, bool block_special, int error) {
+  std::string cause = fmt::format("{}: cannot open: {}", path, reason(error));
+  if (error == ENOENT || error == ENOTDIR || error == ENXIO) {
+    return {ErrorKind::absent, std::move(cause), "check the path, or create the image"};
+  }
+  if (error == EBUSY && block_special) {
+    return {ErrorKind::in_use, std::move(cause),
+            "unmount it, or stop the program that has it open"};
+  }
+  if (access == Access::read_write && (error == EACCES || error == EROFS || error == EPERM)) {
+    return {ErrorKind::io, std::move(cause), "give this user write access, or open it read-only"};
+  }
+  return {ErrorKind::io, std::move(cause)};
+}
+
+} // namespace
+
+FileDevice::FileDevice(std::string path, UniqueFd fd, Access access, bool block_special)
+    : path_(std::move(path)), buffered_(std::move(fd)), access_(access),
+      block_special_(block_special) {}
+
+Result<std::unique_ptr<FileDevice>> FileDevice::open(const std::string& path, Access access) {
+  // Looked at first: opening a pipe would wait for its other end.
+  struct stat status = {};
+  if (::stat(path.c_str(), &status) < 0) {
+    return open_error(path, access, false, errno);
+  }
+  const bool block_special = S_ISBLK(status.st_mode);
+  if (!block_special && !S_ISREG(status.st_mode)) {
+    return Error(ErrorKind::unsupported,
+                 fmt::format("{}: neither a regular file nor a block device", path));
+  }
+  int flags = O_CLOEXEC | (access == Access::read_write ? O_RDWR : O_RDONLY);
+  if (block_special && access == Access::read_write) {
+    flags |= O_EXCL; // On a block device, without O_CREAT: no mount and no second exclusive opener.
+  }
+  UniqueFd fd(::open(path.c_str(), flags));
+  if (!fd.valid()) {
+    return open_error(path, access, block_special, errno);
+  }
+  struct stat opened = {};
+  if (::fstat(fd.get(), &opened) < 0 || (opened.st_mode & S_IFMT) != (status.st_mode & S_IFMT)) {
+    return Error(ErrorKind::io, fmt::format("{}: was replaced while it was opened", path),
+                 "try again");
+  }
+  std::unique_ptr<FileDevice> device(new FileDevice(path, std::move(fd), access, block_special));
+  if (Result<std::uint64_t> size = device->size_bytes(); !size) {
+    return size.error();
+  }
+  // No read-ahead: it would fill the page cache with large folios that span what is read and what
+  // is written directly beside it, and the engine keeps its own cache.
+  (void)::posix_fadvise(device->buffered_.get(), 0, 0, POSIX_FADV_RANDOM);
+  if (access == Access::read_write) {
+    device->open_direct();
+  }
+  return device;
+}
+
+/// Through /proc, so that it is the same file even when the path names another one by now, and so
+/// that a block device's exclusive opening is not asked for twice.
+void FileDevice::open_direct() {
+  const std::string again = fmt::format("/proc/self/fd/{}", buffered_.get());
+  direct_ = UniqueFd(::open(again.c_str(), O_RDWR | O_CLOEXEC | O_DIRECT));
+  direct_works_ = direct_.valid();
+}
+
+DeviceCapabilities FileDevice::capabilities() const {
+  const bool writable = access_ == Access::read_write;
+  // A file's blocks stay allocated for good: giving them back would make a later commit pay for
+  // them, or fail.
+  return {.write = writable,
+          .discard = writable && block_special_,
+          .resize = writable && !block_special_,
+          .lock = true,
+          .content_may_change = false};
+}
+
+Error FileDevice::failure(ErrorKind kind, const std::string& what, int error) const {
+  return {kind, fmt::format("{}: {}: {}", path_, what, reason(error))};
+}
+
+Error FileDevice::failure_at(const char* verb, std::uint64_t offset_bytes,
+                             std::uint64_t length_bytes, int error) const {
+  return failure(ErrorKind::io,
+                 fmt::format("cannot {} {} bytes at {}", verb, length_bytes, offset_bytes), error);
+}
+
+Result<std::uint64_t> FileDevice::size_bytes() {
+  Result<std::uint64_t> size = measure(buffered_.get(), block_special_, path_);
+  if (size) {
+    size_bytes_ = *size;
+  }
+  return size;
+}
+
+Status FileDevice::check_range(const char* verb, std::uint64_t offset_bytes,
+                               std::uint64_t length_bytes) const {
+  const std::uint64_t size = size_bytes_.load();
+  if (offset_bytes > size || length_bytes > size - offset_bytes) {
+    return Error(ErrorKind::io, fmt::format("{}: cannot {} {} bytes at {}: it ends at {}", path_,
+                                            verb, length_bytes, offset_bytes, size));
+  }
+  return {};
+}
+
+Status FileDevice::check_writable() const {
+  if (access_ != Access::read_write) {
+    return Error(ErrorKind::read_only, fmt::format("{}: opened read-only", path_));
+  }
+  return {};
+}
+
+Status FileDevice::read(std::uint64_t offset_bytes, std::span<std::byte> buffer) {
+  if (Status status = check_range("read", offset_bytes, buffer.size()); !status) {
+    return status;
+  }
+  std::size_t done = 0;
+  while (done < buffer.size()) {
+    const ssize_t count = ::pread(buffered_.get(), buffer.data() + done, buffer.size() - done,
+                                  static_cast<off_t>(offset_bytes + done));
+    if (count < 0 && errno == EINTR) {
+      continue;
+    }
+    if (count < 0) {
+      return failure_at("read", offset_bytes, buffer.size(), errno);
+    }
+    if (count == 0) {
+      return Error(ErrorKind::io, fmt::format("{}: ends at {}, it was cut short while open", path_,
+                                              offset_bytes + done));
+    }
+    done += static_cast<std::size_t>(count);
+  }
+  return {};
+}
+
+Status FileDevice::write(std::uint64_t offset_bytes, std::span<const std::byte> data) {
+  if (Status status = check_writable(); !status) {
+    return status;
+  }
+  if (Status status = check_range("write", offset_bytes, data.size()); !status) {
+    return status;
+  }
+  if (const int error = write_all(buffered_.get(), offset_bytes, data, 0); error != 0) {
+    return failure_at("write", offset_bytes, data.size(), error);
+  }
+  return {};
+}
+
+/// How many of the bytes were written directly and durably. Fewer than all is no failure: the
+/// caller writes the rest through the page cache.
+Result<std::size_t> FileDevice::write_direct(std::uint64_t offset_bytes,
+                                             std::span<const std::byte> data) {
+  std::size_t done = 0;
+  while (done < data.size() && done % block_size_bytes == 0) {
+    const ssize_t count =
+        write_once(direct_.get(), offset_bytes + done, data.subspan(done), RWF_DSYNC);
+    if (count < 0 && errno == EINVAL) {
+      direct_works_ = false; // The file system opens with O_DIRECT and does not write with it.
+      break;
+    }
+    if (count < 0) {
+      return failure_at("durably write", offset_bytes, data.size(), errno);
+    }
+    if (count == 0) {
+      break;
+    }
+    done += static_cast<std::size_t>(count);
+  }
+  return done;
+}
+
+Status FileDevice::write_durable(std::uint64_t offset_bytes, std::span<const std::byte> data) {
+  if (Status status = check_writable(); !status) {
+    return status;
+  }
+  if (Status status = check_range("durably write", offset_bytes, data.size()); !status) {
+    return status;
+  }
+  std::size_t done = 0;
+  if (direct_works_.load()) {
+    Result<std::size_t> direct = 0;
+    if (is_aligned(data.data())) {
+      direct = write_direct(offset_bytes, data);
+    } else {
+      AlignedBuffer copy(data.size());
+      std::copy(data.begin(), data.end(), copy.span().begin());
+      direct = write_direct(offset_bytes, copy.span());
+    }
+    if (!direct) {
+      return direct.error();
+    }
+    done = *direct;
+  }
+  const int error = write_all(buffered_.get(), offset_bytes + done, data.subspan(done), RWF_DSYNC);
+  if (error != 0) {
+    return failure_at("durably write", offset_bytes, data.size(), error);
+  }
+  return {};
+}
+
+Status FileDevice::flush() {
+  // Never retried, not even after EINTR: the kernel may have dropped the pages that it could not
+  // write, and a second call would then succeed for nothing.
+  if (::fdatasync(buffered_.get()) < 0) {
+    return failure(ErrorKind::io, "cannot flush", errno);
+  }
+  return {};
+}
+
+Status FileDevice::discard(std::uint64_t offset_bytes, std::uint64_t length_bytes) {
+  if (Status status = check_writable(); !status) {
+    return status;
+  }
+  if (Status status = check_range("discard", offset_bytes, length_bytes); !status) {
+    return status;
+  }
+  if (!block_special_) {
+    return {};
+  }
+  std::array<std::uint64_t, 2> range = {offset_bytes, length_bytes};
+  if (::ioctl(buffered_.get(), BLKDISCARD, range.data()) < 0 && errno != EOPNOTSUPP) {
+    return failure_at("discard", offset_bytes, length_bytes, errno);
+  }
+  return {}; // It is a hint: a device that cannot do it has done what was asked.
+}
+
+Status FileDevice::resize(std::uint64_t size_bytes) {
+  if (Status status = check_writable(); !status) {
+    return status;
+  }
+  const Result<std::uint64_t> current = this->size_bytes();
+  if (!current) {
+    return current.error();
+  }
+  if (size_bytes == *current) {
+    return {};
+  }
+  if (size_bytes < *current) {
+    return Error(ErrorKind::invalid_argument,
+                 fmt::format("{}: cannot shrink from {} to {} bytes", path_, *current, size_bytes));
+  }
+  if (block_special_) {
+    return Error(
+        ErrorKind::unsupported,
+        fmt::format("{}: a block device of {} bytes cannot be grown from here", path_, *current),
+        "grow the device itself first");
+  }
+  if (Status status = grow_file(*current, size_bytes); !status) {
+    // Back to what it was; if that fails too, the next size_bytes() tells.
+    (void)!::ftruncate(buffered_.get(), static_cast<off_t>(*current));
+    return status;
+  }
+  size_bytes_ = size_bytes;
+  return {};
+}
+
+/// Reserved first, which fails quickly when there is no room; then written, because the first write
+/// into space that is only reserved changes the file system's own data and is slower.
+Status FileDevice::grow_file(std::uint64_t old_size_bytes, std::uint64_t new_size_bytes) {
+  const auto failed = [&](int error) {
+    const bool full = error == ENOSPC || error == EDQUOT || error == EFBIG;
+    return failure(full ? ErrorKind::no_space : ErrorKind::io,
+                   fmt::format("cannot grow from {} to {} bytes", old_size_bytes, new_size_bytes),
+                   error);
+  };
+  if (::fallocate(buffered_.get(), 0, static_cast<off_t>(old_size_bytes),
+                  static_cast<off_t>(new_size_bytes - old_size_bytes)) < 0 &&
+      errno != EOPNOTSUPP && errno != ENOSYS) {
+    return failed(errno);
+  }
+  const std::vector<std::byte> zeros(std::size_t{1} << 20U);
+  for (std::uint64_t offset = old_size_bytes; offset < new_size_bytes;) {
+    const std::uint64_t length = std::min<std::uint64_t>(zeros.size(), new_size_bytes - offset);
+    const int error = write_all(buffered_.get(), offset,
+                                std::span(zeros).first(static_cast<std::size_t>(length)), 0);
+    if (error != 0) {
+      return failed(error);
+    }
+    offset += length;
+  }
+  return {};
+}
+
+/// A file that was replaced under its name between opening and locking is nobody's image any more:
+/// what is written to it would be lost with this process.
+Status FileDevice::check_still_named() const {
+  struct stat named = {};
+  struct stat opened = {};
+  if (::fstat(buffered_.get(), &opened) == 0 && ::stat(path_.c_str(), &named) == 0 &&
+      named.st_dev == opened.st_dev && named.st_ino == opened.st_ino) {
+    return {};
+  }
+  return Error(ErrorKind::in_use, fmt::format("{}: was replaced while it was opened", path_),
+               "open it again");
+}
+
+Status FileDevice::lock_for_writing() {
+  if (Status status = check_writable(); !status) {
+    return status;
+  }
+  if (Status status = lock_file(buffered_.get(), path_); !status) {
+    return status;
+  }
+  Status status = check_still_named();
+  if (!status) {
+    unlock();
+  }
+  return status;
+}
+
+void FileDevice::unlock() {
+  unlock_file(buffered_.get());
+}
+
+Result<std::unique_ptr<BlockDevice>> open_device(const std::string& path, Access access) {
+  Result<std::unique_ptr<FileDevice>> device = FileDevice::open(path, access);
+  if (!device) {
+    return device.error();
+  }
+  return std::unique_ptr<BlockDevice>(std::move(*device));
+}
+
+} // namespace vnvram

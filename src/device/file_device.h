@@ -1,0 +1,64 @@
+// A regular file or a host block device as a BlockDevice.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "base/unique_fd.h"
+#include "vnvram/block_device.h"
+#include "vnvram/open_device.h"
+
+namespace vnvram {
+
+/// Two descriptors of the same file: a buffered one for everything, and one opened with O_DIRECT
+/// for write_durable, where the copy through the page cache and its write-back would be paid on
+/// every commit. The kernel drops the page cache of a range that is written directly, so reads see
+/// it.
+class FileDevice final : public BlockDevice {
+public:
+  /// What open_device() promises.
+  static Result<std::unique_ptr<FileDevice>> open(const std::string& path, Access access);
+
+  [[nodiscard]] std::string name() const override { return path_; }
+  [[nodiscard]] DeviceCapabilities capabilities() const override;
+  Result<std::uint64_t> size_bytes() override;
+  Status read(std::uint64_t offset_bytes, std::span<std::byte> buffer) override;
+  Status write(std::uint64_t offset_bytes, std::span<const std::byte> data) override;
+  Status write_durable(std::uint64_t offset_bytes, std::span<const std::byte> data) override;
+  Status flush() override;
+  Status discard(std::uint64_t offset_bytes, std::uint64_t length_bytes) override;
+  Status resize(std::uint64_t size_bytes) override;
+  /// A regular file is locked here. A block device was opened exclusively, which keeps mounts and
+  /// other owners on this host out; here it gets the same locks as a file, for QEMU's sake.
+  Status lock_for_writing() override;
+  void unlock() override;
+
+  /// Whether write_durable goes around the page cache.
+  [[nodiscard]] bool writes_directly() const { return direct_works_.load(); }
+
+private:
+  FileDevice(std::string path, UniqueFd fd, Access access, bool block_special);
+
+  void open_direct();
+  Status check_range(const char* verb, std::uint64_t offset_bytes,
+                     std::uint64_t length_bytes) const;
+  Status check_writable() const;
+  Status check_still_named() const;
+  Status grow_file(std::uint64_t old_size_bytes, std::uint64_t new_size_bytes);
+  Result<std::size_t> write_direct(std::uint64_t offset_bytes, std::span<const std::byte> data);
+  [[nodiscard]] Error failure(ErrorKind kind, const std::string& what, int error) const;
+  [[nodiscard]] Error failure_at(const char* verb, std::uint64_t offset_bytes,
+                                 std::uint64_t length_bytes, int error) const;
+
+  std::string path_;
+  UniqueFd buffered_;
+  UniqueFd direct_;
+  Access access_;
+  bool block_special_;
+  std::atomic<bool> direct_works_{false};
+  std::atomic<std::uint64_t> size_bytes_{0};
+};
+
+} // namespace vnvram
