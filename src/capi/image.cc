@@ -1,0 +1,84 @@
+// The C API's calls on an image that is not open: sizes, create, resize.
+#include "capi/arguments.h"
+#include "vnvram/store.h"
+
+using namespace vnvram;
+using namespace vnvram::capi;
+
+namespace {
+
+using SizeOfSpecs = Result<std::uint64_t> (*)(std::span<const BlobSpec>);
+
+Status size_of_specs(SizeOfSpecs size_of, const vnvram_blob_spec* blobs, std::size_t blob_count,
+                     std::uint64_t* size) {
+  const auto specs = take_specs(blobs, blob_count);
+  if (!specs) {
+    return specs.error();
+  }
+  if (size == nullptr) {
+    return invalid("size is NULL");
+  }
+  const auto needed = size_of(*specs);
+  if (!needed) {
+    return needed.error();
+  }
+  *size = *needed;
+  return {};
+}
+
+} // namespace
+
+vnvram_kind vnvram_required_size(const vnvram_blob_spec* blobs, size_t blob_count, uint64_t* size,
+                                 vnvram_error** error) {
+  return guarded(error,
+                 [&] { return size_of_specs(required_size_bytes, blobs, blob_count, size); });
+}
+
+vnvram_kind vnvram_recommended_size(const vnvram_blob_spec* blobs, size_t blob_count,
+                                    uint64_t* size, vnvram_error** error) {
+  return guarded(error,
+                 [&] { return size_of_specs(recommended_size_bytes, blobs, blob_count, size); });
+}
+
+vnvram_kind vnvram_create(const char* path, const vnvram_create_options* options,
+                          vnvram_error** error) {
+  return guarded(error, [&]() -> Status {
+    const auto name = take_string(path, "path");
+    if (!name) {
+      return name.error();
+    }
+    CreateOptions create;
+    std::uint64_t image_size_bytes = 0;
+    if (options != nullptr) {
+      const auto given = take_struct(options, "vnvram_create_options");
+      if (!given) {
+        return given.error();
+      }
+      auto specs = take_specs(given->blobs, given->blob_count);
+      if (!specs) {
+        return specs.error();
+      }
+      for (BlobSpec& spec : *specs) {
+        create.blobs.push_back({.spec = std::move(spec)});
+      }
+      create.ring_size_bytes = given->ring_size;
+      create.force = given->force != 0;
+      image_size_bytes = given->image_size;
+    }
+    return create_image_file(*name, image_size_bytes, create);
+  });
+}
+
+vnvram_kind vnvram_resize(const char* path, uint64_t size, vnvram_error** error) {
+  return guarded(error, [&]() -> Status {
+    const auto name = take_string(path, "path");
+    if (!name) {
+      return name.error();
+    }
+    const auto device = open_device(*name, Access::read_write);
+    if (!device) {
+      return device.error();
+    }
+    return resize_image(**device, size);
+  });
+}
