@@ -1,0 +1,28 @@
+#include "format/checksum.h"
+
+#include <cstring>
+
+#include <xxhash.h>
+
+namespace vnvram::format {
+
+std::uint64_t checksum(std::span<const std::byte> bytes, std::uint64_t seed) {
+  return XXH3_64bits_withSeed(bytes.data(), bytes.size(), seed);
+}
+
+TableEntry make_entry(std::span<const std::byte> block, std::uint64_t salt, unsigned slot) {
+  const std::uint64_t sum = checksum(block, salt) & ~std::uint64_t{1};
+  // Zero means "an all-zero block", so the one sum that would read as it becomes another.
+  return (sum == 0 ? 2 : sum) | slot;
+}
+
+bool entry_matches(TableEntry entry, std::span<const std::byte> block, std::uint64_t salt) {
+  return make_entry(block, salt, entry_slot(entry)) == entry;
+}
+
+bool all_zero(std::span<const std::byte> bytes) {
+  return bytes.empty() || (bytes.front() == std::byte{0} &&
+                           std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0);
+}
+
+} // namespace vnvram::format

@@ -1,0 +1,64 @@
+#include "format/geometry.h"
+
+#include <algorithm>
+
+namespace vnvram::format {
+
+namespace {
+
+// What a record holds beside a blob's bytes: header, extents (a gap is only left out when that saves
+// more than an extent costs, so their number is bounded by the page runs), and the directory's change.
+constexpr std::uint64_t record_overhead_bytes =
+    sizeof(RecordHeader) + (4 * page_runs_max * sizeof(RecordExtent)) + sizeof(DirectoryEntry);
+
+} // namespace
+
+Geometry::Geometry(std::uint64_t image_block_count, std::uint32_t ring_block_count)
+    : image_block_count_(image_block_count), ring_block_count_(ring_block_count) {}
+
+bool Geometry::valid() const {
+  return image_block_count_ <= image_block_count_max && ring_block_count_ >= 4 &&
+         ring_block_count_ < image_block_count_ && page_count() > 0;
+}
+
+std::uint32_t Geometry::page_count() const {
+  if (image_block_count_ <= zones_start_block()) {
+    return 0;
+  }
+  const std::uint64_t blocks = image_block_count_ - zones_start_block();
+  const std::uint64_t full_zones = std::min<std::uint64_t>(blocks / zone_block_count, zone_count_max);
+  const std::uint64_t rest = full_zones == zone_count_max ? 0 : blocks % zone_block_count;
+  const std::uint64_t rest_pages = rest >= 4 ? (rest - 2) / 2 : 0;
+  return static_cast<std::uint32_t>((full_zones * entries_per_block) + rest_pages);
+}
+
+std::uint32_t Geometry::zone_count() const {
+  return (page_count() + entries_per_block - 1) / entries_per_block;
+}
+
+std::uint64_t Geometry::index_block(std::uint32_t index, unsigned slot) {
+  return index_start_block + (2 * index) + slot;
+}
+
+std::uint64_t Geometry::leaf_block(std::uint32_t zone, unsigned slot) const {
+  return zones_start_block() + (std::uint64_t{zone} * zone_block_count) + slot;
+}
+
+std::uint64_t Geometry::page_block(std::uint32_t page, unsigned slot) const {
+  return leaf_block(page / entries_per_block, 0) + 2 +
+         (2 * std::uint64_t{page % entries_per_block}) + slot;
+}
+
+std::uint64_t Geometry::blocks_for(std::uint32_t ring_block_count, std::uint64_t page_count) {
+  const std::uint64_t full_zones = page_count / entries_per_block;
+  const std::uint64_t rest = page_count % entries_per_block;
+  return ring_start_block + ring_block_count + (full_zones * zone_block_count) +
+         (rest == 0 ? 0 : 2 + (2 * rest));
+}
+
+std::uint32_t Geometry::record_blocks_for(std::uint64_t blob_size_bytes) {
+  return static_cast<std::uint32_t>((blob_size_bytes + record_overhead_bytes + block_size_bytes - 1) /
+                                    block_size_bytes);
+}
+
+} // namespace vnvram::format

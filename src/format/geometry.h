@@ -1,0 +1,45 @@
+// Where things are on an image of a given size: pure arithmetic on the superblock's numbers.
+#pragma once
+
+#include <cstdint>
+
+#include "format/layout.h"
+
+namespace vnvram::format {
+
+class Geometry {
+public:
+  Geometry() = default;
+  Geometry(std::uint64_t image_block_count, std::uint32_t ring_block_count);
+
+  /// False for numbers that no image can have (too small, too large, a ring that leaves no zone).
+  [[nodiscard]] bool valid() const;
+
+  [[nodiscard]] std::uint64_t image_block_count() const { return image_block_count_; }
+  [[nodiscard]] std::uint32_t ring_block_count() const { return ring_block_count_; }
+  [[nodiscard]] std::uint32_t zones_start_block() const { return ring_start_block + ring_block_count_; }
+  [[nodiscard]] std::uint32_t page_count() const;
+  [[nodiscard]] std::uint32_t zone_count() const;
+  /// A record may be no longer: two of them always fit, whatever is lost at the ring's end.
+  [[nodiscard]] std::uint32_t record_block_count_max() const { return ring_block_count_ / 2; }
+
+  [[nodiscard]] static std::uint64_t superblock_block(unsigned copy) { return copy; }
+  [[nodiscard]] static std::uint64_t index_block(std::uint32_t index, unsigned slot);
+  [[nodiscard]] std::uint64_t leaf_block(std::uint32_t zone, unsigned slot) const;
+  [[nodiscard]] std::uint64_t page_block(std::uint32_t page, unsigned slot) const;
+  [[nodiscard]] static std::uint64_t ring_block(std::uint32_t position) {
+    return ring_start_block + position;
+  }
+
+  /// How many blocks an image with this ring needs for so many pages.
+  [[nodiscard]] static std::uint64_t blocks_for(std::uint32_t ring_block_count,
+                                                std::uint64_t page_count);
+  /// The largest record that a whole rewrite of a blob can become.
+  [[nodiscard]] static std::uint32_t record_blocks_for(std::uint64_t blob_size_bytes);
+
+private:
+  std::uint64_t image_block_count_ = 0;
+  std::uint32_t ring_block_count_ = 0;
+};
+
+} // namespace vnvram::format

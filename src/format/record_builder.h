@@ -1,0 +1,59 @@
+// Assembles one record in a buffer that is ready for one aligned write.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "format/layout.h"
+
+namespace vnvram::format {
+
+class RecordBuilder {
+public:
+  RecordBuilder() = default;
+
+  void clear();
+  [[nodiscard]] bool empty() const { return extents_.empty(); }
+
+  /// The page space's bytes from offset_bytes on become these. Joined to the extent before if it goes
+  /// on where that one ended.
+  void add_bytes(std::uint64_t offset_bytes, std::span<const std::byte> bytes);
+  void add_zeros(std::uint64_t offset_bytes, std::uint32_t length_bytes);
+
+  /// A point to come back to when what was added since must not be in the record.
+  struct Mark {
+    std::size_t extent_count = 0;
+    std::size_t payload_size_bytes = 0;
+    std::uint32_t last_length_bytes = 0;
+  };
+  [[nodiscard]] Mark mark() const;
+  void rollback(const Mark& mark);
+
+  [[nodiscard]] std::uint32_t block_count() const;
+
+  struct Position {
+    std::uint64_t epoch_number = 0;
+    std::uint64_t epoch_random = 0;
+    std::uint64_t sequence = 0;
+    std::uint64_t chain = 0;
+  };
+  /// Whole blocks, valid until the next call. The record's checksum goes to `checksum`.
+  [[nodiscard]] std::span<const std::byte> finish(const Position& position, std::uint64_t salt,
+                                                  std::uint64_t& checksum);
+
+private:
+  struct AlignedFree {
+    void operator()(std::byte* memory) const;
+  };
+  void reserve_buffer(std::size_t size_bytes);
+
+  std::vector<RecordExtent> extents_;
+  std::vector<std::byte> payload_;
+  std::unique_ptr<std::byte[], AlignedFree> buffer_;
+  std::size_t buffer_size_bytes_ = 0;
+};
+
+} // namespace vnvram::format

@@ -1,0 +1,42 @@
+// Reads a record from bytes that are trusted for nothing.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "format/layout.h"
+
+namespace vnvram::format {
+
+/// The header at the beginning of a block, if it could be one: right magic, a plausible length.
+/// It says nothing about the checksum.
+[[nodiscard]] std::optional<RecordHeader> peek_record(std::span<const std::byte> block,
+                                                      std::uint32_t block_count_max);
+
+/// A record whose checksum fits and whose extents lie inside the page space.
+class RecordView {
+public:
+  /// `blocks` are exactly the header's block_count blocks; they must outlive the view. nullopt and a
+  /// reason if the record is not whole.
+  static std::optional<RecordView> check(std::span<const std::byte> blocks, std::uint64_t salt,
+                                         std::uint64_t space_size_bytes, const char*& reason);
+
+  [[nodiscard]] const RecordHeader& header() const { return header_; }
+
+  struct Extent {
+    std::uint64_t offset_bytes;
+    std::uint32_t length_bytes;
+    ExtentKind kind;
+    std::span<const std::byte> bytes; ///< Empty for zeros.
+  };
+  [[nodiscard]] const std::vector<Extent>& extents() const { return extents_; }
+
+private:
+  RecordHeader header_{};
+  std::vector<Extent> extents_;
+};
+
+} // namespace vnvram::format

@@ -1,0 +1,38 @@
+// Superblocks: sealing and checking.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "format/geometry.h"
+#include "format/layout.h"
+#include "vnvram/result.h"
+
+namespace vnvram::format {
+
+/// Sets copy, magic, version and checksum: the superblock is ready to be written to that copy's block.
+void seal_superblock(Superblock& superblock, unsigned copy);
+
+/// What a block that should hold a superblock turned out to be.
+enum class SuperblockState {
+  valid,
+  zero,      ///< All bytes are zero.
+  no_magic,  ///< Something else, or too damaged to tell.
+  damaged,   ///< Ours by its magic; checksum, copy number or a field is wrong.
+  too_new,   ///< A later format, or a feature that a reader must know and we do not.
+  encrypted, ///< As too_new: the feature is encryption.
+};
+
+struct CheckedSuperblock {
+  SuperblockState state = SuperblockState::zero;
+  const char* reason = ""; ///< For damaged and too_new: what is wrong.
+  Superblock superblock{}; ///< Meaningful for valid; as found on the device otherwise.
+};
+
+/// Checks every field. Fields of a later version are not looked at once that is known.
+[[nodiscard]] CheckedSuperblock check_superblock(std::span<const std::byte, block_size_bytes> block,
+                                                 unsigned copy);
+
+[[nodiscard]] Geometry geometry_of(const Superblock& superblock);
+
+} // namespace vnvram::format
