@@ -1,0 +1,182 @@
+"""The guest: Debian's cloud kernel, and an initramfs of busybox, tpm2-tools and nvloop.
+
+Nothing is installed and nothing needs root: the kernel is taken out of its package, the initramfs is
+written here byte by byte. The result is kept in build/guest/ under a key of everything that went into
+it, so only the first test of a clone waits for it. Run as a program, it prints the two paths.
+"""
+
+import fcntl
+import hashlib
+import os
+import pathlib
+import re
+import shutil
+import stat
+import subprocess
+import tempfile
+from typing import NamedTuple
+
+HERE = pathlib.Path(__file__).resolve().parent
+REPOSITORY = HERE.parents[2]
+KERNEL_PACKAGE = "linux-image-cloud-amd64"
+TPM2_TOOLS = "/usr/bin/tpm2"
+TCTI_DEVICE = "/usr/lib/x86_64-linux-gnu/libtss2-tcti-device.so.0"
+BUSYBOX = "/bin/busybox"
+TPM2_VERBS = (
+    "createprimary create load evictcontrol unseal readpublic getrandom getcap pcrread pcrextend "
+    "nvdefine nvincrement nvread nvwrite nvreadpublic startauthsession flushcontext policypcr"
+).split()
+
+
+class GuestImage(NamedTuple):
+    kernel: pathlib.Path
+    initramfs: pathlib.Path
+
+
+class Newc:
+    """A cpio archive in the format that the kernel unpacks; everything in it belongs to root."""
+
+    def __init__(self):
+        self._parts = []
+        self._inode = 0
+        self._folders = set()
+
+    def file(self, path, content, mode=0o755):
+        self._parents(path)
+        self._entry(path, stat.S_IFREG | mode, content)
+
+    def link(self, path, target):
+        self._parents(path)
+        self._entry(path, stat.S_IFLNK | 0o777, target.encode())
+
+    def character_device(self, path, major, minor):
+        self._parents(path)
+        self._entry(path, stat.S_IFCHR | 0o600, b"", major, minor)
+
+    def finished(self):
+        self._entry("TRAILER!!!", 0, b"")
+        return b"".join(self._parts)
+
+    def _parents(self, path):
+        for folder in reversed(pathlib.PurePosixPath(path).parents):
+            name = str(folder)
+            if name not in self._folders and name != ".":
+                self._folders.add(name)
+                self._entry(name, stat.S_IFDIR | 0o755, b"")
+
+    def _entry(self, path, mode, content, major=0, minor=0):
+        self._inode += 1
+        name = path.encode() + b"\0"
+        fields = (self._inode, mode, 0, 0, 1, 0, len(content), 0, 0, major, minor, len(name), 0)
+        head = b"070701" + b"".join(b"%08x" % field for field in fields) + name
+        self._parts.append(head + bytes(-len(head) % 4))
+        self._parts.append(content + bytes(-len(content) % 4))
+
+
+def guest_image():
+    """Both files, built if they are not there. Safe to call from many tests at once."""
+    cache = pathlib.Path(os.environ.get("VNVRAM_GUEST_CACHE", REPOSITORY / "build" / "guest"))
+    cache.mkdir(parents=True, exist_ok=True)
+    with open(cache / "lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return GuestImage(_kernel(cache), _initramfs(cache))
+
+
+def _run(*command, **options):
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        text=True, check=False, **options)
+    if done.returncode != 0:
+        raise RuntimeError(f"guest image: {' '.join(map(str, command))} failed:\n{done.stdout}")
+    return done.stdout
+
+
+def _kernel(cache):
+    """The newest kernel that was taken out; delete build/guest to get a newer one."""
+    kept = sorted(cache.glob("vmlinuz-*"), key=os.path.getmtime)
+    if kept:
+        return kept[-1]
+    with tempfile.TemporaryDirectory(dir=cache, prefix="kernel-") as scratch:
+        try:
+            package = _download_kernel([], scratch)
+        except RuntimeError:
+            # No package lists on this machine, or older ones than the mirror's: fetch our own.
+            package = _download_kernel(_own_package_lists(scratch), scratch)
+        _run("dpkg-deb", "-x", str(package), scratch)
+        (kernel,) = pathlib.Path(scratch, "boot").glob("vmlinuz-*")
+        kernel.chmod(0o644)
+        os.replace(kernel, cache / kernel.name)
+        return cache / kernel.name
+
+
+def _own_package_lists(scratch):
+    lists, archives = pathlib.Path(scratch, "lists"), pathlib.Path(scratch, "archives")
+    (lists / "partial").mkdir(parents=True)
+    (archives / "partial").mkdir(parents=True)
+    options = ["-o", f"Dir::State::Lists={lists}", "-o", f"Dir::Cache={scratch}",
+               "-o", f"Dir::Cache::Archives={archives}", "-o", "APT::Sandbox::User="]
+    _run("apt-get", *options, "update")
+    return options
+
+
+def _download_kernel(options, folder):
+    depends = _run("apt-cache", *options, "depends", KERNEL_PACKAGE)
+    found = re.search(r"Depends: (linux-image-\S+)", depends)
+    if not found:
+        raise RuntimeError(f"guest image: {KERNEL_PACKAGE} names no kernel:\n{depends}")
+    _run("apt-get", *options, "-o", "APT::Sandbox::User=", "download", found.group(1), cwd=folder)
+    (package,) = pathlib.Path(folder).glob("linux-image-*.deb")
+    return package
+
+
+def _libraries(*programs):
+    """What the dynamic linker loads for them, the linker itself included."""
+    found = set()
+    for program in programs:
+        found.update(re.findall(r"(/\S+) \(0x", _run("ldd", program)))
+    return sorted(found)
+
+
+def _initramfs(cache):
+    content = {path: pathlib.Path(path).read_bytes()
+               for path in [TPM2_TOOLS, TCTI_DEVICE, *_libraries(TPM2_TOOLS, TCTI_DEVICE)]}
+    content[BUSYBOX] = pathlib.Path(BUSYBOX).read_bytes()
+    sources = [HERE / "init", HERE / "nvloop.c", pathlib.Path(__file__)]
+    key = hashlib.sha256()
+    for path in [*sources, *sorted(content)]:
+        data = content.get(path) or pathlib.Path(path).read_bytes()
+        key.update(b"%s %d\n" % (os.fsencode(path), len(data)) + data)
+    kept = cache / f"initramfs-{key.hexdigest()[:16]}"
+    if not kept.exists():
+        _write_initramfs(kept, content, cache)
+    return kept
+
+
+def _write_initramfs(target, content, cache):
+    archive = Newc()
+    archive.character_device("dev/console", 5, 1)
+    archive.character_device("dev/null", 1, 3)
+    archive.file("init", (HERE / "init").read_bytes())
+    with tempfile.TemporaryDirectory(dir=cache, prefix="initramfs-") as scratch:
+        program = pathlib.Path(scratch, "nvloop")
+        _run("cc", "-std=c11", "-O2", "-static", "-Wall", "-Wextra", "-Wconversion", "-Werror",
+             "-s", "-o", str(program), str(HERE / "nvloop.c"))
+        archive.file("bin/nvloop", program.read_bytes())
+        for path, data in content.items():
+            archive.file(path.lstrip("/"), data)
+        for verb in TPM2_VERBS:
+            archive.link(f"usr/bin/tpm2_{verb}", "tpm2")
+        finished = pathlib.Path(scratch, "initramfs")
+        finished.write_bytes(archive.finished())
+        for old in cache.glob("initramfs-*"):
+            if old.is_file():
+                old.unlink()
+        os.replace(finished, target)
+
+
+if __name__ == "__main__":
+    missing = [tool for tool in ("cc", "apt-get", "dpkg-deb", "ldd") if not shutil.which(tool)]
+    if missing:
+        raise SystemExit(f"guest image: {', '.join(missing)} missing: run scripts/install-deps.sh")
+    for built in guest_image():
+        print(built)

@@ -1,0 +1,84 @@
+"""What every test with a real guest needs: a folder, the guest's files, a TPM, machines."""
+
+import unittest
+
+from guest.guest_image import guest_image
+
+from .qemu import Qemu
+from .tpm_process import TpmProcess
+from .vnvram import create, must_be_clean
+from .workspace import Workspace
+
+COUNTER = "0x1500001"
+AREA = "0x1500002"
+SEALED = "0x81000010"
+SECRET = "the-horse-eats-cucumber-salad"
+AREA_TEXT = "kept-in-the-nv-area"
+
+
+class GuestCase(unittest.TestCase):
+    """Ends every process it started, in any case; shows all logs when the test fails."""
+
+    image_options = ("--tpm2",)
+    model = "tpm-crb"
+
+    def setUp(self):
+        self.workspace = Workspace()
+        self.addCleanup(self.workspace.close)
+        self.children = []
+        self.addCleanup(self._end_children)
+        self.image = create(self.workspace.file("nvram.img"), *self.image_options)
+
+    def _callTestMethod(self, method):
+        try:
+            super()._callTestMethod(method)
+        except BaseException:
+            print(self.workspace.logs_text(), flush=True)
+            raise
+
+    def _end_children(self):
+        for child in reversed(self.children):
+            child.kill()
+
+    def start_tpm(self, image=None):
+        tpm = TpmProcess(self.workspace, image or self.image)
+        self.children.append(tpm)
+        return tpm
+
+    def boot(self, tpm, disk=None):
+        """A machine whose guest is ready."""
+        return self.start_machine(tpm, disk).wait_ready()
+
+    def start_machine(self, tpm, disk=None, incoming=None):
+        qemu = Qemu(self.workspace, guest_image(), tpm.control, self.model, disk, incoming)
+        self.children.append(qemu)
+        return qemu
+
+    def check(self, image=None):
+        must_be_clean(image or self.image)
+
+
+def store_three_things(qemu):
+    """A counter, an NV area and a sealed secret under a persistent handle, with tpm2-tools."""
+    qemu.must(f"tpm2_nvdefine {COUNTER} -C o -s 8 -a 'nt=counter|ownerwrite|ownerread'")
+    for _ in range(3):
+        qemu.must(f"tpm2_nvincrement {COUNTER} -C o")
+    qemu.must(f"tpm2_nvdefine {AREA} -C o -s {len(AREA_TEXT)} -a 'ownerwrite|ownerread'")
+    qemu.must(f"printf %s {AREA_TEXT} > area && tpm2_nvwrite {AREA} -C o -i area")
+    qemu.must("tpm2_createprimary -Q -C o -G ecc -c primary")
+    qemu.must(f"printf %s {SECRET} > secret && "
+              "tpm2_create -Q -C primary -i secret -u public -r private")
+    qemu.must("tpm2_load -Q -C primary -u public -r private -c sealed")
+    qemu.must(f"tpm2_evictcontrol -Q -C o -c sealed {SEALED}")
+
+
+def read_counter(qemu):
+    """The value, through tpm2-tools."""
+    text = qemu.must(f"tpm2_nvread {COUNTER} -C o -s 8 | hexdump -v -e '/1 \"%02x\"'")
+    return int(text, 16)
+
+
+def three_things(qemu):
+    """Reads them back: (counter, area, secret)."""
+    return (read_counter(qemu), qemu.must(f"tpm2_nvread {AREA} -C o -s {len(AREA_TEXT)}"),
+            qemu.must(f"tpm2_unseal -c {SEALED}"))

@@ -1,0 +1,169 @@
+"""A virtual machine with a TPM: real QEMU, a real kernel, a shell on the serial console."""
+
+import itertools
+import re
+import subprocess
+from typing import NamedTuple
+
+from .child import Child
+from .qmp import Qmp, QmpError
+from .stream import Stream
+
+READY = rb"vnvram-guest: ready\r?\n"
+
+
+def make_disk(path):
+    """A small drive that can hold snapshots of the machine."""
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", path, "1M"], check=True)
+    return path
+
+
+class Answer(NamedTuple):
+    """How a command in the guest ended, and what it printed."""
+    status: int
+    output: str
+
+
+class Qemu:
+    """Boots when it is made. The software CPU (TCG) only: results must not depend on the host's.
+
+    The guest's console is `console`. `record` is its debug port: a byte is here as soon as the
+    guest's `out` instruction is done, and none of them is lost when QEMU is killed.
+    """
+
+    _numbers = itertools.count()
+
+    def __init__(self, workspace, image, tpm_path, model="tpm-crb", disk=None, incoming=None):
+        number = next(self._numbers)
+        self.console = Stream(workspace.file(f"console{number}"), workspace.log("console"))
+        self.record = Stream(workspace.file(f"record{number}"), workspace.log("record"))
+        self.qmp = Qmp(workspace.file(f"qmp{number}"))
+        self._commands = itertools.count()
+        argv = self._argv(image, tpm_path, model) + self._options(disk, incoming)
+        self.child = Child(argv, workspace.log("qemu"))
+        try:
+            self.qmp.accept(self.child.pidfd)
+        except BaseException:
+            self.kill()
+            raise
+
+    def _argv(self, image, tpm_path, model):
+        sockets = {"console": self.console, "record": self.record, "qmp": self.qmp}
+        argv = ["qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-m", "256", "-nodefaults",
+                "-no-user-config", "-display", "none",
+                "-kernel", image.kernel, "-initrd", image.initramfs,
+                "-append", "console=ttyS0 quiet panic=-1",
+                "-chardev", f"socket,id=tpm,path={tpm_path}",
+                "-tpmdev", "emulator,id=tpm0,chardev=tpm", "-device", f"{model},tpmdev=tpm0"]
+        for name, end in sockets.items():
+            argv += ["-chardev", f"socket,id={name},path={end.path},server=off"]
+        return argv + ["-serial", "chardev:console", "-device", "isa-debugcon,chardev=record",
+                       "-mon", "chardev=qmp,mode=control"]
+
+    @staticmethod
+    def _options(disk, incoming):
+        options = []
+        if disk:
+            options += ["-drive", f"if=none,id=disk,format=qcow2,file={disk}"]
+        if incoming:
+            options += ["-incoming", incoming]
+        return options
+
+    def wait_ready(self, seconds=120):
+        """The guest's shell reads commands now."""
+        self.console.expect(READY, seconds)
+        return self
+
+    def run(self, command, seconds=120):
+        """Runs a line of shell in the guest and returns how it ended."""
+        marker = f"end-{next(self._commands)}"
+        self.console.send(f"{marker} {command}\n".encode())
+        output, found = self.console.before_match(
+            rb"%s (\d+)\r?\n" % marker.encode(), seconds)
+        return Answer(int(found.group(1)), output.decode(errors="replace").replace("\r", ""))
+
+    def must(self, command, seconds=120):
+        """Runs a command that has to succeed and returns its output, stripped."""
+        answer = self.run(command, seconds)
+        if answer.status != 0:
+            raise AssertionError(f"in the guest: {command}: status {answer.status}: {answer.output}")
+        return answer.output.strip()
+
+    def start_loop(self, index):
+        """Starts the loop that increments a TPM 2.0 counter for ever; it reports to `record`."""
+        self.must(f"nvloop loop {index} >/dev/null 2>&1 &")
+
+    def value_now(self):
+        """The newest value in the record; the guest may be ahead of it."""
+        return values_of(self.record.content(max(0, self.record.size() - 200)))[-1]
+
+    def wait_value(self, least, start=0):
+        """Waits until the guest has reported a value of at least `least`, behind byte `start` of
+        the record."""
+        def seen(content):
+            values = values_of(content[-200:])
+            return values and values[-1] >= least
+        self.record.wait_until(seen, start)
+
+    def save(self, name):
+        self.qmp.monitor(f"savevm {name}")
+
+    def load(self, name):
+        self.qmp.monitor(f"loadvm {name}")
+
+    def suspend_to(self, path):
+        """Writes the running machine into a file; it is stopped on return."""
+        self.qmp.execute("migrate-set-capabilities",
+                         capabilities=[{"capability": "events", "state": True}])
+        self.qmp.execute("migrate", uri=f"exec:cat > {path}")
+        while True:
+            status = self.qmp.wait_event("MIGRATION")["data"]["status"]
+            if status in ("failed", "cancelled"):
+                raise QmpError(f"suspend: migration {status}")
+            if status == "completed":
+                return
+
+    def quit(self):
+        """An orderly end, as an operator's. Returns the guest's complete record."""
+        self.qmp.execute("quit")
+        status = self.child.wait()
+        record = self.record.wait_end()
+        self.close()
+        if status != 0:
+            raise AssertionError(f"QEMU ended with status {status}")
+        return record
+
+    def kill(self):
+        """SIGKILL. Returns the guest's complete record."""
+        self.child.kill()
+        record = self.record.wait_end() if self.record.connected() else b""
+        self.close()
+        return record
+
+    def close(self):
+        self.child.kill()
+        for end in (self.console, self.record, self.qmp):
+            end.close()
+
+
+def values_of(record):
+    """The acknowledged counter values in a record, in order; halves of records are left out."""
+    pairs = re.findall(rb"<(\d+):(\d+)>", record)
+    return [int(first) for first, second in pairs if first == second]
+
+
+def complaints_of(record):
+    """What nvloop said when it gave up."""
+    return [line.decode(errors="replace") for line in re.findall(rb"!([^\n]*)\n", record)]
+
+
+def drops_in(values):
+    """Where a sequence goes back: [(last value before, first value after)]. It may do nothing else
+    than count and go back."""
+    drops = []
+    for before, after in zip(values, values[1:]):
+        if after > before + 1:
+            raise AssertionError(f"the counter jumped from {before} to {after}")
+        if after != before + 1:
+            drops.append((before, after))
+    return drops

@@ -1,0 +1,67 @@
+"""vnvram-tpm, as an operator starts it."""
+
+import itertools
+import os
+import pathlib
+import select
+import socket
+
+from .child import Child, Deadline
+
+REPOSITORY = pathlib.Path(__file__).resolve().parents[3]
+
+
+def program(name):
+    """One of the programs under test."""
+    folder = os.environ.get("VNVRAM_BIN_DIR", REPOSITORY / "build" / "release" / "bin")
+    return pathlib.Path(folder, name)
+
+
+class TpmProcess:
+    """Ready when it is made: it has said so by itself, the way it tells systemd."""
+
+    _numbers = itertools.count()
+
+    def __init__(self, workspace, image, server=None, options=()):
+        number = next(self._numbers)
+        self.control = workspace.file(f"tpm{number}.ctrl")
+        self.log = workspace.log("vnvram-tpm")
+        argv = [program("vnvram-tpm"), image, "--ctrl", f"unix:{self.control}"]
+        if server:
+            argv += ["--server", f"unix:{server}", "--startup", "clear"]
+        notify_path = workspace.file(f"notify{number}")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+            notify.bind(str(notify_path))
+            self.child = Child([*argv, *options], self.log, {"NOTIFY_SOCKET": str(notify_path)})
+            self._wait_ready(notify)
+
+    def _wait_ready(self, notify, seconds=60):
+        deadline = Deadline(seconds)
+        while True:
+            ready, _, _ = select.select([notify, self.child.pidfd], [], [], deadline.left())
+            if notify in ready:
+                if b"READY=1" in notify.recv(4096).split(b"\n"):
+                    return
+            elif ready:
+                raise AssertionError(f"vnvram-tpm ended with status {self.child.wait()} at its "
+                                     f"start: {self.log.read_text(errors='replace')}")
+            else:
+                self.child.kill()
+                raise TimeoutError(f"vnvram-tpm was not ready after {seconds} s")
+
+    @property
+    def pid(self):
+        return self.child.pid
+
+    def running(self):
+        return self.child.returncode is None
+
+    def kill(self):
+        """SIGKILL: what a crash or the OOM killer does."""
+        self.child.kill()
+
+    def stop(self):
+        """SIGTERM, and it must end in good order."""
+        status = self.child.terminate()
+        if status != 0:
+            raise AssertionError(f"vnvram-tpm ended with status {status} after SIGTERM")

@@ -1,0 +1,94 @@
+"""TPM 2.0: what a guest stored is there after power cycles, orderly and not."""
+
+import unittest
+
+from harness.case import AREA_TEXT, COUNTER, SECRET, GuestCase, read_counter
+from harness.case import store_three_things, three_things
+
+ZERO_PCR = "0" * 64
+
+
+def read_pcr(qemu, number):
+    line = qemu.must(f"tpm2_pcrread sha256:{number} | tail -n 1")
+    return line.split("0x")[1].lower()
+
+
+class PowerCycle:
+    """Run for each of the two interfaces that a TPM 2.0 can have."""
+
+    def test_power_cycle(self):
+        tpm = self.start_tpm()
+        first = self.boot(tpm)
+        store_three_things(first)
+        counter, area, secret = three_things(first)
+        self.assertEqual((area, secret), (AREA_TEXT, SECRET))
+        first.must("tpm2_pcrextend 16:sha256=" + "5a" * 32)
+        self.assertNotEqual(read_pcr(first, 16), ZERO_PCR)
+        first.quit()
+        tpm.stop()
+        self.check()
+
+        tpm = self.start_tpm()
+        second = self.boot(tpm)
+        self.assertEqual(three_things(second), (counter, AREA_TEXT, SECRET))
+        self.assertEqual(read_pcr(second, 16), ZERO_PCR, "a register survived without power")
+        second.must(f"tpm2_nvincrement {COUNTER} -C o")
+        second.kill()
+        tpm.kill()
+        self.check()
+
+        tpm = self.start_tpm()
+        third = self.boot(tpm)
+        self.assertEqual(three_things(third), (counter + 1, AREA_TEXT, SECRET))
+        third.quit()
+        tpm.stop()
+        self.check()
+
+
+class PowerCycleCrb(PowerCycle, GuestCase):
+    model = "tpm-crb"
+
+
+class PowerCycleTis(PowerCycle, GuestCase):
+    model = "tpm-tis"
+
+
+class SameTpmProcess(GuestCase):
+    """vnvram-tpm outlives its machines: the guest's reset, and QEMU."""
+
+    def test_reset_keeps_the_tpm(self):
+        tpm = self.start_tpm()
+        qemu = self.boot(tpm)
+        store_three_things(qemu)
+        before = three_things(qemu)
+        for _ in range(2):
+            qemu.must("tpm2_pcrextend 16:sha256=" + "5a" * 32)
+            qemu.qmp.execute("system_reset")
+            qemu.wait_ready()
+            self.assertEqual(three_things(qemu), before)
+            self.assertEqual(read_pcr(qemu, 16), ZERO_PCR)
+        self.assertTrue(tpm.running())
+        qemu.quit()
+        tpm.stop()
+        self.check()
+
+    def test_next_machine_takes_over(self):
+        tpm = self.start_tpm()
+        first = self.boot(tpm)
+        store_three_things(first)
+        before = three_things(first)
+        first.quit()
+        second = self.boot(tpm)
+        self.assertEqual(three_things(second), before)
+        second.must(f"tpm2_nvincrement {COUNTER} -C o")
+        second.kill()
+        third = self.boot(tpm)
+        self.assertEqual(read_counter(third), before[0] + 1)
+        self.assertTrue(tpm.running())
+        third.quit()
+        tpm.stop()
+        self.check()
+
+
+if __name__ == "__main__":
+    unittest.main()
