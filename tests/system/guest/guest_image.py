@@ -141,7 +141,8 @@ def _initramfs(cache):
     content = {path: pathlib.Path(path).read_bytes()
                for path in [TPM2_TOOLS, TCTI_DEVICE, *_libraries(TPM2_TOOLS, TCTI_DEVICE)]}
     content[BUSYBOX] = pathlib.Path(BUSYBOX).read_bytes()
-    sources = [HERE / "init", HERE / "nvloop.c", pathlib.Path(__file__)]
+    sources = [HERE / "init", HERE / "nvloop.c", HERE / "tpm_commands.c",
+               HERE / "tpm_commands.h", pathlib.Path(__file__)]
     key = hashlib.sha256()
     for path in [*sources, *sorted(content)]:
         data = content.get(path) or pathlib.Path(path).read_bytes()
@@ -160,7 +161,7 @@ def _write_initramfs(target, content, cache):
     with tempfile.TemporaryDirectory(dir=cache, prefix="initramfs-") as scratch:
         program = pathlib.Path(scratch, "nvloop")
         _run("cc", "-std=c11", "-O2", "-static", "-Wall", "-Wextra", "-Wconversion", "-Werror",
-             "-s", "-o", str(program), str(HERE / "nvloop.c"))
+             "-s", "-o", str(program), str(HERE / "nvloop.c"), str(HERE / "tpm_commands.c"))
         archive.file("bin/nvloop", program.read_bytes())
         for path, data in content.items():
             archive.file(path.lstrip("/"), data)

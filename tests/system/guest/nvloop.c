@@ -15,131 +15,11 @@
 #include <sys/io.h>
 #include <unistd.h>
 
-enum {
-  tag_no_sessions = 0x8001,
-  tag_sessions = 0x8002,
-  tag_tpm12 = 0x00c1,
-  header_size_bytes = 10,
-  debug_port = 0xe9,
-  counter_size_bytes = 8,
-  tpm12_area_size_bytes = 16,
-  pcr12_size_bytes = 20
-};
+#include "tpm_commands.h"
 
-static const uint32_t owner = 0x40000001;
-static const uint32_t password_session = 0x40000009;
-
-struct message {
-  uint8_t bytes[4096];
-  size_t size;
-};
-
-static void append(struct message* message, uint64_t value, size_t width_bytes) {
-  if (message->size + width_bytes > sizeof message->bytes) {
-    abort();
-  }
-  for (size_t i = 0; i < width_bytes; ++i) {
-    message->bytes[message->size++] = (uint8_t)(value >> (8 * (width_bytes - 1 - i)));
-  }
-}
-
-static void append_bytes(struct message* message, const void* bytes, size_t size) {
-  for (size_t i = 0; i < size; ++i) {
-    append(message, ((const uint8_t*)bytes)[i], 1);
-  }
-}
-
-static uint64_t number_at(const struct message* message, size_t offset, size_t width_bytes) {
-  if (offset + width_bytes > message->size) {
-    fprintf(stderr, "nvloop: answer of %zu bytes is too short\n", message->size);
-    exit(1);
-  }
-  uint64_t value = 0;
-  for (size_t i = 0; i < width_bytes; ++i) {
-    value = value << 8U | message->bytes[offset + i];
-  }
-  return value;
-}
-
-static struct message command(unsigned tag, uint32_t code) {
-  struct message message = {.size = 0};
-  append(&message, tag, 2);
-  append(&message, 0, 4); // The length, filled in by transact().
-  append(&message, code, 4);
-  return message;
-}
-
-/// The empty password, which a fresh TPM's owner and our indices have.
-static void append_empty_password(struct message* message) {
-  append(message, 9, 4);
-  append(message, password_session, 4);
-  append(message, 0, 2); // nonce
-  append(message, 0, 1); // attributes
-  append(message, 0, 2); // password
-}
-
-/// Sends a command and returns the TPM's response code; ~0 when there was no answer.
-static uint32_t transact(int tpm, struct message* command, struct message* answer) {
-  const size_t size = command->size;
-  command->size = 2;
-  append(command, size, 4);
-  command->size = size;
-  if (write(tpm, command->bytes, size) != (ssize_t)size) {
-    return UINT32_MAX;
-  }
-  const ssize_t count = read(tpm, answer->bytes, sizeof answer->bytes);
-  answer->size = count > 0 ? (size_t)count : 0;
-  return answer->size < header_size_bytes ? UINT32_MAX : (uint32_t)number_at(answer, 6, 4);
-}
-
-static struct message must(int tpm, struct message* command, const char* what) {
-  struct message answer;
-  const uint32_t code = transact(tpm, command, &answer);
-  if (code != 0) {
-    fprintf(stderr, "nvloop: %s: response code 0x%x\n", what, code);
-    exit(1);
-  }
-  return answer;
-}
+enum { tag_tpm12 = 0x00c1, debug_port = 0xe9, tpm12_area_size_bytes = 16, pcr12_size_bytes = 20 };
 
 // ---- TPM 2.0 ----
-
-static void define_counter(int tpm, uint32_t index) {
-  struct message define = command(tag_sessions, 0x12a); // TPM2_NV_DefineSpace
-  append(&define, owner, 4);
-  append_empty_password(&define);
-  append(&define, 0, 2);  // the index's password
-  append(&define, 14, 2); // size of the public area
-  append(&define, index, 4);
-  append(&define, 0x000b, 2);     // SHA-256
-  append(&define, 0x00060016, 4); // counter; owner and index password may write and read
-  append(&define, 0, 2);          // policy
-  append(&define, counter_size_bytes, 2);
-  must(tpm, &define, "TPM2_NV_DefineSpace");
-}
-
-static struct message increment_command(uint32_t index) {
-  struct message increment = command(tag_sessions, 0x134); // TPM2_NV_Increment
-  append(&increment, owner, 4);
-  append(&increment, index, 4);
-  append_empty_password(&increment);
-  return increment;
-}
-
-static uint32_t read_counter(int tpm, uint32_t index, uint64_t* value) {
-  struct message read = command(tag_sessions, 0x14e); // TPM2_NV_Read
-  append(&read, owner, 4);
-  append(&read, index, 4);
-  append_empty_password(&read);
-  append(&read, counter_size_bytes, 2);
-  append(&read, 0, 2); // offset
-  struct message answer;
-  const uint32_t code = transact(tpm, &read, &answer);
-  if (code == 0) {
-    *value = number_at(&answer, header_size_bytes + 4 + 2, counter_size_bytes);
-  }
-  return code;
-}
 
 static void record(const char* text) {
   for (; *text != '\0'; ++text) {
@@ -245,8 +125,8 @@ static void read12(int tpm, uint32_t index) {
   append(&read, 0, 4);
   append(&read, tpm12_area_size_bytes, 4);
   const struct message answer = must(tpm, &read, "TPM_NV_ReadValue");
-  (void)number_at(&answer, header_size_bytes + 4, tpm12_area_size_bytes);
-  printf("%.*s\n", tpm12_area_size_bytes, (const char*)&answer.bytes[header_size_bytes + 4]);
+  (void)number_at(&answer, tpm_header_size_bytes + 4, tpm12_area_size_bytes);
+  printf("%.*s\n", tpm12_area_size_bytes, (const char*)&answer.bytes[tpm_header_size_bytes + 4]);
 }
 
 static void list12(int tpm) {
@@ -254,15 +134,15 @@ static void list12(int tpm) {
   append(&ask, 0x0d, 4);                         // TPM_CAP_NV_LIST
   append(&ask, 0, 4);
   const struct message answer = must(tpm, &ask, "TPM_GetCapability");
-  const size_t size = number_at(&answer, header_size_bytes, 4);
+  const size_t size = number_at(&answer, tpm_header_size_bytes, 4);
   for (size_t offset = 0; offset + 4 <= size; offset += 4) {
-    printf("%08x\n", (unsigned)number_at(&answer, header_size_bytes + 4 + offset, 4));
+    printf("%08x\n", (unsigned)number_at(&answer, tpm_header_size_bytes + 4 + offset, 4));
   }
 }
 
 static void print_pcr12(const struct message* answer) {
   for (size_t i = 0; i < pcr12_size_bytes; ++i) {
-    printf("%02x", (unsigned)number_at(answer, header_size_bytes + i, 1));
+    printf("%02x", (unsigned)number_at(answer, tpm_header_size_bytes + i, 1));
   }
   printf("\n");
 }

@@ -19,13 +19,13 @@ rm -rf -- "$1"
 
 
 class Workspace:
-    """The folder lives until close(), or until the test process is gone. Its path is short, because
-    sockets live in it and their paths may have 107 bytes."""
+    """The folder lives until close(), or until the test process is gone. Its path is short unless
+    `parent` is given: sockets live in it, and their paths may have 107 bytes."""
 
-    def __init__(self, keep=False):
-        self.path = pathlib.Path(tempfile.mkdtemp(prefix="vnvram-"))
+    def __init__(self, parent=None):
+        self.path = pathlib.Path(tempfile.mkdtemp(prefix="vnvram-", dir=parent))
         self._logs = []
-        self._reaper = None if keep else subprocess.Popen(
+        self._reaper = subprocess.Popen(
             ["sh", "-c", _REAPER, "reaper", str(self.path), "loop" if os.geteuid() == 0 else ""],
             stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             start_new_session=True)
