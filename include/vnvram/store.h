@@ -23,7 +23,7 @@
 
 namespace vnvram {
 
-inline constexpr std::uint64_t image_size_bytes_min = std::uint64_t{1} << 20U;
+inline constexpr std::uint64_t image_size_bytes_min = std::uint64_t{256} << 10U;
 inline constexpr std::uint64_t image_size_bytes_max = std::uint64_t{4} << 30U;
 inline constexpr std::uint64_t cache_size_bytes_default = std::uint64_t{8} << 20U;
 inline constexpr std::uint64_t cache_size_bytes_min = std::uint64_t{256} << 10U;
@@ -36,8 +36,9 @@ struct NewBlob {
 
 struct CreateOptions {
   std::vector<NewBlob> blobs;
-  /// 0: a ring that holds the largest blob's rewrite twice, and at least 1 MiB. A larger ring lets
-  /// larger blobs be registered later and makes checkpoints rarer.
+  /// 0: a ring that holds the largest blob's rewrite twice, at least 2 MiB, and an eighth of the image
+  /// where the blobs leave room for that. A larger ring lets larger blobs be registered later and
+  /// makes checkpoints rarer.
   std::uint64_t ring_size_bytes = 0;
   /// Write over what is there, whatever it is. Without it only a blank device is accepted.
   bool force = false;

@@ -28,6 +28,7 @@ public:
     std::size_t extent_count = 0;
     std::size_t payload_size_bytes = 0;
     std::uint32_t last_length_bytes = 0;
+    bool operator==(const Mark&) const = default;
   };
   [[nodiscard]] Mark mark() const;
   void rollback(const Mark& mark);

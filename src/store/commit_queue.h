@@ -1,0 +1,84 @@
+// Group commit: who writes the next record, and for whom.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <thread>
+#include <vector>
+
+#include "store/directory.h"
+#include "store/stage.h"
+#include "vnvram/result.h"
+#include "vnvram/transaction.h"
+
+namespace vnvram {
+
+/// Requests in the order of their arrival. One thread at a time leads: it carries out a group of them
+/// in one record, answers them, and hands the lead to the next one that waits. So a lone committer
+/// writes its record itself, with no other thread between it and the device, and those that arrive
+/// meanwhile share the next record.
+class CommitQueue {
+public:
+  /// A change of the directory itself: works on a copy, logs through the stage.
+  using DirectoryChange = std::function<Status(Directory&, Stage&)>;
+
+  struct Request {
+    const Transaction* transaction = nullptr; ///< Either this ...
+    DirectoryChange directory_change;         ///< ... or this.
+    Status result;
+
+  private:
+    friend class CommitQueue;
+    std::condition_variable wake;
+    bool done = false;
+    bool leads = false;
+    // Asynchronous ones only:
+    std::optional<Transaction> owned;
+    std::function<void(Status)> callback;
+  };
+
+  /// Carries out the first n >= 1 of the waiting requests, sets their results and returns n. Called by
+  /// one thread at a time.
+  using Round = std::function<std::size_t(std::span<Request* const> waiting)>;
+  /// Takes the answer of an asynchronous request; must not wait.
+  using Deliver = std::function<void(std::function<void(Status)> callback, Status result)>;
+
+  CommitQueue(Round round, Deliver deliver)
+      : round_(std::move(round)), deliver_(std::move(deliver)) {}
+  /// Nothing may be waiting (drain).
+  ~CommitQueue();
+
+  /// Returns when the request was carried out.
+  Status run(Request& request);
+  /// Returns at once; the answer goes to Deliver.
+  void run_async(Transaction transaction, std::function<void(Status)> callback);
+  /// Waits until nothing is waiting or under way.
+  void drain();
+
+private:
+  using Lock = std::unique_lock<std::mutex>;
+  void lead(Lock& lock, const Request* own);
+  void hand_over(Lock& lock);
+  void answer(std::span<Request* const> requests);
+  void committer_main();
+
+  const Round round_;
+  const Deliver deliver_;
+  std::mutex mutex_;
+  std::deque<Request*> waiting_;
+  bool led_ = false;
+  std::condition_variable idle_;
+
+  // Leads when an asynchronous request is the next; started with the first of them.
+  std::jthread committer_;
+  std::condition_variable committer_wake_;
+  bool committer_leads_ = false;
+  bool stop_ = false;
+};
+
+} // namespace vnvram

@@ -1,0 +1,53 @@
+// Runs the callbacks of asynchronous commits where the store's user wants them.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <thread>
+
+#include "vnvram/result.h"
+#include "vnvram/store.h"
+
+namespace vnvram {
+
+/// In order, each exactly once. They never run on a thread that commits: a callback may commit.
+class Completions {
+public:
+  explicit Completions(CallbackMode mode) : mode_(mode) {}
+  Completions(const Completions&) = delete;
+  Completions& operator=(const Completions&) = delete;
+  /// Runs what has not run yet.
+  ~Completions();
+
+  /// For CallbackMode::event_fd, before anything else. io, unsupported.
+  Status open_event_fd();
+  [[nodiscard]] int event_fd() const { return event_fd_; }
+
+  void deliver(std::function<void(Status)> callback, Status result);
+  std::size_t dispatch();
+  /// Waits until every callback that was delivered has run; with an event fd, runs them here.
+  void drain();
+
+private:
+  struct Completion {
+    std::function<void(Status)> callback;
+    Status result;
+  };
+  void runner_main();
+  void signal_event_fd() const;
+  void clear_event_fd() const;
+
+  const CallbackMode mode_;
+  int event_fd_ = -1;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::condition_variable idle_;
+  std::deque<Completion> due_;
+  bool running_ = false;
+  bool stop_ = false;
+  std::jthread runner_; // CallbackMode::store_thread, started with the first completion
+};
+
+} // namespace vnvram

@@ -1,0 +1,563 @@
+#include "store/engine.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cstring>
+
+#include <fmt/format.h>
+
+#include "format/checksum.h"
+#include "store/registration.h"
+#include "store/superblock_reader.h"
+
+namespace vnvram {
+
+Store::Engine::Engine(std::unique_ptr<BlockDevice> device, const format::Superblock& superblock,
+                      OpenOptions options)
+    : device_(std::move(device)), options_(std::move(options)),
+      known_attributes_(options_.known_attributes), geometry_(format::geometry_of(superblock)),
+      pages_(*device_, geometry_, superblock.salt, superblock.index_entries,
+             std::max(options_.cache_size_bytes, cache_size_bytes_min)),
+      stage_(pages_, geometry_.record_block_count_max()), salt_(superblock.salt),
+      epoch_number_(superblock.epoch_number), epoch_random_(superblock.epoch_random), directory_(geometry_.page_count()),
+      ring_(ring_start(superblock)), superblock_(superblock), completions_(options_.callbacks),
+      queue_([this](std::span<CommitQueue::Request* const> waiting) { return commit_round(waiting); },
+             [this](CommitCallback callback, Status result) {
+               completions_.deliver(std::move(callback), std::move(result));
+             }) {
+  for (const BlobSpec& spec : options_.blobs) {
+    for (const Attribute& attribute : spec.attributes) {
+      known_attributes_.insert(attribute.name);
+    }
+  }
+}
+
+Store::Engine::~Engine() {
+  const Status closed = close(); // Whoever wants to know called close() before.
+  static_cast<void>(closed);
+}
+
+// ---- Committing -----------------------------------------------------------------------------------
+
+Status Store::Engine::refuse_commit() const {
+  if (!writes()) {
+    return Error{ErrorKind::read_only, fmt::format("{}: opened read-only", device_->name())};
+  }
+  const std::lock_guard lock(mutex_);
+  if (poisoned_) {
+    return Error{ErrorKind::poisoned,
+                 fmt::format("{}: no commit since an earlier failure: {}", device_->name(),
+                             poisoned_->cause()),
+                 "mend the device, then open the image again"};
+  }
+  return {};
+}
+
+Status Store::Engine::commit(const Transaction& transaction) {
+  CommitQueue::Request request;
+  request.transaction = &transaction;
+  return queue_.run(request);
+}
+
+void Store::Engine::commit_async(Transaction transaction, CommitCallback callback) {
+  if (options_.background) {
+    queue_.run_async(std::move(transaction), std::move(callback));
+    return;
+  }
+  Status result = commit(transaction);
+  if (options_.callbacks == CallbackMode::event_fd) {
+    completions_.deliver(std::move(callback), std::move(result));
+  } else {
+    callback(std::move(result));
+  }
+}
+
+std::size_t Store::Engine::commit_round(std::span<CommitQueue::Request* const> waiting) {
+  const Status refused = refuse_commit();
+  if (!refused) {
+    for (CommitQueue::Request* request : waiting) {
+      request->result = refused;
+    }
+    return waiting.size();
+  }
+  stage_.begin(ring_.sequence + 1);
+  const std::size_t count = waiting.front()->transaction == nullptr
+                                ? change_directory(*waiting.front())
+                                : stage_group(waiting);
+  bool due = false;
+  {
+    const std::lock_guard lock(mutex_);
+    due = checkpoint_is_due();
+  }
+  if (due) {
+    request_checkpoint();
+  }
+  return count;
+}
+
+// A directory change has a record of its own: it replaces the directory as a whole.
+std::size_t Store::Engine::change_directory(CommitQueue::Request& request) {
+  Directory changed = directory_;
+  request.result = request.directory_change(changed, stage_);
+  if (request.result && !stage_.fits()) {
+    request.result = Error{ErrorKind::too_large,
+                           fmt::format("{}: too much for one transaction of this ring",
+                                       device_->name()),
+                           "register fewer blobs at a time"};
+  }
+  if (request.result && !stage_.empty()) {
+    request.result = write_record();
+  }
+  if (request.result) {
+    const std::lock_guard lock(mutex_);
+    directory_ = std::move(changed);
+  }
+  return 1;
+}
+
+std::size_t Store::Engine::stage_group(std::span<CommitQueue::Request* const> waiting) {
+  std::size_t count = 0;
+  for (; count < waiting.size() && waiting[count]->transaction != nullptr; ++count) {
+    bool record_full = false;
+    Status added =
+        stage_.add(*waiting[count]->transaction, directory_, known_attributes_, record_full);
+    if (record_full) {
+      break;
+    }
+    waiting[count]->result = std::move(added);
+  }
+  const Status written = stage_.empty() ? Status{} : write_record();
+  for (std::size_t i = 0; i < count && !written; ++i) {
+    waiting[i]->result = waiting[i]->result ? written : waiting[i]->result;
+  }
+  return count;
+}
+
+Result<RingPlace> Store::Engine::wait_for_room(std::uint32_t block_count) {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    if (poisoned_) {
+      lock.unlock();
+      return refuse_commit().error();
+    }
+    const RingPlace place = ring_place(ring_, block_count, geometry_.ring_block_count());
+    if (ring_.used_blocks + place.cost_blocks <= geometry_.ring_block_count() &&
+        pages_.dirty_size_bytes() < pages_.cache_size_bytes()) {
+      return place;
+    }
+    if (options_.background) {
+      const std::uint64_t checkpoints = checkpoint_count_;
+      checkpoint_requested_ = true;
+      checkpoint_wake_.notify_one();
+      room_.wait(lock, [&] { return checkpoint_count_ != checkpoints || poisoned_; });
+    } else {
+      lock.unlock();
+      const Status done = run_checkpoint(false);
+      if (!done) {
+        return done.error();
+      }
+      lock.lock();
+    }
+  }
+}
+
+Status Store::Engine::write_record() {
+  format::RecordBuilder& builder = stage_.builder();
+  const Result<RingPlace> place = wait_for_room(builder.block_count());
+  if (!place) {
+    return place.error();
+  }
+  std::uint64_t checksum = 0;
+  const std::span<const std::byte> record =
+      builder.finish({epoch_number_, epoch_random_, stage_.generation(), ring_.chain}, salt_, checksum);
+  const Status written = device_->write_durable(
+      format::Geometry::ring_block(place->position) * block_size_bytes, record);
+  if (!written) {
+    return poison(written.error(), "a commit");
+  }
+  install(*place, checksum);
+  return {};
+}
+
+// The record is durable: now memory may know of it.
+void Store::Engine::install(const RingPlace& place, std::uint64_t checksum) {
+  const std::vector<PageUpdate> updates = stage_.take_pages();
+  const std::uint32_t block_count = stage_.builder().block_count();
+  const std::lock_guard lock(mutex_);
+  pages_.install(updates);
+  stage_.apply_blob_changes();
+  ring_.position = (place.position + block_count) % geometry_.ring_block_count();
+  ring_.used_blocks += place.cost_blocks;
+  ring_.sequence = stage_.generation();
+  ring_.chain = checksum;
+  ++commit_count_;
+  if (ring_.used_blocks == place.cost_blocks) {
+    checkpoint_wake_.notify_one(); // The first since a checkpoint: the idle clock starts.
+  }
+}
+
+Error Store::Engine::poison(const Error& cause, std::string_view during) {
+  const std::lock_guard lock(mutex_);
+  if (!poisoned_) {
+    poisoned_ = Error{cause.kind(), fmt::format("{} failed: {}", during, cause.cause()),
+                      cause.remedy()};
+  }
+  room_.notify_all();
+  return {ErrorKind::io, poisoned_->cause(),
+          "it may or may not be on the image; mend the device, then open the image again"};
+}
+
+Status Store::Engine::run_directory_change(CommitQueue::DirectoryChange change) {
+  CommitQueue::Request request;
+  request.directory_change = std::move(change);
+  return queue_.run(request);
+}
+
+Status Store::Engine::register_blobs(std::span<const BlobSpec> specs) {
+  return run_directory_change([&](Directory& directory, Stage& stage) {
+    return register_in(directory, stage, specs, geometry_);
+  });
+}
+
+Status Store::Engine::remove_blob(std::string_view name) {
+  return run_directory_change([&](Directory& directory, Stage& stage) {
+    return remove_from(directory, stage, name);
+  });
+}
+
+// ---- Reading --------------------------------------------------------------------------------------
+
+Status Store::Engine::check_readable(const Blob& blob) const {
+  for (const Attribute& attribute : blob.info.attributes) {
+    if (attribute.must_know && !known_attributes_.contains(attribute.name)) {
+      return Error{ErrorKind::too_new,
+                   fmt::format("blob {}: attribute {} must be known to use its bytes",
+                               blob.info.name, attribute.name),
+                   "use a program that knows it"};
+    }
+  }
+  return {};
+}
+
+Result<bool> Store::Engine::collect(std::string_view name, std::uint64_t offset_bytes,
+                                    std::optional<std::uint64_t> length_bytes, PinnedPages& pinned,
+                                    std::vector<SpaceRange>& ranges) const {
+  const std::lock_guard lock(mutex_);
+  const Blob* blob = directory_.find(name);
+  if (blob == nullptr) {
+    return Error{ErrorKind::not_found, fmt::format("{}: no blob {}", device_->name(), name),
+                 "vnvram ls shows what is there"};
+  }
+  const Status readable = check_readable(*blob);
+  if (!readable) {
+    return readable.error();
+  }
+  const std::uint64_t length = length_bytes.value_or(blob->info.size_bytes);
+  if (offset_bytes > blob->info.size_max_bytes ||
+      length > blob->info.size_max_bytes - offset_bytes) {
+    return Error{ErrorKind::too_large,
+                 fmt::format("blob {}: {} bytes from {} are beyond its largest size of {}", name,
+                             length, offset_bytes, blob->info.size_max_bytes)};
+  }
+  ranges = blob->ranges(offset_bytes, length);
+  const std::uint64_t generation =
+      std::max(blob->info.generation, blob->info.registered_generation);
+  if (pinned.generation != generation) {
+    pinned.pages.clear(); // Pages of another generation, or of another blob of the same name.
+  }
+  pinned.generation = generation;
+  pinned.pages.resize(ranges.size());
+  bool complete = true;
+  for (std::size_t i = 0; i < ranges.size(); ++i) {
+    if (pinned.pages[i] == nullptr) {
+      pinned.pages[i] = const_cast<PageStore&>(pages_).lookup(
+          static_cast<std::uint32_t>(ranges[i].offset_bytes / block_size_bytes));
+      complete = complete && pinned.pages[i] != nullptr;
+    }
+  }
+  return complete;
+}
+
+// The content of a blob's pages changes only with its generation, so pages that were loaded one by one
+// belong together if the generation is the same at the end.
+Result<std::vector<SpaceRange>> Store::Engine::pin(std::string_view name, std::uint64_t offset_bytes,
+                                                   std::optional<std::uint64_t> length_bytes,
+                                                   PinnedPages& pinned) {
+  std::vector<SpaceRange> ranges;
+  for (;;) {
+    const Result<bool> complete = collect(name, offset_bytes, length_bytes, pinned, ranges);
+    if (!complete) {
+      return complete.error();
+    }
+    if (*complete) {
+      return ranges;
+    }
+    for (std::size_t i = 0; i < ranges.size(); ++i) {
+      if (pinned.pages[i] != nullptr) {
+        continue;
+      }
+      Result<PageRef> loaded =
+          pages_.load(static_cast<std::uint32_t>(ranges[i].offset_bytes / block_size_bytes));
+      if (!loaded) {
+        return read_error(loaded.error(), name);
+      }
+      pinned.pages[i] = *std::move(loaded);
+    }
+  }
+}
+
+Error Store::Engine::read_error(const Error& error, std::string_view name) {
+  if (!writes() && error.kind() == ErrorKind::corrupt) {
+    const Result<SuperblockPair> now = read_superblocks(*device_);
+    if (now && now->current() != nullptr && now->current()->sequence != superblock_.sequence) {
+      return {ErrorKind::stale,
+              fmt::format("{}: its owner has moved on since it was opened", device_->name()),
+              "open it again"};
+    }
+  }
+  return {error.kind(), fmt::format("blob {}: {}", name, error.cause()), error.remedy()};
+}
+
+namespace {
+
+void copy_pages(std::span<const SpaceRange> ranges, std::span<const PageRef> pages,
+                std::span<std::byte> to) {
+  for (std::size_t i = 0; i < ranges.size(); ++i) {
+    std::memcpy(to.data(), pages[i]->bytes.data() + (ranges[i].offset_bytes % block_size_bytes),
+                ranges[i].length_bytes);
+    to = to.subspan(ranges[i].length_bytes);
+  }
+}
+
+} // namespace
+
+Result<std::vector<std::byte>> Store::Engine::read(std::string_view name) {
+  PinnedPages pinned;
+  const Result<std::vector<SpaceRange>> ranges = pin(name, 0, std::nullopt, pinned);
+  if (!ranges) {
+    return ranges.error();
+  }
+  std::size_t size = 0;
+  for (const SpaceRange& range : *ranges) {
+    size += range.length_bytes;
+  }
+  std::vector<std::byte> content(size);
+  copy_pages(*ranges, pinned.pages, content);
+  return content;
+}
+
+Status Store::Engine::read_range(std::string_view name, std::uint64_t offset_bytes,
+                                 std::span<std::byte> bytes) {
+  PinnedPages pinned;
+  const Result<std::vector<SpaceRange>> ranges = pin(name, offset_bytes, bytes.size(), pinned);
+  if (!ranges) {
+    return ranges.error();
+  }
+  copy_pages(*ranges, pinned.pages, bytes);
+  return {};
+}
+
+std::vector<BlobInfo> Store::Engine::blobs() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<BlobInfo> infos;
+  infos.reserve(directory_.blobs().size());
+  for (const auto& [name, blob] : directory_.blobs()) {
+    infos.push_back(blob.info);
+  }
+  return infos;
+}
+
+Result<BlobInfo> Store::Engine::blob(std::string_view name) const {
+  const std::lock_guard lock(mutex_);
+  const Blob* blob = directory_.find(name);
+  if (blob == nullptr) {
+    return Error{ErrorKind::not_found, fmt::format("{}: no blob {}", device_->name(), name),
+                 "vnvram ls shows what is there"};
+  }
+  return blob->info;
+}
+
+StoreInfo Store::Engine::info() const {
+  const std::lock_guard lock(mutex_);
+  StoreInfo info;
+  info.uuid = superblock_.uuid;
+  info.format_version = superblock_.format_version;
+  info.generation = ring_.sequence;
+  info.epoch = superblock_.epoch_number;
+  info.image_size_bytes = geometry_.image_block_count() * block_size_bytes;
+  info.ring_size_bytes = std::uint64_t{geometry_.ring_block_count()} * block_size_bytes;
+  info.ring_used_bytes = std::uint64_t{ring_.used_blocks} * block_size_bytes;
+  info.space_size_bytes = std::uint64_t{geometry_.page_count() - 1} * block_size_bytes;
+  info.space_free_bytes = std::uint64_t{directory_.free_page_count()} * block_size_bytes;
+  const std::uint64_t overhead_blocks = format::Geometry::record_blocks_for(0);
+  info.blob_size_max_bytes =
+      std::min<std::uint64_t>(blob_size_bytes_max,
+                              (geometry_.record_block_count_max() - overhead_blocks) * block_size_bytes);
+  info.blob_count = directory_.blobs().size();
+  info.clean = superblock_.clean != 0;
+  info.owner_pid = superblock_.owner_pid;
+  info.owner_host = superblock_.owner_host.data();
+  info.poisoned = poisoned_;
+  return info;
+}
+
+// ---- Checkpoints ----------------------------------------------------------------------------------
+
+Status Store::Engine::checkpoint() {
+  const Status refused = refuse_commit();
+  return refused ? run_checkpoint(false) : refused;
+}
+
+Status Store::Engine::write_superblock(const format::Superblock& superblock) {
+  format::Superblock next = superblock;
+  next.sequence = superblock_.sequence + 1;
+  format::seal_superblock(next, 1 - superblock_.copy);
+  const Status written =
+      device_->write_durable(format::Geometry::superblock_block(next.copy) * block_size_bytes,
+                             std::as_bytes(std::span(&next, 1)));
+  if (written) {
+    const std::lock_guard lock(mutex_);
+    superblock_ = next;
+  }
+  return written;
+}
+
+Status Store::Engine::run_checkpoint(bool even_if_empty,
+                                     const std::function<void(format::Superblock&)>& edit) {
+  const std::lock_guard one_at_a_time(checkpoint_mutex_);
+  RingPosition point;
+  format::Superblock next;
+  {
+    const std::lock_guard lock(mutex_);
+    checkpoint_requested_ = false;
+    if (poisoned_) {
+      return *poisoned_;
+    }
+    if (ring_.used_blocks == 0 && pages_.dirty_size_bytes() == 0 && !even_if_empty) {
+      return {};
+    }
+    pages_.begin_write_back();
+    point = ring_;
+    next = superblock_;
+  }
+  const Result<PageStore::IndexEntries> index_entries = pages_.write_back();
+  if (!index_entries) {
+    return poison(index_entries.error(), "a checkpoint");
+  }
+  Status done = device_->flush();
+  if (done) {
+    next.index_entries = *index_entries;
+    next.generation = point.sequence;
+    next.chain = point.chain;
+    next.ring_position = point.position;
+    if (edit) {
+      edit(next);
+    }
+    done = write_superblock(next);
+  }
+  if (!done) {
+    return poison(done.error(), "a checkpoint");
+  }
+  const std::lock_guard lock(mutex_);
+  pages_.publish();
+  ring_.used_blocks -= point.used_blocks;
+  ++checkpoint_count_;
+  room_.notify_all();
+  return {};
+}
+
+bool Store::Engine::checkpoint_is_due() const {
+  return 2 * ring_.used_blocks >= geometry_.ring_block_count() ||
+         2 * pages_.dirty_size_bytes() >= pages_.cache_size_bytes();
+}
+
+void Store::Engine::request_checkpoint() {
+  if (!options_.background) {
+    const Status done = run_checkpoint(false); // A failure has poisoned the store; the next sees it.
+    static_cast<void>(done);
+    return;
+  }
+  const std::lock_guard lock(mutex_);
+  checkpoint_requested_ = true;
+  checkpoint_wake_.notify_one();
+}
+
+void Store::Engine::checkpointer_main() {
+  std::unique_lock lock(mutex_);
+  const auto asked = [&] { return stop_ || checkpoint_requested_; };
+  const auto idle_clock_runs = [&] {
+    return options_.idle_checkpoint_after.count() > 0 && ring_.used_blocks > 0 && !poisoned_;
+  };
+  while (!stop_) {
+    bool idle = false;
+    if (idle_clock_runs()) {
+      const std::uint64_t commits = commit_count_;
+      idle = !checkpoint_wake_.wait_for(lock, options_.idle_checkpoint_after, asked) &&
+             commits == commit_count_;
+    } else {
+      checkpoint_wake_.wait(lock, [&] { return asked() || idle_clock_runs(); });
+    }
+    if (!stop_ && (idle || checkpoint_requested_)) {
+      lock.unlock();
+      const Status done = run_checkpoint(false); // A failure has poisoned the store.
+      static_cast<void>(done);
+      lock.lock();
+    }
+  }
+}
+
+void Store::Engine::stop_checkpointer() {
+  {
+    const std::lock_guard lock(mutex_);
+    stop_ = true;
+    checkpoint_wake_.notify_one();
+  }
+  if (checkpointer_.joinable()) {
+    checkpointer_.join();
+  }
+}
+
+Status Store::Engine::grow(std::uint64_t image_block_count) {
+  const format::Geometry geometry(image_block_count, geometry_.ring_block_count());
+  assert(geometry.valid() && image_block_count >= geometry_.image_block_count());
+  // Twice, so that both copies know the new size.
+  for (int copy = 0; copy < 2; ++copy) {
+    const Status done = run_checkpoint(true, [&](format::Superblock& superblock) {
+      superblock.image_block_count = image_block_count;
+    });
+    if (!done) {
+      return done;
+    }
+  }
+  const std::lock_guard lock(mutex_);
+  geometry_ = geometry;
+  pages_.grow(geometry);
+  directory_.grow(geometry.page_count());
+  return {};
+}
+
+Status Store::Engine::close() {
+  if (closed_) {
+    return {};
+  }
+  closed_ = true;
+  queue_.drain();
+  stop_checkpointer();
+  completions_.drain(); // A callback may have committed again, or is the last to hear of it.
+  queue_.drain();
+  Status done;
+  if (writes()) {
+    done = run_checkpoint(true, [](format::Superblock& superblock) {
+      superblock.clean = 1;
+      superblock.owner_pid = 0;
+      superblock.owner_host = {};
+    });
+    if (done) {
+      done = write_superblock(superblock_); // Both copies: whichever rots, the other says the same.
+    }
+    device_->unlock();
+  }
+  return done;
+}
+
+} // namespace vnvram

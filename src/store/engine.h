@@ -1,0 +1,146 @@
+// The engine. What it upholds (design.md, section 5), each with a test that names it:
+//
+//   1. An acknowledged commit survives any power cut.
+//   2. After any cut the state is exactly that of some generation, never older than the last
+//      acknowledged one.
+//   3. Several blobs of one transaction are all there, or none.
+//   4. Recovery may be cut at any point, any number of times.
+//   5. A damaged byte is noticed before it is returned.
+//   6. No path but create writes to an image that is not ours.
+//   7. Two owners never both succeed in committing on a device that can lock.
+//
+// How: a commit is one contiguous durable write of a self-checking record, chained to the one before,
+// one in flight at a time. A checkpoint writes pages, leaves and index to the slots that the current
+// superblock does not point to, flushes, then makes the other superblock durable; only then is ring
+// space free again. Opening for writing flushes what it recovered and starts a new epoch.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "format/superblock.h"
+#include "store/commit_queue.h"
+#include "store/completions.h"
+#include "store/directory.h"
+#include "store/page_store.h"
+#include "store/ring_scanner.h"
+#include "store/stage.h"
+#include "vnvram/store.h"
+
+namespace vnvram {
+
+class Store::Engine {
+public:
+  static Result<std::unique_ptr<Engine>> open(std::unique_ptr<BlockDevice> device, OpenOptions options);
+  /// An engine on a device whose image does not exist yet: nothing points to what it writes until a
+  /// checkpoint makes the first superblock durable. The device is locked, and blank.
+  static Result<std::unique_ptr<Engine>> create(std::unique_ptr<BlockDevice> device,
+                                                const format::Superblock& superblock,
+                                                OpenOptions options);
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  Status register_blobs(std::span<const BlobSpec> specs);
+  Status remove_blob(std::string_view name);
+  Result<std::vector<std::byte>> read(std::string_view name);
+  Status read_range(std::string_view name, std::uint64_t offset_bytes, std::span<std::byte> bytes);
+  Status commit(const Transaction& transaction);
+  void commit_async(Transaction transaction, CommitCallback callback);
+  [[nodiscard]] int event_fd() const { return completions_.event_fd(); }
+  std::size_t dispatch() { return completions_.dispatch(); }
+  std::vector<BlobInfo> blobs() const;
+  Result<BlobInfo> blob(std::string_view name) const;
+  StoreInfo info() const;
+  Status checkpoint();
+  /// Takes more of the device into the image.
+  Status grow(std::uint64_t image_block_count);
+  Status close();
+
+private:
+  Engine(std::unique_ptr<BlockDevice> device, const format::Superblock& superblock,
+         OpenOptions options);
+  [[nodiscard]] bool writes() const { return options_.access == Access::read_write; }
+
+  // Opening (engine_open.cc).
+  static Result<std::unique_ptr<Engine>> open_for_writing(std::unique_ptr<BlockDevice> device,
+                                                          OpenOptions options);
+  static Result<std::unique_ptr<Engine>> open_for_reading(std::unique_ptr<BlockDevice> device,
+                                                          OpenOptions options);
+  Status start(); // the threads and what the options want registered
+  Status recover();
+  Status replay(const format::RecordView& record);
+  Status load_directory();
+  Status begin_epoch();
+  void abandon();
+
+  // Committing.
+  std::size_t commit_round(std::span<CommitQueue::Request* const> waiting);
+  std::size_t change_directory(CommitQueue::Request& request);
+  std::size_t stage_group(std::span<CommitQueue::Request* const> waiting);
+  Status run_directory_change(CommitQueue::DirectoryChange change);
+  Status write_record();
+  Result<RingPlace> wait_for_room(std::uint32_t block_count);
+  void install(const RingPlace& place, std::uint64_t checksum);
+  Status refuse_commit() const;
+  Error poison(const Error& cause, std::string_view during);
+
+  // Reading.
+  struct PinnedPages {
+    std::uint64_t generation = 0;
+    std::vector<PageRef> pages;
+  };
+  /// True if `pinned` holds all pages of the range as of one generation.
+  Result<bool> collect(std::string_view name, std::uint64_t offset_bytes,
+                       std::optional<std::uint64_t> length_bytes, PinnedPages& pinned,
+                       std::vector<SpaceRange>& ranges) const;
+  Result<std::vector<SpaceRange>> pin(std::string_view name, std::uint64_t offset_bytes,
+                                      std::optional<std::uint64_t> length_bytes, PinnedPages& pinned);
+  Status check_readable(const Blob& blob) const;
+  Error read_error(const Error& error, std::string_view name);
+
+  // Checkpoints.
+  Status run_checkpoint(bool even_if_empty, const std::function<void(format::Superblock&)>& edit = {});
+  Status write_superblock(const format::Superblock& superblock);
+  void request_checkpoint();
+  [[nodiscard]] bool checkpoint_is_due() const; // needs mutex_
+  void checkpointer_main();
+  void stop_checkpointer();
+
+  std::unique_ptr<BlockDevice> device_;
+  const OpenOptions options_;
+  Stage::KnownAttributes known_attributes_;
+  format::Geometry geometry_;
+  PageStore pages_;
+  Stage stage_; // only the thread that leads a commit
+  const std::uint64_t salt_;
+  std::uint64_t epoch_number_; // fixed once the store is open
+  std::uint64_t epoch_random_;
+
+  /// Guards what follows, and installs with it. Never held during I/O.
+  mutable std::mutex mutex_;
+  Directory directory_;
+  RingPosition ring_;
+  format::Superblock superblock_; // the current one on the device
+  std::optional<Error> poisoned_;
+  std::condition_variable room_; // a checkpoint was published, or the store is poisoned
+  bool closed_ = false;
+
+  std::mutex checkpoint_mutex_; // one checkpoint at a time; held during its I/O
+  std::condition_variable checkpoint_wake_;
+  bool checkpoint_requested_ = false;
+  std::uint64_t checkpoint_count_ = 0;
+  bool stop_ = false;
+  std::uint64_t commit_count_ = 0; // tells the checkpointer whether the store is idle
+  std::jthread checkpointer_;
+
+  Completions completions_;
+  CommitQueue queue_;
+};
+
+} // namespace vnvram

@@ -1,0 +1,268 @@
+// How an engine comes to life: opening, recovery, the new epoch.
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <map>
+#include <system_error>
+
+#include <fmt/format.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "store/engine.h"
+#include "store/registration.h"
+#include "store/superblock_reader.h"
+
+namespace vnvram {
+
+namespace {
+
+// How often a read-only opener starts over when the owner is faster than it.
+constexpr int read_attempts_max = 100;
+
+Result<std::uint64_t> random_number() {
+  std::uint64_t number = 0;
+  if (::getrandom(&number, sizeof(number), 0) != static_cast<ssize_t>(sizeof(number))) {
+    return Error{ErrorKind::io, "no random numbers: " + std::generic_category().message(errno)};
+  }
+  return number;
+}
+
+// The lock says only that someone has it; the superblock says who wrote there last.
+Error in_use(BlockDevice& device, const Error& error) {
+  const Result<SuperblockPair> pair = read_superblocks(device);
+  const format::Superblock* current = pair ? pair->current() : nullptr;
+  if (error.kind() != ErrorKind::in_use || current == nullptr || current->owner_pid == 0) {
+    return error;
+  }
+  return {ErrorKind::in_use,
+          fmt::format("{}: in use by process {} on {}", device.name(), current->owner_pid,
+                      current->owner_host.data()),
+          "stop it first; reading beside it is possible"};
+}
+
+} // namespace
+
+Result<std::unique_ptr<Store::Engine>> Store::Engine::open(std::unique_ptr<BlockDevice> device,
+                                                           OpenOptions options) {
+  return options.access == Access::read_write
+             ? open_for_writing(std::move(device), std::move(options))
+             : open_for_reading(std::move(device), std::move(options));
+}
+
+Result<std::unique_ptr<Store::Engine>>
+Store::Engine::open_for_writing(std::unique_ptr<BlockDevice> device, OpenOptions options) {
+  if (!device->capabilities().write) {
+    return Error{ErrorKind::read_only, fmt::format("{}: the device is read-only", device->name())};
+  }
+  const Status locked = device->lock_for_writing();
+  if (!locked) {
+    return in_use(*device, locked.error());
+  }
+  const Result<format::Superblock> superblock = find_superblock(*device);
+  if (!superblock) {
+    device->unlock();
+    return superblock.error();
+  }
+  std::unique_ptr<Engine> engine(new Engine(std::move(device), *superblock, std::move(options)));
+  Status done = engine->recover();
+  if (done) {
+    done = engine->begin_epoch();
+  }
+  if (done) {
+    done = engine->start();
+  }
+  if (!done) {
+    engine->abandon();
+    return done.error();
+  }
+  return engine;
+}
+
+Result<std::unique_ptr<Store::Engine>>
+Store::Engine::open_for_reading(std::unique_ptr<BlockDevice> device, OpenOptions options) {
+  Error last(ErrorKind::stale, fmt::format("{}: its owner is faster than this reader", device->name()),
+             "try again");
+  std::uint64_t last_sequence = 0;
+  for (int attempt = 0; attempt < read_attempts_max; ++attempt) {
+    const Result<format::Superblock> before = find_superblock(*device);
+    if (!before) {
+      return before.error();
+    }
+    std::unique_ptr<Engine> engine(new Engine(std::move(device), *before, options));
+    const Status recovered = engine->recover();
+    const Result<SuperblockPair> after = read_superblocks(*engine->device_);
+    const bool moved =
+        !after || after->current() == nullptr || after->current()->sequence != before->sequence;
+    if (recovered && !moved) {
+      const Status started = engine->start();
+      return started ? Result<std::unique_ptr<Engine>>(std::move(engine)) : started.error();
+    }
+    if (!recovered && !moved) {
+      // An owner writes while we read, so one look can find a break that is none. The same break
+      // twice, with nothing done in between, is one.
+      if (last_sequence == before->sequence && last.cause() == recovered.error().cause()) {
+        return last;
+      }
+      last = recovered.error();
+      last_sequence = before->sequence;
+    }
+    device = std::move(engine->device_);
+    engine->closed_ = true;
+  }
+  return last;
+}
+
+Result<std::unique_ptr<Store::Engine>> Store::Engine::create(std::unique_ptr<BlockDevice> device,
+                                                             const format::Superblock& superblock,
+                                                             OpenOptions options) {
+  std::unique_ptr<Engine> engine(new Engine(std::move(device), superblock, std::move(options)));
+  const Status done = engine->start();
+  if (!done) {
+    engine->abandon();
+    return done.error();
+  }
+  return engine;
+}
+
+// After a failed opening: nothing more is written.
+void Store::Engine::abandon() {
+  queue_.drain();
+  stop_checkpointer();
+  closed_ = true;
+  device_->unlock();
+}
+
+Status Store::Engine::start() {
+  if (options_.callbacks == CallbackMode::event_fd) {
+    const Status opened = completions_.open_event_fd();
+    if (!opened) {
+      return opened;
+    }
+  }
+  if (!writes()) {
+    return compare_with(directory_, options_.blobs);
+  }
+  if (options_.background) {
+    checkpointer_ = std::jthread([this] { checkpointer_main(); });
+  }
+  return options_.blobs.empty() ? Status{} : register_blobs(options_.blobs);
+}
+
+Status Store::Engine::recover() {
+  Status done = pages_.load_index();
+  if (!done) {
+    return done;
+  }
+  bool flushed = false;
+  RingScanner scanner(*device_, superblock_);
+  const Result<RingScanner::End> end =
+      scanner.scan([&](const format::RecordView& record, std::uint32_t, const RingPosition& behind) {
+        Status replayed = replay(record);
+        ring_ = behind;
+        if (replayed && writes() && pages_.dirty_size_bytes() >= pages_.cache_size_bytes()) {
+          // More than this opener's cache holds: a checkpoint on the way, of what is surely durable.
+          replayed = flushed ? Status{} : device_->flush();
+          flushed = true;
+          replayed = replayed ? run_checkpoint(false) : replayed;
+        }
+        return replayed;
+      });
+  if (!end) {
+    return end.error();
+  }
+  if (end->damaged) {
+    return Error{ErrorKind::corrupt, fmt::format("{}: {}", device_->name(), end->reason),
+                 "run vnvram check; restore the image from a backup"};
+  }
+  return load_directory();
+}
+
+Status Store::Engine::replay(const format::RecordView& record) {
+  std::map<std::uint32_t, std::shared_ptr<Page>> changed;
+  for (const format::RecordView::Extent& extent : record.extents()) {
+    std::uint64_t offset = extent.offset_bytes;
+    std::uint64_t rest = extent.length_bytes;
+    while (rest > 0) {
+      const auto page = static_cast<std::uint32_t>(offset / block_size_bytes);
+      const std::size_t in_page = offset % block_size_bytes;
+      const std::size_t length = std::min<std::uint64_t>(rest, block_size_bytes - in_page);
+      auto& copy = changed[page];
+      if (copy == nullptr) {
+        const Result<PageRef> before = pages_.load(page);
+        if (!before) {
+          return before.error();
+        }
+        copy = std::make_shared<Page>(**before);
+      }
+      std::byte* to = copy->bytes.data() + in_page;
+      if (extent.kind == format::ExtentKind::zeros) {
+        std::memset(to, 0, length);
+      } else {
+        std::memcpy(to, extent.bytes.data() + (offset - extent.offset_bytes), length);
+      }
+      offset += length;
+      rest -= length;
+    }
+  }
+  std::vector<PageUpdate> updates;
+  for (auto& [page, copy] : changed) {
+    updates.push_back({page, std::move(copy)});
+  }
+  pages_.install(updates);
+  return {};
+}
+
+Status Store::Engine::load_directory() {
+  std::uint32_t page = 0;
+  do {
+    const Result<PageRef> loaded = pages_.load(page);
+    if (!loaded) {
+      return loaded.error();
+    }
+    format::DirectoryPage content;
+    std::memcpy(&content, (*loaded)->bytes.data(), sizeof(content));
+    const Status added = directory_.add_page(page, content); // A loop is a page with two owners.
+    if (!added) {
+      return added;
+    }
+    page = content.next_page;
+  } while (page != 0);
+  return {};
+}
+
+// Flush, then a checkpoint with a new epoch and an empty ring half a ring away. The superblock goes to
+// both copies: if one rots later, the other still knows the epoch, and with it which records count.
+Status Store::Engine::begin_epoch() {
+  const Result<std::uint64_t> random = random_number();
+  if (!random) {
+    return random.error();
+  }
+  const Status flushed = device_->flush();
+  if (!flushed) {
+    return flushed;
+  }
+  const Status done = run_checkpoint(true, [&](format::Superblock& superblock) {
+    superblock.epoch_number += 1;
+    superblock.epoch_random = *random;
+    superblock.chain = *random;
+    superblock.ring_position =
+        (ring_.position + (geometry_.ring_block_count() / 2)) % geometry_.ring_block_count();
+    superblock.clean = 0;
+    superblock.owner_pid = static_cast<std::uint32_t>(::getpid());
+    superblock.owner_host = {};
+    if (::gethostname(superblock.owner_host.data(), superblock.owner_host.size() - 1) != 0) {
+      superblock.owner_host = {};
+    }
+  });
+  if (!done) {
+    return done;
+  }
+  ring_ = ring_start(superblock_);
+  epoch_number_ = superblock_.epoch_number;
+  epoch_random_ = superblock_.epoch_random;
+  const Status second = write_superblock(superblock_);
+  return second ? second : Status(poison(second.error(), "opening"));
+}
+
+} // namespace vnvram

@@ -1,0 +1,91 @@
+#include "store/image_size.h"
+
+#include <algorithm>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "format/directory_entry.h"
+#include "format/geometry.h"
+#include "vnvram/store.h"
+
+namespace vnvram {
+
+using format::Geometry;
+
+namespace {
+
+constexpr std::uint32_t ring_block_count_default = 512;  // 2 MiB
+constexpr std::uint32_t ring_block_count_useful = 8320;  // two rewrites of the largest blob there is
+constexpr std::uint64_t recommended_size_bytes_min = std::uint64_t{4} << 20U;
+
+Error too_many(std::uint64_t block_count) {
+  return {ErrorKind::invalid_argument,
+          fmt::format("these blobs need an image of {} bytes, and {} is the largest",
+                      block_count * block_size_bytes, image_size_bytes_max)};
+}
+
+} // namespace
+
+Result<ImageNeeds> image_needs(std::span<const BlobSpec> blobs, std::uint32_t ring_block_count_min) {
+  ImageNeeds needs;
+  needs.ring_block_count = ring_block_count_min;
+  for (const BlobSpec& spec : blobs) {
+    const Status checked = format::check_spec(spec);
+    if (!checked) {
+      return checked.error();
+    }
+    needs.page_count += (spec.size_max_bytes + block_size_bytes - 1) / block_size_bytes;
+    needs.ring_block_count =
+        std::max(needs.ring_block_count, 2 * Geometry::record_blocks_for(spec.size_max_bytes));
+  }
+  if (blobs.size() > blob_count_max) {
+    return Error{ErrorKind::invalid_argument, fmt::format("an image holds at most {} blobs", blob_count_max)};
+  }
+  const std::uint64_t directory_pages = std::max<std::uint64_t>(
+      1, (blobs.size() + format::directory_entries_per_page - 1) / format::directory_entries_per_page);
+  needs.page_count += directory_pages;
+  // The set is registered in one record: all entries, and a link in each directory page.
+  const std::uint64_t entries_bytes = blobs.size() * (sizeof(format::DirectoryEntry) +
+                                                      (4 * sizeof(format::RecordExtent)));
+  needs.ring_block_count =
+      std::max(needs.ring_block_count, 2 * Geometry::record_blocks_for(entries_bytes));
+  return needs;
+}
+
+std::uint32_t choose_ring(const ImageNeeds& needs, std::uint64_t image_block_count) {
+  const auto generous = static_cast<std::uint32_t>(
+      std::min<std::uint64_t>(image_block_count / 8, ring_block_count_useful));
+  if (generous > needs.ring_block_count &&
+      Geometry::blocks_for(generous, needs.page_count) <= image_block_count) {
+    return generous;
+  }
+  return needs.ring_block_count;
+}
+
+Result<std::uint64_t> required_size_bytes(std::span<const BlobSpec> blobs) {
+  const Result<ImageNeeds> needs = image_needs(blobs, ring_block_count_default);
+  if (!needs) {
+    return needs.error();
+  }
+  const std::uint64_t blocks = Geometry::blocks_for(needs->ring_block_count, needs->page_count);
+  if (blocks * block_size_bytes > image_size_bytes_max) {
+    return too_many(blocks);
+  }
+  return blocks * block_size_bytes;
+}
+
+Result<std::uint64_t> recommended_size_bytes(std::span<const BlobSpec> blobs) {
+  const Result<std::uint64_t> required = required_size_bytes(blobs);
+  const Result<ImageNeeds> needs = image_needs(blobs, ring_block_count_default);
+  if (!required || !needs) {
+    return required;
+  }
+  constexpr std::uint64_t step_bytes = std::uint64_t{1} << 20U;
+  const std::uint64_t blocks = Geometry::blocks_for(needs->ring_block_count, 2 * needs->page_count);
+  const std::uint64_t rounded =
+      ((blocks * block_size_bytes) + step_bytes - 1) / step_bytes * step_bytes;
+  return std::clamp(rounded, recommended_size_bytes_min, image_size_bytes_max);
+}
+
+} // namespace vnvram

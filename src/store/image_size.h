@@ -1,0 +1,23 @@
+// How large an image and its ring must be.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "vnvram/blob.h"
+#include "vnvram/result.h"
+
+namespace vnvram {
+
+struct ImageNeeds {
+  std::uint32_t ring_block_count = 0; ///< The smallest ring for these blobs.
+  std::uint64_t page_count = 0;
+};
+
+/// invalid_argument for a spec that no image could hold. `ring_block_count_min`: never a smaller ring.
+Result<ImageNeeds> image_needs(std::span<const BlobSpec> blobs, std::uint32_t ring_block_count_min);
+
+/// The ring of an image of this size: what the blobs need, more where there is room to spare.
+[[nodiscard]] std::uint32_t choose_ring(const ImageNeeds& needs, std::uint64_t image_block_count);
+
+} // namespace vnvram

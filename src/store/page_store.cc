@@ -1,0 +1,317 @@
+#include "store/page_store.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cstring>
+
+#include <fmt/format.h>
+
+#include "format/checksum.h"
+
+namespace vnvram {
+
+using format::entries_per_block;
+using format::Geometry;
+using format::TableBlock;
+using format::TableEntry;
+
+namespace {
+
+Error damaged(std::string_view what, std::uint64_t block, std::string_view device) {
+  return {ErrorKind::corrupt,
+          fmt::format("{}: {} (block {}) is not what was written there", device, what, block),
+          "run vnvram check to see what is hit; restore the image from a backup"};
+}
+
+std::span<const std::byte> bytes_of(const TableBlock& block) { return std::as_bytes(std::span(block)); }
+
+Result<TableBlock> read_table_block(BlockDevice& device, std::uint64_t block, TableEntry entry,
+                                    std::uint64_t salt, const std::string& what) {
+  TableBlock content{};
+  if (entry == 0) {
+    return content;
+  }
+  const Status read =
+      device.read(block * block_size_bytes, std::as_writable_bytes(std::span(content)));
+  if (!read) {
+    return read.error();
+  }
+  if (!format::entry_matches(entry, bytes_of(content), salt)) {
+    return damaged(what, block, device.name());
+  }
+  return content;
+}
+
+} // namespace
+
+PageStore::PageStore(BlockDevice& device, const Geometry& geometry, std::uint64_t salt,
+                     const IndexEntries& index_entries, std::uint64_t cache_size_bytes)
+    : device_(device), geometry_(geometry), salt_(salt), cache_size_bytes_(cache_size_bytes),
+      zero_page_(std::make_shared<const Page>()), index_entries_(index_entries) {}
+
+Status PageStore::load_index() {
+  for (std::uint32_t i = 0; i < format::index_block_count; ++i) {
+    const std::uint64_t block = Geometry::index_block(i, format::entry_slot(index_entries_[i]));
+    Result<TableBlock> loaded = read_table_block(device_, block, index_entries_[i], salt_,
+                                                 fmt::format("index block {}", i));
+    if (!loaded) {
+      return loaded.error();
+    }
+    index_[i] = *loaded;
+  }
+  return {};
+}
+
+TableEntry PageStore::leaf_entry(std::uint32_t zone) const {
+  return index_[zone / entries_per_block][zone % entries_per_block];
+}
+
+PageRef PageStore::lookup(std::uint32_t page) {
+  const std::lock_guard lock(mutex_);
+  const auto found = frames_.find(page);
+  return found == frames_.end() ? nullptr : found->second.content;
+}
+
+void PageStore::lookup_run(std::uint32_t first_page, std::uint32_t page_count,
+                           std::vector<PageRef>& pages) {
+  const std::lock_guard lock(mutex_);
+  for (std::uint32_t page = first_page; page < first_page + page_count; ++page) {
+    const auto found = frames_.find(page);
+    pages.push_back(found == frames_.end() ? nullptr : found->second.content);
+  }
+}
+
+Result<PageStore::LeafRef> PageStore::load_leaf(std::uint32_t zone) {
+  for (;;) {
+    TableEntry entry = 0;
+    {
+      const std::lock_guard lock(mutex_);
+      if (const auto found = leaves_.find(zone); found != leaves_.end()) {
+        return found->second;
+      }
+      entry = leaf_entry(zone);
+    }
+    Result<TableBlock> loaded =
+        read_table_block(device_, geometry_.leaf_block(zone, format::entry_slot(entry)), entry, salt_,
+                         fmt::format("table leaf of zone {}", zone));
+    const std::lock_guard lock(mutex_);
+    if (leaf_entry(zone) != entry) {
+      continue; // A checkpoint moved the leaf while we read it.
+    }
+    if (!loaded) {
+      return loaded.error();
+    }
+    const std::size_t leaves_max = std::max<std::size_t>(4, cache_size_bytes_ / 16 / block_size_bytes);
+    if (leaves_.size() >= leaves_max) {
+      leaves_.erase(leaves_.begin()); // Any one: it is read again when it is needed.
+    }
+    auto leaf = std::make_shared<const TableBlock>(*loaded);
+    leaves_.insert_or_assign(zone, leaf);
+    return LeafRef(leaf);
+  }
+}
+
+Result<PageRef> PageStore::load(std::uint32_t page) {
+  assert(page < geometry_.page_count());
+  for (;;) {
+    std::uint64_t publication = 0;
+    {
+      const std::lock_guard lock(mutex_);
+      if (const auto found = frames_.find(page); found != frames_.end()) {
+        Frame& frame = found->second;
+        if (!frame.dirty && !frame.writing) {
+          clean_.splice(clean_.end(), clean_, frame.clean_position);
+        }
+        return frame.content;
+      }
+      publication = publication_count_;
+    }
+    const Result<LeafRef> leaf = load_leaf(page / entries_per_block);
+    if (!leaf) {
+      return leaf.error();
+    }
+    const TableEntry entry = (**leaf)[page % entries_per_block];
+    const unsigned slot = format::entry_slot(entry);
+    const std::uint64_t block = geometry_.page_block(page, slot);
+    auto content = std::make_shared<Page>();
+    Status read;
+    if (entry != 0) {
+      read = device_.read(block * block_size_bytes, content->bytes);
+    }
+    const bool intact = entry == 0 || (read && format::entry_matches(entry, content->bytes, salt_));
+
+    const std::lock_guard lock(mutex_);
+    if (frames_.contains(page) || publication != publication_count_) {
+      continue; // Changed, or moved by a checkpoint, while we read it.
+    }
+    if (!read) {
+      return read.error();
+    }
+    if (!intact) {
+      return damaged(fmt::format("home page {}, slot {}", page, slot), block, device_.name());
+    }
+    PageRef loaded = entry == 0 ? zero_page_ : std::move(content);
+    insert_clean(page, loaded);
+    return loaded;
+  }
+}
+
+void PageStore::insert_clean(std::uint32_t page, PageRef content) {
+  Frame& frame = frames_[page];
+  frame.content = std::move(content);
+  frame.clean_position = clean_.insert(clean_.end(), page);
+  evict();
+}
+
+void PageStore::make_clean(std::uint32_t page, Frame& frame) {
+  frame.clean_position = clean_.insert(clean_.end(), page);
+}
+
+void PageStore::evict() {
+  while (frames_.size() * block_size_bytes > cache_size_bytes_ && !clean_.empty()) {
+    frames_.erase(clean_.front());
+    clean_.pop_front();
+  }
+}
+
+void PageStore::install(std::span<const PageUpdate> updates) {
+  const std::lock_guard lock(mutex_);
+  for (const PageUpdate& update : updates) {
+    const auto [found, fresh] = frames_.try_emplace(update.page);
+    Frame& frame = found->second;
+    if (!fresh && !frame.dirty && !frame.writing) {
+      clean_.erase(frame.clean_position);
+    }
+    dirty_count_ += frame.dirty ? 0 : 1;
+    frame.dirty = true;
+    frame.content = update.content;
+  }
+  evict();
+}
+
+std::uint64_t PageStore::dirty_size_bytes() const {
+  const std::lock_guard lock(mutex_);
+  return (dirty_count_ + write_back_.pages.size()) * block_size_bytes;
+}
+
+void PageStore::begin_write_back() {
+  const std::lock_guard lock(mutex_);
+  assert(write_back_.pages.empty());
+  for (auto& [page, frame] : frames_) {
+    if (frame.dirty) {
+      frame.dirty = false;
+      frame.writing = true;
+      write_back_.pages.push_back({page, frame.content});
+    }
+  }
+  dirty_count_ = 0;
+  write_back_.index = index_;
+  write_back_.index_entries = index_entries_;
+  std::sort(write_back_.pages.begin(), write_back_.pages.end(),
+            [](const PageUpdate& a, const PageUpdate& b) { return a.page < b.page; });
+}
+
+Status PageStore::write_pages_of_zone(std::uint32_t zone, std::span<const PageUpdate> pages,
+                                      TableBlock& leaf) {
+  for (const PageUpdate& update : pages) {
+    TableEntry& entry = leaf[update.page - (zone * entries_per_block)];
+    if (format::all_zero(update.content->bytes)) {
+      entry = 0;
+      continue;
+    }
+    const unsigned slot = format::entry_other_slot(entry);
+    const Status written = device_.write(geometry_.page_block(update.page, slot) * block_size_bytes,
+                                         update.content->bytes);
+    if (!written) {
+      return written;
+    }
+    entry = format::make_entry(update.content->bytes, salt_, slot);
+  }
+  return {};
+}
+
+Status PageStore::write_leaf(std::uint32_t zone, const LeafRef& leaf) {
+  TableEntry& entry = write_back_.index[zone / entries_per_block][zone % entries_per_block];
+  if (format::all_zero(bytes_of(*leaf))) {
+    entry = 0;
+    return {};
+  }
+  const unsigned slot = format::entry_other_slot(entry);
+  entry = format::make_entry(bytes_of(*leaf), salt_, slot);
+  return device_.write(geometry_.leaf_block(zone, slot) * block_size_bytes, bytes_of(*leaf));
+}
+
+Status PageStore::write_index(std::uint32_t index) {
+  const TableBlock& block = write_back_.index[index];
+  TableEntry& entry = write_back_.index_entries[index];
+  if (block == index_[index]) {
+    return {};
+  }
+  if (format::all_zero(bytes_of(block))) {
+    entry = 0;
+    return {};
+  }
+  const unsigned slot = format::entry_other_slot(entry);
+  entry = format::make_entry(bytes_of(block), salt_, slot);
+  return device_.write(Geometry::index_block(index, slot) * block_size_bytes, bytes_of(block));
+}
+
+Result<PageStore::IndexEntries> PageStore::write_back() {
+  std::span<const PageUpdate> rest = write_back_.pages;
+  while (!rest.empty()) {
+    const std::uint32_t zone = rest.front().page / entries_per_block;
+    const auto end = std::find_if(rest.begin(), rest.end(), [&](const PageUpdate& update) {
+      return update.page / entries_per_block != zone;
+    });
+    const auto in_zone = rest.first(static_cast<std::size_t>(end - rest.begin()));
+    rest = rest.subspan(in_zone.size());
+
+    const Result<LeafRef> current = load_leaf(zone);
+    if (!current) {
+      return current.error();
+    }
+    auto leaf = std::make_shared<TableBlock>(**current);
+    Status written = write_pages_of_zone(zone, in_zone, *leaf);
+    if (written) {
+      written = write_leaf(zone, leaf);
+    }
+    if (!written) {
+      return written.error();
+    }
+    write_back_.leaves.emplace(zone, std::move(leaf));
+  }
+  for (std::uint32_t i = 0; i < format::index_block_count; ++i) {
+    const Status written = write_index(i);
+    if (!written) {
+      return written.error();
+    }
+  }
+  return write_back_.index_entries;
+}
+
+void PageStore::publish() {
+  const std::lock_guard lock(mutex_);
+  for (const PageUpdate& update : write_back_.pages) {
+    Frame& frame = frames_.at(update.page);
+    frame.writing = false;
+    if (!frame.dirty) {
+      make_clean(update.page, frame);
+    }
+  }
+  for (const auto& [zone, leaf] : write_back_.leaves) {
+    leaves_.insert_or_assign(zone, leaf);
+  }
+  index_ = write_back_.index;
+  index_entries_ = write_back_.index_entries;
+  write_back_ = {};
+  ++publication_count_;
+  evict();
+}
+
+void PageStore::grow(const Geometry& geometry) {
+  const std::lock_guard lock(mutex_);
+  assert(geometry.page_count() >= geometry_.page_count());
+  geometry_ = geometry;
+}
+
+} // namespace vnvram

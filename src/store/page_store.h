@@ -1,0 +1,105 @@
+// The page space: cache, table, and the other-slot rule.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <list>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "format/geometry.h"
+#include "format/layout.h"
+#include "store/page.h"
+#include "vnvram/block_device.h"
+#include "vnvram/result.h"
+
+namespace vnvram {
+
+/// Pages by number, as of the newest installed commit. Clean pages come and go within the cache's
+/// size; dirty ones (newer than the current checkpoint) stay until a write-back is published.
+///
+/// Threads: all calls may come from any thread. One write-back at a time, and one installer.
+class PageStore {
+public:
+  using IndexEntries = std::array<format::TableEntry, format::index_block_count>;
+
+  PageStore(BlockDevice& device, const format::Geometry& geometry, std::uint64_t salt,
+            const IndexEntries& index_entries, std::uint64_t cache_size_bytes);
+
+  /// Reads and checks the index; before anything else.
+  Status load_index();
+
+  /// The page if it is in memory, else nullptr.
+  [[nodiscard]] PageRef lookup(std::uint32_t page);
+  /// The same for a run of pages, appended to `pages`.
+  void lookup_run(std::uint32_t first_page, std::uint32_t page_count, std::vector<PageRef>& pages);
+  /// The page, from the device if need be. corrupt: what is there is not what its parent vouches for.
+  Result<PageRef> load(std::uint32_t page);
+
+  /// Makes these the pages' content, all at once; they are dirty from now on.
+  void install(std::span<const PageUpdate> updates);
+  [[nodiscard]] std::uint64_t dirty_size_bytes() const;
+  [[nodiscard]] std::uint64_t cache_size_bytes() const { return cache_size_bytes_; }
+
+  // A checkpoint's part, in this order: begin, write_back, (superblock), publish.
+  /// Takes what is dirty now; later installs belong to the next checkpoint.
+  void begin_write_back();
+  /// Writes the taken pages, their leaves and the index to the slots that the current superblock does
+  /// not point to. Nothing is flushed. Returns what the next superblock must say.
+  Result<IndexEntries> write_back();
+  /// The superblock that says so is durable: the other slots are the current ones from now on.
+  void publish();
+
+  /// More pages at the end, once a superblock with this geometry is durable. With nothing else under
+  /// way.
+  void grow(const format::Geometry& geometry);
+
+private:
+  struct Frame {
+    PageRef content;
+    bool dirty = false;
+    bool writing = false; // belongs to the write-back under way
+    std::list<std::uint32_t>::iterator clean_position; // only while neither of the two
+  };
+  using LeafRef = std::shared_ptr<const format::TableBlock>;
+  struct WriteBack {
+    std::vector<PageUpdate> pages; // sorted
+    std::map<std::uint32_t, LeafRef> leaves;
+    std::array<format::TableBlock, format::index_block_count> index{};
+    IndexEntries index_entries{};
+  };
+
+  [[nodiscard]] format::TableEntry leaf_entry(std::uint32_t zone) const;
+  Result<LeafRef> load_leaf(std::uint32_t zone);
+  Status write_pages_of_zone(std::uint32_t zone, std::span<const PageUpdate> pages,
+                             format::TableBlock& leaf);
+  Status write_leaf(std::uint32_t zone, const LeafRef& leaf);
+  Status write_index(std::uint32_t index);
+  /// Needs mutex_.
+  void insert_clean(std::uint32_t page, PageRef content);
+  void make_clean(std::uint32_t page, Frame& frame);
+  void evict();
+
+  BlockDevice& device_;
+  format::Geometry geometry_;
+  const std::uint64_t salt_;
+  const std::uint64_t cache_size_bytes_;
+  const PageRef zero_page_; // shared by all that are zero: they cost no memory
+
+  mutable std::mutex mutex_;
+  std::unordered_map<std::uint32_t, Frame> frames_;
+  std::list<std::uint32_t> clean_; // least recently used first
+  std::size_t dirty_count_ = 0;
+  std::unordered_map<std::uint32_t, LeafRef> leaves_;
+  std::array<format::TableBlock, format::index_block_count> index_{};
+  IndexEntries index_entries_;
+  std::uint64_t publication_count_ = 0;
+
+  WriteBack write_back_; // only the thread that runs the write-back touches it
+};
+
+} // namespace vnvram

@@ -1,0 +1,24 @@
+// Changes of the directory: registering, reconciling, removing.
+#pragma once
+
+#include <span>
+#include <string_view>
+
+#include "store/directory.h"
+#include "store/stage.h"
+#include "vnvram/blob.h"
+#include "vnvram/result.h"
+
+namespace vnvram {
+
+/// Reconciles the specs with the directory (a copy) and logs what that changes. On an error the copy
+/// and the stage are to be thrown away.
+Status register_in(Directory& directory, Stage& stage, std::span<const BlobSpec> specs,
+                   const format::Geometry& geometry);
+
+/// What a read-only opener may ask: is everything there, of this type, and large enough?
+Status compare_with(const Directory& directory, std::span<const BlobSpec> specs);
+
+Status remove_from(Directory& directory, Stage& stage, std::string_view name);
+
+} // namespace vnvram

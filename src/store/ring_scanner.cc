@@ -1,0 +1,162 @@
+#include "store/ring_scanner.h"
+
+#include <algorithm>
+#include <cassert>
+
+#include <fmt/format.h>
+
+namespace vnvram {
+
+using format::RecordHeader;
+using format::RecordView;
+
+namespace {
+
+constexpr std::uint32_t window_block_count = 64; // One read for many small records.
+
+} // namespace
+
+RingPosition ring_start(const format::Superblock& superblock) {
+  return {superblock.ring_position, 0, superblock.generation, superblock.chain};
+}
+
+RingPlace ring_place(const RingPosition& from, std::uint32_t block_count,
+                     std::uint32_t ring_block_count) {
+  if (from.position + block_count <= ring_block_count) {
+    return {from.position, block_count};
+  }
+  return {0, ring_block_count - from.position + block_count};
+}
+
+RingScanner::RingScanner(BlockDevice& device, const format::Superblock& superblock)
+    : device_(device), superblock_(superblock), geometry_(format::geometry_of(superblock)) {}
+
+Result<std::span<const std::byte>> RingScanner::blocks(std::uint32_t position, std::uint32_t count) {
+  assert(position + count <= geometry_.ring_block_count());
+  const auto window_blocks = static_cast<std::uint32_t>(window_.size() / block_size_bytes);
+  if (position < window_position_ || position + count > window_position_ + window_blocks) {
+    const std::uint32_t wanted =
+        std::min(std::max(count, window_block_count), geometry_.ring_block_count() - position);
+    window_.resize(std::size_t{wanted} * block_size_bytes);
+    window_position_ = position;
+    const Status read =
+        device_.read(format::Geometry::ring_block(position) * block_size_bytes, window_);
+    if (!read) {
+      window_.clear();
+      return read.error();
+    }
+  }
+  return std::span<const std::byte>(window_).subspan(
+      std::size_t{position - window_position_} * block_size_bytes, std::size_t{count} * block_size_bytes);
+}
+
+bool RingScanner::is_of_this_epoch(const RecordHeader& header) const {
+  return header.epoch_number == superblock_.epoch_number &&
+         header.epoch_random == superblock_.epoch_random;
+}
+
+// Is the record that follows `from` at this position?
+Result<bool> RingScanner::next_record(const RingPosition& from, std::uint32_t position,
+                                      Candidate& candidate, End& end) {
+  const Result<std::span<const std::byte>> first = blocks(position, 1);
+  if (!first) {
+    return first.error();
+  }
+  const auto header = format::peek_record(*first, geometry_.record_block_count_max());
+  if (!header || !is_of_this_epoch(*header) || header->sequence != from.sequence + 1 ||
+      header->chain != from.chain ||
+      header->block_count > geometry_.ring_block_count() - position ||
+      from.used_blocks + ring_place(from, header->block_count, geometry_.ring_block_count()).cost_blocks >
+          geometry_.ring_block_count()) {
+    return false;
+  }
+  const Result<std::span<const std::byte>> all = blocks(position, header->block_count);
+  if (!all) {
+    return all.error();
+  }
+  const char* reason = nullptr;
+  const std::uint64_t space_bytes = std::uint64_t{geometry_.page_count()} * block_size_bytes;
+  auto view = RecordView::check(*all, superblock_.salt, space_bytes, reason);
+  if (!view) {
+    end.torn = true;
+    end.reason = fmt::format("the record of generation {} at ring block {} is not whole ({})",
+                             header->sequence, position, reason);
+    return false;
+  }
+  candidate = {position, std::move(*view)};
+  return true;
+}
+
+Result<RingScanner::End> RingScanner::scan(const OnRecord& on_record) {
+  End end;
+  end.behind = ring_start(superblock_);
+  for (;;) {
+    RingPosition& behind = end.behind;
+    Candidate candidate;
+    Result<bool> found = next_record(behind, behind.position, candidate, end);
+    if (found && !*found && behind.position != 0) {
+      found = next_record(behind, 0, candidate, end); // It may not have fit before the end.
+    }
+    if (!found) {
+      return found.error();
+    }
+    if (!*found) {
+      break;
+    }
+    const RecordHeader& header = candidate.view.header();
+    behind.used_blocks += candidate.position == behind.position
+                              ? header.block_count
+                              : geometry_.ring_block_count() - behind.position + header.block_count;
+    behind.position = (candidate.position + header.block_count) % geometry_.ring_block_count();
+    behind.sequence = header.sequence;
+    behind.chain = header.checksum;
+    end.torn = false;
+    const Status used = on_record(candidate.view, candidate.position, behind);
+    if (!used) {
+      return used.error();
+    }
+  }
+  const Status looked = look_behind_the_break(end);
+  if (!looked) {
+    return looked.error();
+  }
+  return end;
+}
+
+// Only one record is in flight at a time, so no whole one can be newer than a torn one.
+Status RingScanner::look_behind_the_break(End& end) {
+  // A made-up ring could hold a long, broken record in every block: look at each byte a few times only.
+  std::uint64_t blocks_to_check = std::uint64_t{8} * geometry_.ring_block_count();
+  for (std::uint32_t position = 0; position < geometry_.ring_block_count(); ++position) {
+    const Result<std::span<const std::byte>> first = blocks(position, 1);
+    if (!first) {
+      return first.error();
+    }
+    const auto header = format::peek_record(*first, geometry_.record_block_count_max());
+    if (!header || !is_of_this_epoch(*header) || header->sequence <= end.behind.sequence ||
+        header->block_count > geometry_.ring_block_count() - position) {
+      continue;
+    }
+    if (header->block_count > blocks_to_check) {
+      end.damaged = true;
+      end.reason = "the ring is full of newer records that are not whole";
+      return {};
+    }
+    blocks_to_check -= header->block_count;
+    const Result<std::span<const std::byte>> all = blocks(position, header->block_count);
+    if (!all) {
+      return all.error();
+    }
+    const char* reason = nullptr;
+    if (RecordView::check(*all, superblock_.salt, ~std::uint64_t{0}, reason)) {
+      end.damaged = true;
+      end.reason = fmt::format("the ring breaks off behind generation {} at ring block {}, but the "
+                               "record of generation {} at ring block {} is whole",
+                               end.behind.sequence, end.behind.position, header->sequence, position);
+      return {};
+    }
+  }
+  return {};
+}
+
+} // namespace vnvram

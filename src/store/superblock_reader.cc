@@ -1,0 +1,161 @@
+#include "store/superblock_reader.h"
+
+#include <algorithm>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "format/checksum.h"
+
+namespace vnvram {
+
+using format::CheckedSuperblock;
+using format::SuperblockState;
+
+namespace {
+
+// Open, first half: what the two copies say. The first row that fits decides. (The second half, what
+// the table and the ring say, can only add "corrupt": see Recovery.)
+//
+//   one copy is ...   the other is ...        result
+//   too new           anything                too new: a newer writer was here, its word is the newer
+//   encrypted         anything                key needed
+//   valid             anything else           ours; the valid one with the higher sequence is current
+//   damaged           damaged, zero, other    corrupt: our magic is there
+//   other data        other data, zero        foreign
+//   zero              zero                    blank if the beginning and the end are zero, else foreign
+enum class Verdict { too_new, key_needed, ours, corrupt, foreign, blank_or_foreign };
+
+struct Row {
+  SuperblockState either;
+  Verdict verdict;
+};
+constexpr std::array<Row, 6> decision_table = {{
+    {SuperblockState::too_new, Verdict::too_new},
+    {SuperblockState::encrypted, Verdict::key_needed},
+    {SuperblockState::valid, Verdict::ours},
+    {SuperblockState::damaged, Verdict::corrupt},
+    {SuperblockState::no_magic, Verdict::foreign},
+    {SuperblockState::zero, Verdict::blank_or_foreign},
+}};
+
+const Row& decide(const SuperblockPair& pair) {
+  return *std::find_if(decision_table.begin(), decision_table.end(), [&](const Row& row) {
+    return pair.copies[0].state == row.either || pair.copies[1].state == row.either;
+  });
+}
+
+Error foreign(const BlockDevice& device) {
+  return {ErrorKind::foreign, fmt::format("{}: holds data that is not a vNVRAM image", device.name()),
+          "check the name; vnvram create --force would overwrite it"};
+}
+
+Error refusal(BlockDevice& device, const SuperblockPair& pair, Verdict verdict) {
+  switch (verdict) {
+  case Verdict::too_new: {
+    const auto& newer = pair.copies[pair.copies[0].state == SuperblockState::too_new ? 0 : 1];
+    return {ErrorKind::too_new,
+            fmt::format("{}: written by a newer vNVRAM ({} {})", device.name(), newer.reason,
+                        newer.superblock.format_version),
+            "use the version that wrote it, or a later one"};
+  }
+  case Verdict::key_needed:
+    return {ErrorKind::key_needed, fmt::format("{}: the image is encrypted", device.name()),
+            "this version cannot open encrypted images"};
+  case Verdict::corrupt:
+    return {ErrorKind::corrupt,
+            fmt::format("{}: no superblock is whole (A: {}, B: {})", device.name(),
+                        pair.copies[0].reason, pair.copies[1].reason),
+            "run vnvram dump to see what is left; restore the image from a backup"};
+  default: return foreign(device);
+  }
+}
+
+} // namespace
+
+const format::Superblock* SuperblockPair::current() const {
+  const format::Superblock* best = nullptr;
+  for (const CheckedSuperblock& copy : copies) {
+    if (copy.state == SuperblockState::valid &&
+        (best == nullptr || copy.superblock.sequence > best->sequence)) {
+      best = &copy.superblock;
+    }
+  }
+  return best;
+}
+
+Result<SuperblockPair> read_superblocks(BlockDevice& device) {
+  const Result<std::uint64_t> size = device.size_bytes();
+  if (!size) {
+    return size.error();
+  }
+  SuperblockPair pair;
+  for (unsigned copy = 0; copy < format::superblock_count; ++copy) {
+    const std::uint64_t offset = copy * block_size_bytes;
+    if (*size < offset + block_size_bytes) {
+      continue;
+    }
+    std::array<std::byte, block_size_bytes> block{};
+    const Status read = device.read(offset, block);
+    if (!read) {
+      return read.error();
+    }
+    pair.copies[copy] = format::check_superblock(block, copy);
+  }
+  return pair;
+}
+
+Result<bool> is_blank(BlockDevice& device) {
+  constexpr std::uint64_t looked_at_bytes = std::uint64_t{1} << 20U;
+  const Result<std::uint64_t> size = device.size_bytes();
+  if (!size) {
+    return size.error();
+  }
+  const std::uint64_t whole_bytes = *size / block_size_bytes * block_size_bytes;
+  std::vector<std::byte> content(static_cast<std::size_t>(std::min(whole_bytes, looked_at_bytes)));
+  for (const std::uint64_t offset : {std::uint64_t{0}, whole_bytes - content.size()}) {
+    const Status read = content.empty() ? Status{} : device.read(offset, content);
+    if (!read) {
+      return read.error();
+    }
+    if (!format::all_zero(content)) {
+      return false;
+    }
+  }
+  // Less than a block can only be somebody's text.
+  return *size == whole_bytes;
+}
+
+Result<format::Superblock> find_superblock(BlockDevice& device) {
+  const Result<SuperblockPair> pair = read_superblocks(device);
+  if (!pair) {
+    return pair.error();
+  }
+  const Row& row = decide(*pair);
+  if (row.verdict == Verdict::blank_or_foreign) {
+    const Result<bool> blank = is_blank(device);
+    if (!blank) {
+      return blank.error();
+    }
+    return *blank ? Error{ErrorKind::blank, fmt::format("{}: holds nothing", device.name()),
+                          "vnvram create makes an image of it"}
+                  : foreign(device);
+  }
+  if (row.verdict != Verdict::ours) {
+    return refusal(device, *pair, row.verdict);
+  }
+  const format::Superblock& current = *pair->current();
+  const Result<std::uint64_t> size = device.size_bytes();
+  if (!size) {
+    return size.error();
+  }
+  if (*size / block_size_bytes < current.image_block_count) {
+    return Error{ErrorKind::corrupt,
+                 fmt::format("{}: the image is {} bytes long and the device only {}", device.name(),
+                             current.image_block_count * block_size_bytes, *size),
+                 "it was cut off; restore it from a backup"};
+  }
+  return current;
+}
+
+} // namespace vnvram
