@@ -101,6 +101,8 @@ struct CheckProblem {
 
 struct CheckReport {
   std::vector<CheckProblem> problems;
+  /// What a careful operator may want to know and is no damage, e.g. a torn last record after a cut.
+  std::vector<std::string> notes;
   std::uint64_t generation = 0;
   std::uint64_t blobs_checked = 0;
   std::uint64_t pages_checked = 0;
@@ -142,6 +144,8 @@ VNVRAM_API Result<CheckReport> check_image(
 /// the device has. Errors: as Store::open; no_space, unsupported, invalid_argument (smaller than it
 /// is).
 VNVRAM_API Status resize_image(BlockDevice& device, std::uint64_t size_bytes);
+
+class Engine;
 
 /// An open image.
 ///
@@ -217,7 +221,6 @@ public:
   Status close();
 
 private:
-  class VNVRAM_LOCAL Engine;
   explicit Store(std::unique_ptr<Engine> engine);
   std::unique_ptr<Engine> engine_;
 };

@@ -12,7 +12,7 @@
 
 namespace vnvram {
 
-Store::Engine::Engine(std::unique_ptr<BlockDevice> device, const format::Superblock& superblock,
+Engine::Engine(std::unique_ptr<BlockDevice> device, const format::Superblock& superblock,
                       OpenOptions options)
     : device_(std::move(device)), options_(std::move(options)),
       known_attributes_(options_.known_attributes), geometry_(format::geometry_of(superblock)),
@@ -32,14 +32,14 @@ Store::Engine::Engine(std::unique_ptr<BlockDevice> device, const format::Superbl
   }
 }
 
-Store::Engine::~Engine() {
+Engine::~Engine() {
   const Status closed = close(); // Whoever wants to know called close() before.
   static_cast<void>(closed);
 }
 
 // ---- Committing -----------------------------------------------------------------------------------
 
-Status Store::Engine::refuse_commit() const {
+Status Engine::refuse_commit() const {
   if (!writes()) {
     return Error{ErrorKind::read_only, fmt::format("{}: opened read-only", device_->name())};
   }
@@ -53,13 +53,13 @@ Status Store::Engine::refuse_commit() const {
   return {};
 }
 
-Status Store::Engine::commit(const Transaction& transaction) {
+Status Engine::commit(const Transaction& transaction) {
   CommitQueue::Request request;
   request.transaction = &transaction;
   return queue_.run(request);
 }
 
-void Store::Engine::commit_async(Transaction transaction, CommitCallback callback) {
+void Engine::commit_async(Transaction transaction, CommitCallback callback) {
   if (options_.background) {
     queue_.run_async(std::move(transaction), std::move(callback));
     return;
@@ -72,7 +72,7 @@ void Store::Engine::commit_async(Transaction transaction, CommitCallback callbac
   }
 }
 
-std::size_t Store::Engine::commit_round(std::span<CommitQueue::Request* const> waiting) {
+std::size_t Engine::commit_round(std::span<CommitQueue::Request* const> waiting) {
   const Status refused = refuse_commit();
   if (!refused) {
     for (CommitQueue::Request* request : waiting) {
@@ -96,7 +96,7 @@ std::size_t Store::Engine::commit_round(std::span<CommitQueue::Request* const> w
 }
 
 // A directory change has a record of its own: it replaces the directory as a whole.
-std::size_t Store::Engine::change_directory(CommitQueue::Request& request) {
+std::size_t Engine::change_directory(CommitQueue::Request& request) {
   Directory changed = directory_;
   request.result = request.directory_change(changed, stage_);
   if (request.result && !stage_.fits()) {
@@ -115,7 +115,7 @@ std::size_t Store::Engine::change_directory(CommitQueue::Request& request) {
   return 1;
 }
 
-std::size_t Store::Engine::stage_group(std::span<CommitQueue::Request* const> waiting) {
+std::size_t Engine::stage_group(std::span<CommitQueue::Request* const> waiting) {
   std::size_t count = 0;
   for (; count < waiting.size() && waiting[count]->transaction != nullptr; ++count) {
     bool record_full = false;
@@ -133,7 +133,7 @@ std::size_t Store::Engine::stage_group(std::span<CommitQueue::Request* const> wa
   return count;
 }
 
-Result<RingPlace> Store::Engine::wait_for_room(std::uint32_t block_count) {
+Result<RingPlace> Engine::wait_for_room(std::uint32_t block_count) {
   std::unique_lock lock(mutex_);
   for (;;) {
     if (poisoned_) {
@@ -161,7 +161,7 @@ Result<RingPlace> Store::Engine::wait_for_room(std::uint32_t block_count) {
   }
 }
 
-Status Store::Engine::write_record() {
+Status Engine::write_record() {
   format::RecordBuilder& builder = stage_.builder();
   const Result<RingPlace> place = wait_for_room(builder.block_count());
   if (!place) {
@@ -180,7 +180,7 @@ Status Store::Engine::write_record() {
 }
 
 // The record is durable: now memory may know of it.
-void Store::Engine::install(const RingPlace& place, std::uint64_t checksum) {
+void Engine::install(const RingPlace& place, std::uint64_t checksum) {
   const std::vector<PageUpdate> updates = stage_.take_pages();
   const std::uint32_t block_count = stage_.builder().block_count();
   const std::lock_guard lock(mutex_);
@@ -196,7 +196,7 @@ void Store::Engine::install(const RingPlace& place, std::uint64_t checksum) {
   }
 }
 
-Error Store::Engine::poison(const Error& cause, std::string_view during) {
+Error Engine::poison(const Error& cause, std::string_view during) {
   const std::lock_guard lock(mutex_);
   if (!poisoned_) {
     poisoned_ = Error{cause.kind(), fmt::format("{} failed: {}", during, cause.cause()),
@@ -207,19 +207,19 @@ Error Store::Engine::poison(const Error& cause, std::string_view during) {
           "it may or may not be on the image; mend the device, then open the image again"};
 }
 
-Status Store::Engine::run_directory_change(CommitQueue::DirectoryChange change) {
+Status Engine::run_directory_change(CommitQueue::DirectoryChange change) {
   CommitQueue::Request request;
   request.directory_change = std::move(change);
   return queue_.run(request);
 }
 
-Status Store::Engine::register_blobs(std::span<const BlobSpec> specs) {
+Status Engine::register_blobs(std::span<const BlobSpec> specs) {
   return run_directory_change([&](Directory& directory, Stage& stage) {
     return register_in(directory, stage, specs, geometry_);
   });
 }
 
-Status Store::Engine::remove_blob(std::string_view name) {
+Status Engine::remove_blob(std::string_view name) {
   return run_directory_change([&](Directory& directory, Stage& stage) {
     return remove_from(directory, stage, name);
   });
@@ -227,7 +227,7 @@ Status Store::Engine::remove_blob(std::string_view name) {
 
 // ---- Reading --------------------------------------------------------------------------------------
 
-Status Store::Engine::check_readable(const Blob& blob) const {
+Status Engine::check_readable(const Blob& blob) const {
   for (const Attribute& attribute : blob.info.attributes) {
     if (attribute.must_know && !known_attributes_.contains(attribute.name)) {
       return Error{ErrorKind::too_new,
@@ -239,7 +239,7 @@ Status Store::Engine::check_readable(const Blob& blob) const {
   return {};
 }
 
-Result<bool> Store::Engine::collect(std::string_view name, std::uint64_t offset_bytes,
+Result<bool> Engine::collect(std::string_view name, std::uint64_t offset_bytes,
                                     std::optional<std::uint64_t> length_bytes, PinnedPages& pinned,
                                     std::vector<SpaceRange>& ranges) const {
   const std::lock_guard lock(mutex_);
@@ -280,7 +280,7 @@ Result<bool> Store::Engine::collect(std::string_view name, std::uint64_t offset_
 
 // The content of a blob's pages changes only with its generation, so pages that were loaded one by one
 // belong together if the generation is the same at the end.
-Result<std::vector<SpaceRange>> Store::Engine::pin(std::string_view name, std::uint64_t offset_bytes,
+Result<std::vector<SpaceRange>> Engine::pin(std::string_view name, std::uint64_t offset_bytes,
                                                    std::optional<std::uint64_t> length_bytes,
                                                    PinnedPages& pinned) {
   std::vector<SpaceRange> ranges;
@@ -306,7 +306,7 @@ Result<std::vector<SpaceRange>> Store::Engine::pin(std::string_view name, std::u
   }
 }
 
-Error Store::Engine::read_error(const Error& error, std::string_view name) {
+Error Engine::read_error(const Error& error, std::string_view name) {
   if (!writes() && error.kind() == ErrorKind::corrupt) {
     const Result<SuperblockPair> now = read_superblocks(*device_);
     if (now && now->current() != nullptr && now->current()->sequence != superblock_.sequence) {
@@ -331,7 +331,7 @@ void copy_pages(std::span<const SpaceRange> ranges, std::span<const PageRef> pag
 
 } // namespace
 
-Result<std::vector<std::byte>> Store::Engine::read(std::string_view name) {
+Result<std::vector<std::byte>> Engine::read(std::string_view name) {
   PinnedPages pinned;
   const Result<std::vector<SpaceRange>> ranges = pin(name, 0, std::nullopt, pinned);
   if (!ranges) {
@@ -346,7 +346,7 @@ Result<std::vector<std::byte>> Store::Engine::read(std::string_view name) {
   return content;
 }
 
-Status Store::Engine::read_range(std::string_view name, std::uint64_t offset_bytes,
+Status Engine::read_range(std::string_view name, std::uint64_t offset_bytes,
                                  std::span<std::byte> bytes) {
   PinnedPages pinned;
   const Result<std::vector<SpaceRange>> ranges = pin(name, offset_bytes, bytes.size(), pinned);
@@ -357,7 +357,7 @@ Status Store::Engine::read_range(std::string_view name, std::uint64_t offset_byt
   return {};
 }
 
-std::vector<BlobInfo> Store::Engine::blobs() const {
+std::vector<BlobInfo> Engine::blobs() const {
   const std::lock_guard lock(mutex_);
   std::vector<BlobInfo> infos;
   infos.reserve(directory_.blobs().size());
@@ -367,7 +367,7 @@ std::vector<BlobInfo> Store::Engine::blobs() const {
   return infos;
 }
 
-Result<BlobInfo> Store::Engine::blob(std::string_view name) const {
+Result<BlobInfo> Engine::blob(std::string_view name) const {
   const std::lock_guard lock(mutex_);
   const Blob* blob = directory_.find(name);
   if (blob == nullptr) {
@@ -377,7 +377,7 @@ Result<BlobInfo> Store::Engine::blob(std::string_view name) const {
   return blob->info;
 }
 
-StoreInfo Store::Engine::info() const {
+StoreInfo Engine::info() const {
   const std::lock_guard lock(mutex_);
   StoreInfo info;
   info.uuid = superblock_.uuid;
@@ -403,12 +403,12 @@ StoreInfo Store::Engine::info() const {
 
 // ---- Checkpoints ----------------------------------------------------------------------------------
 
-Status Store::Engine::checkpoint() {
+Status Engine::checkpoint() {
   const Status refused = refuse_commit();
   return refused ? run_checkpoint(false) : refused;
 }
 
-Status Store::Engine::write_superblock(const format::Superblock& superblock) {
+Status Engine::write_superblock(const format::Superblock& superblock) {
   format::Superblock next = superblock;
   next.sequence = superblock_.sequence + 1;
   format::seal_superblock(next, 1 - superblock_.copy);
@@ -422,7 +422,7 @@ Status Store::Engine::write_superblock(const format::Superblock& superblock) {
   return written;
 }
 
-Status Store::Engine::run_checkpoint(bool even_if_empty,
+Status Engine::run_checkpoint(bool even_if_empty,
                                      const std::function<void(format::Superblock&)>& edit) {
   const std::lock_guard one_at_a_time(checkpoint_mutex_);
   RingPosition point;
@@ -466,12 +466,12 @@ Status Store::Engine::run_checkpoint(bool even_if_empty,
   return {};
 }
 
-bool Store::Engine::checkpoint_is_due() const {
+bool Engine::checkpoint_is_due() const {
   return 2 * ring_.used_blocks >= geometry_.ring_block_count() ||
          2 * pages_.dirty_size_bytes() >= pages_.cache_size_bytes();
 }
 
-void Store::Engine::request_checkpoint() {
+void Engine::request_checkpoint() {
   if (!options_.background) {
     const Status done = run_checkpoint(false); // A failure has poisoned the store; the next sees it.
     static_cast<void>(done);
@@ -482,7 +482,7 @@ void Store::Engine::request_checkpoint() {
   checkpoint_wake_.notify_one();
 }
 
-void Store::Engine::checkpointer_main() {
+void Engine::checkpointer_main() {
   std::unique_lock lock(mutex_);
   const auto asked = [&] { return stop_ || checkpoint_requested_; };
   const auto idle_clock_runs = [&] {
@@ -506,7 +506,7 @@ void Store::Engine::checkpointer_main() {
   }
 }
 
-void Store::Engine::stop_checkpointer() {
+void Engine::stop_checkpointer() {
   {
     const std::lock_guard lock(mutex_);
     stop_ = true;
@@ -517,7 +517,7 @@ void Store::Engine::stop_checkpointer() {
   }
 }
 
-Status Store::Engine::grow(std::uint64_t image_block_count) {
+Status Engine::grow(std::uint64_t image_block_count) {
   const format::Geometry geometry(image_block_count, geometry_.ring_block_count());
   assert(geometry.valid() && image_block_count >= geometry_.image_block_count());
   // Twice, so that both copies know the new size.
@@ -536,7 +536,7 @@ Status Store::Engine::grow(std::uint64_t image_block_count) {
   return {};
 }
 
-Status Store::Engine::close() {
+Status Engine::close() {
   if (closed_) {
     return {};
   }

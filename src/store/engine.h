@@ -34,8 +34,10 @@
 
 namespace vnvram {
 
-class Store::Engine {
+class Engine {
 public:
+  using CommitCallback = Store::CommitCallback;
+
   static Result<std::unique_ptr<Engine>> open(std::unique_ptr<BlockDevice> device, OpenOptions options);
   /// An engine on a device whose image does not exist yet: nothing points to what it writes until a
   /// checkpoint makes the first superblock durable. The device is locked, and blank.
@@ -61,6 +63,8 @@ public:
   /// Takes more of the device into the image.
   Status grow(std::uint64_t image_block_count);
   Status close();
+  /// Closes without a last checkpoint: nothing more is written. For what failed before it was of use.
+  void abandon();
 
 private:
   Engine(std::unique_ptr<BlockDevice> device, const format::Superblock& superblock,
@@ -74,10 +78,8 @@ private:
                                                           OpenOptions options);
   Status start(); // the threads and what the options want registered
   Status recover();
-  Status replay(const format::RecordView& record);
   Status load_directory();
   Status begin_epoch();
-  void abandon();
 
   // Committing.
   std::size_t commit_round(std::span<CommitQueue::Request* const> waiting);

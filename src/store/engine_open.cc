@@ -1,16 +1,14 @@
 // How an engine comes to life: opening, recovery, the new epoch.
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
-#include <map>
-#include <system_error>
 
 #include <fmt/format.h>
-#include <sys/random.h>
 #include <unistd.h>
 
+#include "base/random_bytes.h"
 #include "store/engine.h"
 #include "store/registration.h"
+#include "store/replay.h"
 #include "store/superblock_reader.h"
 
 namespace vnvram {
@@ -19,14 +17,6 @@ namespace {
 
 // How often a read-only opener starts over when the owner is faster than it.
 constexpr int read_attempts_max = 100;
-
-Result<std::uint64_t> random_number() {
-  std::uint64_t number = 0;
-  if (::getrandom(&number, sizeof(number), 0) != static_cast<ssize_t>(sizeof(number))) {
-    return Error{ErrorKind::io, "no random numbers: " + std::generic_category().message(errno)};
-  }
-  return number;
-}
 
 // The lock says only that someone has it; the superblock says who wrote there last.
 Error in_use(BlockDevice& device, const Error& error) {
@@ -43,15 +33,15 @@ Error in_use(BlockDevice& device, const Error& error) {
 
 } // namespace
 
-Result<std::unique_ptr<Store::Engine>> Store::Engine::open(std::unique_ptr<BlockDevice> device,
+Result<std::unique_ptr<Engine>> Engine::open(std::unique_ptr<BlockDevice> device,
                                                            OpenOptions options) {
   return options.access == Access::read_write
              ? open_for_writing(std::move(device), std::move(options))
              : open_for_reading(std::move(device), std::move(options));
 }
 
-Result<std::unique_ptr<Store::Engine>>
-Store::Engine::open_for_writing(std::unique_ptr<BlockDevice> device, OpenOptions options) {
+Result<std::unique_ptr<Engine>>
+Engine::open_for_writing(std::unique_ptr<BlockDevice> device, OpenOptions options) {
   if (!device->capabilities().write) {
     return Error{ErrorKind::read_only, fmt::format("{}: the device is read-only", device->name())};
   }
@@ -79,8 +69,8 @@ Store::Engine::open_for_writing(std::unique_ptr<BlockDevice> device, OpenOptions
   return engine;
 }
 
-Result<std::unique_ptr<Store::Engine>>
-Store::Engine::open_for_reading(std::unique_ptr<BlockDevice> device, OpenOptions options) {
+Result<std::unique_ptr<Engine>>
+Engine::open_for_reading(std::unique_ptr<BlockDevice> device, OpenOptions options) {
   Error last(ErrorKind::stale, fmt::format("{}: its owner is faster than this reader", device->name()),
              "try again");
   std::uint64_t last_sequence = 0;
@@ -113,7 +103,7 @@ Store::Engine::open_for_reading(std::unique_ptr<BlockDevice> device, OpenOptions
   return last;
 }
 
-Result<std::unique_ptr<Store::Engine>> Store::Engine::create(std::unique_ptr<BlockDevice> device,
+Result<std::unique_ptr<Engine>> Engine::create(std::unique_ptr<BlockDevice> device,
                                                              const format::Superblock& superblock,
                                                              OpenOptions options) {
   std::unique_ptr<Engine> engine(new Engine(std::move(device), superblock, std::move(options)));
@@ -126,14 +116,14 @@ Result<std::unique_ptr<Store::Engine>> Store::Engine::create(std::unique_ptr<Blo
 }
 
 // After a failed opening: nothing more is written.
-void Store::Engine::abandon() {
+void Engine::abandon() {
   queue_.drain();
   stop_checkpointer();
   closed_ = true;
   device_->unlock();
 }
 
-Status Store::Engine::start() {
+Status Engine::start() {
   if (options_.callbacks == CallbackMode::event_fd) {
     const Status opened = completions_.open_event_fd();
     if (!opened) {
@@ -149,7 +139,7 @@ Status Store::Engine::start() {
   return options_.blobs.empty() ? Status{} : register_blobs(options_.blobs);
 }
 
-Status Store::Engine::recover() {
+Status Engine::recover() {
   Status done = pages_.load_index();
   if (!done) {
     return done;
@@ -158,7 +148,8 @@ Status Store::Engine::recover() {
   RingScanner scanner(*device_, superblock_);
   const Result<RingScanner::End> end =
       scanner.scan([&](const format::RecordView& record, std::uint32_t, const RingPosition& behind) {
-        Status replayed = replay(record);
+        Status replayed = replay_record(
+            pages_, record, [](std::uint32_t, const Error& error) { return Status(error); });
         ring_ = behind;
         if (replayed && writes() && pages_.dirty_size_bytes() >= pages_.cache_size_bytes()) {
           // More than this opener's cache holds: a checkpoint on the way, of what is surely durable.
@@ -178,42 +169,7 @@ Status Store::Engine::recover() {
   return load_directory();
 }
 
-Status Store::Engine::replay(const format::RecordView& record) {
-  std::map<std::uint32_t, std::shared_ptr<Page>> changed;
-  for (const format::RecordView::Extent& extent : record.extents()) {
-    std::uint64_t offset = extent.offset_bytes;
-    std::uint64_t rest = extent.length_bytes;
-    while (rest > 0) {
-      const auto page = static_cast<std::uint32_t>(offset / block_size_bytes);
-      const std::size_t in_page = offset % block_size_bytes;
-      const std::size_t length = std::min<std::uint64_t>(rest, block_size_bytes - in_page);
-      auto& copy = changed[page];
-      if (copy == nullptr) {
-        const Result<PageRef> before = pages_.load(page);
-        if (!before) {
-          return before.error();
-        }
-        copy = std::make_shared<Page>(**before);
-      }
-      std::byte* to = copy->bytes.data() + in_page;
-      if (extent.kind == format::ExtentKind::zeros) {
-        std::memset(to, 0, length);
-      } else {
-        std::memcpy(to, extent.bytes.data() + (offset - extent.offset_bytes), length);
-      }
-      offset += length;
-      rest -= length;
-    }
-  }
-  std::vector<PageUpdate> updates;
-  for (auto& [page, copy] : changed) {
-    updates.push_back({page, std::move(copy)});
-  }
-  pages_.install(updates);
-  return {};
-}
-
-Status Store::Engine::load_directory() {
+Status Engine::load_directory() {
   std::uint32_t page = 0;
   do {
     const Result<PageRef> loaded = pages_.load(page);
@@ -233,10 +189,11 @@ Status Store::Engine::load_directory() {
 
 // Flush, then a checkpoint with a new epoch and an empty ring half a ring away. The superblock goes to
 // both copies: if one rots later, the other still knows the epoch, and with it which records count.
-Status Store::Engine::begin_epoch() {
-  const Result<std::uint64_t> random = random_number();
-  if (!random) {
-    return random.error();
+Status Engine::begin_epoch() {
+  std::uint64_t random = 0;
+  const Status got_random = random_bytes(std::as_writable_bytes(std::span(&random, 1)));
+  if (!got_random) {
+    return got_random;
   }
   const Status flushed = device_->flush();
   if (!flushed) {
@@ -244,8 +201,8 @@ Status Store::Engine::begin_epoch() {
   }
   const Status done = run_checkpoint(true, [&](format::Superblock& superblock) {
     superblock.epoch_number += 1;
-    superblock.epoch_random = *random;
-    superblock.chain = *random;
+    superblock.epoch_random = random;
+    superblock.chain = random;
     superblock.ring_position =
         (ring_.position + (geometry_.ring_block_count() / 2)) % geometry_.ring_block_count();
     superblock.clean = 0;

@@ -15,8 +15,7 @@ using format::Geometry;
 
 namespace {
 
-constexpr std::uint32_t ring_block_count_default = 512;  // 2 MiB
-constexpr std::uint32_t ring_block_count_useful = 8320;  // two rewrites of the largest blob there is
+constexpr std::uint32_t ring_block_count_useful = 8320; // two rewrites of the largest blob there is
 constexpr std::uint64_t recommended_size_bytes_min = std::uint64_t{4} << 20U;
 
 Error too_many(std::uint64_t block_count) {

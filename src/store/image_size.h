@@ -9,6 +9,8 @@
 
 namespace vnvram {
 
+inline constexpr std::uint32_t ring_block_count_default = 512; // 2 MiB
+
 struct ImageNeeds {
   std::uint32_t ring_block_count = 0; ///< The smallest ring for these blobs.
   std::uint64_t page_count = 0;

@@ -1,0 +1,212 @@
+#include "store/image_checker.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include <fmt/format.h>
+
+#include "format/checksum.h"
+#include "store/replay.h"
+#include "store/ring_scanner.h"
+
+namespace vnvram {
+
+using format::SuperblockState;
+
+namespace {
+
+constexpr int check_attempts_max = 20; // beside an owner that goes on writing
+
+const char* describe(const format::CheckedSuperblock& copy) {
+  return copy.state == SuperblockState::zero       ? "all zero"
+         : copy.state == SuperblockState::no_magic ? "not a superblock"
+                                                   : copy.reason;
+}
+
+} // namespace
+
+ImageChecker::ImageChecker(BlockDevice& device, const SuperblockPair& superblocks,
+                           const Progress& progress)
+    : device_(device), superblocks_(superblocks), progress_(progress),
+      superblock_(*superblocks.current()),
+      pages_(device, format::geometry_of(superblock_), superblock_.salt, superblock_.index_entries,
+             cache_size_bytes_default),
+      directory_(format::geometry_of(superblock_).page_count()) {}
+
+Result<CheckReport> ImageChecker::run() {
+  check_superblocks();
+  Status done = check_keys_area();
+  const Status index = pages_.load_index();
+  if (!index) {
+    report_.problems.push_back({"table index", index.error().cause(), {}, true});
+    return report_; // Without it nothing can be found.
+  }
+  if (done) {
+    done = check_ring();
+  }
+  if (!done) {
+    return done.error();
+  }
+  check_directory();
+  check_blobs();
+  add_page_problems();
+  return report_;
+}
+
+void ImageChecker::check_superblocks() {
+  for (unsigned copy = 0; copy < format::superblock_count; ++copy) {
+    if (superblocks_.copies[copy].state != SuperblockState::valid) {
+      report_.problems.push_back({fmt::format("superblock {}", copy == 0 ? 'A' : 'B'),
+                                  describe(superblocks_.copies[copy]),
+                                  {},
+                                  false});
+    }
+  }
+}
+
+Status ImageChecker::check_keys_area() {
+  std::vector<std::byte> keys(std::size_t{format::keys_block_count} * block_size_bytes);
+  const Status read = device_.read(format::keys_start_block * block_size_bytes, keys);
+  if (read && !format::all_zero(keys)) {
+    report_.problems.push_back({"room for key slots", "not zero", {}, false});
+  }
+  return read;
+}
+
+Status ImageChecker::check_ring() {
+  RingScanner scanner(device_, superblock_);
+  const Result<RingScanner::End> end = scanner.scan(
+      [&](const format::RecordView& record, std::uint32_t, const RingPosition&) {
+        ++report_.records_checked;
+        return replay_record(pages_, record, [&](std::uint32_t page, const Error& error) {
+          bad_pages_.emplace(page, error);
+          return Status{};
+        });
+      });
+  if (!end) {
+    return end.error();
+  }
+  report_.generation = end->behind.sequence;
+  ring_damaged_ = end->damaged;
+  ring_reason_ = end->reason;
+  if (end->torn && !end->damaged) {
+    report_.notes.push_back(
+        fmt::format("{}: a commit that a power cut tore before it was acknowledged, or damage to the "
+                    "last one; nothing on the image can tell",
+                    end->reason));
+  }
+  return {};
+}
+
+std::optional<Error> ImageChecker::load(std::uint32_t page) {
+  if (const auto known = bad_pages_.find(page); known != bad_pages_.end()) {
+    return known->second;
+  }
+  const Result<PageRef> loaded = pages_.load(page);
+  ++report_.pages_checked;
+  if (loaded) {
+    return std::nullopt;
+  }
+  return bad_pages_.emplace(page, loaded.error()).first->second;
+}
+
+void ImageChecker::check_directory() {
+  std::uint32_t page = 0;
+  do {
+    std::optional<Error> error = load(page);
+    format::DirectoryPage content{};
+    if (!error) {
+      const Result<PageRef> loaded = pages_.load(page);
+      if (loaded) {
+        std::memcpy(&content, (*loaded)->bytes.data(), sizeof(content));
+      }
+      const Status added = loaded ? directory_.add_page(page, content) : Status(loaded.error());
+      error = added ? std::nullopt : std::optional(added.error());
+    }
+    if (error) {
+      bad_pages_.erase(page);
+      report_.problems.push_back({fmt::format("directory page {}", page),
+                                  fmt::format("{}; blobs that it or a later page lists are lost",
+                                              error->cause()),
+                                  {},
+                                  true});
+      return;
+    }
+    page = content.next_page;
+  } while (page != 0);
+}
+
+std::vector<std::string> ImageChecker::all_blobs() const {
+  std::vector<std::string> names;
+  for (const auto& [name, blob] : directory_.blobs()) {
+    names.push_back(name);
+  }
+  return names;
+}
+
+void ImageChecker::check_blobs() {
+  if (ring_damaged_) {
+    report_.problems.push_back({"ring", ring_reason_, all_blobs(), true});
+  }
+  std::uint64_t all_bytes = 0;
+  for (const auto& [name, blob] : directory_.blobs()) {
+    all_bytes += blob.info.size_max_bytes;
+  }
+  std::uint64_t done_bytes = 0;
+  for (const auto& [name, blob] : directory_.blobs()) {
+    ++report_.blobs_checked;
+    for (const format::PageRun& run : blob.runs) {
+      for (std::uint32_t page = run.first_page; page < run.first_page + run.page_count; ++page) {
+        static_cast<void>(load(page)); // Remembered in bad_pages_.
+      }
+    }
+    done_bytes += blob.info.size_max_bytes;
+    if (progress_) {
+      progress_(done_bytes, all_bytes);
+    }
+  }
+}
+
+// One damaged leaf makes many pages unreadable: one problem for each cause.
+void ImageChecker::add_page_problems() {
+  std::map<std::string, std::set<std::string>> blobs_by_cause;
+  for (const auto& [page, error] : bad_pages_) {
+    blobs_by_cause[error.cause()].insert(directory_.owner_of(page));
+  }
+  for (const auto& [cause, owners] : blobs_by_cause) {
+    CheckProblem problem{"content", cause, {}, true};
+    std::copy_if(owners.begin(), owners.end(), std::back_inserter(problem.blobs),
+                 [](const std::string& owner) { return !owner.empty(); });
+    report_.problems.push_back(std::move(problem));
+  }
+}
+
+Result<CheckReport>
+check_image(BlockDevice& device,
+            const std::function<void(std::uint64_t done_bytes, std::uint64_t all_bytes)>& progress) {
+  for (int attempt = 1;; ++attempt) {
+    const Result<format::Superblock> current = find_superblock(device);
+    if (!current) {
+      return current.error();
+    }
+    const Result<SuperblockPair> superblocks = read_superblocks(device);
+    if (!superblocks || superblocks->current() == nullptr) {
+      return superblocks ? Error{ErrorKind::stale, fmt::format("{}: it changed while it was read",
+                                                               device.name())}
+                         : superblocks.error();
+    }
+    Result<CheckReport> report = ImageChecker(device, *superblocks, progress).run();
+    const Result<format::Superblock> after = find_superblock(device);
+    const bool moved = !after || after->sequence != superblocks->current()->sequence;
+    if (!moved || (report && report->clean())) {
+      return report;
+    }
+    if (attempt == check_attempts_max) {
+      return Error{ErrorKind::stale,
+                   fmt::format("{}: its owner writes faster than it can be checked", device.name()),
+                   "try again when it is less busy"};
+    }
+  }
+}
+
+} // namespace vnvram

@@ -1,0 +1,47 @@
+// Looks at every byte that matters of an image, however damaged.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "store/directory.h"
+#include "store/page_store.h"
+#include "store/superblock_reader.h"
+#include "vnvram/store.h"
+
+namespace vnvram {
+
+/// One look. The parts that can be read are checked even if others cannot.
+class ImageChecker {
+public:
+  using Progress = std::function<void(std::uint64_t done_bytes, std::uint64_t all_bytes)>;
+
+  ImageChecker(BlockDevice& device, const SuperblockPair& superblocks, const Progress& progress);
+  Result<CheckReport> run();
+
+private:
+  void check_superblocks();
+  Status check_keys_area();
+  Status check_ring();
+  void check_directory();
+  void check_blobs();
+  void add_page_problems();
+  std::optional<Error> load(std::uint32_t page);
+  [[nodiscard]] std::vector<std::string> all_blobs() const;
+
+  BlockDevice& device_;
+  const SuperblockPair& superblocks_;
+  const Progress& progress_;
+  const format::Superblock superblock_;
+  PageStore pages_;
+  Directory directory_;
+  CheckReport report_;
+  std::map<std::uint32_t, Error> bad_pages_;
+  bool ring_damaged_ = false;
+  std::string ring_reason_;
+};
+
+} // namespace vnvram

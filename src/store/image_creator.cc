@@ -1,0 +1,229 @@
+// Formatting: the only code that writes to what is not ours (invariant 6).
+#include <algorithm>
+#include <cassert>
+#include <cstring>
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "base/random_bytes.h"
+#include "store/borrowed_device.h"
+#include "store/engine.h"
+#include "store/image_creator.h"
+#include "store/image_size.h"
+#include "store/superblock_reader.h"
+#include "vnvram/version.h"
+
+namespace vnvram {
+
+using format::Geometry;
+using format::Superblock;
+
+Status check_creatable(BlockDevice& device) {
+  const Result<Superblock> there = find_superblock(device);
+  if (there || there.error().kind() == ErrorKind::corrupt ||
+      there.error().kind() == ErrorKind::too_new || there.error().kind() == ErrorKind::key_needed) {
+    return Error{ErrorKind::exists, fmt::format("{}: holds a vNVRAM image already", device.name()),
+                 "force its creation to lose what is in it"};
+  }
+  if (there.error().kind() == ErrorKind::foreign) {
+    return Error{ErrorKind::exists,
+                 fmt::format("{}: holds data that is not a vNVRAM image", device.name()),
+                 "check the name; force the creation to lose that data"};
+  }
+  return there.error().kind() == ErrorKind::blank ? Status{} : Status(there.error());
+}
+
+namespace {
+
+Status check_contents(const CreateOptions& options) {
+  for (const NewBlob& blob : options.blobs) {
+    if (blob.content && blob.content->size() > blob.spec.size_max_bytes) {
+      return Error{ErrorKind::too_large,
+                   fmt::format("blob {}: its content is {} bytes and its largest size {}",
+                               blob.spec.name, blob.content->size(), blob.spec.size_max_bytes)};
+    }
+  }
+  return {};
+}
+
+std::vector<BlobSpec> specs_of(const CreateOptions& options) {
+  std::vector<BlobSpec> specs;
+  for (const NewBlob& blob : options.blobs) {
+    specs.push_back(blob.spec);
+  }
+  return specs;
+}
+
+Result<Geometry> plan(BlockDevice& device, const CreateOptions& options) {
+  const std::vector<BlobSpec> specs = specs_of(options);
+  const Result<std::uint64_t> size = device.size_bytes();
+  const auto ring_asked = static_cast<std::uint32_t>(
+      std::min(options.ring_size_bytes, image_size_bytes_max) / block_size_bytes);
+  const Result<std::uint64_t> required = required_size_bytes(specs);
+  const Result<ImageNeeds> needs = image_needs(specs, ring_asked == 0 ? ring_block_count_default : 4);
+  if (!size || !required || !needs) {
+    return !size ? size.error() : !required ? required.error() : needs.error();
+  }
+  const std::uint64_t blocks =
+      std::min(*size / block_size_bytes, image_size_bytes_max / block_size_bytes);
+  if (ring_asked != 0 && ring_asked < needs->ring_block_count) {
+    return Error{ErrorKind::invalid_argument,
+                 fmt::format("a ring of {} bytes is too small for these blobs, which need {}",
+                             options.ring_size_bytes,
+                             std::uint64_t{needs->ring_block_count} * block_size_bytes)};
+  }
+  const std::uint32_t ring = ring_asked != 0 ? ring_asked : choose_ring(*needs, blocks);
+  const Geometry geometry(blocks, ring);
+  const std::uint64_t needed_blocks = Geometry::blocks_for(ring, needs->page_count);
+  if (!geometry.valid() || geometry.page_count() < needs->page_count) {
+    return Error{ErrorKind::no_space,
+                 fmt::format("{}: {} bytes are needed and there are {}", device.name(),
+                             needed_blocks * block_size_bytes, *size),
+                 "make it larger; vnvram size tells how large"};
+  }
+  return geometry;
+}
+
+Result<Superblock> first_superblock(const Geometry& geometry) {
+  Superblock superblock{};
+  const Status random = random_bytes(std::as_writable_bytes(std::span(&superblock, 1)));
+  if (!random) {
+    return random.error();
+  }
+  // Of all that randomness only these stay: identity, salt, and where the epoch and the chain begin.
+  Superblock kept{};
+  kept.uuid = superblock.uuid;
+  kept.uuid[6] = (kept.uuid[6] & std::byte{0x0f}) | std::byte{0x40}; // RFC 4122, version 4
+  kept.uuid[8] = (kept.uuid[8] & std::byte{0x3f}) | std::byte{0x80};
+  kept.salt = superblock.salt;
+  kept.epoch_random = superblock.epoch_random;
+  kept.chain = superblock.chain;
+  kept.epoch_number = 1;
+  kept.copy = 1; // so that the first one written is A
+  kept.image_block_count = geometry.image_block_count();
+  kept.ring_start_block = format::ring_start_block;
+  kept.ring_block_count = geometry.ring_block_count();
+  kept.zones_start_block = geometry.zones_start_block();
+  kept.entry_size_bytes = format::entry_size_bytes;
+  const std::string creator = fmt::format("vnvram {}", version());
+  std::copy_n(creator.begin(), std::min(creator.size(), kept.creator.size() - 1),
+              kept.creator.begin());
+  return kept;
+}
+
+// Superblocks first, and durably: whatever else happens, no old store's newer superblock can win.
+Status wipe(BlockDevice& device, std::uint64_t block_count) {
+  constexpr std::uint64_t step_blocks = 256;
+  const std::vector<std::byte> zeros(step_blocks * block_size_bytes);
+  Status done = device.write(0, std::span(zeros).first(format::superblock_count * block_size_bytes));
+  if (done) {
+    done = device.flush();
+  }
+  for (std::uint64_t block = format::superblock_count; done && block < block_count;
+       block += step_blocks) {
+    const std::uint64_t count = std::min(step_blocks, block_count - block);
+    done = device.write(block * block_size_bytes, std::span(zeros).first(count * block_size_bytes));
+  }
+  return done ? device.flush() : done;
+}
+
+Status fill(Engine& engine, const CreateOptions& options) {
+  for (const NewBlob& blob : options.blobs) {
+    if (!blob.content) {
+      continue;
+    }
+    Transaction transaction;
+    transaction.write(blob.spec.name, std::span<const std::byte>(*blob.content));
+    const Status written = engine.commit(transaction);
+    if (!written) {
+      engine.abandon();
+      return written;
+    }
+  }
+  return engine.close();
+}
+
+Status format_locked(BlockDevice& device, const CreateOptions& options) {
+  const Result<Geometry> geometry = plan(device, options);
+  if (!geometry) {
+    return geometry.error();
+  }
+  const Result<Superblock> superblock = first_superblock(*geometry);
+  if (!superblock) {
+    return superblock.error();
+  }
+  const Status wiped = wipe(device, geometry->image_block_count());
+  if (!wiped) {
+    return wiped;
+  }
+  OpenOptions open_options;
+  open_options.background = false;
+  open_options.blobs = specs_of(options);
+  for (const NewBlob& blob : options.blobs) {
+    for (const Attribute& attribute : blob.spec.attributes) {
+      open_options.known_attributes.insert(attribute.name);
+    }
+  }
+  Result<std::unique_ptr<Engine>> engine = Engine::create(
+      std::make_unique<BorrowedDevice>(device), *superblock, std::move(open_options));
+  return engine ? fill(**engine, options) : engine.error();
+}
+
+} // namespace
+
+Status create_image(BlockDevice& device, const CreateOptions& options) {
+  if (!device.capabilities().write) {
+    return Error{ErrorKind::read_only, fmt::format("{}: the device is read-only", device.name())};
+  }
+  Status done = check_contents(options);
+  if (!done) {
+    return done;
+  }
+  done = device.lock_for_writing();
+  if (!done) {
+    return done;
+  }
+  if (!options.force) {
+    done = check_creatable(device);
+  }
+  if (done) {
+    done = format_locked(device, options);
+  }
+  device.unlock();
+  return done;
+}
+
+Status resize_image(BlockDevice& device, std::uint64_t size_bytes) {
+  OpenOptions open_options;
+  open_options.background = false;
+  Result<std::unique_ptr<Engine>> engine =
+      Engine::open(std::make_unique<BorrowedDevice>(device), std::move(open_options));
+  if (!engine) {
+    return engine.error();
+  }
+  const std::uint64_t now_bytes = (*engine)->info().image_size_bytes;
+  const Result<std::uint64_t> device_bytes = device.size_bytes();
+  if (!device_bytes) {
+    return device_bytes.error();
+  }
+  const std::uint64_t wanted_bytes =
+      std::min(size_bytes == 0 ? *device_bytes : size_bytes, image_size_bytes_max) /
+      block_size_bytes * block_size_bytes;
+  if (wanted_bytes < now_bytes || size_bytes > image_size_bytes_max) {
+    return Error{ErrorKind::invalid_argument,
+                 fmt::format("{}: {} bytes: an image can only grow, from {} to at most {} bytes",
+                             device.name(), size_bytes, now_bytes, image_size_bytes_max)};
+  }
+  Status done;
+  if (wanted_bytes > *device_bytes) {
+    done = device.resize(wanted_bytes);
+  }
+  if (done && wanted_bytes > now_bytes) {
+    done = (*engine)->grow(wanted_bytes / block_size_bytes);
+  }
+  const Status closed = (*engine)->close();
+  return done ? closed : done;
+}
+
+} // namespace vnvram

@@ -1,0 +1,166 @@
+// Making images: sizes that are promised, what is refused, what is never half-made.
+#include <filesystem>
+#include <fstream>
+
+#include <sys/stat.h>
+
+#include "store/image_size.h"
+#include "support/temporary_directory.h"
+#include "unit/store/store_fixture.h"
+
+namespace vnvram {
+namespace {
+
+class Create : public StoreFixture {};
+
+TEST_F(Create, TheRequiredSizeIsEnoughAndABlockLessIsNot) {
+  const std::vector<std::vector<BlobSpec>> sets = {
+      {},
+      {spec("a", 1)},
+      {spec("a", 262144), spec("b", 131072), spec("c", 65536)},
+      {spec("a", blob_size_bytes_max), spec("b", blob_size_bytes_max)},
+  };
+  for (const auto& set : sets) {
+    const std::uint64_t size = *required_size_bytes(set);
+    create(set, size);
+    auto store = open();
+    for (const BlobSpec& blob : set) {
+      ASSERT_OK(store->write(blob.name, pattern(blob.size_max_bytes, 1)));
+    }
+    ASSERT_OK(store->close());
+    disk_ = std::make_shared<MemoryDisk>(size - (2 * block_size_bytes));
+    CreateOptions options;
+    for (const BlobSpec& blob : set) {
+      options.blobs.push_back({blob, std::nullopt});
+    }
+    MemoryDevice small(disk_);
+    EXPECT_KIND(create_image(small, options), no_space);
+    EXPECT_TRUE(std::all_of(disk_->bytes().begin(), disk_->bytes().end(),
+                            [](std::byte b) { return b == std::byte{0}; }));
+  }
+}
+
+TEST_F(Create, FourThousandBlobsAreRegisteredInOneTransaction) {
+  std::vector<BlobSpec> specs;
+  for (int i = 0; i < 4096; ++i) {
+    specs.push_back(spec("a-rather-long-name-for-a-blob-number-" + std::to_string(i), 16));
+  }
+  create(specs, *required_size_bytes(specs));
+  auto store = open();
+  EXPECT_EQ(store->info().blob_count, 4096U);
+  ASSERT_OK(store->write("a-rather-long-name-for-a-blob-number-4095", bytes("last")));
+  ASSERT_OK(store->close());
+  auto next = open();
+  EXPECT_EQ(*next->read("a-rather-long-name-for-a-blob-number-4095"), bytes("last"));
+  EXPECT_EQ(next->blobs().size(), 4096U);
+}
+
+TEST_F(Create, ContentsAreThereFromTheBeginning) {
+  disk_ = std::make_shared<MemoryDisk>(std::uint64_t{4} << 20U);
+  CreateOptions options;
+  options.blobs.push_back({spec("a", 100), bytes("from a file")});
+  auto fresh = device();
+  ASSERT_OK(create_image(fresh, options));
+  EXPECT_EQ(*open()->read("a"), bytes("from a file"));
+}
+
+TEST_F(Create, RefusesWhatIsNotBlankUnlessForced) {
+  create({spec("a", 100)});
+  ASSERT_OK(open()->write("a", bytes("precious")));
+  auto there = device();
+  EXPECT_KIND(create_image(there, {}), exists);
+  EXPECT_EQ(*open()->read("a"), bytes("precious"));
+  CreateOptions force;
+  force.force = true;
+  ASSERT_OK(create_image(there, force));
+  EXPECT_EQ(open()->info().blob_count, 0U);
+
+  disk_ = std::make_shared<MemoryDisk>(std::uint64_t{4} << 20U);
+  disk_->bytes()[1080] = std::byte{0x53}; // where ext4 has its magic
+  const Bytes before = disk_->bytes();
+  auto foreign = device();
+  EXPECT_KIND(create_image(foreign, {}), exists);
+  EXPECT_EQ(disk_->bytes(), before);
+}
+
+TEST_F(Create, AnImageInUseIsNotFormattedEvenByForce) {
+  create({spec("a", 100)});
+  auto store = open();
+  CreateOptions force;
+  force.force = true;
+  auto second = device();
+  EXPECT_KIND(create_image(second, force), in_use);
+}
+
+class CreateFile : public ::testing::Test {
+protected:
+  [[nodiscard]] std::string path(const std::string& name) const {
+    return directory_.path(name);
+  }
+  [[nodiscard]] std::size_t file_count() const {
+    return static_cast<std::size_t>(
+        std::distance(std::filesystem::directory_iterator(path("")), {}));
+  }
+  test::TemporaryDirectory directory_;
+};
+
+TEST_F(CreateFile, MakesAPrivateFileOfTheRecommendedSizeFullyAllocated) {
+  ASSERT_OK(create_image_file(path("i"), 0, {}));
+  struct stat status {};
+  ASSERT_EQ(::stat(path("i").c_str(), &status), 0);
+  EXPECT_EQ(status.st_size, 4 << 20);
+  EXPECT_GE(status.st_blocks * 512, status.st_size);
+  EXPECT_EQ(status.st_mode & 0777U, 0600U);
+  EXPECT_EQ(file_count(), 1U);
+}
+
+TEST_F(CreateFile, AFailureLeavesWhatWasThereAndNothingElse) {
+  std::ofstream(path("i")) << "somebody's notes";
+  EXPECT_KIND(create_image_file(path("i"), 0, {}), exists);
+  CreateOptions too_much;
+  too_much.force = true;
+  too_much.blobs.push_back({spec("a", blob_size_bytes_max), std::nullopt});
+  EXPECT_KIND(create_image_file(path("i"), 4 << 20, too_much), no_space);
+  std::ifstream file(path("i"));
+  EXPECT_EQ(std::string(std::istreambuf_iterator<char>(file), {}), "somebody's notes");
+  EXPECT_EQ(file_count(), 1U);
+  EXPECT_KIND(create_image_file(path("none/i"), 0, {}), io);
+}
+
+TEST_F(CreateFile, ReplacingKeepsTheModeAndFollowsALink) {
+  ASSERT_OK(create_image_file(path("i"), 0, {}));
+  ASSERT_EQ(::chmod(path("i").c_str(), 0640), 0);
+  std::filesystem::create_symlink("i", path("link"));
+  CreateOptions force;
+  force.force = true;
+  ASSERT_OK(create_image_file(path("link"), 0, force));
+  EXPECT_TRUE(std::filesystem::is_symlink(path("link")));
+  struct stat status {};
+  ASSERT_EQ(::stat(path("i").c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777U, 0640U);
+}
+
+TEST_F(Create, ResizeGivesRoomAndKeepsEverything) {
+  create({spec("a", 100)});
+  {
+    auto store = open();
+    ASSERT_OK(store->write("a", bytes("kept")));
+    const BlobSpec large[] = {spec("b", 1000000)};
+    EXPECT_KIND(store->register_blobs(large), no_space);
+    ASSERT_OK(store->close());
+  }
+  auto grown = device();
+  EXPECT_KIND(resize_image(grown, 1 << 20), invalid_argument);
+  ASSERT_OK(resize_image(grown, 16 << 20));
+  auto store = open();
+  EXPECT_EQ(store->info().image_size_bytes, 16U << 20U);
+  EXPECT_EQ(*store->read("a"), bytes("kept"));
+  for (char name = 'c'; name < 'j'; ++name) {
+    const BlobSpec more[] = {spec(std::string(1, name), 1000000)};
+    ASSERT_OK(store->register_blobs(more));
+    ASSERT_OK(store->write(more[0].name, pattern(1000000, 5)));
+  }
+}
+
+} // namespace
+} // namespace vnvram

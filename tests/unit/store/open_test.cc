@@ -1,0 +1,195 @@
+// Open is a decision table: one test for each row, and for each way an image can be refused.
+#include <cstring>
+
+#include "format/checksum.h"
+#include "format/superblock.h"
+#include "unit/store/store_fixture.h"
+
+namespace vnvram {
+namespace {
+
+class Open : public StoreFixture {
+protected:
+  void flip(std::uint64_t offset_bytes) { disk_->bytes()[offset_bytes] ^= std::byte{0x10}; }
+  template <typename Change> void change_superblock(unsigned copy, Change change) {
+    format::Superblock superblock{};
+    std::byte* at = disk_->bytes().data() + (copy * block_size_bytes);
+    std::memcpy(&superblock, at, sizeof(superblock));
+    change(superblock);
+    const std::uint32_t version = superblock.format_version;
+    format::seal_superblock(superblock, copy); // sets the version, too
+    if (version != superblock.format_version) {
+      reseal_with_version(superblock, version);
+    }
+    std::memcpy(at, &superblock, sizeof(superblock));
+  }
+  static void reseal_with_version(format::Superblock& superblock, std::uint32_t version);
+  // Of the n-th one-block record since the opening: half a ring behind the one that create wrote.
+  static std::uint64_t record_offset(std::uint64_t n) {
+    return (format::ring_start_block + 256 + 1 + n) * block_size_bytes;
+  }
+};
+
+void Open::reseal_with_version(format::Superblock& superblock, std::uint32_t version) {
+  superblock.format_version = version;
+  superblock.checksum = format::checksum(
+      std::as_bytes(std::span(&superblock, 1)).first(offsetof(format::Superblock, checksum)), 0);
+}
+
+TEST_F(Open, Blank) {
+  disk_ = std::make_shared<MemoryDisk>(std::uint64_t{4} << 20U);
+  EXPECT_KIND(try_open(), blank);
+  disk_ = std::make_shared<MemoryDisk>(std::uint64_t{0});
+  EXPECT_KIND(try_open(), blank);
+}
+
+TEST_F(Open, Foreign) {
+  disk_ = std::make_shared<MemoryDisk>(std::uint64_t{4} << 20U);
+  for (const std::size_t at : {std::size_t{510}, std::size_t{5000}, std::size_t{65600},
+                               (std::size_t{4} << 20U) - 512}) {
+    disk_->bytes()[at] = std::byte{0x55};
+    EXPECT_KIND(try_open(), foreign);
+    disk_->bytes()[at] = std::byte{0};
+  }
+}
+
+TEST_F(Open, EitherSuperblockIsEnough) {
+  for (const unsigned copy : {0U, 1U}) {
+    create({spec("a", 100)});
+    ASSERT_OK(open()->write("a", bytes("x")));
+    flip((copy * block_size_bytes) + 100);
+    EXPECT_EQ(*open()->read("a"), bytes("x"));
+  }
+}
+
+TEST_F(Open, CorruptWhenNoSuperblockIsWhole) {
+  create({});
+  flip(100);
+  flip(block_size_bytes + 100);
+  EXPECT_KIND(try_open(), corrupt);
+}
+
+TEST_F(Open, TooNewByVersionOrFeature) {
+  create({});
+  change_superblock(0, [](format::Superblock& superblock) { superblock.format_version = 2; });
+  EXPECT_KIND(try_open(), too_new);
+  create({});
+  change_superblock(1, [](format::Superblock& superblock) { superblock.features_must_know = 4; });
+  EXPECT_KIND(try_open(), too_new);
+}
+
+TEST_F(Open, AFeatureThatMayBeIgnoredIsIgnored) {
+  create({});
+  for (const unsigned copy : {0U, 1U}) {
+    change_superblock(copy, [](format::Superblock& superblock) { superblock.features_may_ignore = 4; });
+  }
+  ASSERT_OK(try_open());
+}
+
+TEST_F(Open, KeyNeeded) {
+  create({});
+  change_superblock(0, [](format::Superblock& superblock) {
+    superblock.features_must_know = format::feature_encrypted;
+  });
+  EXPECT_KIND(try_open(), key_needed);
+}
+
+TEST_F(Open, CorruptWhenTheDeviceIsCutOff) {
+  create({});
+  disk_->bytes().resize(std::size_t{3} << 20U);
+  EXPECT_KIND(try_open(), corrupt);
+}
+
+TEST_F(Open, CorruptWhenTheGeometryIsImpossible) {
+  create({});
+  for (const unsigned copy : {0U, 1U}) {
+    change_superblock(copy, [](format::Superblock& superblock) { superblock.ring_block_count = 1U << 30U; });
+  }
+  EXPECT_KIND(try_open(), corrupt);
+}
+
+TEST_F(Open, InUseNamesTheOwner) {
+  create({});
+  auto owner = open();
+  const auto second = try_open();
+  ASSERT_FALSE(second.ok());
+  EXPECT_EQ(second.error().kind(), ErrorKind::in_use);
+  EXPECT_NE(second.error().cause().find(std::to_string(::getpid())), std::string::npos);
+}
+
+TEST_F(Open, ARefusalWritesNothing) {
+  create({spec("a", 100)});
+  ASSERT_OK(open()->write("a", bytes("x")));
+  flip(100);
+  flip(block_size_bytes + 100);
+  const Bytes before = disk_->bytes();
+  EXPECT_KIND(try_open(), corrupt);
+  EXPECT_EQ(disk_->bytes(), before);
+}
+
+TEST_F(Open, ADamagedRecordWithAWholeOneBehindItIsCorruptNotARollBack) {
+  create({spec("a", 100)});
+  auto store = open();
+  ASSERT_OK(store->write("a", bytes("one")));
+  ASSERT_OK(store->write("a", bytes("two")));
+  ASSERT_OK(store->write("a", bytes("three")));
+  forget_owner();
+  flip(record_offset(1) + 200);
+  EXPECT_KIND(try_open(), corrupt);
+  OpenOptions read_only = inline_options();
+  read_only.access = Access::read_only;
+  EXPECT_KIND(try_open(read_only), corrupt);
+}
+
+TEST_F(Open, ATornLastRecordIsTheEnd) {
+  create({spec("a", 100)});
+  auto store = open();
+  ASSERT_OK(store->write("a", bytes("one")));
+  ASSERT_OK(store->write("a", bytes("two")));
+  forget_owner();
+  flip(record_offset(1) + 200);
+  EXPECT_EQ(*open()->read("a"), bytes("one"));
+}
+
+TEST_F(Open, ARottenSuperblockAfterAnEpochBeganLosesNothing) {
+  create({spec("a", 100)});
+  auto store = open();
+  ASSERT_OK(store->write("a", bytes("acknowledged")));
+  forget_owner();
+  for (const unsigned copy : {0U, 1U}) {
+    const Bytes before = disk_->bytes();
+    flip((copy * block_size_bytes) + 60);
+    EXPECT_EQ(*open_read_only()->read("a"), bytes("acknowledged"));
+    disk_->bytes() = before;
+  }
+}
+
+TEST_F(Open, ReadOnlyWritesNothing) {
+  create({spec("a", 100)});
+  auto store = open();
+  ASSERT_OK(store->write("a", bytes("x")));
+  const Bytes before = disk_->bytes();
+  {
+    auto reader = open_read_only();
+    EXPECT_EQ(*reader->read("a"), bytes("x"));
+    EXPECT_KIND(reader->write("a", bytes("y")), read_only);
+    const BlobSpec more[] = {spec("b", 1)};
+    EXPECT_KIND(reader->register_blobs(more), read_only);
+  }
+  EXPECT_EQ(disk_->bytes(), before);
+}
+
+TEST_F(Open, TwoStoresInOneProcessKeepApart) {
+  create({spec("a", 100)});
+  auto first = open();
+  const auto first_disk = disk_;
+  create({spec("a", 100)});
+  auto second = open();
+  ASSERT_OK(first->write("a", bytes("first")));
+  ASSERT_OK(second->write("a", bytes("second")));
+  EXPECT_EQ(*first->read("a"), bytes("first"));
+  EXPECT_NE(first->info().uuid, second->info().uuid);
+}
+
+} // namespace
+} // namespace vnvram

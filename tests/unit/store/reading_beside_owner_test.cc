@@ -1,0 +1,58 @@
+// Read-only openers beside an owner that commits as fast as it can.
+#include <atomic>
+#include <thread>
+
+#include "unit/store/store_fixture.h"
+
+namespace vnvram {
+namespace {
+
+class ReadingBesideOwner : public StoreFixture {};
+
+TEST_F(ReadingBesideOwner, EachReaderSeesOneWholeGeneration) {
+  create({spec("a", 30000), spec("b", 30000)}, std::uint64_t{2} << 20U, 256 * 1024);
+  auto owner = open(OpenOptions{});
+  Transaction begin;
+  begin.write("a", Bytes(30000, std::byte{1}));
+  begin.write("b", Bytes(30000, std::byte{1}));
+  ASSERT_OK(owner->commit(begin));
+
+  std::atomic<bool> stop = false;
+  std::jthread writer([&] {
+    for (unsigned i = 2; !stop; ++i) {
+      const Bytes content(30000, static_cast<std::byte>(i));
+      Transaction both;
+      both.write("a", std::span<const std::byte>(content));
+      both.write("b", std::span<const std::byte>(content));
+      ASSERT_OK(owner->commit(both));
+    }
+  });
+  int whole = 0;
+  std::uint64_t last_generation = 0;
+  for (int i = 0; i < 20000 && whole < 200; ++i) {
+    OpenOptions options = inline_options();
+    options.access = Access::read_only;
+    auto reader = try_open(options);
+    if (!reader) {
+      ASSERT_EQ(kind_name(reader.error().kind()), kind_name(ErrorKind::stale)) << reader.error().text();
+      continue;
+    }
+    const auto a = (*reader)->read("a");
+    const auto b = (*reader)->read("b");
+    if (!a || !b) {
+      const Error& error = a ? b.error() : a.error();
+      ASSERT_EQ(kind_name(error.kind()), kind_name(ErrorKind::stale)) << error.text();
+      continue;
+    }
+    ASSERT_EQ(*a, Bytes(30000, a->front()));
+    ASSERT_EQ(*a, *b);
+    ASSERT_GE((*reader)->info().generation, last_generation);
+    last_generation = (*reader)->info().generation;
+    ++whole;
+  }
+  stop = true;
+  EXPECT_EQ(whole, 200);
+}
+
+} // namespace
+} // namespace vnvram

@@ -1,0 +1,136 @@
+// Registering and reconciling.
+#include "unit/store/store_fixture.h"
+
+namespace vnvram {
+namespace {
+
+class Register : public StoreFixture {};
+
+TEST_F(Register, WhatIsThereIsLeftAlone) {
+  create({spec("a", 100)});
+  auto store = open();
+  ASSERT_OK(store->write("a", bytes("x")));
+  const std::uint64_t generation = store->info().generation;
+  const BlobSpec again[] = {spec("a", 100)};
+  ASSERT_OK(store->register_blobs(again));
+  const BlobSpec smaller[] = {spec("a", 50)};
+  ASSERT_OK(store->register_blobs(smaller));
+  EXPECT_EQ(store->info().generation, generation);
+  EXPECT_EQ(store->blob("a")->size_max_bytes, 100U);
+}
+
+TEST_F(Register, ALargerSizeGrowsAndKeepsTheBytes) {
+  create({spec("a", 100), spec("b", 100)});
+  auto store = open();
+  ASSERT_OK(store->write("a", bytes("kept")));
+  const BlobSpec larger[] = {spec("a", 50000)};
+  ASSERT_OK(store->register_blobs(larger));
+  EXPECT_EQ(*store->read("a"), bytes("kept"));
+  ASSERT_OK(store->write("a", pattern(50000, 7)));
+  ASSERT_OK(store->write("b", pattern(100, 8)));
+  forget_owner();
+  auto next = open();
+  EXPECT_EQ(*next->read("a"), pattern(50000, 7));
+  EXPECT_EQ(*next->read("b"), pattern(100, 8));
+}
+
+TEST_F(Register, ASetIsRegisteredWholeOrNotAtAll) {
+  create({spec("a", 100)});
+  auto store = open();
+  const std::uint64_t generation = store->info().generation;
+  BlobSpec other_type = spec("a", 100);
+  other_type.type = "other";
+  const BlobSpec mismatch[] = {spec("new", 100), other_type};
+  EXPECT_KIND(store->register_blobs(mismatch), type_mismatch);
+  const BlobSpec too_much[] = {spec("new", 100), spec("huge", 1000000), spec("huge2", 1000000)};
+  EXPECT_KIND(store->register_blobs(too_much), no_space);
+  const BlobSpec too_large[] = {spec("new", 100), spec("giant", 8 << 20)};
+  EXPECT_KIND(store->register_blobs(too_large), too_large);
+  BlobSpec bad_name = spec("a b", 100);
+  const BlobSpec invalid[] = {spec("new", 100), bad_name};
+  EXPECT_KIND(store->register_blobs(invalid), invalid_argument);
+  EXPECT_KIND(store->blob("new"), not_found);
+  EXPECT_EQ(store->info().generation, generation);
+}
+
+TEST_F(Register, OpeningRegistersItsBlobs) {
+  create({});
+  OpenOptions options = inline_options();
+  options.blobs = {spec("a", 100), spec("b", 200)};
+  {
+    auto store = open(options);
+    EXPECT_EQ(store->info().blob_count, 2U);
+    ASSERT_OK(store->close());
+  }
+  const std::uint64_t generation = open_read_only()->info().generation;
+  auto store = open(options);
+  EXPECT_EQ(store->info().generation, generation);
+  ASSERT_OK(store->close());
+  options.access = Access::read_only;
+  options.blobs.push_back(spec("c", 1));
+  EXPECT_KIND(try_open(options), not_found);
+}
+
+TEST_F(Register, ARemovedBlobsSpaceShowsNoOldBytes) {
+  create({spec("a", 200000)});
+  auto store = open();
+  ASSERT_OK(store->write("a", pattern(200000, 1)));
+  const std::uint64_t free_bytes = store->info().space_free_bytes;
+  ASSERT_OK(store->remove_blob("a"));
+  EXPECT_KIND(store->read("a"), not_found);
+  EXPECT_KIND(store->remove_blob("a"), not_found);
+  EXPECT_EQ(store->info().space_free_bytes, free_bytes + (49 * block_size_bytes));
+  const BlobSpec next[] = {spec("next", 200000)};
+  ASSERT_OK(store->register_blobs(next));
+  Bytes range(200000);
+  ASSERT_OK(store->read_range("next", 0, range));
+  EXPECT_EQ(range, Bytes(200000));
+  forget_owner();
+  ASSERT_OK(open()->read_range("next", 0, range));
+  EXPECT_EQ(range, Bytes(200000));
+}
+
+TEST_F(Register, FragmentedSpaceIsUsedInPieces) {
+  create({});
+  auto store = open();
+  std::vector<std::string> names;
+  for (int i = 0;; ++i) {
+    const BlobSpec one[] = {spec("b" + std::to_string(i), 100000)};
+    const Status done = store->register_blobs(one);
+    if (!done) {
+      EXPECT_EQ(done.error().kind(), ErrorKind::no_space);
+      break;
+    }
+    names.push_back(one[0].name);
+  }
+  ASSERT_GT(names.size(), 4U);
+  ASSERT_OK(store->remove_blob(names[0]));
+  ASSERT_OK(store->remove_blob(names[2]));
+  const BlobSpec pieces[] = {spec("pieces", 180000)};
+  ASSERT_OK(store->register_blobs(pieces));
+  ASSERT_OK(store->write("pieces", pattern(180000, 4)));
+  ASSERT_OK(store->write(names[1], pattern(100000, 5)));
+  forget_owner();
+  auto next = open();
+  EXPECT_EQ(*next->read("pieces"), pattern(180000, 4));
+  EXPECT_EQ(*next->read(names[1]), pattern(100000, 5));
+}
+
+TEST_F(Register, AttributesThatMustBeKnownGuardTheBytes) {
+  BlobSpec guarded = spec("a", 100);
+  guarded.attributes = {{"compressed", "zstd", true}, {"note", "anything", false}};
+  create({guarded});
+  auto store = open();
+  EXPECT_EQ(store->blob("a")->attributes, guarded.attributes);
+  EXPECT_KIND(store->write("a", bytes("x")), too_new);
+  EXPECT_KIND(store->read("a"), too_new);
+  ASSERT_OK(store->close());
+  OpenOptions knows = inline_options();
+  knows.known_attributes = {"compressed"};
+  auto knowing = open(knows);
+  ASSERT_OK(knowing->write("a", bytes("x")));
+  EXPECT_EQ(*knowing->read("a"), bytes("x"));
+}
+
+} // namespace
+} // namespace vnvram

@@ -1,0 +1,53 @@
+// Images in memory, and the short words that the tests of the store are written in.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "device/memory_device.h"
+#include "vnvram/store.h"
+
+namespace vnvram {
+
+using Bytes = std::vector<std::byte>;
+
+[[nodiscard]] Bytes bytes(std::string_view text);
+[[nodiscard]] Bytes pattern(std::size_t size_bytes, unsigned seed);
+[[nodiscard]] BlobSpec spec(std::string name, std::uint64_t size_max_bytes);
+
+class StoreFixture : public ::testing::Test {
+protected:
+  /// A fresh image with these blobs.
+  void create(std::vector<BlobSpec> blobs, std::uint64_t size_bytes = std::uint64_t{4} << 20U,
+              std::uint64_t ring_size_bytes = 0);
+  /// Deterministic (no threads of the store) unless the options say otherwise.
+  [[nodiscard]] static OpenOptions inline_options();
+  Result<std::unique_ptr<Store>> try_open(OpenOptions options = inline_options());
+  std::unique_ptr<Store> open(OpenOptions options = inline_options());
+  std::unique_ptr<Store> open_read_only();
+  [[nodiscard]] MemoryDevice device() { return MemoryDevice(disk_); }
+  /// What a process that dies leaves behind: the disk as it is, and no lock.
+  void forget_owner();
+
+  std::shared_ptr<MemoryDisk> disk_;
+};
+
+#define ASSERT_OK(expression)                                                                        \
+  do {                                                                                               \
+    const auto& ok_result = (expression);                                                            \
+    ASSERT_TRUE(ok_result.ok()) << ok_result.error().text();                                         \
+  } while (false)
+#define EXPECT_KIND(expression, expected)                                                            \
+  do {                                                                                               \
+    const auto& kind_result = (expression);                                                          \
+    ASSERT_FALSE(kind_result.ok());                                                                  \
+    EXPECT_EQ(kind_name(kind_result.error().kind()), kind_name(ErrorKind::expected))                 \
+        << kind_result.error().text();                                                               \
+  } while (false)
+
+} // namespace vnvram
