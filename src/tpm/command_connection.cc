@@ -1,0 +1,129 @@
+#include "tpm/command_connection.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "tpm/big_endian.h"
+
+namespace vnvram {
+namespace {
+
+constexpr std::size_t command_header_bytes = 10; // Tag, length, code.
+constexpr std::size_t command_length_offset = 2;
+constexpr std::size_t head_bytes = 9; // A number, a locality, a length.
+constexpr std::uint32_t head_number = 8;
+constexpr std::size_t head_locality_offset = 4;
+constexpr std::size_t head_length_offset = 5;
+
+} // namespace
+
+CommandConnection::CommandConnection(UniqueFd socket, bool accepts_heads)
+    : socket_(std::move(socket)), accepts_heads_(accepts_heads),
+      inbox_(head_bytes + tpm_command_bytes_max) {}
+
+short CommandConnection::poll_events() const {
+  return static_cast<short>(outbox_.empty() ? POLLIN : POLLOUT);
+}
+
+bool CommandConnection::receive() {
+  if (begin_ > 0) {
+    std::memmove(inbox_.data(), inbox_.data() + begin_, end_ - begin_);
+    end_ -= begin_;
+    begin_ = 0;
+  }
+  const ssize_t received =
+      ::recv(socket_.get(), inbox_.data() + end_, inbox_.size() - end_, MSG_DONTWAIT);
+  if (received < 0) {
+    return errno == EAGAIN || errno == EINTR;
+  }
+  end_ += static_cast<std::size_t>(received);
+  return received > 0;
+}
+
+void CommandConnection::drop(std::size_t length_bytes) {
+  begin_ += length_bytes;
+  if (begin_ == end_) {
+    begin_ = end_ = 0;
+  }
+}
+
+std::optional<CommandConnection::Command> CommandConnection::next() {
+  const std::size_t discarded =
+      static_cast<std::size_t>(std::min<std::uint64_t>(discard_bytes_, end_ - begin_));
+  discard_bytes_ -= discarded;
+  drop(discarded);
+
+  const auto bytes = pending();
+  Command command;
+  if (bytes.size() < command_header_bytes) {
+    return std::nullopt;
+  }
+  command.with_head = accepts_heads_ && load_big_endian<std::uint32_t>(bytes, 0) == head_number;
+  const std::size_t skip = command.with_head ? head_bytes : 0;
+  const auto length = load_big_endian<std::uint32_t>(
+      bytes, command.with_head ? head_length_offset : command_length_offset);
+  if (command.with_head) {
+    command.locality = std::to_integer<std::uint8_t>(bytes[head_locality_offset]);
+  }
+  if (length < command_header_bytes) {
+    drop(bytes.size()); // Where the next command begins cannot be told.
+    return command;
+  }
+  if (length > tpm_command_bytes_max) {
+    discard_bytes_ = skip + std::uint64_t{length};
+    return command;
+  }
+  if (bytes.size() < skip + length) {
+    return std::nullopt;
+  }
+  command.bytes = bytes.subspan(skip, length);
+  drop(skip + length);
+  return command;
+}
+
+bool CommandConnection::respond(const Command& command, std::span<const std::byte> response) {
+  std::array<std::byte, sizeof(std::uint32_t)> length{};
+  store_big_endian(std::span<std::byte>(length), 0, static_cast<std::uint32_t>(response.size()));
+  std::array<std::byte, sizeof(std::uint32_t)> acknowledgement{};
+  const std::size_t extra_bytes = command.with_head ? length.size() : 0;
+  std::array<std::span<const std::byte>, 3> parts = {
+      std::span<const std::byte>(length).first(extra_bytes), response,
+      std::span<const std::byte>(acknowledgement).first(extra_bytes)};
+
+  std::array<iovec, 3> vectors{};
+  std::transform(parts.begin(), parts.end(), vectors.begin(), [](std::span<const std::byte> part) {
+    return iovec{const_cast<std::byte*>(part.data()), part.size()};
+  });
+  msghdr message{};
+  message.msg_iov = vectors.data();
+  message.msg_iovlen = vectors.size();
+  const ssize_t result = ::sendmsg(socket_.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+  if (result < 0 && errno != EAGAIN && errno != EINTR) {
+    return false;
+  }
+  auto sent = static_cast<std::size_t>(std::max<ssize_t>(result, 0));
+  for (const auto part : parts) {
+    const std::size_t taken = std::min(sent, part.size());
+    sent -= taken;
+    outbox_.insert(outbox_.end(), part.begin() + static_cast<std::ptrdiff_t>(taken), part.end());
+  }
+  return true;
+}
+
+bool CommandConnection::flush() {
+  const ssize_t sent =
+      ::send(socket_.get(), outbox_.data(), outbox_.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  if (sent < 0) {
+    return errno == EAGAIN || errno == EINTR;
+  }
+  outbox_.erase(outbox_.begin(), outbox_.begin() + sent);
+  return true;
+}
+
+} // namespace vnvram

@@ -1,0 +1,63 @@
+// One client's stream of TPM commands and responses.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "base/unique_fd.h"
+
+namespace vnvram {
+
+/// The largest command that libtpms takes.
+inline constexpr std::size_t tpm_command_bytes_max = 4096;
+
+/// Cuts the stream into commands by the length that each command states, whatever pieces it arrives
+/// in. A client that sends nonsense gets an error for it and holds up nobody: nothing here blocks.
+///
+/// A command may come with a head of nine bytes in front (the number 8, a locality, the command's
+/// length), as some TPM software stacks send it; its response then has a length in front and a zero
+/// behind.
+class CommandConnection {
+public:
+  /// `accepts_heads`: of the two TPM versions only 2.0 knows those.
+  CommandConnection(UniqueFd socket, bool accepts_heads);
+
+  struct Command {
+    std::span<std::byte>
+        bytes; ///< Valid until the next call. Empty: its length can never be right.
+    std::optional<std::uint8_t> locality; ///< If the command's head names one.
+    bool with_head = false;
+  };
+
+  [[nodiscard]] int fd() const { return socket_.get(); }
+  /// What to poll for: while a response could not be sent in full, no command is read.
+  [[nodiscard]] short poll_events() const;
+  /// Takes what has arrived. False: the peer is gone.
+  [[nodiscard]] bool receive();
+  /// The next whole command, if there is one.
+  [[nodiscard]] std::optional<Command> next();
+  /// Sends a response, or keeps what the socket does not take. False: the peer is gone.
+  [[nodiscard]] bool respond(const Command& command, std::span<const std::byte> response);
+  /// Goes on with what respond() kept.
+  [[nodiscard]] bool flush();
+  [[nodiscard]] bool has_output() const { return !outbox_.empty(); }
+
+private:
+  [[nodiscard]] std::span<std::byte> pending() {
+    return std::span(inbox_).subspan(begin_, end_ - begin_);
+  }
+  void drop(std::size_t length_bytes);
+
+  UniqueFd socket_;
+  bool accepts_heads_;
+  std::vector<std::byte> inbox_;
+  std::size_t begin_ = 0;
+  std::size_t end_ = 0;
+  std::uint64_t discard_bytes_ = 0; ///< What is still to come of a command that is too long.
+  std::vector<std::byte> outbox_;
+};
+
+} // namespace vnvram

@@ -1,0 +1,153 @@
+#include "tpm/control_connection.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <span>
+#include <utility>
+
+namespace vnvram {
+namespace {
+
+constexpr std::size_t receive_bytes_max = 16384;
+
+} // namespace
+
+ControlConnection::ControlConnection(UniqueFd socket, ControlClient client)
+    : socket_(std::move(socket)), client_(std::move(client)) {}
+
+short ControlConnection::poll_events() const {
+  return static_cast<short>(outbox_.empty() ? POLLIN : POLLOUT);
+}
+
+bool ControlConnection::advance(ControlService& service) {
+  if (outbox_.empty() && !receive()) {
+    return false;
+  }
+  process(service);
+  return outbox_.empty() || send();
+}
+
+bool ControlConnection::receive() {
+  const std::size_t before = inbox_.size();
+  inbox_.resize(before + receive_bytes_max);
+  iovec vector{inbox_.data() + before, receive_bytes_max};
+  alignas(cmsghdr) std::array<std::byte, CMSG_SPACE(4 * sizeof(int))> control{};
+  msghdr message{};
+  message.msg_iov = &vector;
+  message.msg_iovlen = 1;
+  message.msg_control = control.data();
+  message.msg_controllen = control.size();
+  const ssize_t received = ::recvmsg(socket_.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  inbox_.resize(before + static_cast<std::size_t>(std::max<ssize_t>(received, 0)));
+  if (received < 0) {
+    return errno == EAGAIN || errno == EINTR;
+  }
+  take_passed_fd(message);
+  return received > 0;
+}
+
+void ControlConnection::take_passed_fd(const msghdr& message) {
+  // CMSG_NXTHDR takes a pointer to non-const without changing anything.
+  auto* mutable_message = const_cast<msghdr*>(&message);
+  for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr;
+       header = CMSG_NXTHDR(mutable_message, header)) {
+    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) {
+      continue;
+    }
+    const std::size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (std::size_t index = 0; index < count; ++index) {
+      int fd = -1;
+      std::memcpy(&fd, CMSG_DATA(header) + index * sizeof(int), sizeof(fd));
+      passed_.reset(fd); // The last one counts, the others are closed.
+    }
+  }
+}
+
+bool ControlConnection::send() {
+  const auto rest = std::span<const std::byte>(outbox_).subspan(sent_bytes_);
+  const ssize_t sent = ::send(socket_.get(), rest.data(), rest.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  if (sent < 0) {
+    return errno == EAGAIN || errno == EINTR;
+  }
+  sent_bytes_ += static_cast<std::size_t>(sent);
+  if (sent_bytes_ == outbox_.size()) {
+    outbox_ = {}; // A state blob is large, and the memory is not needed again soon.
+    sent_bytes_ = 0;
+  }
+  return true;
+}
+
+void ControlConnection::process(ControlService& service) {
+  // One answer at a time: the next request waits until its client has read the last answer.
+  while (outbox_.empty() && (in_body_ ? process_body(service) : process_head(service))) {
+  }
+  if (inbox_.empty()) {
+    inbox_ = {};
+  }
+}
+
+bool ControlConnection::process_head(ControlService& service) {
+  ControlRequest request;
+  switch (parse_control_request(inbox_, request)) {
+  case ControlParse::incomplete: return false;
+  case ControlParse::unknown:
+    inbox_.clear();
+    outbox_ = encode_unknown_command(tpm_bad_ordinal);
+    return true;
+  case ControlParse::complete: break;
+  }
+  inbox_.erase(inbox_.begin(),
+               inbox_.begin() + static_cast<std::ptrdiff_t>(request.head_size_bytes));
+  if (request.command == ControlCommand::set_state_blob ||
+      request.command == ControlCommand::hash_data) {
+    request_ = request;
+    in_body_ = true;
+    body_missing_bytes_ = request.length_bytes;
+    body_result_ = service.check_body(client_, request);
+    return true;
+  }
+  outbox_ = service.handle(client_, request, std::exchange(passed_, UniqueFd()));
+  return true;
+}
+
+bool ControlConnection::process_body(ControlService& service) {
+  const auto taken =
+      static_cast<std::size_t>(std::min<std::uint64_t>(body_missing_bytes_, inbox_.size()));
+  const auto piece = std::span<const std::byte>(inbox_).first(taken);
+  if (body_result_ == tpm_success && taken > 0) {
+    if (request_.command == ControlCommand::hash_data) {
+      body_result_ = service.hash_piece(piece);
+    } else {
+      body_.reserve(request_.length_bytes);
+      body_.insert(body_.end(), piece.begin(), piece.end());
+    }
+  }
+  inbox_.erase(inbox_.begin(), inbox_.begin() + static_cast<std::ptrdiff_t>(taken));
+  body_missing_bytes_ -= taken;
+  if (body_missing_bytes_ > 0) {
+    return false;
+  }
+  finish_body(service);
+  return true;
+}
+
+void ControlConnection::finish_body(ControlService& service) {
+  auto body = std::exchange(body_, {});
+  if (body_result_ == tpm_success && request_.command == ControlCommand::set_state_blob) {
+    // What was allowed at the head may not be any more: another client may have started the TPM.
+    body_result_ = service.check_body(client_, request_);
+    if (body_result_ == tpm_success) {
+      body_result_ = service.set_state(request_, std::move(body));
+    }
+  }
+  outbox_ = encode_result(request_.command, body_result_);
+  in_body_ = false;
+}
+
+} // namespace vnvram

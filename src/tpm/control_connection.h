@@ -1,0 +1,52 @@
+// One client of the control socket: its bytes in and out.
+#pragma once
+
+#include <sys/socket.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "base/unique_fd.h"
+#include "tpm/control_protocol.h"
+#include "tpm/control_service.h"
+
+namespace vnvram {
+
+/// Requests may arrive in any pieces. A body is taken up to the length that the service has agreed
+/// to; a longer one is dropped as it comes, so a client's numbers never decide how much memory is
+/// used. Nothing here blocks.
+class ControlConnection {
+public:
+  ControlConnection(UniqueFd socket, ControlClient client);
+
+  [[nodiscard]] int fd() const { return socket_.get(); }
+  [[nodiscard]] const ControlClient& client() const { return client_; }
+  [[nodiscard]] short poll_events() const;
+  /// Reads, or writes, what can be, and has the service answer. False: the client is gone.
+  [[nodiscard]] bool advance(ControlService& service);
+
+private:
+  [[nodiscard]] bool receive();
+  [[nodiscard]] bool send();
+  void take_passed_fd(const msghdr& message);
+  void process(ControlService& service);
+  /// False: more bytes are needed.
+  [[nodiscard]] bool process_head(ControlService& service);
+  [[nodiscard]] bool process_body(ControlService& service);
+  void finish_body(ControlService& service);
+
+  UniqueFd socket_;
+  ControlClient client_;
+  UniqueFd passed_;
+  std::vector<std::byte> inbox_;
+  std::vector<std::byte> outbox_;
+  std::size_t sent_bytes_ = 0;
+  ControlRequest request_; ///< The one whose body is coming.
+  bool in_body_ = false;
+  std::uint64_t body_missing_bytes_ = 0;
+  TpmResult body_result_ = tpm_success; ///< Not success: the rest is dropped.
+  std::vector<std::byte> body_;
+};
+
+} // namespace vnvram

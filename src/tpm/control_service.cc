@@ -1,0 +1,212 @@
+#include "tpm/control_service.h"
+
+#include <sys/stat.h>
+
+#include <string>
+
+#include <fmt/format.h>
+
+namespace vnvram {
+namespace {
+
+constexpr std::uint8_t locality_max = 4;
+
+std::optional<TpmState> state_of(std::uint32_t blob_type) {
+  if (blob_type < 1 || blob_type > tpm_state_count) {
+    return std::nullopt;
+  }
+  return static_cast<TpmState>(blob_type - 1);
+}
+
+bool only_asks(const ControlRequest& request) {
+  switch (request.command) {
+  case ControlCommand::get_capability:
+  case ControlCommand::get_tpm_established:
+  case ControlCommand::get_state_blob:
+  case ControlCommand::get_config:
+  case ControlCommand::get_info: return true;
+  case ControlCommand::set_buffer_size: return request.buffer_bytes == 0;
+  default: return false;
+  }
+}
+
+bool is_stream_socket(const UniqueFd& fd) {
+  struct stat status {};
+  return fd.valid() && ::fstat(fd.get(), &status) == 0 && S_ISSOCK(status.st_mode);
+}
+
+} // namespace
+
+bool ControlService::is_refused(const ControlClient& client, const ControlRequest& request) const {
+  const bool carries_state = request.command == ControlCommand::get_state_blob ||
+                             request.command == ControlCommand::set_state_blob;
+  if (client.over_network && carries_state) {
+    return true;
+  }
+  const bool own_locality =
+      client.source == CommandSource::server && request.command == ControlCommand::set_locality;
+  return controller_ && *controller_ != client.number && !only_asks(request) && !own_locality;
+}
+
+std::vector<std::byte> ControlService::handle(ControlClient& client, const ControlRequest& request,
+                                              UniqueFd passed) {
+  if (request.command != ControlCommand::get_state_blob) {
+    client.blob_type.reset();
+    client.blob = {};
+  }
+  if (is_refused(client, request)) {
+    log_.debug(
+        fmt::format("client {}: {} refused", client.number, control_command_name(request.command)));
+    return encode_result(request.command, tpm_disabled_command);
+  }
+  switch (request.command) {
+  case ControlCommand::get_capability: return capability();
+  case ControlCommand::get_tpm_established: return established();
+  case ControlCommand::get_state_blob: return state_blob(client, request);
+  case ControlCommand::set_buffer_size: return buffer_size(request);
+  case ControlCommand::get_info:
+    return encode_info(tpm_.info(request.info_flags), request.offset_bytes);
+  default: break;
+  }
+  const TpmResult result = act(client, request, std::move(passed));
+  log_.debug(fmt::format("client {}: {}: result 0x{:x}", client.number,
+                         control_command_name(request.command), result));
+  if (tpm_.has_changes()) {
+    worker_.commit_soon();
+  }
+  return encode_result(request.command, result);
+}
+
+TpmResult ControlService::act(ControlClient& client, const ControlRequest& request,
+                              UniqueFd passed) {
+  switch (request.command) {
+  case ControlCommand::init: return init(request);
+  case ControlCommand::stop:
+  case ControlCommand::shutdown: tpm_.stop(); return tpm_success;
+  case ControlCommand::set_locality: return set_locality(client, request.locality);
+  case ControlCommand::hash_start: return tpm_.hash_start();
+  case ControlCommand::hash_end: return tpm_.hash_end();
+  case ControlCommand::cancel_tpm_command: return tpm_.cancel();
+  case ControlCommand::store_volatile: return tpm_.store_volatile();
+  case ControlCommand::reset_tpm_established: return reset_established(request.locality);
+  case ControlCommand::set_data_fd: return set_data_fd(client, std::move(passed));
+  case ControlCommand::get_config: // No flag: there are no keys.
+  // Storage is ours from start to end; a migration's source that goes on has not given it up.
+  case ControlCommand::lock_storage: return tpm_success;
+  default: return tpm_bad_ordinal;
+  }
+}
+
+TpmResult ControlService::init(const ControlRequest& request) {
+  const bool delete_volatile = (request.flags & control_init_delete_volatile) != 0;
+  const Status started = tpm_.initialise(delete_volatile);
+  if (started.ok()) {
+    log_.info(delete_volatile ? "the TPM is powered on, with its volatile state if there was one"
+                              : "the TPM is powered on");
+  } else {
+    log_.error("the TPM is in failure mode: " + started.error().text());
+  }
+  // QEMU ends at a refused INIT. A guest can live with a TPM in failure mode.
+  return tpm_success;
+}
+
+TpmResult ControlService::set_data_fd(const ControlClient& client, UniqueFd socket) {
+  if (client.source != CommandSource::vm || client.over_network) {
+    return tpm_disabled_command;
+  }
+  if (!is_stream_socket(socket)) {
+    return tpm_fail;
+  }
+  worker_.set_vm_socket(std::move(socket));
+  worker_.set_locality(CommandSource::vm, 0);
+  controller_ = client.number;
+  log_.info(fmt::format("client {} is the TPM's controller", client.number));
+  return tpm_success;
+}
+
+TpmResult ControlService::set_locality(const ControlClient& client, std::uint8_t locality) {
+  if (locality > locality_max) {
+    return tpm_bad_locality;
+  }
+  worker_.set_locality(client.source, locality);
+  return tpm_success;
+}
+
+TpmResult ControlService::reset_established(std::uint8_t locality) {
+  return locality > locality_max ? tpm_bad_locality : tpm_.reset_established(locality);
+}
+
+std::vector<std::byte> ControlService::capability() const {
+  std::uint64_t bits = control_capabilities_commands | control_capability_lock_storage;
+  if (tpm_.version() == TpmVersion::tpm2_0) {
+    bits |= control_capability_command_header;
+  }
+  return encode_capability(bits);
+}
+
+std::vector<std::byte> ControlService::established() {
+  bool bit = false;
+  const TpmResult result = tpm_.established(bit);
+  return result == tpm_success ? encode_established(bit)
+                               : encode_result(ControlCommand::get_tpm_established, result);
+}
+
+std::vector<std::byte> ControlService::buffer_size(const ControlRequest& request) {
+  BufferSize size;
+  const TpmResult result = tpm_.set_buffer_size(request.buffer_bytes, size);
+  return result == tpm_success ? encode_buffer_size(size.size_bytes, size.min_bytes, size.max_bytes)
+                               : encode_result(ControlCommand::set_buffer_size, result);
+}
+
+std::vector<std::byte> ControlService::state_blob(ControlClient& client,
+                                                  const ControlRequest& request) {
+  const auto state = state_of(request.blob_type);
+  if (!state) {
+    return encode_result(request.command, tpm_bad_parameter);
+  }
+  // A client that reads on gets the rest of the blob that it began to read.
+  if (request.offset_bytes == 0 || client.blob_type != request.blob_type) {
+    client.blob_type.reset();
+    if (const TpmResult result = tpm_.get_state(*state, client.blob); result != tpm_success) {
+      return encode_result(request.command, result);
+    }
+    client.blob_type = request.blob_type;
+  }
+  return encode_state_blob(client.blob, request.offset_bytes);
+}
+
+TpmResult ControlService::check_body(const ControlClient& client, const ControlRequest& request) {
+  if (is_refused(client, request)) {
+    return tpm_disabled_command;
+  }
+  if (request.command != ControlCommand::set_state_blob) {
+    return tpm_success;
+  }
+  const auto state = state_of(request.blob_type);
+  // Flags would mean that it is encrypted with a key that we do not have.
+  return !state || request.flags != 0 ? tpm_bad_parameter
+                                      : tpm_.check_set_state(*state, request.length_bytes);
+}
+
+TpmResult ControlService::set_state(const ControlRequest& request, std::vector<std::byte> blob) {
+  const std::size_t size_bytes = blob.size();
+  const TpmResult result = tpm_.set_state(*state_of(request.blob_type), std::move(blob));
+  if (result == tpm_success) {
+    log_.info(fmt::format("took state blob {}, {} bytes, for the next INIT", request.blob_type,
+                          size_bytes));
+  } else {
+    log_.warning(fmt::format("refused state blob {}, {} bytes: code 0x{:x}", request.blob_type,
+                             size_bytes, result));
+  }
+  return result;
+}
+
+void ControlService::client_gone(const ControlClient& client) {
+  if (controller_ == client.number) {
+    controller_.reset();
+    worker_.set_vm_socket(UniqueFd());
+    log_.info(fmt::format("client {}, the TPM's controller, has disconnected", client.number));
+  }
+}
+
+} // namespace vnvram

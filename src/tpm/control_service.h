@@ -1,0 +1,72 @@
+// What the control commands do.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "base/unique_fd.h"
+#include "tpm/control_protocol.h"
+#include "tpm/log.h"
+#include "tpm/soft_tpm.h"
+#include "tpm/tpm_worker.h"
+
+namespace vnvram {
+
+/// What the service has to know of the connection that a request came on.
+struct ControlClient {
+  std::uint64_t number = 0; ///< Unique in this process.
+  CommandSource source = CommandSource::vm;
+  /// Others than the owner of a file's mode could listen: no state blobs there.
+  bool over_network = false;
+  /// The blob that the client is reading in pieces.
+  std::optional<std::uint32_t> blob_type;
+  std::vector<std::byte> blob;
+};
+
+/// Answers from memory, always: no request waits for the device. What a request changes is
+/// committed by the worker, soon, and before the next TPM command is answered.
+///
+/// The client that hands over a command socket (QEMU does, first of all) is the controller until it
+/// disconnects. Beside it others may ask, and what changes state is refused; without it everybody
+/// may do everything.
+///
+/// Threads: one, the control thread.
+class ControlService {
+public:
+  ControlService(SoftTpm& tpm, TpmWorker& worker, const Log& log)
+      : tpm_(tpm), worker_(worker), log_(log) {}
+
+  /// A request without a body, and the descriptor that came with it, if one did.
+  std::vector<std::byte> handle(ControlClient& client, const ControlRequest& request,
+                                UniqueFd passed);
+
+  // A request with a body: first whether it is wanted (if not, its bytes are dropped and the result
+  // is the answer), then the bytes as they come, or all of them.
+  TpmResult check_body(const ControlClient& client, const ControlRequest& request);
+  TpmResult hash_piece(std::span<const std::byte> piece) { return tpm_.hash_data(piece); }
+  TpmResult set_state(const ControlRequest& request, std::vector<std::byte> blob);
+
+  void client_gone(const ControlClient& client);
+
+private:
+  [[nodiscard]] bool is_refused(const ControlClient& client, const ControlRequest& request) const;
+  TpmResult act(ControlClient& client, const ControlRequest& request, UniqueFd passed);
+  TpmResult init(const ControlRequest& request);
+  TpmResult set_data_fd(const ControlClient& client, UniqueFd socket);
+  TpmResult set_locality(const ControlClient& client, std::uint8_t locality);
+  TpmResult reset_established(std::uint8_t locality);
+  std::vector<std::byte> capability() const;
+  std::vector<std::byte> established();
+  std::vector<std::byte> buffer_size(const ControlRequest& request);
+  std::vector<std::byte> state_blob(ControlClient& client, const ControlRequest& request);
+
+  SoftTpm& tpm_;
+  TpmWorker& worker_;
+  const Log& log_;
+  std::optional<std::uint64_t> controller_;
+};
+
+} // namespace vnvram

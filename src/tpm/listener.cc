@@ -1,0 +1,151 @@
+#include "tpm/listener.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <string>
+#include <system_error>
+
+namespace vnvram {
+namespace {
+
+constexpr int backlog = 16;
+
+Error system_error(const SocketAddress& address, const char* what) {
+  const int number = errno;
+  const ErrorKind kind = number == EADDRINUSE ? ErrorKind::in_use : ErrorKind::io;
+  return {kind, address.text() + ": " + what + ": " + std::system_category().message(number)};
+}
+
+sockaddr_un unix_address(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  path.copy(address.sun_path, sizeof(address.sun_path) - 1);
+  return address;
+}
+
+template <typename Address> const sockaddr* generic(const Address& address) {
+  return reinterpret_cast<const sockaddr*>(&address);
+}
+
+// Removes a socket file that nobody listens on.
+Status clear_stale(const SocketAddress& address) {
+  struct stat status {};
+  if (::lstat(address.path.c_str(), &status) != 0) {
+    return errno == ENOENT ? Status() : Status(system_error(address, "cannot look at it"));
+  }
+  if (!S_ISSOCK(status.st_mode)) {
+    return Error(ErrorKind::exists, address.text() + ": there is a file that is no socket",
+                 "name another path, or remove the file");
+  }
+  const UniqueFd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  const sockaddr_un target = unix_address(address.path);
+  if (::connect(probe.get(), generic(target), sizeof(target)) == 0 || errno != ECONNREFUSED) {
+    return Error(ErrorKind::in_use, address.text() + ": another process listens there",
+                 "stop that process, or name another path");
+  }
+  if (::unlink(address.path.c_str()) != 0 && errno != ENOENT) {
+    return system_error(address, "cannot remove the stale socket");
+  }
+  return {};
+}
+
+} // namespace
+
+Result<Listener> Listener::open(const SocketAddress& address, const SocketAccess& access) {
+  return address.kind == SocketAddress::Kind::unix_path ? open_unix(address, access)
+                                                        : open_tcp(address);
+}
+
+Result<Listener> Listener::open_unix(const SocketAddress& address, const SocketAccess& access) {
+  if (Status clear = clear_stale(address); !clear.ok()) {
+    return clear.error();
+  }
+  UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd.valid()) {
+    return system_error(address, "cannot make a socket");
+  }
+  const sockaddr_un target = unix_address(address.path);
+  if (::bind(fd.get(), generic(target), sizeof(target)) != 0) {
+    return system_error(address, "cannot bind");
+  }
+  Listener listener(std::move(fd), address);
+  struct stat status {};
+  if (::lstat(address.path.c_str(), &status) != 0) {
+    return system_error(address, "cannot look at it");
+  }
+  listener.device_ = status.st_dev;
+  listener.inode_ = status.st_ino;
+  // Nobody can connect before listen(), so access is right from the first moment.
+  constexpr auto unchanged = static_cast<uid_t>(-1);
+  if (access.group && ::chown(address.path.c_str(), unchanged, *access.group) != 0) {
+    return system_error(address, "cannot set its group");
+  }
+  if (::chmod(address.path.c_str(), access.mode) != 0) {
+    return system_error(address, "cannot set its mode");
+  }
+  if (::listen(listener.fd(), backlog) != 0) {
+    return system_error(address, "cannot listen");
+  }
+  return listener;
+}
+
+Result<Listener> Listener::open_tcp(const SocketAddress& address) {
+  sockaddr_in ipv4{};
+  sockaddr_in6 ipv6{};
+  const bool is_ipv4 = ::inet_pton(AF_INET, address.host.c_str(), &ipv4.sin_addr) == 1;
+  ipv4.sin_family = AF_INET;
+  ipv4.sin_port = htons(address.port);
+  ipv6.sin6_family = AF_INET6;
+  ipv6.sin6_port = htons(address.port);
+  if (!is_ipv4 && ::inet_pton(AF_INET6, address.host.c_str(), &ipv6.sin6_addr) != 1) {
+    return Error(ErrorKind::invalid_argument, address.text() + ": not an IP address");
+  }
+  UniqueFd fd(
+      ::socket(is_ipv4 ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd.valid()) {
+    return system_error(address, "cannot make a socket");
+  }
+  // Connections of an earlier process that still linger do not keep the port.
+  const int yes = 1;
+  ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
+  const int bound = is_ipv4 ? ::bind(fd.get(), generic(ipv4), sizeof(ipv4))
+                            : ::bind(fd.get(), generic(ipv6), sizeof(ipv6));
+  if (bound != 0) {
+    return system_error(address, "cannot bind");
+  }
+  if (::listen(fd.get(), backlog) != 0) {
+    return system_error(address, "cannot listen");
+  }
+  return Listener(std::move(fd), address);
+}
+
+Listener::Listener(Listener&& other) noexcept
+    : fd_(std::move(other.fd_)), address_(other.address_), device_(other.device_),
+      inode_(std::exchange(other.inode_, 0)) {}
+
+Listener::~Listener() {
+  struct stat status {};
+  if (inode_ != 0 && ::lstat(address_.path.c_str(), &status) == 0 && status.st_dev == device_ &&
+      status.st_ino == inode_) {
+    ::unlink(address_.path.c_str());
+  }
+}
+
+UniqueFd Listener::accept() const {
+  UniqueFd client(::accept4(fd(), nullptr, nullptr, SOCK_CLOEXEC));
+  if (client.valid() && address_.kind == SocketAddress::Kind::tcp) {
+    const int yes = 1;
+    ::setsockopt(client.get(), IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
+  }
+  return client;
+}
+
+} // namespace vnvram

@@ -1,0 +1,49 @@
+// A listening socket of the TPM.
+#pragma once
+
+#include <sys/types.h>
+
+#include <optional>
+
+#include "base/unique_fd.h"
+#include "tpm/socket_address.h"
+#include "vnvram/result.h"
+
+namespace vnvram {
+
+/// Who may connect to a unix socket.
+struct SocketAccess {
+  mode_t mode = 0660;
+  std::optional<gid_t> group;
+};
+
+/// Owns the socket and, for a unix socket, its name in the file system, which goes with it.
+class Listener {
+public:
+  /// A socket file that a dead process left behind is replaced. Errors: in_use (somebody answers
+  /// there), exists (something that is no socket), io.
+  static Result<Listener> open(const SocketAddress& address, const SocketAccess& access);
+
+  Listener(Listener&& other) noexcept;
+  Listener& operator=(Listener&&) = delete;
+  Listener(const Listener&) = delete;
+  Listener& operator=(const Listener&) = delete;
+  ~Listener();
+
+  [[nodiscard]] int fd() const { return fd_.get(); }
+  [[nodiscard]] const SocketAddress& address() const { return address_; }
+  /// The next client that waits, if there is one. Never blocks.
+  [[nodiscard]] UniqueFd accept() const;
+
+private:
+  Listener(UniqueFd fd, SocketAddress address) : fd_(std::move(fd)), address_(std::move(address)) {}
+  static Result<Listener> open_unix(const SocketAddress& address, const SocketAccess& access);
+  static Result<Listener> open_tcp(const SocketAddress& address);
+
+  UniqueFd fd_;
+  SocketAddress address_;
+  dev_t device_ = 0; ///< Which file is ours: what someone else puts in its place is not removed.
+  ino_t inode_ = 0;
+};
+
+} // namespace vnvram

@@ -1,0 +1,48 @@
+#include "tpm/log.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <string>
+
+namespace vnvram {
+namespace {
+
+struct LevelText {
+  std::string_view journal;
+  std::string_view name;
+};
+constexpr std::array<LevelText, 4> level_texts = {{
+    {"<3>", "error: "},
+    {"<4>", "warning: "},
+    {"<6>", ""},
+    {"<7>", "debug: "},
+}};
+
+} // namespace
+
+// NOLINTNEXTLINE(concurrency-mt-unsafe): nothing of ours changes the environment.
+Log::Log(LogLevel level) : level_(level), journal_(std::getenv("JOURNAL_STREAM") != nullptr) {}
+
+void Log::write(LogLevel level, std::string_view text) const {
+  if (level > level_) {
+    return;
+  }
+  const LevelText& marks = level_texts.at(static_cast<std::size_t>(level));
+  std::string line;
+  if (journal_) {
+    line += marks.journal;
+  }
+  line += "vnvram-tpm: ";
+  line += marks.name;
+  line += text;
+  // A file's name may hold anything; one event stays one line.
+  std::replace(line.begin(), line.end(), '\n', ' ');
+  line += '\n';
+  // There is nobody to tell when the log itself cannot be written.
+  [[maybe_unused]] const auto written = ::write(STDERR_FILENO, line.data(), line.size());
+}
+
+} // namespace vnvram

@@ -1,0 +1,61 @@
+// A TPM's three blobs as the TPM sees them, in memory.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tpm/tpm_blobs.h"
+#include "vnvram/transaction.h"
+
+namespace vnvram {
+
+/// libtpms hands over its whole state whenever a byte of it changes. The shadow keeps the content
+/// and knows which pieces differ from what take_changes() last gave away, so that a command that
+/// changes nothing causes no commit, and one that changes little copies little.
+///
+/// Threads: none of its own; its owner locks.
+class NvShadow {
+public:
+  /// `specs` in the order of TpmState.
+  explicit NvShadow(const std::vector<BlobSpec>& specs);
+
+  /// What the image holds; it is not a change.
+  void load(TpmState state, std::vector<std::byte> content);
+  /// The TPM's new content. False, and nothing has changed, if it is larger than the blob may be.
+  [[nodiscard]] bool store(TpmState state, std::span<const std::byte> content);
+  void erase(TpmState state) { [[maybe_unused]] const bool stored = store(state, {}); }
+
+  [[nodiscard]] std::span<const std::byte> content(TpmState state) const;
+  [[nodiscard]] std::uint64_t size_max_bytes(TpmState state) const;
+  [[nodiscard]] bool has_changes() const;
+  /// Everything that has changed, as one transaction that owns its bytes. Afterwards there are no
+  /// changes: who takes them sees to it that they become durable.
+  [[nodiscard]] Transaction take_changes();
+
+private:
+  struct Blob {
+    std::string name;
+    std::uint64_t size_max_bytes = 0;
+    std::vector<std::byte> content;
+    std::uint64_t size_given_bytes = 0; ///< The size that take_changes() last gave away.
+    std::vector<bool> piece_changed;
+    bool changed = false;
+
+    void mark(std::size_t begin_bytes, std::size_t end_bytes);
+  };
+  static void take_changes_of(Blob& blob, Transaction& transaction);
+
+  [[nodiscard]] Blob& blob_of(TpmState state) { return blobs_.at(static_cast<std::size_t>(state)); }
+  [[nodiscard]] const Blob& blob_of(TpmState state) const {
+    return blobs_.at(static_cast<std::size_t>(state));
+  }
+
+  std::array<Blob, tpm_state_count> blobs_;
+};
+
+} // namespace vnvram

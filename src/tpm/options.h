@@ -1,0 +1,36 @@
+// The command line of vnvram-tpm.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <variant>
+
+#include "base/exit_code.h"
+#include "tpm/listener.h"
+#include "tpm/log.h"
+#include "tpm/sandbox.h"
+#include "tpm/socket_address.h"
+#include "tpm/soft_tpm.h"
+#include "tpm/tpm_blobs.h"
+
+namespace vnvram {
+
+struct Options {
+  std::string image;
+  std::optional<SocketAddress> control;
+  std::optional<SocketAddress> server;
+  std::optional<SocketAddress> server_control; ///< Beside `server`.
+  std::optional<TpmVersion> version;
+  Startup startup = Startup::none;
+  std::string pid_file;
+  SocketAccess socket_access;
+  std::string user;
+  Seccomp seccomp = Seccomp::on;
+  LogLevel log_level = LogLevel::info;
+};
+
+/// The options, or the code to end with: help was asked for, or something is wrong with the command
+/// line and has been said on stderr.
+std::variant<Options, ExitCode> parse_options(int argument_count, const char* const* arguments);
+
+} // namespace vnvram

@@ -1,0 +1,123 @@
+#include "tpm/sandbox.h"
+
+#include <grp.h>
+#include <linux/fs.h>
+#include <pwd.h>
+#include <seccomp.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <memory>
+#include <string_view>
+#include <system_error>
+#include <vector>
+
+namespace vnvram {
+namespace {
+
+Error system_error(const std::string& what, int number) {
+  return {ErrorKind::unsupported, what + ": " + std::system_category().message(number)};
+}
+
+// Everything that serving, committing, ending in good order and aborting need.
+constexpr std::array allowed_calls = {
+    // The device.
+    SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(pread64), SCMP_SYS(pwrite64), SCMP_SYS(preadv),
+    SCMP_SYS(pwritev), SCMP_SYS(preadv2), SCMP_SYS(pwritev2), SCMP_SYS(readv), SCMP_SYS(writev),
+    SCMP_SYS(fsync), SCMP_SYS(fdatasync), SCMP_SYS(fallocate), SCMP_SYS(fadvise64), SCMP_SYS(lseek),
+    SCMP_SYS(fstat), SCMP_SYS(newfstatat), SCMP_SYS(statx), SCMP_SYS(fcntl), SCMP_SYS(flock),
+    SCMP_SYS(close),
+    // Sockets; lstat and unlink are for our own at the end.
+    SCMP_SYS(poll), SCMP_SYS(ppoll), SCMP_SYS(accept4), SCMP_SYS(recvfrom), SCMP_SYS(recvmsg),
+    SCMP_SYS(sendto), SCMP_SYS(sendmsg), SCMP_SYS(setsockopt), SCMP_SYS(shutdown), SCMP_SYS(socket),
+    SCMP_SYS(lstat), SCMP_SYS(stat), SCMP_SYS(unlink), SCMP_SYS(unlinkat),
+    // Memory, threads, time, random numbers.
+    SCMP_SYS(brk), SCMP_SYS(mmap), SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(mprotect),
+    SCMP_SYS(madvise), SCMP_SYS(futex), SCMP_SYS(sched_yield), SCMP_SYS(rseq),
+    SCMP_SYS(set_robust_list), SCMP_SYS(restart_syscall), SCMP_SYS(clock_gettime),
+    SCMP_SYS(clock_getres), SCMP_SYS(clock_nanosleep), SCMP_SYS(nanosleep), SCMP_SYS(gettimeofday),
+    SCMP_SYS(time), SCMP_SYS(times), SCMP_SYS(getrusage), SCMP_SYS(getrandom), SCMP_SYS(getpid),
+    SCMP_SYS(gettid), SCMP_SYS(uname), SCMP_SYS(sysinfo),
+    // Ending, also by an assertion.
+    SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn), SCMP_SYS(sigaltstack),
+    SCMP_SYS(tgkill), SCMP_SYS(exit), SCMP_SYS(exit_group)};
+
+// Of ioctl only what asks a block device for its size, or tells it to forget or zero a range.
+constexpr std::array<unsigned long, 3> allowed_ioctls = {BLKGETSIZE64, BLKDISCARD, BLKZEROOUT};
+
+struct FilterRelease {
+  void operator()(void* filter) const { seccomp_release(filter); }
+};
+
+int fill_filter(void* filter) {
+  for (const int call : allowed_calls) {
+    if (const int result = seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 0); result != 0) {
+      return result;
+    }
+  }
+  for (const unsigned long request : allowed_ioctls) {
+    const scmp_arg_cmp is_request = SCMP_A1(SCMP_CMP_EQ, request);
+    if (const int result =
+            seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, &is_request);
+        result != 0) {
+      return result;
+    }
+  }
+  return 0;
+}
+
+} // namespace
+
+Status become_user(const std::string& user) {
+  passwd entry{};
+  passwd* found = nullptr;
+  std::vector<char> text(16384);
+  const int looked_up = ::getpwnam_r(user.c_str(), &entry, text.data(), text.size(), &found);
+  if (found == nullptr) {
+    return Error(
+        ErrorKind::invalid_argument,
+        "user '" + user + "': " +
+            (looked_up == 0 ? "there is no such user" : std::system_category().message(looked_up)));
+  }
+  if (::initgroups(user.c_str(), entry.pw_gid) != 0 ||
+      ::setresgid(entry.pw_gid, entry.pw_gid, entry.pw_gid) != 0 ||
+      ::setresuid(entry.pw_uid, entry.pw_uid, entry.pw_uid) != 0) {
+    Error error = system_error("cannot become user '" + user + "'", errno);
+    return Error(error.kind(), error.cause(), "start vnvram-tpm as root, or leave out --user");
+  }
+  return {};
+}
+
+Status confine(Seccomp mode) {
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
+    return system_error("cannot give up new privileges", errno);
+  }
+  if (mode == Seccomp::off) {
+    return {};
+  }
+  const std::uint32_t otherwise = mode == Seccomp::on ? SCMP_ACT_KILL_PROCESS : SCMP_ACT_LOG;
+  const std::unique_ptr<void, FilterRelease> filter(seccomp_init(otherwise));
+  if (!filter) {
+    return system_error("cannot make a seccomp filter", ENOMEM);
+  }
+  // All threads, and a tree instead of a list: the filter runs at each system call.
+  int result = seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_TSYNC, 1);
+  if (result == 0) {
+    result = seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2);
+  }
+  if (result == 0) {
+    result = fill_filter(filter.get());
+  }
+  if (result == 0) {
+    result = seccomp_load(filter.get());
+  }
+  if (result != 0) {
+    Error error = system_error("cannot install the seccomp filter", -result);
+    return Error(error.kind(), error.cause(), "--seccomp off goes without");
+  }
+  return {};
+}
+
+} // namespace vnvram

@@ -1,0 +1,338 @@
+#include "tpm/soft_tpm.h"
+
+#include <cstdlib>
+#include <utility>
+
+#include <fmt/format.h>
+#include <libtpms/tpm_library.h>
+// After it: the other two do not include what they need.
+#include <libtpms/tpm_error.h>
+#include <libtpms/tpm_tis.h>
+
+#include "tpm/big_endian.h"
+#include "tpm/libtpms_callbacks.h"
+
+namespace vnvram {
+namespace {
+
+template <std::size_t size>
+constexpr std::array<std::byte, size> bytes_of(const char (&text)[size + 1]) {
+  std::array<std::byte, size> bytes{};
+  for (std::size_t index = 0; index < size; ++index) {
+    bytes[index] = static_cast<std::byte>(text[index]);
+  }
+  return bytes;
+}
+
+// Tag, length 10, code: TPM_RC_FAILURE and TPM_RC_COMMAND_SIZE, TPM_FAIL and TPM_BAD_PARAM_SIZE.
+constexpr auto failure_tpm2 = bytes_of<10>("\x80\x01\0\0\0\x0a\0\0\x01\x01");
+constexpr auto failure_tpm12 = bytes_of<10>("\0\xc4\0\0\0\x0a\0\0\0\x09");
+constexpr auto wrong_size_tpm2 = bytes_of<10>("\x80\x01\0\0\0\x0a\0\0\x01\x42");
+constexpr auto wrong_size_tpm12 = bytes_of<10>("\0\xc4\0\0\0\x0a\0\0\0\x19");
+
+// TPM2_Startup(CLEAR) and TPM_Startup(ST_CLEAR); the last byte says which startup it is.
+constexpr auto startup_tpm2 = bytes_of<12>("\x80\x01\0\0\0\x0c\0\0\x01\x44\0\0");
+constexpr auto startup_tpm12 = bytes_of<12>("\0\xc1\0\0\0\x0c\0\0\0\x99\0\x01");
+constexpr std::size_t response_code_offset = 6;
+
+TPMLIB_StateType libtpms_state(TpmState state) {
+  switch (state) {
+  case TpmState::permanent: return TPMLIB_STATE_PERMANENT;
+  case TpmState::volatile_state: return TPMLIB_STATE_VOLATILE;
+  case TpmState::save_state: return TPMLIB_STATE_SAVE_STATE;
+  }
+  return TPMLIB_STATE_PERMANENT;
+}
+
+struct LibtpmsFree {
+  // NOLINTNEXTLINE(cppcoreguidelines-owning-memory,cppcoreguidelines-no-malloc)
+  void operator()(void* memory) const { std::free(memory); }
+};
+template <typename T> using LibtpmsPointer = std::unique_ptr<T, LibtpmsFree>;
+
+Error refused_state(TpmResult result) {
+  return {
+      ErrorKind::corrupt, fmt::format("libtpms refuses the TPM's state with code 0x{:x}", result),
+      "restore the image from a backup; `vnvram check` tells whether the image itself is whole"};
+}
+
+} // namespace
+
+SoftTpm::SoftTpm(TpmVersion version, const std::vector<BlobSpec>& specs,
+                 std::vector<std::vector<std::byte>> contents, Manufacture manufacture)
+    : version_(version), shadow_(specs), may_manufacture_(manufacture == Manufacture::allowed) {
+  for (std::size_t state = 0; state < tpm_state_count; ++state) {
+    shadow_.load(static_cast<TpmState>(state), std::move(contents.at(state)));
+  }
+  SoftTpmCallbacks::attach(*this);
+}
+
+SoftTpm::~SoftTpm() {
+  stop();
+  SoftTpmCallbacks::detach();
+  // NOLINTNEXTLINE(cppcoreguidelines-owning-memory,cppcoreguidelines-no-malloc)
+  std::free(response_);
+}
+
+std::span<const std::byte> SoftTpm::stored(TpmState state) const {
+  const auto& staged = staged_.at(static_cast<std::size_t>(state));
+  return staged ? std::span<const std::byte>(*staged) : shadow_.content(state);
+}
+
+Status SoftTpm::verify() {
+  const std::lock_guard lock(mutex_);
+  const TpmResult result = start_locked();
+  stop_locked();
+  return result == tpm_success ? Status() : refused_state(result);
+}
+
+Status SoftTpm::power_on(Startup startup) {
+  if (Status started = initialise(false); !started.ok()) {
+    return started;
+  }
+  const bool is_tpm2 = version_ == TpmVersion::tpm2_0;
+  auto command = is_tpm2 ? startup_tpm2 : startup_tpm12;
+  switch (startup) {
+  case Startup::none: return {};
+  case Startup::clear: break;
+  case Startup::state: command.back() = static_cast<std::byte>(is_tpm2 ? 1 : 2); break;
+  case Startup::deactivated:
+    if (is_tpm2) {
+      return Error(ErrorKind::invalid_argument, "a TPM 2.0 has no startup 'deactivated'",
+                   "use --startup clear or --startup state");
+    }
+    command.back() = std::byte{3};
+    break;
+  }
+  const auto response = execute(command, 0);
+  const auto code = response.size() < startup_tpm2.size() - 2
+                        ? TpmResult{tpm_fail}
+                        : load_big_endian<std::uint32_t>(response, response_code_offset);
+  if (code != tpm_success) {
+    return Error(ErrorKind::io, fmt::format("the TPM refuses to start up: code 0x{:x}", code),
+                 startup == Startup::state ? "use --startup clear" : "");
+  }
+  return {};
+}
+
+TpmResult SoftTpm::start_locked() {
+  const TpmResult result = TPMLIB_MainInit();
+  running_ = result == tpm_success;
+  if (running_) {
+    may_manufacture_ = false; // A TPM is made once.
+  } else {
+    TPMLIB_Terminate();
+  }
+  return result;
+}
+
+void SoftTpm::stop_locked() {
+  if (running_) {
+    TPMLIB_Terminate();
+  }
+  running_ = false;
+  initialised_ = false;
+}
+
+Status SoftTpm::initialise(bool delete_volatile) {
+  const std::lock_guard lock(mutex_);
+  stop_locked();
+  initialised_ = true;
+  if (failed_) {
+    return Error(ErrorKind::poisoned, "the TPM is in failure mode since a commit failed",
+                 "restart vnvram-tpm when the device is well again");
+  }
+  // A TPM that does not start leaves no trace in what is committed.
+  NvShadow before = shadow_;
+  bool restored = false;
+  for (std::size_t state = 0; state < tpm_state_count; ++state) {
+    if (auto blob = std::exchange(staged_.at(state), std::nullopt)) {
+      [[maybe_unused]] const bool stored = shadow_.store(static_cast<TpmState>(state), *blob);
+      restored = restored || state == static_cast<std::size_t>(TpmState::permanent);
+    }
+  }
+  if (const TpmResult result = start_locked(); result != tpm_success) {
+    shadow_ = std::move(before);
+    return refused_state(result);
+  }
+  restored_ = restored_ || restored;
+  if (delete_volatile) {
+    shadow_.erase(TpmState::volatile_state);
+  }
+  return {};
+}
+
+void SoftTpm::stop() {
+  const std::lock_guard lock(mutex_);
+  stop_locked();
+}
+
+std::span<const std::byte> SoftTpm::execute(std::span<std::byte> command, std::uint8_t locality) {
+  const std::lock_guard lock(mutex_);
+  if (!running_ || failed_) {
+    return failure_response();
+  }
+  locality_ = locality;
+  std::uint32_t size_bytes = 0;
+  const TpmResult result = TPMLIB_Process(&response_, &size_bytes, &response_capacity_bytes_,
+                                          reinterpret_cast<unsigned char*>(command.data()),
+                                          static_cast<std::uint32_t>(command.size()));
+  if (result != tpm_success || size_bytes == 0) {
+    return failure_response();
+  }
+  return std::as_bytes(std::span<const unsigned char>(response_, size_bytes));
+}
+
+std::span<const std::byte> SoftTpm::failure_response() const {
+  return version_ == TpmVersion::tpm2_0 ? failure_tpm2 : failure_tpm12;
+}
+
+std::span<const std::byte> SoftTpm::wrong_size_response() const {
+  return version_ == TpmVersion::tpm2_0 ? wrong_size_tpm2 : wrong_size_tpm12;
+}
+
+bool SoftTpm::has_changes() const {
+  const std::lock_guard lock(mutex_);
+  return shadow_.has_changes();
+}
+
+SoftTpm::Changes SoftTpm::take_changes() {
+  const std::lock_guard lock(mutex_);
+  return {shadow_.take_changes(), std::exchange(restored_, false)};
+}
+
+TpmResult SoftTpm::cancel() {
+  // Without the lock, which the command that is to be cancelled holds.
+  return TPMLIB_CancelCommand();
+}
+
+TpmResult SoftTpm::established(bool& bit) {
+  const std::lock_guard lock(mutex_);
+  bit = false;
+  if (!running_) {
+    return seems_running() ? tpm_success : tpm_bad_ordinal;
+  }
+  TPM_BOOL value = 0;
+  const TpmResult result = TPM_IO_TpmEstablished_Get(&value);
+  bit = value != 0;
+  return result;
+}
+
+TpmResult SoftTpm::reset_established(std::uint8_t locality) {
+  const std::lock_guard lock(mutex_);
+  if (!running_) {
+    return seems_running() ? tpm_success : tpm_bad_ordinal;
+  }
+  locality_ = locality;
+  return TPM_IO_TpmEstablished_Reset();
+}
+
+TpmResult SoftTpm::hash_start() {
+  const std::lock_guard lock(mutex_);
+  if (!running_) {
+    return seems_running() ? tpm_success : tpm_bad_ordinal;
+  }
+  return TPM_IO_Hash_Start();
+}
+
+TpmResult SoftTpm::hash_data(std::span<const std::byte> data) {
+  const std::lock_guard lock(mutex_);
+  if (!running_) {
+    return seems_running() ? tpm_success : tpm_bad_ordinal;
+  }
+  return TPM_IO_Hash_Data(reinterpret_cast<const unsigned char*>(data.data()),
+                          static_cast<std::uint32_t>(data.size()));
+}
+
+TpmResult SoftTpm::hash_end() {
+  const std::lock_guard lock(mutex_);
+  if (!running_) {
+    return seems_running() ? tpm_success : tpm_bad_ordinal;
+  }
+  return TPM_IO_Hash_End();
+}
+
+TpmResult SoftTpm::store_volatile() {
+  std::vector<std::byte> blob;
+  const TpmResult result = get_state(TpmState::volatile_state, blob);
+  const std::lock_guard lock(mutex_);
+  if (!running_) {
+    return seems_running() ? tpm_success : tpm_bad_ordinal;
+  }
+  if (result != tpm_success) {
+    return result;
+  }
+  return shadow_.store(TpmState::volatile_state, blob) ? tpm_success : tpm_fail;
+}
+
+TpmResult SoftTpm::get_state(TpmState state, std::vector<std::byte>& blob) {
+  const std::lock_guard lock(mutex_);
+  if (!running_ && initialised_) {
+    return tpm_fail; // Its state is what libtpms refused: it must not travel.
+  }
+  if (!running_ || state == TpmState::save_state) {
+    const auto content = stored(state);
+    blob.assign(content.begin(), content.end());
+    return tpm_success;
+  }
+  unsigned char* data = nullptr;
+  std::uint32_t length_bytes = 0;
+  const TpmResult result = state == TpmState::volatile_state
+                               ? TPMLIB_VolatileAll_Store(&data, &length_bytes)
+                               : TPMLIB_GetState(libtpms_state(state), &data, &length_bytes);
+  const LibtpmsPointer<unsigned char> owner(data);
+  if (result == tpm_success) {
+    const auto content = std::as_bytes(std::span<const unsigned char>(data, length_bytes));
+    blob.assign(content.begin(), content.end());
+  }
+  return result;
+}
+
+TpmResult SoftTpm::check_set_state(TpmState state, std::uint64_t length_bytes) const {
+  const std::lock_guard lock(mutex_);
+  if (running_) {
+    return tpm_bad_ordinal;
+  }
+  return length_bytes > shadow_.size_max_bytes(state) ? tpm_bad_parameter_size : tpm_success;
+}
+
+TpmResult SoftTpm::set_state(TpmState state, std::vector<std::byte> blob) {
+  if (const TpmResult allowed = check_set_state(state, blob.size()); allowed != tpm_success) {
+    return allowed;
+  }
+  const std::lock_guard lock(mutex_);
+  auto& staged = staged_.at(static_cast<std::size_t>(state));
+  if (blob.empty()) {
+    if (state == TpmState::permanent) {
+      return tpm_bad_parameter; // No TPM is without permanent state.
+    }
+    staged = std::move(blob);
+    return tpm_success;
+  }
+  auto before = std::exchange(staged, std::move(blob));
+  const TpmResult result = TPMLIB_ValidateState(libtpms_state(state), 0);
+  if (result != tpm_success) {
+    staged = std::move(before);
+  }
+  return result;
+}
+
+TpmResult SoftTpm::set_buffer_size(std::uint32_t wanted_bytes, BufferSize& size) {
+  const std::lock_guard lock(mutex_);
+  if (wanted_bytes != 0 && running_) {
+    return tpm_bad_ordinal;
+  }
+  size.size_bytes = TPMLIB_SetBufferSize(wanted_bytes, &size.min_bytes, &size.max_bytes);
+  return tpm_success;
+}
+
+std::string SoftTpm::info(std::uint64_t flags) {
+  constexpr std::uint64_t flags_known =
+      TPMLIB_INFO_TPMSPECIFICATION | TPMLIB_INFO_TPMATTRIBUTES | TPMLIB_INFO_TPMFEATURES;
+  const std::lock_guard lock(mutex_);
+  const LibtpmsPointer<char> text(
+      TPMLIB_GetInfo(static_cast<TPMLIB_InfoFlags>(flags & flags_known)));
+  return text ? std::string(text.get()) : std::string("{}");
+}
+
+} // namespace vnvram

@@ -1,0 +1,134 @@
+// The TPM itself: libtpms with its NV memory in an NvShadow.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "tpm/nv_shadow.h"
+#include "tpm/tpm_blobs.h"
+#include "vnvram/result.h"
+
+namespace vnvram {
+
+/// Result codes of the control protocol: those of a TPM 1.2, also for a TPM 2.0.
+using TpmResult = std::uint32_t;
+inline constexpr TpmResult tpm_success = 0x00;
+inline constexpr TpmResult tpm_bad_parameter = 0x03;
+inline constexpr TpmResult tpm_disabled_command = 0x08;
+inline constexpr TpmResult tpm_fail = 0x09;
+/// "Not now": the TPM would have to run, or to be stopped.
+inline constexpr TpmResult tpm_bad_ordinal = 0x0a;
+inline constexpr TpmResult tpm_bad_parameter_size = 0x19;
+inline constexpr TpmResult tpm_bad_locality = 0x3d;
+
+enum class Manufacture { allowed, forbidden };
+enum class Startup { none, clear, state, deactivated };
+
+struct BufferSize {
+  std::uint32_t size_bytes = 0;
+  std::uint32_t min_bytes = 0;
+  std::uint32_t max_bytes = 0;
+};
+
+/// One TPM. libtpms keeps its state in globals, so there can be one of these in a process.
+///
+/// No call does device I/O: what the TPM stores ends up in the shadow, and whoever runs commands
+/// makes it durable before the answer leaves (take_changes).
+///
+/// States: stopped, running, and initialised without running, which is what a guest sees as a TPM
+/// in failure mode: INIT was answered with success, because QEMU gives up otherwise, and every
+/// command fails. fail() is the same for good.
+///
+/// Threads: all calls may come from any thread and wait only for another call's computing;
+/// execute() and the response that it returns belong to one thread at a time.
+class SoftTpm {
+public:
+  /// `specs` and `contents` in the order of TpmState; the specs' sizes bound what is accepted.
+  SoftTpm(TpmVersion version, const std::vector<BlobSpec>& specs,
+          std::vector<std::vector<std::byte>> contents, Manufacture manufacture);
+  SoftTpm(const SoftTpm&) = delete;
+  SoftTpm& operator=(const SoftTpm&) = delete;
+  ~SoftTpm();
+
+  [[nodiscard]] TpmVersion version() const { return version_; }
+
+  /// Powers the TPM on once to see that libtpms accepts its state, then off again. A new TPM is
+  /// manufactured by it. Errors: corrupt (libtpms refuses the state).
+  [[nodiscard]] Status verify();
+  /// Powers on and sends the startup command. Errors: corrupt, invalid_argument (no such startup
+  /// for this version), io (the TPM refused to start up).
+  [[nodiscard]] Status power_on(Startup startup);
+
+  /// INIT: stops the TPM if it runs, takes over the state blobs that were set, and starts it. Not a
+  /// success: the reason; the TPM then counts as initialised and fails every command.
+  [[nodiscard]] Status initialise(bool delete_volatile);
+  /// STOP, SHUTDOWN: harmless when it does not run.
+  void stop();
+
+  /// Runs one command and returns the response, which stays valid until the next call. While the
+  /// TPM does not run the response is the version's failure response.
+  [[nodiscard]] std::span<const std::byte> execute(std::span<std::byte> command,
+                                                   std::uint8_t locality);
+  /// The ten bytes that a TPM in failure mode answers with; also for a command of a wrong length.
+  [[nodiscard]] std::span<const std::byte> failure_response() const;
+  [[nodiscard]] std::span<const std::byte> wrong_size_response() const;
+
+  /// For good: nothing but a restart of the process brings the TPM back.
+  void fail() { failed_ = true; }
+  [[nodiscard]] bool failed() const { return failed_; }
+
+  struct Changes {
+    Transaction transaction;
+    bool restored = false; ///< The permanent state came from a state blob.
+  };
+  [[nodiscard]] bool has_changes() const;
+  [[nodiscard]] Changes take_changes();
+
+  // What the control protocol asks for; the results are its results.
+  [[nodiscard]] TpmResult cancel();
+  [[nodiscard]] TpmResult established(bool& bit);
+  [[nodiscard]] TpmResult reset_established(std::uint8_t locality);
+  [[nodiscard]] TpmResult hash_start();
+  [[nodiscard]] TpmResult hash_data(std::span<const std::byte> data);
+  [[nodiscard]] TpmResult hash_end();
+  [[nodiscard]] TpmResult store_volatile();
+  [[nodiscard]] TpmResult get_state(TpmState state, std::vector<std::byte>& blob);
+  /// Whether set_state() could be called now with so many bytes.
+  [[nodiscard]] TpmResult check_set_state(TpmState state, std::uint64_t length_bytes) const;
+  /// Keeps the blob until the next INIT. A refused one changes nothing.
+  [[nodiscard]] TpmResult set_state(TpmState state, std::vector<std::byte> blob);
+  /// 0 only asks.
+  [[nodiscard]] TpmResult set_buffer_size(std::uint32_t wanted_bytes, BufferSize& size);
+  [[nodiscard]] std::string info(std::uint64_t flags);
+
+private:
+  friend struct SoftTpmCallbacks;
+
+  [[nodiscard]] TpmResult start_locked();
+  void stop_locked();
+  [[nodiscard]] bool seems_running() const { return failed_ || initialised_; }
+  [[nodiscard]] std::span<const std::byte> stored(TpmState state) const;
+
+  const TpmVersion version_;
+  mutable std::mutex mutex_;
+  NvShadow shadow_;
+  std::array<std::optional<std::vector<std::byte>>, tpm_state_count> staged_;
+  bool may_manufacture_;
+  bool restored_ = false;
+  bool running_ = false;
+  bool initialised_ = false;
+  std::atomic<bool> failed_ = false;
+  std::uint8_t locality_ = 0;
+  unsigned char* response_ = nullptr; ///< libtpms allocates it and uses it again.
+  std::uint32_t response_capacity_bytes_ = 0;
+};
+
+} // namespace vnvram

@@ -1,0 +1,32 @@
+// From an image to what a TPM starts with.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tpm/soft_tpm.h"
+#include "tpm/tpm_blobs.h"
+#include "vnvram/result.h"
+#include "vnvram/store.h"
+
+namespace vnvram {
+
+struct TpmImage {
+  std::unique_ptr<Store> store;
+  TpmVersion version = TpmVersion::tpm2_0;
+  std::vector<BlobSpec> specs; ///< In the order of TpmState, as the image has them.
+  std::vector<std::vector<std::byte>> contents; ///< In the same order.
+  /// Allowed only if the permanent blob was registered and never written.
+  Manufacture manufacture = Manufacture::forbidden;
+};
+
+/// Opens the image, takes its locks and reads the TPM's blobs. The version is the one whose blobs
+/// are there; if both are, the caller has to choose. Larger sizes that this libtpms needs are
+/// registered; missing blobs are not. Errors: those of Store::open and Store::read; not_found (no
+/// TPM's blobs, or not all of them); invalid_argument (a choice is needed); corrupt (state that was
+/// written once and is empty now).
+Result<TpmImage> open_tpm_image(const std::string& path, std::optional<TpmVersion> version);
+
+} // namespace vnvram

@@ -1,0 +1,89 @@
+// The thread that runs TPM commands and makes their changes durable.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <list>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include <poll.h>
+
+#include "base/unique_fd.h"
+#include "tpm/command_connection.h"
+#include "tpm/listener.h"
+#include "tpm/log.h"
+#include "tpm/soft_tpm.h"
+#include "vnvram/store.h"
+
+namespace vnvram {
+
+/// Where commands come from. Each has a locality of its own, so that a client of the command socket
+/// cannot change the one that the VM's commands run with.
+enum class CommandSource { vm, server };
+
+/// Reads commands, runs them, commits what they and the control commands before them changed, and
+/// only then answers. It is the only thread that waits for the device.
+///
+/// A commit that fails is logged and puts the TPM in failure mode: the command whose commit it was
+/// gets the failure response, and so does every later one.
+///
+/// Threads: the calls may come from any thread.
+class TpmWorker {
+public:
+  /// Starts the thread, which takes commands once serve() is called. The three outlive it.
+  TpmWorker(SoftTpm& tpm, Store& store, const Log& log);
+  TpmWorker(const TpmWorker&) = delete;
+  TpmWorker& operator=(const TpmWorker&) = delete;
+  /// As stop().
+  ~TpmWorker();
+
+  /// Takes commands from the VM's socket and, if there is a listener, from its clients. The
+  /// listener outlives the worker.
+  void serve(const Listener* listener);
+  /// Commands come from this socket from now on, instead of an earlier one. An invalid one: from
+  /// none.
+  void set_vm_socket(UniqueFd socket);
+  void set_locality(CommandSource source, std::uint8_t locality);
+  /// The shadow has changes that no command is going to commit: do so soon.
+  void commit_soon() { wake(); }
+  /// Finishes the command under way, commits what is left and ends the thread.
+  void stop();
+
+private:
+  struct Client {
+    CommandConnection connection;
+    CommandSource source;
+    bool gone = false;
+  };
+
+  void run();
+  void wake();
+  void adopt_vm_socket();
+  void accept_clients();
+  void collect_poll_entries();
+  void serve_client(Client& client, short events);
+  void run_commands(Client& client);
+  /// False: the commit failed, now or earlier.
+  [[nodiscard]] bool commit_changes();
+  void report_restored(std::uint64_t generation_before);
+
+  SoftTpm& tpm_;
+  Store& store_;
+  const Log& log_;
+  UniqueFd wake_fd_;
+  std::atomic<const Listener*> listener_ = nullptr;
+  std::atomic<bool> stopping_ = false;
+  std::array<std::atomic<std::uint8_t>, 2> localities_{};
+  std::mutex mutex_;
+  std::optional<UniqueFd> new_vm_socket_; ///< Under mutex_.
+  std::list<Client> clients_;             ///< The thread's own, as is the next one.
+  std::vector<pollfd> poll_entries_;
+  std::jthread thread_;
+};
+
+} // namespace vnvram
