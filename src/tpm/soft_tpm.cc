@@ -118,7 +118,7 @@ Status SoftTpm::power_on(Startup startup) {
 TpmResult SoftTpm::start_locked() {
   const TpmResult result = TPMLIB_MainInit();
   running_ = result == tpm_success;
-  if (running_) {
+  if (result == tpm_success) {
     may_manufacture_ = false; // A TPM is made once.
   } else {
     TPMLIB_Terminate();
@@ -203,6 +203,9 @@ SoftTpm::Changes SoftTpm::take_changes() {
 
 TpmResult SoftTpm::cancel() {
   // Without the lock, which the command that is to be cancelled holds.
+  if (!running_) {
+    return seems_running() ? tpm_success : tpm_bad_ordinal;
+  }
   return TPMLIB_CancelCommand();
 }
 

@@ -123,8 +123,8 @@ private:
   std::array<std::optional<std::vector<std::byte>>, tpm_state_count> staged_;
   bool may_manufacture_;
   bool restored_ = false;
-  bool running_ = false;
-  bool initialised_ = false;
+  std::atomic<bool> running_ = false; ///< Written under mutex_.
+  std::atomic<bool> initialised_ = false; ///< Written under mutex_.
   std::atomic<bool> failed_ = false;
   std::uint8_t locality_ = 0;
   unsigned char* response_ = nullptr; ///< libtpms allocates it and uses it again.

@@ -1,0 +1,102 @@
+#include "tpm/control_protocol.h"
+
+#include <gtest/gtest.h>
+
+#include "bytes.h"
+
+namespace vnvram::test {
+namespace {
+
+ControlParse parse(std::string_view hex, ControlRequest& request) {
+  return parse_control_request(from_hex(hex), request);
+}
+
+TEST(ControlProtocol, ReadsEachHead) {
+  ControlRequest request;
+  ASSERT_EQ(parse("00000002 00000001", request), ControlParse::complete);
+  EXPECT_EQ(request.command, ControlCommand::init);
+  EXPECT_EQ(request.flags, control_init_delete_volatile);
+  EXPECT_EQ(request.head_size_bytes, 8U);
+
+  ASSERT_EQ(parse("00000005 03", request), ControlParse::complete);
+  EXPECT_EQ(request.locality, 3U);
+  EXPECT_EQ(request.head_size_bytes, 5U);
+
+  ASSERT_EQ(parse("0000000c 00000001 00000002 00000bb8", request), ControlParse::complete);
+  EXPECT_EQ(request.command, ControlCommand::get_state_blob);
+  EXPECT_EQ(request.blob_type, 2U);
+  EXPECT_EQ(request.offset_bytes, 3000U);
+
+  ASSERT_EQ(parse("0000000d 00000000 00000003 fffffff0 aabb", request), ControlParse::complete);
+  EXPECT_EQ(request.command, ControlCommand::set_state_blob);
+  EXPECT_EQ(request.blob_type, 3U);
+  EXPECT_EQ(request.length_bytes, 0xfffffff0U);
+  EXPECT_EQ(request.head_size_bytes, 16U);
+
+  ASSERT_EQ(parse("00000012 0000000000000007 0000000a 00000000", request), ControlParse::complete);
+  EXPECT_EQ(request.info_flags, 7U);
+  EXPECT_EQ(request.offset_bytes, 10U);
+  EXPECT_EQ(request.head_size_bytes, 20U);
+
+  ASSERT_EQ(parse("00000013 00000005", request), ControlParse::complete);
+  EXPECT_EQ(request.command, ControlCommand::lock_storage);
+}
+
+TEST(ControlProtocol, WaitsForTheWholeHead) {
+  const auto whole = from_hex("0000000d 00000000 00000003 00000004");
+  for (std::size_t size = 0; size < whole.size(); ++size) {
+    ControlRequest request;
+    EXPECT_EQ(parse_control_request(std::span(whole).first(size), request),
+              ControlParse::incomplete)
+        << size;
+  }
+}
+
+TEST(ControlProtocol, RefusesUnknownNumbers) {
+  ControlRequest request;
+  EXPECT_EQ(parse("00000000", request), ControlParse::unknown);
+  EXPECT_EQ(parse("00000014", request), ControlParse::unknown);
+  EXPECT_EQ(parse("ffffffff", request), ControlParse::unknown);
+}
+
+TEST(ControlProtocol, ErrorRepliesHaveTheirFullLength) {
+  EXPECT_EQ(to_hex(encode_result(ControlCommand::init, 0)), "00000000");
+  EXPECT_EQ(to_hex(encode_result(ControlCommand::get_tpm_established, 0xa)), "0000000a00000000");
+  EXPECT_EQ(to_hex(encode_result(ControlCommand::get_state_blob, 9)),
+            "00000009000000000000000000000000");
+  EXPECT_EQ(to_hex(encode_result(ControlCommand::set_buffer_size, 0xa)),
+            "0000000a000000000000000000000000");
+  EXPECT_EQ(encode_result(ControlCommand::get_info, 9).size(), 12U);
+  EXPECT_EQ(encode_result(ControlCommand::get_capability, 8).size(), 8U);
+}
+
+TEST(ControlProtocol, StateBlobIsSentFromTheOffsetOn) {
+  const auto blob = from_hex("0102030405");
+  EXPECT_EQ(to_hex(encode_state_blob(blob, 0)), "00000000"
+                                                "00000000"
+                                                "00000005"
+                                                "00000005"
+                                                "0102030405");
+  EXPECT_EQ(to_hex(encode_state_blob(blob, 3)), "00000000"
+                                                "00000000"
+                                                "00000005"
+                                                "00000002"
+                                                "0405");
+  EXPECT_EQ(to_hex(encode_state_blob(blob, 0xffffffff)), "00000000"
+                                                         "00000000"
+                                                         "00000005"
+                                                         "00000000");
+  EXPECT_EQ(encode_state_blob({}, 0).size(), 16U);
+}
+
+TEST(ControlProtocol, OtherReplies) {
+  EXPECT_EQ(to_hex(encode_capability(0x1ffff)), "000000000001ffff");
+  EXPECT_EQ(to_hex(encode_established(true)), "0000000001000000");
+  EXPECT_EQ(to_hex(encode_buffer_size(4096, 2808, 4096)), "000000000000100000000af800001000");
+  EXPECT_EQ(to_hex(encode_info("{}", 0)), "0000000000000003000000037b7d00");
+  EXPECT_EQ(to_hex(encode_info("{}", 1)), "0000000000000003000000027d00");
+  EXPECT_EQ(to_hex(encode_info("{}", 99)), "000000000000000300000000");
+}
+
+} // namespace
+} // namespace vnvram::test
