@@ -1,6 +1,7 @@
 #include "tpm/command_connection.h"
 
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <array>

@@ -102,7 +102,7 @@ TEST(NvShadow, ImageFollowsAnySequence) {
     if (random() % 4 == 0) {
       content.resize(random() % (sizes_max.at(which) + 1));
     }
-    for (unsigned change = random() % 3; change > 0 && !content.empty(); --change) {
+    for (auto change = random() % 3; change > 0 && !content.empty(); --change) {
       content[random() % content.size()] = static_cast<std::byte>(random());
     }
     ASSERT_TRUE(shadow.store(state, content));

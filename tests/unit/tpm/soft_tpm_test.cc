@@ -32,8 +32,8 @@ protected:
 
 INSTANTIATE_TEST_SUITE_P(Versions, SoftTpmTest,
                          testing::Values(TpmVersion::tpm2_0, TpmVersion::tpm1_2),
-                         [](const auto& info) {
-                           return info.param == TpmVersion::tpm2_0 ? "Tpm20" : "Tpm12";
+                         [](const auto& test) {
+                           return test.param == TpmVersion::tpm2_0 ? "Tpm20" : "Tpm12";
                          });
 
 TEST_P(SoftTpmTest, NewTpmIsManufacturedOnce) {
