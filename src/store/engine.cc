@@ -167,6 +167,10 @@ Status Engine::write_record() {
   if (!place) {
     return place.error();
   }
+  const Status still_ours = check_owner();
+  if (!still_ours) {
+    return still_ours;
+  }
   std::uint64_t checksum = 0;
   const std::span<const std::byte> record =
       builder.finish({epoch_number_, epoch_random_, stage_.generation(), ring_.chain}, salt_, checksum);
@@ -176,6 +180,32 @@ Status Engine::write_record() {
     return poison(written.error(), "a commit");
   }
   install(*place, checksum);
+  return {};
+}
+
+Status Engine::check_owner() {
+  alignas(block_size_bytes) std::array<std::byte, format::superblock_count * block_size_bytes> blocks;
+  const Status read = device_->read(0, blocks);
+  if (!read) {
+    return read;
+  }
+  for (unsigned copy = 0; copy < format::superblock_count; ++copy) {
+    format::Superblock found{};
+    std::memcpy(&found, &blocks[copy * block_size_bytes], offsetof(format::Superblock, reserved));
+    // No checksum: what is half written by another owner is a reason to stop as well.
+    if (found.magic == format::superblock_magic &&
+        (found.epoch_number > epoch_number_ ||
+         (found.epoch_number == epoch_number_ && found.epoch_random != epoch_random_))) {
+      return poison({ErrorKind::in_use,
+                     fmt::format("{}: another owner has opened it since (epoch {}, process {} on {})",
+                                 device_->name(), found.epoch_number, found.owner_pid,
+                                 std::string(found.owner_host.data(),
+                                             ::strnlen(found.owner_host.data(),
+                                                       found.owner_host.size()))),
+                     "end one of the two owners; nothing was written"},
+                    "ownership");
+    }
+  }
   return {};
 }
 
@@ -203,8 +233,10 @@ Error Engine::poison(const Error& cause, std::string_view during) {
                       cause.remedy()};
   }
   room_.notify_all();
-  return {ErrorKind::io, poisoned_->cause(),
-          "it may or may not be on the image; mend the device, then open the image again"};
+  return {cause.kind(), poisoned_->cause(),
+          cause.remedy().empty()
+              ? "it may or may not be on the image; mend the device, then open the image again"
+              : cause.remedy()};
 }
 
 Status Engine::run_directory_change(CommitQueue::DirectoryChange change) {
@@ -444,7 +476,11 @@ Status Engine::run_checkpoint(bool even_if_empty,
   if (!index_entries) {
     return poison(index_entries.error(), "a checkpoint");
   }
-  Status done = device_->flush();
+  Status done = check_owner();
+  if (!done) {
+    return done;
+  }
+  done = device_->flush();
   if (done) {
     next.index_entries = *index_entries;
     next.generation = point.sequence;

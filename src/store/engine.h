@@ -87,6 +87,8 @@ private:
   std::size_t stage_group(std::span<CommitQueue::Request* const> waiting);
   Status run_directory_change(CommitQueue::DirectoryChange change);
   Status write_record();
+  /// Is the image still ours? What no lock sees (a file and a loop device over it) the epoch shows.
+  Status check_owner();
   Result<RingPlace> wait_for_room(std::uint32_t block_count);
   void install(const RingPlace& place, std::uint64_t checksum);
   Status refuse_commit() const;

@@ -3,6 +3,7 @@
 
 #include "format/checksum.h"
 #include "format/superblock.h"
+#include "store/borrowed_device.h"
 #include "unit/store/store_fixture.h"
 
 namespace vnvram {
@@ -115,6 +116,27 @@ TEST_F(Open, InUseNamesTheOwner) {
   ASSERT_FALSE(second.ok());
   EXPECT_EQ(second.error().kind(), ErrorKind::in_use);
   EXPECT_NE(second.error().cause().find(std::to_string(::getpid())), std::string::npos);
+}
+
+// A device whose lock keeps nobody out, as that of a file does not keep out who uses a loop device.
+class Unlockable final : public BorrowedDevice {
+public:
+  using BorrowedDevice::BorrowedDevice;
+  Status lock_for_writing() override { return {}; }
+};
+
+TEST_F(Open, WhereNoLockHelpsTheEpochStopsTheFirstOwner) {
+  create({spec("a", 100)});
+  MemoryDevice disk(disk_);
+  auto first = *Store::open(std::make_unique<Unlockable>(disk), inline_options());
+  ASSERT_OK(first->write("a", bytes("first")));
+  auto second = *Store::open(std::make_unique<Unlockable>(disk), inline_options());
+  EXPECT_KIND(first->write("a", bytes("lost")), in_use);
+  EXPECT_KIND(first->write("a", bytes("lost")), poisoned);
+  ASSERT_OK(second->write("a", bytes("second")));
+  EXPECT_FALSE(first->close().ok());
+  ASSERT_OK(second->close());
+  EXPECT_EQ(*open_read_only()->read("a"), bytes("second"));
 }
 
 TEST_F(Open, ARefusalWritesNothing) {
