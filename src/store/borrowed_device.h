@@ -6,7 +6,7 @@
 namespace vnvram {
 
 /// Passes everything on. The device must outlive it.
-class BorrowedDevice final : public BlockDevice {
+class BorrowedDevice : public BlockDevice {
 public:
   explicit BorrowedDevice(BlockDevice& device) : device_(device) {}
 

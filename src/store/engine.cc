@@ -190,18 +190,17 @@ Status Engine::check_owner() {
     return read;
   }
   for (unsigned copy = 0; copy < format::superblock_count; ++copy) {
-    format::Superblock found{};
-    std::memcpy(&found, &blocks[copy * block_size_bytes], offsetof(format::Superblock, reserved));
-    // No checksum: what is half written by another owner is a reason to stop as well.
-    if (found.magic == format::superblock_magic &&
-        (found.epoch_number > epoch_number_ ||
-         (found.epoch_number == epoch_number_ && found.epoch_random != epoch_random_))) {
+    const auto block = std::span(blocks).subspan(copy * block_size_bytes).first<block_size_bytes>();
+    format::Superblock found;
+    std::memcpy(&found, block.data(), sizeof(found));
+    const bool differs = found.epoch_number != epoch_number_ || found.epoch_random != epoch_random_;
+    // Only a whole one counts (checked if need be): damage to a copy is nobody's claim.
+    if (differs && found.epoch_number >= epoch_number_ &&
+        format::check_superblock(block, copy).state == format::SuperblockState::valid) {
       return poison({ErrorKind::in_use,
                      fmt::format("{}: another owner has opened it since (epoch {}, process {} on {})",
                                  device_->name(), found.epoch_number, found.owner_pid,
-                                 std::string(found.owner_host.data(),
-                                             ::strnlen(found.owner_host.data(),
-                                                       found.owner_host.size()))),
+                                 found.owner_host.data()),
                      "end one of the two owners; nothing was written"},
                     "ownership");
     }
