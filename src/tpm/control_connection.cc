@@ -26,11 +26,16 @@ short ControlConnection::poll_events() const {
 }
 
 bool ControlConnection::advance(ControlService& service) {
-  if (outbox_.empty() && !receive()) {
+  if (outbox_.empty() ? !receive() : !send()) {
     return false;
   }
-  process(service);
-  return outbox_.empty() || send();
+  // One answer at a time: what a client has asked beyond it waits until it has read that.
+  while (outbox_.empty() && process(service)) {
+    if (!outbox_.empty() && !send()) {
+      return false;
+    }
+  }
+  return true;
 }
 
 bool ControlConnection::receive() {
@@ -83,13 +88,12 @@ bool ControlConnection::send() {
   return true;
 }
 
-void ControlConnection::process(ControlService& service) {
-  // One answer at a time: the next request waits until its client has read the last answer.
-  while (outbox_.empty() && (in_body_ ? process_body(service) : process_head(service))) {
-  }
+bool ControlConnection::process(ControlService& service) {
+  const bool advanced = in_body_ ? process_body(service) : process_head(service);
   if (inbox_.empty()) {
     inbox_ = {};
   }
+  return advanced;
 }
 
 bool ControlConnection::process_head(ControlService& service) {

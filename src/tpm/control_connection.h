@@ -30,8 +30,8 @@ private:
   [[nodiscard]] bool receive();
   [[nodiscard]] bool send();
   void take_passed_fd(const msghdr& message);
-  void process(ControlService& service);
-  /// False: more bytes are needed.
+  /// One request, or what there is of a body. False: more bytes are needed.
+  [[nodiscard]] bool process(ControlService& service);
   [[nodiscard]] bool process_head(ControlService& service);
   [[nodiscard]] bool process_body(ControlService& service);
   void finish_body(ControlService& service);

@@ -30,6 +30,7 @@ namespace {
 // The signals that ask for an end come through a descriptor; every thread has them blocked.
 UniqueFd take_signals() {
   ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGXFSZ, SIG_IGN); // A limit on file sizes is an I/O error, not an end.
   sigset_t set;
   sigemptyset(&set);
   sigaddset(&set, SIGTERM);

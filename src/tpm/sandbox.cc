@@ -39,10 +39,15 @@ constexpr std::array allowed_calls = {
     SCMP_SYS(set_robust_list), SCMP_SYS(restart_syscall), SCMP_SYS(clock_gettime),
     SCMP_SYS(clock_getres), SCMP_SYS(clock_nanosleep), SCMP_SYS(nanosleep), SCMP_SYS(gettimeofday),
     SCMP_SYS(time), SCMP_SYS(times), SCMP_SYS(getrusage), SCMP_SYS(getrandom), SCMP_SYS(getpid),
-    SCMP_SYS(gettid), SCMP_SYS(uname), SCMP_SYS(sysinfo),
+    SCMP_SYS(gettid), SCMP_SYS(getuid), SCMP_SYS(geteuid), SCMP_SYS(getgid), SCMP_SYS(getegid),
+    SCMP_SYS(uname), SCMP_SYS(sysinfo), SCMP_SYS(sched_getaffinity),
     // Ending, also by an assertion.
     SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn), SCMP_SYS(sigaltstack),
     SCMP_SYS(tgkill), SCMP_SYS(exit), SCMP_SYS(exit_group)};
+
+// glibc's allocator looks at /proc/sys/vm/overcommit_memory the first time it gives memory back,
+// and gets by without: no file can be opened, but trying is no reason to die.
+constexpr std::array denied_calls = {SCMP_SYS(open), SCMP_SYS(openat)};
 
 // Of ioctl only what asks a block device for its size, or tells it to forget or zero a range.
 constexpr std::array<unsigned long, 3> allowed_ioctls = {BLKGETSIZE64, BLKDISCARD, BLKZEROOUT};
@@ -54,6 +59,11 @@ struct FilterRelease {
 int fill_filter(void* filter) {
   for (const int call : allowed_calls) {
     if (const int result = seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 0); result != 0) {
+      return result;
+    }
+  }
+  for (const int call : denied_calls) {
+    if (const int result = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EACCES), call, 0); result != 0) {
       return result;
     }
   }

@@ -87,6 +87,11 @@ Status SoftTpm::verify() {
 }
 
 Status SoftTpm::power_on(Startup startup) {
+  if (startup != Startup::none) {
+    // A TPM that goes on with its volatile state is started up already and refuses to be again.
+    const std::lock_guard lock(mutex_);
+    shadow_.erase(TpmState::volatile_state);
+  }
   if (Status started = initialise(false); !started.ok()) {
     return started;
   }

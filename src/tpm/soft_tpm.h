@@ -63,7 +63,8 @@ public:
   /// Powers the TPM on once to see that libtpms accepts its state, then off again. A new TPM is
   /// manufactured by it. Errors: corrupt (libtpms refuses the state).
   [[nodiscard]] Status verify();
-  /// Powers on and sends the startup command. Errors: corrupt, invalid_argument (no such startup
+  /// Powers on and sends the startup command: a cold start, so volatile state that was stored is
+  /// dropped. Errors: corrupt, invalid_argument (no such startup
   /// for this version), io (the TPM refused to start up).
   [[nodiscard]] Status power_on(Startup startup);
 
@@ -123,7 +124,7 @@ private:
   std::array<std::optional<std::vector<std::byte>>, tpm_state_count> staged_;
   bool may_manufacture_;
   bool restored_ = false;
-  std::atomic<bool> running_ = false; ///< Written under mutex_.
+  std::atomic<bool> running_ = false;     ///< Written under mutex_.
   std::atomic<bool> initialised_ = false; ///< Written under mutex_.
   std::atomic<bool> failed_ = false;
   std::uint8_t locality_ = 0;
