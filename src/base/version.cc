@@ -2,6 +2,8 @@
 
 namespace vnvram {
 
-std::string_view version() { return VNVRAM_VERSION; }
+std::string_view version() {
+  return VNVRAM_VERSION;
+}
 
 } // namespace vnvram

@@ -15,7 +15,7 @@
 
 #include <fmt/format.h>
 
-#include "device/aligned_buffer.h"
+#include "base/aligned_buffer.h"
 #include "device/file_lock.h"
 
 namespace vnvram {

@@ -15,7 +15,9 @@ namespace vnvram::format {
 /// The table entry that vouches for a block in a slot (0 or 1). Never zero.
 [[nodiscard]] TableEntry make_entry(std::span<const std::byte> block, std::uint64_t salt,
                                     unsigned slot);
-[[nodiscard]] inline unsigned entry_slot(TableEntry entry) { return entry & 1U; }
+[[nodiscard]] inline unsigned entry_slot(TableEntry entry) {
+  return entry & 1U;
+}
 /// The slot that nothing current depends on.
 [[nodiscard]] inline unsigned entry_other_slot(TableEntry entry) {
   return entry == 0 ? 0 : 1U - entry_slot(entry);

@@ -144,7 +144,8 @@ bool is_free(const DirectoryEntry& entry) {
   return all_zero(std::as_bytes(std::span(&entry, 1)));
 }
 
-std::optional<DecodedEntry> decode_directory_entry(const DirectoryEntry& entry, const char*& reason) {
+std::optional<DecodedEntry> decode_directory_entry(const DirectoryEntry& entry,
+                                                   const char*& reason) {
   const auto name = get_text(entry.name);
   const auto type = get_text(entry.type);
   const auto producer = get_text(entry.producer);
@@ -160,7 +161,8 @@ std::optional<DecodedEntry> decode_directory_entry(const DirectoryEntry& entry, 
     return std::nullopt;
   }
   reason = "reserved bytes are not zero";
-  const std::span<const PageRun> unused_runs = std::span(entry.page_runs).subspan(entry.page_run_count);
+  const std::span<const PageRun> unused_runs =
+      std::span(entry.page_runs).subspan(entry.page_run_count);
   if (!all_zero(entry.reserved) || !all_zero(std::as_bytes(unused_runs)) ||
       !all_zero(std::span(entry.attributes).subspan(entry.attributes_bytes))) {
     return std::nullopt;
@@ -180,8 +182,14 @@ std::optional<DecodedEntry> decode_directory_entry(const DirectoryEntry& entry, 
   if (page_count != (entry.size_max_bytes + block_size_bytes - 1) / block_size_bytes) {
     return std::nullopt;
   }
-  decoded.info = {*name, *type, entry.size_max_bytes, entry.size_bytes, entry.generation,
-                  entry.registered_generation, *producer, std::move(*attributes)};
+  decoded.info = {*name,
+                  *type,
+                  entry.size_max_bytes,
+                  entry.size_bytes,
+                  entry.generation,
+                  entry.registered_generation,
+                  *producer,
+                  std::move(*attributes)};
   return decoded;
 }
 

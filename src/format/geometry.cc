@@ -6,8 +6,9 @@ namespace vnvram::format {
 
 namespace {
 
-// What a record holds beside a blob's bytes: header, extents (a gap is only left out when that saves
-// more than an extent costs, so their number is bounded by the page runs), and the directory's change.
+// What a record holds beside a blob's bytes: header, extents (a gap is only left out when that
+// saves more than an extent costs, so their number is bounded by the page runs), and the
+// directory's change.
 constexpr std::uint64_t record_overhead_bytes =
     sizeof(RecordHeader) + (4 * page_runs_max * sizeof(RecordExtent)) + sizeof(DirectoryEntry);
 
@@ -26,7 +27,8 @@ std::uint32_t Geometry::page_count() const {
     return 0;
   }
   const std::uint64_t blocks = image_block_count_ - zones_start_block();
-  const std::uint64_t full_zones = std::min<std::uint64_t>(blocks / zone_block_count, zone_count_max);
+  const std::uint64_t full_zones =
+      std::min<std::uint64_t>(blocks / zone_block_count, zone_count_max);
   const std::uint64_t rest = full_zones == zone_count_max ? 0 : blocks % zone_block_count;
   const std::uint64_t rest_pages = rest >= 4 ? (rest - 2) / 2 : 0;
   return static_cast<std::uint32_t>((full_zones * entries_per_block) + rest_pages);
@@ -57,8 +59,8 @@ std::uint64_t Geometry::blocks_for(std::uint32_t ring_block_count, std::uint64_t
 }
 
 std::uint32_t Geometry::record_blocks_for(std::uint64_t blob_size_bytes) {
-  return static_cast<std::uint32_t>((blob_size_bytes + record_overhead_bytes + block_size_bytes - 1) /
-                                    block_size_bytes);
+  return static_cast<std::uint32_t>(
+      (blob_size_bytes + record_overhead_bytes + block_size_bytes - 1) / block_size_bytes);
 }
 
 } // namespace vnvram::format

@@ -17,7 +17,9 @@ public:
 
   [[nodiscard]] std::uint64_t image_block_count() const { return image_block_count_; }
   [[nodiscard]] std::uint32_t ring_block_count() const { return ring_block_count_; }
-  [[nodiscard]] std::uint32_t zones_start_block() const { return ring_start_block + ring_block_count_; }
+  [[nodiscard]] std::uint32_t zones_start_block() const {
+    return ring_start_block + ring_block_count_;
+  }
   [[nodiscard]] std::uint32_t page_count() const;
   [[nodiscard]] std::uint32_t zone_count() const;
   /// A record may be no longer: two of them always fit, whatever is lost at the ring's end.

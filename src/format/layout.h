@@ -9,9 +9,9 @@
 //   then          zones: [leaf slot 0, leaf slot 1, then slot 0 and slot 1 of each of 512 pages]
 //
 // The pages of all zones, in order, are the page space: the directory is in page 0 and the pages it
-// links to, blobs own runs of the others. A leaf holds one entry (slot and checksum) for each page of
-// its zone, the index one for each leaf, the superblock one for each index block: so whatever is read
-// was vouched for by its parent, and a stale or misplaced block never passes.
+// links to, blobs own runs of the others. A leaf holds one entry (slot and checksum) for each page
+// of its zone, the index one for each leaf, the superblock one for each index block: so whatever is
+// read was vouched for by its parent, and a stale or misplaced block never passes.
 #pragma once
 
 #include <array>
@@ -29,10 +29,12 @@ static_assert(std::endian::native == std::endian::little,
               "fields are read in place; a big-endian port must convert them");
 
 inline constexpr std::uint32_t format_version = 1;
-inline constexpr std::array<char, 8> superblock_magic = {'v', 'N', 'V', 'R', 'A', 'M', '\x1a', '\n'};
+inline constexpr std::array<char, 8> superblock_magic = {'v', 'N', 'V',    'R',
+                                                         'A', 'M', '\x1a', '\n'};
 inline constexpr std::uint32_t record_magic = 0x6352564e; // "NVRc"
 
-// Features of which a reader must know every one. None is given out yet; bit 0 is kept for encryption.
+// Features of which a reader must know every one. None is given out yet; bit 0 is kept for
+// encryption.
 inline constexpr std::uint64_t features_known = 0;
 inline constexpr std::uint64_t feature_encrypted = 1;
 
@@ -108,7 +110,7 @@ struct RecordHeader {
   std::uint64_t sequence; // the generation that this commit makes
   std::uint64_t chain;    // the previous record's checksum
   std::uint32_t extent_count;
-  std::uint32_t used_bytes; // from the header's start; zeros follow
+  std::uint32_t used_bytes;        // from the header's start; zeros follow
   std::array<std::byte, 24> nonce; // zero while nothing is encrypted
   std::array<std::byte, 16> tag;
   std::uint64_t reserved;
@@ -145,8 +147,8 @@ struct DirectoryEntry {
   std::uint32_t page_run_count;
   std::uint32_t attributes_bytes;
   std::array<PageRun, page_runs_max> page_runs;
-  // Each attribute: flags (1: a reader must know it), name length, value length (one byte each), then
-  // name and value.
+  // Each attribute: flags (1: a reader must know it), name length, value length (one byte each),
+  // then name and value.
   std::array<std::byte, blob_attributes_bytes_max> attributes;
   std::array<std::byte, 8> reserved;
 };

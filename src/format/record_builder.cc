@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cassert>
 #include <cstring>
-#include <new>
 
 #include "format/checksum.h"
 
@@ -15,16 +14,11 @@ constexpr std::size_t buffer_kept_bytes_max = std::size_t{1} << 20U;
 
 } // namespace
 
-void RecordBuilder::AlignedFree::operator()(std::byte* memory) const {
-  ::operator delete[](memory, std::align_val_t{block_size_bytes});
-}
-
 void RecordBuilder::clear() {
   extents_.clear();
   payload_.clear();
-  if (buffer_size_bytes_ > buffer_kept_bytes_max) {
+  if (buffer_ && buffer_->size_bytes() > buffer_kept_bytes_max) {
     buffer_.reset(); // One huge transaction must not cost memory for ever.
-    buffer_size_bytes_ = 0;
     payload_.shrink_to_fit();
   }
 }
@@ -70,18 +64,13 @@ std::uint32_t RecordBuilder::block_count() const {
   return static_cast<std::uint32_t>((used + block_size_bytes - 1) / block_size_bytes);
 }
 
-void RecordBuilder::reserve_buffer(std::size_t size_bytes) {
-  if (buffer_size_bytes_ < size_bytes) {
-    buffer_.reset(new (std::align_val_t{block_size_bytes}) std::byte[size_bytes]);
-    buffer_size_bytes_ = size_bytes;
-  }
-}
-
 std::span<const std::byte> RecordBuilder::finish(const Position& position, std::uint64_t salt,
                                                  std::uint64_t& checksum) {
   const std::size_t size_bytes = std::size_t{block_count()} * block_size_bytes;
   const std::size_t extents_bytes = extents_.size() * sizeof(RecordExtent);
-  reserve_buffer(size_bytes);
+  if (!buffer_ || buffer_->size_bytes() < size_bytes) {
+    buffer_.emplace(size_bytes);
+  }
   RecordHeader header{};
   header.magic = record_magic;
   header.block_count = block_count();
@@ -93,7 +82,7 @@ std::span<const std::byte> RecordBuilder::finish(const Position& position, std::
   header.used_bytes =
       static_cast<std::uint32_t>(sizeof(RecordHeader) + extents_bytes + payload_.size());
 
-  std::byte* to = buffer_.get();
+  std::byte* to = buffer_->span().data();
   std::memcpy(to, &header, sizeof(header));
   std::memcpy(to + sizeof(header), extents_.data(), extents_bytes);
   if (!payload_.empty()) {

@@ -3,10 +3,11 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
+#include "base/aligned_buffer.h"
 #include "format/layout.h"
 
 namespace vnvram::format {
@@ -18,8 +19,8 @@ public:
   void clear();
   [[nodiscard]] bool empty() const { return extents_.empty(); }
 
-  /// The page space's bytes from offset_bytes on become these. Joined to the extent before if it goes
-  /// on where that one ended.
+  /// The page space's bytes from offset_bytes on become these. Joined to the extent before if it
+  /// goes on where that one ended.
   void add_bytes(std::uint64_t offset_bytes, std::span<const std::byte> bytes);
   void add_zeros(std::uint64_t offset_bytes, std::uint32_t length_bytes);
 
@@ -46,15 +47,9 @@ public:
                                                   std::uint64_t& checksum);
 
 private:
-  struct AlignedFree {
-    void operator()(std::byte* memory) const;
-  };
-  void reserve_buffer(std::size_t size_bytes);
-
   std::vector<RecordExtent> extents_;
   std::vector<std::byte> payload_;
-  std::unique_ptr<std::byte[], AlignedFree> buffer_;
-  std::size_t buffer_size_bytes_ = 0;
+  std::optional<AlignedBuffer> buffer_;
 };
 
 } // namespace vnvram::format

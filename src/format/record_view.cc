@@ -13,7 +13,8 @@ std::optional<RecordHeader> peek_record(std::span<const std::byte> block,
     return std::nullopt;
   }
   std::memcpy(&header, block.data(), sizeof(header));
-  if (header.magic != record_magic || header.block_count == 0 || header.block_count > block_count_max) {
+  if (header.magic != record_magic || header.block_count == 0 ||
+      header.block_count > block_count_max) {
     return std::nullopt;
   }
   return header;
@@ -22,8 +23,7 @@ std::optional<RecordHeader> peek_record(std::span<const std::byte> block,
 namespace {
 
 const char* header_error(const RecordHeader& header, std::span<const std::byte> blocks) {
-  if (header.used_bytes > blocks.size() ||
-      header.used_bytes < sizeof(RecordHeader) ||
+  if (header.used_bytes > blocks.size() || header.used_bytes < sizeof(RecordHeader) ||
       header.extent_count > (header.used_bytes - sizeof(RecordHeader)) / sizeof(RecordExtent)) {
     return "impossible lengths";
   }
@@ -49,9 +49,9 @@ std::optional<RecordView> RecordView::check(std::span<const std::byte> blocks, s
   if (reason != nullptr) {
     return std::nullopt;
   }
-  std::span<const std::byte> payload = blocks.first(header.used_bytes)
-                                           .subspan(sizeof(RecordHeader) +
-                                                    (header.extent_count * sizeof(RecordExtent)));
+  std::span<const std::byte> payload =
+      blocks.first(header.used_bytes)
+          .subspan(sizeof(RecordHeader) + (header.extent_count * sizeof(RecordExtent)));
   view.extents_.reserve(header.extent_count);
   for (std::uint32_t i = 0; i < header.extent_count; ++i) {
     RecordExtent extent{};
@@ -65,9 +65,9 @@ std::optional<RecordView> RecordView::check(std::span<const std::byte> blocks, s
       reason = "impossible extent";
       return std::nullopt;
     }
-    view.extents_.push_back({extent.offset_bytes, extent.length_bytes, extent.kind,
-                             has_bytes ? payload.first(extent.length_bytes)
-                                       : std::span<const std::byte>{}});
+    view.extents_.push_back(
+        {extent.offset_bytes, extent.length_bytes, extent.kind,
+         has_bytes ? payload.first(extent.length_bytes) : std::span<const std::byte>{}});
     payload = has_bytes ? payload.subspan(extent.length_bytes) : payload;
   }
   if (!payload.empty()) {

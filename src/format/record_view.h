@@ -19,8 +19,8 @@ namespace vnvram::format {
 /// A record whose checksum fits and whose extents lie inside the page space.
 class RecordView {
 public:
-  /// `blocks` are exactly the header's block_count blocks; they must outlive the view. nullopt and a
-  /// reason if the record is not whole.
+  /// `blocks` are exactly the header's block_count blocks; they must outlive the view. nullopt and
+  /// a reason if the record is not whole.
   static std::optional<RecordView> check(std::span<const std::byte> blocks, std::uint64_t salt,
                                          std::uint64_t space_size_bytes, const char*& reason);
 

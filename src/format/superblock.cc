@@ -9,15 +9,19 @@ namespace vnvram::format {
 namespace {
 
 std::uint64_t superblock_checksum(const Superblock& superblock) {
-  return checksum(std::as_bytes(std::span(&superblock, 1)).first(offsetof(Superblock, checksum)), 0);
+  return checksum(std::as_bytes(std::span(&superblock, 1)).first(offsetof(Superblock, checksum)),
+                  0);
 }
 
-bool text_ends(std::span<const char> field) { return field.back() == '\0'; }
+bool text_ends(std::span<const char> field) {
+  return field.back() == '\0';
+}
 
 const char* field_error(const Superblock& superblock) {
   const Geometry geometry = geometry_of(superblock);
-  if (superblock.ring_start_block != ring_start_block || superblock.entry_size_bytes != entry_size_bytes ||
-      !geometry.valid() || superblock.zones_start_block != geometry.zones_start_block()) {
+  if (superblock.ring_start_block != ring_start_block ||
+      superblock.entry_size_bytes != entry_size_bytes || !geometry.valid() ||
+      superblock.zones_start_block != geometry.zones_start_block()) {
     return "impossible geometry";
   }
   if (superblock.ring_position >= superblock.ring_block_count) {
@@ -41,7 +45,8 @@ void seal_superblock(Superblock& superblock, unsigned copy) {
   superblock.checksum = superblock_checksum(superblock);
 }
 
-CheckedSuperblock check_superblock(std::span<const std::byte, block_size_bytes> block, unsigned copy) {
+CheckedSuperblock check_superblock(std::span<const std::byte, block_size_bytes> block,
+                                   unsigned copy) {
   CheckedSuperblock checked;
   std::memcpy(&checked.superblock, block.data(), sizeof(Superblock));
   const Superblock& superblock = checked.superblock;

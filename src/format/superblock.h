@@ -10,7 +10,8 @@
 
 namespace vnvram::format {
 
-/// Sets copy, magic, version and checksum: the superblock is ready to be written to that copy's block.
+/// Sets copy, magic, version and checksum: the superblock is ready to be written to that copy's
+/// block.
 void seal_superblock(Superblock& superblock, unsigned copy);
 
 /// What a block that should hold a superblock turned out to be.

@@ -7,8 +7,8 @@
 
 namespace vnvram {
 
-/// Equal bytes between two differences that are fewer than this are not left out: an extent costs 16
-/// bytes, and few extents make short records to check.
+/// Equal bytes between two differences that are fewer than this are not left out: an extent costs
+/// 16 bytes, and few extents make short records to check.
 inline constexpr std::size_t difference_gap_bytes_min = 64;
 
 /// Calls on_range(begin, length) for each range in which the buffers, of equal size, differ.

@@ -61,8 +61,8 @@ void CommitQueue::lead(Lock& lock, const Request* own) {
     for (Request* request : answered) {
       request->done = true;
     }
-    const bool go_on = own == nullptr ? !waiting_.empty() && waiting_.front()->callback != nullptr
-                                      : !own->done;
+    const bool go_on =
+        own == nullptr ? !waiting_.empty() && waiting_.front()->callback != nullptr : !own->done;
     if (!go_on) {
       hand_over(lock); // First: the next record need not wait until everyone is awake.
       answer(answered);

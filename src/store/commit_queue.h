@@ -18,10 +18,10 @@
 
 namespace vnvram {
 
-/// Requests in the order of their arrival. One thread at a time leads: it carries out a group of them
-/// in one record, answers them, and hands the lead to the next one that waits. So a lone committer
-/// writes its record itself, with no other thread between it and the device, and those that arrive
-/// meanwhile share the next record.
+/// Requests in the order of their arrival. One thread at a time leads: it carries out a group of
+/// them in one record, answers them, and hands the lead to the next one that waits. So a lone
+/// committer writes its record itself, with no other thread between it and the device, and those
+/// that arrive meanwhile share the next record.
 class CommitQueue {
 public:
   /// A change of the directory itself: works on a copy, logs through the stage.
@@ -42,8 +42,8 @@ public:
     std::function<void(Status)> callback;
   };
 
-  /// Carries out the first n >= 1 of the waiting requests, sets their results and returns n. Called by
-  /// one thread at a time.
+  /// Carries out the first n >= 1 of the waiting requests, sets their results and returns n. Called
+  /// by one thread at a time.
   using Round = std::function<std::size_t(std::span<Request* const> waiting)>;
   /// Takes the answer of an asynchronous request; must not wait.
   using Deliver = std::function<void(std::function<void(Status)> callback, Status result)>;

@@ -52,8 +52,8 @@ public:
   /// Who owns a page, for messages: a blob's name, "the directory", or "" for a free page.
   [[nodiscard]] std::string owner_of(std::uint32_t page) const;
 
-  /// Runs of free pages of this length in all; nullopt if there are not enough, or only in more than
-  /// `runs_max` pieces. They are not taken until a blob or the directory has them.
+  /// Runs of free pages of this length in all; nullopt if there are not enough, or only in more
+  /// than `runs_max` pieces. They are not taken until a blob or the directory has them.
   [[nodiscard]] std::optional<std::vector<format::PageRun>> find_free(std::uint32_t page_count,
                                                                       std::size_t runs_max) const;
 

@@ -13,18 +13,20 @@
 namespace vnvram {
 
 Engine::Engine(std::unique_ptr<BlockDevice> device, const format::Superblock& superblock,
-                      OpenOptions options)
+               OpenOptions options)
     : device_(std::move(device)), options_(std::move(options)),
       known_attributes_(options_.known_attributes), geometry_(format::geometry_of(superblock)),
       pages_(*device_, geometry_, superblock.salt, superblock.index_entries,
              std::max(options_.cache_size_bytes, cache_size_bytes_min)),
       stage_(pages_, geometry_.record_block_count_max()), salt_(superblock.salt),
-      epoch_number_(superblock.epoch_number), epoch_random_(superblock.epoch_random), directory_(geometry_.page_count()),
-      ring_(ring_start(superblock)), superblock_(superblock), completions_(options_.callbacks),
-      queue_([this](std::span<CommitQueue::Request* const> waiting) { return commit_round(waiting); },
-             [this](CommitCallback callback, Status result) {
-               completions_.deliver(std::move(callback), std::move(result));
-             }) {
+      epoch_number_(superblock.epoch_number), epoch_random_(superblock.epoch_random),
+      directory_(geometry_.page_count()), ring_(ring_start(superblock)), superblock_(superblock),
+      completions_(options_.callbacks),
+      queue_(
+          [this](std::span<CommitQueue::Request* const> waiting) { return commit_round(waiting); },
+          [this](CommitCallback callback, Status result) {
+            completions_.deliver(std::move(callback), std::move(result));
+          }) {
   for (const BlobSpec& spec : options_.blobs) {
     for (const Attribute& attribute : spec.attributes) {
       known_attributes_.insert(attribute.name);
@@ -37,7 +39,8 @@ Engine::~Engine() {
   static_cast<void>(closed);
 }
 
-// ---- Committing -----------------------------------------------------------------------------------
+// ---- Committing
+// -----------------------------------------------------------------------------------
 
 Status Engine::refuse_commit() const {
   if (!writes()) {
@@ -100,10 +103,10 @@ std::size_t Engine::change_directory(CommitQueue::Request& request) {
   Directory changed = directory_;
   request.result = request.directory_change(changed, stage_);
   if (request.result && !stage_.fits()) {
-    request.result = Error{ErrorKind::too_large,
-                           fmt::format("{}: too much for one transaction of this ring",
-                                       device_->name()),
-                           "register fewer blobs at a time"};
+    request.result =
+        Error{ErrorKind::too_large,
+              fmt::format("{}: too much for one transaction of this ring", device_->name()),
+              "register fewer blobs at a time"};
   }
   if (request.result && !stage_.empty()) {
     request.result = write_record();
@@ -172,8 +175,8 @@ Status Engine::write_record() {
     return still_ours;
   }
   std::uint64_t checksum = 0;
-  const std::span<const std::byte> record =
-      builder.finish({epoch_number_, epoch_random_, stage_.generation(), ring_.chain}, salt_, checksum);
+  const std::span<const std::byte> record = builder.finish(
+      {epoch_number_, epoch_random_, stage_.generation(), ring_.chain}, salt_, checksum);
   const Status written = device_->write_durable(
       format::Geometry::ring_block(place->position) * block_size_bytes, record);
   if (!written) {
@@ -184,7 +187,8 @@ Status Engine::write_record() {
 }
 
 Status Engine::check_owner() {
-  alignas(block_size_bytes) std::array<std::byte, format::superblock_count * block_size_bytes> blocks;
+  alignas(block_size_bytes) std::array<std::byte, format::superblock_count * block_size_bytes>
+      blocks;
   const Status read = device_->read(0, blocks);
   if (!read) {
     return read;
@@ -197,12 +201,13 @@ Status Engine::check_owner() {
     // Only a whole one counts (checked if need be): damage to a copy is nobody's claim.
     if (differs && found.epoch_number >= epoch_number_ &&
         format::check_superblock(block, copy).state == format::SuperblockState::valid) {
-      return poison({ErrorKind::in_use,
-                     fmt::format("{}: another owner has opened it since (epoch {}, process {} on {})",
-                                 device_->name(), found.epoch_number, found.owner_pid,
-                                 found.owner_host.data()),
-                     "end one of the two owners; nothing was written"},
-                    "ownership");
+      return poison(
+          {ErrorKind::in_use,
+           fmt::format("{}: another owner has opened it since (epoch {}, process {} on {})",
+                       device_->name(), found.epoch_number, found.owner_pid,
+                       found.owner_host.data()),
+           "end one of the two owners; nothing was written"},
+          "ownership");
     }
   }
   return {};
@@ -228,8 +233,8 @@ void Engine::install(const RingPlace& place, std::uint64_t checksum) {
 Error Engine::poison(const Error& cause, std::string_view during) {
   const std::lock_guard lock(mutex_);
   if (!poisoned_) {
-    poisoned_ = Error{cause.kind(), fmt::format("{} failed: {}", during, cause.cause()),
-                      cause.remedy()};
+    poisoned_ =
+        Error{cause.kind(), fmt::format("{} failed: {}", during, cause.cause()), cause.remedy()};
   }
   room_.notify_all();
   return {cause.kind(), poisoned_->cause(),
@@ -251,12 +256,12 @@ Status Engine::register_blobs(std::span<const BlobSpec> specs) {
 }
 
 Status Engine::remove_blob(std::string_view name) {
-  return run_directory_change([&](Directory& directory, Stage& stage) {
-    return remove_from(directory, stage, name);
-  });
+  return run_directory_change(
+      [&](Directory& directory, Stage& stage) { return remove_from(directory, stage, name); });
 }
 
-// ---- Reading --------------------------------------------------------------------------------------
+// ---- Reading
+// --------------------------------------------------------------------------------------
 
 Status Engine::check_readable(const Blob& blob) const {
   for (const Attribute& attribute : blob.info.attributes) {
@@ -271,8 +276,8 @@ Status Engine::check_readable(const Blob& blob) const {
 }
 
 Result<bool> Engine::collect(std::string_view name, std::uint64_t offset_bytes,
-                                    std::optional<std::uint64_t> length_bytes, PinnedPages& pinned,
-                                    std::vector<SpaceRange>& ranges) const {
+                             std::optional<std::uint64_t> length_bytes, PinnedPages& pinned,
+                             std::vector<SpaceRange>& ranges) const {
   const std::lock_guard lock(mutex_);
   const Blob* blob = directory_.find(name);
   if (blob == nullptr) {
@@ -309,11 +314,11 @@ Result<bool> Engine::collect(std::string_view name, std::uint64_t offset_bytes,
   return complete;
 }
 
-// The content of a blob's pages changes only with its generation, so pages that were loaded one by one
-// belong together if the generation is the same at the end.
+// The content of a blob's pages changes only with its generation, so pages that were loaded one by
+// one belong together if the generation is the same at the end.
 Result<std::vector<SpaceRange>> Engine::pin(std::string_view name, std::uint64_t offset_bytes,
-                                                   std::optional<std::uint64_t> length_bytes,
-                                                   PinnedPages& pinned) {
+                                            std::optional<std::uint64_t> length_bytes,
+                                            PinnedPages& pinned) {
   std::vector<SpaceRange> ranges;
   for (;;) {
     const Result<bool> complete = collect(name, offset_bytes, length_bytes, pinned, ranges);
@@ -378,7 +383,7 @@ Result<std::vector<std::byte>> Engine::read(std::string_view name) {
 }
 
 Status Engine::read_range(std::string_view name, std::uint64_t offset_bytes,
-                                 std::span<std::byte> bytes) {
+                          std::span<std::byte> bytes) {
   PinnedPages pinned;
   const Result<std::vector<SpaceRange>> ranges = pin(name, offset_bytes, bytes.size(), pinned);
   if (!ranges) {
@@ -421,9 +426,9 @@ StoreInfo Engine::info() const {
   info.space_size_bytes = std::uint64_t{geometry_.page_count() - 1} * block_size_bytes;
   info.space_free_bytes = std::uint64_t{directory_.free_page_count()} * block_size_bytes;
   const std::uint64_t overhead_blocks = format::Geometry::record_blocks_for(0);
-  info.blob_size_max_bytes =
-      std::min<std::uint64_t>(blob_size_bytes_max,
-                              (geometry_.record_block_count_max() - overhead_blocks) * block_size_bytes);
+  info.blob_size_max_bytes = std::min<std::uint64_t>(
+      blob_size_bytes_max,
+      (geometry_.record_block_count_max() - overhead_blocks) * block_size_bytes);
   info.blob_count = directory_.blobs().size();
   info.clean = superblock_.clean != 0;
   info.owner_pid = superblock_.owner_pid;
@@ -432,7 +437,8 @@ StoreInfo Engine::info() const {
   return info;
 }
 
-// ---- Checkpoints ----------------------------------------------------------------------------------
+// ---- Checkpoints
+// ----------------------------------------------------------------------------------
 
 Status Engine::checkpoint() {
   const Status refused = refuse_commit();
@@ -454,7 +460,7 @@ Status Engine::write_superblock(const format::Superblock& superblock) {
 }
 
 Status Engine::run_checkpoint(bool even_if_empty,
-                                     const std::function<void(format::Superblock&)>& edit) {
+                              const std::function<void(format::Superblock&)>& edit) {
   const std::lock_guard one_at_a_time(checkpoint_mutex_);
   RingPosition point;
   format::Superblock next;
@@ -508,7 +514,8 @@ bool Engine::checkpoint_is_due() const {
 
 void Engine::request_checkpoint() {
   if (!options_.background) {
-    const Status done = run_checkpoint(false); // A failure has poisoned the store; the next sees it.
+    const Status done =
+        run_checkpoint(false); // A failure has poisoned the store; the next sees it.
     static_cast<void>(done);
     return;
   }

@@ -9,10 +9,11 @@
 //   6. No path but create writes to an image that is not ours.
 //   7. Two owners never both succeed in committing on a device that can lock.
 //
-// How: a commit is one contiguous durable write of a self-checking record, chained to the one before,
-// one in flight at a time. A checkpoint writes pages, leaves and index to the slots that the current
-// superblock does not point to, flushes, then makes the other superblock durable; only then is ring
-// space free again. Opening for writing flushes what it recovered and starts a new epoch.
+// How: a commit is one contiguous durable write of a self-checking record, chained to the one
+// before, one in flight at a time. A checkpoint writes pages, leaves and index to the slots that
+// the current superblock does not point to, flushes, then makes the other superblock durable; only
+// then is ring space free again. Opening for writing flushes what it recovered and starts a new
+// epoch.
 #pragma once
 
 #include <condition_variable>
@@ -38,7 +39,8 @@ class Engine {
 public:
   using CommitCallback = Store::CommitCallback;
 
-  static Result<std::unique_ptr<Engine>> open(std::unique_ptr<BlockDevice> device, OpenOptions options);
+  static Result<std::unique_ptr<Engine>> open(std::unique_ptr<BlockDevice> device,
+                                              OpenOptions options);
   /// An engine on a device whose image does not exist yet: nothing points to what it writes until a
   /// checkpoint makes the first superblock durable. The device is locked, and blank.
   static Result<std::unique_ptr<Engine>> create(std::unique_ptr<BlockDevice> device,
@@ -63,7 +65,8 @@ public:
   /// Takes more of the device into the image.
   Status grow(std::uint64_t image_block_count);
   Status close();
-  /// Closes without a last checkpoint: nothing more is written. For what failed before it was of use.
+  /// Closes without a last checkpoint: nothing more is written. For what failed before it was of
+  /// use.
   void abandon();
 
 private:
@@ -75,7 +78,7 @@ private:
   static Result<std::unique_ptr<Engine>> open_for_writing(std::unique_ptr<BlockDevice> device,
                                                           OpenOptions options);
   static Result<std::unique_ptr<Engine>> open_for_reading(std::unique_ptr<BlockDevice> device,
-                                                          OpenOptions options);
+                                                          const OpenOptions& options);
   Status start(); // the threads and what the options want registered
   Status recover();
   Status load_directory();
@@ -104,12 +107,14 @@ private:
                        std::optional<std::uint64_t> length_bytes, PinnedPages& pinned,
                        std::vector<SpaceRange>& ranges) const;
   Result<std::vector<SpaceRange>> pin(std::string_view name, std::uint64_t offset_bytes,
-                                      std::optional<std::uint64_t> length_bytes, PinnedPages& pinned);
+                                      std::optional<std::uint64_t> length_bytes,
+                                      PinnedPages& pinned);
   Status check_readable(const Blob& blob) const;
   Error read_error(const Error& error, std::string_view name);
 
   // Checkpoints.
-  Status run_checkpoint(bool even_if_empty, const std::function<void(format::Superblock&)>& edit = {});
+  Status run_checkpoint(bool even_if_empty,
+                        const std::function<void(format::Superblock&)>& edit = {});
   Status write_superblock(const format::Superblock& superblock);
   void request_checkpoint();
   [[nodiscard]] bool checkpoint_is_due() const; // needs mutex_

@@ -34,14 +34,14 @@ Error in_use(BlockDevice& device, const Error& error) {
 } // namespace
 
 Result<std::unique_ptr<Engine>> Engine::open(std::unique_ptr<BlockDevice> device,
-                                                           OpenOptions options) {
+                                             OpenOptions options) {
   return options.access == Access::read_write
              ? open_for_writing(std::move(device), std::move(options))
-             : open_for_reading(std::move(device), std::move(options));
+             : open_for_reading(std::move(device), options);
 }
 
-Result<std::unique_ptr<Engine>>
-Engine::open_for_writing(std::unique_ptr<BlockDevice> device, OpenOptions options) {
+Result<std::unique_ptr<Engine>> Engine::open_for_writing(std::unique_ptr<BlockDevice> device,
+                                                         OpenOptions options) {
   if (!device->capabilities().write) {
     return Error{ErrorKind::read_only, fmt::format("{}: the device is read-only", device->name())};
   }
@@ -69,10 +69,10 @@ Engine::open_for_writing(std::unique_ptr<BlockDevice> device, OpenOptions option
   return engine;
 }
 
-Result<std::unique_ptr<Engine>>
-Engine::open_for_reading(std::unique_ptr<BlockDevice> device, OpenOptions options) {
-  Error last(ErrorKind::stale, fmt::format("{}: its owner is faster than this reader", device->name()),
-             "try again");
+Result<std::unique_ptr<Engine>> Engine::open_for_reading(std::unique_ptr<BlockDevice> device,
+                                                         const OpenOptions& options) {
+  Error last(ErrorKind::stale,
+             fmt::format("{}: its owner is faster than this reader", device->name()), "try again");
   std::uint64_t last_sequence = 0;
   for (int attempt = 0; attempt < read_attempts_max; ++attempt) {
     const Result<format::Superblock> before = find_superblock(*device);
@@ -104,8 +104,8 @@ Engine::open_for_reading(std::unique_ptr<BlockDevice> device, OpenOptions option
 }
 
 Result<std::unique_ptr<Engine>> Engine::create(std::unique_ptr<BlockDevice> device,
-                                                             const format::Superblock& superblock,
-                                                             OpenOptions options) {
+                                               const format::Superblock& superblock,
+                                               OpenOptions options) {
   std::unique_ptr<Engine> engine(new Engine(std::move(device), superblock, std::move(options)));
   const Status done = engine->start();
   if (!done) {
@@ -146,13 +146,14 @@ Status Engine::recover() {
   }
   bool flushed = false;
   RingScanner scanner(*device_, superblock_);
-  const Result<RingScanner::End> end =
-      scanner.scan([&](const format::RecordView& record, std::uint32_t, const RingPosition& behind) {
+  const Result<RingScanner::End> end = scanner.scan(
+      [&](const format::RecordView& record, std::uint32_t, const RingPosition& behind) {
         Status replayed = replay_record(
             pages_, record, [](std::uint32_t, const Error& error) { return Status(error); });
         ring_ = behind;
         if (replayed && writes() && pages_.dirty_size_bytes() >= pages_.cache_size_bytes()) {
-          // More than this opener's cache holds: a checkpoint on the way, of what is surely durable.
+          // More than this opener's cache holds: a checkpoint on the way, of what is surely
+          // durable.
           replayed = flushed ? Status{} : device_->flush();
           flushed = true;
           replayed = replayed ? run_checkpoint(false) : replayed;
@@ -187,8 +188,9 @@ Status Engine::load_directory() {
   return {};
 }
 
-// Flush, then a checkpoint with a new epoch and an empty ring half a ring away. The superblock goes to
-// both copies: if one rots later, the other still knows the epoch, and with it which records count.
+// Flush, then a checkpoint with a new epoch and an empty ring half a ring away. The superblock goes
+// to both copies: if one rots later, the other still knows the epoch, and with it which records
+// count.
 Status Engine::begin_epoch() {
   std::uint64_t random = 0;
   const Status got_random = random_bytes(std::as_writable_bytes(std::span(&random, 1)));

@@ -75,8 +75,8 @@ Status ImageChecker::check_keys_area() {
 
 Status ImageChecker::check_ring() {
   RingScanner scanner(device_, superblock_);
-  const Result<RingScanner::End> end = scanner.scan(
-      [&](const format::RecordView& record, std::uint32_t, const RingPosition&) {
+  const Result<RingScanner::End> end =
+      scanner.scan([&](const format::RecordView& record, std::uint32_t, const RingPosition&) {
         ++report_.records_checked;
         return replay_record(pages_, record, [&](std::uint32_t page, const Error& error) {
           bad_pages_.emplace(page, error);
@@ -90,10 +90,10 @@ Status ImageChecker::check_ring() {
   ring_damaged_ = end->damaged;
   ring_reason_ = end->reason;
   if (end->torn && !end->damaged) {
-    report_.notes.push_back(
-        fmt::format("{}: a commit that a power cut tore before it was acknowledged, or damage to the "
-                    "last one; nothing on the image can tell",
-                    end->reason));
+    report_.notes.push_back(fmt::format(
+        "{}: a commit that a power cut tore before it was acknowledged, or damage to the "
+        "last one; nothing on the image can tell",
+        end->reason));
   }
   return {};
 }
@@ -125,11 +125,11 @@ void ImageChecker::check_directory() {
     }
     if (error) {
       bad_pages_.erase(page);
-      report_.problems.push_back({fmt::format("directory page {}", page),
-                                  fmt::format("{}; blobs that it or a later page lists are lost",
-                                              error->cause()),
-                                  {},
-                                  true});
+      report_.problems.push_back(
+          {fmt::format("directory page {}", page),
+           fmt::format("{}; blobs that it or a later page lists are lost", error->cause()),
+           {},
+           true});
       return;
     }
     page = content.next_page;
@@ -181,9 +181,9 @@ void ImageChecker::add_page_problems() {
   }
 }
 
-Result<CheckReport>
-check_image(BlockDevice& device,
-            const std::function<void(std::uint64_t done_bytes, std::uint64_t all_bytes)>& progress) {
+Result<CheckReport> check_image(
+    BlockDevice& device,
+    const std::function<void(std::uint64_t done_bytes, std::uint64_t all_bytes)>& progress) {
   for (int attempt = 1;; ++attempt) {
     const Result<format::Superblock> current = find_superblock(device);
     if (!current) {
@@ -191,8 +191,8 @@ check_image(BlockDevice& device,
     }
     const Result<SuperblockPair> superblocks = read_superblocks(device);
     if (!superblocks || superblocks->current() == nullptr) {
-      return superblocks ? Error{ErrorKind::stale, fmt::format("{}: it changed while it was read",
-                                                               device.name())}
+      return superblocks ? Error{ErrorKind::stale,
+                                 fmt::format("{}: it changed while it was read", device.name())}
                          : superblocks.error();
     }
     Result<CheckReport> report = ImageChecker(device, *superblocks, progress).run();

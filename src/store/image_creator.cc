@@ -61,7 +61,8 @@ Result<Geometry> plan(BlockDevice& device, const CreateOptions& options) {
   const auto ring_asked = static_cast<std::uint32_t>(
       std::min(options.ring_size_bytes, image_size_bytes_max) / block_size_bytes);
   const Result<std::uint64_t> required = required_size_bytes(specs);
-  const Result<ImageNeeds> needs = image_needs(specs, ring_asked == 0 ? ring_block_count_default : 4);
+  const Result<ImageNeeds> needs =
+      image_needs(specs, ring_asked == 0 ? ring_block_count_default : 4);
   if (!size || !required || !needs) {
     return !size ? size.error() : !required ? required.error() : needs.error();
   }
@@ -91,7 +92,8 @@ Result<Superblock> first_superblock(const Geometry& geometry) {
   if (!random) {
     return random.error();
   }
-  // Of all that randomness only these stay: identity, salt, and where the epoch and the chain begin.
+  // Of all that randomness only these stay: identity, salt, and where the epoch and the chain
+  // begin.
   Superblock kept{};
   kept.uuid = superblock.uuid;
   kept.uuid[6] = (kept.uuid[6] & std::byte{0x0f}) | std::byte{0x40}; // RFC 4122, version 4
@@ -116,7 +118,8 @@ Result<Superblock> first_superblock(const Geometry& geometry) {
 Status wipe(BlockDevice& device, std::uint64_t block_count) {
   constexpr std::uint64_t step_blocks = 256;
   const std::vector<std::byte> zeros(step_blocks * block_size_bytes);
-  Status done = device.write(0, std::span(zeros).first(format::superblock_count * block_size_bytes));
+  Status done =
+      device.write(0, std::span(zeros).first(format::superblock_count * block_size_bytes));
   if (done) {
     done = device.flush();
   }
@@ -165,8 +168,8 @@ Status format_locked(BlockDevice& device, const CreateOptions& options) {
       open_options.known_attributes.insert(attribute.name);
     }
   }
-  Result<std::unique_ptr<Engine>> engine = Engine::create(
-      std::make_unique<BorrowedDevice>(device), *superblock, std::move(open_options));
+  Result<std::unique_ptr<Engine>> engine = Engine::create(std::make_unique<BorrowedDevice>(device),
+                                                          *superblock, std::move(open_options));
   return engine ? fill(**engine, options) : engine.error();
 }
 

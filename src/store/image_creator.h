@@ -1,4 +1,5 @@
-// Formatting (invariant 6): create_image and resize_image of vnvram/store.h, and the question before it.
+// Formatting (invariant 6): create_image and resize_image of vnvram/store.h, and the question
+// before it.
 #pragma once
 
 #include "vnvram/block_device.h"

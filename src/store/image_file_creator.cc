@@ -56,9 +56,11 @@ public:
     }
     path_.clear();
     const std::string folder = fs::path(target).parent_path();
-    const UniqueFd folder_fd(::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    const UniqueFd folder_fd(
+        ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (folder_fd.get() < 0 || ::fsync(folder_fd.get()) != 0) {
-      return system_error(target, "the new image is there, but its name may not survive a power cut");
+      return system_error(target,
+                          "the new image is there, but its name may not survive a power cut");
     }
     return {};
   }
@@ -96,13 +98,15 @@ Result<std::uint64_t> choose_size(std::uint64_t size_bytes, std::uint64_t old_si
   if (!recommended) {
     return recommended;
   }
-  const std::uint64_t old_blocks = std::min(old_size_bytes, image_size_bytes_max) / block_size_bytes;
+  const std::uint64_t old_blocks =
+      std::min(old_size_bytes, image_size_bytes_max) / block_size_bytes;
   return std::max(*recommended, old_blocks * block_size_bytes);
 }
 
 // Keeps what the old file allowed to whom.
 Status take_over_rights(const NewFile& file, const struct stat& old, const std::string& target) {
-  if (::fchown(file.fd(), old.st_uid, old.st_gid) != 0 || ::fchmod(file.fd(), old.st_mode & 07777) != 0) {
+  if (::fchown(file.fd(), old.st_uid, old.st_gid) != 0 ||
+      ::fchmod(file.fd(), old.st_mode & 07777) != 0) {
     return system_error(target, "cannot give the new image the owner and mode of the old file");
   }
   return {};
@@ -110,8 +114,8 @@ Status take_over_rights(const NewFile& file, const struct stat& old, const std::
 
 Status create_file(const std::string& target, const struct stat* old, std::uint64_t size_bytes,
                    const CreateOptions& options) {
-  const Result<std::uint64_t> size =
-      choose_size(size_bytes, old == nullptr ? 0 : static_cast<std::uint64_t>(old->st_size), options);
+  const Result<std::uint64_t> size = choose_size(
+      size_bytes, old == nullptr ? 0 : static_cast<std::uint64_t>(old->st_size), options);
   if (!size) {
     return size.error();
   }

@@ -26,7 +26,8 @@ Error too_many(std::uint64_t block_count) {
 
 } // namespace
 
-Result<ImageNeeds> image_needs(std::span<const BlobSpec> blobs, std::uint32_t ring_block_count_min) {
+Result<ImageNeeds> image_needs(std::span<const BlobSpec> blobs,
+                               std::uint32_t ring_block_count_min) {
   ImageNeeds needs;
   needs.ring_block_count = ring_block_count_min;
   for (const BlobSpec& spec : blobs) {
@@ -39,14 +40,16 @@ Result<ImageNeeds> image_needs(std::span<const BlobSpec> blobs, std::uint32_t ri
         std::max(needs.ring_block_count, 2 * Geometry::record_blocks_for(spec.size_max_bytes));
   }
   if (blobs.size() > blob_count_max) {
-    return Error{ErrorKind::invalid_argument, fmt::format("an image holds at most {} blobs", blob_count_max)};
+    return Error{ErrorKind::invalid_argument,
+                 fmt::format("an image holds at most {} blobs", blob_count_max)};
   }
-  const std::uint64_t directory_pages = std::max<std::uint64_t>(
-      1, (blobs.size() + format::directory_entries_per_page - 1) / format::directory_entries_per_page);
+  const std::uint64_t directory_pages =
+      std::max<std::uint64_t>(1, (blobs.size() + format::directory_entries_per_page - 1) /
+                                     format::directory_entries_per_page);
   needs.page_count += directory_pages;
   // The set is registered in one record: all entries, and a link in each directory page.
-  const std::uint64_t entries_bytes = blobs.size() * (sizeof(format::DirectoryEntry) +
-                                                      (4 * sizeof(format::RecordExtent)));
+  const std::uint64_t entries_bytes =
+      blobs.size() * (sizeof(format::DirectoryEntry) + (4 * sizeof(format::RecordExtent)));
   needs.ring_block_count =
       std::max(needs.ring_block_count, 2 * Geometry::record_blocks_for(entries_bytes));
   return needs;

@@ -16,7 +16,8 @@ struct ImageNeeds {
   std::uint64_t page_count = 0;
 };
 
-/// invalid_argument for a spec that no image could hold. `ring_block_count_min`: never a smaller ring.
+/// invalid_argument for a spec that no image could hold. `ring_block_count_min`: never a smaller
+/// ring.
 Result<ImageNeeds> image_needs(std::span<const BlobSpec> blobs, std::uint32_t ring_block_count_min);
 
 /// The ring of an image of this size: what the blobs need, more where there is room to spare.

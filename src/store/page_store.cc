@@ -23,7 +23,9 @@ Error damaged(std::string_view what, std::uint64_t block, std::string_view devic
           "run vnvram check to see what is hit; restore the image from a backup"};
 }
 
-std::span<const std::byte> bytes_of(const TableBlock& block) { return std::as_bytes(std::span(block)); }
+std::span<const std::byte> bytes_of(const TableBlock& block) {
+  return std::as_bytes(std::span(block));
+}
 
 Result<TableBlock> read_table_block(BlockDevice& device, std::uint64_t block, TableEntry entry,
                                     std::uint64_t salt, const std::string& what) {
@@ -92,8 +94,8 @@ Result<PageStore::LeafRef> PageStore::load_leaf(std::uint32_t zone) {
       entry = leaf_entry(zone);
     }
     Result<TableBlock> loaded =
-        read_table_block(device_, geometry_.leaf_block(zone, format::entry_slot(entry)), entry, salt_,
-                         fmt::format("table leaf of zone {}", zone));
+        read_table_block(device_, geometry_.leaf_block(zone, format::entry_slot(entry)), entry,
+                         salt_, fmt::format("table leaf of zone {}", zone));
     const std::lock_guard lock(mutex_);
     if (leaf_entry(zone) != entry) {
       continue; // A checkpoint moved the leaf while we read it.
@@ -101,7 +103,8 @@ Result<PageStore::LeafRef> PageStore::load_leaf(std::uint32_t zone) {
     if (!loaded) {
       return loaded.error();
     }
-    const std::size_t leaves_max = std::max<std::size_t>(4, cache_size_bytes_ / 16 / block_size_bytes);
+    const std::size_t leaves_max =
+        std::max<std::size_t>(4, cache_size_bytes_ / 16 / block_size_bytes);
     if (leaves_.size() >= leaves_max) {
       leaves_.erase(leaves_.begin()); // Any one: it is read again when it is needed.
     }

@@ -37,7 +37,8 @@ public:
   [[nodiscard]] PageRef lookup(std::uint32_t page);
   /// The same for a run of pages, appended to `pages`.
   void lookup_run(std::uint32_t first_page, std::uint32_t page_count, std::vector<PageRef>& pages);
-  /// The page, from the device if need be. corrupt: what is there is not what its parent vouches for.
+  /// The page, from the device if need be. corrupt: what is there is not what its parent vouches
+  /// for.
   Result<PageRef> load(std::uint32_t page);
 
   /// Makes these the pages' content, all at once; they are dirty from now on.
@@ -48,21 +49,21 @@ public:
   // A checkpoint's part, in this order: begin, write_back, (superblock), publish.
   /// Takes what is dirty now; later installs belong to the next checkpoint.
   void begin_write_back();
-  /// Writes the taken pages, their leaves and the index to the slots that the current superblock does
-  /// not point to. Nothing is flushed. Returns what the next superblock must say.
+  /// Writes the taken pages, their leaves and the index to the slots that the current superblock
+  /// does not point to. Nothing is flushed. Returns what the next superblock must say.
   Result<IndexEntries> write_back();
   /// The superblock that says so is durable: the other slots are the current ones from now on.
   void publish();
 
-  /// More pages at the end, once a superblock with this geometry is durable. With nothing else under
-  /// way.
+  /// More pages at the end, once a superblock with this geometry is durable. With nothing else
+  /// under way.
   void grow(const format::Geometry& geometry);
 
 private:
   struct Frame {
     PageRef content;
     bool dirty = false;
-    bool writing = false; // belongs to the write-back under way
+    bool writing = false;                              // belongs to the write-back under way
     std::list<std::uint32_t>::iterator clean_position; // only while neither of the two
   };
   using LeafRef = std::shared_ptr<const format::TableBlock>;

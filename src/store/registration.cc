@@ -9,7 +9,6 @@
 namespace vnvram {
 
 using format::DirectoryEntry;
-using format::PageRun;
 
 namespace {
 
@@ -30,13 +29,13 @@ Status check_specs(std::span<const BlobSpec> specs, const format::Geometry& geom
     }
     const std::uint32_t needed = format::Geometry::record_blocks_for(spec.size_max_bytes);
     if (needed > geometry.record_block_count_max()) {
-      return Error{ErrorKind::too_large,
-                   fmt::format("blob {}: a rewrite of {} bytes needs a ring of {} bytes and this one "
-                               "is {} bytes",
-                               spec.name, spec.size_max_bytes,
-                               2 * std::uint64_t{needed} * block_size_bytes,
-                               std::uint64_t{geometry.ring_block_count()} * block_size_bytes),
-                   "make a new image with a larger ring: vnvram create --ring-size"};
+      return Error{
+          ErrorKind::too_large,
+          fmt::format("blob {}: a rewrite of {} bytes needs a ring of {} bytes and this one "
+                      "is {} bytes",
+                      spec.name, spec.size_max_bytes, 2 * std::uint64_t{needed} * block_size_bytes,
+                      std::uint64_t{geometry.ring_block_count()} * block_size_bytes),
+          "make a new image with a larger ring: vnvram create --ring-size"};
     }
   }
   return {};
@@ -44,8 +43,8 @@ Status check_specs(std::span<const BlobSpec> specs, const format::Geometry& geom
 
 Status type_mismatch(const Blob& blob, const BlobSpec& spec) {
   return Error{ErrorKind::type_mismatch,
-               fmt::format("blob {}: its type on the image is {}, not {}", spec.name, blob.info.type,
-                           spec.type),
+               fmt::format("blob {}: its type on the image is {}, not {}", spec.name,
+                           blob.info.type, spec.type),
                "use another name, or remove the blob: vnvram rm"};
 }
 
@@ -60,14 +59,15 @@ Status check_space(const Directory& directory, std::span<const BlobSpec> specs) 
     new_entries += blob == nullptr ? 1 : 0;
   }
   if (directory.blobs().size() + new_entries > blob_count_max) {
-    return Error{ErrorKind::no_space, fmt::format("an image holds at most {} blobs", blob_count_max),
+    return Error{ErrorKind::no_space,
+                 fmt::format("an image holds at most {} blobs", blob_count_max),
                  "remove some: vnvram rm"};
   }
   const std::uint64_t entries = directory.blobs().size() + new_entries;
   const std::uint64_t directory_pages =
       (entries + format::directory_entries_per_page - 1) / format::directory_entries_per_page;
-  pages += std::max<std::uint64_t>(directory_pages, directory.pages().size()) -
-           directory.pages().size();
+  pages +=
+      std::max<std::uint64_t>(directory_pages, directory.pages().size()) - directory.pages().size();
   if (pages > directory.free_page_count()) {
     const std::uint64_t missing = 2 * (pages - directory.free_page_count()) * block_size_bytes;
     return Error{ErrorKind::no_space, fmt::format("the image is {} bytes too small", missing),
@@ -141,8 +141,8 @@ Status add_blob(Directory& directory, Stage& stage, const BlobSpec& spec) {
     return fragmented(spec);
   }
   Blob blob;
-  blob.info = {spec.name,          spec.type,     spec.size_max_bytes, 0, 0,
-               stage.generation(), spec.producer, spec.attributes};
+  blob.info = {spec.name, spec.type,          spec.size_max_bytes, 0,
+               0,         stage.generation(), spec.producer,       spec.attributes};
   blob.runs = std::move(*runs);
   blob.entry_offset_bytes = *entry_offset;
   blob.next_producer = spec.producer;

@@ -11,8 +11,8 @@
 
 namespace vnvram {
 
-/// Reconciles the specs with the directory (a copy) and logs what that changes. On an error the copy
-/// and the stage are to be thrown away.
+/// Reconciles the specs with the directory (a copy) and logs what that changes. On an error the
+/// copy and the stage are to be thrown away.
 Status register_in(Directory& directory, Stage& stage, std::span<const BlobSpec> specs,
                    const format::Geometry& geometry);
 

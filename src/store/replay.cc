@@ -41,7 +41,8 @@ Status replay_extent(PageStore& pages, const format::RecordView::Extent& extent,
 
 } // namespace
 
-Status replay_record(PageStore& pages, const format::RecordView& record, const OnBadPage& on_bad_page) {
+Status replay_record(PageStore& pages, const format::RecordView& record,
+                     const OnBadPage& on_bad_page) {
   ChangedPages changed;
   for (const format::RecordView::Extent& extent : record.extents()) {
     const Status replayed = replay_extent(pages, extent, on_bad_page, changed);

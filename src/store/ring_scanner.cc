@@ -31,7 +31,8 @@ RingPlace ring_place(const RingPosition& from, std::uint32_t block_count,
 RingScanner::RingScanner(BlockDevice& device, const format::Superblock& superblock)
     : device_(device), superblock_(superblock), geometry_(format::geometry_of(superblock)) {}
 
-Result<std::span<const std::byte>> RingScanner::blocks(std::uint32_t position, std::uint32_t count) {
+Result<std::span<const std::byte>> RingScanner::blocks(std::uint32_t position,
+                                                       std::uint32_t count) {
   assert(position + count <= geometry_.ring_block_count());
   const auto window_blocks = static_cast<std::uint32_t>(window_.size() / block_size_bytes);
   if (position < window_position_ || position + count > window_position_ + window_blocks) {
@@ -46,8 +47,9 @@ Result<std::span<const std::byte>> RingScanner::blocks(std::uint32_t position, s
       return read.error();
     }
   }
-  return std::span<const std::byte>(window_).subspan(
-      std::size_t{position - window_position_} * block_size_bytes, std::size_t{count} * block_size_bytes);
+  return std::span<const std::byte>(window_).subspan(std::size_t{position - window_position_} *
+                                                         block_size_bytes,
+                                                     std::size_t{count} * block_size_bytes);
 }
 
 bool RingScanner::is_of_this_epoch(const RecordHeader& header) const {
@@ -66,7 +68,8 @@ Result<bool> RingScanner::next_record(const RingPosition& from, std::uint32_t po
   if (!header || !is_of_this_epoch(*header) || header->sequence != from.sequence + 1 ||
       header->chain != from.chain ||
       header->block_count > geometry_.ring_block_count() - position ||
-      from.used_blocks + ring_place(from, header->block_count, geometry_.ring_block_count()).cost_blocks >
+      from.used_blocks +
+              ring_place(from, header->block_count, geometry_.ring_block_count()).cost_blocks >
           geometry_.ring_block_count()) {
     return false;
   }
@@ -125,7 +128,8 @@ Result<RingScanner::End> RingScanner::scan(const OnRecord& on_record) {
 
 // Only one record is in flight at a time, so no whole one can be newer than a torn one.
 Status RingScanner::look_behind_the_break(End& end) {
-  // A made-up ring could hold a long, broken record in every block: look at each byte a few times only.
+  // A made-up ring could hold a long, broken record in every block: look at each byte a few times
+  // only.
   std::uint64_t blocks_to_check = std::uint64_t{8} * geometry_.ring_block_count();
   for (std::uint32_t position = 0; position < geometry_.ring_block_count(); ++position) {
     const Result<std::span<const std::byte>> first = blocks(position, 1);
@@ -150,9 +154,10 @@ Status RingScanner::look_behind_the_break(End& end) {
     const char* reason = nullptr;
     if (RecordView::check(*all, superblock_.salt, ~std::uint64_t{0}, reason)) {
       end.damaged = true;
-      end.reason = fmt::format("the ring breaks off behind generation {} at ring block {}, but the "
-                               "record of generation {} at ring block {} is whole",
-                               end.behind.sequence, end.behind.position, header->sequence, position);
+      end.reason =
+          fmt::format("the ring breaks off behind generation {} at ring block {}, but the "
+                      "record of generation {} at ring block {} is whole",
+                      end.behind.sequence, end.behind.position, header->sequence, position);
       return {};
     }
   }

@@ -16,16 +16,17 @@ namespace vnvram {
 
 /// Where the ring goes on: behind the newest record that counts.
 struct RingPosition {
-  std::uint32_t position = 0;    ///< In blocks from the ring's start.
-  std::uint32_t used_blocks = 0; ///< Since the checkpoint, with what was left out at the ring's end.
-  std::uint64_t sequence = 0;    ///< Of the newest record: the generation.
-  std::uint64_t chain = 0;       ///< Its checksum.
+  std::uint32_t position = 0; ///< In blocks from the ring's start.
+  std::uint32_t used_blocks =
+      0;                      ///< Since the checkpoint, with what was left out at the ring's end.
+  std::uint64_t sequence = 0; ///< Of the newest record: the generation.
+  std::uint64_t chain = 0;    ///< Its checksum.
 };
 
 [[nodiscard]] RingPosition ring_start(const format::Superblock& superblock);
 
-/// Where a record of so many blocks goes, and how much of the ring that takes up: at the beginning if
-/// it does not fit before the end.
+/// Where a record of so many blocks goes, and how much of the ring that takes up: at the beginning
+/// if it does not fit before the end.
 struct RingPlace {
   std::uint32_t position = 0;
   std::uint32_t cost_blocks = 0;
@@ -37,19 +38,19 @@ class RingScanner {
 public:
   RingScanner(BlockDevice& device, const format::Superblock& superblock);
 
-  /// Called for each record that counts, oldest first, with where the ring goes on behind it. An error
-  /// ends the scan.
+  /// Called for each record that counts, oldest first, with where the ring goes on behind it. An
+  /// error ends the scan.
   using OnRecord = std::function<Status(const format::RecordView& record, std::uint32_t position,
                                         const RingPosition& behind)>;
 
   struct End {
     RingPosition behind;
-    /// A whole record of this epoch lies behind the break: the ring is damaged in the middle, and the
-    /// records up to it are not all that was acknowledged.
+    /// A whole record of this epoch lies behind the break: the ring is damaged in the middle, and
+    /// the records up to it are not all that was acknowledged.
     bool damaged = false;
     /// The place where the next record should be has a header that would be the right one, but the
-    /// record is not whole: a torn last commit that was never acknowledged, or damage to it. Nothing
-    /// on the image can tell the two apart.
+    /// record is not whole: a torn last commit that was never acknowledged, or damage to it.
+    /// Nothing on the image can tell the two apart.
     bool torn = false;
     std::string reason; ///< For damaged and torn.
   };

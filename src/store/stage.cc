@@ -47,8 +47,8 @@ Status Stage::check(const Transaction& transaction, Directory& directory,
     for (const Attribute& attribute : blob->info.attributes) {
       if (attribute.must_know && !known.contains(attribute.name)) {
         return Error{ErrorKind::too_new,
-                     fmt::format("blob {}: attribute {} must be known to use its bytes", update.blob,
-                                 attribute.name),
+                     fmt::format("blob {}: attribute {} must be known to use its bytes",
+                                 update.blob, attribute.name),
                      "use a program that knows it"};
       }
     }
@@ -60,8 +60,8 @@ Status Stage::check(const Transaction& transaction, Directory& directory,
   return {};
 }
 
-Status Stage::add(const Transaction& transaction, Directory& directory, const KnownAttributes& known,
-                  bool& record_full) {
+Status Stage::add(const Transaction& transaction, Directory& directory,
+                  const KnownAttributes& known, bool& record_full) {
   record_full = false;
   const Status checked = check(transaction, directory, known);
   if (!checked) {
@@ -147,29 +147,35 @@ Status Stage::apply(const Transaction::Update& update, BlobChange& change) {
   }
   const bool never_written = change.blob->info.generation == 0;
   change.changed_by_transaction = change.changed_by_transaction || never_written ||
-                                  change.size_bytes != size_before || builder_.mark() != mark_before;
+                                  change.size_bytes != size_before ||
+                                  builder_.mark() != mark_before;
   return done;
 }
 
-Status Stage::put(BlobChange& change, std::uint64_t offset_bytes, std::span<const std::byte> bytes) {
+Status Stage::put(BlobChange& change, std::uint64_t offset_bytes,
+                  std::span<const std::byte> bytes) {
   const std::vector<SpaceRange> ranges = change.blob->ranges(offset_bytes, bytes.size());
   run_pages_.clear();
-  if (!ranges.empty() && page_of(ranges.back().offset_bytes) - page_of(ranges.front().offset_bytes) ==
-                             ranges.size() - 1) {
-    pages_.lookup_run(page_of(ranges.front().offset_bytes), static_cast<std::uint32_t>(ranges.size()),
+  if (!ranges.empty() &&
+      page_of(ranges.back().offset_bytes) - page_of(ranges.front().offset_bytes) ==
+          ranges.size() - 1) {
+    pages_.lookup_run(page_of(ranges.front().offset_bytes),
+                      static_cast<std::uint32_t>(ranges.size()),
                       run_pages_); // one lock for all pages that are in memory
   }
   run_pages_.resize(ranges.size());
   Status written;
   for (std::size_t i = 0; i < ranges.size() && written; ++i) {
-    written = write_in_page(ranges[i].offset_bytes, bytes.first(ranges[i].length_bytes), run_pages_[i]);
+    written =
+        write_in_page(ranges[i].offset_bytes, bytes.first(ranges[i].length_bytes), run_pages_[i]);
     bytes = bytes.subspan(ranges[i].length_bytes);
   }
   run_pages_.clear();
   return written;
 }
 
-Status Stage::put_zeros(BlobChange& change, std::uint64_t offset_bytes, std::uint64_t length_bytes) {
+Status Stage::put_zeros(BlobChange& change, std::uint64_t offset_bytes,
+                        std::uint64_t length_bytes) {
   for (const SpaceRange& range : change.blob->ranges(offset_bytes, length_bytes)) {
     const Status zeroed = zero_space(range.offset_bytes, range.length_bytes);
     if (!zeroed) {
@@ -240,7 +246,8 @@ Status Stage::write_in_page(std::uint64_t offset_bytes, std::span<const std::byt
       std::span((*before)->bytes).subspan(in_page, bytes.size());
   for_each_difference(old_bytes, bytes, [&](std::size_t begin, std::size_t length) {
     builder_.add_bytes(offset_bytes + begin, bytes.subspan(begin, length));
-    std::memcpy(writable(page, *before).bytes.data() + in_page + begin, bytes.data() + begin, length);
+    std::memcpy(writable(page, *before).bytes.data() + in_page + begin, bytes.data() + begin,
+                length);
   });
   return {};
 }
@@ -248,8 +255,8 @@ Status Stage::write_in_page(std::uint64_t offset_bytes, std::span<const std::byt
 Status Stage::zero_space(std::uint64_t offset_bytes, std::uint32_t length_bytes) {
   while (length_bytes > 0) {
     const std::size_t in_page = offset_bytes % block_size_bytes;
-    const auto length = static_cast<std::uint32_t>(
-        std::min<std::size_t>(length_bytes, block_size_bytes - in_page));
+    const auto length =
+        static_cast<std::uint32_t>(std::min<std::size_t>(length_bytes, block_size_bytes - in_page));
     const Result<PageRef> before = current(page_of(offset_bytes));
     if (!before) {
       return before.error();
@@ -282,7 +289,8 @@ void Stage::apply_blob_changes() {
     if (change.changed) {
       info.size_bytes = change.size_bytes;
       info.generation = generation_;
-      info.producer = change.blob->next_producer.empty() ? info.producer : change.blob->next_producer;
+      info.producer =
+          change.blob->next_producer.empty() ? info.producer : change.blob->next_producer;
     }
   }
 }

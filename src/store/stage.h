@@ -17,8 +17,8 @@
 
 namespace vnvram {
 
-/// Collects the updates of one record: the bytes that really change, the new pages, and the new sizes
-/// and generations. Nothing of it is seen by anyone until the record is durable.
+/// Collects the updates of one record: the bytes that really change, the new pages, and the new
+/// sizes and generations. Nothing of it is seen by anyone until the record is durable.
 ///
 /// Used by one thread at a time, the one that leads the commit; while it does, nobody else installs
 /// pages or changes the directory.
@@ -37,8 +37,8 @@ public:
   Status add(const Transaction& transaction, Directory& directory, const KnownAttributes& known,
              bool& record_full);
 
-  /// For the directory's own changes: the bytes of the page space become these. Only what differs is
-  /// logged.
+  /// For the directory's own changes: the bytes of the page space become these. Only what differs
+  /// is logged.
   Status write_space(std::uint64_t offset_bytes, std::span<const std::byte> bytes);
   Status zero_space(std::uint64_t offset_bytes, std::uint32_t length_bytes);
 
@@ -55,7 +55,8 @@ public:
 private:
   struct StagedPage {
     std::shared_ptr<Page> content;
-    std::uint64_t transaction = 0; // that made this copy; an earlier one's copy is kept for rollback
+    std::uint64_t transaction =
+        0; // that made this copy; an earlier one's copy is kept for rollback
   };
   struct BlobChange {
     Blob* blob = nullptr;

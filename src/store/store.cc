@@ -9,7 +9,8 @@ Store::Store(std::unique_ptr<Engine> engine) : engine_(std::move(engine)) {}
 
 Store::~Store() = default;
 
-Result<std::unique_ptr<Store>> Store::open(std::unique_ptr<BlockDevice> device, OpenOptions options) {
+Result<std::unique_ptr<Store>> Store::open(std::unique_ptr<BlockDevice> device,
+                                           OpenOptions options) {
   Result<std::unique_ptr<Engine>> engine = Engine::open(std::move(device), std::move(options));
   if (!engine) {
     return engine.error();
@@ -17,18 +18,26 @@ Result<std::unique_ptr<Store>> Store::open(std::unique_ptr<BlockDevice> device, 
   return std::unique_ptr<Store>(new Store(*std::move(engine)));
 }
 
-Status Store::register_blobs(std::span<const BlobSpec> blobs) { return engine_->register_blobs(blobs); }
+Status Store::register_blobs(std::span<const BlobSpec> blobs) {
+  return engine_->register_blobs(blobs);
+}
 
-Status Store::remove_blob(std::string_view name) { return engine_->remove_blob(name); }
+Status Store::remove_blob(std::string_view name) {
+  return engine_->remove_blob(name);
+}
 
-Result<std::vector<std::byte>> Store::read(std::string_view blob) { return engine_->read(blob); }
+Result<std::vector<std::byte>> Store::read(std::string_view blob) {
+  return engine_->read(blob);
+}
 
 Status Store::read_range(std::string_view blob, std::uint64_t offset_bytes,
                          std::span<std::byte> bytes) {
   return engine_->read_range(blob, offset_bytes, bytes);
 }
 
-Status Store::commit(const Transaction& transaction) { return engine_->commit(transaction); }
+Status Store::commit(const Transaction& transaction) {
+  return engine_->commit(transaction);
+}
 
 Status Store::write(std::string_view blob, std::span<const std::byte> bytes) {
   Transaction transaction;
@@ -47,18 +56,32 @@ void Store::commit_async(Transaction transaction, CommitCallback callback) {
   engine_->commit_async(std::move(transaction), std::move(callback));
 }
 
-int Store::event_fd() const { return engine_->event_fd(); }
+int Store::event_fd() const {
+  return engine_->event_fd();
+}
 
-std::size_t Store::dispatch() { return engine_->dispatch(); }
+std::size_t Store::dispatch() {
+  return engine_->dispatch();
+}
 
-std::vector<BlobInfo> Store::blobs() const { return engine_->blobs(); }
+std::vector<BlobInfo> Store::blobs() const {
+  return engine_->blobs();
+}
 
-Result<BlobInfo> Store::blob(std::string_view name) const { return engine_->blob(name); }
+Result<BlobInfo> Store::blob(std::string_view name) const {
+  return engine_->blob(name);
+}
 
-StoreInfo Store::info() const { return engine_->info(); }
+StoreInfo Store::info() const {
+  return engine_->info();
+}
 
-Status Store::checkpoint() { return engine_->checkpoint(); }
+Status Store::checkpoint() {
+  return engine_->checkpoint();
+}
 
-Status Store::close() { return engine_->close(); }
+Status Store::close() {
+  return engine_->close();
+}
 
 } // namespace vnvram

@@ -14,16 +14,15 @@ using format::SuperblockState;
 
 namespace {
 
-// Open, first half: what the two copies say. The first row that fits decides. (The second half, what
-// the table and the ring say, can only add "corrupt": see Recovery.)
+// Open, first half: what the two copies say. The first row that fits decides. (The second half,
+// what the table and the ring say, can only add "corrupt": see Recovery.)
 //
 //   one copy is ...   the other is ...        result
-//   too new           anything                too new: a newer writer was here, its word is the newer
-//   encrypted         anything                key needed
-//   valid             anything else           ours; the valid one with the higher sequence is current
-//   damaged           damaged, zero, other    corrupt: our magic is there
-//   other data        other data, zero        foreign
-//   zero              zero                    blank if the beginning and the end are zero, else foreign
+//   too new           anything                too new: a newer writer was here, its word is the
+//   newer encrypted         anything                key needed valid             anything else
+//   ours; the valid one with the higher sequence is current damaged           damaged, zero, other
+//   corrupt: our magic is there other data        other data, zero        foreign zero zero blank
+//   if the beginning and the end are zero, else foreign
 enum class Verdict { too_new, key_needed, ours, corrupt, foreign, blank_or_foreign };
 
 struct Row {
@@ -46,7 +45,8 @@ const Row& decide(const SuperblockPair& pair) {
 }
 
 Error foreign(const BlockDevice& device) {
-  return {ErrorKind::foreign, fmt::format("{}: holds data that is not a vNVRAM image", device.name()),
+  return {ErrorKind::foreign,
+          fmt::format("{}: holds data that is not a vNVRAM image", device.name()),
           "check the name; vnvram create --force would overwrite it"};
 }
 

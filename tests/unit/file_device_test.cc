@@ -11,7 +11,7 @@
 
 #include <gtest/gtest.h>
 
-#include "device/aligned_buffer.h"
+#include "base/aligned_buffer.h"
 #include "support/temporary_directory.h"
 
 namespace vnvram {

@@ -1,4 +1,5 @@
-// The worked example of docs/format.md: the test makes these bytes and compares them with the document.
+// The worked example of docs/format.md: the test makes these bytes and compares them with the
+// document.
 #pragma once
 
 #include <array>

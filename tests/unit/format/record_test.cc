@@ -46,24 +46,23 @@ TEST(Record, ImpossibleFieldsWithARightChecksumAreRefused) {
     std::uint32_t value;
   };
   const std::size_t extent = sizeof(RecordHeader);
-  for (const Lie& lie : {Lie{offsetof(RecordHeader, extent_count), 3},
-                         Lie{offsetof(RecordHeader, extent_count), 0xffffffff},
-                         Lie{offsetof(RecordHeader, used_bytes), 50},
-                         Lie{offsetof(RecordHeader, used_bytes), 5000},
-                         Lie{offsetof(RecordHeader, used_bytes), 0xffffffff},
-                         Lie{offsetof(RecordHeader, nonce), 1},
-                         Lie{extent + offsetof(RecordExtent, length_bytes), 0},
-                         Lie{extent + offsetof(RecordExtent, length_bytes), 0xffffffff},
-                         Lie{extent + offsetof(RecordExtent, kind), 2},
-                         Lie{extent + offsetof(RecordExtent, kind), 1},
-                         Lie{extent + offsetof(RecordExtent, offset_bytes), space_bytes - 4},
-                         Lie{extent + offsetof(RecordExtent, offset_bytes) + 4, 0xffffffff},
-                         Lie{4000, 1}}) {
+  for (const Lie& lie :
+       {Lie{offsetof(RecordHeader, extent_count), 3},
+        Lie{offsetof(RecordHeader, extent_count), 0xffffffff},
+        Lie{offsetof(RecordHeader, used_bytes), 50}, Lie{offsetof(RecordHeader, used_bytes), 5000},
+        Lie{offsetof(RecordHeader, used_bytes), 0xffffffff}, Lie{offsetof(RecordHeader, nonce), 1},
+        Lie{extent + offsetof(RecordExtent, length_bytes), 0},
+        Lie{extent + offsetof(RecordExtent, length_bytes), 0xffffffff},
+        Lie{extent + offsetof(RecordExtent, kind), 2},
+        Lie{extent + offsetof(RecordExtent, kind), 1},
+        Lie{extent + offsetof(RecordExtent, offset_bytes), space_bytes - 4},
+        Lie{extent + offsetof(RecordExtent, offset_bytes) + 4, 0xffffffff}, Lie{4000, 1}}) {
     std::vector<std::byte> record = example_record();
     put(record, lie.at, lie.value);
     reseal(record);
     const char* reason = nullptr;
-    EXPECT_FALSE(RecordView::check(record, salt, space_bytes, reason)) << lie.at << " " << lie.value;
+    EXPECT_FALSE(RecordView::check(record, salt, space_bytes, reason))
+        << lie.at << " " << lie.value;
   }
 }
 

@@ -94,9 +94,7 @@ TEST_F(Create, AnImageInUseIsNotFormattedEvenByForce) {
 
 class CreateFile : public ::testing::Test {
 protected:
-  [[nodiscard]] std::string path(const std::string& name) const {
-    return directory_.path(name);
-  }
+  [[nodiscard]] std::string path(const std::string& name) const { return directory_.path(name); }
   [[nodiscard]] std::size_t file_count() const {
     return static_cast<std::size_t>(
         std::distance(std::filesystem::directory_iterator(path("")), {}));

@@ -46,8 +46,8 @@ TEST_F(Open, Blank) {
 
 TEST_F(Open, Foreign) {
   disk_ = std::make_shared<MemoryDisk>(std::uint64_t{4} << 20U);
-  for (const std::size_t at : {std::size_t{510}, std::size_t{5000}, std::size_t{65600},
-                               (std::size_t{4} << 20U) - 512}) {
+  for (const std::size_t at :
+       {std::size_t{510}, std::size_t{5000}, std::size_t{65600}, (std::size_t{4} << 20U) - 512}) {
     disk_->bytes()[at] = std::byte{0x55};
     EXPECT_KIND(try_open(), foreign);
     disk_->bytes()[at] = std::byte{0};
@@ -82,7 +82,8 @@ TEST_F(Open, TooNewByVersionOrFeature) {
 TEST_F(Open, AFeatureThatMayBeIgnoredIsIgnored) {
   create({});
   for (const unsigned copy : {0U, 1U}) {
-    change_superblock(copy, [](format::Superblock& superblock) { superblock.features_may_ignore = 4; });
+    change_superblock(copy,
+                      [](format::Superblock& superblock) { superblock.features_may_ignore = 4; });
   }
   ASSERT_OK(try_open());
 }
@@ -104,7 +105,8 @@ TEST_F(Open, CorruptWhenTheDeviceIsCutOff) {
 TEST_F(Open, CorruptWhenTheGeometryIsImpossible) {
   create({});
   for (const unsigned copy : {0U, 1U}) {
-    change_superblock(copy, [](format::Superblock& superblock) { superblock.ring_block_count = 1U << 30U; });
+    change_superblock(
+        copy, [](format::Superblock& superblock) { superblock.ring_block_count = 1U << 30U; });
   }
   EXPECT_KIND(try_open(), corrupt);
 }

@@ -34,7 +34,8 @@ TEST_F(ReadingBesideOwner, EachReaderSeesOneWholeGeneration) {
     options.access = Access::read_only;
     auto reader = try_open(options);
     if (!reader) {
-      ASSERT_EQ(kind_name(reader.error().kind()), kind_name(ErrorKind::stale)) << reader.error().text();
+      ASSERT_EQ(kind_name(reader.error().kind()), kind_name(ErrorKind::stale))
+          << reader.error().text();
       continue;
     }
     const auto a = (*reader)->read("a");

@@ -56,6 +56,8 @@ std::unique_ptr<Store> StoreFixture::open_read_only() {
   return open(std::move(options));
 }
 
-void StoreFixture::forget_owner() { disk_ = std::make_shared<MemoryDisk>(disk_->bytes()); }
+void StoreFixture::forget_owner() {
+  disk_ = std::make_shared<MemoryDisk>(disk_->bytes());
+}
 
 } // namespace vnvram

@@ -17,6 +17,7 @@ public:
       : size_bytes_(size_bytes),
         bytes_(static_cast<std::byte*>(::operator new(size_bytes, alignment))) {}
 
+  [[nodiscard]] std::size_t size_bytes() const { return size_bytes_; }
   [[nodiscard]] std::span<std::byte> span() { return {bytes_.get(), size_bytes_}; }
 
 private:
