@@ -1,0 +1,142 @@
+// How an engine reads: pages of one generation, without holding up commits.
+#include <algorithm>
+#include <cstring>
+
+#include <fmt/format.h>
+
+#include "store/engine.h"
+#include "store/superblock_reader.h"
+
+namespace vnvram {
+
+Status Engine::check_readable(const Blob& blob) const {
+  for (const Attribute& attribute : blob.info.attributes) {
+    if (attribute.must_know && !known_attributes_.contains(attribute.name)) {
+      return Error{ErrorKind::too_new,
+                   fmt::format("blob {}: attribute {} must be known to use its bytes",
+                               blob.info.name, attribute.name),
+                   "use a program that knows it"};
+    }
+  }
+  return {};
+}
+
+Result<bool> Engine::collect(std::string_view name, std::uint64_t offset_bytes,
+                             std::optional<std::uint64_t> length_bytes, PinnedPages& pinned,
+                             std::vector<SpaceRange>& ranges) const {
+  const std::lock_guard lock(mutex_);
+  const Blob* blob = directory_.find(name);
+  if (blob == nullptr) {
+    return Error{ErrorKind::not_found, fmt::format("{}: no blob {}", device_->name(), name),
+                 "vnvram ls shows what is there"};
+  }
+  const Status readable = check_readable(*blob);
+  if (!readable) {
+    return readable.error();
+  }
+  const std::uint64_t length = length_bytes.value_or(blob->info.size_bytes);
+  if (offset_bytes > blob->info.size_max_bytes ||
+      length > blob->info.size_max_bytes - offset_bytes) {
+    return Error{ErrorKind::too_large,
+                 fmt::format("blob {}: {} bytes from {} are beyond its largest size of {}", name,
+                             length, offset_bytes, blob->info.size_max_bytes)};
+  }
+  ranges = blob->ranges(offset_bytes, length);
+  const std::uint64_t generation =
+      std::max(blob->info.generation, blob->info.registered_generation);
+  if (pinned.generation != generation) {
+    pinned.pages.clear(); // Pages of another generation, or of another blob of the same name.
+  }
+  pinned.generation = generation;
+  pinned.pages.resize(ranges.size());
+  bool complete = true;
+  for (std::size_t i = 0; i < ranges.size(); ++i) {
+    if (pinned.pages[i] == nullptr) {
+      pinned.pages[i] = const_cast<PageStore&>(pages_).lookup(
+          static_cast<std::uint32_t>(ranges[i].offset_bytes / block_size_bytes));
+      complete = complete && pinned.pages[i] != nullptr;
+    }
+  }
+  return complete;
+}
+
+// The content of a blob's pages changes only with its generation, so pages that were loaded one by
+// one belong together if the generation is the same at the end.
+Result<std::vector<SpaceRange>> Engine::pin(std::string_view name, std::uint64_t offset_bytes,
+                                            std::optional<std::uint64_t> length_bytes,
+                                            PinnedPages& pinned) {
+  std::vector<SpaceRange> ranges;
+  for (;;) {
+    const Result<bool> complete = collect(name, offset_bytes, length_bytes, pinned, ranges);
+    if (!complete) {
+      return complete.error();
+    }
+    if (*complete) {
+      return ranges;
+    }
+    for (std::size_t i = 0; i < ranges.size(); ++i) {
+      if (pinned.pages[i] != nullptr) {
+        continue;
+      }
+      Result<PageRef> loaded =
+          pages_.load(static_cast<std::uint32_t>(ranges[i].offset_bytes / block_size_bytes));
+      if (!loaded) {
+        return read_error(loaded.error(), name);
+      }
+      pinned.pages[i] = *std::move(loaded);
+    }
+  }
+}
+
+Error Engine::read_error(const Error& error, std::string_view name) {
+  if (!writes() && error.kind() == ErrorKind::corrupt) {
+    const Result<SuperblockPair> now = read_superblocks(*device_);
+    if (now && now->current() != nullptr && now->current()->sequence != superblock_.sequence) {
+      return {ErrorKind::stale,
+              fmt::format("{}: its owner has moved on since it was opened", device_->name()),
+              "open it again"};
+    }
+  }
+  return {error.kind(), fmt::format("blob {}: {}", name, error.cause()), error.remedy()};
+}
+
+namespace {
+
+void copy_pages(std::span<const SpaceRange> ranges, std::span<const PageRef> pages,
+                std::span<std::byte> to) {
+  for (std::size_t i = 0; i < ranges.size(); ++i) {
+    std::memcpy(to.data(), pages[i]->bytes.data() + (ranges[i].offset_bytes % block_size_bytes),
+                ranges[i].length_bytes);
+    to = to.subspan(ranges[i].length_bytes);
+  }
+}
+
+} // namespace
+
+Result<std::vector<std::byte>> Engine::read(std::string_view name) {
+  PinnedPages pinned;
+  const Result<std::vector<SpaceRange>> ranges = pin(name, 0, std::nullopt, pinned);
+  if (!ranges) {
+    return ranges.error();
+  }
+  std::size_t size = 0;
+  for (const SpaceRange& range : *ranges) {
+    size += range.length_bytes;
+  }
+  std::vector<std::byte> content(size);
+  copy_pages(*ranges, pinned.pages, content);
+  return content;
+}
+
+Status Engine::read_range(std::string_view name, std::uint64_t offset_bytes,
+                          std::span<std::byte> bytes) {
+  PinnedPages pinned;
+  const Result<std::vector<SpaceRange>> ranges = pin(name, offset_bytes, bytes.size(), pinned);
+  if (!ranges) {
+    return ranges.error();
+  }
+  copy_pages(*ranges, pinned.pages, bytes);
+  return {};
+}
+
+} // namespace vnvram
