@@ -4,7 +4,6 @@
 #include <sys/signalfd.h>
 
 #include <exception>
-#include <iostream>
 #include <memory>
 #include <optional>
 #include <string>
@@ -171,7 +170,7 @@ int main(int argument_count, char** arguments) {
     return static_cast<int>(ExitCode::ok);
   } catch (const std::exception& exception) {
     // Out of memory, or a mistake of ours.
-    std::cerr << "vnvram-tpm: " << exception.what() << '\n';
+    vnvram::Log(vnvram::LogLevel::error).error(exception.what());
     return static_cast<int>(ExitCode::failure);
   }
 }

@@ -1,15 +1,17 @@
 #include "tpm/options.h"
 
+#include <getopt.h>
 #include <grp.h>
 #include <sys/types.h>
+#include <unistd.h>
 
+#include <array>
 #include <charconv>
-#include <iostream>
-#include <map>
+#include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
-
-#include <CLI/CLI.hpp>
 
 #include "vnvram/version.h"
 
@@ -18,124 +20,222 @@ namespace {
 
 constexpr unsigned mode_bits = 0777;
 
-// As the user wrote them.
-struct Texts {
-  std::string control;
-  std::string server;
-  std::string mode = "0660";
-  std::string group;
-  bool tpm2 = false;
-  bool tpm12 = false;
+constexpr std::string_view usage_text =
+    R"(usage: vnvram-tpm IMAGE --ctrl unix:PATH [--server unix:PATH|tcp:HOST:PORT] [OPTION]...
+
+A TPM whose state is in a vNVRAM image.
+
+  --ctrl unix:PATH        control socket, for QEMU and swtpm_ioctl
+  --server ADDRESS        socket for plain TPM commands: unix:PATH or tcp:HOST:PORT; its own
+                          control socket is at PATH.ctrl or PORT + 1
+  --startup TYPE          power the TPM on at once: clear, state, deactivated (TPM 1.2 only)
+  --tpm2, --tpm12         which one to run, if the image has both
+  --user USER             become this user once everything is open
+  --mode MODE             mode of the unix sockets, octal; 0660 unless given
+  --group GROUP           group of the unix sockets
+  --pid FILE              write the process's number to this file
+  --seccomp on|log|off    what a system call that is not needed does: end the process (the
+                          default), get logged, or pass
+  --log-level LEVEL       error, warning, info (the default) or debug
+  --help, --version
+
+See vnvram-tpm(8) for what it guarantees and for its exit codes.
+)";
+
+enum class Option {
+  control = 1,
+  server,
+  startup,
+  tpm2,
+  tpm12,
+  user,
+  mode,
+  group,
+  pid,
+  seccomp,
+  log_level,
+  help,
+  version,
 };
 
-void declare(CLI::App& app, Options& options, Texts& texts) {
-  app.add_option("IMAGE", options.image, "The image that has the TPM's blobs")->required();
-  app.add_option("--ctrl", texts.control, "Control socket for QEMU and swtpm_ioctl: unix:PATH");
-  app.add_option(
-      "--server", texts.server,
-      "Socket for plain TPM commands: unix:PATH or tcp:HOST:PORT. Its own control socket "
-      "is at PATH.ctrl or PORT + 1");
-  const std::map<std::string, Startup> startups = {
-      {"clear", Startup::clear}, {"state", Startup::state}, {"deactivated", Startup::deactivated}};
-  app.add_option("--startup", options.startup,
-                 "Power the TPM on at once, with this startup: clear, state, deactivated (TPM 1.2)")
-      ->transform(CLI::CheckedTransformer(startups));
-  auto* tpm2 = app.add_flag("--tpm2", texts.tpm2, "The TPM 2.0 of an image that has both");
-  app.add_flag("--tpm12", texts.tpm12, "The TPM 1.2 of an image that has both")->excludes(tpm2);
-  app.add_option("--pid", options.pid_file, "Write the process's number to this file");
-  app.add_option("--mode", texts.mode, "Mode of unix sockets, octal")->capture_default_str();
-  app.add_option("--group", texts.group, "Group of unix sockets");
-  app.add_option("--user", options.user, "Become this user once everything is open");
-  const std::map<std::string, Seccomp> filters = {
-      {"on", Seccomp::on}, {"log", Seccomp::log}, {"off", Seccomp::off}};
-  app.add_option("--seccomp", options.seccomp,
-                 "System calls that are not needed: end the process (on), are only logged (log), "
-                 "or pass (off). Default: on")
-      ->transform(CLI::CheckedTransformer(filters));
-  const std::map<std::string, LogLevel> levels = {{"error", LogLevel::error},
-                                                  {"warning", LogLevel::warning},
-                                                  {"info", LogLevel::info},
-                                                  {"debug", LogLevel::debug}};
-  app.add_option("--log-level", options.log_level, "error, warning, info or debug. Default: info")
-      ->transform(CLI::CheckedTransformer(levels));
-  app.set_version_flag("--version", "vnvram-tpm " + std::string(version()));
+constexpr option long_option(const char* name, int argument, Option value) {
+  return {name, argument, nullptr, static_cast<int>(value)};
 }
 
-Status set_addresses(Options& options, const Texts& texts) {
-  if (!texts.control.empty()) {
-    auto address = parse_socket_address(texts.control);
-    if (!address.ok()) {
-      return address.error();
+constexpr std::array long_options = {
+    long_option("ctrl", required_argument, Option::control),
+    long_option("server", required_argument, Option::server),
+    long_option("startup", required_argument, Option::startup),
+    long_option("tpm2", no_argument, Option::tpm2),
+    long_option("tpm12", no_argument, Option::tpm12),
+    long_option("user", required_argument, Option::user),
+    long_option("mode", required_argument, Option::mode),
+    long_option("group", required_argument, Option::group),
+    long_option("pid", required_argument, Option::pid),
+    long_option("seccomp", required_argument, Option::seccomp),
+    long_option("log-level", required_argument, Option::log_level),
+    long_option("help", no_argument, Option::help),
+    long_option("version", no_argument, Option::version),
+    option{nullptr, 0, nullptr, 0},
+};
+
+void print(int fd, std::string_view text) {
+  // There is nobody to tell when this cannot be written.
+  [[maybe_unused]] const auto written = ::write(fd, text.data(), text.size());
+}
+
+Error usage_error(std::string cause, std::string remedy = "see vnvram-tpm --help") {
+  return {ErrorKind::invalid_argument, std::move(cause), std::move(remedy)};
+}
+
+template <typename T> using Choices = std::initializer_list<std::pair<std::string_view, T>>;
+
+// Sets `chosen` to what one of the words stands for.
+template <typename T, typename Target>
+Status choose(std::string_view option_name, std::string_view word, Choices<T> choices,
+              Target& chosen) {
+  std::string words;
+  for (const auto& [name, value] : choices) {
+    if (name == word) {
+      chosen = value;
+      return {};
     }
-    if (address->kind != SocketAddress::Kind::unix_path) {
-      return Error(ErrorKind::invalid_argument, "--ctrl takes a unix socket", "write unix:PATH");
-    }
-    options.control = std::move(*address);
+    words += (words.empty() ? "" : ", ") + std::string(name);
   }
-  if (!texts.server.empty()) {
-    auto address = parse_socket_address(texts.server);
-    if (!address.ok()) {
-      return address.error();
-    }
-    auto control = control_address_beside(*address);
-    if (!control.ok()) {
-      return control.error();
-    }
-    options.server = std::move(*address);
-    options.server_control = std::move(*control);
+  return usage_error(std::string(option_name) + " " + std::string(word),
+                     "it takes one of " + words);
+}
+
+Status set_control(Options& options, const std::string& text) {
+  auto address = parse_socket_address(text);
+  if (!address.ok()) {
+    return address.error();
   }
-  if (!options.control && !options.server) {
-    return Error(ErrorKind::invalid_argument, "there is nothing to serve on",
-                 "give --ctrl, or --server, or both");
+  if (address->kind != SocketAddress::Kind::unix_path) {
+    return usage_error("--ctrl takes a unix socket", "write unix:PATH");
   }
+  options.control = std::move(*address);
   return {};
 }
 
-Status set_socket_access(Options& options, const Texts& texts) {
+Status set_server(Options& options, const std::string& text) {
+  auto address = parse_socket_address(text);
+  if (!address.ok()) {
+    return address.error();
+  }
+  auto control = control_address_beside(*address);
+  if (!control.ok()) {
+    return control.error();
+  }
+  options.server = std::move(*address);
+  options.server_control = std::move(*control);
+  return {};
+}
+
+Status set_version(Options& options, TpmVersion version) {
+  if (options.version && *options.version != version) {
+    return usage_error("--tpm2 and --tpm12 exclude each other");
+  }
+  options.version = version;
+  return {};
+}
+
+Status set_mode(Options& options, std::string_view text) {
   unsigned mode = 0;
-  const char* end = texts.mode.data() + texts.mode.size();
-  const auto parsed = std::from_chars(texts.mode.data(), end, mode, 8);
+  const char* end = text.data() + text.size();
+  const auto parsed = std::from_chars(text.data(), end, mode, 8);
   if (parsed.ec != std::errc() || parsed.ptr != end || mode > mode_bits) {
-    return Error(ErrorKind::invalid_argument, "--mode " + texts.mode,
-                 "write an octal number up to 0777");
+    return usage_error("--mode " + std::string(text), "write an octal number up to 0777");
   }
   options.socket_access.mode = mode;
-  if (texts.group.empty()) {
-    return {};
-  }
+  return {};
+}
+
+Status set_group(Options& options, const char* name) {
   group entry{};
   group* found = nullptr;
   std::vector<char> text(16384);
-  ::getgrnam_r(texts.group.c_str(), &entry, text.data(), text.size(), &found);
+  ::getgrnam_r(name, &entry, text.data(), text.size(), &found);
   if (found == nullptr) {
-    return Error(ErrorKind::invalid_argument,
-                 "--group " + texts.group + ": there is no such group");
+    return usage_error("--group " + std::string(name) + ": there is no such group");
   }
   options.socket_access.group = entry.gr_gid;
   return {};
 }
 
+Status set_option(Options& options, Option option, const char* argument) {
+  switch (option) {
+  case Option::control: return set_control(options, argument);
+  case Option::server: return set_server(options, argument);
+  case Option::startup:
+    return choose("--startup", argument,
+                  Choices<Startup>{{"clear", Startup::clear},
+                                   {"state", Startup::state},
+                                   {"deactivated", Startup::deactivated}},
+                  options.startup);
+  case Option::tpm2: return set_version(options, TpmVersion::tpm2_0);
+  case Option::tpm12: return set_version(options, TpmVersion::tpm1_2);
+  case Option::user: options.user = argument; return {};
+  case Option::mode: return set_mode(options, argument);
+  case Option::group: return set_group(options, argument);
+  case Option::pid: options.pid_file = argument; return {};
+  case Option::seccomp:
+    return choose(
+        "--seccomp", argument,
+        Choices<Seccomp>{{"on", Seccomp::on}, {"log", Seccomp::log}, {"off", Seccomp::off}},
+        options.seccomp);
+  case Option::log_level:
+    return choose("--log-level", argument,
+                  Choices<LogLevel>{{"error", LogLevel::error},
+                                    {"warning", LogLevel::warning},
+                                    {"info", LogLevel::info},
+                                    {"debug", LogLevel::debug}},
+                  options.log_level);
+  case Option::help:
+  case Option::version: break; // They end the program before this is called.
+  }
+  return {};
+}
+
+Status set_image(Options& options, int argument_count, char* const* arguments) {
+  if (optind + 1 != argument_count) {
+    return usage_error(optind == argument_count ? "no image is named" : "more than one image");
+  }
+  options.image = arguments[optind];
+  if (!options.control && !options.server) {
+    return usage_error("there is nothing to serve on", "give --ctrl, or --server, or both");
+  }
+  return {};
+}
+
 } // namespace
 
-std::variant<Options, ExitCode> parse_options(int argument_count, const char* const* arguments) {
-  CLI::App app("A TPM whose state is in a vNVRAM image", "vnvram-tpm");
+std::variant<Options, ExitCode> parse_options(int argument_count, char* const* arguments) {
   Options options;
-  Texts texts;
-  declare(app, options, texts);
-  try {
-    app.parse(argument_count, arguments);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? ExitCode::ok : ExitCode::usage;
-  }
-  if (texts.tpm2 || texts.tpm12) {
-    options.version = texts.tpm2 ? TpmVersion::tpm2_0 : TpmVersion::tpm1_2;
-  }
-  Status status = set_addresses(options, texts);
-  if (status.ok()) {
-    status = set_socket_access(options, texts);
+  Status status;
+  while (status.ok()) {
+    // One thread so far. getopt says itself what it does not know.
+    // NOLINTNEXTLINE(concurrency-mt-unsafe)
+    const int found = ::getopt_long(argument_count, arguments, "", long_options.data(), nullptr);
+    if (found == -1) {
+      status = set_image(options, argument_count, arguments);
+      break;
+    }
+    if (found == '?') {
+      return ExitCode::usage;
+    }
+    if (static_cast<Option>(found) == Option::help) {
+      print(STDOUT_FILENO, usage_text);
+      return ExitCode::ok;
+    }
+    if (static_cast<Option>(found) == Option::version) {
+      print(STDOUT_FILENO, "vnvram-tpm " + std::string(version()) + "\n");
+      return ExitCode::ok;
+    }
+    status = set_option(options, static_cast<Option>(found), optarg);
   }
   if (!status.ok()) {
-    std::cerr << "vnvram-tpm: " << status.error().text() << '\n';
+    print(STDERR_FILENO, "vnvram-tpm: " + status.error().text() + "\n");
     return ExitCode::usage;
   }
   return options;

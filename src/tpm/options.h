@@ -29,8 +29,11 @@ struct Options {
   LogLevel log_level = LogLevel::info;
 };
 
+/// By getopt_long, and not by the library that the `vnvram` command uses: that one and the streams
+/// that it needs cost a process that only waits 400 KB of memory.
+///
 /// The options, or the code to end with: help was asked for, or something is wrong with the command
 /// line and has been said on stderr.
-std::variant<Options, ExitCode> parse_options(int argument_count, const char* const* arguments);
+std::variant<Options, ExitCode> parse_options(int argument_count, char* const* arguments);
 
 } // namespace vnvram
