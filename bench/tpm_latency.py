@@ -20,7 +20,6 @@ import time
 REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY / "tests" / "system"))
 
-# pylint: disable=wrong-import-position
 from harness.child import Child, Deadline
 from harness.tpm_process import TpmProcess, program
 from harness.vnvram import create, vnvram

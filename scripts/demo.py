@@ -12,7 +12,6 @@ import time
 REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY / "tests" / "system"))
 
-# pylint: disable=wrong-import-position
 from guest.guest_image import guest_image
 from harness.qemu import Qemu
 from harness.tpm_process import TpmProcess, program
@@ -147,7 +146,7 @@ def main():
     with Workspace() as workspace:
         try:
             demo(workspace, children)
-        except Exception as error:  # pylint: disable=broad-exception-caught
+        except Exception as error:
             print(workspace.logs_text(), flush=True)
             print(f"\ndemo: FAILED: {error}", flush=True)
             return 1

@@ -1,9 +1,11 @@
 """TPM 2.0: what a guest stored is there after power cycles, orderly and not."""
 
+import subprocess
 import unittest
 
 from harness.case import AREA_TEXT, COUNTER, SECRET, GuestCase, read_counter
 from harness.case import store_three_things, three_things
+from harness.qemu import complaints_of
 
 ZERO_PCR = "0" * 64
 
@@ -86,6 +88,27 @@ class SameTpmProcess(GuestCase):
         self.assertEqual(read_counter(third), before[0] + 1)
         self.assertTrue(tpm.running())
         third.quit()
+        tpm.stop()
+        self.check()
+
+    def test_control_client_beside_qemu(self):
+        """An operator may ask while a machine runs; what would change the TPM is refused."""
+        def ask(option):
+            return subprocess.run(["swtpm_ioctl", "--unix", tpm.control, option], timeout=60,
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                  check=False).returncode
+        tpm = self.start_tpm()
+        qemu = self.boot(tpm)
+        qemu.must(f"nvloop define {COUNTER}")
+        qemu.start_loop(COUNTER)
+        qemu.wait_value(10)
+        for _ in range(20):
+            self.assertEqual(ask("-c"), 0)
+            self.assertNotEqual(ask("--stop"), 0)
+            self.assertNotEqual(ask("-s"), 0)
+        qemu.wait_value(qemu.value_now() + 10)
+        record = qemu.quit()
+        self.assertEqual(complaints_of(record), [])
         tpm.stop()
         self.check()
 

@@ -30,6 +30,7 @@ class GuestCase(unittest.TestCase):
         self.image = create(self.workspace.file("nvram.img"), *self.image_options)
 
     def _callTestMethod(self, method):
+        # The one place of unittest that sees a failure before the cleanups remove the logs.
         try:
             super()._callTestMethod(method)
         except BaseException:

@@ -78,9 +78,9 @@ class Qemu:
         """Runs a line of shell in the guest and returns how it ended."""
         marker = f"end-{next(self._commands)}"
         self.console.send(f"{marker} {command}\n".encode())
-        output, found = self.console.before_match(
-            rb"%s (\d+)\r?\n" % marker.encode(), seconds)
-        return Answer(int(found.group(1)), output.decode(errors="replace").replace("\r", ""))
+        found = self.console.expect(rb"%s (\d+)\r?\n" % marker.encode(), seconds)
+        output = found.string[:found.start()].decode(errors="replace").replace("\r", "")
+        return Answer(int(found.group(1)), output)
 
     def must(self, command, seconds=120):
         """Runs a command that has to succeed and returns its output, stripped."""

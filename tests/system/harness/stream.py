@@ -61,25 +61,17 @@ class Stream:
 
     def expect(self, pattern, seconds=60):
         """Waits for the pattern behind what earlier calls matched; returns the match."""
-        compiled, deadline = re.compile(pattern), Deadline(seconds)
+        deadline = Deadline(seconds)
         with self._changed:
-            while not (found := compiled.search(self._bytes, self._cursor)):
+            while not (found := re.search(pattern, bytes(self._bytes[self._cursor:]))):
                 tail = bytes(self._bytes[-300:]).decode(errors="replace")
                 if self._ended:
                     raise StreamClosed(f"waited for {pattern!r}, the stream ended with: {tail}")
                 if deadline.passed():
                     raise TimeoutError(f"no {pattern!r} in {seconds} s; the last was: {tail}")
                 self._changed.wait(deadline.left())
-            self._cursor = found.end()
-            # A copy, so that the match does not pin the buffer that is still growing.
-            return compiled.search(bytes(found.group(0))) or found
-
-    def before_match(self, pattern, seconds=60):
-        """Like expect, but returns what lies between the last match and this one, and the match."""
-        start = self._cursor
-        found = self.expect(pattern, seconds)
-        with self._changed:
-            return bytes(self._bytes[start:self._cursor - len(found.group(0))]), found
+            self._cursor += found.end()
+            return found
 
     def content(self, start=0):
         with self._changed:
