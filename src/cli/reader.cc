@@ -1,0 +1,42 @@
+#include "cli/reader.h"
+
+namespace vnvram::cli {
+namespace {
+
+constexpr int attempts_max = 50;
+
+Status read_once(const std::string& path, const std::function<Status(Store&)>& use) {
+  auto device = open_device(path, Access::read_only);
+  if (!device) {
+    return device.error();
+  }
+  const auto store =
+      Store::open(std::move(*device), {.access = Access::read_only, .background = false});
+  if (!store) {
+    return store.error();
+  }
+  return use(**store);
+}
+
+} // namespace
+
+Status read_image(const std::string& path, const std::function<Status(Store&)>& use) {
+  Status status;
+  for (int attempt = 0; attempt < attempts_max; ++attempt) {
+    status = read_once(path, use);
+    if (status.ok() || status.error().kind() != ErrorKind::stale) {
+      break;
+    }
+  }
+  return status;
+}
+
+Result<std::unique_ptr<Store>> open_for_writing(const std::string& path) {
+  auto device = open_device(path, Access::read_write);
+  if (!device) {
+    return device.error();
+  }
+  return Store::open(std::move(*device), {.background = false});
+}
+
+} // namespace vnvram::cli
