@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/progress.h"
+#include "cli/reader.h"
 #include "cli/text.h"
 #include "vnvram/store.h"
 
@@ -65,25 +66,31 @@ CheckCommand::CheckCommand(CLI::App& parent)
 }
 
 Result<ExitCode> CheckCommand::run(Output& output) {
-  const auto device = open_device(image(), Access::read_only);
-  if (!device) {
-    return device.error();
-  }
-  const auto report = [&] {
+  CheckReport report;
+  const Status checked = retry_while_stale([&]() -> Status {
+    const auto device = open_device(image(), Access::read_only);
+    if (!device) {
+      return device.error();
+    }
     Progress progress("check");
-    return check_image(**device, [&](std::uint64_t done_bytes, std::uint64_t all_bytes) {
+    auto result = check_image(**device, [&](std::uint64_t done_bytes, std::uint64_t all_bytes) {
       progress.show(done_bytes, all_bytes);
     });
-  }();
-  if (!report) {
-    return report.error();
+    if (!result) {
+      return result.error();
+    }
+    report = std::move(*result);
+    return {};
+  });
+  if (!checked) {
+    return checked.error();
   }
   if (json_) {
-    output.write_json(report_json(*report));
+    output.write_json(report_json(report));
   } else {
-    output.write_text(report_text(image(), *report));
+    output.write_text(report_text(image(), report));
   }
-  return report->clean() ? ExitCode::ok : ExitCode::corrupt;
+  return report.clean() ? ExitCode::ok : ExitCode::corrupt;
 }
 
 } // namespace vnvram::cli

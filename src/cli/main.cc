@@ -11,6 +11,7 @@
 
 #include "cli/check_command.h"
 #include "cli/create_command.h"
+#include "cli/dump_command.h"
 #include "cli/get_command.h"
 #include "cli/info_command.h"
 #include "cli/ls_command.h"
@@ -80,7 +81,7 @@ int run(int argument_count, const char* const* arguments) {
   app.footer(footer);
   const auto commands =
       make_commands<CreateCommand, SizeCommand, RegisterCommand, LsCommand, InfoCommand, GetCommand,
-                    PutCommand, RmCommand, CheckCommand, ResizeCommand>(app);
+                    PutCommand, RmCommand, CheckCommand, DumpCommand, ResizeCommand>(app);
   Output output(STDOUT_FILENO);
   try {
     app.parse(argument_count, arguments);

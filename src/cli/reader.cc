@@ -20,15 +20,19 @@ Status read_once(const std::string& path, const std::function<Status(Store&)>& u
 
 } // namespace
 
-Status read_image(const std::string& path, const std::function<Status(Store&)>& use) {
+Status retry_while_stale(const std::function<Status()>& attempt) {
   Status status;
-  for (int attempt = 0; attempt < attempts_max; ++attempt) {
-    status = read_once(path, use);
+  for (int count = 0; count < attempts_max; ++count) {
+    status = attempt();
     if (status.ok() || status.error().kind() != ErrorKind::stale) {
       break;
     }
   }
   return status;
+}
+
+Status read_image(const std::string& path, const std::function<Status(Store&)>& use) {
+  return retry_while_stale([&] { return read_once(path, use); });
 }
 
 Result<std::unique_ptr<Store>> open_for_writing(const std::string& path) {

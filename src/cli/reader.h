@@ -8,6 +8,9 @@
 
 namespace vnvram::cli {
 
+/// Carries an attempt out again, a bounded number of times, while it fails with ErrorKind::stale.
+Status retry_while_stale(const std::function<Status()>& attempt);
+
 /// Opens the image read-only and runs `use` on it. When the owner overtakes the reader
 /// (ErrorKind::stale) it starts over with the newer state, so `use` must not have shown anything
 /// before it fails.
