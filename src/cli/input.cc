@@ -6,7 +6,7 @@
 #include <system_error>
 #include <unistd.h>
 
-#include "cli/file.h"
+#include "base/unique_fd.h"
 
 namespace vnvram::cli {
 namespace {
@@ -49,11 +49,11 @@ Result<std::vector<std::byte>> read_input(const std::string& path, std::uint64_t
   if (path == "-") {
     return read_all(STDIN_FILENO, "standard input", size_max_bytes);
   }
-  const File file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
-  if (!file.is_open()) {
+  const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
+  if (!file.valid()) {
     return read_failure(path, errno);
   }
-  return read_all(file.descriptor(), path, size_max_bytes);
+  return read_all(file.get(), path, size_max_bytes);
 }
 
 } // namespace vnvram::cli

@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <system_error>
 
-#include "cli/file.h"
+#include "base/unique_fd.h"
 
 namespace vnvram::cli {
 namespace {
@@ -41,32 +41,32 @@ public:
   Draft(const Draft&) = delete;
   Draft& operator=(const Draft&) = delete;
   ~Draft() {
-    if (file_.is_open()) {
+    if (file_.valid()) {
       ::unlink(path_.c_str());
     }
   }
 
-  [[nodiscard]] bool is_open() const { return file_.is_open(); }
-  [[nodiscard]] int descriptor() const { return file_.descriptor(); }
+  [[nodiscard]] bool is_open() const { return file_.valid(); }
+  [[nodiscard]] int descriptor() const { return file_.get(); }
   /// False with errno set.
   bool rename_to(const fs::path& target) {
     if (::rename(path_.c_str(), target.c_str()) != 0) {
       return false;
     }
-    file_ = File();
+    file_.reset();
     return true;
   }
 
 private:
   std::string path_;
-  File file_;
+  UniqueFd file_;
 };
 
 /// The names of a renamed file are durable when their folder is.
 bool sync_folder(const fs::path& target) {
   const fs::path folder = target.has_parent_path() ? target.parent_path() : fs::path(".");
-  const File opened(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  return opened.is_open() && ::fsync(opened.descriptor()) == 0;
+  const UniqueFd opened(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  return opened.valid() && ::fsync(opened.get()) == 0;
 }
 
 Status replace_file(const std::string& path, const fs::path& target,
@@ -86,8 +86,8 @@ Status replace_file(const std::string& path, const fs::path& target,
 }
 
 Status write_directly(const std::string& path, std::span<const std::byte> bytes) {
-  File file(::open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY));
-  if (!file.is_open() || !write_all(file.descriptor(), bytes) || ::close(file.release()) != 0) {
+  UniqueFd file(::open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY));
+  if (!file.valid() || !write_all(file.get(), bytes) || ::close(file.release()) != 0) {
     return write_failure(path, errno);
   }
   return {};
