@@ -26,6 +26,9 @@ std::string report_text(const std::string& image, const CheckReport& report) {
     text += printable(fmt::format("{}: {}{}", problem.place, problem.what, hit_text(problem)));
     text += '\n';
   }
+  for (const std::string& note : report.notes) {
+    text += printable(fmt::format("note: {}", note)) + '\n';
+  }
   text += fmt::format("{}: {}; generation {}, {} blobs, {} pages, {} ring records checked\n", image,
                       report.clean() ? std::string("no damage")
                                      : fmt::format("{} problem(s)", report.problems.size()),
@@ -43,6 +46,7 @@ nlohmann::ordered_json report_json(const CheckReport& report) {
                         {"data_lost", problem.data_lost}});
   }
   return {{"clean", report.clean()},
+          {"notes", report.notes},
           {"generation", report.generation},
           {"blobs_checked", report.blobs_checked},
           {"pages_checked", report.pages_checked},

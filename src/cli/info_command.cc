@@ -21,7 +21,7 @@ std::string state_text(const StoreInfo& info) {
 std::string info_text(const StoreInfo& info) {
   std::string text;
   const auto line = [&](std::string_view name, const std::string& value) {
-    text += fmt::format("{:<16}{}\n", std::string(name) + ":", value);
+    text += fmt::format("{:<17}{}\n", std::string(name) + ":", value);
   };
   line("uuid", uuid_text(info.uuid));
   line("format", std::to_string(info.format_version));

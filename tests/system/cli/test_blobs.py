@@ -132,7 +132,8 @@ class RegisterTest(Case):
         self.vnvram("put", self.image, "a", "-", input=b"kept")
         self.vnvram("register", self.image, "--blob", "b:t:1K", "--blob", "a:other:64K",
                     status=TYPE_MISMATCH)
-        self.vnvram("register", self.image, "--blob", "b:t:1K", "--blob", "c:t:3M", status=NO_SPACE)
+        self.vnvram("register", self.image, "--blob", "b:t:1000K", "--blob", "c:t:1000K",
+                    status=NO_SPACE)
         self.vnvram("register", self.image, "--blob", "b:t:1K=file", status=USAGE)
         self.vnvram("register", self.image, status=USAGE)
         self.assertEqual([blob["name"] for blob in self.json("ls", self.image)["blobs"]], ["a"])

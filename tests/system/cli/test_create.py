@@ -37,7 +37,7 @@ class CreateTest(Case):
 
     def test_size_takes_the_arguments_of_create(self):
         text = self.vnvram("size", self.image, "--blob", "a:t:64K=/nowhere", "--size", "9M",
-                           "--ring-size", "2M", "--force").decode()
+                           "--force").decode()
         plain = self.vnvram("size", "--blob", "a:t:64K").decode()
         self.assertEqual(text, plain)
         self.assertRegex(text, r"(?m)^required: +\d+ \(.+\)$")
@@ -65,6 +65,17 @@ class CreateTest(Case):
     def test_ring_size_alone_makes_the_image_larger(self):
         self.create("--ring-size", "8M", "--tpm2")
         self.assertEqual(self.json("info", self.image)["ring_size_bytes"], 8 * MIB)
+        sizes = self.json("size", "--ring-size", "8M", "--tpm2")
+        self.assertEqual(self.image.stat().st_size, sizes["recommended_bytes"])
+        self.assertGreater(sizes["required_bytes"], 8 * MIB)
+        self.vnvram("create", self.image, "--force", "--ring-size", "4K", "--tpm2", status=USAGE)
+
+    def test_as_much_again_has_room_also_in_a_large_image(self):
+        blobs = [("--blob", f"{letter}{number}:t:14M") for letter in "ab" for number in range(6)]
+        words = [word for blob in blobs for word in blob]
+        self.create(*words[:12])
+        self.vnvram("register", self.image, *words[12:])
+        self.assertEqual(len(self.json("ls", self.image)["blobs"]), 12)
 
     def test_usage_errors_write_nothing(self):
         for options in (("--blob", "a:t"), ("--blob", "a:t:0"), ("--blob", "a:t:17M"),
@@ -182,11 +193,12 @@ class CreateTest(Case):
         content = os.urandom(65536)
         self.vnvram("put", self.image, "a", "-", input=content)
         free = self.json("info", self.image)["space_free_bytes"]
-        self.vnvram("register", self.image, "--blob", "b:t:1900K", status=NO_SPACE)
+        self.vnvram("register", self.image, "--blob", "b:t:900K", "--blob",
+                    "c:t:900K", status=NO_SPACE)
         self.vnvram("resize", self.image, "12M")
         self.assertEqual(self.image.stat().st_size, 12 * MIB)
         self.assertGreater(self.json("info", self.image)["space_free_bytes"], free + 3 * MIB)
-        self.vnvram("register", self.image, "--blob", "b:t:900K")
+        self.vnvram("register", self.image, "--blob", "b:t:900K", "--blob", "c:t:900K")
         self.assertEqual(self.vnvram("get", self.image, "a"), content)
         self.vnvram("check", self.image)
         self.vnvram("resize", self.image, "4M", status=USAGE)

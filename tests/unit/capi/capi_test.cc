@@ -136,12 +136,12 @@ TEST_F(CApi, TellsHowLargeAnImageMustBe) {
   const vnvram_blob_spec blobs[] = {spec("a", 65536), spec("b", 1 << 20)};
   uint64_t required = 0;
   uint64_t recommended = 0;
-  ASSERT_EQ(vnvram_required_size(blobs, 2, &required, nullptr), VNVRAM_OK);
-  ASSERT_EQ(vnvram_recommended_size(blobs, 2, &recommended, nullptr), VNVRAM_OK);
+  ASSERT_EQ(vnvram_required_size(blobs, 2, 0, &required, nullptr), VNVRAM_OK);
+  ASSERT_EQ(vnvram_recommended_size(blobs, 2, 0, &recommended, nullptr), VNVRAM_OK);
   EXPECT_GE(required, 2U * ((1U << 20U) + 65536U));
   EXPECT_GE(recommended, required + (1U << 20U));
   const vnvram_blob_spec impossible = spec("a", (16U << 20U) + 1);
-  EXPECT_EQ(vnvram_required_size(&impossible, 1, &required, nullptr), VNVRAM_INVALID_ARGUMENT);
+  EXPECT_EQ(vnvram_required_size(&impossible, 1, 0, &required, nullptr), VNVRAM_INVALID_ARGUMENT);
 }
 
 TEST_F(CApi, CreatesOnceUnlessForced) {
