@@ -32,11 +32,19 @@ Result<ExitCode> SizeCommand::run(Output& output) {
   if (!specs) {
     return specs.error();
   }
-  const auto required = required_size_bytes(*specs);
+  std::uint64_t ring_size_bytes = 0;
+  if (!ring_size_.empty()) {
+    const auto parsed = parse_size(ring_size_);
+    if (!parsed) {
+      return parsed.error();
+    }
+    ring_size_bytes = *parsed;
+  }
+  const auto required = required_size_bytes(*specs, ring_size_bytes);
   if (!required) {
     return required.error();
   }
-  const auto recommended = recommended_size_bytes(*specs);
+  const auto recommended = recommended_size_bytes(*specs, ring_size_bytes);
   if (!recommended) {
     return recommended.error();
   }

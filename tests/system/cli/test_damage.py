@@ -1,5 +1,6 @@
 """Bit rot anywhere: check notices and says which blob is hit, and no wrong byte is ever given out."""
 
+import contextlib
 import json
 import os
 import random
@@ -24,6 +25,15 @@ class FlipCase(Case):
                 contents[name] = os.urandom(size)
                 self.vnvram("put", self.image, name, "-", input=contents[name])
         return {**contents, "never": b""}
+
+    @contextlib.contextmanager
+    def flipped(self, offset, bit):
+        """As long as the `with` lasts; then the image is what it was."""
+        self.flip(offset, bit)
+        try:
+            yield
+        finally:
+            self.flip(offset, bit)
 
     def flip(self, offset, bit):
         with open(self.image, "r+b") as file:
@@ -60,15 +70,13 @@ class EveryBlockTest(FlipCase):
         for block in range(len(pristine) // BLOCK):
             offset = block * BLOCK + generator.randrange(BLOCK)
             bit = generator.randrange(8)
-            with self.subTest(block=block, offset=offset, bit=bit):
-                self.flip(offset, bit)
+            with self.subTest(block=block, offset=offset, bit=bit), self.flipped(offset, bit):
                 status, named, lost = self.look(contents)
                 self.assertEqual(named, lost if status == CORRUPT else set())
                 if lost:
                     self.assertEqual(status, CORRUPT, "bytes are lost and check is content")
                 noticed += status == CORRUPT
                 hit |= named
-                self.flip(offset, bit)
         self.assertEqual(self.image.read_bytes(), pristine)
         self.assertEqual(hit, {"first", "second", "never"})
         self.assertGreaterEqual(noticed, 2 + 1 + 1 + 1 + 15 + 4)
@@ -77,11 +85,11 @@ class EveryBlockTest(FlipCase):
         """The newest commits are only in the ring. Its very last record may be given up as one that
         was torn; everything before it may not."""
         contents = self.make_image()
-        with Owner(self, self.image, "first", 60000) as owner:
+        with Owner(self, self.image, "second", 16384) as owner:
             for letter in "xyz":
                 owner.commit(letter)
             owner.kill()
-        contents["first"] = b"z" * 60000
+        contents["second"] = b"z" * 16384
         pristine = self.image.read_bytes()
         dump = self.json("dump", self.image)
         records = [record for record in dump["records"] if record["counts"]]
@@ -92,14 +100,12 @@ class EveryBlockTest(FlipCase):
         generator = random.Random(7)
         for block in range(len(pristine) // BLOCK):
             offset = block * BLOCK + generator.randrange(BLOCK)
-            with self.subTest(block=block, offset=offset):
-                self.flip(offset, 3)
-                older = (b"y" * 60000,) if block in last else ()
+            with self.subTest(block=block, offset=offset), self.flipped(offset, 3):
+                older = (b"y" * 16384,) if block in last else ()
                 status, named, lost = self.look(contents, older)
                 if lost:
                     self.assertEqual(status, CORRUPT)
                     self.assertTrue(lost <= named, (lost, named))
-                self.flip(offset, 3)
         self.assertEqual(self.image.read_bytes(), pristine)
 
 
