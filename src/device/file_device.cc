@@ -367,10 +367,24 @@ Status FileDevice::lock_for_writing() {
     return status;
   }
   Status status = check_still_named();
+  if (status) {
+    status = drop_cache();
+  }
   if (!status) {
     unlock();
   }
   return status;
+}
+
+/// After a failed write-back the kernel keeps the pages and calls them clean: an owner before us
+/// may have left bytes in the page cache that the disk does not have, and no flush would put them
+/// there. What the new owner recovers from must be what the disk holds.
+Status FileDevice::drop_cache() {
+  if (Status status = flush(); !status) {
+    return status;
+  }
+  (void)::posix_fadvise(buffered_.get(), 0, 0, POSIX_FADV_DONTNEED);
+  return {};
 }
 
 void FileDevice::unlock() {

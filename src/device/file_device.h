@@ -46,6 +46,7 @@ private:
                      std::uint64_t length_bytes) const;
   Status check_writable() const;
   Status check_still_named() const;
+  Status drop_cache();
   Status grow_file(std::uint64_t old_size_bytes, std::uint64_t new_size_bytes);
   Result<std::size_t> write_direct(std::uint64_t offset_bytes, std::span<const std::byte> data);
   [[nodiscard]] Error failure(ErrorKind kind, const std::string& what, int error) const;
