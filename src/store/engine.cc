@@ -334,6 +334,11 @@ Status Engine::run_checkpoint(bool even_if_empty,
   const std::lock_guard one_at_a_time(checkpoint_mutex_);
   RingPosition point;
   format::Superblock next;
+  // Before anything is written: our other slots may be the current ones of another owner.
+  Status done = check_owner();
+  if (!done) {
+    return poison(done.error(), "a checkpoint");
+  }
   {
     const std::lock_guard lock(mutex_);
     checkpoint_requested_ = false;
@@ -350,10 +355,6 @@ Status Engine::run_checkpoint(bool even_if_empty,
   const Result<PageStore::IndexEntries> index_entries = pages_.write_back();
   if (!index_entries) {
     return poison(index_entries.error(), "a checkpoint");
-  }
-  Status done = check_owner();
-  if (!done) {
-    return done;
   }
   done = device_->flush();
   if (done) {
