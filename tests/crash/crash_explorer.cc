@@ -1,0 +1,271 @@
+#include "crash/crash_explorer.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "device/memory_device.h"
+
+namespace vnvram::test {
+namespace {
+
+std::unique_ptr<MemoryDevice> memory_device(const std::vector<std::byte>& image) {
+  return std::make_unique<MemoryDevice>(std::make_shared<MemoryDisk>(image));
+}
+
+} // namespace
+
+OpenOptions deterministic_options() {
+  OpenOptions options;
+  options.background = false;
+  options.cache_size_bytes = cache_size_bytes_min;
+  return options;
+}
+
+CrashExplorer::CrashExplorer(std::shared_ptr<SimulatedDisk> disk, const ReplayId& id,
+                             ExplorerBudget budget, ExplorerReport& report, unsigned level)
+    : disk_(std::move(disk)), id_(id), budget_(budget), report_(report), level_(level) {
+  disk_->set_hook([this](const SimulatedOperation& operation) {
+    examine(&operation);
+    if (operation_hook_) {
+      operation_hook_(operation);
+    }
+  });
+}
+
+CrashExplorer::~CrashExplorer() {
+  disk_->set_hook({});
+}
+
+void CrashExplorer::acknowledge(const StoreState& state, std::uint64_t generation) {
+  acceptable_ = {state};
+  generation_min_ = generation;
+}
+
+void CrashExplorer::submit(const StoreState& state) {
+  acceptable_.push_back(state);
+}
+
+void CrashExplorer::acknowledge_submitted(std::size_t count, std::uint64_t generation) {
+  acceptable_.erase(acceptable_.begin(), acceptable_.begin() + static_cast<std::ptrdiff_t>(count));
+  generation_min_ = std::max(generation_min_, generation);
+}
+
+void CrashExplorer::withdraw() {
+  acceptable_.resize(1);
+}
+
+void CrashExplorer::examine_now() {
+  examine(nullptr);
+}
+
+void CrashExplorer::examine(const SimulatedOperation* in_flight) {
+  if (acceptable_.empty() || failed()) {
+    return;
+  }
+  if (in_flight != nullptr && in_flight->kind == OperationKind::read) {
+    return; // Nothing differs from the moment after the operation before.
+  }
+  CutPoint point;
+  point.operation = in_flight != nullptr ? in_flight->number : disk_->operation_count();
+  point.after = in_flight == nullptr;
+  if (replaying()) {
+    const CutPoint& wanted = id_.cuts.at(level_);
+    if (wanted.operation != point.operation || wanted.after != point.after) {
+      return;
+    }
+  }
+  examine_all_choices(CrashState(*disk_, in_flight), point);
+}
+
+void CrashExplorer::examine_all_choices(const CrashState& state, CutPoint point) {
+  if (replaying()) {
+    point = id_.cuts.at(level_);
+    point.kind == CutPoint::Kind::power_cut ? try_power_cut(state, point)
+                                            : try_process_death(state, point);
+    return;
+  }
+  const std::uint64_t exhaustive = state.choice_count(budget_.exhaustive_limit);
+  const std::uint64_t count = exhaustive != 0 ? exhaustive : budget_.samples;
+  // Another operation gets other samples; 0 and 1 are special.
+  const std::uint64_t first_sample = 2 + point.operation * 64 + id_.seed * 65536;
+  for (std::uint64_t i = 0; i < count && !failed(); ++i) {
+    point.choice = {.number = exhaustive != 0 || i < 2 ? i : first_sample + i, .torn = false};
+    try_power_cut(state, point);
+  }
+  const std::uint64_t torn = state.nothing_pending() ? 0 : budget_.torn_samples;
+  for (std::uint64_t i = 0; i < torn && !failed(); ++i) {
+    point.choice = {.number = first_sample + i, .torn = true};
+    try_power_cut(state, point);
+  }
+  point.kind = CutPoint::Kind::process_death;
+  Random random(id_.seed * 1000003 + point.operation);
+  if (level_ < budget_.depth && random.below(budget_.process_death_every) == 0 && !failed()) {
+    point.choice = {.number = random.below(2) == 0 ? 1 : first_sample, .torn = false};
+    try_process_death(state, point);
+  }
+}
+
+bool CrashExplorer::goes_deeper(const CutPoint& point) const {
+  if (replaying()) {
+    return id_.cuts.size() > level_ + 1;
+  }
+  Random random(id_.seed * 1000003 + point.operation * 1009 + point.choice.number * 2 +
+                (point.choice.torn ? 1 : 0));
+  return level_ < budget_.depth && random.below(budget_.deep_every) == 0;
+}
+
+void CrashExplorer::try_power_cut(const CrashState& state, const CutPoint& point) {
+  const std::vector<std::byte> image = state.power_cut(point.choice, budget_.exhaustive_limit);
+  ++report_.images;
+  // Beside the opening that is always tried, some images are checked and opened read-only.
+  const bool thoroughly = replaying() || report_.images % 4 == 0;
+  if (const std::string wrong = judge(image, thoroughly); !wrong.empty()) {
+    fail(point, wrong);
+  } else if (goes_deeper(point)) {
+    if (const std::string later = live_on(std::make_shared<SimulatedDisk>(image), point);
+        !later.empty()) {
+      fail(point, later);
+    }
+  }
+}
+
+/// Always explored deeper: what the cache holds and the disk does not matters only to a later cut.
+void CrashExplorer::try_process_death(const CrashState& state, const CutPoint& point) {
+  ++report_.images;
+  if (const std::string wrong = live_on(state.process_death(point.choice.number), point);
+      !wrong.empty()) {
+    fail(point, wrong);
+  }
+}
+
+std::string CrashExplorer::judge_content(Store& store) const {
+  const Result<StoreState> found = StoreState::capture(store);
+  if (!found) {
+    return "cannot be read: " + found.error().text();
+  }
+  const std::uint64_t generation = store.info().generation;
+  if (std::find(acceptable_.begin(), acceptable_.end(), *found) == acceptable_.end()) {
+    return fmt::format("generation {} holds neither the acknowledged state ({}) nor one of the {} "
+                       "submitted since (the newest: {})",
+                       generation, acceptable_.front().difference(*found), acceptable_.size() - 1,
+                       acceptable_.back().difference(*found));
+  }
+  if (generation < generation_min_) {
+    return fmt::format("generation {} is older than the acknowledged {}", generation,
+                       generation_min_);
+  }
+  return {};
+}
+
+std::string CrashExplorer::judge_check(const std::vector<std::byte>& image,
+                                       bool after_close) const {
+  const auto device = memory_device(image);
+  const Result<CheckReport> report = check_image(*device);
+  if (!report) {
+    return "cannot be checked: " + report.error().text();
+  }
+  for (const CheckProblem& problem : report->problems) {
+    if (problem.data_lost || after_close) {
+      return fmt::format("check finds {}: {}", problem.place, problem.what);
+    }
+  }
+  return {};
+}
+
+std::string CrashExplorer::judge(const std::vector<std::byte>& image, bool thoroughly) const {
+  auto disk = std::make_shared<MemoryDisk>(image);
+  std::uint64_t generation = 0;
+  if (thoroughly) {
+    if (std::string wrong = judge_check(image, false); !wrong.empty()) {
+      return wrong;
+    }
+    OpenOptions reading = deterministic_options();
+    reading.access = Access::read_only;
+    const auto reader =
+        Store::open(std::make_unique<MemoryDevice>(disk, Access::read_only), reading);
+    if (!reader) {
+      return "cannot be opened read-only: " + reader.error().text();
+    }
+    if (std::string wrong = judge_content(**reader); !wrong.empty()) {
+      return "read-only: " + wrong;
+    }
+    generation = (*reader)->info().generation;
+  }
+  const auto store = Store::open(std::make_unique<MemoryDevice>(disk), deterministic_options());
+  if (!store) {
+    return "cannot be opened: " + store.error().text();
+  }
+  std::string wrong = judge_content(**store);
+  if (wrong.empty() && thoroughly && (*store)->info().generation != generation) {
+    wrong = "another generation than a reader found";
+  }
+  if (const Status closed = (*store)->close(); wrong.empty() && !closed) {
+    wrong = "cannot be closed: " + closed.error().text();
+  }
+  return wrong.empty() && thoroughly ? judge_check(disk->bytes(), true) : wrong;
+}
+
+std::string CrashExplorer::live_on(const std::shared_ptr<SimulatedDisk>& disk,
+                                   const CutPoint& point) {
+  ++report_.recoveries_cut;
+  ExplorerBudget budget = budget_;
+  budget.exhaustive_limit = 1;
+  budget.samples = 3;
+  budget.torn_samples = 1;
+  budget.process_death_every = 8;
+  budget.deep_every *= 10;
+  CrashExplorer deeper(disk, id_, budget, report_, level_ + 1);
+  deeper.path_ = path_;
+  deeper.path_.push_back(point);
+  deeper.acceptable_ = acceptable_;
+  deeper.generation_min_ = generation_min_;
+  auto store = Store::open(std::make_unique<SimulatedDevice>(disk), deterministic_options());
+  if (!store) {
+    return "cannot be opened: " + store.error().text();
+  }
+  if (std::string wrong = judge_content(**store); !wrong.empty()) {
+    return wrong;
+  }
+  // What an owner has seen stays, whatever happens next: it may have told others.
+  const Result<StoreState> seen = StoreState::capture(**store);
+  deeper.acknowledge(*seen, (*store)->info().generation);
+  deeper.examine_now();
+
+  const std::vector<std::byte> bytes(300, std::byte{0x5A});
+  for (int round = 0; round < 2 && !failed(); ++round) {
+    Transaction transaction;
+    for (const auto& [name, blob] : seen->blobs()) {
+      transaction.write(name, std::span(bytes).first(std::min<std::size_t>(
+                                  blob.size_max_bytes, static_cast<std::size_t>(200 + round))));
+    }
+    StoreState next = deeper.newest();
+    next.apply(transaction);
+    deeper.submit(next);
+    if (const Status status = (*store)->commit(transaction); !status) {
+      return "the first commits fail: " + status.error().text();
+    }
+    deeper.acknowledge_submitted(1, (*store)->info().generation);
+    if (const Status status = (*store)->checkpoint(); !status) {
+      return "the first checkpoints fail: " + status.error().text();
+    }
+    deeper.examine_now();
+  }
+  if (const Status status = (*store)->close(); !status) {
+    return "cannot be closed: " + status.error().text();
+  }
+  deeper.examine_now();
+  return {};
+}
+
+void CrashExplorer::fail(const CutPoint& point, const std::string& what) {
+  if (failed()) {
+    return;
+  }
+  ReplayId id = id_;
+  id.cuts = path_;
+  id.cuts.push_back(point);
+  report_.failure = fmt::format("{}\nreproduce with: --replay {}", what, id.text());
+}
+
+} // namespace vnvram::test

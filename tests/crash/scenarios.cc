@@ -1,0 +1,96 @@
+#include "crash/scenarios.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace vnvram::test {
+namespace {
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr unsigned slowdown = 12; // What sanitizers cost, taken off the amount that is tried.
+#else
+constexpr unsigned slowdown = 1;
+#endif
+
+ExplorerBudget thorough() {
+  return {};
+}
+
+ExplorerBudget quick() {
+  return {.exhaustive_limit = 16,
+          .samples = 5,
+          .torn_samples = 1,
+          .process_death_every = 12,
+          .depth = 1,
+          .deep_every = 150};
+}
+
+/// Fewer first cuts, and from each of them several cuts deep.
+ExplorerBudget deep() {
+  return {.exhaustive_limit = 8,
+          .samples = 3,
+          .torn_samples = 1,
+          .process_death_every = 6,
+          .depth = 2,
+          .deep_every = 40};
+}
+
+Scenario scenario(const std::string& name, const ExplorerBudget& budget, unsigned steps,
+                  const WorkloadMix& mix = {}) {
+  WorkloadOptions options;
+  options.steps = std::max(8U, steps / slowdown);
+  options.mix = mix;
+  options.budget = budget;
+  if (slowdown > 1) {
+    options.budget.exhaustive_limit = std::min<std::uint64_t>(budget.exhaustive_limit, 16);
+    options.budget.samples = std::min<std::uint64_t>(budget.samples, 4);
+    options.budget.deep_every *= 4;
+  }
+  return {.name = name, .options = options};
+}
+
+std::vector<Scenario> make_scenarios() {
+  std::vector<Scenario> list;
+  list.push_back(scenario("mixed", thorough(), 60));
+  list.push_back(scenario("long", quick(), 300));
+  // Automatic checkpoints every few commits, and a ring that wraps all the time.
+  Scenario small = scenario("small-ring", quick(), 200, {.register_more = 1, .remove = 0});
+  small.options.ring_size_bytes = std::uint64_t{32} << 10U;
+  small.options.blob_size_bytes_cap = 7000;
+  list.push_back(small);
+  list.push_back(
+      scenario("transactions", quick(), 120,
+               {.write_whole = 1, .write_range = 1, .several_blobs = 12, .group_commit = 8}));
+  list.push_back(scenario("registration", quick(), 100,
+                          {.register_more = 20, .remove = 8, .reopen = 4, .grow_image = 4}));
+  list.push_back(
+      scenario("checkpoints", quick(), 100, {.checkpoint = 8, .commit_inside_checkpoint = 20}));
+  list.push_back(scenario("recovery", deep(), 40, {.reopen = 6}));
+  return list;
+}
+
+} // namespace
+
+const std::vector<Scenario>& scenarios() {
+  static const std::vector<Scenario> list = make_scenarios();
+  return list;
+}
+
+std::string run_scenario(const ReplayId& id) {
+  const auto found = std::find_if(scenarios().begin(), scenarios().end(),
+                                  [&](const Scenario& one) { return one.name == id.scenario; });
+  if (found == scenarios().end()) {
+    return fmt::format("there is no scenario {}", id.scenario);
+  }
+  Workload workload(id, found->options);
+  const ExplorerReport& report = workload.run();
+  fmt::print("{}: {} images, {} recoveries cut in turn\n", id.text(), report.images,
+             report.recoveries_cut);
+  if (report.failure.empty() && report.images == 0) {
+    return "no image was tried";
+  }
+  return report.failure;
+}
+
+} // namespace vnvram::test

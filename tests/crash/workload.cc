@@ -1,0 +1,399 @@
+#include "crash/workload.h"
+
+#include <poll.h>
+
+#include <algorithm>
+#include <array>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+#include <fmt/format.h>
+
+namespace vnvram::test {
+namespace {
+
+BlobSpec spec_of(const std::string& name, std::uint64_t size_max_bytes) {
+  return {.name = name,
+          .type = "test." + name,
+          .size_max_bytes = size_max_bytes,
+          .producer = "crash test",
+          .attributes = {{.name = "why", .value = "may be ignored", .must_know = false}}};
+}
+
+} // namespace
+
+/// Holds the store's own committer thread at the beginning of each operation until the thread that
+/// runs the workload has noted what was acknowledged: without it, what is checked would depend on
+/// which of the two is faster.
+struct Workload::Gate {
+  std::mutex mutex;
+  std::condition_variable opened;
+  const std::thread::id opener = std::this_thread::get_id();
+  bool open = true;
+
+  void set(bool now_open) {
+    const std::scoped_lock lock(mutex);
+    open = now_open;
+    opened.notify_all();
+  }
+  void pass() {
+    if (std::this_thread::get_id() == opener) {
+      return;
+    }
+    std::unique_lock lock(mutex);
+    opened.wait(lock, [this] { return open; });
+  }
+};
+
+Workload::Workload(const ReplayId& id, WorkloadOptions options)
+    : id_(id), options_(options), random_(id.seed) {}
+
+Workload::~Workload() {
+  store_.reset();
+  explorer_.reset();
+}
+
+const ExplorerReport& Workload::run() {
+  if (create() && open()) {
+    for (unsigned i = 0; i < options_.steps && step(); ++i) {
+    }
+  }
+  if (report_.failure.empty() && succeeded("close", store_->close())) {
+    explorer_->examine_now();
+  }
+  return report_;
+}
+
+bool Workload::fail(const std::string& what) {
+  if (report_.failure.empty()) {
+    report_.failure = fmt::format("{}\nwithout any cut; the run was {}", what, id_.text());
+  }
+  return false;
+}
+
+bool Workload::succeeded(const char* what, const Status& status) {
+  return status.ok() ? report_.failure.empty()
+                     : fail(fmt::format("{}: {}", what, status.error().text()));
+}
+
+std::unique_ptr<SimulatedDevice> Workload::device() const {
+  return std::make_unique<SimulatedDevice>(disk_);
+}
+
+bool Workload::create() {
+  disk_ = std::make_shared<SimulatedDisk>(std::vector<std::byte>(options_.image_size_bytes));
+  explorer_ = std::make_unique<CrashExplorer>(disk_, id_, options_.budget, report_);
+  CreateOptions create;
+  create.ring_size_bytes = options_.ring_size_bytes;
+  create.blobs = {{.spec = spec_of("a", 600), .content = random_.bytes(500)},
+                  {.spec = spec_of("b", options_.blob_size_bytes_cap / 2),
+                   .content = random_.bytes(options_.blob_size_bytes_cap / 2)}};
+  if (!succeeded("create", create_image(*device(), create))) {
+    return false;
+  }
+  StoreState state;
+  Transaction contents;
+  for (const NewBlob& blob : create.blobs) {
+    state.register_blob(blob.spec);
+    contents.write(blob.spec.name, *blob.content);
+  }
+  state.apply(contents);
+  explorer_->acknowledge(state, 0);
+  explorer_->examine_now();
+  return true;
+}
+
+bool Workload::open(bool with_threads) {
+  OpenOptions options = deterministic_options();
+  options.callbacks = CallbackMode::event_fd;
+  options.background = with_threads;
+  options.idle_checkpoint_after = std::chrono::milliseconds(0);
+  auto store = Store::open(device(), options);
+  if (!store) {
+    return fail("open: " + store.error().text());
+  }
+  store_ = std::move(*store);
+  explorer_->acknowledge(explorer_->newest(), store_->info().generation);
+  explorer_->examine_now();
+  return compare();
+}
+
+bool Workload::compare() {
+  const Result<StoreState> found = StoreState::capture(*store_);
+  if (!found) {
+    return fail("read: " + found.error().text());
+  }
+  if (!(*found == explorer_->newest())) {
+    return fail("the open store differs from the model: " + explorer_->newest().difference(*found));
+  }
+  return report_.failure.empty();
+}
+
+bool Workload::step() {
+  const WorkloadMix& mix = options_.mix;
+  const std::array<unsigned, 8> weights = {mix.write_whole + mix.write_range + mix.several_blobs +
+                                               mix.set_size,
+                                           mix.group_commit,
+                                           mix.register_more,
+                                           mix.remove,
+                                           mix.checkpoint,
+                                           mix.commit_inside_checkpoint,
+                                           mix.reopen,
+                                           mix.grow_image};
+  unsigned total = 0;
+  for (const unsigned weight : weights) {
+    total += weight;
+  }
+  std::uint64_t draw = random_.below(total);
+  std::size_t kind = 0;
+  while (draw >= weights.at(kind)) {
+    draw -= weights.at(kind++);
+  }
+  bool done = false;
+  switch (kind) {
+  case 0: done = commit_some(); break;
+  case 1: done = group_commit(); break;
+  case 2: done = register_more(); break;
+  case 3: done = remove_one(); break;
+  case 4: done = checkpoint(false); break;
+  case 5: done = checkpoint(true); break;
+  case 6: done = reopen(); break;
+  default: done = grow_image(); break;
+  }
+  return done && compare();
+}
+
+std::string Workload::some_blob() {
+  const auto& blobs = explorer_->newest().blobs();
+  return std::next(blobs.begin(), static_cast<std::ptrdiff_t>(random_.below(blobs.size())))->first;
+}
+
+void Workload::add_update(Transaction& transaction, const std::string& blob, unsigned kind) {
+  const BlobState& state = explorer_->newest().blobs().at(blob);
+  const std::uint64_t size_max = state.size_max_bytes;
+  switch (kind) {
+  case 0: { // The whole blob, of which little differs.
+    std::vector<std::byte> bytes = state.bytes;
+    bytes.resize(std::max<std::uint64_t>(bytes.size(), 1 + random_.below(size_max)));
+    for (std::uint64_t i = 1 + random_.below(4); i > 0; --i) {
+      bytes.at(random_.below(bytes.size())) ^= std::byte{1};
+    }
+    transaction.write(blob, std::move(bytes));
+    break;
+  }
+  case 1: transaction.write(blob, random_.bytes(random_.below(size_max + 1))); break;
+  case 2:
+  case 3: {
+    const std::uint64_t offset = random_.below(size_max);
+    const std::uint64_t length = 1 + random_.below(std::min<std::uint64_t>(size_max - offset, 700));
+    transaction.write_range(blob, offset, random_.bytes(length));
+    break;
+  }
+  default: transaction.set_size(blob, random_.below(size_max + 1)); break;
+  }
+}
+
+/// Each blob at most once, so that the model need not be asked between two updates.
+Transaction Workload::some_updates(unsigned count) {
+  Transaction transaction;
+  std::vector<std::string> names;
+  for (unsigned i = 0; i < count; ++i) {
+    const std::string name = some_blob();
+    if (std::find(names.begin(), names.end(), name) == names.end()) {
+      names.push_back(name);
+      // Small ones: several large ones would not fit half of the ring.
+      add_update(transaction, name, static_cast<unsigned>(count == 1 ? random_.below(5) : 2));
+    }
+  }
+  return transaction;
+}
+
+bool Workload::commit(const Transaction& transaction) {
+  StoreState next = explorer_->newest();
+  next.apply(transaction);
+  explorer_->submit(next);
+  const Status status = store_->commit(transaction);
+  if (!status) {
+    return fail("commit: " + status.error().text());
+  }
+  explorer_->acknowledge_submitted(1, store_->info().generation);
+  explorer_->examine_now();
+  return report_.failure.empty();
+}
+
+bool Workload::commit_some() {
+  if (explorer_->newest().blobs().empty()) {
+    return register_more();
+  }
+  const WorkloadMix& mix = options_.mix;
+  const bool several = random_.below(mix.write_whole + mix.write_range + mix.several_blobs +
+                                     mix.set_size) < mix.several_blobs;
+  return commit(some_updates(several ? 3 : 1));
+}
+
+/// Two more transactions arrive while the first one's record is being written. The store's
+/// committer writes them; the ring is empty before, so that no checkpoint runs beside it.
+bool Workload::group_commit() {
+  if (explorer_->newest().blobs().empty()) {
+    return register_more();
+  }
+  store_.reset();
+  explorer_->examine_now();
+  if (!open(true)) {
+    return false;
+  }
+  Gate gate;
+  std::size_t answers = 0;
+  Status answer;
+  bool arrived = false;
+  explorer_->set_operation_hook([&](const SimulatedOperation& operation) {
+    if (arrived || operation.kind != OperationKind::write_durable) {
+      return;
+    }
+    arrived = true;
+    gate.set(false);
+    for (int i = 0; i < 2; ++i) {
+      Transaction transaction = some_updates(2);
+      StoreState next = explorer_->newest();
+      next.apply(transaction);
+      explorer_->submit(next);
+      store_->commit_async(std::move(transaction), [&](Status status) {
+        ++answers;
+        if (!status) {
+          answer = status;
+        }
+      });
+    }
+  });
+  disk_->set_gate([&] { gate.pass(); });
+  bool done = commit(some_updates(2));
+  gate.set(true);
+  while (arrived && answers < 2) {
+    struct pollfd due = {.fd = store_->event_fd(), .events = POLLIN, .revents = 0};
+    if (::poll(&due, 1, 30000) <= 0) {
+      done = fail("asynchronous commits are not answered");
+      break;
+    }
+    store_->dispatch();
+  }
+  disk_->set_gate({});
+  explorer_->set_operation_hook({});
+  if (!succeeded("asynchronous commit", answer) || !done) {
+    return false;
+  }
+  explorer_->acknowledge_submitted(explorer_->unacknowledged(), store_->info().generation);
+  explorer_->examine_now();
+  store_.reset();
+  return open();
+}
+
+/// A set of which some may be there already, some larger than they were.
+bool Workload::register_more() {
+  std::vector<BlobSpec> specs;
+  StoreState next = explorer_->newest();
+  for (std::uint64_t i = 1 + random_.below(3); i > 0; --i) {
+    const std::string name(1, static_cast<char>('a' + random_.below(6)));
+    const bool twice = std::any_of(specs.begin(), specs.end(),
+                                   [&](const BlobSpec& spec) { return spec.name == name; });
+    if (!twice) {
+      specs.push_back(spec_of(name, 1 + random_.below(options_.blob_size_bytes_cap)));
+      next.register_blob(specs.back());
+    }
+  }
+  explorer_->submit(next);
+  const Status status = store_->register_blobs(specs);
+  if (!status && status.error().kind() == ErrorKind::no_space) {
+    explorer_->withdraw();
+    return report_.failure.empty();
+  }
+  if (!status) {
+    return fail("register: " + status.error().text());
+  }
+  explorer_->acknowledge_submitted(1, store_->info().generation);
+  explorer_->examine_now();
+  return report_.failure.empty();
+}
+
+bool Workload::remove_one() {
+  if (explorer_->newest().blobs().size() < 2) {
+    return register_more();
+  }
+  const std::string name = some_blob();
+  StoreState next = explorer_->newest();
+  next.remove_blob(name);
+  explorer_->submit(next);
+  if (!succeeded("remove", store_->remove_blob(name))) {
+    return false;
+  }
+  explorer_->acknowledge_submitted(1, store_->info().generation);
+  explorer_->examine_now();
+  return report_.failure.empty();
+}
+
+/// For two more small commits without another checkpoint, which would wait for the one under way.
+bool Workload::ring_has_room() const {
+  const StoreInfo info = store_->info();
+  return 2 * (info.ring_used_bytes + 3 * block_size_bytes) < info.ring_size_bytes;
+}
+
+/// A commit may come at any operation of a checkpoint; it is asked for from inside that operation.
+bool Workload::checkpoint(bool commit_inside) {
+  // Something to bring home, and no more than leaves room in the ring for the commits inside.
+  if (!succeeded("checkpoint", store_->checkpoint()) || !commit_some()) {
+    return false;
+  }
+  bool inside = false;
+  bool done = true;
+  const std::uint64_t at = random_.below(8);
+  std::uint64_t seen = 0;
+  if (commit_inside && !explorer_->newest().blobs().empty()) {
+    explorer_->set_operation_hook([&](const SimulatedOperation& operation) {
+      const std::uint64_t now = seen;
+      if (inside || operation.kind == OperationKind::read || !done || !ring_has_room()) {
+        return;
+      }
+      ++seen;
+      if (now == at || now == at + 2) {
+        inside = true;
+        done = commit(some_updates(2));
+        inside = false;
+      }
+    });
+  }
+  const Status status = store_->checkpoint();
+  explorer_->set_operation_hook({});
+  if (!done || !succeeded("checkpoint", status)) {
+    return false;
+  }
+  explorer_->examine_now();
+  return report_.failure.empty();
+}
+
+bool Workload::reopen() {
+  if (random_.below(3) != 0) {
+    if (!succeeded("close", store_->close())) {
+      return false;
+    }
+    explorer_->examine_now();
+  }
+  store_.reset(); // Without close() it is the destructor that closes.
+  return open();
+}
+
+bool Workload::grow_image() {
+  if (!succeeded("close", store_->close())) {
+    return false;
+  }
+  store_.reset();
+  const auto grown = device();
+  const std::uint64_t size = *grown->size_bytes() + block_size_bytes * (8 + random_.below(24));
+  if (!succeeded("resize", resize_image(*grown, size))) {
+    return false;
+  }
+  grown->unlock();
+  explorer_->examine_now();
+  return open();
+}
+
+} // namespace vnvram::test
