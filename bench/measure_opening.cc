@@ -1,0 +1,113 @@
+#include <filesystem>
+#include <functional>
+
+#include "bench/bench_image.h"
+#include "bench/measurements.h"
+#include "bench/stopwatch.h"
+
+namespace vnvram::bench {
+namespace {
+
+/// Lets something happen at the one moment when a ring gets full: while a checkpoint is under way.
+class FlushHookDevice final : public BlockDevice {
+public:
+  FlushHookDevice(std::unique_ptr<BlockDevice> device, std::function<void()> before_flush)
+      : device_(std::move(device)), before_flush_(std::move(before_flush)) {}
+
+  [[nodiscard]] std::string name() const override { return device_->name(); }
+  [[nodiscard]] DeviceCapabilities capabilities() const override { return device_->capabilities(); }
+  Result<std::uint64_t> size_bytes() override { return device_->size_bytes(); }
+  Status read(std::uint64_t offset_bytes, std::span<std::byte> buffer) override {
+    return device_->read(offset_bytes, buffer);
+  }
+  Status write(std::uint64_t offset_bytes, std::span<const std::byte> data) override {
+    return device_->write(offset_bytes, data);
+  }
+  Status write_durable(std::uint64_t offset_bytes, std::span<const std::byte> data) override {
+    return device_->write_durable(offset_bytes, data);
+  }
+  Status flush() override {
+    before_flush_();
+    return device_->flush();
+  }
+  Status discard(std::uint64_t offset_bytes, std::uint64_t length_bytes) override {
+    return device_->discard(offset_bytes, length_bytes);
+  }
+  Status resize(std::uint64_t size_bytes) override { return device_->resize(size_bytes); }
+  Status lock_for_writing() override { return device_->lock_for_writing(); }
+  void unlock() override { device_->unlock(); }
+
+private:
+  std::unique_ptr<BlockDevice> device_;
+  std::function<void()> before_flush_;
+};
+
+/// Commits until no further record fits, while a checkpoint waits to be flushed, and copies the
+/// image as it is then: what a power cut at the worst moment leaves.
+void copy_with_full_ring(const BenchImage& image, const std::string& copy, OpeningResult& result) {
+  Store* store_in_use = nullptr;
+  bool copied = false;
+  const auto fill_and_copy = [&] {
+    if (store_in_use == nullptr || copied) {
+      return;
+    }
+    copied = true;
+    std::vector<std::byte> bytes(3072);
+    for (std::uint64_t count = 1;; ++count) {
+      const StoreInfo info = store_in_use->info();
+      result.ring_size_bytes = info.ring_size_bytes;
+      result.ring_used_bytes = info.ring_used_bytes;
+      if (info.ring_used_bytes + 2 * block_size_bytes > info.ring_size_bytes) {
+        break;
+      }
+      for (std::size_t i = 0; i < bytes.size(); ++i) {
+        bytes.at(i) = static_cast<std::byte>(count * 31 + i);
+      }
+      const std::uint64_t page = count % 120;
+      require(store_in_use->write_range("512-KiB", page * block_size_bytes, bytes));
+    }
+    std::filesystem::copy_file(image.path(), copy,
+                               std::filesystem::copy_options::overwrite_existing);
+  };
+  std::unique_ptr<BlockDevice> device = require(open_device(image.path(), Access::read_write));
+  OpenOptions options;
+  options.idle_checkpoint_after = std::chrono::milliseconds(0);
+  const std::unique_ptr<Store> store = require(
+      Store::open(std::make_unique<FlushHookDevice>(std::move(device), fill_and_copy), options));
+  const std::vector<std::byte> bytes(64, std::byte{1});
+  require(store->write_range("8-KiB", 0, bytes));
+  store_in_use = store.get();
+  require(store->checkpoint());
+  store_in_use = nullptr;
+  require(store->close());
+}
+
+void time_one(const std::string& path, Times& opening, Times* closing) {
+  std::unique_ptr<Store> store;
+  opening.add(microseconds(
+      [&] { store = require(Store::open(require(open_device(path, Access::read_write)))); }));
+  const double taken = microseconds([&] { require(store->close()); });
+  if (closing != nullptr) {
+    closing->add(taken);
+  }
+}
+
+} // namespace
+
+OpeningResult time_opening(const std::string& directory, const Amount& amount) {
+  OpeningResult result;
+  const BenchImage image(directory, std::uint64_t{4} << 20U, range_blobs());
+  const std::string full = directory + "/full";
+  const std::string copy = directory + "/copy";
+  copy_with_full_ring(image, full, result);
+  for (unsigned i = 0; i < amount.openings; ++i) {
+    std::filesystem::copy_file(full, copy, std::filesystem::copy_options::overwrite_existing);
+    time_one(copy, result.full_ring, nullptr);
+    time_one(image.path(), result.clean, &result.close);
+  }
+  std::filesystem::remove(full);
+  std::filesystem::remove(copy);
+  return result;
+}
+
+} // namespace vnvram::bench

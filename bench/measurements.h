@@ -1,0 +1,29 @@
+// What is measured, and how much of it.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "bench/results.h"
+
+namespace vnvram::bench {
+
+struct Amount {
+  std::uint64_t counted_commits = 3000; ///< Of each kind, for the device's cost.
+  std::uint64_t timed_commits = 2000;   ///< Of each kind.
+  unsigned thread_rounds = 5;
+  double thread_seconds = 1.0; ///< One round, with one thread, and again with many.
+  unsigned openings = 21;
+};
+
+/// Device cost of each kind of commit, by counting. `checkpoints` gets what came on top.
+[[nodiscard]] std::vector<CommitCost>
+count_commits(const std::string& directory, const Amount& amount, CheckpointCost& checkpoints);
+/// Every kind of commit and both forms of the floor in turn, so that noise hits all alike.
+[[nodiscard]] LatencyResult time_commits(const std::string& directory, const Amount& amount);
+/// Many threads that commit at once, alternating with one thread.
+[[nodiscard]] ThreadResult time_threads(const std::string& directory, const Amount& amount);
+/// Opening a 4 MiB image whose ring is full, and one that was closed.
+[[nodiscard]] OpeningResult time_opening(const std::string& directory, const Amount& amount);
+
+} // namespace vnvram::bench

@@ -1,0 +1,146 @@
+#include "bench/report.h"
+
+#include <iterator>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+namespace vnvram::bench {
+namespace {
+
+constexpr std::uint64_t commit_bytes_max = 4096;
+constexpr std::uint64_t commits_per_extra_flush_min = 50;
+
+double ratio(std::uint64_t dividend, std::uint64_t divisor) {
+  return divisor == 0 ? 0 : static_cast<double>(dividend) / static_cast<double>(divisor);
+}
+
+void print_costs(const Report& report, std::string& text) {
+  const auto out = std::back_inserter(text);
+  fmt::format_to(out, "\nDevice cost of one commit             {:>26} {:>7} {:>8}\n", "writes",
+                 "bytes", "flushes");
+  for (const CommitCost& cost : report.costs) {
+    fmt::format_to(out, "  {:<52}{:>10} {:>7} {:>8}\n", cost.name,
+                   cost.worst.writes + cost.worst.durable_writes, cost.worst.bytes,
+                   cost.worst.flushes + cost.worst.durable_writes);
+  }
+  const CheckpointCost& checkpoints = report.checkpoints;
+  fmt::format_to(
+      out,
+      "  checkpoints, apart: {} in {} commits, each {:.0f} writes, {:.0f} bytes, {:.1f} "
+      "flushes: one extra flush in {:.0f} commits\n",
+      checkpoints.checkpoints, checkpoints.commits,
+      ratio(checkpoints.all.writes + checkpoints.all.durable_writes, checkpoints.checkpoints),
+      ratio(checkpoints.all.bytes, checkpoints.checkpoints),
+      ratio(checkpoints.flushes(), checkpoints.checkpoints),
+      ratio(checkpoints.commits, checkpoints.flushes()));
+}
+
+void print_times(const Report& report, std::string& text) {
+  const auto out = std::back_inserter(text);
+  const double floor = report.latency.floor_p50();
+  const auto line = [&](const std::string& name, const Times& times) {
+    fmt::format_to(out, "  {:<52}{:>10.1f} {:>7.1f} {:>8.2f}\n", name, times.p50(), times.p99(),
+                   times.p50() / floor);
+  };
+  fmt::format_to(out, "\nMicroseconds, all in turn             {:>26} {:>7} {:>8}\n", "p50", "p99",
+                 "/ floor");
+  line("floor: durable 4 KiB write, page cache", report.latency.floor_buffered);
+  line("floor: durable 4 KiB write, O_DIRECT", report.latency.floor_direct);
+  for (const CommitTimes& commit : report.latency.commits) {
+    line(commit.name, commit.times);
+  }
+}
+
+nlohmann::json times_json(const Times& times) {
+  return {{"p50_us", times.p50()}, {"p99_us", times.p99()}};
+}
+
+} // namespace
+
+std::string as_text(const Report& report) {
+  const Environment& environment = report.environment;
+  std::string text =
+      fmt::format("{}, {} CPUs; {}; {}; {} build\n", environment.cpu, environment.cpu_count,
+                  environment.kernel, environment.file_system, environment.build_type);
+  if (!environment.optimised) {
+    text += "WARNING: not a release build without sanitizers; its times say nothing\n";
+  }
+  print_costs(report, text);
+  print_times(report, text);
+  const auto out = std::back_inserter(text);
+  const ThreadResult& threads = report.threads;
+  fmt::format_to(out, "\nCommits per second: 1 thread {:.0f}, {} threads {:.0f}: {:.1f} x\n",
+                 threads.one_per_second, threads.threads, threads.many_per_second,
+                 threads.many_per_second / threads.one_per_second);
+  const OpeningResult& opening = report.opening;
+  fmt::format_to(
+      out,
+      "Opening a 4 MiB image, median: {:.2f} ms with {} of {} KiB of ring in use, {:.2f} "
+      "ms after a clean close; closing {:.2f} ms\n",
+      opening.full_ring.p50() / 1000, opening.ring_used_bytes / 1024,
+      opening.ring_size_bytes / 1024, opening.clean.p50() / 1000, opening.close.p50() / 1000);
+  return text;
+}
+
+std::string as_json(const Report& report) {
+  nlohmann::json json;
+  const Environment& environment = report.environment;
+  json["environment"] = {
+      {"cpu", environment.cpu},          {"cpus", environment.cpu_count},
+      {"kernel", environment.kernel},    {"file_system", environment.file_system},
+      {"build", environment.build_type}, {"times_are_meaningful", environment.optimised}};
+  for (const CommitCost& cost : report.costs) {
+    json["commit_cost"][cost.name] = {{"commits", cost.commits},
+                                      {"writes", cost.worst.writes + cost.worst.durable_writes},
+                                      {"bytes", cost.worst.bytes},
+                                      {"flushes", cost.worst.flushes + cost.worst.durable_writes}};
+  }
+  const CheckpointCost& checkpoints = report.checkpoints;
+  json["checkpoints"] = {{"commits", checkpoints.commits},
+                         {"checkpoints", checkpoints.checkpoints},
+                         {"writes", checkpoints.all.writes + checkpoints.all.durable_writes},
+                         {"bytes", checkpoints.all.bytes},
+                         {"flushes", checkpoints.flushes()}};
+  json["floor"] = {{"buffered", times_json(report.latency.floor_buffered)},
+                   {"direct", times_json(report.latency.floor_direct)},
+                   {"p50_us", report.latency.floor_p50()}};
+  for (const CommitTimes& commit : report.latency.commits) {
+    json["commit_time"][commit.name] = times_json(commit.times);
+    json["commit_time"][commit.name]["p50_over_floor"] =
+        commit.times.p50() / report.latency.floor_p50();
+  }
+  json["threads"] = {{"threads", report.threads.threads},
+                     {"one_per_second", report.threads.one_per_second},
+                     {"many_per_second", report.threads.many_per_second}};
+  json["opening"] = {{"ring_size_bytes", report.opening.ring_size_bytes},
+                     {"ring_used_bytes", report.opening.ring_used_bytes},
+                     {"full_ring", times_json(report.opening.full_ring)},
+                     {"clean", times_json(report.opening.clean)},
+                     {"close", times_json(report.opening.close)}};
+  return json.dump(2);
+}
+
+std::string excess(const Report& report) {
+  for (const CommitCost& cost : report.costs) {
+    const std::uint64_t writes = cost.worst.writes + cost.worst.durable_writes;
+    const std::uint64_t flushes = cost.worst.flushes + cost.worst.durable_writes;
+    if (cost.commits == 0 || writes != 1 || flushes != 1 || cost.worst.bytes > commit_bytes_max) {
+      return fmt::format("{}: {} writes, {} bytes, {} flushes for one of {} commits; it may be one "
+                         "write of {} bytes and one flush",
+                         cost.name, writes, cost.worst.bytes, flushes, cost.commits,
+                         commit_bytes_max);
+    }
+  }
+  const CheckpointCost& checkpoints = report.checkpoints;
+  if (checkpoints.checkpoints == 0 ||
+      checkpoints.flushes() * commits_per_extra_flush_min >= checkpoints.commits) {
+    return fmt::format("{} checkpoints with {} flushes in {} commits; it must be fewer than one "
+                       "flush in {} commits, and some checkpoint",
+                       checkpoints.checkpoints, checkpoints.flushes(), checkpoints.commits,
+                       commits_per_extra_flush_min);
+  }
+  return {};
+}
+
+} // namespace vnvram::bench

@@ -1,0 +1,27 @@
+// The results for people and for programs.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "bench/environment.h"
+#include "bench/results.h"
+
+namespace vnvram::bench {
+
+struct Report {
+  Environment environment;
+  std::vector<CommitCost> costs;
+  CheckpointCost checkpoints;
+  LatencyResult latency;
+  ThreadResult threads;
+  OpeningResult opening;
+};
+
+[[nodiscard]] std::string as_text(const Report& report);
+[[nodiscard]] std::string as_json(const Report& report);
+
+/// What costs more than it may, in writes, bytes and flushes; empty: nothing. Times are not judged.
+[[nodiscard]] std::string excess(const Report& report);
+
+} // namespace vnvram::bench
