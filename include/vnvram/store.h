@@ -112,10 +112,13 @@ struct CheckReport {
 
 /// The size of a fresh image that has room for these blobs at their largest sizes. A set that is
 /// registered in one call on an image of at least this size never fails for space.
-/// Errors: invalid_argument for a spec that no image could hold.
-VNVRAM_API Result<std::uint64_t> required_size_bytes(std::span<const BlobSpec> blobs);
+/// `ring_size_bytes`: what CreateOptions will say.
+/// Errors: invalid_argument for a spec that no image could hold, or a ring too small for them.
+VNVRAM_API Result<std::uint64_t> required_size_bytes(std::span<const BlobSpec> blobs,
+                                                     std::uint64_t ring_size_bytes = 0);
 /// What `vnvram create` uses: room to register as much again, and at least 4 MiB.
-VNVRAM_API Result<std::uint64_t> recommended_size_bytes(std::span<const BlobSpec> blobs);
+VNVRAM_API Result<std::uint64_t> recommended_size_bytes(std::span<const BlobSpec> blobs,
+                                                        std::uint64_t ring_size_bytes = 0);
 
 /// Formats the device: the only call that writes to what is not ours. Takes the lock, refuses what
 /// is not blank unless forced, wipes both superblocks first, then writes the image in full. The

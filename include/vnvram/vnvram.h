@@ -108,12 +108,15 @@ typedef struct vnvram_blob_info {
 
 /* ---- images ---- */
 
-/* The size of a fresh image that has room for these blobs at their largest sizes. */
+/* The size of a fresh image that has room for these blobs at their largest sizes. `ring_size` is
+ * what vnvram_create will be given; 0: its default. */
 VNVRAM_API vnvram_kind vnvram_required_size(const vnvram_blob_spec* blobs, size_t blob_count,
-                                            uint64_t* size, vnvram_error** error);
+                                            uint64_t ring_size, uint64_t* size,
+                                            vnvram_error** error);
 /* The same with room to register as much again, and at least 4 MiB. */
 VNVRAM_API vnvram_kind vnvram_recommended_size(const vnvram_blob_spec* blobs, size_t blob_count,
-                                               uint64_t* size, vnvram_error** error);
+                                               uint64_t ring_size, uint64_t* size,
+                                               vnvram_error** error);
 
 typedef struct vnvram_create_options {
   size_t struct_size;

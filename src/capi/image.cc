@@ -7,10 +7,10 @@ using namespace vnvram::capi;
 
 namespace {
 
-using SizeOfSpecs = Result<std::uint64_t> (*)(std::span<const BlobSpec>);
+using SizeOfSpecs = Result<std::uint64_t> (*)(std::span<const BlobSpec>, std::uint64_t);
 
 Status size_of_specs(SizeOfSpecs size_of, const vnvram_blob_spec* blobs, std::size_t blob_count,
-                     std::uint64_t* size) {
+                     std::uint64_t ring_size, std::uint64_t* size) {
   const auto specs = take_specs(blobs, blob_count);
   if (!specs) {
     return specs.error();
@@ -18,7 +18,7 @@ Status size_of_specs(SizeOfSpecs size_of, const vnvram_blob_spec* blobs, std::si
   if (size == nullptr) {
     return invalid("size is NULL");
   }
-  const auto needed = size_of(*specs);
+  const auto needed = size_of(*specs, ring_size);
   if (!needed) {
     return needed.error();
   }
@@ -28,16 +28,18 @@ Status size_of_specs(SizeOfSpecs size_of, const vnvram_blob_spec* blobs, std::si
 
 } // namespace
 
-vnvram_kind vnvram_required_size(const vnvram_blob_spec* blobs, size_t blob_count, uint64_t* size,
-                                 vnvram_error** error) {
-  return guarded(error,
-                 [&] { return size_of_specs(required_size_bytes, blobs, blob_count, size); });
+vnvram_kind vnvram_required_size(const vnvram_blob_spec* blobs, size_t blob_count,
+                                 uint64_t ring_size, uint64_t* size, vnvram_error** error) {
+  return guarded(error, [&] {
+    return size_of_specs(required_size_bytes, blobs, blob_count, ring_size, size);
+  });
 }
 
 vnvram_kind vnvram_recommended_size(const vnvram_blob_spec* blobs, size_t blob_count,
-                                    uint64_t* size, vnvram_error** error) {
-  return guarded(error,
-                 [&] { return size_of_specs(recommended_size_bytes, blobs, blob_count, size); });
+                                    uint64_t ring_size, uint64_t* size, vnvram_error** error) {
+  return guarded(error, [&] {
+    return size_of_specs(recommended_size_bytes, blobs, blob_count, ring_size, size);
+  });
 }
 
 vnvram_kind vnvram_create(const char* path, const vnvram_create_options* options,

@@ -23,6 +23,14 @@ const char* describe(const format::CheckedSuperblock& copy) {
                                                    : copy.reason;
 }
 
+std::string describe(const Result<CheckReport>& report) {
+  std::string text;
+  for (const CheckProblem& problem : report ? report->problems : std::vector<CheckProblem>()) {
+    text += fmt::format("{}: {}\n", problem.place, problem.what);
+  }
+  return text;
+}
+
 } // namespace
 
 ImageChecker::ImageChecker(BlockDevice& device, const SuperblockPair& superblocks,
@@ -38,8 +46,10 @@ Result<CheckReport> ImageChecker::run() {
   Status done = check_keys_area();
   const Status index = pages_.load_index();
   if (!index) {
-    report_.problems.push_back({"table index", index.error().cause(), {}, true});
-    return report_; // Without it nothing can be found.
+    report_.problems.push_back(
+        {"table index", fmt::format("{}; nothing can be found without it", index.error().cause()),
+         listed_unchecked(), true});
+    return report_;
   }
   if (done) {
     done = check_ring();
@@ -128,12 +138,44 @@ void ImageChecker::check_directory() {
       report_.problems.push_back(
           {fmt::format("directory page {}", page),
            fmt::format("{}; blobs that it or a later page lists are lost", error->cause()),
-           {},
-           true});
+           listed_unchecked(), true});
       return;
     }
     page = content.next_page;
   } while (page != 0);
+}
+
+// For messages only: nothing vouches for what is read here, and it may be older than the damage.
+std::vector<std::string> ImageChecker::listed_unchecked() {
+  const format::Geometry geometry = format::geometry_of(superblock_);
+  std::set<std::string> names;
+  std::set<std::uint32_t> seen;
+  std::vector<std::uint32_t> pages{0};
+  while (!pages.empty()) {
+    const std::uint32_t page = pages.back();
+    pages.pop_back();
+    if (page >= geometry.page_count() || !seen.insert(page).second) {
+      continue;
+    }
+    for (const unsigned slot : {0U, 1U}) {
+      format::DirectoryPage content{};
+      const Status read = device_.read(geometry.page_block(page, slot) * block_size_bytes,
+                                       std::as_writable_bytes(std::span(&content, 1)));
+      bool plausible = false;
+      for (const format::DirectoryEntry& entry : content.entries) {
+        const char* reason = nullptr;
+        const auto decoded = read ? format::decode_directory_entry(entry, reason) : std::nullopt;
+        if (decoded && directory_.find(decoded->info.name) == nullptr) {
+          names.insert(decoded->info.name);
+        }
+        plausible = plausible || decoded;
+      }
+      if (plausible) {
+        pages.push_back(content.next_page);
+      }
+    }
+  }
+  return {names.begin(), names.end()};
 }
 
 std::vector<std::string> ImageChecker::all_blobs() const {
@@ -184,6 +226,7 @@ void ImageChecker::add_page_problems() {
 Result<CheckReport> check_image(
     BlockDevice& device,
     const std::function<void(std::uint64_t done_bytes, std::uint64_t all_bytes)>& progress) {
+  std::string last_found;
   for (int attempt = 1;; ++attempt) {
     const Result<format::Superblock> current = find_superblock(device);
     if (!current) {
@@ -198,9 +241,13 @@ Result<CheckReport> check_image(
     Result<CheckReport> report = ImageChecker(device, *superblocks, progress).run();
     const Result<format::Superblock> after = find_superblock(device);
     const bool moved = !after || after->sequence != superblocks->current()->sequence;
-    if (!moved || (report && report->clean())) {
+    // An owner appends to the ring while we read it, so one look can find a break that is none.
+    // What two looks in a row find, with no checkpoint in between, is there.
+    const std::string found = describe(report);
+    if (report ? report->clean() || (!moved && found == last_found) : !moved) {
       return report;
     }
+    last_found = moved ? std::string() : found;
     if (attempt == check_attempts_max) {
       return Error{ErrorKind::stale,
                    fmt::format("{}: its owner writes faster than it can be checked", device.name()),

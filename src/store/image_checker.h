@@ -31,6 +31,8 @@ private:
   void add_page_problems();
   std::optional<Error> load(std::uint32_t page);
   [[nodiscard]] std::vector<std::string> all_blobs() const;
+  /// Names that the directory may have held, for a directory that cannot be read.
+  std::vector<std::string> listed_unchecked();
 
   BlockDevice& device_;
   const SuperblockPair& superblocks_;

@@ -60,9 +60,9 @@ Result<Geometry> plan(BlockDevice& device, const CreateOptions& options) {
   const Result<std::uint64_t> size = device.size_bytes();
   const auto ring_asked = static_cast<std::uint32_t>(
       std::min(options.ring_size_bytes, image_size_bytes_max) / block_size_bytes);
-  const Result<std::uint64_t> required = required_size_bytes(specs);
+  const Result<std::uint64_t> required = required_size_bytes(specs, options.ring_size_bytes);
   const Result<ImageNeeds> needs =
-      image_needs(specs, ring_asked == 0 ? ring_block_count_default : 4);
+      image_needs(specs, ring_asked == 0 ? ring_block_count_default : ring_block_count_min);
   if (!size || !required || !needs) {
     return !size ? size.error() : !required ? required.error() : needs.error();
   }

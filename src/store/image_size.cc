@@ -24,12 +24,27 @@ Error too_many(std::uint64_t block_count) {
                       block_count * block_size_bytes, image_size_bytes_max)};
 }
 
+/// In blocks: as asked for, or the least that is sensible.
+Result<std::uint32_t> ring_for(const ImageNeeds& needs, std::uint64_t ring_size_bytes) {
+  const std::uint64_t asked_blocks = ring_size_bytes / block_size_bytes;
+  if (ring_size_bytes == 0) {
+    return std::max(needs.ring_block_count, ring_block_count_default);
+  }
+  if (asked_blocks < needs.ring_block_count || ring_size_bytes > image_size_bytes_max) {
+    return Error{ErrorKind::invalid_argument,
+                 fmt::format("a ring of {} bytes: these blobs need {} to {}", ring_size_bytes,
+                             std::uint64_t{needs.ring_block_count} * block_size_bytes,
+                             image_size_bytes_max)};
+  }
+  return static_cast<std::uint32_t>(asked_blocks);
+}
+
 } // namespace
 
 Result<ImageNeeds> image_needs(std::span<const BlobSpec> blobs,
-                               std::uint32_t ring_block_count_min) {
+                               std::uint32_t ring_block_count_least) {
   ImageNeeds needs;
-  needs.ring_block_count = ring_block_count_min;
+  needs.ring_block_count = ring_block_count_least;
   for (const BlobSpec& spec : blobs) {
     const Status checked = format::check_spec(spec);
     if (!checked) {
@@ -65,28 +80,45 @@ std::uint32_t choose_ring(const ImageNeeds& needs, std::uint64_t image_block_cou
   return needs.ring_block_count;
 }
 
-Result<std::uint64_t> required_size_bytes(std::span<const BlobSpec> blobs) {
-  const Result<ImageNeeds> needs = image_needs(blobs, ring_block_count_default);
+Result<std::uint64_t> required_size_bytes(std::span<const BlobSpec> blobs,
+                                          std::uint64_t ring_size_bytes) {
+  const Result<ImageNeeds> needs = image_needs(blobs, ring_block_count_min);
   if (!needs) {
     return needs.error();
   }
-  const std::uint64_t blocks = Geometry::blocks_for(needs->ring_block_count, needs->page_count);
+  const Result<std::uint32_t> ring = ring_for(*needs, ring_size_bytes);
+  if (!ring) {
+    return ring.error();
+  }
+  const std::uint64_t blocks = Geometry::blocks_for(*ring, needs->page_count);
   if (blocks * block_size_bytes > image_size_bytes_max) {
     return too_many(blocks);
   }
-  return blocks * block_size_bytes;
+  return std::max(blocks * block_size_bytes, image_size_bytes_min);
 }
 
-Result<std::uint64_t> recommended_size_bytes(std::span<const BlobSpec> blobs) {
-  const Result<std::uint64_t> required = required_size_bytes(blobs);
-  const Result<ImageNeeds> needs = image_needs(blobs, ring_block_count_default);
+Result<std::uint64_t> recommended_size_bytes(std::span<const BlobSpec> blobs,
+                                             std::uint64_t ring_size_bytes) {
+  const Result<std::uint64_t> required = required_size_bytes(blobs, ring_size_bytes);
+  const Result<ImageNeeds> needs = image_needs(blobs, ring_block_count_min);
   if (!required || !needs) {
     return required;
   }
-  constexpr std::uint64_t step_bytes = std::uint64_t{1} << 20U;
-  const std::uint64_t blocks = Geometry::blocks_for(needs->ring_block_count, 2 * needs->page_count);
+  constexpr std::uint64_t step_blocks = (std::uint64_t{1} << 20U) / block_size_bytes;
+  const std::uint64_t homes_blocks = Geometry::blocks_for(0, 2 * needs->page_count);
+  Result<std::uint32_t> ring = ring_for(*needs, ring_size_bytes);
+  if (ring && ring_size_bytes == 0) {
+    // choose_ring() takes an eighth of the image when it can, and must not take it from the homes.
+    const std::uint64_t eighth = ((homes_blocks + step_blocks) / 7) + 1;
+    *ring = std::max(*ring, static_cast<std::uint32_t>(
+                                std::min<std::uint64_t>(eighth, ring_block_count_useful)));
+  }
+  if (!ring) {
+    return ring.error();
+  }
+  const std::uint64_t blocks = homes_blocks + *ring;
   const std::uint64_t rounded =
-      ((blocks * block_size_bytes) + step_bytes - 1) / step_bytes * step_bytes;
+      (blocks + step_blocks - 1) / step_blocks * step_blocks * block_size_bytes;
   return std::clamp(rounded, recommended_size_bytes_min, image_size_bytes_max);
 }
 

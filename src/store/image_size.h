@@ -9,6 +9,7 @@
 
 namespace vnvram {
 
+inline constexpr std::uint32_t ring_block_count_min = 4;
 inline constexpr std::uint32_t ring_block_count_default = 512; // 2 MiB
 
 struct ImageNeeds {
@@ -16,9 +17,10 @@ struct ImageNeeds {
   std::uint64_t page_count = 0;
 };
 
-/// invalid_argument for a spec that no image could hold. `ring_block_count_min`: never a smaller
+/// invalid_argument for a spec that no image could hold. `ring_block_count_least`: never a smaller
 /// ring.
-Result<ImageNeeds> image_needs(std::span<const BlobSpec> blobs, std::uint32_t ring_block_count_min);
+Result<ImageNeeds> image_needs(std::span<const BlobSpec> blobs,
+                               std::uint32_t ring_block_count_least);
 
 /// The ring of an image of this size: what the blobs need, more where there is room to spare.
 [[nodiscard]] std::uint32_t choose_ring(const ImageNeeds& needs, std::uint64_t image_block_count);

@@ -1,0 +1,28 @@
+# `cmake --install`: programs, libraries, headers, manual pages, pkg-config file, CMake package.
+include(CMakePackageConfigHelpers)
+
+install(TARGETS vnvram vnvram_static EXPORT vnvramTargets)
+install(TARGETS vnvram_cli)
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/vnvram DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+foreach(section 1 3 5 8)
+  file(GLOB pages CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/man/*.${section})
+  if(pages)
+    install(FILES ${pages} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section})
+  endif()
+endforeach()
+install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
+
+# The prefix is found from where the file is, so that an installed tree can be moved.
+set(pkgconfig_dir ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+file(RELATIVE_PATH VNVRAM_PREFIX_FROM_PKGCONFIG /prefix/${pkgconfig_dir} /prefix)
+configure_file(${PROJECT_SOURCE_DIR}/cmake/vnvram.pc.in ${PROJECT_BINARY_DIR}/vnvram.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/vnvram.pc DESTINATION ${pkgconfig_dir})
+
+set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/vnvram)
+install(EXPORT vnvramTargets NAMESPACE vnvram:: DESTINATION ${package_dir})
+configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/vnvramConfig.cmake.in
+  ${PROJECT_BINARY_DIR}/vnvramConfig.cmake INSTALL_DESTINATION ${package_dir})
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/vnvramConfigVersion.cmake
+  COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/vnvramConfig.cmake ${PROJECT_BINARY_DIR}/vnvramConfigVersion.cmake
+  DESTINATION ${package_dir})

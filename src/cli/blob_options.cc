@@ -1,0 +1,115 @@
+#include "cli/blob_options.h"
+
+#include <fmt/format.h>
+
+#include "cli/input.h"
+#include "cli/size_text.h"
+#include "tpm/tpm_blobs.h"
+
+namespace vnvram::cli {
+namespace {
+
+Error malformed(const std::string& text, bool with_file) {
+  return {ErrorKind::invalid_argument, fmt::format("--blob '{}' is not a blob", text),
+          with_file ? "write NAME:TYPE:MAX or NAME:TYPE:MAX=FILE, e.g. vars:uefi-vars:528K"
+                    : "write NAME:TYPE:MAX, e.g. vars:uefi-vars:528K"};
+}
+
+/// Neither names nor types can hold a colon, nor sizes an equals sign; file names may hold both.
+Result<BlobOptions::NamedBlob> parse_blob(const std::string& text, bool with_file) {
+  const std::size_t type_at = text.find(':');
+  const std::size_t size_at =
+      type_at == std::string::npos ? std::string::npos : text.find(':', type_at + 1);
+  if (size_at == std::string::npos) {
+    return malformed(text, with_file);
+  }
+  const std::size_t file_at = text.find('=', size_at + 1);
+  const bool has_file = file_at != std::string::npos;
+  if (has_file && (!with_file || file_at + 1 == text.size())) {
+    return malformed(text, with_file);
+  }
+  const std::size_t size_length = has_file ? file_at - size_at - 1 : std::string::npos;
+  const auto size_max = parse_size(text.substr(size_at + 1, size_length));
+  if (!size_max) {
+    return Error(size_max.error().kind(),
+                 fmt::format("--blob '{}': {}", text, size_max.error().cause()),
+                 size_max.error().remedy());
+  }
+  return BlobOptions::NamedBlob{
+      .spec = {text.substr(0, type_at), text.substr(type_at + 1, size_at - type_at - 1), *size_max},
+      .file = has_file ? text.substr(file_at + 1) : std::string()};
+}
+
+} // namespace
+
+void BlobOptions::add_to(CLI::App& app, bool with_file) {
+  with_file_ = with_file;
+  app.add_flag("--tpm2", tpm2_, "the three blobs of a TPM 2.0");
+  app.add_flag("--tpm12", tpm12_, "the three blobs of a TPM 1.2");
+  const std::string shape = with_file ? "NAME:TYPE:MAX[=FILE]" : "NAME:TYPE:MAX";
+  app.add_option("--blob", blobs_,
+                 with_file ? "a blob of up to MAX bytes (K, M: 1024-fold) that begins as FILE; "
+                             "may be repeated"
+                           : "a blob of up to MAX bytes (K, M: 1024-fold); may be repeated")
+      ->type_name(shape)
+      ->expected(1)
+      ->take_all()
+      ->delimiter('\0');
+}
+
+Result<std::vector<BlobOptions::NamedBlob>> BlobOptions::named_blobs() const {
+  std::vector<NamedBlob> result;
+  const auto add_tpm = [&](TpmVersion version) {
+    for (BlobSpec& spec : tpm_blob_specs(version)) {
+      result.push_back({std::move(spec), {}});
+    }
+  };
+  if (tpm2_) {
+    add_tpm(TpmVersion::tpm2_0);
+  }
+  if (tpm12_) {
+    add_tpm(TpmVersion::tpm1_2);
+  }
+  for (const std::string& text : blobs_) {
+    auto blob = parse_blob(text, with_file_);
+    if (!blob) {
+      return blob.error();
+    }
+    result.push_back(std::move(*blob));
+  }
+  return result;
+}
+
+Result<std::vector<BlobSpec>> BlobOptions::specs() const {
+  auto named = named_blobs();
+  if (!named) {
+    return named.error();
+  }
+  std::vector<BlobSpec> result;
+  for (NamedBlob& blob : *named) {
+    result.push_back(std::move(blob.spec));
+  }
+  return result;
+}
+
+Result<std::vector<NewBlob>> BlobOptions::new_blobs() const {
+  auto named = named_blobs();
+  if (!named) {
+    return named.error();
+  }
+  std::vector<NewBlob> result;
+  for (NamedBlob& blob : *named) {
+    NewBlob fresh{.spec = std::move(blob.spec)};
+    if (!blob.file.empty()) {
+      auto content = read_input(blob.file, fresh.spec.size_max_bytes);
+      if (!content) {
+        return content.error();
+      }
+      fresh.content = std::move(*content);
+    }
+    result.push_back(std::move(fresh));
+  }
+  return result;
+}
+
+} // namespace vnvram::cli

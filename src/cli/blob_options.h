@@ -1,0 +1,40 @@
+// Which blobs to register, as options on the command line.
+#pragma once
+
+#include <CLI/App.hpp>
+#include <string>
+#include <vector>
+
+#include "vnvram/store.h"
+
+namespace vnvram::cli {
+
+/// --tpm2, --tpm12 and --blob NAME:TYPE:MAX[=FILE].
+class BlobOptions {
+public:
+  /// Declares the options; `app` must not outlive this object's use.
+  void add_to(CLI::App& app, bool with_file);
+
+  /// What the options name. Reads no file: `file` of each is what stands after "=", or empty.
+  struct NamedBlob {
+    BlobSpec spec;
+    std::string file;
+  };
+  /// Errors: invalid_argument.
+  [[nodiscard]] Result<std::vector<NamedBlob>> named_blobs() const;
+
+  /// The specs alone. Errors: invalid_argument.
+  [[nodiscard]] Result<std::vector<BlobSpec>> specs() const;
+
+  /// The specs and the content of their files. Errors: too_large for a file that does not fit its
+  /// blob; invalid_argument; io.
+  [[nodiscard]] Result<std::vector<NewBlob>> new_blobs() const;
+
+private:
+  bool with_file_ = false;
+  bool tpm2_ = false;
+  bool tpm12_ = false;
+  std::vector<std::string> blobs_;
+};
+
+} // namespace vnvram::cli

@@ -1,0 +1,100 @@
+#include "cli/check_command.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <nlohmann/json.hpp>
+
+#include "cli/progress.h"
+#include "cli/reader.h"
+#include "cli/text.h"
+#include "vnvram/store.h"
+
+namespace vnvram::cli {
+namespace {
+
+std::string hit_text(const CheckProblem& problem) {
+  if (problem.blobs.empty()) {
+    return problem.data_lost ? "" : "; nothing depends on it";
+  }
+  return fmt::format("; {} {}", problem.data_lost ? "blobs hit:" : "nothing is lost of",
+                     fmt::join(problem.blobs, ", "));
+}
+
+std::string report_text(const std::string& image, const CheckReport& report) {
+  std::string text;
+  for (const CheckProblem& problem : report.problems) {
+    text += printable(fmt::format("{}: {}{}", problem.place, problem.what, hit_text(problem)));
+    text += '\n';
+  }
+  for (const std::string& note : report.notes) {
+    text += printable(fmt::format("note: {}", note)) + '\n';
+  }
+  text += fmt::format("{}: {}; generation {}, {} blobs, {} pages, {} ring records checked\n", image,
+                      report.clean() ? std::string("no damage")
+                                     : fmt::format("{} problem(s)", report.problems.size()),
+                      report.generation, report.blobs_checked, report.pages_checked,
+                      report.records_checked);
+  return text;
+}
+
+nlohmann::ordered_json report_json(const CheckReport& report) {
+  nlohmann::ordered_json problems = nlohmann::ordered_json::array();
+  for (const CheckProblem& problem : report.problems) {
+    problems.push_back({{"place", problem.place},
+                        {"what", problem.what},
+                        {"blobs", problem.blobs},
+                        {"data_lost", problem.data_lost}});
+  }
+  return {{"clean", report.clean()},
+          {"notes", report.notes},
+          {"generation", report.generation},
+          {"blobs_checked", report.blobs_checked},
+          {"pages_checked", report.pages_checked},
+          {"records_checked", report.records_checked},
+          {"problems", problems}};
+}
+
+} // namespace
+
+CheckCommand::CheckCommand(CLI::App& parent)
+    : Command(
+          parent, "check", "read all of an image and say what is damaged",
+          "Compares every checksum and writes nothing. Each problem is one line: where, what,\n"
+          "and the blobs whose bytes are hit. Ends with 0 if there is none and with 13 if there\n"
+          "is one, also when only a copy is lost that nothing depends on.\n\n"
+          "Examples:\n"
+          "  vnvram check vm.nvram\n"
+          "  vnvram check --json vm.nvram | jq -r '.problems[].blobs[]'") {
+  add_image();
+  app().add_flag("--json", json_, "print JSON");
+}
+
+Result<ExitCode> CheckCommand::run(Output& output) {
+  CheckReport report;
+  const Status checked = retry_while_stale([&]() -> Status {
+    const auto device = open_device(image(), Access::read_only);
+    if (!device) {
+      return device.error();
+    }
+    Progress progress("check");
+    auto result = check_image(**device, [&](std::uint64_t done_bytes, std::uint64_t all_bytes) {
+      progress.show(done_bytes, all_bytes);
+    });
+    if (!result) {
+      return result.error();
+    }
+    report = std::move(*result);
+    return {};
+  });
+  if (!checked) {
+    return checked.error();
+  }
+  if (json_) {
+    output.write_json(report_json(report));
+  } else {
+    output.write_text(report_text(image(), report));
+  }
+  return report.clean() ? ExitCode::ok : ExitCode::corrupt;
+}
+
+} // namespace vnvram::cli

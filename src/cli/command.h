@@ -1,0 +1,48 @@
+// A subcommand of `vnvram`: its options on the command line, and what it does.
+#pragma once
+
+#include <CLI/App.hpp>
+#include <string>
+
+#include "base/exit_code.h"
+#include "cli/output.h"
+#include "vnvram/result.h"
+
+namespace vnvram::cli {
+
+/// Each subcommand is one class: the constructor declares its options, run() carries it out.
+class Command {
+public:
+  Command(const Command&) = delete;
+  Command& operator=(const Command&) = delete;
+  virtual ~Command() = default;
+
+  /// The command line names this one.
+  [[nodiscard]] bool chosen() const { return app_->parsed(); }
+  /// What the user gave as IMAGE; empty when there is none.
+  [[nodiscard]] const std::string& image() const { return image_; }
+  /// The exit code, or why it gave up. What it wrote to `output` still has to be delivered.
+  virtual Result<ExitCode> run(Output& output) = 0;
+
+protected:
+  Command(CLI::App& parent, const std::string& name, const std::string& summary,
+          const std::string& examples)
+      : app_(parent.add_subcommand(name, summary)) {
+    app_->footer(examples);
+  }
+
+  /// The positional argument that nearly all commands begin with.
+  void add_image() {
+    app_->add_option("IMAGE", image_, "the image: a file or a host block device")->required();
+  }
+  /// For a command that takes another's arguments and has no use for the image.
+  void add_ignored_image() { app_->add_option("IMAGE", image_, "not looked at"); }
+
+  [[nodiscard]] CLI::App& app() { return *app_; }
+
+private:
+  CLI::App* app_; ///< Owned by the parent, which outlives every command.
+  std::string image_;
+};
+
+} // namespace vnvram::cli

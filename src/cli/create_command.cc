@@ -1,0 +1,53 @@
+#include "cli/create_command.h"
+
+#include "cli/size_text.h"
+
+namespace vnvram::cli {
+
+CreateCommand::CreateCommand(CLI::App& parent)
+    : Command(parent, "create", "make an image, with the blobs that it begins with",
+              "Without --size the image has room for its blobs and to register as much again, at\n"
+              "least 4 MiB. A file is complete before it appears under its name; a failure leaves\n"
+              "what was there. A block device is formatted in place, all of it.\n\n"
+              "Examples:\n"
+              "  vnvram create vm.nvram --tpm2\n"
+              "  vnvram create vm.nvram --tpm2 --blob vars:uefi-vars:528K=OVMF_VARS_4M.fd\n"
+              "  vnvram create /dev/vg0/vm-nvram --tpm12 --blob eeprom:at24c:8K --force") {
+  add_image();
+  blobs_.add_to(app(), true);
+  app().add_option("--size", size_, "the size of the image (K, M, G: 1024-fold)")->type_name("N");
+  app()
+      .add_option("--ring-size", ring_size_,
+                  "the size of its log; a larger one allows larger blobs later")
+      ->type_name("N");
+  app().add_flag("--force", force_, "write over what is there, whatever it is");
+}
+
+Result<ExitCode> CreateCommand::run(Output& /*output*/) {
+  CreateOptions options;
+  options.force = force_;
+  std::uint64_t size_bytes = 0;
+  for (const auto& [text, target] :
+       {std::pair{&size_, &size_bytes}, std::pair{&ring_size_, &options.ring_size_bytes}}) {
+    if (text->empty()) {
+      continue;
+    }
+    const auto parsed = parse_size(*text);
+    if (!parsed) {
+      return parsed.error();
+    }
+    *target = *parsed;
+  }
+  auto blobs = blobs_.new_blobs();
+  if (!blobs) {
+    return blobs.error();
+  }
+  options.blobs = std::move(*blobs);
+  const Status created = create_image_file(image(), size_bytes, options);
+  if (!created) {
+    return created.error();
+  }
+  return ExitCode::ok;
+}
+
+} // namespace vnvram::cli

@@ -1,0 +1,21 @@
+// `vnvram create`: makes an image.
+#pragma once
+
+#include "cli/blob_options.h"
+#include "cli/command.h"
+
+namespace vnvram::cli {
+
+class CreateCommand : public Command {
+public:
+  explicit CreateCommand(CLI::App& parent);
+  Result<ExitCode> run(Output& output) override;
+
+private:
+  BlobOptions blobs_;
+  std::string size_;
+  std::string ring_size_;
+  bool force_ = false;
+};
+
+} // namespace vnvram::cli

@@ -1,0 +1,14 @@
+// An ImageDump as text and as JSON.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+
+#include "store/image_dump.h"
+
+namespace vnvram::cli {
+
+std::string dump_text(const ImageDump& dump);
+nlohmann::ordered_json dump_json(const ImageDump& dump);
+
+} // namespace vnvram::cli

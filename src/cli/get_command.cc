@@ -1,0 +1,48 @@
+#include "cli/get_command.h"
+
+#include "cli/output_file.h"
+#include "cli/reader.h"
+
+namespace vnvram::cli {
+
+GetCommand::GetCommand(CLI::App& parent)
+    : Command(
+          parent, "get", "copy a blob to standard output or a file",
+          "The bytes are those of one commit, also while the image is in use. Damaged bytes are\n"
+          "never given out: that is exit code 13. FILE is complete before it appears under its\n"
+          "name, and a new one can be read by its owner only.\n\n"
+          "Examples:\n"
+          "  vnvram get vm.nvram vars -o vars.fd\n"
+          "  vnvram get vm.nvram tpm2.permanent | xxd | head") {
+  add_image();
+  app().add_option("BLOB", blob_, "the blob's name")->required();
+  app()
+      .add_option("-o,--output", file_, "write to this file; \"-\" for standard output")
+      ->type_name("FILE");
+}
+
+Result<ExitCode> GetCommand::run(Output& output) {
+  std::vector<std::byte> content;
+  const Status got = read_image(image(), [&](Store& store) -> Status {
+    auto bytes = store.read(blob_);
+    if (!bytes) {
+      return bytes.error();
+    }
+    content = std::move(*bytes);
+    return {};
+  });
+  if (!got) {
+    return got.error();
+  }
+  if (file_.empty() || file_ == "-") {
+    output.write_bytes(std::span<const std::byte>(content));
+    return ExitCode::ok;
+  }
+  const Status written = write_output_file(file_, content);
+  if (!written) {
+    return written.error();
+  }
+  return ExitCode::ok;
+}
+
+} // namespace vnvram::cli

@@ -1,0 +1,59 @@
+#include "cli/input.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <fcntl.h>
+#include <system_error>
+#include <unistd.h>
+
+#include "base/unique_fd.h"
+
+namespace vnvram::cli {
+namespace {
+
+constexpr std::size_t chunk_size_bytes = std::size_t{64} << 10U;
+
+Error read_failure(const std::string& name, int error_number) {
+  return {ErrorKind::io,
+          "cannot read " + name + ": " + std::generic_category().message(error_number)};
+}
+
+Result<std::vector<std::byte>> read_all(int descriptor, const std::string& name,
+                                        std::uint64_t size_max_bytes) {
+  std::vector<std::byte> bytes;
+  while (true) {
+    const std::size_t size = bytes.size();
+    // One byte more than allowed tells a file that is too large from one that just fits.
+    const std::uint64_t wanted =
+        std::min<std::uint64_t>(chunk_size_bytes, size_max_bytes + 1 - size);
+    bytes.resize(size + static_cast<std::size_t>(wanted));
+    const ssize_t got = ::read(descriptor, bytes.data() + size, static_cast<std::size_t>(wanted));
+    if (got < 0 && errno != EINTR) {
+      return read_failure(name, errno);
+    }
+    bytes.resize(size + static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
+    if (bytes.size() > size_max_bytes) {
+      return Error(ErrorKind::too_large,
+                   name + " holds more than " + std::to_string(size_max_bytes) + " bytes",
+                   "the blob's largest size; `vnvram register` can raise it");
+    }
+    if (got == 0) {
+      return bytes;
+    }
+  }
+}
+
+} // namespace
+
+Result<std::vector<std::byte>> read_input(const std::string& path, std::uint64_t size_max_bytes) {
+  if (path == "-") {
+    return read_all(STDIN_FILENO, "standard input", size_max_bytes);
+  }
+  const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
+  if (!file.valid()) {
+    return read_failure(path, errno);
+  }
+  return read_all(file.get(), path, size_max_bytes);
+}
+
+} // namespace vnvram::cli

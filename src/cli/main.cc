@@ -1,0 +1,122 @@
+// The command `vnvram`: what an operator does with an image.
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+#include <csignal>
+#include <cstdio>
+#include <fmt/format.h>
+#include <memory>
+#include <unistd.h>
+#include <vector>
+
+#include "cli/check_command.h"
+#include "cli/create_command.h"
+#include "cli/dump_command.h"
+#include "cli/get_command.h"
+#include "cli/info_command.h"
+#include "cli/ls_command.h"
+#include "cli/put_command.h"
+#include "cli/register_command.h"
+#include "cli/resize_command.h"
+#include "cli/rm_command.h"
+#include "cli/size_command.h"
+#include "vnvram/version.h"
+
+namespace vnvram::cli {
+namespace {
+
+constexpr const char* footer = R"(Exit codes:
+   0 done                     20 no room in the image for what is to be registered
+   1 any other failure        21 a device or file could not be read or written
+   2 wrong usage              22 an earlier write failed; open the image again
+  10 there is no such image   23 overtaken by its owner again and again; try again
+  11 it is blank              24 the image cannot be written to
+  12 it is not ours           25 no such blob
+  13 it is damaged            26 something is there already
+  14 it is in use             27 the blob has another type
+  15 it needs a key           28 too large for the blob or for a transaction
+  16 the key does not fit     29 the device or the system cannot do this
+  17 it needs a newer vnvram
+
+A TPM for a virtual machine in three steps:
+  vnvram create vm.nvram --tpm2
+  vnvram-tpm vm.nvram --ctrl unix:/run/vm-tpm.sock &
+  qemu-system-x86_64 -chardev socket,id=tpm,path=/run/vm-tpm.sock \
+    -tpmdev emulator,id=tpm0,chardev=tpm -device tpm-crb,tpmdev=tpm0 ...
+
+`vnvram COMMAND --help` tells more about each command; so does vnvram(1).)";
+
+int report_error(const std::string& image, const Error& error) {
+  const std::string text = error.text();
+  const bool names_image = image.empty() || text.starts_with(image + ":");
+  const std::string line = names_image ? fmt::format("vnvram: {}\n", text)
+                                       : fmt::format("vnvram: {}: {}\n", image, text);
+  std::fputs(line.c_str(), stderr);
+  return static_cast<int>(exit_code(error.kind()));
+}
+
+template <typename... Each> std::vector<std::unique_ptr<Command>> make_commands(CLI::App& app) {
+  std::vector<std::unique_ptr<Command>> commands;
+  (commands.push_back(std::make_unique<Each>(app)), ...);
+  return commands;
+}
+
+/// A result that could not be delivered is a failure, whatever the command thinks of it.
+int finish(Output& output, const std::string& image, const Result<ExitCode>& result) {
+  const Status delivered = output.finish();
+  if (!result) {
+    return report_error(image, result.error());
+  }
+  if (!delivered) {
+    return report_error("", delivered.error());
+  }
+  return static_cast<int>(*result);
+}
+
+int run(int argument_count, const char* const* arguments) {
+  CLI::App app("Keeps all NVRAM of a virtual machine in one crash-consistent image.", "vnvram");
+  app.set_version_flag("--version", "vnvram " + std::string(version()));
+  app.set_help_all_flag("--help-all", "help on every command");
+  app.require_subcommand(1);
+  app.footer(footer);
+  const auto commands =
+      make_commands<CreateCommand, SizeCommand, RegisterCommand, LsCommand, InfoCommand, GetCommand,
+                    PutCommand, RmCommand, CheckCommand, DumpCommand, ResizeCommand>(app);
+  Output output(STDOUT_FILENO);
+  try {
+    app.parse(argument_count, arguments);
+  } catch (const CLI::CallForAllHelp&) {
+    output.write_text(app.help("", CLI::AppFormatMode::All));
+    return finish(output, "", ExitCode::ok);
+  } catch (const CLI::CallForHelp&) {
+    output.write_text(app.help());
+    return finish(output, "", ExitCode::ok);
+  } catch (const CLI::CallForVersion& version_text) {
+    output.write_text(std::string(version_text.what()) + '\n');
+    return finish(output, "", ExitCode::ok);
+  } catch (const CLI::ParseError& error) {
+    std::fputs(fmt::format("vnvram: {} (see vnvram --help)\n", error.what()).c_str(), stderr);
+    return static_cast<int>(ExitCode::usage);
+  }
+  for (const auto& command : commands) {
+    if (command->chosen()) {
+      const Result<ExitCode> result = command->run(output);
+      return finish(output, command->image(), result);
+    }
+  }
+  return static_cast<int>(ExitCode::usage);
+}
+
+} // namespace
+} // namespace vnvram::cli
+
+int main(int argument_count, char** arguments) {
+  // A reader that goes away shows as a failed write, which is reported.
+  std::signal(SIGPIPE, SIG_IGN);
+  try {
+    return vnvram::cli::run(argument_count, arguments);
+  } catch (const std::exception& exception) {
+    std::fputs(fmt::format("vnvram: {}\n", exception.what()).c_str(), stderr);
+    return static_cast<int>(vnvram::ExitCode::failure);
+  }
+}

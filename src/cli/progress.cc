@@ -1,0 +1,39 @@
+#include "cli/progress.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <fmt/format.h>
+#include <unistd.h>
+#include <utility>
+
+namespace vnvram::cli {
+namespace {
+
+constexpr std::chrono::milliseconds interval(200);
+
+} // namespace
+
+Progress::Progress(std::string what)
+    : what_(std::move(what)), terminal_(::isatty(STDERR_FILENO) == 1),
+      last_(std::chrono::steady_clock::now()) {}
+
+Progress::~Progress() {
+  if (shown_) {
+    std::fputs("\r\x1b[K", stderr);
+  }
+}
+
+void Progress::show(std::uint64_t done_bytes, std::uint64_t all_bytes) {
+  const auto now = std::chrono::steady_clock::now();
+  if (!terminal_ || all_bytes == 0 || now - last_ < interval) {
+    return;
+  }
+  last_ = now;
+  shown_ = true;
+  const double share = static_cast<double>(done_bytes) / static_cast<double>(all_bytes);
+  const std::string line =
+      fmt::format("\r{}: {:3.0f} %\x1b[K", what_, std::min(share, 1.0) * 100.0);
+  std::fputs(line.c_str(), stderr);
+}
+
+} // namespace vnvram::cli

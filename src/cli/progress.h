@@ -1,0 +1,28 @@
+// A line on standard error for work that takes a while.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+namespace vnvram::cli {
+
+/// Shows percents, at most a few times a second, and only when standard error is a terminal. The
+/// line is gone when the object is.
+class Progress {
+public:
+  explicit Progress(std::string what);
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+  ~Progress();
+
+  void show(std::uint64_t done_bytes, std::uint64_t all_bytes);
+
+private:
+  std::string what_;
+  bool terminal_;
+  bool shown_ = false;
+  std::chrono::steady_clock::time_point last_;
+};
+
+} // namespace vnvram::cli

@@ -1,0 +1,56 @@
+#include "cli/put_command.h"
+
+#include "cli/input.h"
+#include "cli/reader.h"
+
+namespace vnvram::cli {
+
+PutCommand::PutCommand(CLI::App& parent)
+    : Command(
+          parent, "put", "make a file the content of a blob",
+          "The blob becomes exactly the bytes of FILE, or of standard input for \"-\". They are\n"
+          "read to their end first, and a FILE that is too large changes nothing. When the\n"
+          "command ends with 0, the new content is durable; whenever it is cut off, the blob has\n"
+          "either its old or its new content. The image must not be in use.\n\n"
+          "Examples:\n"
+          "  vnvram put vm.nvram vars OVMF_VARS_4M.fd\n"
+          "  vnvram get old.nvram tpm2.permanent | vnvram put vm.nvram tpm2.permanent -") {
+  add_image();
+  app().add_option("BLOB", blob_, "the blob's name")->required();
+  app().add_option("FILE", file_, "the bytes; \"-\" for standard input")->required();
+}
+
+Result<ExitCode> PutCommand::run(Output& /*output*/) {
+  // Look first, so that a wrong name or size is found before anything is written at all.
+  std::uint64_t size_max_bytes = 0;
+  const Status looked = read_image(image(), [&](Store& store) -> Status {
+    const auto info = store.blob(blob_);
+    if (!info) {
+      return info.error();
+    }
+    size_max_bytes = info->size_max_bytes;
+    return {};
+  });
+  if (!looked) {
+    return looked.error();
+  }
+  const auto content = read_input(file_, size_max_bytes);
+  if (!content) {
+    return content.error();
+  }
+  const auto store = open_for_writing(image());
+  if (!store) {
+    return store.error();
+  }
+  const Status written = (*store)->write(blob_, *content);
+  if (!written) {
+    return written.error();
+  }
+  const Status closed = (*store)->close();
+  if (!closed) {
+    return closed.error();
+  }
+  return ExitCode::ok;
+}
+
+} // namespace vnvram::cli

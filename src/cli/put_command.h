@@ -1,0 +1,18 @@
+// `vnvram put`: puts bytes into a blob.
+#pragma once
+
+#include "cli/command.h"
+
+namespace vnvram::cli {
+
+class PutCommand : public Command {
+public:
+  explicit PutCommand(CLI::App& parent);
+  Result<ExitCode> run(Output& output) override;
+
+private:
+  std::string blob_;
+  std::string file_;
+};
+
+} // namespace vnvram::cli

@@ -1,0 +1,46 @@
+#include "cli/reader.h"
+
+namespace vnvram::cli {
+namespace {
+
+constexpr int attempts_max = 50;
+
+Status read_once(const std::string& path, const std::function<Status(Store&)>& use) {
+  auto device = open_device(path, Access::read_only);
+  if (!device) {
+    return device.error();
+  }
+  const auto store =
+      Store::open(std::move(*device), {.access = Access::read_only, .background = false});
+  if (!store) {
+    return store.error();
+  }
+  return use(**store);
+}
+
+} // namespace
+
+Status retry_while_stale(const std::function<Status()>& attempt) {
+  Status status;
+  for (int count = 0; count < attempts_max; ++count) {
+    status = attempt();
+    if (status.ok() || status.error().kind() != ErrorKind::stale) {
+      break;
+    }
+  }
+  return status;
+}
+
+Status read_image(const std::string& path, const std::function<Status(Store&)>& use) {
+  return retry_while_stale([&] { return read_once(path, use); });
+}
+
+Result<std::unique_ptr<Store>> open_for_writing(const std::string& path) {
+  auto device = open_device(path, Access::read_write);
+  if (!device) {
+    return device.error();
+  }
+  return Store::open(std::move(*device), {.background = false});
+}
+
+} // namespace vnvram::cli

@@ -1,0 +1,22 @@
+// Reading an image that someone else may be writing.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "vnvram/store.h"
+
+namespace vnvram::cli {
+
+/// Carries an attempt out again, a bounded number of times, while it fails with ErrorKind::stale.
+Status retry_while_stale(const std::function<Status()>& attempt);
+
+/// Opens the image read-only and runs `use` on it. When the owner overtakes the reader
+/// (ErrorKind::stale) it starts over with the newer state, so `use` must not have shown anything
+/// before it fails.
+Status read_image(const std::string& path, const std::function<Status(Store&)>& use);
+
+/// Opens the image for writing, for one short piece of work.
+Result<std::unique_ptr<Store>> open_for_writing(const std::string& path);
+
+} // namespace vnvram::cli

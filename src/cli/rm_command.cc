@@ -1,0 +1,39 @@
+#include "cli/rm_command.h"
+
+#include "cli/reader.h"
+
+namespace vnvram::cli {
+
+RmCommand::RmCommand(CLI::App& parent)
+    : Command(parent, "rm", "forget a blob and free its space",
+              "The bytes are gone for good when it ends.\n\n"
+              "Example:\n"
+              "  vnvram rm vm.nvram eeprom") {
+  add_image();
+  app().add_option("BLOB", blob_, "the blob's name")->required();
+}
+
+Result<ExitCode> RmCommand::run(Output& /*output*/) {
+  const Status there = read_image(image(), [&](Store& store) -> Status {
+    const auto info = store.blob(blob_);
+    return info ? Status() : Status(info.error());
+  });
+  if (!there) {
+    return there.error();
+  }
+  const auto store = open_for_writing(image());
+  if (!store) {
+    return store.error();
+  }
+  const Status removed = (*store)->remove_blob(blob_);
+  if (!removed) {
+    return removed.error();
+  }
+  const Status closed = (*store)->close();
+  if (!closed) {
+    return closed.error();
+  }
+  return ExitCode::ok;
+}
+
+} // namespace vnvram::cli

@@ -1,0 +1,17 @@
+// `vnvram rm`: forgets a blob.
+#pragma once
+
+#include "cli/command.h"
+
+namespace vnvram::cli {
+
+class RmCommand : public Command {
+public:
+  explicit RmCommand(CLI::App& parent);
+  Result<ExitCode> run(Output& output) override;
+
+private:
+  std::string blob_;
+};
+
+} // namespace vnvram::cli

@@ -1,0 +1,61 @@
+#include "cli/size_command.h"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "cli/size_text.h"
+#include "vnvram/store.h"
+
+namespace vnvram::cli {
+
+SizeCommand::SizeCommand(CLI::App& parent)
+    : Command(
+          parent, "size", "tell how large an image must be for some blobs",
+          "Takes the arguments of `vnvram create`; IMAGE, =FILE, --size and --force change\n"
+          "nothing here. \"required\" is the smallest image that has room for the\n"
+          "blobs at their largest sizes; \"recommended\" is what create makes without --size.\n\n"
+          "Examples:\n"
+          "  vnvram size --tpm2\n"
+          "  lvcreate -L $(vnvram size --tpm2 --json | jq .recommended_bytes)b -n nvram vg0") {
+  add_ignored_image();
+  blobs_.add_to(app(), true);
+  app().add_option("--size", size_, "not looked at")->type_name("N");
+  app()
+      .add_option("--ring-size", ring_size_, "the size of the image's log (K, M, G: 1024-fold)")
+      ->type_name("N");
+  app().add_flag("--force", force_, "not looked at");
+  app().add_flag("--json", json_, "print JSON");
+}
+
+Result<ExitCode> SizeCommand::run(Output& output) {
+  const auto specs = blobs_.specs();
+  if (!specs) {
+    return specs.error();
+  }
+  std::uint64_t ring_size_bytes = 0;
+  if (!ring_size_.empty()) {
+    const auto parsed = parse_size(ring_size_);
+    if (!parsed) {
+      return parsed.error();
+    }
+    ring_size_bytes = *parsed;
+  }
+  const auto required = required_size_bytes(*specs, ring_size_bytes);
+  if (!required) {
+    return required.error();
+  }
+  const auto recommended = recommended_size_bytes(*specs, ring_size_bytes);
+  if (!recommended) {
+    return recommended.error();
+  }
+  if (json_) {
+    output.write_json(
+        nlohmann::ordered_json{{"required_bytes", *required}, {"recommended_bytes", *recommended}});
+  } else {
+    output.write_text(fmt::format("required:    {} ({})\nrecommended: {} ({})\n", *required,
+                                  format_size(*required), *recommended, format_size(*recommended)));
+  }
+  return ExitCode::ok;
+}
+
+} // namespace vnvram::cli

@@ -1,0 +1,22 @@
+// `vnvram size`: tells how large an image must be.
+#pragma once
+
+#include "cli/blob_options.h"
+#include "cli/command.h"
+
+namespace vnvram::cli {
+
+class SizeCommand : public Command {
+public:
+  explicit SizeCommand(CLI::App& parent);
+  Result<ExitCode> run(Output& output) override;
+
+private:
+  BlobOptions blobs_;
+  std::string size_;
+  std::string ring_size_;
+  bool force_ = false;
+  bool json_ = false;
+};
+
+} // namespace vnvram::cli

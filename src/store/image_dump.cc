@@ -1,0 +1,404 @@
+#include "store/image_dump.h"
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <optional>
+#include <set>
+
+#include <fmt/format.h>
+
+#include "format/checksum.h"
+#include "format/record_view.h"
+#include "store/superblock_reader.h"
+
+namespace vnvram {
+namespace {
+
+using format::SuperblockState;
+using Block = std::array<std::byte, block_size_bytes>;
+
+const char* state_text(SuperblockState state) {
+  switch (state) {
+  case SuperblockState::valid: return "";
+  case SuperblockState::zero: return "all zero";
+  case SuperblockState::no_magic: return "not a superblock";
+  case SuperblockState::damaged: return "damaged";
+  case SuperblockState::too_new: return "too new";
+  case SuperblockState::encrypted: return "encrypted";
+  }
+  return "unknown";
+}
+
+/// Reads one image by one superblock, and goes on wherever something is wrong.
+class Dumper {
+public:
+  Dumper(BlockDevice& device, const format::Superblock& superblock, ImageDump& dump)
+      : device_(device), superblock_(superblock), geometry_(format::geometry_of(superblock)),
+        dump_(dump) {}
+
+  void run() {
+    dump_ring();
+    mark_records_that_count();
+    dump_table();
+    dump_directory();
+  }
+
+private:
+  std::optional<std::vector<std::byte>> read_blocks(std::uint64_t first, std::uint32_t count,
+                                                    std::string& why);
+  bool read_vouched(std::uint64_t block, format::TableEntry entry, Block& content,
+                    std::string& why);
+  void dump_ring();
+  std::uint32_t dump_record(std::uint32_t position, const format::RecordHeader& header);
+  void mark_records_that_count();
+  void dump_table();
+  void dump_leaf(std::uint32_t zone, format::TableEntry entry);
+  void dump_page(std::uint32_t page, format::TableEntry entry);
+  void dump_directory();
+  void dump_directory_page(std::uint32_t number, const format::DirectoryPage& page);
+  format::DirectoryPage directory_page(std::uint32_t page);
+  void apply_records(std::uint32_t page, std::span<std::byte> content);
+
+  BlockDevice& device_;
+  const format::Superblock superblock_;
+  const format::Geometry geometry_;
+  ImageDump& dump_;
+  /// Every header in a made-up ring could claim half the ring: what is read for them is bounded.
+  std::uint64_t record_blocks_left_ = 0;
+  std::map<std::uint32_t, format::TableEntry> page_entries_;
+  std::vector<std::size_t> counting_; ///< Indexes of the records that count, oldest first.
+};
+
+std::optional<std::vector<std::byte>> Dumper::read_blocks(std::uint64_t first, std::uint32_t count,
+                                                          std::string& why) {
+  std::vector<std::byte> content(std::size_t{count} * block_size_bytes);
+  const Status status = device_.read(first * block_size_bytes, content);
+  if (!status) {
+    why = status.error().cause();
+    return std::nullopt;
+  }
+  return content;
+}
+
+/// Reads a block that its parent's entry describes.
+bool Dumper::read_vouched(std::uint64_t block, format::TableEntry entry, Block& content,
+                          std::string& why) {
+  const auto read = read_blocks(block, 1, why);
+  if (!read) {
+    return false;
+  }
+  std::copy(read->begin(), read->end(), content.begin());
+  if (!format::entry_matches(entry, content, superblock_.salt)) {
+    why = "checksum mismatch";
+    return false;
+  }
+  return true;
+}
+
+void Dumper::dump_ring() {
+  record_blocks_left_ = std::uint64_t{8} * geometry_.ring_block_count();
+  std::uint32_t position = 0;
+  while (position < geometry_.ring_block_count()) {
+    std::string why;
+    const auto block = read_blocks(format::Geometry::ring_block(position), 1, why);
+    if (!block) {
+      dump_.remarks.push_back(fmt::format("ring block {}: {}", position, why));
+      ++position;
+      continue;
+    }
+    const auto header = format::peek_record(*block, geometry_.record_block_count_max());
+    position += header ? dump_record(position, *header) : 1;
+  }
+}
+
+/// Returns how many blocks it covers for sure.
+std::uint32_t Dumper::dump_record(std::uint32_t position, const format::RecordHeader& header) {
+  ImageDump::Record record;
+  record.position = position;
+  record.header = header;
+  if (header.block_count > geometry_.ring_block_count() - position) {
+    record.why = "longer than the rest of the ring";
+  } else if (header.block_count > record_blocks_left_) {
+    record.why = "not checked: too many broken records before it";
+  } else {
+    record_blocks_left_ -= header.block_count;
+    const auto blocks =
+        read_blocks(format::Geometry::ring_block(position), header.block_count, record.why);
+    const char* reason = "";
+    const auto view = blocks ? format::RecordView::check(
+                                   *blocks, superblock_.salt,
+                                   std::uint64_t{geometry_.page_count()} * block_size_bytes, reason)
+                             : std::nullopt;
+    record.valid = view.has_value();
+    if (view) {
+      for (const auto& extent : view->extents()) {
+        record.extents.push_back(
+            {extent.offset_bytes, extent.length_bytes, extent.kind == format::ExtentKind::zeros});
+      }
+    } else if (blocks) {
+      record.why = reason;
+    }
+  }
+  dump_.records.push_back(std::move(record));
+  return dump_.records.back().valid ? header.block_count : 1;
+}
+
+/// Follows the chain from the checkpoint on, as recovery does.
+void Dumper::mark_records_that_count() {
+  std::map<std::uint32_t, std::size_t> by_position;
+  for (std::size_t i = 0; i < dump_.records.size(); ++i) {
+    by_position[dump_.records[i].position] = i;
+  }
+  std::uint32_t position = superblock_.ring_position;
+  std::uint64_t sequence = superblock_.generation;
+  std::uint64_t chain = superblock_.chain;
+  const auto next_at = [&](std::uint32_t candidate) -> ImageDump::Record* {
+    const auto found = by_position.find(candidate);
+    if (found == by_position.end()) {
+      return nullptr;
+    }
+    ImageDump::Record& record = dump_.records[found->second];
+    const bool follows = record.valid && !record.counts && record.header.chain == chain &&
+                         record.header.sequence == sequence + 1 &&
+                         record.header.epoch_number == superblock_.epoch_number &&
+                         record.header.epoch_random == superblock_.epoch_random;
+    return follows ? &record : nullptr;
+  };
+  while (true) {
+    ImageDump::Record* record = next_at(position);
+    record = record == nullptr ? next_at(0) : record;
+    if (record == nullptr) {
+      return;
+    }
+    record->counts = true;
+    counting_.push_back(static_cast<std::size_t>(record - dump_.records.data()));
+    position = (record->position + record->header.block_count) % geometry_.ring_block_count();
+    sequence = record->header.sequence;
+    chain = record->header.checksum;
+  }
+}
+
+void Dumper::dump_table() {
+  for (std::uint32_t number = 0; number < format::index_block_count; ++number) {
+    const format::TableEntry entry = superblock_.index_entries[number];
+    if (entry == 0) {
+      continue;
+    }
+    ImageDump::TableBlock index;
+    index.number = number;
+    index.block = format::Geometry::index_block(number, format::entry_slot(entry));
+    Block content{};
+    index.valid = read_vouched(index.block, entry, content, index.why);
+    format::TableBlock entries{};
+    std::memcpy(entries.data(), content.data(), sizeof entries);
+    if (index.valid) {
+      index.entries_used = static_cast<std::uint32_t>(
+          std::count_if(entries.begin(), entries.end(), [](auto leaf) { return leaf != 0; }));
+    } else {
+      dump_.remarks.push_back(fmt::format("the zones of index block {} cannot be found", number));
+    }
+    const bool valid = index.valid;
+    dump_.table.push_back(std::move(index));
+    for (std::uint32_t i = 0; valid && i < format::entries_per_block; ++i) {
+      const std::uint32_t zone = (number * format::entries_per_block) + i;
+      if (entries[i] != 0 && zone < geometry_.zone_count()) {
+        dump_leaf(zone, entries[i]);
+      }
+    }
+  }
+}
+
+void Dumper::dump_leaf(std::uint32_t zone, format::TableEntry entry) {
+  ImageDump::TableBlock leaf;
+  leaf.leaf = true;
+  leaf.number = zone;
+  leaf.block = geometry_.leaf_block(zone, format::entry_slot(entry));
+  Block content{};
+  leaf.valid = read_vouched(leaf.block, entry, content, leaf.why);
+  format::TableBlock entries{};
+  std::memcpy(entries.data(), content.data(), sizeof entries);
+  if (leaf.valid) {
+    leaf.entries_used = static_cast<std::uint32_t>(
+        std::count_if(entries.begin(), entries.end(), [](auto page) { return page != 0; }));
+  } else {
+    dump_.remarks.push_back(fmt::format("the pages of zone {} cannot be found", zone));
+  }
+  const bool valid = leaf.valid;
+  dump_.table.push_back(std::move(leaf));
+  for (std::uint32_t i = 0; valid && i < format::entries_per_block; ++i) {
+    const std::uint32_t page = (zone * format::entries_per_block) + i;
+    if (entries[i] != 0 && page < geometry_.page_count()) {
+      dump_page(page, entries[i]);
+    }
+  }
+}
+
+void Dumper::dump_page(std::uint32_t page, format::TableEntry entry) {
+  ImageDump::Page result;
+  result.number = page;
+  result.slot = format::entry_slot(entry);
+  result.block = geometry_.page_block(page, result.slot);
+  Block content{};
+  result.valid = read_vouched(result.block, entry, content, result.why);
+  page_entries_[page] = entry;
+  dump_.pages.push_back(std::move(result));
+}
+
+/// The bytes that the records which count put into a page.
+void Dumper::apply_records(std::uint32_t page, std::span<std::byte> content) {
+  const std::uint64_t page_begin = std::uint64_t{page} * block_size_bytes;
+  const std::uint64_t page_end = page_begin + block_size_bytes;
+  for (const std::size_t number : counting_) {
+    const ImageDump::Record& record = dump_.records[number];
+    const bool touches =
+        std::any_of(record.extents.begin(), record.extents.end(), [&](const auto& extent) {
+          return extent.offset_bytes < page_end &&
+                 extent.offset_bytes + extent.length_bytes > page_begin;
+        });
+    std::string why;
+    const char* reason = "";
+    const auto blocks = touches ? read_blocks(format::Geometry::ring_block(record.position),
+                                              record.header.block_count, why)
+                                : std::nullopt;
+    const auto view = blocks ? format::RecordView::check(
+                                   *blocks, superblock_.salt,
+                                   std::uint64_t{geometry_.page_count()} * block_size_bytes, reason)
+                             : std::nullopt;
+    if (!view) {
+      continue;
+    }
+    for (const auto& extent : view->extents()) {
+      const std::uint64_t begin = std::max(extent.offset_bytes, page_begin);
+      const std::uint64_t end = std::min(extent.offset_bytes + extent.length_bytes, page_end);
+      if (begin >= end) {
+        continue;
+      }
+      const auto target = content.subspan(begin - page_begin, end - begin);
+      if (extent.kind == format::ExtentKind::zeros) {
+        std::fill(target.begin(), target.end(), std::byte{0});
+      } else {
+        const auto source = extent.bytes.subspan(begin - extent.offset_bytes, end - begin);
+        std::copy(source.begin(), source.end(), target.begin());
+      }
+    }
+  }
+}
+
+/// A directory page as recovery would see it; what cannot be believed is zero.
+format::DirectoryPage Dumper::directory_page(std::uint32_t page) {
+  Block content{};
+  const auto entry = page_entries_.find(page);
+  std::string why;
+  if (entry != page_entries_.end()) {
+    const std::uint64_t block = geometry_.page_block(page, format::entry_slot(entry->second));
+    if (!read_vouched(block, entry->second, content, why)) {
+      dump_.remarks.push_back(fmt::format("directory page {}: {}", page, why));
+      content.fill(std::byte{0});
+    }
+  }
+  apply_records(page, content);
+  format::DirectoryPage result{};
+  std::memcpy(&result, content.data(), sizeof result);
+  return result;
+}
+
+void Dumper::dump_directory() {
+  std::set<std::uint32_t> seen;
+  std::uint32_t number = 0;
+  do {
+    if (number >= geometry_.page_count() || !seen.insert(number).second) {
+      dump_.remarks.push_back(fmt::format("the directory's chain of pages breaks at {}", number));
+      return;
+    }
+    const format::DirectoryPage page = directory_page(number);
+    dump_directory_page(number, page);
+    number = page.next_page;
+  } while (number != 0);
+}
+
+void Dumper::dump_directory_page(std::uint32_t number, const format::DirectoryPage& page) {
+  for (std::size_t index = 0; index < page.entries.size(); ++index) {
+    if (format::is_free(page.entries[index])) {
+      continue;
+    }
+    ImageDump::Entry entry;
+    entry.page = number;
+    entry.index = index;
+    const char* reason = "";
+    auto decoded = format::decode_directory_entry(page.entries[index], reason);
+    entry.valid = decoded.has_value();
+    if (decoded) {
+      entry.decoded = std::move(*decoded);
+    } else {
+      entry.why = reason;
+    }
+    dump_.directory.push_back(std::move(entry));
+  }
+}
+
+/// The one to read the rest by: the current one, or the better of two damaged ones if its numbers
+/// are possible at all.
+const format::Superblock* superblock_to_use(const SuperblockPair& pair) {
+  if (const auto* current = pair.current()) {
+    return current;
+  }
+  const format::Superblock* best = nullptr;
+  for (const auto& copy : pair.copies) {
+    const format::Superblock& fields = copy.superblock;
+    const format::Geometry geometry = format::geometry_of(fields);
+    if (copy.state == SuperblockState::damaged && geometry.valid() &&
+        fields.ring_position < fields.ring_block_count &&
+        (best == nullptr || fields.sequence > best->sequence)) {
+      best = &fields;
+    }
+  }
+  return best;
+}
+
+} // namespace
+
+Result<ImageDump> dump_image(BlockDevice& device) {
+  const auto found = find_superblock(device);
+  if (!found && found.error().kind() != ErrorKind::corrupt) {
+    return found.error();
+  }
+  const auto size_bytes = device.size_bytes();
+  const auto pair = read_superblocks(device);
+  if (!size_bytes || !pair) {
+    return size_bytes ? pair.error() : size_bytes.error();
+  }
+  ImageDump dump;
+  dump.device_size_bytes = *size_bytes;
+  const format::Superblock* used = superblock_to_use(*pair);
+  for (unsigned copy = 0; copy < pair->copies.size(); ++copy) {
+    const auto& checked = pair->copies[copy];
+    ImageDump::Superblock superblock;
+    superblock.copy = copy;
+    superblock.valid = checked.state == SuperblockState::valid;
+    superblock.why = state_text(checked.state);
+    if (*checked.reason != '\0') {
+      superblock.why += fmt::format(": {}", checked.reason);
+    }
+    superblock.current = used == &checked.superblock;
+    superblock.fields = checked.superblock;
+    dump.superblocks.push_back(std::move(superblock));
+  }
+  if (!found) {
+    dump.remarks.push_back(found.error().cause());
+  }
+  if (used == nullptr) {
+    dump.remarks.push_back("no superblock says where the rest is");
+    return dump;
+  }
+  Dumper(device, *used, dump).run();
+  const auto again = read_superblocks(device);
+  if (again && pair->current() != nullptr && again->current() != nullptr &&
+      again->current()->sequence != pair->current()->sequence) {
+    return Error(ErrorKind::stale, fmt::format("{}: changed while it was read", device.name()),
+                 "try again");
+  }
+  return dump;
+}
+
+} // namespace vnvram

@@ -1,0 +1,235 @@
+"""create, size, resize: images appear whole or not at all, and nothing of value is written over."""
+
+import os
+import stat
+import subprocess
+
+from harness.tpm_process import program
+
+from .command import (BLANK, Case, EXISTS, FOREIGN, IN_USE, IO, MIB, NO_SPACE, OK,
+                      TOO_LARGE, USAGE)
+from .owner import Owner
+
+
+class CreateTest(Case):
+    def test_default_size_is_what_size_recommends(self):
+        blobs = ("--tpm2", "--blob", "vars:uefi-vars:528K")
+        sizes = self.json("size", *blobs)
+        self.create(*blobs)
+        self.assertEqual(self.image.stat().st_size, sizes["recommended_bytes"])
+        self.assertGreaterEqual(sizes["recommended_bytes"], 4 * MIB)
+        self.assertLess(sizes["required_bytes"], sizes["recommended_bytes"])
+        info = self.json("info", self.image)
+        self.assertEqual(info["image_size_bytes"], sizes["recommended_bytes"])
+        self.assertEqual(info["blob_count"], 4)
+        self.assertTrue(info["clean"])
+        # As much again can be registered.
+        again = ("--tpm12", "--blob", "vars2:uefi-vars:528K")
+        self.vnvram("register", self.image, *again)
+
+    def test_required_size_is_enough_and_a_little_less_is_not(self):
+        blobs = ("--blob", "a:t:300K", "--blob", "b:t:1M", "--blob", "c:t:1")
+        required = self.json("size", *blobs)["required_bytes"]
+        self.vnvram("create", self.image, *blobs, "--size", required - 4096, status=NO_SPACE)
+        self.assertEqual(self.names(), [])
+        self.create(*blobs, "--size", required)
+        self.assertEqual(self.image.stat().st_size, required)
+
+    def test_size_takes_the_arguments_of_create(self):
+        text = self.vnvram("size", self.image, "--blob", "a:t:64K=/nowhere", "--size", "9M",
+                           "--force").decode()
+        plain = self.vnvram("size", "--blob", "a:t:64K").decode()
+        self.assertEqual(text, plain)
+        self.assertRegex(text, r"(?m)^required: +\d+ \(.+\)$")
+        self.assertRegex(text, r"(?m)^recommended: +\d+ \(.+\)$")
+        self.assertEqual(self.names(), [])
+
+    def test_image_is_allocated_in_full(self):
+        self.create("--size", "8M")
+        status = self.image.stat()
+        self.assertGreaterEqual(status.st_blocks * 512, 8 * MIB)
+
+    def test_blob_content_from_files(self):
+        content = os.urandom(5000)
+        source = self.file("a=b:c.bin", content)
+        self.create("--blob", f"x:t:8K={source}", "--blob", "y:t:8K=-", "--blob", "z:t:1K")
+        self.assertEqual(self.vnvram("get", self.image, "x"), content)
+        self.assertEqual(self.vnvram("get", self.image, "y"), b"")
+        self.assertEqual(self.blob("z")["generation"], 0)
+        self.assertGreater(self.blob("x")["generation"], 0)
+
+    def test_ring_size(self):
+        self.create("--size", "16M", "--ring-size", "8M")
+        self.assertEqual(self.json("info", self.image)["ring_size_bytes"], 8 * MIB)
+
+    def test_ring_size_alone_makes_the_image_larger(self):
+        self.create("--ring-size", "8M", "--tpm2")
+        self.assertEqual(self.json("info", self.image)["ring_size_bytes"], 8 * MIB)
+        sizes = self.json("size", "--ring-size", "8M", "--tpm2")
+        self.assertEqual(self.image.stat().st_size, sizes["recommended_bytes"])
+        self.assertGreater(sizes["required_bytes"], 8 * MIB)
+        self.vnvram("create", self.image, "--force", "--ring-size", "4K", "--tpm2", status=USAGE)
+
+    def test_as_much_again_has_room_also_in_a_large_image(self):
+        blobs = [("--blob", f"{letter}{number}:t:14M") for letter in "ab" for number in range(6)]
+        words = [word for blob in blobs for word in blob]
+        self.create(*words[:12])
+        self.vnvram("register", self.image, *words[12:])
+        self.assertEqual(len(self.json("ls", self.image)["blobs"]), 12)
+
+    def test_usage_errors_write_nothing(self):
+        for options in (("--blob", "a:t"), ("--blob", "a:t:0"), ("--blob", "a:t:17M"),
+                        ("--blob", "a b:t:1K"), ("--blob", "a:t:1Q"), ("--blob", "a:t:1K="),
+                        ("--blob", ":t:1K"), ("--size", "x"), ("--size", "99999999999G"),
+                        ("--size", "-1"), ("--nonsense",), ("extra",),
+                        ("--blob", "a:t:1K", "--blob", "a:t:1K"), ("--size", "5G"),
+                        ("--blob", "a" * 64 + ":t:1K")):
+            self.vnvram("create", self.image, *options, status=USAGE)
+            self.assertEqual(self.names(), [], options)
+        self.vnvram("create", status=USAGE)
+        self.vnvram(status=USAGE)
+        self.vnvram("frobnicate", status=USAGE)
+
+    def test_unreadable_and_too_large_files_write_nothing(self):
+        large = self.file("large", bytes(1025))
+        self.vnvram("create", self.image, "--blob", f"a:t:1K={large}", status=TOO_LARGE)
+        self.vnvram("create", self.image, "--blob", f"a:t:1K={self.path('none')}", status=IO)
+        self.vnvram("create", self.image, "--blob", f"a:t:1K={self.workspace.path}", status=IO)
+        self.assertEqual(self.names(), ["large"])
+
+    def test_existing_content_is_kept_unless_forced(self):
+        for content in (b"precious", os.urandom(2 * MIB)):
+            self.file("vm.nvram", content)
+            self.vnvram("create", self.image, "--tpm2", status=EXISTS)
+            self.assertEqual(self.image.read_bytes(), content)
+            self.assertEqual(self.names(), ["vm.nvram"])
+            self.vnvram("ls", self.image, status=FOREIGN)
+        os.chmod(self.image, 0o640)
+        self.create("--tpm2", "--force")
+        self.assertEqual(stat.S_IMODE(self.image.stat().st_mode), 0o640)
+        self.vnvram("check", self.image)
+        before = self.image.read_bytes()
+        self.vnvram("create", self.image, "--tpm2", status=EXISTS)
+        self.assertEqual(self.image.read_bytes(), before)
+
+    def test_forced_create_that_fails_leaves_what_was_there(self):
+        content = b"precious" * 1000
+        self.file("vm.nvram", content)
+        self.vnvram("create", self.image, "--force", "--size", "1M", "--blob", "a:t:16M",
+                    status=NO_SPACE)
+        self.assertEqual(self.image.read_bytes(), content)
+        self.assertEqual(self.names(), ["vm.nvram"])
+
+    def test_blank_file_is_used_and_keeps_its_size(self):
+        self.file("vm.nvram", bytes(6 * MIB))
+        self.vnvram("ls", self.image, status=BLANK)
+        self.create("--tpm2")
+        self.assertEqual(self.image.stat().st_size, 6 * MIB)
+        self.file("empty", b"")
+        self.vnvram("create", self.path("empty"), "--tpm2")
+        self.assertEqual(self.path("empty").stat().st_size, 4 * MIB)
+
+    def test_symbolic_link_stays_one(self):
+        folder = self.path("elsewhere")
+        folder.mkdir()
+        target = folder / "target"
+        target.write_bytes(b"")
+        self.image.symlink_to(target)
+        self.create("--blob", "a:t:1K")
+        self.assertTrue(self.image.is_symlink())
+        self.assertGreaterEqual(target.stat().st_size, 4 * MIB)
+        self.vnvram("put", self.image, "a", "-", input=b"x")
+        self.assertEqual(self.vnvram("get", target, "a"), b"x")
+        self.assertEqual(self.names(folder), ["target"])
+
+    def test_image_in_use_is_refused_even_when_forced(self):
+        self.create("--tpm2")
+        with Owner(self, self.image):
+            before = self.image.read_bytes()
+            self.vnvram("create", self.image, "--tpm2", "--force", status=IN_USE)
+            self.assertEqual(self.image.read_bytes(), before)
+        self.create("--tpm2", "--force")
+
+    def test_folder_that_is_not_there(self):
+        done = self.run_vnvram("create", self.path("none") / "vm.nvram")
+        self.assertNotIn(done.returncode, (OK, USAGE))
+        self.assertIn(b"vnvram: ", done.stderr)
+
+    def test_unwritable_folder(self):
+        folder = self.path("locked")
+        folder.mkdir()
+        os.chmod(self.workspace.path, 0o755)
+        os.chmod(folder, 0o555)
+        argv = [program("vnvram"), "create", folder / "vm.nvram"]
+        if os.geteuid() == 0:
+            argv = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *argv]
+        done = subprocess.run(argv, capture_output=True, timeout=60, check=False)
+        self.assertNotIn(done.returncode, (OK, USAGE), done)
+        self.assertIn(b"Permission denied", done.stderr)
+        self.assertEqual(self.names(folder), [])
+
+    def test_full_file_system_leaves_what_was_there(self):
+        # The mount lives in a name space that ends with the shell.
+        script = f"""
+            set -e
+            mount -t tmpfs -o size=3M none "$1"
+            printf precious > "$1/vm.nvram"
+            status=0
+            "$2" create "$1/vm.nvram" --force --size 8M || status=$?
+            echo "status $status"
+            cd "$1"
+            for name in * .[!.]*; do [ ! -e "$name" ] || echo "file $name"; done
+            cat vm.nvram
+        """
+        folder = self.path("small")
+        folder.mkdir()
+        done = subprocess.run(["unshare", "--mount", "sh", "-c", script, "sh", folder,
+                               program("vnvram")], capture_output=True, text=True, timeout=60,
+                              check=False)
+        self.assertEqual(done.stdout, f"status {NO_SPACE}\nfile vm.nvram\nprecious", done.stderr)
+
+    def test_resize(self):
+        self.create("--blob", "a:t:64K")
+        content = os.urandom(65536)
+        self.vnvram("put", self.image, "a", "-", input=content)
+        free = self.json("info", self.image)["space_free_bytes"]
+        self.vnvram("register", self.image, "--blob", "b:t:900K", "--blob",
+                    "c:t:900K", status=NO_SPACE)
+        self.vnvram("resize", self.image, "12M")
+        self.assertEqual(self.image.stat().st_size, 12 * MIB)
+        self.assertGreater(self.json("info", self.image)["space_free_bytes"], free + 3 * MIB)
+        self.vnvram("register", self.image, "--blob", "b:t:900K", "--blob", "c:t:900K")
+        self.assertEqual(self.vnvram("get", self.image, "a"), content)
+        self.vnvram("check", self.image)
+        self.vnvram("resize", self.image, "4M", status=USAGE)
+        with Owner(self, self.image):
+            self.vnvram("resize", self.image, "16M", status=IN_USE)
+
+
+class LoopDeviceTest(Case):
+    def setUp(self):
+        super().setUp()
+        backing = self.path("backing")
+        with open(backing, "wb") as file:
+            file.truncate(6 * MIB)
+        self.device = subprocess.run(["losetup", "--find", "--show", backing], check=True,
+                                     capture_output=True, text=True).stdout.strip()
+        self.addCleanup(subprocess.run, ["losetup", "--detach", self.device], check=True)
+        self.image = self.device
+
+    def test_formats_in_place_all_of_it(self):
+        self.vnvram("ls", self.device, status=BLANK)
+        self.create("--tpm2", "--blob", "a:t:64K", "--size", "123M")
+        self.assertEqual(self.json("info", self.device)["image_size_bytes"], 6 * MIB)
+        content = os.urandom(65536)
+        self.vnvram("put", self.device, "a", "-", input=content)
+        self.assertEqual(self.vnvram("get", self.device, "a"), content)
+        self.vnvram("check", self.device)
+        self.vnvram("create", self.device, status=EXISTS)
+        self.assertEqual(self.vnvram("get", self.device, "a"), content)
+        with Owner(self, self.device):
+            self.vnvram("put", self.device, "a", "-", input=b"", status=IN_USE)
+
+    def test_too_small_a_device_is_left_alone(self):
+        self.vnvram("create", self.device, "--blob", "a:t:16M", status=NO_SPACE)
+        self.vnvram("ls", self.device, status=BLANK)
