@@ -16,15 +16,6 @@ namespace {
 
 constexpr std::size_t receive_bytes_max = 16384;
 
-// QEMU sends a request with a locality as the whole union that its reply shares, 3 bytes longer
-// than what swtpm_ioctl sends; they are zero.
-constexpr std::size_t locality_padding_bytes = 3;
-
-bool may_be_padded(ControlCommand command) {
-  return command == ControlCommand::set_locality ||
-         command == ControlCommand::reset_tpm_established;
-}
-
 } // namespace
 
 ControlConnection::ControlConnection(UniqueFd socket, ControlClient client)
@@ -105,20 +96,17 @@ bool ControlConnection::process(ControlService& service) {
   return advanced;
 }
 
-void ControlConnection::skip_padding() {
-  // A command's number has three zero bytes in front and is not 0, so what is zero before them is
-  // not part of it.
-  const auto command = std::find_if(inbox_.begin(), inbox_.end(),
-                                    [](std::byte byte) { return byte != std::byte{}; });
-  const auto zeros = static_cast<std::size_t>(command - inbox_.begin());
-  const std::size_t surplus = zeros > 3 ? zeros - 3 : 0;
-  const std::size_t skipped = std::min(surplus, padding_bytes_max_);
-  inbox_.erase(inbox_.begin(), inbox_.begin() + static_cast<std::ptrdiff_t>(skipped));
-  padding_bytes_max_ -= skipped;
+void ControlConnection::take_from_inbox(std::size_t length_bytes) {
+  inbox_.erase(inbox_.begin(), inbox_.begin() + static_cast<std::ptrdiff_t>(length_bytes));
 }
 
 bool ControlConnection::process_head(ControlService& service) {
-  skip_padding();
+  if (inbox_.size() < sizeof(std::uint32_t)) {
+    return false;
+  }
+  if (std::exchange(padding_possible_, false)) {
+    take_from_inbox(control_padding_bytes(inbox_));
+  }
   ControlRequest request;
   switch (parse_control_request(inbox_, request)) {
   case ControlParse::incomplete: return false;
@@ -128,9 +116,8 @@ bool ControlConnection::process_head(ControlService& service) {
     return true;
   case ControlParse::complete: break;
   }
-  inbox_.erase(inbox_.begin(),
-               inbox_.begin() + static_cast<std::ptrdiff_t>(request.head_size_bytes));
-  padding_bytes_max_ = may_be_padded(request.command) ? locality_padding_bytes : 0;
+  take_from_inbox(request.head_size_bytes);
+  padding_possible_ = may_be_padded(request.command);
   if (request.command == ControlCommand::set_state_blob ||
       request.command == ControlCommand::hash_data) {
     request_ = request;
@@ -155,7 +142,7 @@ bool ControlConnection::process_body(ControlService& service) {
       body_.insert(body_.end(), piece.begin(), piece.end());
     }
   }
-  inbox_.erase(inbox_.begin(), inbox_.begin() + static_cast<std::ptrdiff_t>(taken));
+  take_from_inbox(taken);
   body_missing_bytes_ -= taken;
   if (body_missing_bytes_ > 0) {
     return false;

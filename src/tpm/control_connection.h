@@ -32,9 +32,9 @@ private:
   void take_passed_fd(const msghdr& message);
   /// One request, or what there is of a body. False: more bytes are needed.
   [[nodiscard]] bool process(ControlService& service);
-  void skip_padding();
   [[nodiscard]] bool process_head(ControlService& service);
   [[nodiscard]] bool process_body(ControlService& service);
+  void take_from_inbox(std::size_t length_bytes);
   void finish_body(ControlService& service);
 
   UniqueFd socket_;
@@ -43,8 +43,8 @@ private:
   std::vector<std::byte> inbox_;
   std::vector<std::byte> outbox_;
   std::size_t sent_bytes_ = 0;
-  std::size_t padding_bytes_max_ = 0; ///< What the last request may have sent after its end.
-  ControlRequest request_;            ///< The one whose body is coming.
+  bool padding_possible_ = false; ///< After a command that some clients pad.
+  ControlRequest request_;        ///< The one whose body is coming.
   bool in_body_ = false;
   std::uint64_t body_missing_bytes_ = 0;
   TpmResult body_result_ = tpm_success; ///< Not success: the rest is dropped.

@@ -126,6 +126,23 @@ ControlParse parse_control_request(std::span<const std::byte> bytes, ControlRequ
   return ControlParse::complete;
 }
 
+bool may_be_padded(ControlCommand command) {
+  return command == ControlCommand::set_locality ||
+         command == ControlCommand::reset_tpm_established;
+}
+
+std::size_t control_padding_bytes(std::span<const std::byte> bytes) {
+  constexpr std::size_t padding_bytes = 3;
+  const auto is_number_at = [&](std::size_t offset) {
+    const auto number = load_big_endian<std::uint32_t>(bytes, offset);
+    return number != 0 && number < shapes.size();
+  };
+  if (bytes.size() < padding_bytes + sizeof(std::uint32_t) || is_number_at(0)) {
+    return 0;
+  }
+  return is_number_at(padding_bytes) ? padding_bytes : 0;
+}
+
 std::string_view control_command_name(ControlCommand command) {
   return shape_of(command).name;
 }

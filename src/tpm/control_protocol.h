@@ -65,6 +65,14 @@ enum class ControlParse { incomplete, complete, unknown };
 /// where the next one begins cannot be told.
 ControlParse parse_control_request(std::span<const std::byte> bytes, ControlRequest& request);
 
+/// QEMU sends the one-byte heads of SET_LOCALITY and RESET_TPMESTABLISHED with three bytes behind
+/// them that mean nothing (the size of a C union), other clients do not.
+[[nodiscard]] bool may_be_padded(ControlCommand command);
+/// How many bytes to skip at the beginning of what follows such a command: 0 or 3. The caller has
+/// waited for at least four bytes. It is never ambiguous: a command number begins with a zero byte,
+/// so three bytes in front of one never make another number.
+[[nodiscard]] std::size_t control_padding_bytes(std::span<const std::byte> bytes);
+
 /// For the log, e.g. "CMD_INIT".
 [[nodiscard]] std::string_view control_command_name(ControlCommand command);
 

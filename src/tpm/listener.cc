@@ -12,6 +12,7 @@
 #include <cstring>
 #include <string>
 #include <system_error>
+#include <utility>
 
 namespace vnvram {
 namespace {
@@ -128,7 +129,7 @@ Result<Listener> Listener::open_tcp(const SocketAddress& address) {
 }
 
 Listener::Listener(Listener&& other) noexcept
-    : fd_(std::move(other.fd_)), address_(other.address_), device_(other.device_),
+    : fd_(std::move(other.fd_)), address_(std::move(other.address_)), device_(other.device_),
       inode_(std::exchange(other.inode_, 0)) {}
 
 Listener::~Listener() {

@@ -1,8 +1,8 @@
 // vnvram-tpm: a TPM whose state is in a vNVRAM image.
 #include <malloc.h>
-#include <signal.h>
 #include <sys/signalfd.h>
 
+#include <csignal>
 #include <exception>
 #include <memory>
 #include <optional>

@@ -104,6 +104,20 @@ class ControlClients(TpmCase):
         self.assertEqual(receive(control.sock, 12), bytes(12))
         tpm.stop()
 
+    def test_padding_behind_a_byte(self):
+        """QEMU sends a locality in four bytes, tpm2-tools in one."""
+        tpm = self.start_server(self.new_image())
+        control = self.control(tpm)
+        for padding in (b"\0\0\0", b"", b"\xde\xad\xbe", b"", b"\0\0\x0e"):
+            self.assertEqual(control.result(LOCALITY, b"\1" + padding), 0)
+            self.assertEqual(control.result(LOCALITY, b"\0" + padding), 0)
+            self.assertEqual(control.result(RESET_ESTABLISHED, b"\3" + padding), 0)
+            self.assertEqual(control.get_blob(1)[0], 0)
+            self.assertEqual(control.result(LOCALITY, b"\0" + padding), 0)
+            self.assertEqual(control.result(STOP), 0)
+            self.assertEqual(control.init(), 0)
+        tpm.stop()
+
     def test_lengths_that_lie(self):
         tpm = self.start(self.new_image())
         control = self.control(tpm)

@@ -9,7 +9,7 @@ import stat
 import struct
 import unittest
 
-from support import ControlClient, TpmCase, swtpm_ioctl, vnvram
+from support import ControlClient, Deadline, TpmCase, swtpm_ioctl, vnvram
 
 
 class Process(TpmCase):
@@ -81,6 +81,24 @@ class Process(TpmCase):
     @staticmethod
     def generation(text):
         return json.loads(text)["generation"]
+
+    def test_what_control_commands_change_becomes_durable_by_itself(self):
+        """No TPM command comes that would wait for it."""
+        image = self.new_image()
+        tpm = self.start(image)
+        swtpm_ioctl(tpm, "-i")
+        self.assertEqual(self.volatile_bytes(image), 0)
+        swtpm_ioctl(tpm, "-v")
+        deadline = Deadline(60)
+        while self.volatile_bytes(image) == 0:
+            self.assertFalse(deadline.passed())
+        tpm.kill()
+        self.assertGreater(self.volatile_bytes(image), 1000)
+
+    @staticmethod
+    def volatile_bytes(image):
+        blobs = json.loads(vnvram("ls", "--json", image))
+        return next(b["size_bytes"] for b in blobs["blobs"] if b["name"] == "tpm2.volatile")
 
     def test_startup_is_kept_apart(self):
         """Without --startup it is the client's business, as on a machine."""

@@ -59,6 +59,19 @@ TEST(ControlProtocol, RefusesUnknownNumbers) {
   EXPECT_EQ(parse("ffffffff", request), ControlParse::unknown);
 }
 
+TEST(ControlProtocol, PaddingBehindAByte) {
+  EXPECT_TRUE(may_be_padded(ControlCommand::set_locality));
+  EXPECT_TRUE(may_be_padded(ControlCommand::reset_tpm_established));
+  EXPECT_FALSE(may_be_padded(ControlCommand::init));
+  const auto padding = [](std::string_view hex) { return control_padding_bytes(from_hex(hex)); };
+  EXPECT_EQ(padding("00000005 01"), 0U);
+  EXPECT_EQ(padding("0000000e"), 0U);
+  EXPECT_EQ(padding("000000 00000005 01"), 3U);
+  EXPECT_EQ(padding("a1b2c3 0000000e"), 3U);
+  EXPECT_EQ(padding("000001 0000000e"), 3U);
+  EXPECT_EQ(padding("0000dead 00000000"), 0U);
+}
+
 TEST(ControlProtocol, ErrorRepliesHaveTheirFullLength) {
   EXPECT_EQ(to_hex(encode_result(ControlCommand::init, 0)), "00000000");
   EXPECT_EQ(to_hex(encode_result(ControlCommand::get_tpm_established, 0xa)), "0000000a00000000");
