@@ -6,11 +6,12 @@ namespace vnvram::format {
 
 namespace {
 
-// What a record holds beside a blob's bytes: header, extents (a gap is only left out when that
-// saves more than an extent costs, so their number is bounded by the page runs), and the
-// directory's change.
+// What a record holds beside a blob's bytes: header, the directory's change, and extents. Pages are
+// compared one by one, and within one a gap is only left out when that saves more than an extent
+// costs: so there is at most one extent for each page that is not paid for.
 constexpr std::uint64_t record_overhead_bytes =
     sizeof(RecordHeader) + (4 * page_runs_max * sizeof(RecordExtent)) + sizeof(DirectoryEntry);
+constexpr std::uint64_t record_bytes_per_page = block_size_bytes + sizeof(RecordExtent);
 
 } // namespace
 
@@ -59,8 +60,18 @@ std::uint64_t Geometry::blocks_for(std::uint32_t ring_block_count, std::uint64_t
 }
 
 std::uint32_t Geometry::record_blocks_for(std::uint64_t blob_size_bytes) {
-  return static_cast<std::uint32_t>(
-      (blob_size_bytes + record_overhead_bytes + block_size_bytes - 1) / block_size_bytes);
+  const std::uint64_t full_pages = blob_size_bytes / block_size_bytes;
+  const std::uint64_t rest = blob_size_bytes % block_size_bytes;
+  const std::uint64_t record_bytes = record_overhead_bytes + (full_pages * record_bytes_per_page) +
+                                     (rest == 0 ? 0 : rest + sizeof(RecordExtent));
+  return static_cast<std::uint32_t>((record_bytes + block_size_bytes - 1) / block_size_bytes);
+}
+
+std::uint64_t Geometry::blob_size_bytes_for(std::uint32_t record_block_count) {
+  const std::uint64_t record_bytes = std::uint64_t{record_block_count} * block_size_bytes;
+  return record_bytes < record_overhead_bytes
+             ? 0
+             : (record_bytes - record_overhead_bytes) / record_bytes_per_page * block_size_bytes;
 }
 
 } // namespace vnvram::format

@@ -38,6 +38,8 @@ public:
                                                 std::uint64_t page_count);
   /// The largest record that a whole rewrite of a blob can become.
   [[nodiscard]] static std::uint32_t record_blocks_for(std::uint64_t blob_size_bytes);
+  /// The largest blob, in whole pages, of which every rewrite fits a record of so many blocks.
+  [[nodiscard]] static std::uint64_t blob_size_bytes_for(std::uint32_t record_block_count);
 
 private:
   std::uint64_t image_block_count_ = 0;

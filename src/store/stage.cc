@@ -156,9 +156,7 @@ Status Stage::put(BlobChange& change, std::uint64_t offset_bytes,
                   std::span<const std::byte> bytes) {
   const std::vector<SpaceRange> ranges = change.blob->ranges(offset_bytes, bytes.size());
   run_pages_.clear();
-  if (!ranges.empty() &&
-      page_of(ranges.back().offset_bytes) - page_of(ranges.front().offset_bytes) ==
-          ranges.size() - 1) {
+  if (!ranges.empty() && change.blob->runs.size() == 1) { // Several runs may lie in any order.
     pages_.lookup_run(page_of(ranges.front().offset_bytes),
                       static_cast<std::uint32_t>(ranges.size()),
                       run_pages_); // one lock for all pages that are in memory
