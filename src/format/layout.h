@@ -38,6 +38,9 @@ inline constexpr std::uint32_t record_magic = 0x6352564e; // "NVRc"
 inline constexpr std::uint64_t features_known = 0;
 inline constexpr std::uint64_t feature_encrypted = 1;
 
+// No counter ever gets there: what counts up from it cannot wrap around.
+inline constexpr std::uint64_t counter_max = std::uint64_t{1} << 62U;
+
 inline constexpr std::uint32_t superblock_count = 2;
 inline constexpr std::uint32_t keys_start_block = 2;
 inline constexpr std::uint32_t keys_block_count = 16;

@@ -1,5 +1,6 @@
 #include "format/superblock.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "format/checksum.h"
@@ -26,6 +27,10 @@ const char* field_error(const Superblock& superblock) {
   }
   if (superblock.ring_position >= superblock.ring_block_count) {
     return "ring position beyond the ring";
+  }
+  if (std::max({superblock.sequence, superblock.epoch_number, superblock.generation}) >
+      counter_max) {
+    return "a counter at its end";
   }
   if (superblock.clean > 1 || superblock.reserved_0 != 0 || !all_zero(superblock.reserved)) {
     return "reserved bytes are not zero";

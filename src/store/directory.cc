@@ -11,6 +11,9 @@ using format::PageRun;
 
 namespace {
 
+constexpr std::size_t directory_pages_max =
+    (blob_count_max + format::directory_entries_per_page - 1) / format::directory_entries_per_page;
+
 std::uint64_t entry_offset(std::uint32_t page, std::size_t index) {
   return (std::uint64_t{page} * block_size_bytes) + offsetof(format::DirectoryPage, entries) +
          (index * sizeof(format::DirectoryEntry));
@@ -103,6 +106,9 @@ void Directory::add_directory_page(std::uint32_t page) {
 
 Status Directory::add_page(std::uint32_t page, const format::DirectoryPage& content) {
   if (page != 0) {
+    if (pages_.size() == directory_pages_max) {
+      return corrupt_entry(page, 0, "more directory pages than all blobs can need");
+    }
     if (!take({page, 1})) {
       return corrupt_entry(page, 0, "the page lies outside, or has another owner");
     }

@@ -115,7 +115,12 @@ Result<PageStore::LeafRef> PageStore::load_leaf(std::uint32_t zone) {
 }
 
 Result<PageRef> PageStore::load(std::uint32_t page) {
-  assert(page < geometry_.page_count());
+  if (page >= geometry_.page_count()) { // The directory's links come from the image.
+    return Error{ErrorKind::corrupt,
+                 fmt::format("{}: page {} is outside of it, which has {}", device_.name(), page,
+                             geometry_.page_count()),
+                 "run vnvram check; restore the image from a backup"};
+  }
   for (;;) {
     std::uint64_t publication = 0;
     {

@@ -41,6 +41,9 @@ public:
   /// for.
   Result<PageRef> load(std::uint32_t page);
 
+  /// What every page of zeros shares.
+  [[nodiscard]] const PageRef& zero_page() const { return zero_page_; }
+
   /// Makes these the pages' content, all at once; they are dirty from now on.
   void install(std::span<const PageUpdate> updates);
   [[nodiscard]] std::uint64_t dirty_size_bytes() const;

@@ -8,31 +8,60 @@ namespace vnvram {
 
 namespace {
 
-using ChangedPages = std::map<std::uint32_t, std::shared_ptr<Page>>; // nullptr: left out
+struct ChangedPage {
+  PageRef content;           // nullptr: left out
+  std::shared_ptr<Page> own; // the same, once it is a copy that may be changed
+};
+using ChangedPages = std::map<std::uint32_t, ChangedPage>;
+
+Page& writable(ChangedPage& page) {
+  if (page.own == nullptr) {
+    page.own = std::make_shared<Page>(*page.content);
+    page.content = page.own;
+  }
+  return *page.own;
+}
+
+Status replay_part(PageStore& pages, std::uint64_t offset_bytes, std::size_t length_bytes,
+                   const std::byte* bytes, const OnBadPage& on_bad_page, ChangedPages& changed) {
+  const auto page = static_cast<std::uint32_t>(offset_bytes / block_size_bytes);
+  if (length_bytes == block_size_bytes && bytes == nullptr) {
+    changed[page] = {pages.zero_page(), nullptr}; // What was there does not matter.
+    return {};
+  }
+  const auto [found, fresh] = changed.try_emplace(page);
+  if (fresh) {
+    const Result<PageRef> before = pages.load(page);
+    const Status usable = before ? Status{} : on_bad_page(page, before.error());
+    if (!usable) {
+      return usable;
+    }
+    found->second.content = before ? *before : nullptr;
+  }
+  if (found->second.content == nullptr) {
+    return {};
+  }
+  std::byte* to = writable(found->second).bytes.data() + (offset_bytes % block_size_bytes);
+  if (bytes == nullptr) {
+    std::memset(to, 0, length_bytes);
+  } else {
+    std::memcpy(to, bytes, length_bytes);
+  }
+  return {};
+}
 
 Status replay_extent(PageStore& pages, const format::RecordView::Extent& extent,
                      const OnBadPage& on_bad_page, ChangedPages& changed) {
   std::uint64_t done = 0;
   while (done < extent.length_bytes) {
     const std::uint64_t offset = extent.offset_bytes + done;
-    const auto page = static_cast<std::uint32_t>(offset / block_size_bytes);
-    const std::size_t in_page = offset % block_size_bytes;
-    const std::size_t length =
-        std::min<std::uint64_t>(extent.length_bytes - done, block_size_bytes - in_page);
-    if (!changed.contains(page)) {
-      const Result<PageRef> before = pages.load(page);
-      const Status usable = before ? Status{} : on_bad_page(page, before.error());
-      if (!usable) {
-        return usable;
-      }
-      changed[page] = before ? std::make_shared<Page>(**before) : nullptr;
-    }
-    if (Page* to = changed[page].get(); to != nullptr) {
-      if (extent.kind == format::ExtentKind::zeros) {
-        std::memset(to->bytes.data() + in_page, 0, length);
-      } else {
-        std::memcpy(to->bytes.data() + in_page, extent.bytes.data() + done, length);
-      }
+    const std::size_t length = std::min<std::uint64_t>(
+        extent.length_bytes - done, block_size_bytes - (offset % block_size_bytes));
+    const std::byte* bytes =
+        extent.kind == format::ExtentKind::zeros ? nullptr : extent.bytes.data() + done;
+    const Status replayed = replay_part(pages, offset, length, bytes, on_bad_page, changed);
+    if (!replayed) {
+      return replayed;
     }
     done += length;
   }
@@ -51,9 +80,9 @@ Status replay_record(PageStore& pages, const format::RecordView& record,
     }
   }
   std::vector<PageUpdate> updates;
-  for (auto& [page, content] : changed) {
-    if (content != nullptr) {
-      updates.push_back({page, std::move(content)});
+  for (auto& [page, change] : changed) {
+    if (change.content != nullptr) {
+      updates.push_back({page, std::move(change.content)});
     }
   }
   pages.install(updates);

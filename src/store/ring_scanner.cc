@@ -58,8 +58,8 @@ bool RingScanner::is_of_this_epoch(const RecordHeader& header) const {
 }
 
 // Is the record that follows `from` at this position?
-Result<bool> RingScanner::next_record(const RingPosition& from, std::uint32_t position,
-                                      Candidate& candidate, End& end) {
+Result<bool> RingScanner::record_at(const RingPosition& from, std::uint32_t position,
+                                    Candidate& candidate, End& end) {
   const Result<std::span<const std::byte>> first = blocks(position, 1);
   if (!first) {
     return first.error();
@@ -80,6 +80,10 @@ Result<bool> RingScanner::next_record(const RingPosition& from, std::uint32_t po
   const char* reason = nullptr;
   const std::uint64_t space_bytes = std::uint64_t{geometry_.page_count()} * block_size_bytes;
   auto view = RecordView::check(*all, superblock_.salt, space_bytes, reason);
+  if (view && !has_plausible_zeros(*view)) {
+    reason = "it zeroes more than there can be";
+    view.reset();
+  }
   if (!view) {
     end.torn = true;
     end.reason = fmt::format("the record of generation {} at ring block {} is not whole ({})",
@@ -90,22 +94,44 @@ Result<bool> RingScanner::next_record(const RingPosition& from, std::uint32_t po
   return true;
 }
 
-Result<RingScanner::End> RingScanner::scan(const OnRecord& on_record) {
-  End end;
-  end.behind = ring_start(superblock_);
+// Nobody zeroes a page that is zero already: what has been zeroed once needs new bytes before it
+// can be zeroed again, at least one for each page. A made-up ring could zero 4 GiB with every 16
+// bytes.
+bool RingScanner::has_plausible_zeros(const RecordView& record) const {
+  std::uint64_t zeros_bytes = zeros_bytes_;
+  std::uint64_t payload_bytes = payload_bytes_;
+  for (const RecordView::Extent& extent : record.extents()) {
+    (extent.kind == format::ExtentKind::zeros ? zeros_bytes : payload_bytes) += extent.length_bytes;
+  }
+  return zeros_bytes <= block_size_bytes * (geometry_.page_count() + payload_bytes);
+}
+
+void RingScanner::count_extents(const RecordView& record) {
+  for (const RecordView::Extent& extent : record.extents()) {
+    (extent.kind == format::ExtentKind::zeros ? zeros_bytes_ : payload_bytes_) +=
+        extent.length_bytes;
+  }
+}
+
+Result<bool> RingScanner::next_record(Candidate& candidate, End& end) {
+  Result<bool> found = record_at(end.behind, end.behind.position, candidate, end);
+  if (found && !*found && end.behind.position != 0) {
+    found = record_at(end.behind, 0, candidate, end); // It may not have fit before the end.
+  }
+  return found;
+}
+
+Status RingScanner::scan_to_the_break(const OnRecord& on_record, End& end) {
   for (;;) {
-    RingPosition& behind = end.behind;
     Candidate candidate;
-    Result<bool> found = next_record(behind, behind.position, candidate, end);
-    if (found && !*found && behind.position != 0) {
-      found = next_record(behind, 0, candidate, end); // It may not have fit before the end.
-    }
+    const Result<bool> found = next_record(candidate, end);
     if (!found) {
       return found.error();
     }
     if (!*found) {
-      break;
+      return {};
     }
+    RingPosition& behind = end.behind;
     const RecordHeader& header = candidate.view.header();
     behind.used_blocks += candidate.position == behind.position
                               ? header.block_count
@@ -114,16 +140,42 @@ Result<RingScanner::End> RingScanner::scan(const OnRecord& on_record) {
     behind.sequence = header.sequence;
     behind.chain = header.checksum;
     end.torn = false;
+    count_extents(candidate.view);
     const Status used = on_record(candidate.view, candidate.position, behind);
     if (!used) {
-      return used.error();
+      return used;
     }
   }
-  const Status looked = look_behind_the_break(end);
-  if (!looked) {
-    return looked.error();
+}
+
+// Beside an owner, a newer record behind the break may only have been written since. Then the one
+// that was missing was written before it, and is there now.
+Result<RingScanner::End> RingScanner::scan(const OnRecord& on_record) {
+  End end;
+  end.behind = ring_start(superblock_);
+  for (;;) {
+    Status done = scan_to_the_break(on_record, end);
+    if (done) {
+      done = look_behind_the_break(end);
+    }
+    if (!done) {
+      return done.error();
+    }
+    if (!end.damaged) {
+      return end;
+    }
+    window_.clear(); // Look again at the break, not at what was read before.
+    Candidate candidate;
+    End again = end;
+    const Result<bool> found = next_record(candidate, again);
+    if (!found) {
+      return found.error();
+    }
+    if (!*found) {
+      return end;
+    }
+    end.damaged = false;
   }
-  return end;
 }
 
 // Only one record is in flight at a time, so no whole one can be newer than a torn one.

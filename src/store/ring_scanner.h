@@ -63,15 +63,21 @@ private:
   };
   Result<std::span<const std::byte>> blocks(std::uint32_t position, std::uint32_t count);
   [[nodiscard]] bool is_of_this_epoch(const format::RecordHeader& header) const;
-  Result<bool> next_record(const RingPosition& from, std::uint32_t position, Candidate& candidate,
-                           End& end);
+  Result<bool> record_at(const RingPosition& from, std::uint32_t position, Candidate& candidate,
+                         End& end);
+  Result<bool> next_record(Candidate& candidate, End& end);
+  Status scan_to_the_break(const OnRecord& on_record, End& end);
   Status look_behind_the_break(End& end);
+  [[nodiscard]] bool has_plausible_zeros(const format::RecordView& record) const;
+  void count_extents(const format::RecordView& record);
 
   BlockDevice& device_;
   const format::Superblock superblock_;
   const format::Geometry geometry_;
   std::vector<std::byte> window_; // the blocks from window_position_ on
   std::uint32_t window_position_ = 0;
+  std::uint64_t zeros_bytes_ = 0; // of all records so far
+  std::uint64_t payload_bytes_ = 0;
 };
 
 } // namespace vnvram

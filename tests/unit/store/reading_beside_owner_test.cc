@@ -55,5 +55,35 @@ TEST_F(ReadingBesideOwner, EachReaderSeesOneWholeGeneration) {
   EXPECT_EQ(whole, 200);
 }
 
+// Records of one block: a reader meets many that were not there when it began.
+TEST_F(ReadingBesideOwner, AHealthyImageIsNeverCalledDamaged) {
+  create({spec("a", 100)}, std::uint64_t{4} << 20U);
+  auto owner = open(OpenOptions{});
+  std::atomic<bool> stop = false;
+  std::jthread writer([&] {
+    for (unsigned i = 0; !stop; ++i) {
+      ASSERT_OK(owner->write("a", pattern(100, i)));
+    }
+  });
+  for (int i = 0; i < 100; ++i) {
+    OpenOptions options = inline_options();
+    options.access = Access::read_only;
+    const auto reader = try_open(options);
+    if (!reader) {
+      EXPECT_EQ(kind_name(reader.error().kind()), kind_name(ErrorKind::stale))
+          << reader.error().text();
+    }
+    auto there = MemoryDevice(disk_, Access::read_only);
+    const auto report = check_image(there);
+    if (report) {
+      EXPECT_TRUE(report->clean()) << report->problems[0].place << ": " << report->problems[0].what;
+    } else {
+      EXPECT_EQ(kind_name(report.error().kind()), kind_name(ErrorKind::stale))
+          << report.error().text();
+    }
+  }
+  stop = true;
+}
+
 } // namespace
 } // namespace vnvram

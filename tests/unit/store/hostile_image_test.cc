@@ -1,0 +1,103 @@
+// Images that someone made to harm whoever reads them: every checksum fits.
+#include <cstring>
+
+#include "unit/store/image_editor.h"
+#include "unit/store/store_fixture.h"
+
+namespace vnvram {
+namespace {
+
+class HostileImage : public StoreFixture {
+protected:
+  /// Nobody opens it, and check says that something is lost.
+  void expect_corrupt() {
+    EXPECT_KIND(try_open(), corrupt);
+    OpenOptions reading = inline_options();
+    reading.access = Access::read_only;
+    EXPECT_KIND(try_open(reading), corrupt);
+    auto there = device();
+    const auto report = check_image(there);
+    ASSERT_OK(report);
+    EXPECT_FALSE(report->clean());
+  }
+  void link_directory_pages(ImageEditor& editor, std::uint32_t page, std::uint32_t next) {
+    editor.edit_page(page, [&](std::span<std::byte> content) {
+      std::memcpy(content.data() + offsetof(format::DirectoryPage, next_page), &next, sizeof(next));
+    });
+  }
+};
+
+TEST_F(HostileImage, ADirectoryPageOutsideTheImage) {
+  for (const std::uint32_t next : {200000U, 600000U, 0xffffffffU}) {
+    create({spec("a", 100)});
+    ImageEditor editor(disk_->bytes());
+    ASSERT_GT(next, editor.geometry().page_count());
+    link_directory_pages(editor, 0, next);
+    expect_corrupt();
+  }
+}
+
+TEST_F(HostileImage, ADirectoryThatLeadsBackToItself) {
+  create({spec("a", 100)});
+  ImageEditor editor(disk_->bytes());
+  link_directory_pages(editor, 0, 5);
+  link_directory_pages(editor, 5, 6);
+  link_directory_pages(editor, 6, 5);
+  expect_corrupt();
+}
+
+TEST_F(HostileImage, ADirectoryOfMorePagesThanBlobsCanNeed) {
+  create({}, std::uint64_t{32} << 20U);
+  ImageEditor editor(disk_->bytes());
+  constexpr std::uint32_t pages_max = (blob_count_max + format::directory_entries_per_page - 1) /
+                                      format::directory_entries_per_page;
+  ASSERT_GT(editor.geometry().page_count(), pages_max + 1);
+  for (std::uint32_t page = 0; page < pages_max - 1; ++page) {
+    link_directory_pages(editor, page, page + 1);
+  }
+  ASSERT_OK(try_open());
+  link_directory_pages(editor, pages_max - 1, pages_max);
+  disk_ = std::make_shared<MemoryDisk>(disk_->bytes());
+  expect_corrupt();
+}
+
+// A 16-byte extent may stand for 4 GiB of zeros: records that zero everything over and over would
+// keep a reader busy for days.
+TEST_F(HostileImage, ZerosOverAndOverAgain) {
+  create({spec("a", 100)});
+  ImageEditor editor(disk_->bytes());
+  const std::uint32_t length_bytes = (editor.geometry().page_count() - 1) << 12U;
+  format::RecordBuilder builder;
+  for (int record = 0; record < 10; ++record) {
+    builder.clear();
+    for (int i = 0; i < 100; ++i) {
+      builder.add_zeros(block_size_bytes, length_bytes);
+    }
+    editor.append_record(builder);
+  }
+  expect_corrupt();
+}
+
+TEST_F(HostileImage, ZerosOnceAreFine) {
+  create({spec("a", 100)});
+  ImageEditor editor(disk_->bytes());
+  const std::uint32_t length_bytes = (editor.geometry().page_count() - 1) << 12U;
+  format::RecordBuilder builder;
+  builder.add_zeros(block_size_bytes, length_bytes);
+  editor.append_record(builder);
+  ASSERT_OK(try_open());
+}
+
+TEST_F(HostileImage, CountersAtTheirEnd) {
+  for (const auto field : {&format::Superblock::sequence, &format::Superblock::generation,
+                           &format::Superblock::epoch_number}) {
+    create({spec("a", 100)});
+    ImageEditor editor(disk_->bytes());
+    editor.superblock().*field = ~std::uint64_t{0};
+    editor.seal();
+    EXPECT_KIND(try_open(), corrupt);
+  }
+}
+
+} // namespace
+} // namespace vnvram

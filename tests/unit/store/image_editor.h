@@ -1,0 +1,39 @@
+// Changes an image behind the store's back and makes every checksum right again: what someone who
+// wants to harm a reader would do.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "format/geometry.h"
+#include "format/layout.h"
+#include "format/record_builder.h"
+
+namespace vnvram {
+
+/// For an image that was closed in good order.
+class ImageEditor {
+public:
+  explicit ImageEditor(std::vector<std::byte>& image);
+
+  [[nodiscard]] format::Superblock& superblock() { return superblock_; }
+  [[nodiscard]] format::Geometry geometry() const;
+  void edit_page(std::uint32_t page, const std::function<void(std::span<std::byte>)>& edit);
+  /// Puts a record behind the newest one.
+  void append_record(format::RecordBuilder& builder);
+  /// Both superblocks as they are now, with right checksums.
+  void seal();
+
+private:
+  [[nodiscard]] std::span<std::byte> block(std::uint64_t number);
+  format::TableBlock table_block(std::uint64_t number, format::TableEntry entry);
+
+  std::vector<std::byte>& image_;
+  format::Superblock superblock_{};
+  std::uint32_t ring_position_ = 0;
+  std::uint64_t generation_ = 0;
+  std::uint64_t chain_ = 0;
+};
+
+} // namespace vnvram
