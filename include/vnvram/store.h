@@ -36,9 +36,9 @@ struct NewBlob {
 
 struct CreateOptions {
   std::vector<NewBlob> blobs;
-  /// 0: a ring that holds the largest blob's rewrite twice, at least 2 MiB, and an eighth of the image
-  /// where the blobs leave room for that. A larger ring lets larger blobs be registered later and
-  /// makes checkpoints rarer.
+  /// 0: a ring that holds the largest blob's rewrite twice, at least 2 MiB, and an eighth of the
+  /// image where the blobs leave room for that. A larger ring lets larger blobs be registered later
+  /// and makes checkpoints rarer.
   std::uint64_t ring_size_bytes = 0;
   /// Write over what is there, whatever it is. Without it only a blank device is accepted.
   bool force = false;
@@ -101,7 +101,8 @@ struct CheckProblem {
 
 struct CheckReport {
   std::vector<CheckProblem> problems;
-  /// What a careful operator may want to know and is no damage, e.g. a torn last record after a cut.
+  /// What a careful operator may want to know and is no damage, e.g. a torn last record after a
+  /// cut.
   std::vector<std::string> notes;
   std::uint64_t generation = 0;
   std::uint64_t blobs_checked = 0;
@@ -204,6 +205,7 @@ public:
   /// The same without waiting: `callback` gets what commit() would have returned, exactly once,
   /// where OpenOptions::callbacks says. Transactions become durable in the order of the calls,
   /// together with those of commit(). A callback may commit again, but must not close the store.
+  /// It may be empty.
   void commit_async(Transaction transaction, CommitCallback callback);
   /// Readable while callbacks wait for dispatch(); -1 unless CallbackMode::event_fd. Owned by the
   /// store.

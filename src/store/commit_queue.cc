@@ -62,7 +62,7 @@ void CommitQueue::lead(Lock& lock, const Request* own) {
       request->done = true;
     }
     const bool go_on =
-        own == nullptr ? !waiting_.empty() && waiting_.front()->callback != nullptr : !own->done;
+        own == nullptr ? !waiting_.empty() && waiting_.front()->is_async() : !own->done;
     if (!go_on) {
       hand_over(lock); // First: the next record need not wait until everyone is awake.
       answer(answered);
@@ -77,7 +77,7 @@ void CommitQueue::hand_over(Lock& lock) {
   if (waiting_.empty()) {
     led_ = false;
     idle_.notify_all();
-  } else if (waiting_.front()->callback != nullptr) {
+  } else if (waiting_.front()->is_async()) {
     committer_leads_ = true;
     committer_wake_.notify_one();
   } else {
@@ -88,9 +88,11 @@ void CommitQueue::hand_over(Lock& lock) {
 
 void CommitQueue::answer(std::span<Request* const> requests) {
   for (Request* request : requests) {
-    if (request->callback != nullptr) {
+    if (request->is_async()) {
       const std::unique_ptr<Request> owned(request);
-      deliver_(std::move(owned->callback), std::move(owned->result));
+      if (owned->callback != nullptr) {
+        deliver_(std::move(owned->callback), std::move(owned->result));
+      }
     } else {
       request->wake.notify_one(); // Under the mutex: the waiter may end the request's life at once.
     }

@@ -39,7 +39,8 @@ public:
     bool leads = false;
     // Asynchronous ones only:
     std::optional<Transaction> owned;
-    std::function<void(Status)> callback;
+    std::function<void(Status)> callback; // may be empty: nobody wants to know
+    [[nodiscard]] bool is_async() const { return owned.has_value(); }
   };
 
   /// Carries out the first n >= 1 of the waiting requests, sets their results and returns n. Called

@@ -69,6 +69,8 @@ std::size_t Completions::dispatch() {
   for (Completion& completion : due) {
     completion.callback(std::move(completion.result));
   }
+  const std::lock_guard lock(mutex_);
+  run_count_ += due.size();
   return due.size();
 }
 
@@ -80,6 +82,11 @@ void Completions::drain() {
   }
   std::unique_lock lock(mutex_);
   idle_.wait(lock, [&] { return due_.empty() && !running_; });
+}
+
+std::uint64_t Completions::run_count() const {
+  const std::lock_guard lock(mutex_);
+  return run_count_;
 }
 
 void Completions::runner_main() {
@@ -97,6 +104,7 @@ void Completions::runner_main() {
     completion = {}; // What the callback holds goes before anyone is told that it has run.
     lock.lock();
     running_ = false;
+    ++run_count_;
     if (due_.empty()) {
       idle_.notify_all();
     }

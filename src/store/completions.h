@@ -2,6 +2,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <mutex>
@@ -29,6 +30,8 @@ public:
   std::size_t dispatch();
   /// Waits until every callback that was delivered has run; with an event fd, runs them here.
   void drain();
+  /// How many callbacks have run to their end.
+  [[nodiscard]] std::uint64_t run_count() const;
 
 private:
   struct Completion {
@@ -41,11 +44,12 @@ private:
 
   const CallbackMode mode_;
   int event_fd_ = -1;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable wake_;
   std::condition_variable idle_;
   std::deque<Completion> due_;
   bool running_ = false;
+  std::uint64_t run_count_ = 0;
   bool stop_ = false;
   std::jthread runner_; // CallbackMode::store_thread, started with the first completion
 };

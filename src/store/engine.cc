@@ -15,23 +15,19 @@ namespace vnvram {
 Engine::Engine(std::unique_ptr<BlockDevice> device, const format::Superblock& superblock,
                OpenOptions options)
     : device_(std::move(device)), options_(std::move(options)),
-      known_attributes_(options_.known_attributes), geometry_(format::geometry_of(superblock)),
+      geometry_(format::geometry_of(superblock)),
       pages_(*device_, geometry_, superblock.salt, superblock.index_entries,
              std::max(options_.cache_size_bytes, cache_size_bytes_min)),
       stage_(pages_, geometry_.record_block_count_max()), salt_(superblock.salt),
       epoch_number_(superblock.epoch_number), epoch_random_(superblock.epoch_random),
-      directory_(geometry_.page_count()), ring_(ring_start(superblock)), superblock_(superblock),
-      completions_(options_.callbacks),
+      known_attributes_(options_.known_attributes), directory_(geometry_.page_count()),
+      ring_(ring_start(superblock)), superblock_(superblock), completions_(options_.callbacks),
       queue_(
           [this](std::span<CommitQueue::Request* const> waiting) { return commit_round(waiting); },
           [this](CommitCallback callback, Status result) {
             completions_.deliver(std::move(callback), std::move(result));
           }) {
-  for (const BlobSpec& spec : options_.blobs) {
-    for (const Attribute& attribute : spec.attributes) {
-      known_attributes_.insert(attribute.name);
-    }
-  }
+  know_attributes_of(options_.blobs);
 }
 
 Engine::~Engine() {
@@ -68,9 +64,9 @@ void Engine::commit_async(Transaction transaction, CommitCallback callback) {
     return;
   }
   Status result = commit(transaction);
-  if (options_.callbacks == CallbackMode::event_fd) {
+  if (callback != nullptr && options_.callbacks == CallbackMode::event_fd) {
     completions_.deliver(std::move(callback), std::move(result));
-  } else {
+  } else if (callback != nullptr) {
     callback(std::move(result));
   }
 }
@@ -109,10 +105,9 @@ std::size_t Engine::change_directory(CommitQueue::Request& request) {
               "register fewer blobs at a time"};
   }
   if (request.result && !stage_.empty()) {
-    request.result = write_record();
-  }
-  if (request.result) {
-    const std::lock_guard lock(mutex_);
+    request.result = write_record(&changed);
+  } else if (request.result) {
+    const std::lock_guard lock(mutex_); // What only this process knows: who writes from now on.
     directory_ = std::move(changed);
   }
   return 1;
@@ -164,7 +159,7 @@ Result<RingPlace> Engine::wait_for_room(std::uint32_t block_count) {
   }
 }
 
-Status Engine::write_record() {
+Status Engine::write_record(Directory* changed_directory) {
   format::RecordBuilder& builder = stage_.builder();
   const Result<RingPlace> place = wait_for_room(builder.block_count());
   if (!place) {
@@ -182,11 +177,16 @@ Status Engine::write_record() {
   if (!written) {
     return poison(written.error(), "a commit");
   }
-  install(*place, checksum);
+  install(*place, checksum, changed_directory);
   return {};
 }
 
 Status Engine::check_owner() {
+  std::uint64_t sequence = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    sequence = superblock_.sequence;
+  }
   alignas(block_size_bytes) std::array<std::byte, format::superblock_count * block_size_bytes>
       blocks;
   const Status read = device_->read(0, blocks);
@@ -198,8 +198,9 @@ Status Engine::check_owner() {
     format::Superblock found;
     std::memcpy(&found, block.data(), sizeof(found));
     const bool differs = found.epoch_number != epoch_number_ || found.epoch_random != epoch_random_;
-    // Only a whole one counts (checked if need be): damage to a copy is nobody's claim.
-    if (differs && found.epoch_number >= epoch_number_ &&
+    // Only a whole one counts (checked if need be): damage to a copy is nobody's claim. Nor is one
+    // that was there, and older, when we opened: two that raced to open may have left one each.
+    if (differs && found.epoch_number >= epoch_number_ && found.sequence >= sequence &&
         format::check_superblock(block, copy).state == format::SuperblockState::valid) {
       return poison(
           {ErrorKind::in_use,
@@ -214,12 +215,15 @@ Status Engine::check_owner() {
 }
 
 // The record is durable: now memory may know of it.
-void Engine::install(const RingPlace& place, std::uint64_t checksum) {
+void Engine::install(const RingPlace& place, std::uint64_t checksum, Directory* changed_directory) {
   const std::vector<PageUpdate> updates = stage_.take_pages();
   const std::uint32_t block_count = stage_.builder().block_count();
   const std::lock_guard lock(mutex_);
   pages_.install(updates);
   stage_.apply_blob_changes();
+  if (changed_directory != nullptr) {
+    directory_ = std::move(*changed_directory); // With its pages: readers see both or neither.
+  }
   ring_.position = (place.position + block_count) % geometry_.ring_block_count();
   ring_.used_blocks += place.cost_blocks;
   ring_.sequence = stage_.generation();
@@ -251,8 +255,22 @@ Status Engine::run_directory_change(CommitQueue::DirectoryChange change) {
 
 Status Engine::register_blobs(std::span<const BlobSpec> specs) {
   return run_directory_change([&](Directory& directory, Stage& stage) {
-    return register_in(directory, stage, specs, geometry_);
+    const Status registered = register_in(directory, stage, specs, geometry_);
+    if (registered) {
+      know_attributes_of(specs);
+    }
+    return registered;
   });
+}
+
+// Whoever registers an attribute knows what it means.
+void Engine::know_attributes_of(std::span<const BlobSpec> specs) {
+  const std::lock_guard lock(mutex_);
+  for (const BlobSpec& spec : specs) {
+    for (const Attribute& attribute : spec.attributes) {
+      known_attributes_.insert(attribute.name);
+    }
+  }
 }
 
 Status Engine::remove_blob(std::string_view name) {
@@ -295,10 +313,9 @@ StoreInfo Engine::info() const {
   info.ring_used_bytes = std::uint64_t{ring_.used_blocks} * block_size_bytes;
   info.space_size_bytes = std::uint64_t{geometry_.page_count() - 1} * block_size_bytes;
   info.space_free_bytes = std::uint64_t{directory_.free_page_count()} * block_size_bytes;
-  const std::uint64_t overhead_blocks = format::Geometry::record_blocks_for(0);
-  info.blob_size_max_bytes = std::min<std::uint64_t>(
-      blob_size_bytes_max,
-      (geometry_.record_block_count_max() - overhead_blocks) * block_size_bytes);
+  info.blob_size_max_bytes =
+      std::min(blob_size_bytes_max,
+               format::Geometry::blob_size_bytes_for(geometry_.record_block_count_max()));
   info.blob_count = directory_.blobs().size();
   info.clean = superblock_.clean != 0;
   info.owner_pid = superblock_.owner_pid;
@@ -320,8 +337,10 @@ Status Engine::write_superblock(const format::Superblock& superblock) {
   next.sequence = superblock_.sequence + 1;
   format::seal_superblock(next, 1 - superblock_.copy);
   const Status written =
-      device_->write_durable(format::Geometry::superblock_block(next.copy) * block_size_bytes,
-                             std::as_bytes(std::span(&next, 1)));
+      being_created_
+          ? Status{}
+          : device_->write_durable(format::Geometry::superblock_block(next.copy) * block_size_bytes,
+                                   std::as_bytes(std::span(&next, 1)));
   if (written) {
     const std::lock_guard lock(mutex_);
     superblock_ = next;
@@ -334,11 +353,6 @@ Status Engine::run_checkpoint(bool even_if_empty,
   const std::lock_guard one_at_a_time(checkpoint_mutex_);
   RingPosition point;
   format::Superblock next;
-  // Before anything is written: our other slots may be the current ones of another owner.
-  Status done = check_owner();
-  if (!done) {
-    return poison(done.error(), "a checkpoint");
-  }
   {
     const std::lock_guard lock(mutex_);
     checkpoint_requested_ = false;
@@ -348,6 +362,15 @@ Status Engine::run_checkpoint(bool even_if_empty,
     if (ring_.used_blocks == 0 && pages_.dirty_size_bytes() == 0 && !even_if_empty) {
       return {};
     }
+  }
+  // Before a home is written: what is the other slot to us may be another owner's current one. And
+  // again before the superblock. Not to know is a failure, too: whoever waits for room must hear.
+  Status done = check_owner();
+  if (!done) {
+    return poison(done.error(), "a checkpoint");
+  }
+  {
+    const std::lock_guard lock(mutex_);
     pages_.begin_write_back();
     point = ring_;
     next = superblock_;
@@ -356,7 +379,10 @@ Status Engine::run_checkpoint(bool even_if_empty,
   if (!index_entries) {
     return poison(index_entries.error(), "a checkpoint");
   }
-  done = device_->flush();
+  done = check_owner();
+  if (done) {
+    done = device_->flush();
+  }
   if (done) {
     next.index_entries = *index_entries;
     next.generation = point.sequence;
@@ -454,10 +480,15 @@ Status Engine::close() {
     return {};
   }
   closed_ = true;
-  queue_.drain();
+  // A callback may commit again, and such a commit may need the checkpointer.
+  std::uint64_t callbacks_run = 0;
+  do {
+    callbacks_run = completions_.run_count();
+    queue_.drain();
+    completions_.drain();
+  } while (completions_.run_count() != callbacks_run);
   stop_checkpointer();
-  completions_.drain(); // A callback may have committed again, or is the last to hear of it.
-  queue_.drain();
+  being_created_ = false;
   Status done;
   if (writes()) {
     done = run_checkpoint(true, [](format::Superblock& superblock) {

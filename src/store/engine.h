@@ -41,8 +41,8 @@ public:
 
   static Result<std::unique_ptr<Engine>> open(std::unique_ptr<BlockDevice> device,
                                               OpenOptions options);
-  /// An engine on a device whose image does not exist yet: nothing points to what it writes until a
-  /// checkpoint makes the first superblock durable. The device is locked, and blank.
+  /// An engine on a device whose image does not exist yet: nothing points to what it writes until
+  /// close() makes the first superblock durable. The device is locked, and blank.
   static Result<std::unique_ptr<Engine>> create(std::unique_ptr<BlockDevice> device,
                                                 const format::Superblock& superblock,
                                                 OpenOptions options);
@@ -89,11 +89,13 @@ private:
   std::size_t change_directory(CommitQueue::Request& request);
   std::size_t stage_group(std::span<CommitQueue::Request* const> waiting);
   Status run_directory_change(CommitQueue::DirectoryChange change);
-  Status write_record();
+  /// `changed_directory` takes the directory's place if the record changes it.
+  Status write_record(Directory* changed_directory = nullptr);
   /// Is the image still ours? What no lock sees (a file and a loop device over it) the epoch shows.
   Status check_owner();
   Result<RingPlace> wait_for_room(std::uint32_t block_count);
-  void install(const RingPlace& place, std::uint64_t checksum);
+  void install(const RingPlace& place, std::uint64_t checksum, Directory* changed_directory);
+  void know_attributes_of(std::span<const BlobSpec> specs);
   Status refuse_commit() const;
   Error poison(const Error& cause, std::string_view during);
 
@@ -123,7 +125,6 @@ private:
 
   std::unique_ptr<BlockDevice> device_;
   const OpenOptions options_;
-  Stage::KnownAttributes known_attributes_;
   format::Geometry geometry_;
   PageStore pages_;
   Stage stage_; // only the thread that leads a commit
@@ -133,12 +134,14 @@ private:
 
   /// Guards what follows, and installs with it. Never held during I/O.
   mutable std::mutex mutex_;
+  Stage::KnownAttributes known_attributes_; // changed by the thread that leads a commit
   Directory directory_;
   RingPosition ring_;
   format::Superblock superblock_; // the current one on the device
   std::optional<Error> poisoned_;
   std::condition_variable room_; // a checkpoint was published, or the store is poisoned
   bool closed_ = false;
+  bool being_created_ = false; // Superblocks stay in memory until close().
 
   std::mutex checkpoint_mutex_; // one checkpoint at a time; held during its I/O
   std::condition_variable checkpoint_wake_;

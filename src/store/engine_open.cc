@@ -107,6 +107,7 @@ Result<std::unique_ptr<Engine>> Engine::create(std::unique_ptr<BlockDevice> devi
                                                const format::Superblock& superblock,
                                                OpenOptions options) {
   std::unique_ptr<Engine> engine(new Engine(std::move(device), superblock, std::move(options)));
+  engine->being_created_ = true;
   const Status done = engine->start();
   if (!done) {
     engine->abandon();

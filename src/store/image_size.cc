@@ -39,6 +39,19 @@ Result<std::uint32_t> ring_for(const ImageNeeds& needs, std::uint64_t ring_size_
   return static_cast<std::uint32_t>(asked_blocks);
 }
 
+// Enough whether these blobs are there when the image is made, or are registered in one that was
+// made empty and got the ring that an image of its size gets then.
+std::uint64_t blocks_with_default_ring(const ImageNeeds& needs, std::uint32_t ring_block_count) {
+  std::uint64_t blocks = 0;
+  std::uint64_t enough = Geometry::blocks_for(ring_block_count, needs.page_count);
+  while (enough > blocks) {
+    blocks = enough; // Each step is an eighth of the one before.
+    enough = Geometry::blocks_for(choose_ring({ring_block_count_default, 1}, blocks),
+                                  needs.page_count);
+  }
+  return blocks;
+}
+
 } // namespace
 
 Result<ImageNeeds> image_needs(std::span<const BlobSpec> blobs,
@@ -90,7 +103,9 @@ Result<std::uint64_t> required_size_bytes(std::span<const BlobSpec> blobs,
   if (!ring) {
     return ring.error();
   }
-  const std::uint64_t blocks = Geometry::blocks_for(*ring, needs->page_count);
+  const std::uint64_t blocks = ring_size_bytes == 0
+                                   ? blocks_with_default_ring(*needs, *ring)
+                                   : Geometry::blocks_for(*ring, needs->page_count);
   if (blocks * block_size_bytes > image_size_bytes_max) {
     return too_many(blocks);
   }

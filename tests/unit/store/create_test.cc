@@ -6,6 +6,7 @@
 
 #include "store/image_size.h"
 #include "support/temporary_directory.h"
+#include "unit/store/hooked_device.h"
 #include "unit/store/store_fixture.h"
 
 namespace vnvram {
@@ -157,6 +158,49 @@ TEST_F(Create, ResizeGivesRoomAndKeepsEverything) {
     const BlobSpec more[] = {spec(std::string(1, name), 1000000)};
     ASSERT_OK(store->register_blobs(more));
     ASSERT_OK(store->write(more[0].name, pattern(1000000, 5)));
+  }
+}
+
+// The size is asked for first, the image made, and the devices register when they start.
+TEST_F(Create, TheRequiredSizeIsEnoughForBlobsThatAreRegisteredLater) {
+  for (const std::size_t count : {1U, 30U, 300U}) {
+    std::vector<BlobSpec> specs;
+    for (std::size_t i = 0; i < count; ++i) {
+      specs.push_back(spec("blob" + std::to_string(i), 540672));
+    }
+    create({}, *required_size_bytes(specs));
+    ASSERT_OK(open()->register_blobs(specs));
+  }
+}
+
+// More than the ring and the cache hold, so that homes are written on the way.
+TEST_F(Create, ThereIsNoImageBeforeItIsComplete) {
+  disk_ = std::make_shared<MemoryDisk>(std::uint64_t{64} << 20U);
+  bool superblock_written = false;
+  int homes_written = 0;
+  const auto hook = std::make_shared<HookedDevice::Hook>(
+      [&](HookedDevice::Call call, std::uint64_t offset_bytes, std::span<const std::byte> data) {
+        if (call != HookedDevice::Call::read && offset_bytes < 2 * block_size_bytes) {
+          superblock_written =
+              std::any_of(data.begin(), data.end(), [](std::byte b) { return b != std::byte{0}; });
+        } else if (call == HookedDevice::Call::write) {
+          EXPECT_FALSE(superblock_written);
+          ++homes_written;
+        }
+        return Status{};
+      });
+  HookedDevice fresh(disk_, hook);
+  CreateOptions options;
+  for (unsigned i = 0; i < 5; ++i) {
+    options.blobs.push_back(
+        {spec("blob" + std::to_string(i), 4000000), pattern(std::size_t{4000000}, i)});
+  }
+  ASSERT_OK(create_image(fresh, options));
+  EXPECT_TRUE(superblock_written);
+  EXPECT_GT(homes_written, 4000);
+  auto store = open();
+  for (unsigned i = 0; i < 5; ++i) {
+    EXPECT_TRUE(*store->read("blob" + std::to_string(i)) == pattern(4000000, i));
   }
 }
 

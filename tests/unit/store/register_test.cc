@@ -132,5 +132,18 @@ TEST_F(Register, AttributesThatMustBeKnownGuardTheBytes) {
   EXPECT_EQ(*knowing->read("a"), bytes("x"));
 }
 
+TEST_F(Register, WhoRegistersAnAttributeKnowsIt) {
+  create({});
+  auto store = open();
+  BlobSpec marked = spec("a", 100);
+  marked.attributes = {{"sealed", "yes", true}};
+  const BlobSpec specs[] = {marked};
+  ASSERT_OK(store->register_blobs(specs));
+  ASSERT_OK(store->write("a", bytes("x")));
+  EXPECT_EQ(*store->read("a"), bytes("x"));
+  store.reset();
+  EXPECT_KIND(open()->read("a"), too_new);
+}
+
 } // namespace
 } // namespace vnvram
