@@ -52,10 +52,10 @@ Scenario scenario(const std::string& name, const ExplorerBudget& budget, unsigne
 
 std::vector<Scenario> make_scenarios() {
   std::vector<Scenario> list;
-  list.push_back(scenario("mixed", thorough(), 60));
-  list.push_back(scenario("long", quick(), 300));
+  list.push_back(scenario("mixed", thorough(), 45));
+  list.push_back(scenario("long", quick(), 200));
   // Automatic checkpoints every few commits, and a ring that wraps all the time.
-  Scenario small = scenario("small-ring", quick(), 200, {.register_more = 1, .remove = 0});
+  Scenario small = scenario("small-ring", quick(), 160, {.register_more = 1, .remove = 0});
   small.options.ring_size_bytes = std::uint64_t{32} << 10U;
   small.options.blob_size_bytes_cap = 7000;
   list.push_back(small);

@@ -28,21 +28,30 @@ BlobSpec spec_of(const std::string& name, std::uint64_t size_max_bytes) {
 /// which of the two is faster.
 struct Workload::Gate {
   std::mutex mutex;
-  std::condition_variable opened;
+  std::condition_variable changed;
   const std::thread::id opener = std::this_thread::get_id();
   bool open = true;
+  bool someone_waits = false;
 
   void set(bool now_open) {
     const std::scoped_lock lock(mutex);
     open = now_open;
-    opened.notify_all();
+    changed.notify_all();
   }
   void pass() {
     if (std::this_thread::get_id() == opener) {
       return;
     }
     std::unique_lock lock(mutex);
-    opened.wait(lock, [this] { return open; });
+    someone_waits = !open;
+    changed.notify_all();
+    changed.wait(lock, [this] { return open; });
+    someone_waits = false;
+  }
+  /// False when nobody comes.
+  bool wait_for_someone() {
+    std::unique_lock lock(mutex);
+    return changed.wait_for(lock, std::chrono::seconds(30), [this] { return someone_waits; });
   }
 };
 
@@ -108,6 +117,9 @@ bool Workload::open(bool with_threads) {
   OpenOptions options = deterministic_options();
   options.callbacks = CallbackMode::event_fd;
   options.background = with_threads;
+  if (with_threads) {
+    options.cache_size_bytes = cache_size_bytes_default; // Only the ring shall ask for checkpoints.
+  }
   options.idle_checkpoint_after = std::chrono::milliseconds(0);
   auto store = Store::open(device(), options);
   if (!store) {
@@ -132,7 +144,7 @@ bool Workload::compare() {
 
 bool Workload::step() {
   const WorkloadMix& mix = options_.mix;
-  const std::array<unsigned, 8> weights = {mix.write_whole + mix.write_range + mix.several_blobs +
+  const std::array<unsigned, 9> weights = {mix.write_whole + mix.write_range + mix.several_blobs +
                                                mix.set_size,
                                            mix.group_commit,
                                            mix.register_more,
@@ -140,7 +152,8 @@ bool Workload::step() {
                                            mix.checkpoint,
                                            mix.commit_inside_checkpoint,
                                            mix.reopen,
-                                           mix.grow_image};
+                                           mix.grow_image,
+                                           mix.fill_ring};
   unsigned total = 0;
   for (const unsigned weight : weights) {
     total += weight;
@@ -159,7 +172,8 @@ bool Workload::step() {
   case 4: done = checkpoint(false); break;
   case 5: done = checkpoint(true); break;
   case 6: done = reopen(); break;
-  default: done = grow_image(); break;
+  case 7: done = grow_image(); break;
+  default: done = fill_ring_inside_checkpoint(); break;
   }
   return done && compare();
 }
@@ -280,12 +294,60 @@ bool Workload::group_commit() {
   disk_->set_gate({});
   explorer_->set_operation_hook({});
   if (!succeeded("asynchronous commit", answer) || !done) {
+    store_.reset(); // While what its callbacks refer to is there.
     return false;
   }
   explorer_->acknowledge_submitted(explorer_->unacknowledged(), store_->info().generation);
   explorer_->examine_now();
   store_.reset();
   return open();
+}
+
+/// While a checkpoint is under way, commits fill the ring to its last block: what the checkpoint
+/// has brought home must not be overwritten before its superblock is durable. The store's own
+/// thread, which is asked for a checkpoint by so full a ring, is held until this one is done.
+bool Workload::fill_ring_inside_checkpoint() {
+  store_.reset();
+  explorer_->examine_now();
+  if (!open(true)) {
+    return false;
+  }
+  const auto used_bytes = [&] { return store_->info().ring_used_bytes; };
+  const std::uint64_t ring_bytes = store_->info().ring_size_bytes;
+  const auto commit_one_block = [&] {
+    Transaction transaction;
+    transaction.write_range(some_blob(), 0, random_.bytes(1));
+    return commit(transaction);
+  };
+  bool done = true;
+  while (done && 2 * (used_bytes() + block_size_bytes) < ring_bytes) {
+    done = commit_one_block();
+  }
+  Gate gate;
+  disk_->set_gate([&] { gate.pass(); });
+  gate.set(false);
+  const std::uint64_t at = random_.below(6);
+  std::uint64_t seen = 0;
+  explorer_->set_operation_hook([&](const SimulatedOperation& operation) {
+    if (operation.kind == OperationKind::read || seen++ != at) {
+      return;
+    }
+    while (done && used_bytes() + block_size_bytes <= ring_bytes) {
+      done = commit_one_block();
+    }
+  });
+  const Status status = store_->checkpoint();
+  explorer_->set_operation_hook({});
+  explorer_->examine_now();
+  if (done && seen > at && !gate.wait_for_someone()) {
+    done = fail("a full ring has asked for no checkpoint");
+  }
+  gate.set(true);
+  // Comes after the one of the store's thread, if that has begun.
+  done = succeeded("checkpoint", status) && succeeded("checkpoint", store_->checkpoint()) && done;
+  store_.reset();
+  disk_->set_gate({});
+  return done && open();
 }
 
 /// A set of which some may be there already, some larger than they were.

@@ -26,6 +26,7 @@ struct WorkloadMix {
   unsigned commit_inside_checkpoint = 3;
   unsigned reopen = 2;
   unsigned grow_image = 1;
+  unsigned fill_ring = 1;
 };
 
 struct WorkloadOptions {
@@ -61,6 +62,7 @@ private:
   bool remove_one();
   bool checkpoint(bool commit_inside);
   [[nodiscard]] bool ring_has_room() const;
+  bool fill_ring_inside_checkpoint();
   bool reopen();
   bool grow_image();
   bool compare();
