@@ -4,6 +4,7 @@ target_compile_options(vnvram_options INTERFACE
   -Wall -Wextra -Wpedantic -Werror -Wshadow -Wconversion -Wsign-conversion -Wcast-align
   $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor -Woverloaded-virtual>
   -Wno-restrict # GCC 12 warns of std::string operations that are right (its bug 105651)
+  -Wno-stringop-overflow # and, in release builds, of {fmt} 9's parser of format strings
   -fstack-protector-strong -ffunction-sections -fdata-sections)
 target_compile_definitions(vnvram_options INTERFACE
   _FILE_OFFSET_BITS=64 $<$<CONFIG:Release>:_FORTIFY_SOURCE=2 _GLIBCXX_ASSERTIONS>)

@@ -46,8 +46,8 @@ std::uint64_t blocks_with_default_ring(const ImageNeeds& needs, std::uint32_t ri
   std::uint64_t enough = Geometry::blocks_for(ring_block_count, needs.page_count);
   while (enough > blocks) {
     blocks = enough; // Each step is an eighth of the one before.
-    enough = Geometry::blocks_for(choose_ring({ring_block_count_default, 1}, blocks),
-                                  needs.page_count);
+    enough =
+        Geometry::blocks_for(choose_ring({ring_block_count_default, 1}, blocks), needs.page_count);
   }
   return blocks;
 }
