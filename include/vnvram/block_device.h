@@ -65,8 +65,8 @@ public:
 
   /// Takes the exclusive right to write, without waiting. ErrorKind::in_use if someone has it.
   /// Success without any effect on a device whose capabilities say that it cannot lock.
-  /// From here on reads return what the device holds or a later flush makes durable: nothing that an
-  /// earlier owner's failed flush has left in a cache.
+  /// From here on reads return what the device holds or a later flush makes durable: nothing that
+  /// an earlier owner's failed flush has left in a cache.
   virtual Status lock_for_writing() = 0;
   /// Gives the right up; harmless when it is not held. Destroying the device gives it up, too.
   virtual void unlock() = 0;

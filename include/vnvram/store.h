@@ -42,6 +42,8 @@ struct CreateOptions {
   std::uint64_t ring_size_bytes = 0;
   /// Write over what is there, whatever it is. Without it only a blank device is accepted.
   bool force = false;
+  /// Called now and then while the image is written in full.
+  std::function<void(std::uint64_t done_bytes, std::uint64_t all_bytes)> progress = {};
 };
 
 /// Where the callbacks of asynchronous commits run.

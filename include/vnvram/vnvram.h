@@ -16,8 +16,8 @@
  */
 #pragma once
 
-#include <stddef.h>
-#include <stdint.h>
+#include <stddef.h> /* NOLINT: C has no cstddef. */
+#include <stdint.h> /* NOLINT */
 
 #include "vnvram/export.h"
 

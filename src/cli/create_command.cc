@@ -1,5 +1,6 @@
 #include "cli/create_command.h"
 
+#include "cli/progress.h"
 #include "cli/size_text.h"
 
 namespace vnvram::cli {
@@ -43,7 +44,12 @@ Result<ExitCode> CreateCommand::run(Output& /*output*/) {
     return blobs.error();
   }
   options.blobs = std::move(*blobs);
+  Progress progress("create");
+  options.progress = [&](std::uint64_t done_bytes, std::uint64_t all_bytes) {
+    progress.show(done_bytes, all_bytes);
+  };
   const Status created = create_image_file(image(), size_bytes, options);
+  progress.clear(); // Before what may have to be said.
   if (!created) {
     return created.error();
   }

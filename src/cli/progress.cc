@@ -10,22 +10,22 @@ namespace vnvram::cli {
 namespace {
 
 constexpr std::chrono::milliseconds interval(200);
+constexpr std::uint64_t shown_size_bytes_min = std::uint64_t{64} << 20U;
 
 } // namespace
 
 Progress::Progress(std::string what)
-    : what_(std::move(what)), terminal_(::isatty(STDERR_FILENO) == 1),
-      last_(std::chrono::steady_clock::now()) {}
+    : what_(std::move(what)), terminal_(::isatty(STDERR_FILENO) == 1) {}
 
-Progress::~Progress() {
-  if (shown_) {
+void Progress::clear() {
+  if (std::exchange(shown_, false)) {
     std::fputs("\r\x1b[K", stderr);
   }
 }
 
 void Progress::show(std::uint64_t done_bytes, std::uint64_t all_bytes) {
   const auto now = std::chrono::steady_clock::now();
-  if (!terminal_ || all_bytes == 0 || now - last_ < interval) {
+  if (!terminal_ || all_bytes < shown_size_bytes_min || (shown_ && now - last_ < interval)) {
     return;
   }
   last_ = now;

@@ -7,16 +7,18 @@
 
 namespace vnvram::cli {
 
-/// Shows percents, at most a few times a second, and only when standard error is a terminal. The
-/// line is gone when the object is.
+/// Shows percents, at most a few times a second, for 64 MiB and more, and only when standard error
+/// is a terminal. The line is gone when the object is.
 class Progress {
 public:
   explicit Progress(std::string what);
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
-  ~Progress();
+  ~Progress() { clear(); }
 
   void show(std::uint64_t done_bytes, std::uint64_t all_bytes);
+  /// Takes the line away; show() brings it back.
+  void clear();
 
 private:
   std::string what_;

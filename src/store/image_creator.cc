@@ -115,7 +115,7 @@ Result<Superblock> first_superblock(const Geometry& geometry) {
 }
 
 // Superblocks first, and durably: whatever else happens, no old store's newer superblock can win.
-Status wipe(BlockDevice& device, std::uint64_t block_count) {
+Status wipe(BlockDevice& device, std::uint64_t block_count, const CreateOptions& options) {
   constexpr std::uint64_t step_blocks = 256;
   const std::vector<std::byte> zeros(step_blocks * block_size_bytes);
   Status done =
@@ -127,6 +127,9 @@ Status wipe(BlockDevice& device, std::uint64_t block_count) {
        block += step_blocks) {
     const std::uint64_t count = std::min(step_blocks, block_count - block);
     done = device.write(block * block_size_bytes, std::span(zeros).first(count * block_size_bytes));
+    if (options.progress) {
+      options.progress((block + count) * block_size_bytes, block_count * block_size_bytes);
+    }
   }
   return done ? device.flush() : done;
 }
@@ -156,7 +159,7 @@ Status format_locked(BlockDevice& device, const CreateOptions& options) {
   if (!superblock) {
     return superblock.error();
   }
-  const Status wiped = wipe(device, geometry->image_block_count());
+  const Status wiped = wipe(device, geometry->image_block_count(), options);
   if (!wiped) {
     return wiped;
   }

@@ -1,8 +1,8 @@
 /* Has an image open for writing while a test looks at it: image_owner IMAGE BLOB SIZE
  *
  * Says "ready" when it is the owner. For each line on standard input it commits SIZE bytes of the
- * line's first character and says "done"; the line "spin" makes it commit all letters in turn, again
- * and again, until its input ends. Then it closes the image, and ends with 0. */
+ * line's first character and says "done"; the line "spin" makes it commit all letters in turn,
+ * again and again, until its input ends. Then it closes the image, and ends with 0. */
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>

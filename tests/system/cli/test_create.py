@@ -77,6 +77,18 @@ class CreateTest(Case):
         self.vnvram("register", self.image, *words[12:])
         self.assertEqual(len(self.json("ls", self.image)["blobs"]), 12)
 
+    def test_progress_is_shown_on_a_terminal_and_taken_away(self):
+        terminal, end = os.openpty()
+        self.addCleanup(os.close, terminal)
+        blobs = [word for number in range(5) for word in ("--blob", f"a{number}:t:14M")]
+        with os.fdopen(end, "wb") as stderr:
+            for words in (("create", self.image, "--size", "150M", *blobs), ("check", self.image)):
+                subprocess.run([program("vnvram"), *words], stderr=stderr, check=True, timeout=120,
+                               stdout=subprocess.DEVNULL)
+                shown = os.read(terminal, 65536).decode()
+                self.assertRegex(shown, rf"\r{words[0]}: +\d+ %")
+                self.assertTrue(shown.endswith("\r\x1b[K"), shown)
+
     def test_usage_errors_write_nothing(self):
         for options in (("--blob", "a:t"), ("--blob", "a:t:0"), ("--blob", "a:t:17M"),
                         ("--blob", "a b:t:1K"), ("--blob", "a:t:1Q"), ("--blob", "a:t:1K="),
