@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import pathlib
+import socket
 import statistics
 import subprocess
 import sys
@@ -33,16 +34,16 @@ SWTPM_FLAGS = ["--flags", "not-need-init,startup-clear"]
 class Contender:
     """A running TPM and its socket."""
 
-    def __init__(self, name, pid, socket, state_bytes):
+    def __init__(self, name, pid, path, state_bytes):
         self.name = name
         self.pid = pid
-        self.socket = socket
+        self.path = path
         self.state_bytes = state_bytes
         self.samples_ns = []
 
     def client(self, *words):
         done = subprocess.run(
-            [program("tpm-latency-client"), self.socket, *map(str, words)],
+            [program("tpm-latency-client"), self.path, *map(str, words)],
             stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise RuntimeError(f"{self.name}: {done.stderr.strip()}")
@@ -57,29 +58,38 @@ class Contender:
 
 def start_vnvram_tpm(sockets, disk, children):
     image = create(pathlib.Path(tempfile.mkdtemp(dir=disk.path), "nvram.img"), "--tpm2")
-    socket = sockets.file("vnvram")
-    tpm = TpmProcess(sockets, image, server=socket)
+    path = sockets.file("vnvram")
+    tpm = TpmProcess(sockets, image, server=path)
     children.append(tpm)
 
     def state_bytes():
         blobs = json.loads(vnvram("ls", "--json", image))
         blobs = blobs.get("blobs", blobs) if isinstance(blobs, dict) else blobs
         return next(b["size_bytes"] for b in blobs if b["name"] == "tpm2.permanent")
-    return Contender("vnvram-tpm", tpm.pid, socket, state_bytes)
+    return Contender("vnvram-tpm", tpm.pid, path, state_bytes)
+
+
+def answers(path):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        try:
+            client.connect(str(path))
+            return True
+        except OSError:
+            return False
 
 
 def start_swtpm(sockets, children, name, state, state_bytes):
-    socket = sockets.file(name.replace(" ", "-"))
+    path = sockets.file(name.replace(" ", "-"))
     argv = ["swtpm", "socket", "--tpm2", "--tpmstate", state,
-            "--server", f"type=unixio,path={socket}", *SWTPM_FLAGS]
+            "--server", f"type=unixio,path={path}", *SWTPM_FLAGS]
     child = Child(argv, sockets.log(name))
     children.append(child)
     deadline = Deadline(30)
-    while not socket.exists():  # It tells nobody when it is ready.
+    while not answers(path):  # It tells nobody when it is ready.
         if child.returncode is not None or deadline.passed():
             raise RuntimeError(f"{name} did not start: {child.log.read_text('utf-8')}")
         time.sleep(0.01)
-    return Contender(name, child.pid, socket, state_bytes)
+    return Contender(name, child.pid, path, state_bytes)
 
 
 def starters(sockets, disk, children):
@@ -108,7 +118,7 @@ def print_idle_memory(start_functions, children):
         pss_kib = contender.pss_kib()
         ours = ours or pss_kib
         children.pop().kill()
-        contender.socket.unlink(missing_ok=True)
+        contender.path.unlink(missing_ok=True)
         print(f"{contender.name:18} {pss_kib:9} {ours / pss_kib:9.2f}", flush=True)
     print()
 

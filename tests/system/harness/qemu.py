@@ -101,6 +101,8 @@ class Qemu:
         """Waits until the guest has reported a value of at least `least`, behind byte `start` of
         the record."""
         def seen(content):
+            if complaints := complaints_of(content):
+                raise AssertionError(f"the guest has stopped counting: {complaints}")
             values = values_of(content[-200:])
             return values and values[-1] >= least
         self.record.wait_until(seen, start)
@@ -112,14 +114,22 @@ class Qemu:
         self.qmp.monitor(f"loadvm {name}")
 
     def suspend_to(self, path):
-        """Writes the running machine into a file; it is stopped on return."""
+        """Writes the machine into a file; it is stopped on return."""
+        self._migrate("migrate", f"exec:cat > {path}")
+
+    def resume_from(self, path):
+        """For a machine started with incoming="defer": it runs on return."""
+        self._migrate("migrate-incoming", f"exec:cat {path}")
+        self.qmp.execute("cont")
+
+    def _migrate(self, command, uri):
         self.qmp.execute("migrate-set-capabilities",
                          capabilities=[{"capability": "events", "state": True}])
-        self.qmp.execute("migrate", uri=f"exec:cat > {path}")
+        self.qmp.execute(command, uri=uri)
         while True:
             status = self.qmp.wait_event("MIGRATION")["data"]["status"]
             if status in ("failed", "cancelled"):
-                raise QmpError(f"suspend: migration {status}")
+                raise QmpError(f"{command}: migration {status}")
             if status == "completed":
                 return
 
