@@ -87,10 +87,10 @@ void CrashExplorer::examine_all_choices(const CrashState& state, CutPoint point)
   }
   const std::uint64_t exhaustive = state.choice_count(budget_.exhaustive_limit);
   const std::uint64_t count = exhaustive != 0 ? exhaustive : budget_.samples;
-  // Another operation gets other samples; 0 and 1 are special.
-  const std::uint64_t first_sample = 2 + point.operation * 64 + id_.seed * 65536;
+  // Another operation gets other samples; 0, 1 and 2 are special.
+  const std::uint64_t first_sample = 3 + point.operation * 64 + id_.seed * 65536;
   for (std::uint64_t i = 0; i < count && !failed(); ++i) {
-    point.choice = {.number = exhaustive != 0 || i < 2 ? i : first_sample + i, .torn = false};
+    point.choice = {.number = exhaustive != 0 || i < 3 ? i : first_sample + i, .torn = false};
     try_power_cut(state, point);
   }
   const std::uint64_t torn = state.nothing_pending() ? 0 : budget_.torn_samples;
@@ -211,7 +211,7 @@ std::string CrashExplorer::live_on(const std::shared_ptr<SimulatedDisk>& disk,
   ++report_.recoveries_cut;
   ExplorerBudget budget = budget_;
   budget.exhaustive_limit = 1;
-  budget.samples = 3;
+  budget.samples = 4;
   budget.torn_samples = 1;
   budget.process_death_every = 8;
   budget.deep_every *= 10;

@@ -29,7 +29,7 @@ ExplorerBudget quick() {
 /// Fewer first cuts, and from each of them several cuts deep.
 ExplorerBudget deep() {
   return {.exhaustive_limit = 8,
-          .samples = 3,
+          .samples = 4,
           .torn_samples = 1,
           .process_death_every = 6,
           .depth = 2,

@@ -100,23 +100,28 @@ std::vector<std::byte> CrashState::power_cut(CutChoice choice,
         put(image, sector, versions.at(version - 1));
       }
     }
-  } else if (!choice.torn && choice.number == 1) {
+  } else if (!choice.torn && choice.number <= 2) {
     for (const auto& [sector, versions] : pending_) {
-      put(image, sector, versions.back());
+      if (choice.number == 1 || (choice.number == 2 && is_in_flight(sector))) {
+        put(image, sector, versions.back());
+      }
     }
-  } else if (choice.torn || choice.number > 1) {
+  } else {
     apply_sample(image, pending_, choice);
   }
   return image;
+}
+
+bool CrashState::is_in_flight(std::uint64_t sector) const {
+  const auto earlier = before_.find(sector);
+  return earlier == before_.end() || pending_.at(sector).size() > earlier->second.size();
 }
 
 std::shared_ptr<SimulatedDisk> CrashState::process_death(std::uint64_t seed) const {
   Random random(seed);
   PendingSectors left = before_;
   for (const auto& [sector, versions] : pending_) {
-    const auto earlier = before_.find(sector);
-    const std::size_t earlier_count = earlier == before_.end() ? 0 : earlier->second.size();
-    if (versions.size() > earlier_count && (seed == 1 || random.below(2) == 0)) {
+    if (is_in_flight(sector) && (seed == 1 || random.below(2) == 0)) {
       left[sector].push_back(versions.back());
     }
   }

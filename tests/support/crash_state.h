@@ -38,6 +38,8 @@ public:
   [[nodiscard]] std::shared_ptr<SimulatedDisk> process_death(std::uint64_t seed) const;
 
 private:
+  [[nodiscard]] bool is_in_flight(std::uint64_t sector) const; ///< Of one in pending_.
+
   const std::vector<std::byte>& durable_;
   std::uint64_t size_after_bytes_;
   PendingSectors before_;  ///< Without the operation in flight.
