@@ -7,7 +7,7 @@ import subprocess
 from harness.tpm_process import program
 
 from .command import (ABSENT, Case, FOREIGN, IN_USE, IO, MIB, NO_SPACE, NOT_FOUND, TOO_LARGE,
-                      TYPE_MISMATCH, USAGE)
+                      TYPE_MISMATCH, UNSUPPORTED, USAGE)
 from .owner import Owner
 
 
@@ -62,6 +62,12 @@ class PutGetTest(Case):
                       ("rm", "a"), ("resize", "8M"), ("register", "--tpm2")):
             self.vnvram(words[0], self.path("none"), *words[1:], status=ABSENT)
         self.assertEqual(self.names(), ["vm.nvram"])
+
+    def test_what_is_neither_file_nor_block_device(self):
+        for path in (self.workspace.path, "/dev/null"):
+            for words in (("ls",), ("check",), ("dump",), ("put", "a", "-"), ("resize",)):
+                self.vnvram(words[0], path, *words[1:], status=UNSUPPORTED)
+            self.vnvram("create", path, "--force", status=UNSUPPORTED)
 
     def test_no_command_but_create_touches_what_is_not_ours(self):
         content = os.urandom(2 * MIB)

@@ -6,8 +6,8 @@ import subprocess
 
 from harness.tpm_process import program
 
-from .command import (BLANK, Case, EXISTS, FOREIGN, IN_USE, IO, MIB, NO_SPACE, OK,
-                      TOO_LARGE, USAGE)
+from .command import (BLANK, Case, EXISTS, FOREIGN, IN_USE, IO, MIB, NO_SPACE, OK, READ_ONLY,
+                      TOO_LARGE, UNSUPPORTED, USAGE)
 from .owner import Owner
 
 
@@ -241,6 +241,26 @@ class LoopDeviceTest(Case):
         self.assertEqual(self.vnvram("get", self.device, "a"), content)
         with Owner(self, self.device):
             self.vnvram("put", self.device, "a", "-", input=b"", status=IN_USE)
+
+    def test_resize_uses_what_the_device_was_given(self):
+        self.create("--blob", "a:t:64K")
+        self.vnvram("put", self.device, "a", "-", input=b"kept")
+        self.vnvram("resize", self.device, "9M", status=UNSUPPORTED)
+        os.truncate(self.path("backing"), 9 * MIB)
+        subprocess.run(["losetup", "--set-capacity", self.device], check=True)
+        self.vnvram("resize", self.device)
+        self.assertEqual(self.json("info", self.device)["image_size_bytes"], 9 * MIB)
+        self.assertEqual(self.vnvram("get", self.device, "a"), b"kept")
+        self.vnvram("check", self.device)
+
+    def test_read_only_device_can_be_read(self):
+        self.create("--blob", "a:t:64K")
+        self.vnvram("put", self.device, "a", "-", input=b"kept")
+        subprocess.run(["blockdev", "--setro", self.device], check=True)
+        self.assertEqual(self.vnvram("get", self.device, "a"), b"kept")
+        self.vnvram("check", self.device)
+        self.vnvram("put", self.device, "a", "-", input=b"new", status=READ_ONLY)
+        self.vnvram("create", self.device, "--force", status=READ_ONLY)
 
     def test_too_small_a_device_is_left_alone(self):
         self.vnvram("create", self.device, "--blob", "a:t:16M", status=NO_SPACE)
