@@ -193,8 +193,8 @@ vnvram_kind vnvram_read(vnvram_store* store, const char* blob, void** bytes, siz
 }
 
 void vnvram_free(void* bytes) {
-  std::free(bytes);
-} // NOLINT: see vnvram_read.
+  std::free(bytes); // NOLINT: see vnvram_read.
+}
 
 vnvram_kind vnvram_read_range(vnvram_store* store, const char* blob, uint64_t offset, void* buffer,
                               size_t size, vnvram_error** error) {
