@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <string>
 
-#include "base/unique_fd.h"
 #include "base/aligned_buffer.h"
+#include "base/unique_fd.h"
 
 namespace vnvram::bench {
 

@@ -15,7 +15,7 @@ enum class Access { read_only, read_write };
 /// Opens a regular file or a host block device. Creates nothing and changes nothing.
 /// Errors: absent; in_use for a block device that something else on this host holds (a mount,
 /// another exclusive opener); io with the system's reason; unsupported for what is neither file nor
-/// block device (a folder, a pipe).
+/// block device (a folder, a pipe); read_only for writing to a block device that is set read-only.
 VNVRAM_API Result<std::unique_ptr<BlockDevice>> open_device(const std::string& path, Access access);
 
 } // namespace vnvram

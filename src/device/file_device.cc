@@ -108,6 +108,12 @@ Result<std::unique_ptr<FileDevice>> FileDevice::open(const std::string& path, Ac
     return Error(ErrorKind::io, fmt::format("{}: was replaced while it was opened", path),
                  "try again");
   }
+  int read_only = 0; // A block device that is set read-only may still open for writing.
+  if (block_special && access == Access::read_write &&
+      ::ioctl(fd.get(), BLKROGET, &read_only) == 0 && read_only != 0) {
+    return Error(ErrorKind::read_only, fmt::format("{}: the device is set read-only", path),
+                 "blockdev --setrw allows writing to it");
+  }
   std::unique_ptr<FileDevice> device(new FileDevice(path, std::move(fd), access, block_special));
   if (Result<std::uint64_t> size = device->size_bytes(); !size) {
     return size.error();

@@ -82,7 +82,7 @@ class CreateTest(Case):
         self.addCleanup(os.close, terminal)
         blobs = [word for number in range(5) for word in ("--blob", f"a{number}:t:14M")]
         with os.fdopen(end, "wb") as stderr:
-            for words in (("create", self.image, "--size", "150M", *blobs), ("check", self.image)):
+            for words in (("create", self.image, "--size", "200M", *blobs), ("check", self.image)):
                 subprocess.run([program("vnvram"), *words], stderr=stderr, check=True, timeout=120,
                                stdout=subprocess.DEVNULL)
                 shown = os.read(terminal, 65536).decode()
@@ -257,6 +257,7 @@ class LoopDeviceTest(Case):
         self.create("--blob", "a:t:64K")
         self.vnvram("put", self.device, "a", "-", input=b"kept")
         subprocess.run(["blockdev", "--setro", self.device], check=True)
+        self.addCleanup(subprocess.run, ["blockdev", "--setrw", self.device], check=True)
         self.assertEqual(self.vnvram("get", self.device, "a"), b"kept")
         self.vnvram("check", self.device)
         self.vnvram("put", self.device, "a", "-", input=b"new", status=READ_ONLY)
