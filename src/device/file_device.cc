@@ -21,6 +21,8 @@
 namespace vnvram {
 namespace {
 
+constexpr std::size_t direct_read_bytes_min = std::size_t{128} << 10U;
+
 std::string reason(int error) {
   return std::generic_category().message(error);
 }
@@ -184,6 +186,12 @@ Status FileDevice::check_writable() const {
 Status FileDevice::read(std::uint64_t offset_bytes, std::span<std::byte> buffer) {
   if (Status status = check_range("read", offset_bytes, buffer.size()); !status) {
     return status;
+  }
+  // Long reads (the ring, at an opening) are cut into small ones by the page cache when it is cold.
+  if (buffer.size() >= direct_read_bytes_min && direct_works_.load() && is_aligned(buffer.data()) &&
+      ::pread(direct_.get(), buffer.data(), buffer.size(), static_cast<off_t>(offset_bytes)) ==
+          static_cast<ssize_t>(buffer.size())) {
+    return {};
   }
   std::size_t done = 0;
   while (done < buffer.size()) {

@@ -31,10 +31,16 @@ void for_each_difference(std::span<const std::byte> before, std::span<const std:
   std::size_t begin = differs_at(0);
   while (begin < size) {
     std::size_t end = begin + 1;
-    std::size_t next = differs_at(end);
-    while (next < size && next - end < difference_gap_bytes_min) {
-      end = next + 1;
+    std::size_t next = size;
+    for (;;) {
+      while (end + 8 <= size && std::memcmp(&before[end], &after[end], 8) != 0) {
+        end += 8; // By words: a few equal bytes more are cheaper than looking at each.
+      }
       next = differs_at(end);
+      if (next == size || next - end >= difference_gap_bytes_min) {
+        break;
+      }
+      end = next + 1;
     }
     on_range(begin, end - begin);
     begin = next;

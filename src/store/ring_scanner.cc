@@ -12,7 +12,7 @@ using format::RecordView;
 
 namespace {
 
-constexpr std::uint32_t window_block_count = 64; // One read for many small records.
+constexpr std::uint32_t window_block_count = 256; // One read for many small records.
 
 } // namespace
 
@@ -34,22 +34,25 @@ RingScanner::RingScanner(BlockDevice& device, const format::Superblock& superblo
 Result<std::span<const std::byte>> RingScanner::blocks(std::uint32_t position,
                                                        std::uint32_t count) {
   assert(position + count <= geometry_.ring_block_count());
-  const auto window_blocks = static_cast<std::uint32_t>(window_.size() / block_size_bytes);
-  if (position < window_position_ || position + count > window_position_ + window_blocks) {
+  if (position < window_position_ || position + count > window_position_ + window_blocks_) {
     const std::uint32_t wanted =
         std::min(std::max(count, window_block_count), geometry_.ring_block_count() - position);
-    window_.resize(std::size_t{wanted} * block_size_bytes);
-    window_position_ = position;
-    const Status read =
-        device_.read(format::Geometry::ring_block(position) * block_size_bytes, window_);
+    const std::size_t wanted_bytes = std::size_t{wanted} * block_size_bytes;
+    if (!window_ || window_->size_bytes() < wanted_bytes) {
+      window_.emplace(wanted_bytes);
+    }
+    window_blocks_ = 0;
+    const Status read = device_.read(format::Geometry::ring_block(position) * block_size_bytes,
+                                     window_->span().first(wanted_bytes));
     if (!read) {
-      window_.clear();
       return read.error();
     }
+    window_position_ = position;
+    window_blocks_ = wanted;
   }
-  return std::span<const std::byte>(window_).subspan(std::size_t{position - window_position_} *
-                                                         block_size_bytes,
-                                                     std::size_t{count} * block_size_bytes);
+  return std::span<const std::byte>(window_->span())
+      .subspan(std::size_t{position - window_position_} * block_size_bytes,
+               std::size_t{count} * block_size_bytes);
 }
 
 bool RingScanner::is_of_this_epoch(const RecordHeader& header) const {
@@ -164,7 +167,7 @@ Result<RingScanner::End> RingScanner::scan(const OnRecord& on_record) {
     if (!end.damaged) {
       return end;
     }
-    window_.clear(); // Look again at the break, not at what was read before.
+    window_blocks_ = 0; // Look again at the break, not at what was read before.
     Candidate candidate;
     End again = end;
     const Result<bool> found = next_record(candidate, again);
@@ -183,7 +186,10 @@ Status RingScanner::look_behind_the_break(End& end) {
   // A made-up ring could hold a long, broken record in every block: look at each byte a few times
   // only.
   std::uint64_t blocks_to_check = std::uint64_t{8} * geometry_.ring_block_count();
-  for (std::uint32_t position = 0; position < geometry_.ring_block_count(); ++position) {
+  const std::uint32_t ring_blocks = geometry_.ring_block_count();
+  // What was replayed holds only older ones.
+  for (std::uint32_t i = 0; i < ring_blocks - end.behind.used_blocks; ++i) {
+    const std::uint32_t position = (end.behind.position + i) % ring_blocks;
     const Result<std::span<const std::byte>> first = blocks(position, 1);
     if (!first) {
       return first.error();

@@ -3,9 +3,11 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "base/aligned_buffer.h"
 #include "format/geometry.h"
 #include "format/record_view.h"
 #include "format/superblock.h"
@@ -74,8 +76,9 @@ private:
   BlockDevice& device_;
   const format::Superblock superblock_;
   const format::Geometry geometry_;
-  std::vector<std::byte> window_; // the blocks from window_position_ on
+  std::optional<AlignedBuffer> window_; // holds window_blocks_ blocks from window_position_ on
   std::uint32_t window_position_ = 0;
+  std::uint32_t window_blocks_ = 0;
   std::uint64_t zeros_bytes_ = 0; // of all records so far
   std::uint64_t payload_bytes_ = 0;
 };

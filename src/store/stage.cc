@@ -235,11 +235,14 @@ Status Stage::write_in_page(std::uint64_t offset_bytes, std::span<const std::byt
                             const PageRef& content) {
   const std::uint32_t page = page_of(offset_bytes);
   const bool at_hand = content != nullptr && (staged_.empty() || !staged_.contains(page));
+  const std::size_t in_page = offset_bytes % block_size_bytes;
+  if (at_hand && std::memcmp(&content->bytes[in_page], bytes.data(), bytes.size()) == 0) {
+    return {}; // Most pages of a rewrite: not even a reference is taken.
+  }
   const Result<PageRef> before = at_hand ? Result<PageRef>(content) : current(page);
   if (!before) {
     return before.error();
   }
-  const std::size_t in_page = offset_bytes % block_size_bytes;
   const std::span<const std::byte> old_bytes =
       std::span((*before)->bytes).subspan(in_page, bytes.size());
   for_each_difference(old_bytes, bytes, [&](std::size_t begin, std::size_t length) {
