@@ -66,6 +66,9 @@ void CrashExplorer::examine(const SimulatedOperation* in_flight) {
   if (in_flight != nullptr && in_flight->kind == OperationKind::read) {
     return; // Nothing differs from the moment after the operation before.
   }
+  // What directly follows a flush relies on it; a process that dies there leaves it in the cache.
+  const bool behind_flush = in_flight != nullptr && after_flush_;
+  after_flush_ = in_flight != nullptr ? in_flight->kind == OperationKind::flush : after_flush_;
   CutPoint point;
   point.operation = in_flight != nullptr ? in_flight->number : disk_->operation_count();
   point.after = in_flight == nullptr;
@@ -75,10 +78,11 @@ void CrashExplorer::examine(const SimulatedOperation* in_flight) {
       return;
     }
   }
-  examine_all_choices(CrashState(*disk_, in_flight), point);
+  examine_all_choices(CrashState(*disk_, in_flight), point, behind_flush);
 }
 
-void CrashExplorer::examine_all_choices(const CrashState& state, CutPoint point) {
+void CrashExplorer::examine_all_choices(const CrashState& state, CutPoint point,
+                                        bool process_dies) {
   if (replaying()) {
     point = id_.cuts.at(level_);
     point.kind == CutPoint::Kind::power_cut ? try_power_cut(state, point)
@@ -100,8 +104,10 @@ void CrashExplorer::examine_all_choices(const CrashState& state, CutPoint point)
   }
   point.kind = CutPoint::Kind::process_death;
   Random random(id_.seed * 1000003 + point.operation);
-  if (level_ < budget_.depth && random.below(budget_.process_death_every) == 0 && !failed()) {
-    point.choice = {.number = random.below(2) == 0 ? 1 : first_sample, .torn = false};
+  const bool chosen = random.below(budget_.process_death_every) == 0;
+  if (level_ < budget_.depth && (chosen || process_dies) && !failed()) {
+    point.choice = {.number = process_dies || random.below(2) == 0 ? 1 : first_sample,
+                    .torn = false};
     try_process_death(state, point);
   }
 }

@@ -31,12 +31,13 @@ namespace vnvram::test {
 
 /// How much is tried. The numbers are of one operation of the disk.
 struct ExplorerBudget {
-  std::uint64_t exhaustive_limit = 256;  ///< Up to so many images all are tried.
-  std::uint64_t samples = 10;            ///< Otherwise so many of them,
-  std::uint64_t torn_samples = 3;        ///< and so many with sectors torn inside.
-  std::uint64_t process_death_every = 3; ///< The process dies at one operation in so many.
-  unsigned depth = 1;                    ///< How many cuts follow one another, beside the first.
-  std::uint64_t deep_every = 40;         ///< One image in so many is explored deeper.
+  std::uint64_t exhaustive_limit = 256; ///< Up to so many images all are tried.
+  std::uint64_t samples = 10;           ///< Otherwise so many of them,
+  std::uint64_t torn_samples = 3;       ///< and so many with sectors torn inside.
+  /// The process dies at one operation in so many, beside each first one behind a flush.
+  std::uint64_t process_death_every = 6;
+  unsigned depth = 1;            ///< How many cuts follow one another, beside the first.
+  std::uint64_t deep_every = 40; ///< One image in so many is explored deeper.
 };
 
 /// What all levels of an exploration share.
@@ -79,7 +80,7 @@ public:
 
 private:
   void examine(const SimulatedOperation* in_flight);
-  void examine_all_choices(const CrashState& state, CutPoint point);
+  void examine_all_choices(const CrashState& state, CutPoint point, bool process_dies);
   void try_power_cut(const CrashState& state, const CutPoint& point);
   void try_process_death(const CrashState& state, const CutPoint& point);
   /// Opens it, compares, closes; `thoroughly`: checks it and opens it read-only, too. Empty: all is
@@ -101,6 +102,7 @@ private:
   unsigned level_;
   std::vector<StoreState> acceptable_; ///< The acknowledged one, then those submitted since.
   std::uint64_t generation_min_ = 0;
+  bool after_flush_ = false;
   std::function<void(const SimulatedOperation&)> operation_hook_;
 };
 

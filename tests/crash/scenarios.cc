@@ -21,7 +21,7 @@ ExplorerBudget quick() {
   return {.exhaustive_limit = 16,
           .samples = 5,
           .torn_samples = 1,
-          .process_death_every = 12,
+          .process_death_every = 24,
           .depth = 1,
           .deep_every = 150};
 }
@@ -31,7 +31,7 @@ ExplorerBudget deep() {
   return {.exhaustive_limit = 8,
           .samples = 4,
           .torn_samples = 1,
-          .process_death_every = 6,
+          .process_death_every = 12,
           .depth = 2,
           .deep_every = 40};
 }
@@ -52,8 +52,8 @@ Scenario scenario(const std::string& name, const ExplorerBudget& budget, unsigne
 
 std::vector<Scenario> make_scenarios() {
   std::vector<Scenario> list;
-  list.push_back(scenario("mixed", thorough(), 45));
-  list.push_back(scenario("long", quick(), 200));
+  list.push_back(scenario("mixed", thorough(), 40));
+  list.push_back(scenario("long", quick(), 150));
   // Automatic checkpoints every few commits, and a ring that wraps all the time.
   Scenario small = scenario("small-ring", quick(), 160, {.register_more = 1, .remove = 0});
   small.options.ring_size_bytes = std::uint64_t{32} << 10U;
@@ -66,7 +66,7 @@ std::vector<Scenario> make_scenarios() {
                           {.register_more = 20, .remove = 8, .reopen = 4, .grow_image = 4}));
   list.push_back(
       scenario("checkpoints", quick(), 100, {.checkpoint = 8, .commit_inside_checkpoint = 20}));
-  list.push_back(scenario("recovery", deep(), 40, {.reopen = 6}));
+  list.push_back(scenario("recovery", deep(), 30, {.reopen = 6}));
   return list;
 }
 
