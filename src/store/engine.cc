@@ -97,7 +97,8 @@ std::size_t Engine::commit_round(std::span<CommitQueue::Request* const> waiting)
 // A directory change has a record of its own: it replaces the directory as a whole.
 std::size_t Engine::change_directory(CommitQueue::Request& request) {
   Directory changed = directory_;
-  request.result = request.directory_change(changed, stage_);
+  const Status staged = request.directory_change(changed, stage_);
+  request.result = staged ? Status{} : Status(of_this_image(staged.error()));
   if (request.result && !stage_.fits()) {
     request.result =
         Error{ErrorKind::too_large,
@@ -122,7 +123,7 @@ std::size_t Engine::stage_group(std::span<CommitQueue::Request* const> waiting) 
     if (record_full) {
       break;
     }
-    waiting[count]->result = std::move(added);
+    waiting[count]->result = added ? Status{} : Status(of_this_image(added.error()));
   }
   const Status written = stage_.empty() ? Status{} : write_record();
   for (std::size_t i = 0; i < count && !written; ++i) {
@@ -245,6 +246,14 @@ Error Engine::poison(const Error& cause, std::string_view during) {
           cause.remedy().empty()
               ? "it may or may not be on the image; mend the device, then open the image again"
               : cause.remedy()};
+}
+
+// Whoever looks at blobs and pages only does not know where they are.
+Error Engine::of_this_image(const Error& error) const {
+  const std::string name = device_->name();
+  return error.cause().starts_with(name)
+             ? error
+             : Error(error.kind(), fmt::format("{}: {}", name, error.cause()), error.remedy());
 }
 
 Status Engine::run_directory_change(CommitQueue::DirectoryChange change) {

@@ -98,6 +98,7 @@ private:
   void know_attributes_of(std::span<const BlobSpec> specs);
   Status refuse_commit() const;
   Error poison(const Error& cause, std::string_view during);
+  [[nodiscard]] Error of_this_image(const Error& error) const;
 
   // Reading.
   struct PinnedPages {

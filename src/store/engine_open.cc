@@ -132,7 +132,8 @@ Status Engine::start() {
     }
   }
   if (!writes()) {
-    return compare_with(directory_, options_.blobs);
+    const Status compared = compare_with(directory_, options_.blobs);
+    return compared ? compared : of_this_image(compared.error());
   }
   if (options_.background) {
     checkpointer_ = std::jthread([this] { checkpointer_main(); });

@@ -27,7 +27,7 @@ Result<bool> Engine::collect(std::string_view name, std::uint64_t offset_bytes,
   const std::lock_guard lock(mutex_);
   const Blob* blob = directory_.find(name);
   if (blob == nullptr) {
-    return Error{ErrorKind::not_found, fmt::format("{}: no blob {}", device_->name(), name),
+    return Error{ErrorKind::not_found, fmt::format("no blob {}", name),
                  "vnvram ls shows what is there"};
   }
   const Status readable = check_readable(*blob);
@@ -69,7 +69,7 @@ Result<std::vector<SpaceRange>> Engine::pin(std::string_view name, std::uint64_t
   for (;;) {
     const Result<bool> complete = collect(name, offset_bytes, length_bytes, pinned, ranges);
     if (!complete) {
-      return complete.error();
+      return of_this_image(complete.error());
     }
     if (*complete) {
       return ranges;

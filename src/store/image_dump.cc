@@ -101,6 +101,10 @@ void Dumper::dump_ring() {
   std::uint32_t position = 0;
   while (position < geometry_.ring_block_count()) {
     std::string why;
+    if ((format::Geometry::ring_block(position) + 1) * block_size_bytes > dump_.device_size_bytes) {
+      dump_.remarks.push_back(fmt::format("ring block {} is beyond the device's end", position));
+      return;
+    }
     const auto block = read_blocks(format::Geometry::ring_block(position), 1, why);
     if (!block) {
       dump_.remarks.push_back(fmt::format("ring block {}: {}", position, why));

@@ -215,5 +215,25 @@ TEST_F(Open, TwoStoresInOneProcessKeepApart) {
   EXPECT_NE(first->info().uuid, second->info().uuid);
 }
 
+TEST_F(Open, EveryErrorNamesTheImageAndTheBlob) {
+  create({spec("a", 100)});
+  auto store = open();
+  BlobSpec other_type = spec("a", 100);
+  other_type.type = "other";
+  const BlobSpec mismatch[] = {other_type};
+  Bytes range(101);
+  for (const Status& failed : {store->write("a", Bytes(101)), store->register_blobs(mismatch),
+                               store->read_range("a", 0, range)}) {
+    ASSERT_FALSE(failed.ok());
+    EXPECT_TRUE(failed.error().cause().starts_with("memory: blob a: ")) << failed.error().text();
+  }
+  for (const Status& failed :
+       {store->write("b", {}), store->remove_blob("b"), Status(store->read("b").error()),
+        Status(store->blob("b").error())}) {
+    ASSERT_FALSE(failed.ok());
+    EXPECT_TRUE(failed.error().cause().starts_with("memory: no blob b")) << failed.error().text();
+  }
+}
+
 } // namespace
 } // namespace vnvram
