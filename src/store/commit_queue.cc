@@ -20,13 +20,17 @@ Status CommitQueue::run(Request& request) {
   Lock lock(mutex_);
   waiting_.push_back(&request);
   if (led_) {
-    request.wake.wait(lock, [&] { return request.done || request.leads; });
-  } else {
-    led_ = true;
+    const std::shared_ptr<Wake> wake = request.wake = std::make_shared<Wake>();
+    lock.unlock();
+    wake->state.wait(Wake::State::waits);
+    if (wake->state == Wake::State::done) {
+      return request.result;
+    }
+    lock.lock();
+    request.wake.reset(); // Nobody need wake up who leads.
   }
-  if (!request.done) {
-    lead(lock, &request);
-  }
+  led_ = true;
+  lead(lock, &request);
   return request.result;
 }
 
@@ -48,55 +52,64 @@ void CommitQueue::run_async(Transaction transaction, std::function<void(Status)>
 }
 
 // Rounds until `own` is answered; nullptr: until the next one that waits is a synchronous request.
+// Leaves the mutex unlocked.
 void CommitQueue::lead(Lock& lock, const Request* own) {
-  assert(led_);
-  do {
+  bool go_on = true;
+  while (go_on) {
+    assert(led_ && lock.owns_lock());
     const std::vector<Request*> waiting(waiting_.begin(), waiting_.end());
     lock.unlock();
     const std::size_t count = round_(waiting);
     lock.lock();
     assert(count >= 1 && count <= waiting.size());
     waiting_.erase(waiting_.begin(), waiting_.begin() + static_cast<std::ptrdiff_t>(count));
-    const std::span<Request* const> answered = std::span(waiting).first(count);
-    for (Request* request : answered) {
-      request->done = true;
+    const Wakes answered = answer(std::span(waiting).first(count));
+    go_on = own == nullptr ? !waiting_.empty() && waiting_.front()->is_async() : !own->done;
+    const std::shared_ptr<Wake> next = go_on ? nullptr : hand_over();
+    lock.unlock();
+    // Unless it goes on, the queue is not touched any more: it may end as soon as all are awake.
+    if (next != nullptr) { // First: the next record need not wait until everyone is awake.
+      next->tell(Wake::State::leads);
     }
-    const bool go_on =
-        own == nullptr ? !waiting_.empty() && waiting_.front()->is_async() : !own->done;
-    if (!go_on) {
-      hand_over(lock); // First: the next record need not wait until everyone is awake.
-      answer(answered);
-      return;
+    for (const std::shared_ptr<Wake>& wake : answered) {
+      wake->tell(Wake::State::done);
     }
-    answer(answered);
-  } while (true);
-}
-
-void CommitQueue::hand_over(Lock& lock) {
-  assert(lock.owns_lock());
-  if (waiting_.empty()) {
-    led_ = false;
-    idle_.notify_all();
-  } else if (waiting_.front()->is_async()) {
-    committer_leads_ = true;
-    committer_wake_.notify_one();
-  } else {
-    waiting_.front()->leads = true;
-    waiting_.front()->wake.notify_one();
+    if (go_on) {
+      lock.lock();
+    }
   }
 }
 
-void CommitQueue::answer(std::span<Request* const> requests) {
+// Needs the mutex. Returns who leads from now on, if it must be told.
+std::shared_ptr<CommitQueue::Wake> CommitQueue::hand_over() {
+  if (waiting_.empty()) {
+    led_ = false;
+    idle_.notify_all();
+    return nullptr;
+  }
+  if (waiting_.front()->is_async()) {
+    committer_leads_ = true;
+    committer_wake_.notify_one();
+    return nullptr;
+  }
+  return waiting_.front()->wake;
+}
+
+// Needs the mutex, which keeps asynchronous answers in order. Returns who is to be woken up.
+CommitQueue::Wakes CommitQueue::answer(std::span<Request* const> requests) {
+  Wakes wakes;
   for (Request* request : requests) {
+    request->done = true;
     if (request->is_async()) {
       const std::unique_ptr<Request> owned(request);
       if (owned->callback != nullptr) {
         deliver_(std::move(owned->callback), std::move(owned->result));
       }
-    } else {
-      request->wake.notify_one(); // Under the mutex: the waiter may end the request's life at once.
+    } else if (request->wake != nullptr) {
+      wakes.push_back(request->wake);
     }
   }
+  return wakes;
 }
 
 void CommitQueue::drain() {
@@ -113,6 +126,7 @@ void CommitQueue::committer_main() {
     }
     committer_leads_ = false;
     lead(lock, nullptr);
+    lock.lock();
   }
 }
 

@@ -1,6 +1,7 @@
 // Group commit: who writes the next record, and for whom.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -27,6 +28,19 @@ public:
   /// A change of the directory itself: works on a copy, logs through the stage.
   using DirectoryChange = std::function<Status(Directory&, Stage&)>;
 
+private:
+  /// Where one request waits. Shared, because whoever wakes it up does so outside the mutex, and
+  /// the request may be gone by then.
+  struct Wake {
+    enum class State { waits, leads, done };
+    std::atomic<State> state = State::waits;
+    void tell(State news) {
+      state.store(news);
+      state.notify_one();
+    }
+  };
+
+public:
   struct Request {
     const Transaction* transaction = nullptr; ///< Either this ...
     DirectoryChange directory_change;         ///< ... or this.
@@ -34,9 +48,8 @@ public:
 
   private:
     friend class CommitQueue;
-    std::condition_variable wake;
+    std::shared_ptr<Wake> wake; // only if it had to wait
     bool done = false;
-    bool leads = false;
     // Asynchronous ones only:
     std::optional<Transaction> owned;
     std::function<void(Status)> callback; // may be empty: nobody wants to know
@@ -63,9 +76,10 @@ public:
 
 private:
   using Lock = std::unique_lock<std::mutex>;
+  using Wakes = std::vector<std::shared_ptr<Wake>>;
   void lead(Lock& lock, const Request* own);
-  void hand_over(Lock& lock);
-  void answer(std::span<Request* const> requests);
+  std::shared_ptr<Wake> hand_over();
+  Wakes answer(std::span<Request* const> requests);
   void committer_main();
 
   const Round round_;

@@ -26,7 +26,8 @@ Error corrupt_entry(std::uint32_t page, std::size_t index, std::string_view what
 
 } // namespace
 
-std::vector<SpaceRange> Blob::ranges(std::uint64_t offset_bytes, std::uint64_t length_bytes) const {
+std::vector<SpaceRange> Blob::extents(std::uint64_t offset_bytes,
+                                      std::uint64_t length_bytes) const {
   std::vector<SpaceRange> parts;
   for (const PageRun& run : runs) {
     const std::uint64_t run_bytes = std::uint64_t{run.page_count} * block_size_bytes;
@@ -34,16 +35,29 @@ std::vector<SpaceRange> Blob::ranges(std::uint64_t offset_bytes, std::uint64_t l
       offset_bytes -= run_bytes;
       continue;
     }
-    while (length_bytes > 0 && offset_bytes < run_bytes) {
-      const std::uint64_t in_page = block_size_bytes - (offset_bytes % block_size_bytes);
-      const auto length = static_cast<std::uint32_t>(std::min(length_bytes, in_page));
-      parts.push_back({(std::uint64_t{run.first_page} * block_size_bytes) + offset_bytes, length});
-      offset_bytes += length;
-      length_bytes -= length;
+    const std::uint64_t length = std::min(length_bytes, run_bytes - offset_bytes);
+    if (length > 0) {
+      parts.push_back({(std::uint64_t{run.first_page} * block_size_bytes) + offset_bytes,
+                       static_cast<std::uint32_t>(length)});
     }
+    length_bytes -= length;
     offset_bytes = 0;
   }
   assert(length_bytes == 0);
+  return parts;
+}
+
+std::vector<SpaceRange> Blob::ranges(std::uint64_t offset_bytes, std::uint64_t length_bytes) const {
+  std::vector<SpaceRange> parts;
+  for (const SpaceRange& extent : extents(offset_bytes, length_bytes)) {
+    for (std::uint32_t done = 0; done < extent.length_bytes;) {
+      const std::uint64_t offset = extent.offset_bytes + done;
+      const auto in_page =
+          static_cast<std::uint32_t>(block_size_bytes - (offset % block_size_bytes));
+      parts.push_back({offset, std::min(extent.length_bytes - done, in_page)});
+      done += parts.back().length_bytes;
+    }
+  }
   return parts;
 }
 

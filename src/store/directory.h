@@ -28,8 +28,11 @@ struct Blob {
   std::uint64_t entry_offset_bytes = 0; ///< Of its directory entry, in the page space.
   std::string next_producer;            ///< Reaches the image with the next write.
 
-  /// The blob's bytes from offset_bytes on, as parts of the page space, none across a page's end.
+  /// The blob's bytes from offset_bytes on, as parts of the page space, each as long as can be.
   /// offset_bytes + length_bytes must be within the largest size.
+  [[nodiscard]] std::vector<SpaceRange> extents(std::uint64_t offset_bytes,
+                                                std::uint64_t length_bytes) const;
+  /// The same, none across a page's end.
   [[nodiscard]] std::vector<SpaceRange> ranges(std::uint64_t offset_bytes,
                                                std::uint64_t length_bytes) const;
 };

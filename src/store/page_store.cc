@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "base/aligned_buffer.h"
 #include "format/checksum.h"
 
 namespace vnvram {
@@ -16,6 +17,9 @@ using format::TableBlock;
 using format::TableEntry;
 
 namespace {
+
+// Both slots of so many pages are read at once: 256 KiB.
+constexpr std::uint32_t cluster_page_count_max = 32;
 
 Error damaged(std::string_view what, std::uint64_t block, std::string_view device) {
   return {ErrorKind::corrupt,
@@ -74,13 +78,20 @@ PageRef PageStore::lookup(std::uint32_t page) {
   return found == frames_.end() ? nullptr : found->second.content;
 }
 
-void PageStore::lookup_run(std::uint32_t first_page, std::uint32_t page_count,
-                           std::vector<PageRef>& pages) {
+std::size_t PageStore::matching_bytes(std::uint32_t first_page, std::span<const std::byte> bytes) {
+  std::size_t matching = 0;
+  const std::size_t looked_at =
+      std::min(bytes.size() / block_size_bytes, matched_page_count_max) * block_size_bytes;
   const std::lock_guard lock(mutex_);
-  for (std::uint32_t page = first_page; page < first_page + page_count; ++page) {
+  for (std::uint32_t page = first_page; matching < looked_at; ++page) {
     const auto found = frames_.find(page);
-    pages.push_back(found == frames_.end() ? nullptr : found->second.content);
+    if (found == frames_.end() ||
+        std::memcmp(found->second.content->bytes.data(), &bytes[matching], block_size_bytes) != 0) {
+      break;
+    }
+    matching += block_size_bytes;
   }
+  return matching;
 }
 
 Result<PageStore::LeafRef> PageStore::load_leaf(std::uint32_t zone) {
@@ -138,30 +149,81 @@ Result<PageRef> PageStore::load(std::uint32_t page) {
     if (!leaf) {
       return leaf.error();
     }
-    const TableEntry entry = (**leaf)[page % entries_per_block];
-    const unsigned slot = format::entry_slot(entry);
-    const std::uint64_t block = geometry_.page_block(page, slot);
-    auto content = std::make_shared<Page>();
-    Status read;
-    if (entry != 0) {
-      read = device_.read(block * block_size_bytes, content->bytes);
-    }
-    const bool intact = entry == 0 || (read && format::entry_matches(entry, content->bytes, salt_));
+    Cluster read = read_cluster(page, **leaf);
 
     const std::lock_guard lock(mutex_);
     if (frames_.contains(page) || publication != publication_count_) {
       continue; // Changed, or moved by a checkpoint, while we read it.
     }
-    if (!read) {
-      return read.error();
+    if (read.page == nullptr) {
+      return read.error.error();
     }
-    if (!intact) {
-      return damaged(fmt::format("home page {}, slot {}", page, slot), block, device_.name());
+    for (PageUpdate& neighbour : read.neighbours) {
+      if (!frames_.contains(neighbour.page)) {
+        insert_clean(neighbour.page, std::move(neighbour.content));
+      }
     }
-    PageRef loaded = entry == 0 ? zero_page_ : std::move(content);
-    insert_clean(page, loaded);
-    return loaded;
+    insert_clean(page, read.page);
+    return read.page;
   }
+}
+
+// Few of them must not push out all that a small cache holds.
+std::uint32_t PageStore::cluster_page_count() const {
+  return static_cast<std::uint32_t>(std::clamp<std::uint64_t>(
+      cache_size_bytes_ / block_size_bytes / 8, 1, cluster_page_count_max));
+}
+
+PageStore::Cluster PageStore::read_cluster(std::uint32_t page, const TableBlock& leaf) {
+  const TableEntry wanted = leaf[page % entries_per_block];
+  if (wanted == 0) {
+    return {{}, zero_page_, {}};
+  }
+  // A cluster lies in one zone, so that its slots are side by side.
+  const std::uint32_t count = cluster_page_count();
+  const std::uint32_t zone_start = page - (page % entries_per_block);
+  const std::uint32_t first = zone_start + ((page - zone_start) / count * count);
+  const std::uint32_t end = std::min(
+      {first + count, zone_start + std::uint32_t{entries_per_block}, geometry_.page_count()});
+  const std::uint64_t first_block = geometry_.page_block(first, 0);
+  AlignedBuffer blocks(std::size_t{end - first} * 2 * block_size_bytes);
+  if (!device_.read(first_block * block_size_bytes, blocks.span())) {
+    return read_one(page, wanted); // Perhaps only a neighbour's blocks cannot be read.
+  }
+  Cluster cluster;
+  for (std::uint32_t candidate = first; candidate < end; ++candidate) {
+    const TableEntry entry = leaf[candidate % entries_per_block];
+    const std::uint64_t block = geometry_.page_block(candidate, format::entry_slot(entry));
+    const auto bytes =
+        blocks.span().subspan((block - first_block) * block_size_bytes, block_size_bytes);
+    if (entry == 0 || !format::entry_matches(entry, bytes, salt_)) {
+      continue;
+    }
+    auto content = std::make_shared<Page>();
+    std::copy(bytes.begin(), bytes.end(), content->bytes.begin());
+    if (candidate == page) {
+      cluster.page = std::move(content);
+    } else {
+      cluster.neighbours.push_back({candidate, std::move(content)});
+    }
+  }
+  return cluster.page == nullptr ? read_one(page, wanted) : cluster;
+}
+
+PageStore::Cluster PageStore::read_one(std::uint32_t page, TableEntry entry) {
+  const unsigned slot = format::entry_slot(entry);
+  const std::uint64_t block = geometry_.page_block(page, slot);
+  auto content = std::make_shared<Page>();
+  Status read = device_.read(block * block_size_bytes, content->bytes);
+  if (!read) {
+    return {{}, nullptr, std::move(read)};
+  }
+  if (!format::entry_matches(entry, content->bytes, salt_)) {
+    return {{},
+            nullptr,
+            damaged(fmt::format("home page {}, slot {}", page, slot), block, device_.name())};
+  }
+  return {{}, std::move(content), {}};
 }
 
 void PageStore::insert_clean(std::uint32_t page, PageRef content) {

@@ -25,6 +25,9 @@ namespace vnvram {
 /// Threads: all calls may come from any thread. One write-back at a time, and one installer.
 class PageStore {
 public:
+  /// Looked at under one lock, which is not held for long.
+  static constexpr std::size_t matched_page_count_max = 32;
+
   using IndexEntries = std::array<format::TableEntry, format::index_block_count>;
 
   PageStore(BlockDevice& device, const format::Geometry& geometry, std::uint64_t salt,
@@ -35,10 +38,12 @@ public:
 
   /// The page if it is in memory, else nullptr.
   [[nodiscard]] PageRef lookup(std::uint32_t page);
-  /// The same for a run of pages, appended to `pages`.
-  void lookup_run(std::uint32_t first_page, std::uint32_t page_count, std::vector<PageRef>& pages);
-  /// The page, from the device if need be. corrupt: what is there is not what its parent vouches
-  /// for.
+  /// How many of these bytes, in whole pages, are what is in memory for the pages from `first_page`
+  /// on; it looks at no more than matched_page_count_max of them.
+  [[nodiscard]] std::size_t matching_bytes(std::uint32_t first_page,
+                                           std::span<const std::byte> bytes);
+  /// The page, from the device if need be, with its neighbours: a device reads many blocks in
+  /// hardly more time than one. corrupt: what is there is not what its parent vouches for.
   Result<PageRef> load(std::uint32_t page);
 
   /// What every page of zeros shares.
@@ -83,6 +88,15 @@ private:
                              format::TableBlock& leaf);
   Status write_leaf(std::uint32_t zone, const LeafRef& leaf);
   Status write_index(std::uint32_t index);
+  [[nodiscard]] std::uint32_t cluster_page_count() const;
+  /// What the device has of a page and, if they are intact, of those beside it.
+  struct Cluster {
+    std::vector<PageUpdate> neighbours;
+    PageRef page; ///< nullptr: `error` says why.
+    Status error;
+  };
+  Cluster read_cluster(std::uint32_t page, const format::TableBlock& leaf);
+  Cluster read_one(std::uint32_t page, format::TableEntry entry);
   /// Needs mutex_.
   void insert_clean(std::uint32_t page, PageRef content);
   void make_clean(std::uint32_t page, Frame& frame);

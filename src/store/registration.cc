@@ -206,7 +206,7 @@ Status remove_from(Directory& directory, Stage& stage, std::string_view name) {
                  "vnvram ls shows what is there"};
   }
   // Free pages are zero, always: whoever gets them next must not see these bytes.
-  for (const SpaceRange& range : blob->ranges(0, blob->info.size_bytes)) {
+  for (const SpaceRange& range : blob->extents(0, blob->info.size_bytes)) {
     const Status zeroed = stage.zero_space(range.offset_bytes, range.length_bytes);
     if (!zeroed) {
       return zeroed;

@@ -31,12 +31,13 @@ RingPlace ring_place(const RingPosition& from, std::uint32_t block_count,
 RingScanner::RingScanner(BlockDevice& device, const format::Superblock& superblock)
     : device_(device), superblock_(superblock), geometry_(format::geometry_of(superblock)) {}
 
-Result<std::span<const std::byte>> RingScanner::blocks(std::uint32_t position,
-                                                       std::uint32_t count) {
+Result<std::span<const std::byte>> RingScanner::blocks(std::uint32_t position, std::uint32_t count,
+                                                       std::uint32_t likely_count) {
   assert(position + count <= geometry_.ring_block_count());
   if (position < window_position_ || position + count > window_position_ + window_blocks_) {
     const std::uint32_t wanted =
-        std::min(std::max(count, window_block_count), geometry_.ring_block_count() - position);
+        std::min(std::max(count, std::min(likely_count, window_block_count)),
+                 geometry_.ring_block_count() - position);
     const std::size_t wanted_bytes = std::size_t{wanted} * block_size_bytes;
     if (!window_ || window_->size_bytes() < wanted_bytes) {
       window_.emplace(wanted_bytes);
@@ -55,6 +56,19 @@ Result<std::span<const std::byte>> RingScanner::blocks(std::uint32_t position,
                std::size_t{count} * block_size_bytes);
 }
 
+// Apart from the window, which goes on being of use where the scan was.
+Result<std::span<const std::byte>> RingScanner::first_block() {
+  first_block_.emplace(block_size_bytes);
+  const Status read =
+      device_.read(format::Geometry::ring_block(0) * block_size_bytes, first_block_->span());
+  return read ? Result<std::span<const std::byte>>(first_block_->span()) : read.error();
+}
+
+// One that was closed cleanly has nothing in it.
+std::uint32_t RingScanner::unused_blocks(const RingPosition& from) const {
+  return superblock_.clean != 0 ? 0 : geometry_.ring_block_count() - from.used_blocks;
+}
+
 bool RingScanner::is_of_this_epoch(const RecordHeader& header) const {
   return header.epoch_number == superblock_.epoch_number &&
          header.epoch_random == superblock_.epoch_random;
@@ -63,7 +77,8 @@ bool RingScanner::is_of_this_epoch(const RecordHeader& header) const {
 // Is the record that follows `from` at this position?
 Result<bool> RingScanner::record_at(const RingPosition& from, std::uint32_t position,
                                     Candidate& candidate, End& end) {
-  const Result<std::span<const std::byte>> first = blocks(position, 1);
+  const Result<std::span<const std::byte>> first =
+      position == from.position ? blocks(position, 1, unused_blocks(from)) : first_block();
   if (!first) {
     return first.error();
   }
@@ -76,7 +91,8 @@ Result<bool> RingScanner::record_at(const RingPosition& from, std::uint32_t posi
           geometry_.ring_block_count()) {
     return false;
   }
-  const Result<std::span<const std::byte>> all = blocks(position, header->block_count);
+  const Result<std::span<const std::byte>> all =
+      blocks(position, header->block_count, unused_blocks(from));
   if (!all) {
     return all.error();
   }
@@ -188,9 +204,10 @@ Status RingScanner::look_behind_the_break(End& end) {
   std::uint64_t blocks_to_check = std::uint64_t{8} * geometry_.ring_block_count();
   const std::uint32_t ring_blocks = geometry_.ring_block_count();
   // What was replayed holds only older ones.
-  for (std::uint32_t i = 0; i < ring_blocks - end.behind.used_blocks; ++i) {
+  const std::uint32_t unused = unused_blocks(end.behind);
+  for (std::uint32_t i = 0; i < unused; ++i) {
     const std::uint32_t position = (end.behind.position + i) % ring_blocks;
-    const Result<std::span<const std::byte>> first = blocks(position, 1);
+    const Result<std::span<const std::byte>> first = blocks(position, 1, unused - i);
     if (!first) {
       return first.error();
     }
@@ -205,7 +222,8 @@ Status RingScanner::look_behind_the_break(End& end) {
       return {};
     }
     blocks_to_check -= header->block_count;
-    const Result<std::span<const std::byte>> all = blocks(position, header->block_count);
+    const Result<std::span<const std::byte>> all =
+        blocks(position, header->block_count, unused - i);
     if (!all) {
       return all.error();
     }

@@ -63,7 +63,12 @@ private:
     std::uint32_t position = 0;
     format::RecordView view;
   };
-  Result<std::span<const std::byte>> blocks(std::uint32_t position, std::uint32_t count);
+  /// Reads more than is asked for, but no more than `likely_count`.
+  Result<std::span<const std::byte>> blocks(std::uint32_t position, std::uint32_t count,
+                                            std::uint32_t likely_count);
+  Result<std::span<const std::byte>> first_block();
+  /// Of the ring, that the records from here on may take up.
+  [[nodiscard]] std::uint32_t unused_blocks(const RingPosition& from) const;
   [[nodiscard]] bool is_of_this_epoch(const format::RecordHeader& header) const;
   Result<bool> record_at(const RingPosition& from, std::uint32_t position, Candidate& candidate,
                          End& end);
@@ -77,6 +82,7 @@ private:
   const format::Superblock superblock_;
   const format::Geometry geometry_;
   std::optional<AlignedBuffer> window_; // holds window_blocks_ blocks from window_position_ on
+  std::optional<AlignedBuffer> first_block_;
   std::uint32_t window_position_ = 0;
   std::uint32_t window_blocks_ = 0;
   std::uint64_t zeros_bytes_ = 0; // of all records so far

@@ -154,27 +154,19 @@ Status Stage::apply(const Transaction::Update& update, BlobChange& change) {
 
 Status Stage::put(BlobChange& change, std::uint64_t offset_bytes,
                   std::span<const std::byte> bytes) {
-  const std::vector<SpaceRange> ranges = change.blob->ranges(offset_bytes, bytes.size());
-  run_pages_.clear();
-  if (!ranges.empty() && change.blob->runs.size() == 1) { // Several runs may lie in any order.
-    pages_.lookup_run(page_of(ranges.front().offset_bytes),
-                      static_cast<std::uint32_t>(ranges.size()),
-                      run_pages_); // one lock for all pages that are in memory
+  for (const SpaceRange& range : change.blob->extents(offset_bytes, bytes.size())) {
+    const Status written = write_space(range.offset_bytes, bytes.first(range.length_bytes));
+    if (!written) {
+      return written;
+    }
+    bytes = bytes.subspan(range.length_bytes);
   }
-  run_pages_.resize(ranges.size());
-  Status written;
-  for (std::size_t i = 0; i < ranges.size() && written; ++i) {
-    written =
-        write_in_page(ranges[i].offset_bytes, bytes.first(ranges[i].length_bytes), run_pages_[i]);
-    bytes = bytes.subspan(ranges[i].length_bytes);
-  }
-  run_pages_.clear();
-  return written;
+  return {};
 }
 
 Status Stage::put_zeros(BlobChange& change, std::uint64_t offset_bytes,
                         std::uint64_t length_bytes) {
-  for (const SpaceRange& range : change.blob->ranges(offset_bytes, length_bytes)) {
+  for (const SpaceRange& range : change.blob->extents(offset_bytes, length_bytes)) {
     const Status zeroed = zero_space(range.offset_bytes, range.length_bytes);
     if (!zeroed) {
       return zeroed;
@@ -218,28 +210,41 @@ Page& Stage::writable(std::uint32_t page, const PageRef& current) {
 
 Status Stage::write_space(std::uint64_t offset_bytes, std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
-    const std::size_t in_page = block_size_bytes - (offset_bytes % block_size_bytes);
-    const auto part = bytes.first(std::min(bytes.size(), in_page));
-    const Status written = write_in_page(offset_bytes, part, nullptr);
-    if (!written) {
-      return written;
+    std::size_t done = bytes_unchanged(offset_bytes, bytes);
+    if (done == 0) {
+      const std::size_t in_page = block_size_bytes - (offset_bytes % block_size_bytes);
+      done = std::min(bytes.size(), in_page);
+      const Status written = write_in_page(offset_bytes, bytes.first(done));
+      if (!written) {
+        return written;
+      }
     }
-    offset_bytes += part.size();
-    bytes = bytes.subspan(part.size());
+    offset_bytes += done;
+    bytes = bytes.subspan(done);
   }
   return {};
 }
 
-// `content` is the page as installed, if the caller has it at hand.
-Status Stage::write_in_page(std::uint64_t offset_bytes, std::span<const std::byte> bytes,
-                            const PageRef& content) {
+// Most pages of a rewrite are as they were: passed over quickly, not even a reference is taken.
+std::size_t Stage::bytes_unchanged(std::uint64_t offset_bytes,
+                                   std::span<const std::byte> bytes) const {
   const std::uint32_t page = page_of(offset_bytes);
-  const bool at_hand = content != nullptr && (staged_.empty() || !staged_.contains(page));
-  const std::size_t in_page = offset_bytes % block_size_bytes;
-  if (at_hand && std::memcmp(&content->bytes[in_page], bytes.data(), bytes.size()) == 0) {
-    return {}; // Most pages of a rewrite: not even a reference is taken.
+  if (offset_bytes % block_size_bytes != 0 || bytes.size() < block_size_bytes) {
+    return 0;
   }
-  const Result<PageRef> before = at_hand ? Result<PageRef>(content) : current(page);
+  std::uint32_t unstaged = 0; // Pages that are staged are not as installed.
+  const std::size_t page_count =
+      std::min(bytes.size() / block_size_bytes, PageStore::matched_page_count_max);
+  while (unstaged < page_count && (staged_.empty() || !staged_.contains(page + unstaged))) {
+    ++unstaged;
+  }
+  return pages_.matching_bytes(page, bytes.first(std::size_t{unstaged} * block_size_bytes));
+}
+
+Status Stage::write_in_page(std::uint64_t offset_bytes, std::span<const std::byte> bytes) {
+  const std::uint32_t page = page_of(offset_bytes);
+  const std::size_t in_page = offset_bytes % block_size_bytes;
+  const Result<PageRef> before = current(page);
   if (!before) {
     return before.error();
   }

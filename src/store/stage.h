@@ -78,8 +78,10 @@ private:
   Status write_entry(BlobChange& change);
   Result<PageRef> current(std::uint32_t page);
   Page& writable(std::uint32_t page, const PageRef& current);
-  Status write_in_page(std::uint64_t offset_bytes, std::span<const std::byte> bytes,
-                       const PageRef& content);
+  /// How many of the bytes, from the first on, a quick look finds to be there already.
+  [[nodiscard]] std::size_t bytes_unchanged(std::uint64_t offset_bytes,
+                                            std::span<const std::byte> bytes) const;
+  Status write_in_page(std::uint64_t offset_bytes, std::span<const std::byte> bytes);
   void rollback(const format::RecordBuilder::Mark& mark, std::vector<BlobChange> changes);
 
   PageStore& pages_;
@@ -90,7 +92,6 @@ private:
   std::unordered_map<std::uint32_t, StagedPage> staged_;
   std::vector<Undo> undo_;
   std::vector<BlobChange> changes_;
-  std::vector<PageRef> run_pages_; // scratch of put
 };
 
 } // namespace vnvram
