@@ -4,38 +4,22 @@
 #include "bench/bench_image.h"
 #include "bench/measurements.h"
 #include "bench/stopwatch.h"
+#include "device/forwarding_device.h"
 
 namespace vnvram::bench {
 namespace {
 
 /// Lets something happen at the one moment when a ring gets full: while a checkpoint is under way.
-class FlushHookDevice final : public BlockDevice {
+class FlushHookDevice final : public ForwardingDevice {
 public:
   FlushHookDevice(std::unique_ptr<BlockDevice> device, std::function<void()> before_flush)
-      : device_(std::move(device)), before_flush_(std::move(before_flush)) {}
+      : ForwardingDevice(*device), device_(std::move(device)),
+        before_flush_(std::move(before_flush)) {}
 
-  [[nodiscard]] std::string name() const override { return device_->name(); }
-  [[nodiscard]] DeviceCapabilities capabilities() const override { return device_->capabilities(); }
-  Result<std::uint64_t> size_bytes() override { return device_->size_bytes(); }
-  Status read(std::uint64_t offset_bytes, std::span<std::byte> buffer) override {
-    return device_->read(offset_bytes, buffer);
-  }
-  Status write(std::uint64_t offset_bytes, std::span<const std::byte> data) override {
-    return device_->write(offset_bytes, data);
-  }
-  Status write_durable(std::uint64_t offset_bytes, std::span<const std::byte> data) override {
-    return device_->write_durable(offset_bytes, data);
-  }
   Status flush() override {
     before_flush_();
     return device_->flush();
   }
-  Status discard(std::uint64_t offset_bytes, std::uint64_t length_bytes) override {
-    return device_->discard(offset_bytes, length_bytes);
-  }
-  Status resize(std::uint64_t size_bytes) override { return device_->resize(size_bytes); }
-  Status lock_for_writing() override { return device_->lock_for_writing(); }
-  void unlock() override { device_->unlock(); }
 
 private:
   std::unique_ptr<BlockDevice> device_;

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "base/random_bytes.h"
-#include "store/borrowed_device.h"
+#include "device/forwarding_device.h"
 #include "store/engine.h"
 #include "store/image_creator.h"
 #include "store/image_size.h"
@@ -171,8 +171,8 @@ Status format_locked(BlockDevice& device, const CreateOptions& options) {
       open_options.known_attributes.insert(attribute.name);
     }
   }
-  Result<std::unique_ptr<Engine>> engine = Engine::create(std::make_unique<BorrowedDevice>(device),
-                                                          *superblock, std::move(open_options));
+  Result<std::unique_ptr<Engine>> engine = Engine::create(
+      std::make_unique<ForwardingDevice>(device), *superblock, std::move(open_options));
   return engine ? fill(**engine, options) : engine.error();
 }
 
@@ -204,7 +204,7 @@ Status resize_image(BlockDevice& device, std::uint64_t size_bytes) {
   OpenOptions open_options;
   open_options.background = false;
   Result<std::unique_ptr<Engine>> engine =
-      Engine::open(std::make_unique<BorrowedDevice>(device), std::move(open_options));
+      Engine::open(std::make_unique<ForwardingDevice>(device), std::move(open_options));
   if (!engine) {
     return engine.error();
   }

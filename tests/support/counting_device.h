@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <memory>
 
-#include "vnvram/block_device.h"
+#include "device/forwarding_device.h"
 
 namespace vnvram::test {
 
@@ -46,14 +46,11 @@ private:
   std::atomic<std::uint64_t> reads_{0};
 };
 
-class CountingDevice final : public BlockDevice {
+class CountingDevice final : public ForwardingDevice {
 public:
   CountingDevice(std::unique_ptr<BlockDevice> device, std::shared_ptr<DeviceCounter> counter)
-      : device_(std::move(device)), counter_(std::move(counter)) {}
+      : ForwardingDevice(*device), device_(std::move(device)), counter_(std::move(counter)) {}
 
-  [[nodiscard]] std::string name() const override { return device_->name(); }
-  [[nodiscard]] DeviceCapabilities capabilities() const override { return device_->capabilities(); }
-  Result<std::uint64_t> size_bytes() override { return device_->size_bytes(); }
   Status read(std::uint64_t offset_bytes, std::span<std::byte> buffer) override {
     ++counter_->reads_;
     return device_->read(offset_bytes, buffer);
@@ -72,12 +69,6 @@ public:
     ++counter_->flushes_;
     return device_->flush();
   }
-  Status discard(std::uint64_t offset_bytes, std::uint64_t length_bytes) override {
-    return device_->discard(offset_bytes, length_bytes);
-  }
-  Status resize(std::uint64_t size_bytes) override { return device_->resize(size_bytes); }
-  Status lock_for_writing() override { return device_->lock_for_writing(); }
-  void unlock() override { device_->unlock(); }
 
 private:
   std::unique_ptr<BlockDevice> device_;

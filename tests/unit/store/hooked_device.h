@@ -6,11 +6,12 @@
 #include <span>
 #include <string>
 
+#include "device/forwarding_device.h"
 #include "device/memory_device.h"
 
 namespace vnvram {
 
-class HookedDevice final : public BlockDevice {
+class HookedDevice final : public ForwardingDevice {
 public:
   enum class Call { read, write, write_durable, flush };
   /// Asked before each call; an error is returned in the device's place.
@@ -20,7 +21,8 @@ public:
   /// `hook` may be changed while no call is under way. With `locks` false it is a device that
   /// another owner can open, too.
   HookedDevice(std::shared_ptr<MemoryDisk> disk, std::shared_ptr<Hook> hook, bool locks = true)
-      : memory_(std::move(disk)), hook_(std::move(hook)), locks_(locks) {}
+      : ForwardingDevice(memory_), memory_(std::move(disk)), hook_(std::move(hook)), locks_(locks) {
+  }
 
   [[nodiscard]] std::string name() const override { return "hooked"; }
   [[nodiscard]] DeviceCapabilities capabilities() const override {
@@ -28,7 +30,6 @@ public:
     can.lock = locks_;
     return can;
   }
-  Result<std::uint64_t> size_bytes() override { return memory_.size_bytes(); }
   Status read(std::uint64_t offset_bytes, std::span<std::byte> buffer) override {
     const Status asked = ask(Call::read, offset_bytes, buffer);
     return asked ? memory_.read(offset_bytes, buffer) : asked;
@@ -42,12 +43,7 @@ public:
     return asked ? memory_.write_durable(offset_bytes, data) : asked;
   }
   Status flush() override { return ask(Call::flush, 0, {}); }
-  Status discard(std::uint64_t offset_bytes, std::uint64_t length_bytes) override {
-    return memory_.discard(offset_bytes, length_bytes);
-  }
-  Status resize(std::uint64_t size_bytes) override { return memory_.resize(size_bytes); }
   Status lock_for_writing() override { return locks_ ? memory_.lock_for_writing() : Status{}; }
-  void unlock() override { memory_.unlock(); }
 
 private:
   Status ask(Call call, std::uint64_t offset_bytes, std::span<const std::byte> data) {

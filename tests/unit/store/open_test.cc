@@ -1,9 +1,9 @@
 // Open is a decision table: one test for each row, and for each way an image can be refused.
 #include <cstring>
 
+#include "device/forwarding_device.h"
 #include "format/checksum.h"
 #include "format/superblock.h"
-#include "store/borrowed_device.h"
 #include "unit/store/store_fixture.h"
 
 namespace vnvram {
@@ -121,9 +121,9 @@ TEST_F(Open, InUseNamesTheOwner) {
 }
 
 // A device whose lock keeps nobody out, as that of a file does not keep out who uses a loop device.
-class Unlockable final : public BorrowedDevice {
+class Unlockable final : public ForwardingDevice {
 public:
-  using BorrowedDevice::BorrowedDevice;
+  using ForwardingDevice::ForwardingDevice;
   Status lock_for_writing() override { return {}; }
 };
 
