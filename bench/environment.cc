@@ -56,7 +56,7 @@ std::string find_file_system(const std::string& directory) {
 Environment find_environment(const std::string& directory) {
   struct utsname system = {};
   ::uname(&system);
-  const std::string_view sanitizers = VNVRAM_BUILD_SANITIZERS;
+  const std::string_view sanitizers(VNVRAM_BUILD_SANITIZERS);
   Environment environment;
   environment.cpu = find_cpu();
   environment.cpu_count = std::thread::hardware_concurrency();

@@ -24,10 +24,11 @@ public:
     CreateOptions options;
     options.ring_size_bytes = std::uint64_t{64} << 10U;
     for (unsigned i = 0; i < blob_count; ++i) {
-      options.blobs.push_back({.spec = {.name = "blob" + std::to_string(i),
-                                        .type = "example",
-                                        .size_max_bytes = blob_size_bytes + 100 * i},
-                               .content = {}});
+      options.blobs.push_back(
+          {.spec = {.name = "blob" + std::to_string(i),
+                    .type = "example",
+                    .size_max_bytes = blob_size_bytes + (std::uint64_t{100} * i)},
+           .content = {}});
       state_.register_blob(options.blobs.back().spec);
     }
     MemoryDevice device(disk_);

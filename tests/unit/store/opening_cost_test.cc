@@ -57,8 +57,7 @@ TEST_F(OpeningCost, APageBesideAnUnreadableOneIsRead) {
                      unreadable < offset + data.size();
     return hit ? Status(Error{ErrorKind::io, "hooked: cannot read"}) : Status{};
   };
-  const auto store =
-      Store::open(std::make_unique<HookedDevice>(disk_, hook), inline_options());
+  const auto store = Store::open(std::make_unique<HookedDevice>(disk_, hook), inline_options());
   ASSERT_OK(store);
   Bytes rest(blob_size_bytes - block_size_bytes);
   ASSERT_OK((*store)->read_range("a", block_size_bytes, rest));
