@@ -43,9 +43,11 @@ private:
   std::string path_;
 };
 
-int run(const std::string& parent, const Amount& amount, bool json) {
+int run(const std::string& parent, bool quick, bool json) {
+  const Amount amount = quick ? quick_amount : Amount{};
   const WorkingDirectory directory(parent);
   Report report;
+  report.quick = quick;
   report.environment = find_environment(directory.path());
   report.costs = count_commits(directory.path(), amount, report.checkpoints);
   report.latency = time_commits(directory.path(), amount);
@@ -69,14 +71,13 @@ int main(int argc, char** argv) {
   bool quick = false;
   bool json = false;
   std::string directory = ".";
-  app.add_flag("--quick", quick, "a short run: the counts are right, the times are not");
+  app.add_flag("--quick", quick, "a short run: only what is counted; its times would say nothing");
   app.add_flag("--json", json, "for programs");
   app.add_option("--dir", directory, "where the images are made; it decides which disk is measured")
       ->check(CLI::ExistingDirectory);
   CLI11_PARSE(app, argc, argv);
   try {
-    return vnvram::bench::run(directory,
-                              quick ? vnvram::bench::quick_amount : vnvram::bench::Amount{}, json);
+    return vnvram::bench::run(directory, quick, json);
   } catch (const std::exception& error) {
     fmt::print(stderr, "vnvram-bench: {}\n", error.what());
     return 1;

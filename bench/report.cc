@@ -67,6 +67,9 @@ std::string as_text(const Report& report) {
     text += "WARNING: not a release build without sanitizers; its times say nothing\n";
   }
   print_costs(report, text);
+  if (report.quick) {
+    return text;
+  }
   print_times(report, text);
   const auto out = std::back_inserter(text);
   const ThreadResult& threads = report.threads;
@@ -86,10 +89,12 @@ std::string as_text(const Report& report) {
 std::string as_json(const Report& report) {
   nlohmann::json json;
   const Environment& environment = report.environment;
-  json["environment"] = {
-      {"cpu", environment.cpu},          {"cpus", environment.cpu_count},
-      {"kernel", environment.kernel},    {"file_system", environment.file_system},
-      {"build", environment.build_type}, {"times_are_meaningful", environment.optimised}};
+  json["environment"] = {{"cpu", environment.cpu},
+                         {"cpus", environment.cpu_count},
+                         {"kernel", environment.kernel},
+                         {"file_system", environment.file_system},
+                         {"build", environment.build_type},
+                         {"times_are_meaningful", environment.optimised && !report.quick}};
   for (const CommitCost& cost : report.costs) {
     json["commit_cost"][cost.name] = {{"commits", cost.commits},
                                       {"writes", cost.worst.writes + cost.worst.durable_writes},

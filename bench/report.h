@@ -10,6 +10,7 @@
 namespace vnvram::bench {
 
 struct Report {
+  bool quick = false; ///< Counted enough, timed too little.
   Environment environment;
   std::vector<CommitCost> costs;
   CheckpointCost checkpoints;
