@@ -101,8 +101,16 @@ struct CheckProblem {
   bool data_lost = true;
 };
 
+struct CheckedBlob {
+  std::string name;
+  std::uint64_t generation = 0; ///< 0: never written.
+  std::uint64_t size_bytes = 0;
+  bool intact = true;
+};
+
 struct CheckReport {
   std::vector<CheckProblem> problems;
+  std::vector<CheckedBlob> blobs; ///< Those that the directory lists, as far as it can be read.
   /// What a careful operator may want to know and is no damage, e.g. a torn last record after a
   /// cut.
   std::vector<std::string> notes;

@@ -20,8 +20,18 @@ std::string hit_text(const CheckProblem& problem) {
                      fmt::join(problem.blobs, ", "));
 }
 
+std::string blob_text(const CheckedBlob& blob) {
+  return fmt::format("{}: {}, {} bytes, {}\n", printable(blob.name),
+                     blob.intact ? "intact" : "DAMAGED", blob.size_bytes,
+                     blob.generation == 0 ? "never written"
+                                          : fmt::format("generation {}", blob.generation));
+}
+
 std::string report_text(const std::string& image, const CheckReport& report) {
   std::string text;
+  for (const CheckedBlob& blob : report.blobs) {
+    text += blob_text(blob);
+  }
   for (const CheckProblem& problem : report.problems) {
     text += printable(fmt::format("{}: {}{}", problem.place, problem.what, hit_text(problem)));
     text += '\n';
@@ -45,7 +55,15 @@ nlohmann::ordered_json report_json(const CheckReport& report) {
                         {"blobs", problem.blobs},
                         {"data_lost", problem.data_lost}});
   }
+  nlohmann::ordered_json blobs = nlohmann::ordered_json::array();
+  for (const CheckedBlob& blob : report.blobs) {
+    blobs.push_back({{"name", blob.name},
+                     {"intact", blob.intact},
+                     {"generation", blob.generation},
+                     {"size_bytes", blob.size_bytes}});
+  }
   return {{"clean", report.clean()},
+          {"blobs", blobs},
           {"notes", report.notes},
           {"generation", report.generation},
           {"blobs_checked", report.blobs_checked},
@@ -59,8 +77,9 @@ nlohmann::ordered_json report_json(const CheckReport& report) {
 CheckCommand::CheckCommand(CLI::App& parent)
     : Command(
           parent, "check", "read all of an image and say what is damaged",
-          "Compares every checksum and writes nothing. Each problem is one line: where, what,\n"
-          "and the blobs whose bytes are hit. Ends with 0 if there is none and with 13 if there\n"
+          "Compares every checksum and writes nothing. One line for each blob, and one for each\n"
+          "problem: where, what, and the blobs whose bytes are hit. Ends with 0 if there is none "
+          "and with 13 if there\n"
           "is one, also when only a copy is lost that nothing depends on.\n\n"
           "Examples:\n"
           "  vnvram check vm.nvram\n"

@@ -17,8 +17,10 @@
 #include "cli/ls_command.h"
 #include "cli/put_command.h"
 #include "cli/register_command.h"
+#include "cli/repair_command.h"
 #include "cli/resize_command.h"
 #include "cli/rm_command.h"
+#include "cli/salvage_command.h"
 #include "cli/size_command.h"
 #include "vnvram/version.h"
 
@@ -81,7 +83,8 @@ int run(int argument_count, const char* const* arguments) {
   app.footer(footer);
   const auto commands =
       make_commands<CreateCommand, SizeCommand, RegisterCommand, LsCommand, InfoCommand, GetCommand,
-                    PutCommand, RmCommand, CheckCommand, DumpCommand, ResizeCommand>(app);
+                    PutCommand, RmCommand, CheckCommand, RepairCommand, SalvageCommand, DumpCommand,
+                    ResizeCommand>(app);
   Output output(STDOUT_FILENO);
   try {
     app.parse(argument_count, arguments);

@@ -21,7 +21,7 @@ std::uint64_t entry_offset(std::uint32_t page, std::size_t index) {
 
 Error corrupt_entry(std::uint32_t page, std::size_t index, std::string_view what) {
   return {ErrorKind::corrupt, fmt::format("directory page {}, entry {}: {}", page, index, what),
-          "run vnvram check; restore the image from a backup"};
+          "vnvram repair mends what can be mended, vnvram salvage gets out what is intact"};
 }
 
 } // namespace

@@ -167,7 +167,7 @@ Status Engine::recover() {
   }
   if (end->damaged) {
     return Error{ErrorKind::corrupt, fmt::format("{}: {}", device_->name(), end->reason),
-                 "run vnvram check; restore the image from a backup"};
+                 "vnvram repair mends what can be mended, vnvram salvage gets out what is intact"};
   }
   return load_directory();
 }

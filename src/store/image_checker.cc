@@ -197,9 +197,11 @@ void ImageChecker::check_blobs() {
   std::uint64_t done_bytes = 0;
   for (const auto& [name, blob] : directory_.blobs()) {
     ++report_.blobs_checked;
+    CheckedBlob& checked = report_.blobs.emplace_back(
+        CheckedBlob{name, blob.info.generation, blob.info.size_bytes, !ring_damaged_});
     for (const format::PageRun& run : blob.runs) {
       for (std::uint32_t page = run.first_page; page < run.first_page + run.page_count; ++page) {
-        static_cast<void>(load(page)); // Remembered in bad_pages_.
+        checked.intact = !load(page) && checked.intact; // Remembered in bad_pages_.
       }
     }
     done_bytes += blob.info.size_max_bytes;

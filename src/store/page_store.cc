@@ -24,7 +24,7 @@ constexpr std::uint32_t cluster_page_count_max = 32;
 Error damaged(std::string_view what, std::uint64_t block, std::string_view device) {
   return {ErrorKind::corrupt,
           fmt::format("{}: {} (block {}) is not what was written there", device, what, block),
-          "run vnvram check to see what is hit; restore the image from a backup"};
+          "vnvram repair mends what can be mended, vnvram salvage gets out what is intact"};
 }
 
 std::span<const std::byte> bytes_of(const TableBlock& block) {
@@ -130,7 +130,7 @@ Result<PageRef> PageStore::load(std::uint32_t page) {
     return Error{ErrorKind::corrupt,
                  fmt::format("{}: page {} is outside of it, which has {}", device_.name(), page,
                              geometry_.page_count()),
-                 "run vnvram check; restore the image from a backup"};
+                 "vnvram repair mends what can be mended, vnvram salvage gets out what is intact"};
   }
   for (;;) {
     std::uint64_t publication = 0;

@@ -63,10 +63,11 @@ Error refusal(BlockDevice& device, const SuperblockPair& pair, Verdict verdict) 
     return {ErrorKind::key_needed, fmt::format("{}: the image is encrypted", device.name()),
             "this version cannot open encrypted images"};
   case Verdict::corrupt:
-    return {ErrorKind::corrupt,
-            fmt::format("{}: no superblock is whole (A: {}, B: {})", device.name(),
-                        pair.copies[0].reason, pair.copies[1].reason),
-            "run vnvram dump to see what is left; restore the image from a backup"};
+    return {
+        ErrorKind::corrupt,
+        fmt::format("{}: no superblock is whole (A: {}, B: {})", device.name(),
+                    pair.copies[0].reason, pair.copies[1].reason),
+        "try vnvram repair, and vnvram dump to see what is left; else restore it from a backup"};
   default: return foreign(device);
   }
 }

@@ -1,0 +1,20 @@
+// `vnvram salvage`: gets every intact blob out of a damaged image.
+#pragma once
+
+#include "cli/command.h"
+
+namespace vnvram::cli {
+
+class SalvageCommand : public Command {
+public:
+  explicit SalvageCommand(CLI::App& parent);
+  Result<ExitCode> run(Output& output) override;
+
+private:
+  std::string out_;
+  std::string size_;
+  bool force_ = false;
+  bool json_ = false;
+};
+
+} // namespace vnvram::cli

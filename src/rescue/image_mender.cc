@@ -1,0 +1,204 @@
+#include "rescue/image_mender.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+#include <fmt/format.h>
+
+#include "format/checksum.h"
+#include "rescue/bit_flip.h"
+#include "store/ring_scanner.h"
+
+namespace vnvram {
+
+using format::entries_per_block;
+using format::Geometry;
+using format::TableBlock;
+using format::TableEntry;
+
+namespace {
+
+// Each costs up to a fraction of a second; an image with more damage than this needs its backup.
+constexpr std::uint32_t tries_max = 1024;
+// Flipping each bit costs the square of the length.
+constexpr std::uint32_t record_block_count_tried_max = 8;
+constexpr unsigned ring_breaks_max = 16;
+constexpr std::uint64_t zone_size_bytes = std::uint64_t{format::zone_block_count} * block_size_bytes;
+
+} // namespace
+
+ImageMender::ImageMender(BlockDevice& device, const format::Superblock& superblock)
+    : superblock_(superblock), geometry_(format::geometry_of(superblock)), mended_(device),
+      tries_left_(tries_max) {}
+
+std::optional<Block> ImageMender::read(std::uint64_t block) {
+  Block content;
+  return mended_.read(block * block_size_bytes, content) ? std::optional(content) : std::nullopt;
+}
+
+bool ImageMender::may_try() {
+  if (tries_left_ == 0) {
+    return false;
+  }
+  if (--tries_left_ == 0) {
+    findings_.push_back({"image", fmt::format("more than {} blocks are damaged; the rest was not "
+                                              "tried to be mended", tries_max), false});
+  }
+  return tries_left_ != 0;
+}
+
+bool ImageMender::note(const std::string& place, std::uint64_t block,
+                       const std::optional<BlockMender::Mended>& mended) {
+  const std::string where = fmt::format("{} (block {})", place, block);
+  if (!mended) {
+    findings_.push_back({where, "damaged beyond repair", false});
+    return false;
+  }
+  mended_.replace(block, mended->content);
+  findings_.push_back({where, fmt::format("mended: {}", mended->how), true});
+  return true;
+}
+
+// Only an encrypted image keeps something there, and there are none in this version.
+void ImageMender::clear_key_slots() {
+  for (std::uint32_t i = 0; i < format::keys_block_count; ++i) {
+    const std::uint64_t block = format::keys_start_block + i;
+    const std::optional<Block> content = read(block);
+    if (!content || !format::all_zero(*content)) {
+      note("room for key slots", block, BlockMender::Mended{{}, "it is all zero"});
+    }
+  }
+}
+
+void ImageMender::run(const RescueProgress& progress) {
+  clear_key_slots();
+  mend_ring(); // First: its records help to mend the rest.
+  history_.emplace(mended_, superblock_);
+  BlockMender mender(mended_, superblock_, *history_);
+  for (std::uint32_t index = 0; index < format::index_block_count; ++index) {
+    const TableEntry entry = superblock_.index_entries[index];
+    const std::uint64_t block = Geometry::index_block(index, format::entry_slot(entry));
+    std::optional<Block> content = entry == 0 ? Block{} : read(block);
+    if (entry != 0 && (!content || !format::entry_matches(entry, *content, superblock_.salt))) {
+      const auto mended = may_try() ? mender.mend_index(index, entry) : std::nullopt;
+      content = note(fmt::format("table index {}", index), block, mended)
+                    ? std::optional(mended->content)
+                    : std::nullopt;
+    }
+    const std::uint32_t first_zone = index * entries_per_block;
+    for (std::uint32_t i = 0; content && i < entries_per_block; ++i) {
+      const TableEntry leaf = std::bit_cast<TableBlock>(*content)[i];
+      if (leaf != 0 && first_zone + i < geometry_.zone_count()) {
+        mend_zone(first_zone + i, leaf, mender);
+      }
+      if (progress && first_zone + i < geometry_.zone_count()) {
+        progress((first_zone + i + 1) * zone_size_bytes, geometry_.zone_count() * zone_size_bytes);
+      }
+    }
+  }
+}
+
+void ImageMender::mend_zone(std::uint32_t zone, TableEntry entry, BlockMender& mender) {
+  const std::uint64_t block = geometry_.leaf_block(zone, format::entry_slot(entry));
+  std::optional<Block> content = read(block);
+  if (!content || !format::entry_matches(entry, *content, superblock_.salt)) {
+    const auto mended = may_try() ? mender.mend_leaf(zone, entry) : std::nullopt;
+    if (!note(fmt::format("table leaf of zone {}", zone), block, mended)) {
+      return;
+    }
+    content = mended->content;
+  }
+  mend_pages(zone, std::bit_cast<TableBlock>(*content), mender);
+}
+
+void ImageMender::mend_pages(std::uint32_t zone, const TableBlock& leaf, BlockMender& mender) {
+  const std::uint32_t first = zone * entries_per_block;
+  const std::uint32_t count = std::min(entries_per_block, geometry_.page_count() - first);
+  // Both slots of all of them in one read, unless the device cannot.
+  std::vector<std::byte> blocks(std::size_t{count} * 2 * block_size_bytes);
+  const std::uint64_t first_block = geometry_.page_block(first, 0);
+  const bool at_once = mended_.read(first_block * block_size_bytes, blocks).ok();
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const TableEntry entry = leaf[i];
+    if (entry == 0) {
+      continue;
+    }
+    const std::uint64_t block = geometry_.page_block(first + i, format::entry_slot(entry));
+    Block content{};
+    bool readable = at_once;
+    if (at_once) {
+      std::memcpy(content.data(), &blocks[(block - first_block) * block_size_bytes],
+                  content.size());
+    } else {
+      readable = mended_.read(block * block_size_bytes, content).ok();
+    }
+    if (!readable || !format::entry_matches(entry, content, superblock_.salt)) {
+      note(fmt::format("home page {}, slot {}", first + i, format::entry_slot(entry)), block,
+           may_try() ? mender.mend_page(first + i, entry) : std::nullopt);
+    }
+  }
+}
+
+// A record at which the ring breaks off counts again if one flipped bit makes it whole: it was
+// written in full then, and perhaps acknowledged.
+void ImageMender::mend_ring() {
+  for (unsigned breaks = 0; breaks < ring_breaks_max; ++breaks) {
+    RingScanner scanner(mended_, superblock_);
+    const Result<RingScanner::End> end =
+        scanner.scan([](const format::RecordView&, std::uint32_t, const RingPosition&) {
+          return Status{};
+        });
+    if (!end) {
+      ring_damaged_ = true;
+      findings_.push_back({"ring", end.error().cause(), false});
+      return;
+    }
+    ring_damaged_ = end->damaged;
+    if (!end->damaged && !end->torn) {
+      return;
+    }
+    if (mend_record_at(end->behind.position)) {
+      continue;
+    }
+    if (end->damaged) {
+      findings_.push_back({"ring", end->reason, false});
+    }
+    return; // Torn, it is most likely a commit that a power cut hit: no damage.
+  }
+}
+
+bool ImageMender::mend_record_at(std::uint32_t position) {
+  const std::uint32_t count_max =
+      std::min({record_block_count_tried_max, geometry_.record_block_count_max(),
+                geometry_.ring_block_count() - position});
+  const std::uint64_t space_bytes = std::uint64_t{geometry_.page_count()} * block_size_bytes;
+  for (std::uint32_t count = 1; count <= count_max; ++count) { // Its header may be what is damaged.
+    std::vector<std::byte> blocks(std::size_t{count} * block_size_bytes);
+    const std::uint64_t first_block = Geometry::ring_block(position);
+    if (!mended_.read(first_block * block_size_bytes, blocks)) {
+      return false;
+    }
+    const char* reason = nullptr;
+    const bool whole = unflip_bit(std::span(blocks), [&] {
+      const auto header = format::peek_record(std::span(blocks).first(block_size_bytes), count);
+      return header && header->block_count == count &&
+             format::RecordView::check(blocks, superblock_.salt, space_bytes, reason);
+    });
+    if (!whole) {
+      continue;
+    }
+    for (std::uint32_t i = 0; i < count; ++i) {
+      Block content;
+      std::memcpy(content.data(), &blocks[std::size_t{i} * block_size_bytes], content.size());
+      mended_.replace(first_block + i, content);
+    }
+    findings_.push_back({fmt::format("ring record at ring block {} (block {})", position,
+                                     first_block),
+                         "mended: one flipped bit", true});
+    return true;
+  }
+  return false;
+}
+
+} // namespace vnvram

@@ -1,0 +1,53 @@
+// Goes through an image from a superblock down and mends, in memory, what can be mended.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "device/overlay_device.h"
+#include "format/superblock.h"
+#include "rescue/block_mender.h"
+#include "rescue/ring_history.h"
+#include "store/page_store.h"
+#include "vnvram/rescue.h"
+
+namespace vnvram {
+
+/// Nothing is written: the mended blocks are in an overlay.
+class ImageMender {
+public:
+  ImageMender(BlockDevice& device, const format::Superblock& superblock);
+
+  void run(const RescueProgress& progress);
+
+  /// The image as it would be if what was mended were written.
+  [[nodiscard]] OverlayDevice& mended() { return mended_; }
+  [[nodiscard]] const std::vector<RepairFinding>& findings() const { return findings_; }
+  /// The ring breaks off before its newest records, and could not be mended.
+  [[nodiscard]] bool ring_damaged() const { return ring_damaged_; }
+  [[nodiscard]] const RingHistory& history() const { return *history_; }
+
+private:
+  void clear_key_slots();
+  void mend_ring();
+  bool mend_record_at(std::uint32_t position);
+  void mend_zone(std::uint32_t zone, format::TableEntry entry, BlockMender& mender);
+  void mend_pages(std::uint32_t zone, const format::TableBlock& leaf, BlockMender& mender);
+  /// Notes what became of a damaged block. True if it is mended.
+  bool note(const std::string& place, std::uint64_t block,
+            const std::optional<BlockMender::Mended>& mended);
+  /// False, with a note, once so much is damaged that trying to mend it all takes too long.
+  bool may_try();
+  std::optional<Block> read(std::uint64_t block);
+
+  const format::Superblock superblock_;
+  const format::Geometry geometry_;
+  OverlayDevice mended_;
+  std::optional<RingHistory> history_;
+  std::vector<RepairFinding> findings_;
+  std::uint32_t tries_left_;
+  bool ring_damaged_ = false;
+};
+
+} // namespace vnvram

@@ -1,0 +1,64 @@
+#include "rescue/root_finder.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "rescue/bit_flip.h"
+#include "store/superblock_reader.h"
+
+namespace vnvram {
+
+namespace {
+
+// One copy: valid, or valid once a single bit is flipped.
+void look_at(BlockDevice& device, unsigned copy, Roots& roots) {
+  Block block;
+  if (!device.read(format::Geometry::superblock_block(copy) * block_size_bytes, block)) {
+    roots.lost.push_back(copy);
+    return;
+  }
+  const auto check = [&] { return format::check_superblock(block, copy); };
+  format::CheckedSuperblock found = check();
+  if (found.state != format::SuperblockState::valid &&
+      unflip_bit(std::span(block),
+                 [&] { return check().state == format::SuperblockState::valid; })) {
+    found = check();
+    roots.mended.emplace_back(copy, block);
+  }
+  if (found.state == format::SuperblockState::valid) {
+    roots.superblocks.push_back(found.superblock);
+  } else {
+    roots.lost.push_back(copy);
+  }
+}
+
+} // namespace
+
+Result<Roots> find_roots(BlockDevice& device) {
+  const Result<format::Superblock> opened = find_superblock(device);
+  // A device that cannot read one copy may still have the other.
+  if (!opened && opened.error().kind() != ErrorKind::corrupt &&
+      opened.error().kind() != ErrorKind::io) {
+    return opened.error();
+  }
+  const Result<std::uint64_t> size = device.size_bytes();
+  if (!size) {
+    return size.error();
+  }
+  Roots roots;
+  for (unsigned copy = 0; copy < format::superblock_count; ++copy) {
+    look_at(device, copy, roots);
+  }
+  std::erase_if(roots.superblocks, [&](const format::Superblock& superblock) {
+    return superblock.image_block_count > *size / block_size_bytes;
+  });
+  if (roots.superblocks.empty()) {
+    return opened ? Error{ErrorKind::stale, device.name() + ": it changed while it was read"}
+                  : opened.error();
+  }
+  std::sort(roots.superblocks.begin(), roots.superblocks.end(),
+            [](const auto& a, const auto& b) { return a.sequence > b.sequence; });
+  return roots;
+}
+
+} // namespace vnvram

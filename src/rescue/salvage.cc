@@ -1,0 +1,248 @@
+// Salvage: the newest intact version of every blob, from whichever superblock leads to it.
+#include <algorithm>
+#include <cstring>
+#include <map>
+
+#include <fmt/format.h>
+
+#include "rescue/image_mender.h"
+#include "rescue/root_finder.h"
+#include "store/directory.h"
+#include "store/page_store.h"
+#include "store/replay.h"
+#include "store/ring_scanner.h"
+#include "vnvram/rescue.h"
+#include "vnvram/store.h"
+
+namespace vnvram {
+
+namespace {
+
+struct Version {
+  BlobSpec spec;
+  std::uint64_t generation = 0;
+  std::vector<std::byte> content;
+};
+
+// The image as one superblock and the records behind it show it, with holes where it is damaged.
+class View {
+public:
+  View(BlockDevice& device, const format::Superblock& superblock)
+      : superblock_(superblock), mender_(device, superblock),
+        pages_(mender_.mended(), format::geometry_of(superblock), superblock.salt,
+               superblock.index_entries, cache_size_bytes_default),
+        directory_(format::geometry_of(superblock).page_count()) {}
+
+  Status read(const RescueProgress& progress) {
+    mender_.run(progress);
+    Status done = pages_.load_index();
+    if (done) {
+      done = replay();
+    }
+    if (done) {
+      done = read_directory();
+    }
+    return done;
+  }
+
+  [[nodiscard]] const Directory& directory() const { return directory_; }
+  [[nodiscard]] std::uint64_t generation() const { return generation_; }
+  [[nodiscard]] const std::vector<std::string>& notes() const { return notes_; }
+
+  Result<Version> version(const Blob& blob) {
+    Version version{.spec = {.name = blob.info.name,
+                             .type = blob.info.type,
+                             .size_max_bytes = blob.info.size_max_bytes,
+                             .producer = blob.info.producer,
+                             .attributes = blob.info.attributes},
+                    .generation = blob.info.generation,
+                    .content = {}};
+    for (const SpaceRange& range : blob.ranges(0, blob.info.size_bytes)) {
+      const auto page = static_cast<std::uint32_t>(range.offset_bytes / block_size_bytes);
+      const auto bad = bad_pages_.find(page);
+      const Result<PageRef> loaded = bad == bad_pages_.end() ? pages_.load(page) : bad->second;
+      if (!loaded) {
+        return loaded.error();
+      }
+      const auto bytes = std::span((*loaded)->bytes)
+                             .subspan(range.offset_bytes % block_size_bytes, range.length_bytes);
+      version.content.insert(version.content.end(), bytes.begin(), bytes.end());
+    }
+    return version;
+  }
+
+private:
+  Status replay() {
+    RingScanner scanner(mender_.mended(), superblock_);
+    const Result<RingScanner::End> end = scanner.scan(
+        [&](const format::RecordView& record, std::uint32_t, const RingPosition&) {
+          return replay_record(pages_, record, [&](std::uint32_t page, const Error& error) {
+            bad_pages_.emplace(page, error); // It stays bad: this record changed it.
+            return Status{};
+          });
+        });
+    if (!end) {
+      return end.error();
+    }
+    generation_ = end->behind.sequence;
+    if (end->damaged) {
+      notes_.push_back(fmt::format("{}: newer versions than generation {} are lost", end->reason,
+                                   generation_));
+    }
+    return {};
+  }
+
+  Status read_directory() {
+    std::uint32_t page = 0;
+    do {
+      const auto bad = bad_pages_.find(page);
+      const Result<PageRef> loaded = bad == bad_pages_.end() ? pages_.load(page) : bad->second;
+      format::DirectoryPage content{};
+      Status added = loaded ? Status{} : Status(loaded.error());
+      if (loaded) {
+        std::memcpy(&content, (*loaded)->bytes.data(), sizeof(content));
+        added = directory_.add_page(page, content);
+      }
+      if (!added) {
+        notes_.push_back(fmt::format("directory page {}: {}: blobs that it or a later page lists "
+                                     "are lost", page, added.error().cause()));
+        return {};
+      }
+      page = content.next_page;
+    } while (page != 0);
+    return {};
+  }
+
+  const format::Superblock superblock_;
+  ImageMender mender_;
+  PageStore pages_;
+  Directory directory_;
+  std::map<std::uint32_t, Error> bad_pages_;
+  std::uint64_t generation_ = 0;
+  std::vector<std::string> notes_;
+};
+
+class Salvage {
+public:
+  // The newest superblock first, so that its blobs' reasons are the ones that are told.
+  void add(View& view, bool newest) {
+    report_.generation = std::max(report_.generation, view.generation());
+    if (newest) {
+      report_.notes = view.notes();
+      directory_is_whole_ = report_.notes.empty();
+    }
+    for (const auto& [name, blob] : view.directory().blobs()) {
+      if (!newest && directory_is_whole_ && !results_.contains(name)) {
+        continue; // It was removed since.
+      }
+      SalvagedBlob& result = results_[name];
+      result.name = name;
+      result.type = blob.info.type;
+      result.newest_generation = std::max(result.newest_generation, blob.info.generation);
+      Result<Version> version = view.version(blob);
+      if (!version) {
+        result.why = result.why.empty() ? version.error().cause() : result.why;
+      } else if (!result.saved || result.generation < version->generation) {
+        result.saved = true;
+        result.generation = version->generation;
+        versions_[name] = *std::move(version);
+      }
+    }
+  }
+
+  [[nodiscard]] CreateOptions create_options() const {
+    CreateOptions options;
+    for (const auto& [name, version] : versions_) {
+      options.blobs.push_back({version.spec, version.generation == 0
+                                                 ? std::nullopt
+                                                 : std::optional(version.content)});
+    }
+    return options;
+  }
+
+  SalvageReport take_report() {
+    for (auto& [name, result] : results_) {
+      if (result.saved && result.generation >= result.newest_generation) {
+        result.why.clear();
+      }
+      report_.blobs.push_back(std::move(result));
+    }
+    return std::move(report_);
+  }
+
+private:
+  std::map<std::string, SalvagedBlob> results_;
+  std::map<std::string, Version> versions_;
+  bool directory_is_whole_ = false;
+  SalvageReport report_;
+};
+
+// Two superblocks of the same checkpoint show the same.
+bool same_view(const format::Superblock& a, const format::Superblock& b) {
+  return a.index_entries == b.index_entries && a.generation == b.generation &&
+         a.epoch_number == b.epoch_number && a.ring_position == b.ring_position;
+}
+
+Result<std::uint64_t> size_for(const SalvageOptions& options, const CreateOptions& created,
+                               const format::Superblock& damaged) {
+  if (options.size_bytes != 0) {
+    return options.size_bytes;
+  }
+  std::vector<BlobSpec> specs;
+  for (const NewBlob& blob : created.blobs) {
+    specs.push_back(blob.spec);
+  }
+  const Result<std::uint64_t> needed = recommended_size_bytes(specs);
+  return needed ? Result<std::uint64_t>(
+                      std::max(*needed, damaged.image_block_count * block_size_bytes))
+                : needed;
+}
+
+} // namespace
+
+bool SalvageReport::complete() const {
+  return notes.empty() && std::all_of(blobs.begin(), blobs.end(), [](const SalvagedBlob& blob) {
+           return blob.saved && blob.generation >= blob.newest_generation;
+         });
+}
+
+Result<SalvageReport> salvage_image(BlockDevice& damaged, const std::string& out_path,
+                                    const SalvageOptions& options, const RescueProgress& progress) {
+  const Result<Roots> roots = find_roots(damaged);
+  if (!roots) {
+    return roots.error();
+  }
+  Salvage salvage;
+  Status first;
+  for (std::size_t i = 0; i < roots->superblocks.size(); ++i) {
+    if (i > 0 && same_view(roots->superblocks[0], roots->superblocks[i])) {
+      continue;
+    }
+    View view(damaged, roots->superblocks[i]);
+    const Status read = view.read(progress);
+    if (read) {
+      salvage.add(view, i == 0);
+    } else if (first) {
+      first = read;
+    }
+  }
+  CreateOptions created = salvage.create_options();
+  SalvageReport report = salvage.take_report();
+  if (!first) {
+    report.notes.insert(report.notes.begin(), first.error().cause());
+  }
+  if (created.blobs.empty() && !report.complete()) {
+    return Error{ErrorKind::corrupt, fmt::format("{}: no blob of it is intact", damaged.name()),
+                 "restore the image from a backup"};
+  }
+  created.force = options.force;
+  const Result<std::uint64_t> size_bytes =
+      size_for(options, created, roots->superblocks.front());
+  if (!size_bytes) {
+    return size_bytes.error();
+  }
+  const Status made = create_image_file(out_path, *size_bytes, created);
+  return made ? Result<SalvageReport>(std::move(report)) : made.error();
+}
+
+} // namespace vnvram
