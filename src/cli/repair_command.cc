@@ -38,14 +38,15 @@ nlohmann::ordered_json report_json(const RepairReport& report, bool dry_run) {
 } // namespace
 
 RepairCommand::RepairCommand(CLI::App& parent)
-    : Command(parent, "repair", "mend a damaged image where nothing is lost by it",
-              "Writes a damaged block anew if what it held is proven by the checksum that vouches\n"
-              "for it: after a flipped bit, or from its older copy and the log; and a lost copy of\n"
-              "the superblock from the other one. All else stays as it is. The image must not be\n"
-              "in use. Ends with 0 if the image is sound now, and with 13 if damage is left.\n\n"
-              "Examples:\n"
-              "  vnvram repair --dry-run vm.nvram\n"
-              "  vnvram repair vm.nvram && vnvram check vm.nvram") {
+    : Command(
+          parent, "repair", "mend a damaged image where nothing is lost by it",
+          "Writes a damaged block anew if what it held is proven by the checksum that vouches\n"
+          "for it: after a flipped bit, or from its older copy and the log; and a lost copy of\n"
+          "the superblock from the other one. All else stays as it is. The image must not be\n"
+          "in use. Ends with 0 if the image is sound now, and with 13 if damage is left.\n\n"
+          "Examples:\n"
+          "  vnvram repair --dry-run vm.nvram\n"
+          "  vnvram repair vm.nvram && vnvram check vm.nvram") {
   add_image();
   app().add_flag("--dry-run", dry_run_, "say what would be done and write nothing");
   app().add_flag("--json", json_, "print JSON");
@@ -57,9 +58,8 @@ Result<ExitCode> RepairCommand::run(Output& output) {
     return device.error();
   }
   Progress progress("repair");
-  const auto report = repair_image(**device, dry_run_, [&](std::uint64_t done, std::uint64_t all) {
-    progress.show(done, all);
-  });
+  const auto report = repair_image(
+      **device, dry_run_, [&](std::uint64_t done, std::uint64_t all) { progress.show(done, all); });
   progress.clear();
   if (!report) {
     return report.error();

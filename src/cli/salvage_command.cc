@@ -65,16 +65,19 @@ nlohmann::ordered_json report_json(const SalvageReport& report) {
 } // namespace
 
 SalvageCommand::SalvageCommand(CLI::App& parent)
-    : Command(parent, "salvage", "get every intact blob out of a damaged image into a new one",
-              "Each blob comes out whole, at its newest intact version, or not at all; what is lost\n"
-              "is not registered in OUT. IMAGE is only read. Ends with 0 if nothing is missing or\n"
-              "old, with 13 if something is (OUT is there, and the report says what), and makes no\n"
-              "OUT if no blob is intact.\n\n"
-              "Examples:\n"
-              "  vnvram salvage damaged.nvram rescued.nvram\n"
-              "  vnvram salvage --json /dev/vg0/vm-nvram rescued.nvram | jq '.blobs[]'") {
+    : Command(
+          parent, "salvage", "get every intact blob out of a damaged image into a new one",
+          "Each blob comes out whole, at its newest intact version, or not at all; what is lost\n"
+          "is not registered in OUT. IMAGE is only read. Ends with 0 if nothing is missing or\n"
+          "old, with 13 if something is (OUT is there, and the report says what), and makes no\n"
+          "OUT if no blob is intact.\n\n"
+          "Examples:\n"
+          "  vnvram salvage damaged.nvram rescued.nvram\n"
+          "  vnvram salvage --json /dev/vg0/vm-nvram rescued.nvram | jq '.blobs[]'") {
   add_image();
-  app().add_option("OUT", out_, "the new image: a file, or with --force a block device")->required();
+  app()
+      .add_option("OUT", out_, "the new image: a file, or with --force a block device")
+      ->required();
   app().add_option("--size", size_, "the size of OUT (K, M, G: 1024-fold)")->type_name("N");
   app().add_flag("--force", force_, "write over what OUT holds");
   app().add_flag("--json", json_, "print JSON");
@@ -100,9 +103,9 @@ Result<ExitCode> SalvageCommand::run(Output& output) {
     return device.error();
   }
   Progress progress("salvage");
-  const auto report = salvage_image(
-      **device, out_, options,
-      [&](std::uint64_t done, std::uint64_t all) { progress.show(done, all); });
+  const auto report =
+      salvage_image(**device, out_, options,
+                    [&](std::uint64_t done, std::uint64_t all) { progress.show(done, all); });
   progress.clear();
   if (!report) {
     return report.error();

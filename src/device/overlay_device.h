@@ -49,8 +49,9 @@ public:
 private:
   Status read_before(std::uint64_t from, std::uint64_t to, std::uint64_t offset_bytes,
                      std::span<std::byte> buffer) {
-    return from == to ? Status{}
-                      : ForwardingDevice::read(from, buffer.subspan(from - offset_bytes, to - from));
+    return from == to
+               ? Status{}
+               : ForwardingDevice::read(from, buffer.subspan(from - offset_bytes, to - from));
   }
   [[nodiscard]] Status refusal() const {
     return Error{ErrorKind::read_only, name() + ": only looked at"};

@@ -24,7 +24,8 @@ constexpr std::uint32_t tries_max = 1024;
 // Flipping each bit costs the square of the length.
 constexpr std::uint32_t record_block_count_tried_max = 8;
 constexpr unsigned ring_breaks_max = 16;
-constexpr std::uint64_t zone_size_bytes = std::uint64_t{format::zone_block_count} * block_size_bytes;
+constexpr std::uint64_t zone_size_bytes =
+    std::uint64_t{format::zone_block_count} * block_size_bytes;
 
 } // namespace
 
@@ -42,8 +43,11 @@ bool ImageMender::may_try() {
     return false;
   }
   if (--tries_left_ == 0) {
-    findings_.push_back({"image", fmt::format("more than {} blocks are damaged; the rest was not "
-                                              "tried to be mended", tries_max), false});
+    findings_.push_back({"image",
+                         fmt::format("more than {} blocks are damaged; the rest was not "
+                                     "tried to be mended",
+                                     tries_max),
+                         false});
   }
   return tries_left_ != 0;
 }
@@ -145,10 +149,8 @@ void ImageMender::mend_pages(std::uint32_t zone, const TableBlock& leaf, BlockMe
 void ImageMender::mend_ring() {
   for (unsigned breaks = 0; breaks < ring_breaks_max; ++breaks) {
     RingScanner scanner(mended_, superblock_);
-    const Result<RingScanner::End> end =
-        scanner.scan([](const format::RecordView&, std::uint32_t, const RingPosition&) {
-          return Status{};
-        });
+    const Result<RingScanner::End> end = scanner.scan(
+        [](const format::RecordView&, std::uint32_t, const RingPosition&) { return Status{}; });
     if (!end) {
       ring_damaged_ = true;
       findings_.push_back({"ring", end.error().cause(), false});
@@ -193,9 +195,9 @@ bool ImageMender::mend_record_at(std::uint32_t position) {
       std::memcpy(content.data(), &blocks[std::size_t{i} * block_size_bytes], content.size());
       mended_.replace(first_block + i, content);
     }
-    findings_.push_back({fmt::format("ring record at ring block {} (block {})", position,
-                                     first_block),
-                         "mended: one flipped bit", true});
+    findings_.push_back(
+        {fmt::format("ring record at ring block {} (block {})", position, first_block),
+         "mended: one flipped bit", true});
     return true;
   }
   return false;

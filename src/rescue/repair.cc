@@ -70,8 +70,10 @@ private:
   Status restore(unsigned copy, const format::Superblock& current, bool ring_damaged) {
     if (ring_damaged) {
       report_.findings.push_back(
-          {copy_name(copy), "lost, and it may have been the newer one: the ring does not lead on "
-                            "from the other copy", false});
+          {copy_name(copy),
+           "lost, and it may have been the newer one: the ring does not lead on "
+           "from the other copy",
+           false});
       return {};
     }
     report_.findings.push_back({copy_name(copy), "mended: written anew from the other copy", true});

@@ -49,8 +49,8 @@ void RingHistory::find_records(std::uint64_t salt, std::uint32_t block_count_max
   const auto block_count = static_cast<std::uint32_t>(ring_.size() / block_size_bytes);
   std::uint64_t blocks_to_check = std::uint64_t{8} * block_count; // A made-up ring could ask more.
   for (std::uint32_t position = 0; position < block_count; ++position) {
-    const auto rest = std::span<const std::byte>(ring_).subspan(std::size_t{position} *
-                                                                block_size_bytes);
+    const auto rest =
+        std::span<const std::byte>(ring_).subspan(std::size_t{position} * block_size_bytes);
     const auto header = format::peek_record(rest.first(block_size_bytes), block_count_max);
     if (!header || header->block_count > block_count - position ||
         header->block_count > blocks_to_check) {
@@ -67,7 +67,8 @@ void RingHistory::find_records(std::uint64_t salt, std::uint32_t block_count_max
   std::sort(entries_.begin(), entries_.end(), [](const Entry& a, const Entry& b) {
     const format::RecordHeader& left = a.record.header();
     const format::RecordHeader& right = b.record.header();
-    return std::tie(left.epoch_number, left.sequence) < std::tie(right.epoch_number, right.sequence);
+    return std::tie(left.epoch_number, left.sequence) <
+           std::tie(right.epoch_number, right.sequence);
   });
 }
 

@@ -19,9 +19,9 @@ void look_at(BlockDevice& device, unsigned copy, Roots& roots) {
   }
   const auto check = [&] { return format::check_superblock(block, copy); };
   format::CheckedSuperblock found = check();
-  if (found.state != format::SuperblockState::valid &&
-      unflip_bit(std::span(block),
-                 [&] { return check().state == format::SuperblockState::valid; })) {
+  if (found.state != format::SuperblockState::valid && unflip_bit(std::span(block), [&] {
+        return check().state == format::SuperblockState::valid;
+      })) {
     found = check();
     roots.mended.emplace_back(copy, block);
   }

@@ -74,8 +74,8 @@ public:
 private:
   Status replay() {
     RingScanner scanner(mender_.mended(), superblock_);
-    const Result<RingScanner::End> end = scanner.scan(
-        [&](const format::RecordView& record, std::uint32_t, const RingPosition&) {
+    const Result<RingScanner::End> end =
+        scanner.scan([&](const format::RecordView& record, std::uint32_t, const RingPosition&) {
           return replay_record(pages_, record, [&](std::uint32_t page, const Error& error) {
             bad_pages_.emplace(page, error); // It stays bad: this record changed it.
             return Status{};
@@ -86,8 +86,8 @@ private:
     }
     generation_ = end->behind.sequence;
     if (end->damaged) {
-      notes_.push_back(fmt::format("{}: newer versions than generation {} are lost", end->reason,
-                                   generation_));
+      notes_.push_back(
+          fmt::format("{}: newer versions than generation {} are lost", end->reason, generation_));
     }
     return {};
   }
@@ -105,7 +105,8 @@ private:
       }
       if (!added) {
         notes_.push_back(fmt::format("directory page {}: {}: blobs that it or a later page lists "
-                                     "are lost", page, added.error().cause()));
+                                     "are lost",
+                                     page, added.error().cause()));
         return {};
       }
       page = content.next_page;
@@ -153,9 +154,8 @@ public:
   [[nodiscard]] CreateOptions create_options() const {
     CreateOptions options;
     for (const auto& [name, version] : versions_) {
-      options.blobs.push_back({version.spec, version.generation == 0
-                                                 ? std::nullopt
-                                                 : std::optional(version.content)});
+      options.blobs.push_back(
+          {version.spec, version.generation == 0 ? std::nullopt : std::optional(version.content)});
     }
     return options;
   }
@@ -236,8 +236,7 @@ Result<SalvageReport> salvage_image(BlockDevice& damaged, const std::string& out
                  "restore the image from a backup"};
   }
   created.force = options.force;
-  const Result<std::uint64_t> size_bytes =
-      size_for(options, created, roots->superblocks.front());
+  const Result<std::uint64_t> size_bytes = size_for(options, created, roots->superblocks.front());
   if (!size_bytes) {
     return size_bytes.error();
   }

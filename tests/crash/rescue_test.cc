@@ -188,9 +188,9 @@ TEST_P(Rescue, BlocksThatAreGone) {
   unsigned replayed = 0;
   unsigned lost = 0;
   destroy_each_block(good_, false, mended, replayed, lost);
-  EXPECT_GE(mended, 5U); // A superblock's copy at least,
+  EXPECT_GE(mended, 5U);   // A superblock's copy at least,
   EXPECT_GE(replayed, 3U); // and blocks that the ring's records make again.
-  EXPECT_GE(lost, 1U);   // Else nothing was destroyed.
+  EXPECT_GE(lost, 1U);     // Else nothing was destroyed.
 }
 
 TEST_P(Rescue, BlocksThatHoldAnotherBlock) {
@@ -242,9 +242,10 @@ TEST_P(Rescue, ARepairMayBeCut) {
     for (std::uint64_t choice = 0; choice < 4; ++choice) {
       ++cuts;
       RepairReport report;
-      const Image left = CrashState(*disk, &operation)
-                             .power_cut({.number = choice < 2 ? choice : random.below(9999),
-                                         .torn = choice == 3}, 1);
+      const Image left =
+          CrashState(*disk, &operation)
+              .power_cut({.number = choice < 2 ? choice : random.below(9999), .torn = choice == 3},
+                         1);
       const Image after = repaired(left, report);
       // A torn sector is more than one flipped bit: then it is salvaged.
       if (choice != 3) {

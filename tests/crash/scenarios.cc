@@ -77,7 +77,7 @@ const std::vector<Scenario>& scenarios() {
   return list;
 }
 
-std::string run_scenario(const ReplayId& id) {
+std::string run_scenario(const ReplayId& id, ExplorerReport* details) {
   const auto found = std::find_if(scenarios().begin(), scenarios().end(),
                                   [&](const Scenario& one) { return one.name == id.scenario; });
   if (found == scenarios().end()) {
@@ -87,6 +87,9 @@ std::string run_scenario(const ReplayId& id) {
   const ExplorerReport& report = workload.run();
   fmt::print("{}: {} images, {} recoveries cut in turn\n", id.text(), report.images,
              report.recoveries_cut);
+  if (details != nullptr) {
+    *details = report;
+  }
   if (report.failure.empty() && report.images == 0) {
     return "no image was tried";
   }

@@ -17,6 +17,6 @@ struct Scenario {
 [[nodiscard]] const std::vector<Scenario>& scenarios();
 
 /// Runs it, prints how many images were tried, and returns the failure; empty: none.
-[[nodiscard]] std::string run_scenario(const ReplayId& id);
+[[nodiscard]] std::string run_scenario(const ReplayId& id, ExplorerReport* details = nullptr);
 
 } // namespace vnvram::test

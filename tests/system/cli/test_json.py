@@ -50,8 +50,9 @@ class JsonTest(Case):
         self.create("--tpm2", "--blob", "a:t:64K")
         self.vnvram("put", self.image, "a", "-", input=bytes(range(256)) * 256)
         report = self.json("check", self.image)
-        self.assertEqual(set(report), {"clean", "generation", "blobs_checked", "pages_checked",
-                                       "records_checked", "problems", "notes"})
+        self.assertEqual(set(report), {"clean", "blobs", "generation", "blobs_checked",
+                                       "pages_checked", "records_checked", "problems",
+                                       "notes"})
         self.assertEqual((report["clean"], report["problems"], report["blobs_checked"]),
                          (True, [], 4))
         self.assertGreaterEqual(report["pages_checked"], 16)
