@@ -176,6 +176,21 @@ Status FileDevice::check_range(const char* verb, std::uint64_t offset_bytes,
   return {};
 }
 
+// A write beyond the end of a file would lengthen it again, and succeed: asked before each.
+Status FileDevice::check_not_cut() const {
+  const Result<std::uint64_t> now = measure(buffered_.get(), block_special_, path_);
+  if (!now) {
+    return now.error();
+  }
+  if (*now < size_bytes_.load()) {
+    return Error(ErrorKind::io,
+                 fmt::format("{}: it has shrunk from {} to {} bytes while it was open", path_,
+                             size_bytes_.load(), *now),
+                 "what was cut off is lost; restore the image from a backup");
+  }
+  return {};
+}
+
 Status FileDevice::check_writable() const {
   if (access_ != Access::read_write) {
     return Error(ErrorKind::read_only, fmt::format("{}: opened read-only", path_));
@@ -219,6 +234,9 @@ Status FileDevice::write(std::uint64_t offset_bytes, std::span<const std::byte> 
   if (Status status = check_range("write", offset_bytes, data.size()); !status) {
     return status;
   }
+  if (Status status = check_not_cut(); !status) {
+    return status;
+  }
   if (const int error = write_all(buffered_.get(), offset_bytes, data, 0); error != 0) {
     return failure_at("write", offset_bytes, data.size(), error);
   }
@@ -253,6 +271,9 @@ Status FileDevice::write_durable(std::uint64_t offset_bytes, std::span<const std
     return status;
   }
   if (Status status = check_range("durably write", offset_bytes, data.size()); !status) {
+    return status;
+  }
+  if (Status status = check_not_cut(); !status) {
     return status;
   }
   std::size_t done = 0;

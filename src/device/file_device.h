@@ -45,6 +45,7 @@ private:
   Status check_range(const char* verb, std::uint64_t offset_bytes,
                      std::uint64_t length_bytes) const;
   Status check_writable() const;
+  Status check_not_cut() const;
   Status check_still_named() const;
   Status drop_cache();
   Status grow_file(std::uint64_t old_size_bytes, std::uint64_t new_size_bytes);

@@ -23,6 +23,15 @@ using Versions = std::map<std::string, std::map<std::uint64_t, std::vector<std::
 struct ImageWithHistory {
   Image bytes;
   Versions versions;
+  std::vector<Image> earlier; ///< As it was on the way.
+
+  [[nodiscard]] std::uint64_t generation() const {
+    std::uint64_t newest = 0;
+    for (const auto& [name, history] : versions) {
+      newest = std::max(newest, history.rbegin()->first);
+    }
+    return newest;
+  }
 };
 
 enum class End { clean, power_cut };
@@ -55,6 +64,9 @@ ImageWithHistory make_image(End end) {
     EXPECT_TRUE(store->write_range(name, random.below(3000), bytes).ok());
     const auto info = store->blob(name);
     made.versions[name][info->generation] = *store->read(name);
+    if (step % 10 == 0) {
+      made.earlier.push_back(disk->bytes());
+    }
     if (step % 25 == 24) {
       EXPECT_TRUE(store->checkpoint().ok());
     } else if (step == 60) {
@@ -199,6 +211,38 @@ TEST_P(Rescue, BlocksThatHoldAnotherBlock) {
   unsigned lost = 0;
   destroy_each_block(good_, true, mended, replayed, lost);
   EXPECT_GE(mended, 5U);
+}
+
+// A write that the device lost, and said it had done: the block is as it was at some earlier time.
+TEST_P(Rescue, AStaleBlockThatComesBackIsNeverTakenForTheNewest) {
+  unsigned refused = 0;
+  for (std::uint64_t block = 2; block < block_count_; ++block) {
+    for (const Image& earlier : good_.earlier) {
+      const auto offset = static_cast<std::ptrdiff_t>(block * block_size_bytes);
+      Image image = good_.bytes;
+      std::copy_n(earlier.begin() + offset, block_size_bytes, image.begin() + offset);
+      OpenOptions reading = deterministic_options();
+      reading.access = Access::read_only;
+      const auto store = Store::open(
+          std::make_unique<MemoryDevice>(std::make_shared<MemoryDisk>(image), Access::read_only),
+          reading);
+      if (!store) {
+        EXPECT_EQ(store.error().kind(), ErrorKind::corrupt);
+        ++refused;
+        continue;
+      }
+      const bool newest_record_lost = (*store)->info().generation + 1 == good_.generation();
+      EXPECT_TRUE(newest_record_lost || (*store)->info().generation == good_.generation());
+      for (const auto& [name, history] : good_.versions) {
+        const auto bytes = (*store)->read(name);
+        refused += bytes ? 0U : 1U;
+        const std::uint64_t generation = (*store)->blob(name)->generation;
+        EXPECT_TRUE(!bytes || *bytes == history.at(generation)) << "block " << block;
+        EXPECT_TRUE(newest_record_lost || generation == history.rbegin()->first);
+      }
+    }
+  }
+  EXPECT_GE(refused, 10U);
 }
 
 TEST_P(Rescue, SoundImagesAreLeftAlone) {

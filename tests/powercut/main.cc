@@ -145,10 +145,12 @@ int run(int argc, char** argv) {
   explore_app->add_option("--scenario", exploring.scenario, "one of them only");
   explore_app->add_option("--seed", exploring.seed, "the first seed");
   explore_app->add_option("--seconds", exploring.seconds, "begin no new run after so long");
-  explore_app->add_option("--replay", exploring.replay, "one image again, by the id of its failure");
+  explore_app->add_option("--replay", exploring.replay,
+                          "one image again, by the id of its failure");
   RecordOptions recording;
   CLI::App* record_app = app.add_subcommand(
-      "record", "run a program and record what it does to an image (writes at a position, flushes)");
+      "record",
+      "run a program and record what it does to an image (writes at a position, flushes)");
   record_app->add_option("TRACE", recording.trace, "a folder, made by this")->required();
   record_app->add_option("IMAGE", recording.image, "the image that the program writes")
       ->required()

@@ -89,8 +89,8 @@ ssize_t write_at(int fd, const struct iovec* parts, int count, off64_t offset, b
   }
   const bool by_descriptor = (::fcntl(fd, F_GETFL) & O_DSYNC) != 0;
   return recorder.record(durable || by_descriptor ? TraceKind::write_durable : TraceKind::write,
-                         static_cast<std::uint64_t>(offset), parts, count,
-                         length_of(parts, count), call);
+                         static_cast<std::uint64_t>(offset), parts, count, length_of(parts, count),
+                         call);
 }
 
 template <typename Call> int without_bytes(int fd, TraceKind kind, std::uint64_t size, Call call) {

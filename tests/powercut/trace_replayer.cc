@@ -78,9 +78,7 @@ void TraceReplayer::apply(const Trace::Step& step) {
                : device.write_durable(write.offset_bytes, write.bytes);
     break;
   }
-  case TraceKind::flush:
-    done = device.flush();
-    break;
+  case TraceKind::flush: done = device.flush(); break;
   case TraceKind::resize:
     if (step.operation.length_bytes > disk_->cache().size()) {
       done = device.resize(step.operation.length_bytes);

@@ -18,9 +18,10 @@ struct owner {
   char* content;
 };
 
-static void must(vnvram_kind kind, vnvram_error* error) {
+/* By address: the arguments of one call are evaluated in any order. */
+static void must(vnvram_kind kind, vnvram_error* const* error) {
   if (kind != VNVRAM_OK) {
-    fprintf(stderr, "image_owner: %s\n", vnvram_error_text(error));
+    fprintf(stderr, "image_owner: %s\n", vnvram_error_text(*error));
     exit(kind);
   }
 }
@@ -28,7 +29,7 @@ static void must(vnvram_kind kind, vnvram_error* error) {
 static void commit(struct owner* owner, char letter) {
   vnvram_error* error = NULL;
   memset(owner->content, letter, owner->size);
-  must(vnvram_write(owner->store, owner->blob, owner->content, owner->size, &error), error);
+  must(vnvram_write(owner->store, owner->blob, owner->content, owner->size, &error), &error);
 }
 
 static int input_ended(void) {
@@ -52,7 +53,7 @@ int main(int argc, char** argv) {
   if (owner.content == NULL) {
     return 1;
   }
-  must(vnvram_open(argv[1], NULL, &owner.store, &error), error);
+  must(vnvram_open(argv[1], NULL, &owner.store, &error), &error);
   say("ready");
   while (fgets(line, sizeof line, stdin) != NULL) {
     if (strcmp(line, "spin\n") != 0) {
@@ -64,7 +65,7 @@ int main(int argc, char** argv) {
       commit(&owner, letter);
     }
   }
-  must(vnvram_close(owner.store, &error), error);
+  must(vnvram_close(owner.store, &error), &error);
   free(owner.content);
   return 0;
 }

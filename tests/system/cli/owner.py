@@ -12,7 +12,8 @@ class Owner:
         self._case = case
         self._process = subprocess.Popen(
             ["setpriv", "--pdeathsig", "KILL", "--", program("image_owner"), image, blob,
-             str(size)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+             str(size)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True)
         self.pid = self._process.pid
         case.addCleanup(self.kill)
 
@@ -37,6 +38,13 @@ class Owner:
         self._send(letter)
         self._expect("done")
 
+    def fail(self, letter):
+        """A commit that must not succeed; returns what it says."""
+        self._send(letter)
+        _, said = self._process.communicate(timeout=60)
+        self._case.assertNotEqual(self._process.returncode, 0)
+        return said
+
     def spin(self):
         """It commits all the time from now on."""
         self._send("spin")
@@ -51,7 +59,7 @@ class Owner:
         if self._process.returncode is None:
             self._process.kill()
             self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
+        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
             try:
                 pipe.close()
             except BrokenPipeError:
