@@ -86,7 +86,13 @@ void expect_never_wrong(const ExampleImage& good, const std::vector<std::byte>& 
   }
 }
 
+/// For the summary of what was tried (scripts/prove.py).
+void record_faults(std::uint64_t count) {
+  testing::Test::RecordProperty("faults", std::to_string(count));
+}
+
 void flip_a_bit_of_every_block(const ExampleImage& good, unsigned per_block) {
+  record_faults(good.bytes.size() / block_size_bytes * per_block);
   Random random(1);
   std::vector<std::byte> image = good.bytes;
   for (std::uint64_t block = 0; block < image.size() / block_size_bytes; ++block) {
@@ -115,6 +121,7 @@ TEST(BitRotTest, Invariant5HoldsForAnImageThatDoesNotFitTheCache) {
 TEST(BitRotTest, Invariant5HoldsForEveryByteOfASuperblock) {
   const ExampleImage good = interrupted_image();
   std::vector<std::byte> image = good.bytes;
+  record_faults(2 * block_size_bytes / 7 + 1);
   for (std::uint64_t byte = 0; byte < 2 * block_size_bytes; byte += 7) {
     image.at(byte) ^= std::byte{0x10};
     expect_never_wrong(good, image, "byte " + std::to_string(byte));
@@ -123,6 +130,7 @@ TEST(BitRotTest, Invariant5HoldsForEveryByteOfASuperblock) {
 }
 
 TEST(BitRotTest, Invariant5HoldsForBlocksThatAreLostOrMisplaced) {
+  std::uint64_t faults = 0;
   for (const ExampleImage& good : {closed_image(), interrupted_image()}) {
     const std::uint64_t blocks = good.bytes.size() / block_size_bytes;
     for (std::uint64_t block = 2; block < blocks; ++block) {
@@ -135,8 +143,10 @@ TEST(BitRotTest, Invariant5HoldsForBlocksThatAreLostOrMisplaced) {
       std::copy_n(good.bytes.begin() + static_cast<std::ptrdiff_t>(other * block_size_bytes),
                   block_size_bytes, at);
       expect_never_wrong(good, image, "misplaced block " + std::to_string(block));
+      faults += 2;
     }
   }
+  record_faults(faults);
 }
 
 TEST(BitRotTest, CheckFindsNothingInGoodImages) {

@@ -122,6 +122,7 @@ std::uint64_t fail_each(OperationKind kind) {
     SCOPED_TRACE("operation " + std::to_string(count));
     FailingRun run(kind, count);
     if (!run.failure_came()) {
+      testing::Test::RecordProperty("faults", std::to_string(count - 1));
       return count - 1;
     }
     run.expect_sound();

@@ -132,6 +132,7 @@ TEST_P(Rescue, RepairMendsAFlippedBitInAnyBlock) {
     expect_newest(after, good_.versions, "block " + std::to_string(block));
   }
   EXPECT_GE(mended, 10U);
+  RecordProperty("faults", std::to_string(block_count_));
 }
 
 TEST_P(Rescue, RepairMendsBothSuperblocksAtOnce) {
@@ -211,6 +212,7 @@ TEST_P(Rescue, BlocksThatHoldAnotherBlock) {
   unsigned lost = 0;
   destroy_each_block(good_, true, mended, replayed, lost);
   EXPECT_GE(mended, 5U);
+  RecordProperty("faults", std::to_string(block_count_));
 }
 
 // A write that the device lost, and said it had done: the block is as it was at some earlier time.
@@ -243,6 +245,7 @@ TEST_P(Rescue, AStaleBlockThatComesBackIsNeverTakenForTheNewest) {
     }
   }
   EXPECT_GE(refused, 10U);
+  RecordProperty("faults", std::to_string((block_count_ - 2) * good_.earlier.size()));
 }
 
 TEST_P(Rescue, SoundImagesAreLeftAlone) {

@@ -30,6 +30,7 @@ struct ExploreOptions {
   std::uint64_t seed = 1;
   double seconds = 60;
   std::string replay;
+  bool json = false;
 };
 
 int explore_one(const ReplayId& id, std::uint64_t& images) {
@@ -70,6 +71,10 @@ int explore(const ExploreOptions& options) {
     }
   }
   const double taken = seconds_since(start);
+  if (options.json) {
+    fmt::print("{{\"images\": {}, \"seconds\": {:.1f}, \"failed\": {}}}\n", images, taken, found != 0);
+    return found;
+  }
   fmt::print("{} images in {:.0f} s, {:.0f} in a second: {}\n", images, taken,
              static_cast<double>(images) / taken, found == 0 ? "no failure" : "FAILED");
   return found;
@@ -147,6 +152,7 @@ int run(int argc, char** argv) {
   explore_app->add_option("--seconds", exploring.seconds, "begin no new run after so long");
   explore_app->add_option("--replay", exploring.replay,
                           "one image again, by the id of its failure");
+  explore_app->add_flag("--json", exploring.json, "the last line is JSON");
   RecordOptions recording;
   CLI::App* record_app = app.add_subcommand(
       "record",

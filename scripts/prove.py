@@ -1,0 +1,87 @@
+#!/usr/bin/env python3
+"""The proof in one run: crash images, faults, removed barriers, the model, fuzzing; one summary.
+
+Called by ./dev prove, which has built everything. Ends with 0 only if each part found what it must.
+"""
+
+import argparse
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+BIN = ROOT / "build/release/bin"
+
+
+class Part:
+    """One program that leaves JSON behind; its own output goes through."""
+
+    def __init__(self, title, argv, output=None):
+        self.title, self.argv, self.output = title, [str(word) for word in argv], output
+
+    def run(self):
+        print(f"\n== {self.title}\n   $ {' '.join(self.argv)}", flush=True)
+        start = time.monotonic()
+        capture = {} if self.output else {"stdout": subprocess.PIPE, "text": True}
+        done = subprocess.run(self.argv, cwd=ROOT, check=False, **capture)
+        if self.output:
+            found = json.loads(self.output.read_text()) if self.output.exists() else None
+        else:
+            lines = done.stdout.splitlines()
+            found = json.loads(lines[-1]) if lines and lines[-1].startswith("{") else None
+        print(f"   {time.monotonic() - start:.0f} s, "
+              f"{'as it must be' if done.returncode == 0 else 'FAILED'}", flush=True)
+        if done.returncode != 0 and not self.output:
+            print(done.stdout)
+        return found, done.returncode == 0 and found is not None
+
+
+def faults(report):
+    """Of a GoogleTest report: the tests say themselves how many they tried."""
+    tests = [test for suite in report["testsuites"] for test in suite["testsuite"]]
+    return sum(int(test.get("faults", 0)) for test in tests)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--explore-seconds", type=int, default=240)
+    parser.add_argument("--fuzz-seconds", type=int, default=60, help="of each target")
+    parser.add_argument("--json", type=pathlib.Path, help="the summary for programs")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        def out(name):
+            return pathlib.Path(folder) / f"{name}.json"
+        parts = {
+            "explorer": Part("Power cuts and deaths at every operation",
+                             [BIN / "vnvram-powercut", "explore", "--json", "--seconds",
+                              options.explore_seconds]),
+            "faults": Part("Failing devices, rotten, stale and misplaced blocks, rescue",
+                           [BIN / "damage_test", f"--gtest_output=json:{out('faults')}",
+                            "--gtest_brief=1"], out("faults")),
+            "mutants": Part("The store without one of its barriers",
+                            ["scripts/mutants.py", "--json", out("mutants")], out("mutants")),
+            "model": Part("The protocol's model, every state of it",
+                          ["scripts/check-model.sh", "--json", out("model")], out("model")),
+            "fuzz": Part("Fuzzing, under the address and undefined sanitizers",
+                         ["scripts/fuzz.sh", "--seconds", options.fuzz_seconds, "--json",
+                          out("fuzz")], out("fuzz")),
+        }
+        start = time.monotonic()
+        results = {name: part.run() for name, part in parts.items()}
+    summary = summarize({name: found for name, (found, _) in results.items()})
+    failed = [name for name, (_, good) in results.items() if not good]
+    print("\n== Summary")
+    for line, value in summary.items():
+        print(f"   {line + ':':<46} {value}")
+    print(f"   {'minutes:':<46} {(time.monotonic() - start) / 60:.1f}")
+    print(f"prove: {'FAILED: ' + ', '.join(failed) if failed else 'PASS'}")
+    if options.json:
+        options.json.write_text(json.dumps({"failed": failed, **summary}, indent=2) + "\n")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
