@@ -26,6 +26,11 @@ ExplorerBudget quick() {
           .deep_every = 150};
 }
 
+/// All subsets of up to twelve sectors.
+ExplorerBudget exhaustive() {
+  return {.exhaustive_limit = 4096, .samples = 40, .torn_samples = 10};
+}
+
 /// Fewer first cuts, and from each of them several cuts deep.
 ExplorerBudget deep() {
   return {.exhaustive_limit = 8,
@@ -67,6 +72,7 @@ std::vector<Scenario> make_scenarios() {
   list.push_back(
       scenario("checkpoints", quick(), 100, {.checkpoint = 8, .commit_inside_checkpoint = 20}));
   list.push_back(scenario("recovery", deep(), 30, {.reopen = 6}));
+  list.push_back(scenario("exhaustive", exhaustive(), 15)); // Too slow for every run of the tests.
   return list;
 }
 

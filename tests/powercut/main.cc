@@ -72,7 +72,8 @@ int explore(const ExploreOptions& options) {
   }
   const double taken = seconds_since(start);
   if (options.json) {
-    fmt::print("{{\"images\": {}, \"seconds\": {:.1f}, \"failed\": {}}}\n", images, taken, found != 0);
+    fmt::print("{{\"images\": {}, \"seconds\": {:.1f}, \"failed\": {}}}\n", images, taken,
+               found != 0);
     return found;
   }
   fmt::print("{} images in {:.0f} s, {:.0f} in a second: {}\n", images, taken,
