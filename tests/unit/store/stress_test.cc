@@ -37,8 +37,9 @@ protected:
     while (!stop) {
       const auto bytes = store.read("left" + std::to_string(pair));
       ASSERT_OK(bytes);
-      ASSERT_EQ(std::count(bytes->begin(), bytes->end(), bytes->empty() ? std::byte{} : bytes->at(0)),
-                static_cast<std::ptrdiff_t>(bytes->size()));
+      ASSERT_EQ(
+          std::count(bytes->begin(), bytes->end(), bytes->empty() ? std::byte{} : bytes->at(0)),
+          static_cast<std::ptrdiff_t>(bytes->size()));
       const auto info = store.blob("right" + std::to_string(pair));
       ASSERT_OK(info);
       ASSERT_GE(info->generation, generation);
@@ -59,8 +60,7 @@ protected:
 
 TEST_F(Stress, AllAtOnceAndNothingIsMixedUpOrLost) {
   create({spec("left0", pair_size_bytes), spec("right0", pair_size_bytes),
-          spec("left1", pair_size_bytes), spec("right1", pair_size_bytes),
-          spec("async", 64)});
+          spec("left1", pair_size_bytes), spec("right1", pair_size_bytes), spec("async", 64)});
   OpenOptions options;
   options.cache_size_bytes = cache_size_bytes_min;
   options.idle_checkpoint_after = std::chrono::milliseconds(1);
