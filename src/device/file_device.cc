@@ -16,6 +16,7 @@
 #include <fmt/format.h>
 
 #include "base/aligned_buffer.h"
+#include "base/barrier.h"
 #include "device/file_lock.h"
 
 namespace vnvram {
@@ -418,7 +419,9 @@ Status FileDevice::drop_cache() {
   if (Status status = flush(); !status) {
     return status;
   }
-  (void)::posix_fadvise(buffered_.get(), 0, 0, POSIX_FADV_DONTNEED);
+  if (kept(Barrier::drop_cache)) {
+    (void)::posix_fadvise(buffered_.get(), 0, 0, POSIX_FADV_DONTNEED);
+  }
   return {};
 }
 

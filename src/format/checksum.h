@@ -19,9 +19,7 @@ namespace vnvram::format {
   return entry & 1U;
 }
 /// The slot that nothing current depends on.
-[[nodiscard]] inline unsigned entry_other_slot(TableEntry entry) {
-  return entry == 0 ? 0 : 1U - entry_slot(entry);
-}
+[[nodiscard]] unsigned entry_other_slot(TableEntry entry);
 [[nodiscard]] bool entry_matches(TableEntry entry, std::span<const std::byte> block,
                                  std::uint64_t salt);
 [[nodiscard]] bool all_zero(std::span<const std::byte> bytes);

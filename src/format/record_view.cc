@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "base/barrier.h"
 #include "format/checksum.h"
 
 namespace vnvram::format {
@@ -41,7 +42,8 @@ std::optional<RecordView> RecordView::check(std::span<const std::byte> blocks, s
   RecordView view;
   std::memcpy(&view.header_, blocks.data(), sizeof(RecordHeader));
   const RecordHeader& header = view.header_;
-  if (checksum(blocks.subspan(offsetof(RecordHeader, epoch_number)), salt) != header.checksum) {
+  if (kept(Barrier::record_checksum) &&
+      checksum(blocks.subspan(offsetof(RecordHeader, epoch_number)), salt) != header.checksum) {
     reason = "checksum mismatch";
     return std::nullopt;
   }

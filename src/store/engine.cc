@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "base/barrier.h"
 #include "format/checksum.h"
 #include "store/registration.h"
 #include "store/superblock_reader.h"
@@ -173,8 +174,11 @@ Status Engine::write_record(Directory* changed_directory) {
   std::uint64_t checksum = 0;
   const std::span<const std::byte> record = builder.finish(
       {epoch_number_, epoch_random_, stage_.generation(), ring_.chain}, salt_, checksum);
-  const Status written = device_->write_durable(
-      format::Geometry::ring_block(place->position) * block_size_bytes, record);
+  const std::uint64_t offset_bytes =
+      format::Geometry::ring_block(place->position) * block_size_bytes;
+  const Status written = kept(Barrier::commit_durability)
+                             ? device_->write_durable(offset_bytes, record)
+                             : device_->write(offset_bytes, record);
   if (!written) {
     return poison(written.error(), "a commit");
   }
@@ -183,6 +187,9 @@ Status Engine::write_record(Directory* changed_directory) {
 }
 
 Status Engine::check_owner() {
+  if (!kept(Barrier::owner_check)) {
+    return {};
+  }
   std::uint64_t sequence = 0;
   {
     const std::lock_guard lock(mutex_);
@@ -345,11 +352,14 @@ Status Engine::write_superblock(const format::Superblock& superblock) {
   format::Superblock next = superblock;
   next.sequence = superblock_.sequence + 1;
   format::seal_superblock(next, 1 - superblock_.copy);
-  const Status written =
-      being_created_
-          ? Status{}
-          : device_->write_durable(format::Geometry::superblock_block(next.copy) * block_size_bytes,
-                                   std::as_bytes(std::span(&next, 1)));
+  const std::uint64_t offset_bytes =
+      format::Geometry::superblock_block(next.copy) * block_size_bytes;
+  const auto bytes = std::as_bytes(std::span(&next, 1));
+  Status written;
+  if (!being_created_) {
+    written = kept(Barrier::superblock_durability) ? device_->write_durable(offset_bytes, bytes)
+                                                   : device_->write(offset_bytes, bytes);
+  }
   if (written) {
     const std::lock_guard lock(mutex_);
     superblock_ = next;
@@ -383,13 +393,16 @@ Status Engine::run_checkpoint(bool even_if_empty,
     pages_.begin_write_back();
     point = ring_;
     next = superblock_;
+    if (!kept(Barrier::ring_held_back)) {
+      ring_.used_blocks = point.used_blocks = 0;
+    }
   }
   const Result<PageStore::IndexEntries> index_entries = pages_.write_back();
   if (!index_entries) {
     return poison(index_entries.error(), "a checkpoint");
   }
   done = check_owner();
-  if (done) {
+  if (done && kept(Barrier::checkpoint_flush)) {
     done = device_->flush();
   }
   if (done) {
@@ -505,7 +518,7 @@ Status Engine::close() {
       superblock.owner_pid = 0;
       superblock.owner_host = {};
     });
-    if (done) {
+    if (done && kept(Barrier::second_superblock_at_close)) {
       done = write_superblock(superblock_); // Both copies: whichever rots, the other says the same.
     }
     device_->unlock();

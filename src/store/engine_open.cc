@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "base/barrier.h"
 #include "base/random_bytes.h"
 #include "store/engine.h"
 #include "store/registration.h"
@@ -156,7 +157,7 @@ Status Engine::recover() {
         if (replayed && writes() && pages_.dirty_size_bytes() >= pages_.cache_size_bytes()) {
           // More than this opener's cache holds: a checkpoint on the way, of what is surely
           // durable.
-          replayed = flushed ? Status{} : device_->flush();
+          replayed = flushed || !kept(Barrier::recovery_flush) ? Status{} : device_->flush();
           flushed = true;
           replayed = replayed ? run_checkpoint(false) : replayed;
         }
@@ -199,14 +200,16 @@ Status Engine::begin_epoch() {
   if (!got_random) {
     return got_random;
   }
-  const Status flushed = device_->flush();
+  const Status flushed = kept(Barrier::open_flush) ? device_->flush() : Status{};
   if (!flushed) {
     return flushed;
   }
   const Status done = run_checkpoint(true, [&](format::Superblock& superblock) {
-    superblock.epoch_number += 1;
-    superblock.epoch_random = random;
-    superblock.chain = random;
+    if (kept(Barrier::new_epoch)) {
+      superblock.epoch_number += 1;
+      superblock.epoch_random = random;
+      superblock.chain = random;
+    }
     superblock.ring_position =
         (ring_.position + (geometry_.ring_block_count() / 2)) % geometry_.ring_block_count();
     superblock.clean = 0;
@@ -222,7 +225,8 @@ Status Engine::begin_epoch() {
   ring_ = ring_start(superblock_);
   epoch_number_ = superblock_.epoch_number;
   epoch_random_ = superblock_.epoch_random;
-  const Status second = write_superblock(superblock_);
+  const Status second =
+      kept(Barrier::second_superblock_at_open) ? write_superblock(superblock_) : Status{};
   return second ? second : Status(poison(second.error(), "opening"));
 }
 

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "base/barrier.h"
 #include "base/random_bytes.h"
 #include "device/forwarding_device.h"
 #include "store/engine.h"
@@ -118,15 +119,20 @@ Result<Superblock> first_superblock(const Geometry& geometry) {
 Status wipe(BlockDevice& device, std::uint64_t block_count, const CreateOptions& options) {
   constexpr std::uint64_t step_blocks = 256;
   const std::vector<std::byte> zeros(step_blocks * block_size_bytes);
-  Status done =
-      device.write(0, std::span(zeros).first(format::superblock_count * block_size_bytes));
-  if (done) {
+  Status done;
+  if (kept(Barrier::create_superblocks_wipe)) {
+    done = device.write(0, std::span(zeros).first(format::superblock_count * block_size_bytes));
+  }
+  if (done && kept(Barrier::create_superblocks_flush)) {
     done = device.flush();
   }
   for (std::uint64_t block = format::superblock_count; done && block < block_count;
        block += step_blocks) {
     const std::uint64_t count = std::min(step_blocks, block_count - block);
-    done = device.write(block * block_size_bytes, std::span(zeros).first(count * block_size_bytes));
+    if (kept(Barrier::create_wipe)) {
+      done =
+          device.write(block * block_size_bytes, std::span(zeros).first(count * block_size_bytes));
+    }
     if (options.progress) {
       options.progress((block + count) * block_size_bytes, block_count * block_size_bytes);
     }

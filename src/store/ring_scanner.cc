@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "base/barrier.h"
+
 namespace vnvram {
 
 using format::RecordHeader;
@@ -70,8 +72,8 @@ std::uint32_t RingScanner::unused_blocks(const RingPosition& from) const {
 }
 
 bool RingScanner::is_of_this_epoch(const RecordHeader& header) const {
-  return header.epoch_number == superblock_.epoch_number &&
-         header.epoch_random == superblock_.epoch_random;
+  return !kept(Barrier::epoch) || (header.epoch_number == superblock_.epoch_number &&
+                                   header.epoch_random == superblock_.epoch_random);
 }
 
 // Is the record that follows `from` at this position?
@@ -84,7 +86,7 @@ Result<bool> RingScanner::record_at(const RingPosition& from, std::uint32_t posi
   }
   const auto header = format::peek_record(*first, geometry_.record_block_count_max());
   if (!header || !is_of_this_epoch(*header) || header->sequence != from.sequence + 1 ||
-      header->chain != from.chain ||
+      (kept(Barrier::chain) && header->chain != from.chain) ||
       header->block_count > geometry_.ring_block_count() - position ||
       from.used_blocks +
               ring_place(from, header->block_count, geometry_.ring_block_count()).cost_blocks >
@@ -174,7 +176,7 @@ Result<RingScanner::End> RingScanner::scan(const OnRecord& on_record) {
   end.behind = ring_start(superblock_);
   for (;;) {
     Status done = scan_to_the_break(on_record, end);
-    if (done) {
+    if (done && kept(Barrier::records_behind_break)) {
       done = look_behind_the_break(end);
     }
     if (!done) {

@@ -3,8 +3,12 @@
 #include "device/file_device.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
+#include <algorithm>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -25,6 +29,11 @@ protected:
     Result<std::unique_ptr<FileDevice>> device = FileDevice::open(path_, access);
     EXPECT_TRUE(device.ok()) << (device.ok() ? "" : device.error().text());
     return std::move(*device);
+  }
+
+  bool on_tmpfs() const {
+    struct statfs status = {};
+    return ::statfs(path_.c_str(), &status) == 0 && status.f_type == TMPFS_MAGIC;
   }
 
   test::TemporaryDirectory directory_;
@@ -145,6 +154,33 @@ TEST_F(FileDeviceTest, ReadOnlyRefusesEverythingThatWrites) {
   EXPECT_EQ(device->resize(2 * file_size_bytes).error().kind(), ErrorKind::read_only);
   EXPECT_EQ(device->lock_for_writing().error().kind(), ErrorKind::read_only);
   EXPECT_TRUE(device->flush());
+}
+
+/// How many of the file's blocks are in the page cache.
+std::size_t cached_blocks(const std::string& path) {
+  const UniqueFd fd(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+  void* mapped = ::mmap(nullptr, file_size_bytes, PROT_READ, MAP_SHARED, fd.get(), 0);
+  EXPECT_NE(mapped, MAP_FAILED);
+  std::vector<unsigned char> resident(file_size_bytes / block_size_bytes);
+  EXPECT_EQ(::mincore(mapped, file_size_bytes, resident.data()), 0);
+  ::munmap(mapped, file_size_bytes);
+  return static_cast<std::size_t>(
+      std::count_if(resident.begin(), resident.end(), [](auto flags) { return (flags & 1) != 0; }));
+}
+
+// What an owner before us left in the page cache need not be what the disk holds.
+TEST_F(FileDeviceTest, ANewOwnerReadsFromTheDiskAndNotFromTheCache) {
+  const auto device = open();
+  std::vector<std::byte> all(file_size_bytes);
+  ASSERT_TRUE(device->write(0, bytes_of(file_size_bytes, 3)));
+  ASSERT_GT(cached_blocks(path_), 0U);
+  ASSERT_TRUE(device->lock_for_writing());
+  if (on_tmpfs()) {
+    GTEST_SKIP() << "tmpfs has nothing but the page cache";
+  }
+  EXPECT_EQ(cached_blocks(path_), 0U);
+  ASSERT_TRUE(device->read(0, all));
+  EXPECT_EQ(all, bytes_of(file_size_bytes, 3));
 }
 
 TEST_F(FileDeviceTest, GrowingAllocatesEverythingAndKeepsTheOldBytes) {

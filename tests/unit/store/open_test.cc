@@ -63,6 +63,16 @@ TEST_F(Open, EitherSuperblockIsEnough) {
   }
 }
 
+TEST_F(Open, EitherSuperblockOfANewImageIsEnough) {
+  for (const unsigned copy : {0U, 1U}) {
+    create({spec("a", 100)});
+    flip((copy * block_size_bytes) + 100);
+    const auto store = open();
+    ASSERT_NE(store, nullptr);
+    EXPECT_EQ(store->info().blob_count, 1U);
+  }
+}
+
 TEST_F(Open, CorruptWhenNoSuperblockIsWhole) {
   create({});
   flip(100);

@@ -1,0 +1,45 @@
+// The barriers and checks that the invariants (store/engine.h) rest on, by name, so that a build
+// can leave one of them out and show that a test notices: cmake -DVNVRAM_REMOVE=NAME, for all of
+// them scripts/mutants.py. Such a build is for nothing else; it cannot be installed.
+#pragma once
+
+namespace vnvram {
+
+// The script reads this list: a name, the invariants that need it, what it is.
+enum class Barrier {
+  nothing,
+  commit_durability,          // 1: a commit's record is written durably
+  checkpoint_flush,           // 1, 2: homes are flushed before the superblock that names them
+  superblock_durability,      // 1, 2: a checkpoint's superblock is written durably
+  ring_held_back,             // 1, 2: ring space is free only behind the durable superblock
+  other_slot,                 // 2, 4: a home is written to the slot that nothing points to
+  epoch,                      // 2: a record counts in its own epoch only
+  new_epoch,                  // 7: an opening for writing begins a new epoch
+  chain,                      // 2: a record counts behind its own predecessor only
+  salt,                       // 5: checksums are seeded with what a guest does not know
+  block_checksum,             // 5: a home, a leaf, an index block is what its parent vouches for
+  record_checksum,            // 2, 5: a record counts only if it is whole
+  superblock_checksum,        // 2, 5: so does a superblock
+  records_behind_break,       // 1, 5: damage in the middle of the ring is not its end
+  open_flush,                 // 2, 4: what an opening has read is flushed before it writes
+  recovery_flush,             // 2, 4: and before a recovery that checkpoints on its way does so
+  second_superblock_at_open,  // 1, 5: both superblocks know the epoch before its first commit
+  second_superblock_at_close, // 5: both superblocks know the last checkpoint, and a new image
+  owner_check,                // 7: an owner that was overtaken writes no more
+  drop_cache,                 // 1: a new owner reads what the disk holds, not what a cache kept
+  create_superblocks_wipe,    // 2: create clears both superblocks first
+  create_superblocks_flush,   // 2: and durably, before anything else
+  create_wipe,                // 6: nothing of what was there shows in a new image
+};
+
+#ifndef VNVRAM_REMOVE
+#define VNVRAM_REMOVE nothing
+#endif
+
+/// True, but for the one barrier that this build leaves out. Decided when compiling: nothing of it
+/// is left in a program.
+consteval bool kept(Barrier barrier) {
+  return barrier == Barrier::nothing || barrier != Barrier::VNVRAM_REMOVE;
+}
+
+} // namespace vnvram
