@@ -45,6 +45,29 @@ def faults(report):
     return sum(int(test.get("faults", 0)) for test in tests)
 
 
+def summarize(found):
+    """One line for each figure; a part that failed has none."""
+    summary = {}
+    if found["explorer"]:
+        summary["cut images tried"] = found["explorer"]["images"]
+    if found["faults"]:
+        summary["faults tried"] = faults(found["faults"])
+    if found["mutants"]:
+        removals = found["mutants"]["removals"]
+        caught = sum(1 for removal in removals if removal["caught_by"])
+        summary["removed barriers caught"] = f"{caught} of {len(removals)}"
+    if found["model"]:
+        holding = [run for run in found["model"] if run["expected"] == "holds"]
+        refuted = [run for run in found["model"] if run["expected"] == "refuted"]
+        summary["states of the model"] = sum(run["states"] for run in holding)
+        summary["wrong variants refuted"] = (
+            f"{sum(run['verdict'] == 'refuted' for run in refuted)} of {len(refuted)}")
+    if found["fuzz"]:
+        summary["fuzz executions"] = sum(run["executions"] for run in found["fuzz"])
+        summary["fuzz findings"] = sum(run["findings"] for run in found["fuzz"])
+    return summary
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--explore-seconds", type=int, default=240)
