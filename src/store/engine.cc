@@ -171,6 +171,7 @@ Status Engine::write_record(Directory* changed_directory) {
   if (!still_ours) {
     return still_ours;
   }
+  // INV3a: all of it is one record.
   std::uint64_t checksum = 0;
   const std::span<const std::byte> record = builder.finish(
       {epoch_number_, epoch_random_, stage_.generation(), ring_.chain}, salt_, checksum);
@@ -182,10 +183,11 @@ Status Engine::write_record(Directory* changed_directory) {
   if (!written) {
     return poison(written.error(), "a commit");
   }
-  install(*place, checksum, changed_directory);
+  install(*place, checksum, changed_directory); // INV1a: not before the record is durable.
   return {};
 }
 
+// INV7a: whoever was overtaken commits nothing more.
 Status Engine::check_owner() {
   if (!kept(Barrier::owner_check)) {
     return {};
@@ -351,7 +353,7 @@ Status Engine::checkpoint() {
 Status Engine::write_superblock(const format::Superblock& superblock) {
   format::Superblock next = superblock;
   next.sequence = superblock_.sequence + 1;
-  format::seal_superblock(next, 1 - superblock_.copy);
+  format::seal_superblock(next, 1 - superblock_.copy); // INV4a: the current one stays whole.
   const std::uint64_t offset_bytes =
       format::Geometry::superblock_block(next.copy) * block_size_bytes;
   const auto bytes = std::as_bytes(std::span(&next, 1));
@@ -403,7 +405,7 @@ Status Engine::run_checkpoint(bool even_if_empty,
   }
   done = check_owner();
   if (done && kept(Barrier::checkpoint_flush)) {
-    done = device_->flush();
+    done = device_->flush(); // INV2c: before anything points to what was written.
   }
   if (done) {
     next.index_entries = *index_entries;
@@ -420,7 +422,7 @@ Status Engine::run_checkpoint(bool even_if_empty,
   }
   const std::lock_guard lock(mutex_);
   pages_.publish();
-  ring_.used_blocks -= point.used_blocks;
+  ring_.used_blocks -= point.used_blocks; // INV1a: not before the superblock is durable.
   ++checkpoint_count_;
   room_.notify_all();
   return {};

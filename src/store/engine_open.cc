@@ -191,7 +191,8 @@ Status Engine::load_directory() {
   return {};
 }
 
-// Flush, then a checkpoint with a new epoch and an empty ring half a ring away. The superblock goes
+// INV2c: what was read may be in a cache only, and what it replaced is overwritten next. So flush,
+// then a checkpoint with a new epoch and an empty ring half a ring away. The superblock goes
 // to both copies: if one rots later, the other still knows the epoch, and with it which records
 // count.
 Status Engine::begin_epoch() {

@@ -289,7 +289,7 @@ Status PageStore::write_pages_of_zone(std::uint32_t zone, std::span<const PageUp
       entry = 0;
       continue;
     }
-    const unsigned slot = format::entry_other_slot(entry);
+    const unsigned slot = format::entry_other_slot(entry); // INV2c
     const Status written = device_.write(geometry_.page_block(update.page, slot) * block_size_bytes,
                                          update.content->bytes);
     if (!written) {
@@ -306,7 +306,7 @@ Status PageStore::write_leaf(std::uint32_t zone, const LeafRef& leaf) {
     entry = 0;
     return {};
   }
-  const unsigned slot = format::entry_other_slot(entry);
+  const unsigned slot = format::entry_other_slot(entry); // INV2c
   entry = format::make_entry(bytes_of(*leaf), salt_, slot);
   return device_.write(geometry_.leaf_block(zone, slot) * block_size_bytes, bytes_of(*leaf));
 }
@@ -321,7 +321,7 @@ Status PageStore::write_index(std::uint32_t index) {
     entry = 0;
     return {};
   }
-  const unsigned slot = format::entry_other_slot(entry);
+  const unsigned slot = format::entry_other_slot(entry); // INV2c
   entry = format::make_entry(bytes_of(block), salt_, slot);
   return device_.write(Geometry::index_block(index, slot) * block_size_bytes, bytes_of(block));
 }

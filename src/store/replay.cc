@@ -70,6 +70,7 @@ Status replay_extent(PageStore& pages, const format::RecordView::Extent& extent,
 
 } // namespace
 
+// INV2b: a record's changes to all of its pages, at once.
 Status replay_record(PageStore& pages, const format::RecordView& record,
                      const OnBadPage& on_bad_page) {
   ChangedPages changed;

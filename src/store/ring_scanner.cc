@@ -77,6 +77,7 @@ bool RingScanner::is_of_this_epoch(const RecordHeader& header) const {
 }
 
 // Is the record that follows `from` at this position?
+// INV2a: only what continues this epoch's chain, whole, is the next record.
 Result<bool> RingScanner::record_at(const RingPosition& from, std::uint32_t position,
                                     Candidate& candidate, End& end) {
   const Result<std::span<const std::byte>> first =
@@ -199,7 +200,7 @@ Result<RingScanner::End> RingScanner::scan(const OnRecord& on_record) {
   }
 }
 
-// Only one record is in flight at a time, so no whole one can be newer than a torn one.
+// INV1b: only one record is in flight at a time, so no whole one can be newer than a torn one.
 Status RingScanner::look_behind_the_break(End& end) {
   // A made-up ring could hold a long, broken record in every block: look at each byte a few times
   // only.

@@ -1,0 +1,158 @@
+/*
+ * Two owners of one image on a device that cannot lock, for spin: invariant 7 as far as the epoch upholds it.
+ * store.pml models everything else, with one owner.
+ *
+ * What is modelled: the two superblocks; owners that open (new epoch, both copies), check the superblocks before each
+ * record and each checkpoint (Engine::check_owner), and close, in any interleaving. Nothing is cut here: what a cut
+ * does to a superblock is in store.pml.
+ *
+ * INV7a: of two open stores only one has commits acknowledged: whoever is overtaken has none from then on.
+ *
+ * Variants
+ *   (none)       No lock. An opening is one step, and so is a check with the write that follows: what the epoch upholds.
+ *   LOCK         With the lock INV7a holds although each read and write is a step of its own.
+ *   LIMIT_STALL  No lock, and an owner may stall between a check and its write: two owners commit. Only a lock closes
+ *                that gap, which is why the invariant promises nothing on a device without one.
+ *   LIMIT_RACE   No lock, and an opening may stall between its steps: two that race can overwrite each other's claim.
+ */
+
+#ifndef OPENINGS
+#define OPENINGS 2 /* of each owner */
+#endif
+#ifndef CHECKPOINTS
+#define CHECKPOINTS 2 /* between an opening and its closing */
+#endif
+#define COPIES 2
+#define OWNERS 2
+
+typedef Superblock {
+  byte sequence;
+  byte number; /* of the epoch; its random part tells apart two that raced */
+  byte random;
+};
+Superblock block[COPIES];
+
+byte fresh = 2;
+bool is_open[OWNERS], overtaken[OWNERS]; /* known to us, who judge; overtaken: the other has committed since */
+bool locked;
+
+#ifdef LOCK
+#define STALL
+#define RACE
+#endif
+#ifdef LIMIT_STALL
+#define STALL
+#endif
+#ifdef LIMIT_RACE
+#define RACE
+#endif
+
+#define CURRENT (block[1].sequence > block[0].sequence -> 1 : 0)
+
+#ifdef WRONG_NO_CHECK
+#define CLAIMED(copy) false
+#else
+#define CLAIMED(copy) ((block[copy].number != number || block[copy].random != random) && \
+  block[copy].number >= number && block[copy].sequence >= sequence)
+#endif
+#define STILL_OURS (!CLAIMED(0) && !CLAIMED(1))
+
+inline write_superblock() {
+  copy = 1 - copy;
+  sequence++;
+  block[copy].sequence = sequence;
+  block[copy].number = number;
+  block[copy].random = random
+}
+
+#ifdef STALL
+#define CHECKED(action) \
+  if \
+  :: STILL_OURS -> atomic { action } \
+  :: !STILL_OURS -> goto poisoned \
+  fi
+#else
+#define CHECKED(action) \
+  atomic { \
+    if \
+    :: STILL_OURS -> action \
+    :: !STILL_OURS -> goto poisoned \
+    fi \
+  }
+#endif
+
+inline recover() {
+  copy = CURRENT;
+  sequence = block[copy].sequence;
+  number = block[copy].number;
+  random = block[copy].random
+}
+
+inline claim() { /* Engine::begin_epoch */
+#ifndef WRONG_SAME_EPOCH
+  number++;
+  random = fresh;
+  fresh++;
+#endif
+  write_superblock()
+}
+
+inline finish_opening() {
+  write_superblock();
+  is_open[me] = true
+}
+
+inline commit() {
+  assert(!overtaken[me]); /* INV7a */
+  overtaken[1 - me] = is_open[1 - me]
+}
+
+proctype owner(byte me) {
+  byte openings_left = OPENINGS, checkpoints_left, sequence, number, random;
+  bit copy;
+  do
+  :: openings_left > 0 ->
+    openings_left--;
+#ifdef LOCK
+    atomic { !locked -> locked = true };
+#endif
+#ifdef RACE
+    atomic { recover() };
+    CHECKED(claim());
+    atomic { finish_opening() };
+#else
+    atomic {
+      recover();
+      claim();
+      finish_opening()
+    };
+#endif
+    checkpoints_left = CHECKPOINTS;
+    do
+    :: CHECKED(commit())
+    :: checkpoints_left > 0 ->
+      checkpoints_left--;
+      CHECKED(write_superblock())
+    :: CHECKED(write_superblock()) -> /* Engine::close */
+      atomic { write_superblock() };
+      break
+    od;
+poisoned:
+    atomic {
+      sequence = 0; number = 0; random = 0; copy = 0; checkpoints_left = 0;
+      is_open[me] = false;
+      overtaken[me] = false;
+      locked = false
+    }
+  :: openings_left == 0 -> break
+  od
+}
+
+init {
+  atomic {
+    block[0].sequence = 1; block[0].number = 1; block[0].random = 1;
+    block[1].sequence = 2; block[1].number = 1; block[1].random = 1;
+    run owner(0);
+    run owner(1)
+  }
+}

@@ -1,0 +1,189 @@
+"""Checks the model of the protocol exhaustively, and that the model can tell right from wrong.
+
+A variant must either hold (no assertion is violated in any state, nothing deadlocks, every line is
+reached) or be refuted (spin finds a violated assertion, and it is an INV one). A situation must be
+reached: its REACH assertion is violated. Anything else makes the exit code 1.
+"""
+
+import argparse
+import json
+import re
+import shutil
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+SOURCE = Path(__file__).resolve().parent.parent
+HOLDS, REFUTED, REACHED = "holds", "refuted", "reached"
+MEMORY_MIB = 2048
+
+
+@dataclass
+class Variant:
+    model: str
+    defines: str
+    expected: str
+    meaning: str
+    every_line: bool = False
+
+
+VARIANTS = [
+    Variant("store", "", HOLDS, "the protocol, one owner", every_line=True),
+    Variant("owners", "", HOLDS, "two owners, no lock, no stalls", every_line=True),
+    Variant("owners", "LOCK", HOLDS, "two owners and a lock, stalls anywhere"),
+    Variant("store", "WRONG_EARLY_ANSWER", REFUTED, "acknowledge before the record is durable"),
+    Variant("store", "WRONG_NO_FLUSH", REFUTED, "no flush before the superblock"),
+    Variant("store", "WRONG_SAME_SLOT", REFUTED, "homes written over the current slot"),
+    Variant("store", "WRONG_SAME_SUPERBLOCK", REFUTED, "superblock written over the current copy"),
+    Variant("store", "WRONG_EARLY_REUSE", REFUTED, "ring space reused before the superblock is durable"),
+    Variant("store", "WRONG_NO_OPENING_FLUSH", REFUTED, "no flush at open"),
+    Variant("owners", "WRONG_NO_CHECK", REFUTED, "no look at the epoch before a commit"),
+    Variant("owners", "WRONG_SAME_EPOCH", REFUTED, "no new epoch at open"),
+    Variant("owners", "LIMIT_STALL", REFUTED, "known limit: no lock, stall before a write"),
+    Variant("owners", "LIMIT_RACE", REFUTED, "known limit: no lock, two openings race"),
+    Variant("store", "REACH=1", REACHED, "power cut in a checkpoint in which a commit was acknowledged"),
+    Variant("store", "REACH=2", REACHED, "two openings in a row were cut"),
+    Variant("store", "REACH=3", REACHED, "an unacknowledged record survives"),
+    Variant("store", "REACH=4", REACHED, "an unacknowledged record is lost"),
+    Variant("store", "REACH=5", REACHED, "records are replayed after one that went to the ring's beginning"),
+]
+
+
+@dataclass
+class Result:
+    model: str
+    variant: str
+    meaning: str
+    expected: str
+    verdict: str
+    violated: str
+    states: int
+    depth: int
+    memory_mib: int
+    seconds: float
+    as_expected: bool
+
+
+def run(command, folder, timeout_seconds=900):
+    return subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=timeout_seconds, check=False
+    )
+
+
+def must(command, folder):
+    done = run(command, folder)
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(command)}: {done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def violated_tags(variant, folder):
+    """The tags beside the violated assertion, whose line the replayed trail names."""
+    text = must(["spin", "-t", *defines_of(variant), f"{variant.model}.pml"], folder)
+    found = re.search(rf"{variant.model}\.pml:(\d+).*assertion violated", text)
+    if found is None:
+        return ""
+    line = (folder / f"{variant.model}.pml").read_text().splitlines()[int(found[1]) - 1]
+    return " ".join(re.findall(r"INV\d[a-z]|REACH\d", line))
+
+
+def defines_of(variant):
+    names = [variant.defines] if variant.defines else []
+    if variant.defines.startswith("WRONG"):
+        names.append("WRONG")
+    return [f"-D{name}" for name in names]
+
+
+def check(variant, build, extra):
+    folder = build / "-".join(filter(None, [variant.model, variant.defines.replace("=", "")]))
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    shutil.copy(SOURCE / "model" / f"{variant.model}.pml", folder)
+    started = time.monotonic()
+    must(["spin", "-a", *defines_of(variant), *extra, f"{variant.model}.pml"], folder)
+    # -w: what spin generates is not ours.
+    must(["gcc", "-w", "-O2", "-DSAFETY", "-DCOLLAPSE", "-DVECTORSZ=2048", f"-DMEMLIM={MEMORY_MIB}",
+          "-o", "pan", "pan.c"], folder)
+    # The hash table is as large as the search is: 2^24 slots for millions of states.
+    text = run(["./pan", "-m100000", "-w24" if variant.model == "store" else "-w18"], folder).stdout
+    (folder / "pan.log").write_text(text)
+
+    def number(pattern):
+        found = re.search(pattern, text)
+        return float(found[1]) if found else 0
+
+    violated, unreached = "", []
+    complete = "Search not completed" not in text and re.search(r"errors: (\d+)", text) is not None
+    if "assertion violated" in text:
+        violated = violated_tags(variant, folder)
+        verdict = REACHED if violated.startswith("REACH") else REFUTED if violated else "unknown"
+    elif not complete or number(r"errors: (\d+)"):
+        verdict = "not completed" if "invalid end state" not in text.split("Full statespace")[0] else "deadlock"
+    else:
+        verdict = HOLDS
+        if variant.every_line:
+            # A process that never ends does not reach its end.
+            unreached = [
+                line.strip()
+                for line in re.findall(rf"^\s.*{variant.model}\.pml:\d+, state .*$", text, re.MULTILINE)
+                if '"-end-"' not in line
+            ]
+    for line in unreached:
+        print(f"{variant.model}: not reached: {line}", file=sys.stderr)
+    return Result(
+        model=variant.model,
+        variant=variant.defines or "(as built)",
+        meaning=variant.meaning,
+        expected=variant.expected,
+        verdict=verdict,
+        violated=violated,
+        states=int(number(r"([\d.e+]+) states, stored")),
+        depth=int(number(r"depth reached (\d+)")),
+        memory_mib=round(number(r"([\d.]+)\s+total actual memory")),
+        seconds=round(time.monotonic() - started, 1),
+        as_expected=verdict == variant.expected and not unreached,
+    )
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="dev model", description=__doc__.splitlines()[0])
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the table there, too")
+    parser.add_argument("--build", type=Path, default=SOURCE / "build" / "model", metavar="FOLDER")
+    parser.add_argument("--only", metavar="NAME", help="variants whose model or name contains this")
+    parser.add_argument("--define", action="append", default=[], metavar="NAME=VALUE",
+                        help="other bounds, e.g. COMMITS=4 (needs more memory and minutes)")
+    parser.add_argument("--memory", type=int, metavar="MIB", help="limit for each search (2048)")
+    arguments = parser.parse_args()
+    if arguments.memory:
+        global MEMORY_MIB
+        MEMORY_MIB = arguments.memory
+    variants = [
+        variant
+        for variant in VARIANTS
+        if not arguments.only or arguments.only in f"{variant.model} {variant.defines}"
+    ]
+    if not variants:
+        parser.error(f"--only: nothing is called {arguments.only}")
+    extra = [f"-D{define}" for define in arguments.define]
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        results = list(pool.map(lambda variant: check(variant, arguments.build, extra), variants))
+
+    row = "{:7} {:23} {:8} {:14} {:10} {:>9} {:>6} {:>6} {:>7}  {}".format
+    print(row("model", "variant", "expected", "verdict", "assertion", "states", "depth", "MiB", "seconds",
+              "meaning"))
+    for result in results:
+        print(row(result.model, result.variant, result.expected, result.verdict, result.violated,
+                  result.states, result.depth, result.memory_mib, result.seconds,
+                  result.meaning + ("" if result.as_expected else "  <-- NOT AS IT MUST BE")))
+    if arguments.json:
+        arguments.json.write_text(json.dumps([asdict(result) for result in results], indent=2) + "\n")
+    wrong = sum(not result.as_expected for result in results)
+    print(f"{len(results)} variants, {wrong} not as they must be")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
