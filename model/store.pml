@@ -57,17 +57,26 @@
 #define TABLE(entry0, entry1) ((entry0) | ((entry1) << 5))
 #define TABLE_ENTRY(table, page_number) (((table) >> (5 * (page_number))) & 31)
 
-/* The sequence is counted modulo 8: only which of the two is newer matters, and that makes runs alike. */
+/*
+ * The sequence is counted modulo 8: only which of the two is newer matters, and that makes runs alike. Where one copy
+ * is never replaced, they drift apart further.
+ */
+#ifdef WRONG_SAME_SUPERBLOCK
+#define SEQUENCES 64
+#else
+#define SEQUENCES 8
+#endif
 #define SUPERBLOCK(sequence, epoch, generation, chain, position, table) \
-  ((sequence) | ((epoch) << 3) | ((generation) << 7) | ((chain) << 10) | ((position) << 14) | ((table) << 16))
-#define SB_SEQUENCE(sb) ((sb) & 7)
-#define SB_EPOCH(sb) (((sb) >> 3) & 15)
-#define SB_GENERATION(sb) (((sb) >> 7) & 7)
-#define SB_CHAIN(sb) (((sb) >> 10) & 15)
-#define SB_POSITION(sb) (((sb) >> 14) & 3)
-#define SB_TABLE(sb) ((sb) >> 16)
-#define WITH_SEQUENCE(sb, sequence) (((sb) & ~7) | ((sequence) & 7))
-#define IS_NEWER(sb, than) (((SB_SEQUENCE(sb) - SB_SEQUENCE(than)) & 7) < 4 && SB_SEQUENCE(sb) != SB_SEQUENCE(than))
+  ((sequence) | ((epoch) << 6) | ((generation) << 10) | ((chain) << 13) | ((position) << 17) | ((table) << 19))
+#define SB_SEQUENCE(sb) ((sb) & 63)
+#define SB_EPOCH(sb) (((sb) >> 6) & 15)
+#define SB_GENERATION(sb) (((sb) >> 10) & 7)
+#define SB_CHAIN(sb) (((sb) >> 13) & 15)
+#define SB_POSITION(sb) (((sb) >> 17) & 3)
+#define SB_TABLE(sb) ((sb) >> 19)
+#define WITH_SEQUENCE(sb, sequence) (((sb) & ~63) | ((sequence) % SEQUENCES))
+#define AHEAD(sb, than) ((SB_SEQUENCE(sb) - SB_SEQUENCE(than) + SEQUENCES) % SEQUENCES)
+#define IS_NEWER(sb, than) (AHEAD(sb, than) != 0 && AHEAD(sb, than) < SEQUENCES / 2)
 
 /* A record's header block, and the second block of a record of two. `pages`: bit p: page p is changed. */
 #define HEADER(epoch, sequence, chain, number, pages) \
