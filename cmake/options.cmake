@@ -3,8 +3,9 @@ add_library(vnvram_options INTERFACE)
 target_compile_options(vnvram_options INTERFACE
   -Wall -Wextra -Wpedantic -Werror -Wshadow -Wconversion -Wsign-conversion -Wcast-align
   $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor -Woverloaded-virtual>
-  -Wno-restrict # GCC 12 warns of std::string operations that are right (its bug 105651)
-  -Wno-stringop-overflow # and, in release builds, of {fmt} 9's parser of format strings
+  # GCC 12 warns of std::string operations that are right (its bug 105651) and, in release builds, of
+  # {fmt} 9's parser of format strings.
+  $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict;-Wno-stringop-overflow>
   -fstack-protector-strong -ffunction-sections -fdata-sections)
 target_compile_definitions(vnvram_options INTERFACE
   _FILE_OFFSET_BITS=64 $<$<CONFIG:Release>:_FORTIFY_SOURCE=2 _GLIBCXX_ASSERTIONS>)

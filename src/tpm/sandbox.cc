@@ -68,7 +68,7 @@ int fill_filter(void* filter) {
     }
   }
   for (const unsigned long request : allowed_ioctls) {
-    const scmp_arg_cmp is_request = SCMP_A1(SCMP_CMP_EQ, request);
+    const scmp_arg_cmp is_request{.arg = 1, .op = SCMP_CMP_EQ, .datum_a = request, .datum_b = 0};
     if (const int result =
             seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, &is_request);
         result != 0) {

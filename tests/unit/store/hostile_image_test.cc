@@ -2,7 +2,7 @@
 #include <cstring>
 
 #include "store/image_dump.h"
-#include "unit/store/image_editor.h"
+#include "support/image_editor.h"
 #include "unit/store/store_fixture.h"
 
 namespace vnvram {

@@ -19,9 +19,15 @@ public:
 
   [[nodiscard]] format::Superblock& superblock() { return superblock_; }
   [[nodiscard]] format::Geometry geometry() const;
-  void edit_page(std::uint32_t page, const std::function<void(std::span<std::byte>)>& edit);
-  /// Puts a record behind the newest one.
-  void append_record(format::RecordBuilder& builder);
+  using Edit = std::function<void(std::span<std::byte>)>;
+  void edit_page(std::uint32_t page, const Edit& edit);
+  /// The entries of a zone's pages.
+  void edit_leaf(std::uint32_t zone, const std::function<void(format::TableBlock&)>& edit);
+  /// Puts a record behind the newest one; `edit` may change what it says. It must fit.
+  void append_record(format::RecordBuilder& builder, const Edit& edit = {});
+  [[nodiscard]] std::uint32_t ring_blocks_left() const {
+    return superblock_.ring_block_count - ring_position_;
+  }
   /// Both superblocks as they are now, with right checksums.
   void seal();
 

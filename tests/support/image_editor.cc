@@ -1,4 +1,4 @@
-#include "unit/store/image_editor.h"
+#include "support/image_editor.h"
 
 #include <algorithm>
 #include <cassert>
@@ -39,9 +39,7 @@ TableBlock ImageEditor::table_block(std::uint64_t number, TableEntry entry) {
   return content;
 }
 
-void ImageEditor::edit_page(std::uint32_t page,
-                            const std::function<void(std::span<std::byte>)>& edit) {
-  const std::uint32_t zone = page / entries_per_block;
+void ImageEditor::edit_leaf(std::uint32_t zone, const std::function<void(TableBlock&)>& edit) {
   const std::uint32_t index = zone / entries_per_block;
   TableEntry& index_entry = superblock_.index_entries[index];
   const std::uint64_t index_block =
@@ -50,14 +48,8 @@ void ImageEditor::edit_page(std::uint32_t page,
   TableEntry& leaf_entry = index_content[zone % entries_per_block];
   const std::uint64_t leaf_block = geometry().leaf_block(zone, format::entry_slot(leaf_entry));
   TableBlock leaf = table_block(leaf_block, leaf_entry);
-  TableEntry& entry = leaf[page % entries_per_block];
-  const std::uint64_t page_block = geometry().page_block(page, format::entry_slot(entry));
-  if (entry == 0) {
-    std::fill(block(page_block).begin(), block(page_block).end(), std::byte{0});
-  }
-  edit(block(page_block));
+  edit(leaf);
   const std::uint64_t salt = superblock_.salt;
-  entry = format::make_entry(block(page_block), salt, format::entry_slot(entry));
   std::memcpy(block(leaf_block).data(), leaf.data(), sizeof(leaf));
   leaf_entry = format::make_entry(block(leaf_block), salt, format::entry_slot(leaf_entry));
   std::memcpy(block(index_block).data(), index_content.data(), sizeof(index_content));
@@ -65,16 +57,36 @@ void ImageEditor::edit_page(std::uint32_t page,
   seal();
 }
 
-void ImageEditor::append_record(format::RecordBuilder& builder) {
+void ImageEditor::edit_page(std::uint32_t page, const Edit& edit) {
+  edit_leaf(page / entries_per_block, [&](TableBlock& leaf) {
+    TableEntry& entry = leaf[page % entries_per_block];
+    const auto content = block(geometry().page_block(page, format::entry_slot(entry)));
+    if (entry == 0) {
+      std::fill(content.begin(), content.end(), std::byte{0});
+    }
+    edit(content);
+    entry = format::make_entry(content, superblock_.salt, format::entry_slot(entry));
+  });
+}
+
+void ImageEditor::append_record(format::RecordBuilder& builder, const Edit& edit) {
   std::uint64_t checksum = 0;
   ++generation_;
   const auto record =
       builder.finish({superblock_.epoch_number, superblock_.epoch_random, generation_, chain_},
                      superblock_.salt, checksum);
   const auto block_count = static_cast<std::uint32_t>(record.size() / block_size_bytes);
-  assert(ring_position_ + block_count <= superblock_.ring_block_count);
-  std::memcpy(block(format::Geometry::ring_block(ring_position_)).data(), record.data(),
-              record.size());
+  assert(block_count <= ring_blocks_left());
+  const std::uint64_t begin = format::Geometry::ring_block(ring_position_) * block_size_bytes;
+  const auto there = std::span(image_).subspan(begin, record.size());
+  std::copy(record.begin(), record.end(), there.begin());
+  if (edit) {
+    edit(there);
+    checksum = format::checksum(there.subspan(offsetof(format::RecordHeader, epoch_number)),
+                                superblock_.salt);
+    std::memcpy(there.data() + offsetof(format::RecordHeader, checksum), &checksum,
+                sizeof(checksum));
+  }
   ring_position_ += block_count;
   chain_ = checksum;
 }

@@ -1,0 +1,327 @@
+// The control channel as its clients see it: bytes in any pieces, from several clients at once, and
+// TPM commands on the socket that QEMU hands over. The real libtpms and a real store are behind it.
+//
+// An input: flags, then steps; see ControlChannel::step().
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "base/unique_fd.h"
+#include "device/memory_device.h"
+#include "fuzz/fuzz_input.h"
+#include "fuzz/require.h"
+#include "tpm/big_endian.h"
+#include "tpm/control_connection.h"
+#include "tpm/control_service.h"
+#include "tpm/soft_tpm.h"
+#include "tpm/tpm_blobs.h"
+#include "tpm/tpm_worker.h"
+#include "vnvram/store.h"
+
+namespace vnvram::fuzz {
+namespace {
+
+using Bytes = std::vector<std::byte>;
+using Contents = std::vector<Bytes>;
+
+constexpr int steps_max = 48;
+constexpr int deadline_ms = 30000;
+constexpr std::size_t tpm_header_size_bytes = 10;
+constexpr std::size_t tpm_response_bytes_max = 65536;
+
+/// A TPM that was made, and the image that it was made on: the same for every run.
+struct MadeTpm {
+  std::vector<BlobSpec> specs;
+  Contents contents;
+  Bytes image;
+};
+
+MadeTpm make_tpm(TpmVersion version) {
+  MadeTpm made;
+  made.specs = tpm_blob_specs(version);
+  made.contents.resize(tpm_state_count);
+  SoftTpm tpm(version, made.specs, Contents(tpm_state_count), Manufacture::allowed);
+  require(tpm.verify().ok(), "a TPM can be made");
+  CreateOptions options;
+  for (std::size_t state = 0; state < tpm_state_count; ++state) {
+    require(tpm.get_state(static_cast<TpmState>(state), made.contents[state]) == tpm_success,
+            "a stopped TPM shows its state");
+    options.blobs.push_back({made.specs[state], made.contents[state]});
+  }
+  options.ring_size_bytes = std::uint64_t{1} << 20U;
+  const auto size = required_size_bytes(made.specs, options.ring_size_bytes);
+  require(size.ok(), "a TPM fits an image");
+  auto disk = std::make_shared<MemoryDisk>(*size);
+  MemoryDevice device(disk);
+  require(create_image(device, options).ok(), "a TPM's image can be made");
+  made.image = disk->bytes();
+  return made;
+}
+
+const MadeTpm& made_tpm(TpmVersion version) {
+  static const std::array<MadeTpm, 2> made = {make_tpm(TpmVersion::tpm1_2),
+                                              make_tpm(TpmVersion::tpm2_0)};
+  return made.at(static_cast<std::size_t>(version));
+}
+
+std::pair<UniqueFd, UniqueFd> socket_pair() {
+  std::array<int, 2> fds{};
+  require(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds.data()) == 0,
+          "there are descriptors left");
+  return {UniqueFd(fds[0]), UniqueFd(fds[1])};
+}
+
+class Client {
+public:
+  Client(std::uint64_t number, CommandSource source, bool over_network)
+      : Client(socket_pair(), {.number = number, .source = source, .over_network = over_network}) {}
+
+  [[nodiscard]] const ControlClient& identity() const { return connection_.client(); }
+
+  /// Sends it, with a descriptor if there is one, and has it served. The replies.
+  Bytes talk(ControlService& service, std::span<const std::byte> bytes, int fd = -1) {
+    if (bytes.empty()) {
+      return {};
+    }
+    send(bytes, fd);
+    Bytes replies;
+    do {
+      if (has_work()) {
+        require(connection_.advance(service), "a client that is there stays");
+      }
+      receive(replies);
+    } while (has_work());
+    return replies;
+  }
+
+private:
+  Client(std::pair<UniqueFd, UniqueFd> sockets, ControlClient identity)
+      : ours_(std::move(sockets.first)),
+        connection_(std::move(sockets.second), std::move(identity)) {}
+
+  void send(std::span<const std::byte> bytes, int fd) {
+    // sendmsg() changes nothing.
+    iovec vector{const_cast<std::byte*>(bytes.data()), bytes.size()};
+    alignas(cmsghdr) std::array<std::byte, CMSG_SPACE(sizeof(int))> control{};
+    msghdr message{};
+    message.msg_iov = &vector;
+    message.msg_iovlen = 1;
+    if (fd >= 0) {
+      message.msg_control = control.data();
+      message.msg_controllen = control.size();
+      cmsghdr* header = CMSG_FIRSTHDR(&message);
+      header->cmsg_level = SOL_SOCKET;
+      header->cmsg_type = SCM_RIGHTS;
+      header->cmsg_len = CMSG_LEN(sizeof(int));
+      std::memcpy(CMSG_DATA(header), &fd, sizeof(fd));
+    }
+    require(::sendmsg(ours_.get(), &message, MSG_NOSIGNAL) == static_cast<ssize_t>(bytes.size()),
+            "a short message fits a socket");
+  }
+
+  void receive(Bytes& replies) {
+    std::array<std::byte, 65536> buffer{};
+    ssize_t received = 0;
+    while ((received = ::recv(ours_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT)) > 0) {
+      replies.insert(replies.end(), buffer.begin(), buffer.begin() + received);
+    }
+  }
+
+  [[nodiscard]] bool has_work() const {
+    pollfd entry{.fd = connection_.fd(), .events = connection_.poll_events(), .revents = 0};
+    return ::poll(&entry, 1, 0) > 0;
+  }
+
+  UniqueFd ours_;
+  ControlConnection connection_;
+};
+
+class ControlChannel {
+public:
+  explicit ControlChannel(TpmVersion version)
+      : version_(version), made_(made_tpm(version)),
+        disk_(std::make_shared<MemoryDisk>(made_.image)), store_(open_store(disk_)),
+        // The library has one version at a time.
+        tpm_(version, tpm_blob_specs(version), made_.contents, Manufacture::forbidden),
+        worker_(tpm_, *store_, log_), service_(tpm_, worker_, log_) {
+    worker_.serve(nullptr);
+  }
+
+  void step(FuzzInput& input) {
+    enum Step : std::uint8_t {
+      talk,
+      request,
+      hand_over,
+      hand_over_anyhow,
+      command,
+      leave,
+      monitor_leaves,
+      count
+    };
+    switch (static_cast<Step>(input.below(count))) {
+    case talk: client(input).talk(service_, input.bytes(input.byte())); break;
+    case request: {
+      // A command number that exists, and whatever follows.
+      Bytes bytes(4);
+      store_big_endian(std::span(bytes), 0, static_cast<std::uint32_t>(input.below(0x14)));
+      const auto rest = input.bytes(input.byte() % 64);
+      bytes.insert(bytes.end(), rest.begin(), rest.end());
+      client(input).talk(service_, bytes);
+      break;
+    }
+    case hand_over: hand_over_command_socket(); break;
+    case hand_over_anyhow: {
+      auto [ours, theirs] = socket_pair();
+      client(input).talk(service_, input.bytes(input.byte()), theirs.get());
+      break;
+    }
+    case command: run_command(input); break;
+    case leave: replace(client(input)); break;
+    case monitor_leaves:
+      replace(monitor_);
+      command_socket_.reset();
+      break;
+    case count: break;
+    }
+  }
+
+  /// The service still answers, and what the TPM's clients were told is on the image.
+  void finish() {
+    static constexpr std::array get_capability = {std::byte{0}, std::byte{0}, std::byte{0},
+                                                  std::byte{1}};
+    Client last(next_number_++, CommandSource::vm, false);
+    require(last.talk(service_, get_capability).size() == sizeof(std::uint64_t),
+            "the service answers");
+    tpm_.stop();
+    worker_.stop();
+    require(!tpm_.failed(), "no commit failed");
+    require(!tpm_.has_changes(), "every change was committed");
+    require(store_->close().ok(), "the store closes");
+    MemoryDevice device(disk_, Access::read_only);
+    const auto report = check_image(device);
+    require(report.ok() && report->clean(), "the image is whole");
+  }
+
+private:
+  static std::unique_ptr<Store> open_store(const std::shared_ptr<MemoryDisk>& disk) {
+    OpenOptions options;
+    options.background = false;
+    auto store = Store::open(std::make_unique<MemoryDevice>(disk), std::move(options));
+    require(store.ok(), "the TPM's image opens");
+    return *std::move(store);
+  }
+
+  Client& client(FuzzInput& input) { return clients_.at(input.below(clients_.size())); }
+
+  void replace(Client& leaving) {
+    const ControlClient& old = leaving.identity();
+    service_.client_gone(old);
+    leaving = Client(next_number_++, old.source, old.over_network);
+  }
+
+  /// By a client that says nothing else, so that it is known what must come of it.
+  void hand_over_command_socket() {
+    static constexpr std::array set_data_fd = {std::byte{0}, std::byte{0}, std::byte{0},
+                                               std::byte{0x10}};
+    auto [ours, theirs] = socket_pair();
+    const Bytes reply = monitor_.talk(service_, set_data_fd, theirs.get());
+    require(reply.size() == 4, "SET_DATAFD is answered");
+    if (load_big_endian<std::uint32_t>(reply, 0) == tpm_success) {
+      command_socket_ = std::move(ours);
+    }
+  }
+
+  /// One TPM command of the right length; a response of the length that it names must come.
+  void run_command(FuzzInput& input) {
+    const bool framed = version_ == TpmVersion::tpm2_0 && input.below(4) == 0;
+    const auto body = input.bytes(input.byte());
+    if (!command_socket_.valid()) {
+      return;
+    }
+    Bytes command(6);
+    store_big_endian(std::span(command), 0,
+                     static_cast<std::uint16_t>(version_ == TpmVersion::tpm2_0 ? 0x8001 : 0xc1));
+    command.insert(command.end(), body.begin(), body.end());
+    command.resize(std::max(command.size(), tpm_header_size_bytes));
+    store_big_endian(std::span(command), 2, static_cast<std::uint32_t>(command.size()));
+    if (framed) {
+      frame(command, static_cast<std::byte>(input.byte()));
+    }
+    const std::size_t frame_bytes = framed ? sizeof(std::uint32_t) : 0;
+    if (::send(command_socket_.get(), command.data(), command.size(), MSG_NOSIGNAL) < 0) {
+      command_socket_.reset(); // Another client has handed over a socket since.
+      return;
+    }
+    const Bytes begin = receive_exactly(frame_bytes + tpm_header_size_bytes);
+    if (begin.empty()) {
+      return;
+    }
+    const auto length = load_big_endian<std::uint32_t>(begin, frame_bytes + 2);
+    require(length >= tpm_header_size_bytes && length <= tpm_response_bytes_max,
+            "a response says how long it is");
+    receive_exactly(length - tpm_header_size_bytes + frame_bytes);
+    require(!tpm_.has_changes(), "what a command changed is committed before it is answered");
+  }
+
+  static void frame(Bytes& command, std::byte locality) {
+    Bytes head(9);
+    store_big_endian(std::span(head), 0, std::uint32_t{8});
+    head[4] = locality;
+    store_big_endian(std::span(head), 5, static_cast<std::uint32_t>(command.size()));
+    command.insert(command.begin(), head.begin(), head.end());
+  }
+
+  /// Nothing if the command socket is not served any more.
+  Bytes receive_exactly(std::size_t count) {
+    Bytes bytes(count);
+    for (std::size_t done = 0; done < count;) {
+      pollfd entry{.fd = command_socket_.get(), .events = POLLIN, .revents = 0};
+      require(::poll(&entry, 1, deadline_ms) > 0, "a command is answered");
+      const ssize_t received =
+          ::recv(command_socket_.get(), bytes.data() + done, count - done, MSG_DONTWAIT);
+      if (received <= 0) {
+        command_socket_.reset();
+        return {};
+      }
+      done += static_cast<std::size_t>(received);
+    }
+    return bytes;
+  }
+
+  TpmVersion version_;
+  const MadeTpm& made_;
+  const Log log_{LogLevel::error};
+  std::shared_ptr<MemoryDisk> disk_;
+  std::unique_ptr<Store> store_;
+  SoftTpm tpm_;
+  TpmWorker worker_;
+  ControlService service_;
+  std::uint64_t next_number_ = 10;
+  std::array<Client, 3> clients_ = {Client(1, CommandSource::vm, false),
+                                    Client(2, CommandSource::vm, false),
+                                    Client(3, CommandSource::server, true)};
+  Client monitor_{4, CommandSource::vm, false};
+  UniqueFd command_socket_;
+};
+
+} // namespace
+} // namespace vnvram::fuzz
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size_bytes) {
+  using namespace vnvram::fuzz;
+  FuzzInput input(data, size_bytes);
+  ControlChannel channel(input.below(4) == 0 ? vnvram::TpmVersion::tpm1_2
+                                             : vnvram::TpmVersion::tpm2_0);
+  for (int step = 0; step < steps_max && !input.empty(); ++step) {
+    channel.step(input);
+  }
+  channel.finish();
+  return 0;
+}

@@ -1,0 +1,149 @@
+// Images made to harm whoever reads them: arbitrary bytes in superblocks, table, pages and records,
+// and every checksum made right again.
+//
+// An input: steps, see Forger::step(). An edit is a length, an offset in what is edited, and bytes.
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <vector>
+
+#include "format/checksum.h"
+#include "format/superblock.h"
+#include "fuzz/fuzz_input.h"
+#include "fuzz/image_exerciser.h"
+#include "fuzz/image_history.h"
+#include "support/image_editor.h"
+
+namespace vnvram::fuzz {
+namespace {
+
+constexpr int steps_max = 64;
+constexpr std::size_t device_size_bytes_max = std::size_t{2} << 20U;
+
+void edit(FuzzInput& input, std::span<std::byte> target) {
+  const std::size_t length = input.byte();
+  const std::size_t offset = input.word() % target.size();
+  const auto bytes = input.bytes(std::min(length, target.size() - offset));
+  std::ranges::copy(bytes, target.begin() + static_cast<std::ptrdiff_t>(offset));
+}
+
+class Forger {
+public:
+  explicit Forger(Bytes& image) : image_(image), editor_(image) {}
+
+  void step(FuzzInput& input) {
+    enum Step : std::uint8_t {
+      page,
+      entry,
+      superblock,
+      record,
+      odd_record,
+      raw,
+      device_size,
+      count
+    };
+    switch (static_cast<Step>(input.below(count))) {
+    case page:
+      editor_.edit_page(page_number(input), [&](auto content) { edit(input, content); });
+      break;
+    case entry: {
+      const std::uint32_t number = page_number(input) % format::entries_per_block;
+      editor_.edit_leaf(0, [&](format::TableBlock& leaf) { leaf[number] = input.number64(); });
+      break;
+    }
+    case superblock: {
+      const std::uint8_t copies = input.byte();
+      const std::uint16_t offset = input.word();
+      const auto bytes = input.bytes(input.below(32));
+      superblock_patches_.push_back({copies, offset, Bytes(bytes.begin(), bytes.end())});
+      break;
+    }
+    case record: add_record(input, false); break;
+    case odd_record: add_record(input, true); break;
+    case raw:
+      edit(input, std::span(image_).subspan(input.byte() % block_count() * block_size_bytes));
+      break;
+    case device_size: size_change_bytes_ = input.number32(); break;
+    case count: break;
+    }
+  }
+
+  void finish() {
+    editor_.seal();
+    for (const SuperblockPatch& patch : superblock_patches_) {
+      patch_superblocks(patch);
+    }
+    if (size_change_bytes_ != 0) {
+      image_.resize(size_change_bytes_ % device_size_bytes_max);
+    }
+  }
+
+private:
+  struct SuperblockPatch {
+    std::uint8_t spared_copies = 0; ///< A bit for each.
+    std::uint16_t offset = 0;
+    Bytes bytes;
+  };
+
+  [[nodiscard]] std::size_t block_count() const { return image_.size() / block_size_bytes; }
+  std::uint32_t page_number(FuzzInput& input) {
+    return input.byte() % editor_.geometry().page_count();
+  }
+
+  void add_record(FuzzInput& input, bool odd) {
+    format::RecordBuilder builder;
+    for (std::size_t extents = input.below(8) + 1; extents > 0; --extents) {
+      const std::uint64_t offset = input.number32() % (std::uint64_t{1} << 22U);
+      const std::uint8_t length = input.byte();
+      if (length % 2 == 0) {
+        builder.add_zeros(offset, input.number32());
+      } else {
+        builder.add_bytes(offset, input.bytes(length));
+      }
+    }
+    if (builder.block_count() <= editor_.ring_blocks_left()) {
+      const auto change = [&](std::span<std::byte> bytes) {
+        edit(input, bytes.first(input.below(2) == 0 ? sizeof(format::RecordHeader) : bytes.size()));
+      };
+      editor_.append_record(builder, odd ? ImageEditor::Edit(change) : ImageEditor::Edit());
+    }
+  }
+
+  void patch_superblocks(const SuperblockPatch& patch) {
+    for (unsigned copy = 0; copy < format::superblock_count; ++copy) {
+      const auto block = std::span(image_).subspan(copy * block_size_bytes, block_size_bytes);
+      const auto body = block.first(offsetof(format::Superblock, checksum));
+      // Most of a superblock is reserved: half of the edits go to the fields in front.
+      const std::size_t field =
+          patch.offset % (patch.offset % 2 == 0 ? std::size_t{280} : body.size());
+      if ((patch.spared_copies >> copy & 1U) == 0) {
+        std::copy_n(patch.bytes.begin(), std::min(patch.bytes.size(), body.size() - field),
+                    body.begin() + static_cast<std::ptrdiff_t>(field));
+      }
+      const std::uint64_t checksum = format::checksum(body, 0);
+      std::memcpy(block.data() + body.size(), &checksum, sizeof(checksum));
+    }
+  }
+
+  Bytes& image_;
+  ImageEditor editor_;
+  std::vector<SuperblockPatch> superblock_patches_; ///< Last: the editor goes by the superblock.
+  std::uint32_t size_change_bytes_ = 0;
+};
+
+} // namespace
+} // namespace vnvram::fuzz
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size_bytes) {
+  using namespace vnvram::fuzz;
+  Bytes image = ImageHistory::get().last_closed();
+  FuzzInput input(data, size_bytes);
+  Forger forger(image);
+  for (int step = 0; step < steps_max && !input.empty(); ++step) {
+    forger.step(input);
+  }
+  forger.finish();
+  exercise_image(std::make_shared<vnvram::MemoryDisk>(std::move(image)), [](const SeenState&) {});
+  return 0;
+}

@@ -1,0 +1,118 @@
+#include "fuzz/image_exerciser.h"
+
+#include <algorithm>
+#include <array>
+#include <vector>
+
+#include "fuzz/require.h"
+#include "store/image_dump.h"
+#include "support/random.h"
+#include "vnvram/store.h"
+
+namespace vnvram::fuzz {
+namespace {
+
+// Hostile directories may hold thousands of blobs: of more than these only the first are written.
+constexpr std::size_t blobs_written_max = 12;
+
+Result<std::unique_ptr<Store>> open(const std::shared_ptr<MemoryDisk>& disk, Access access) {
+  OpenOptions options;
+  options.access = access;
+  options.background = false;
+  options.cache_size_bytes = cache_size_bytes_min;
+  return Store::open(std::make_unique<MemoryDevice>(disk, access), std::move(options));
+}
+
+bool must_know(const BlobInfo& blob) {
+  return std::any_of(blob.attributes.begin(), blob.attributes.end(),
+                     [](const Attribute& attribute) { return attribute.must_know; });
+}
+
+/// What can be read; `all_must_be_there` if nothing may be missing.
+SeenState read_all(Store& store, bool all_must_be_there) {
+  SeenState state;
+  state.generation = store.info().generation;
+  for (const BlobInfo& blob : store.blobs()) {
+    Result<std::vector<std::byte>> content = store.read(blob.name);
+    if (content.ok()) {
+      require(content->size() == blob.size_bytes, blob.name + " is as long as the store says");
+      state.contents[blob.name] = *std::move(content);
+    } else if (!must_know(blob)) {
+      require(!all_must_be_there, "check found nothing wrong, so " + blob.name +
+                                      " can be read: " + content.error().text());
+    }
+    std::array<std::byte, 64> beginning{};
+    [[maybe_unused]] const Status read = store.read_range(blob.name, 0, beginning);
+  }
+  return state;
+}
+
+bool is_clean(const std::shared_ptr<MemoryDisk>& disk) {
+  MemoryDevice device(disk, Access::read_only);
+  const Result<CheckReport> report = check_image(device);
+  [[maybe_unused]] const auto dump = dump_image(device);
+  return report.ok() && report->clean();
+}
+
+/// New content for each blob, of some length, where the store takes it.
+void write_some(Store& store, Contents& acknowledged) {
+  test::Random random(store.info().generation);
+  std::size_t count = 0;
+  for (const BlobInfo& blob : store.blobs()) {
+    if (++count > blobs_written_max) {
+      return;
+    }
+    const Bytes content =
+        random.bytes(random.below(std::min<std::uint64_t>(blob.size_max_bytes, 10000) + 1));
+    if (!store.write(blob.name, content).ok()) {
+      continue;
+    }
+    acknowledged[blob.name] = content;
+    const Result<std::vector<std::byte>> read = store.read(blob.name);
+    require(read.ok() && *read == content, blob.name + " holds what was written");
+  }
+}
+
+void change_and_reopen(const std::shared_ptr<MemoryDisk>& disk) {
+  Contents acknowledged;
+  {
+    auto store = open(disk, Access::read_write);
+    if (!store.ok()) {
+      return;
+    }
+    read_all(**store, false);
+    write_some(**store, acknowledged);
+    const std::array<BlobSpec, 1> added = {{{"fuzz.added", "test", 5000, "fuzz 2", {}}}};
+    if ((*store)->register_blobs(added).ok()) {
+      write_some(**store, acknowledged);
+    }
+    [[maybe_unused]] const Status closed = (*store)->close();
+  }
+  auto store = open(disk, Access::read_only);
+  if (acknowledged.empty()) {
+    return;
+  }
+  require(store.ok(),
+          "what took a commit opens again: " + (store.ok() ? std::string() : store.error().text()));
+  for (const auto& [name, content] : acknowledged) {
+    const Result<std::vector<std::byte>> read = (*store)->read(name);
+    require(read.ok() && *read == content, name + " still holds what was acknowledged");
+  }
+}
+
+} // namespace
+
+void exercise_image(const std::shared_ptr<MemoryDisk>& disk, const OnState& on_state) {
+  const bool clean = is_clean(disk);
+  {
+    auto store = open(disk, Access::read_only);
+    require(store.ok() || !clean, "check found nothing wrong, so it opens: " +
+                                      (store.ok() ? std::string() : store.error().text()));
+    if (store.ok()) {
+      on_state(read_all(**store, clean));
+    }
+  }
+  change_and_reopen(disk);
+}
+
+} // namespace vnvram::fuzz
