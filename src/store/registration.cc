@@ -9,6 +9,7 @@
 namespace vnvram {
 
 using format::DirectoryEntry;
+using format::PageRun;
 
 namespace {
 
@@ -96,12 +97,28 @@ Status write_entry(Stage& stage, const Directory& directory, const Blob& blob,
   return stage.write_space(blob.entry_offset_bytes, std::as_bytes(std::span(&entry, 1)));
 }
 
+// Free pages are zero on an image that this engine has written, and then this costs nothing. On one
+// that somebody else has made, old bytes would come back as a blob's, or as entries of the
+// directory.
+Status clear_pages(Stage& stage, std::span<const PageRun> runs) {
+  Status cleared;
+  for (auto run = runs.begin(); cleared && run != runs.end(); ++run) {
+    cleared = stage.zero_space(std::uint64_t{run->first_page} * block_size_bytes,
+                               run->page_count * std::uint32_t{block_size_bytes});
+  }
+  return cleared;
+}
+
 Status grow_blob(Directory& directory, Stage& stage, Blob& blob, const BlobSpec& spec) {
   const std::uint32_t more = pages_for(spec.size_max_bytes) - pages_for(blob.info.size_max_bytes);
   if (more > 0) {
     const auto runs = directory.find_free(more, format::page_runs_max - blob.runs.size());
     if (!runs) {
       return fragmented(spec);
+    }
+    const Status cleared = clear_pages(stage, *runs);
+    if (!cleared) {
+      return cleared;
     }
     directory.extend(blob, *runs);
   }
@@ -123,7 +140,10 @@ Result<std::uint64_t> take_entry(Directory& directory, Stage& stage) {
   const std::uint32_t next = page->front().first_page;
   const std::uint64_t link = (std::uint64_t{directory.pages().back()} * block_size_bytes) +
                              offsetof(format::DirectoryPage, next_page);
-  const Status linked = stage.write_space(link, std::as_bytes(std::span(&next, 1)));
+  Status linked = clear_pages(stage, *page);
+  if (linked) {
+    linked = stage.write_space(link, std::as_bytes(std::span(&next, 1)));
+  }
   if (!linked) {
     return linked.error();
   }
@@ -139,6 +159,10 @@ Status add_blob(Directory& directory, Stage& stage, const BlobSpec& spec) {
   auto runs = directory.find_free(pages_for(spec.size_max_bytes), format::page_runs_max);
   if (!runs) {
     return fragmented(spec);
+  }
+  const Status cleared = clear_pages(stage, *runs);
+  if (!cleared) {
+    return cleared;
   }
   Blob blob;
   blob.info = {spec.name, spec.type,          spec.size_max_bytes, 0,

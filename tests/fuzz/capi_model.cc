@@ -23,30 +23,37 @@ std::uint64_t pages_for(std::uint64_t size) {
 } // namespace
 
 Kinds CapiModel::can_register(const std::vector<ModelSpec>& specs, std::uint64_t space_free) const {
-  Kinds errors;
+  Kinds kinds;
   std::set<std::string> names;
+  bool perhaps_too_large = false;
   std::uint64_t pages = 1; // The directory may need one more.
   for (const ModelSpec& spec : specs) {
     if (!is_word(spec.name) || !is_word(spec.type) || spec.size_max == 0 ||
         spec.size_max > blob_size_bytes_max || !names.insert(spec.name).second) {
-      errors.insert(VNVRAM_INVALID_ARGUMENT);
+      kinds.insert(VNVRAM_INVALID_ARGUMENT);
     }
-    if (spec.size_max > blob_size_max_) {
-      errors.insert(VNVRAM_TOO_LARGE);
+    if (spec.size_max > blob_size_max_ + block_size_bytes) {
+      kinds.insert(VNVRAM_TOO_LARGE);
     }
+    // The ring's limit is given in whole pages; a part of one more may fit.
+    perhaps_too_large = perhaps_too_large || spec.size_max > blob_size_max_;
     const auto there = blobs_.find(spec.name);
     if (there != blobs_.end() && there->second.type != spec.type) {
-      errors.insert(VNVRAM_TYPE_MISMATCH);
+      kinds.insert(VNVRAM_TYPE_MISMATCH);
     }
     const std::uint64_t has = there == blobs_.end() ? 0 : pages_for(there->second.size_max);
     pages += std::max(pages_for(spec.size_max), has) - has;
   }
-  if (!errors.empty()) {
-    errors.insert(VNVRAM_NO_SPACE);
-    return errors;
+  if (kinds.empty()) {
+    kinds.insert(VNVRAM_OK);
   }
-  return pages <= space_free / block_size_bytes ? Kinds{VNVRAM_OK}
-                                                : Kinds{VNVRAM_OK, VNVRAM_NO_SPACE};
+  if (perhaps_too_large) {
+    kinds.insert(VNVRAM_TOO_LARGE);
+  }
+  if (pages > space_free / block_size_bytes) {
+    kinds.insert(VNVRAM_NO_SPACE);
+  }
+  return kinds;
 }
 
 void CapiModel::register_blobs(const std::vector<ModelSpec>& specs) {

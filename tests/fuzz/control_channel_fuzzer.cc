@@ -317,8 +317,8 @@ private:
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size_bytes) {
   using namespace vnvram::fuzz;
   FuzzInput input(data, size_bytes);
-  ControlChannel channel(input.below(4) == 0 ? vnvram::TpmVersion::tpm1_2
-                                             : vnvram::TpmVersion::tpm2_0);
+  ControlChannel channel(input.byte() == 0xff ? vnvram::TpmVersion::tpm1_2
+                                              : vnvram::TpmVersion::tpm2_0);
   for (int step = 0; step < steps_max && !input.empty(); ++step) {
     channel.step(input);
   }

@@ -97,12 +97,12 @@ private:
       const std::uint64_t offset = input.number32() % (std::uint64_t{1} << 22U);
       const std::uint8_t length = input.byte();
       if (length % 2 == 0) {
-        builder.add_zeros(offset, input.number32());
-      } else {
-        builder.add_bytes(offset, input.bytes(length));
+        builder.add_zeros(offset, std::max(input.number32(), 1U));
+      } else if (const auto bytes = input.bytes(length); !bytes.empty()) {
+        builder.add_bytes(offset, bytes);
       }
     }
-    if (builder.block_count() <= editor_.ring_blocks_left()) {
+    if (!builder.empty() && builder.block_count() <= editor_.ring_blocks_left()) {
       const auto change = [&](std::span<std::byte> bytes) {
         edit(input, bytes.first(input.below(2) == 0 ? sizeof(format::RecordHeader) : bytes.size()));
       };

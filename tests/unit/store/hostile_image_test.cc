@@ -91,6 +91,36 @@ TEST_F(HostileImage, ZerosOnceAreFine) {
   ASSERT_OK(try_open());
 }
 
+// An engine leaves zeros in free pages. What somebody else left there must neither come back as a
+// new blob's bytes nor as entries of a new directory page.
+TEST_F(HostileImage, BytesInFreePages) {
+  std::vector<BlobSpec> full_page;
+  for (std::size_t i = 0; i < format::directory_entries_per_page; ++i) {
+    full_page.push_back(spec("old" + std::to_string(i), 100));
+  }
+  create(full_page);
+  ImageEditor editor(disk_->bytes());
+  for (std::uint32_t page = format::directory_entries_per_page + 1; page < 20; ++page) {
+    editor.edit_page(page, [](std::span<std::byte> content) {
+      std::fill(content.begin(), content.end(), std::byte{'x'});
+    });
+  }
+  {
+    const auto store = open();
+    const std::vector<BlobSpec> added = {spec("new", 10000)};
+    ASSERT_OK(store->register_blobs(added));
+    Transaction transaction;
+    transaction.set_size("new", 10000);
+    ASSERT_OK(store->commit(transaction));
+    ASSERT_OK(store->close());
+  }
+  const auto store = open();
+  ASSERT_NE(store, nullptr);
+  const auto content = store->read("new");
+  ASSERT_OK(content);
+  EXPECT_EQ(*content, Bytes(10000));
+}
+
 TEST_F(HostileImage, CountersAtTheirEnd) {
   for (const auto field : {&format::Superblock::sequence, &format::Superblock::generation,
                            &format::Superblock::epoch_number}) {
