@@ -11,9 +11,6 @@ using format::PageRun;
 
 namespace {
 
-constexpr std::size_t directory_pages_max =
-    (blob_count_max + format::directory_entries_per_page - 1) / format::directory_entries_per_page;
-
 std::uint64_t entry_offset(std::uint32_t page, std::size_t index) {
   return (std::uint64_t{page} * block_size_bytes) + offsetof(format::DirectoryPage, entries) +
          (index * sizeof(format::DirectoryEntry));

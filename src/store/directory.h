@@ -16,6 +16,9 @@
 
 namespace vnvram {
 
+inline constexpr std::size_t directory_pages_max =
+    (blob_count_max + format::directory_entries_per_page - 1) / format::directory_entries_per_page;
+
 /// Bytes of the page space.
 struct SpaceRange {
   std::uint64_t offset_bytes = 0;

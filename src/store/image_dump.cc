@@ -10,6 +10,7 @@
 
 #include "format/checksum.h"
 #include "format/record_view.h"
+#include "store/directory.h"
 #include "store/superblock_reader.h"
 
 namespace vnvram {
@@ -313,6 +314,10 @@ void Dumper::dump_directory() {
   do {
     if (number >= geometry_.page_count() || !seen.insert(number).second) {
       dump_.remarks.push_back(fmt::format("the directory's chain of pages breaks at {}", number));
+      return;
+    }
+    if (seen.size() > directory_pages_max) { // For each of them all records are looked at.
+      dump_.remarks.emplace_back("the directory has more pages than all blobs can need");
       return;
     }
     const format::DirectoryPage page = directory_page(number);

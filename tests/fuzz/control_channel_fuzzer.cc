@@ -81,7 +81,11 @@ std::pair<UniqueFd, UniqueFd> socket_pair() {
 class Client {
 public:
   Client(std::uint64_t number, CommandSource source, bool over_network)
-      : Client(socket_pair(), {.number = number, .source = source, .over_network = over_network}) {}
+      : Client(socket_pair(), {.number = number,
+                               .source = source,
+                               .over_network = over_network,
+                               .blob_type = {},
+                               .blob = {}}) {}
 
   [[nodiscard]] const ControlClient& identity() const { return connection_.client(); }
 

@@ -28,7 +28,7 @@ std::span<std::byte> block_of(Bytes& image, std::size_t number) {
 
 void copy_sectors(std::span<const std::byte> from, std::span<std::byte> to, std::uint8_t sectors) {
   for (std::size_t sector = 0; sector < block_size_bytes / sector_size_bytes; ++sector) {
-    if ((sectors >> sector & 1U) != 0) {
+    if (((unsigned{sectors} >> sector) & 1U) != 0) {
       std::copy_n(from.begin() + static_cast<std::ptrdiff_t>(sector * sector_size_bytes),
                   sector_size_bytes,
                   to.begin() + static_cast<std::ptrdiff_t>(sector * sector_size_bytes));

@@ -117,7 +117,7 @@ private:
       // Most of a superblock is reserved: half of the edits go to the fields in front.
       const std::size_t field =
           patch.offset % (patch.offset % 2 == 0 ? std::size_t{280} : body.size());
-      if ((patch.spared_copies >> copy & 1U) == 0) {
+      if (((unsigned{patch.spared_copies} >> copy) & 1U) == 0) {
         std::copy_n(patch.bytes.begin(), std::min(patch.bytes.size(), body.size() - field),
                     body.begin() + static_cast<std::ptrdiff_t>(field));
       }

@@ -1,6 +1,7 @@
 // Images that someone made to harm whoever reads them: every checksum fits.
 #include <cstring>
 
+#include "store/directory.h"
 #include "store/image_dump.h"
 #include "support/image_editor.h"
 #include "unit/store/store_fixture.h"
@@ -50,8 +51,7 @@ TEST_F(HostileImage, ADirectoryThatLeadsBackToItself) {
 TEST_F(HostileImage, ADirectoryOfMorePagesThanBlobsCanNeed) {
   create({}, std::uint64_t{32} << 20U);
   ImageEditor editor(disk_->bytes());
-  constexpr std::uint32_t pages_max = (blob_count_max + format::directory_entries_per_page - 1) /
-                                      format::directory_entries_per_page;
+  constexpr std::uint32_t pages_max = directory_pages_max;
   ASSERT_GT(editor.geometry().page_count(), pages_max + 1);
   for (std::uint32_t page = 0; page < pages_max - 1; ++page) {
     link_directory_pages(editor, page, page + 1);
@@ -60,6 +60,11 @@ TEST_F(HostileImage, ADirectoryOfMorePagesThanBlobsCanNeed) {
   link_directory_pages(editor, pages_max - 1, pages_max);
   disk_ = std::make_shared<MemoryDisk>(disk_->bytes());
   expect_corrupt();
+  auto there = device();
+  const auto dump = dump_image(there);
+  ASSERT_OK(dump);
+  ASSERT_EQ(dump->remarks.size(), 1U);
+  EXPECT_NE(dump->remarks[0].find("more pages"), std::string::npos) << dump->remarks[0];
 }
 
 // A 16-byte extent may stand for 4 GiB of zeros: records that zero everything over and over would
