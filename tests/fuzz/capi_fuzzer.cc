@@ -2,8 +2,6 @@
 // of what it must hold. Whatever a call answers, the model has to allow it.
 //
 // An input: calls, see CapiSession::step().
-#include <poll.h>
-
 #include <algorithm>
 #include <array>
 #include <atomic>
@@ -21,6 +19,7 @@
 #include "fuzz/capi_model.h"
 #include "fuzz/fuzz_input.h"
 #include "fuzz/require.h"
+#include "fuzz/wait_readable.h"
 #include "support/random.h"
 #include "vnvram/vnvram.h"
 
@@ -28,7 +27,6 @@ namespace vnvram::fuzz {
 namespace {
 
 constexpr int steps_max = 100;
-constexpr int deadline_ms = 30000;
 constexpr std::uint64_t image_size = std::uint64_t{320} << 10U;
 constexpr std::uint64_t ring_size = std::uint64_t{64} << 10U;
 constexpr std::uint64_t blob_size_max = std::uint64_t{28} << 10U; // What that ring allows.
@@ -424,8 +422,7 @@ void CapiSession::settle() {
         pending.result.wait(Pending::waiting);
         continue;
       }
-      pollfd entry{.fd = vnvram_event_fd(store_), .events = POLLIN, .revents = 0};
-      require(::poll(&entry, 1, deadline_ms) == 1, "a commit ends");
+      require(wait_readable(vnvram_event_fd(store_)), "a commit ends");
       vnvram_dispatch(store_);
     }
     last_result_ = static_cast<vnvram_kind>(pending.result.load());

@@ -17,6 +17,7 @@
 #include "device/memory_device.h"
 #include "fuzz/fuzz_input.h"
 #include "fuzz/require.h"
+#include "fuzz/wait_readable.h"
 #include "tpm/big_endian.h"
 #include "tpm/control_connection.h"
 #include "tpm/control_service.h"
@@ -32,7 +33,6 @@ using Bytes = std::vector<std::byte>;
 using Contents = std::vector<Bytes>;
 
 constexpr int steps_max = 48;
-constexpr int deadline_ms = 30000;
 constexpr std::size_t tpm_header_size_bytes = 10;
 constexpr std::size_t tpm_response_bytes_max = 65536;
 
@@ -286,8 +286,7 @@ private:
   Bytes receive_exactly(std::size_t count) {
     Bytes bytes(count);
     for (std::size_t done = 0; done < count;) {
-      pollfd entry{.fd = command_socket_.get(), .events = POLLIN, .revents = 0};
-      require(::poll(&entry, 1, deadline_ms) > 0, "a command is answered");
+      require(wait_readable(command_socket_.get()), "a command is answered");
       const ssize_t received =
           ::recv(command_socket_.get(), bytes.data() + done, count - done, MSG_DONTWAIT);
       if (received <= 0) {
