@@ -39,7 +39,10 @@ enum class Barrier {
 /// True, but for the one barrier that this build leaves out. Decided when compiling: nothing of it
 /// is left in a program.
 consteval bool kept(Barrier barrier) {
-  return barrier == Barrier::nothing || barrier != Barrier::VNVRAM_REMOVE;
+  if (barrier == Barrier::nothing) {
+    return true;
+  }
+  return barrier != Barrier::VNVRAM_REMOVE;
 }
 
 } // namespace vnvram
