@@ -74,13 +74,15 @@ public:
 private:
   Status replay() {
     RingScanner scanner(mender_.mended(), superblock_);
+    Replay replay(pages_, [&](std::uint32_t page, const Error& error) {
+      bad_pages_.emplace(page, error); // It stays bad: a record changed it.
+      return Status{};
+    });
     const Result<RingScanner::End> end =
         scanner.scan([&](const format::RecordView& record, std::uint32_t, const RingPosition&) {
-          return replay_record(pages_, record, [&](std::uint32_t page, const Error& error) {
-            bad_pages_.emplace(page, error); // It stays bad: this record changed it.
-            return Status{};
-          });
+          return replay.apply(record);
         });
+    replay.install();
     if (!end) {
       return end.error();
     }

@@ -149,20 +149,23 @@ Status Engine::recover() {
   }
   bool flushed = false;
   RingScanner scanner(*device_, superblock_);
+  Replay replay(pages_, [](std::uint32_t, const Error& error) { return Status(error); });
   const Result<RingScanner::End> end = scanner.scan(
       [&](const format::RecordView& record, std::uint32_t, const RingPosition& behind) {
-        Status replayed = replay_record(
-            pages_, record, [](std::uint32_t, const Error& error) { return Status(error); });
+        Status replayed = replay.apply(record);
         ring_ = behind;
-        if (replayed && writes() && pages_.dirty_size_bytes() >= pages_.cache_size_bytes()) {
+        if (replayed && writes() &&
+            pages_.dirty_size_bytes() + replay.changed_size_bytes() >= pages_.cache_size_bytes()) {
           // More than this opener's cache holds: a checkpoint on the way, of what is surely
           // durable.
+          replay.install();
           replayed = flushed || !kept(Barrier::recovery_flush) ? Status{} : device_->flush();
           flushed = true;
           replayed = replayed ? run_checkpoint(false) : replayed;
         }
         return replayed;
       });
+  replay.install();
   if (!end) {
     return end.error();
   }

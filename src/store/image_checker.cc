@@ -85,14 +85,16 @@ Status ImageChecker::check_keys_area() {
 
 Status ImageChecker::check_ring() {
   RingScanner scanner(device_, superblock_);
+  Replay replay(pages_, [&](std::uint32_t page, const Error& error) {
+    bad_pages_.emplace(page, error);
+    return Status{};
+  });
   const Result<RingScanner::End> end =
       scanner.scan([&](const format::RecordView& record, std::uint32_t, const RingPosition&) {
         ++report_.records_checked;
-        return replay_record(pages_, record, [&](std::uint32_t page, const Error& error) {
-          bad_pages_.emplace(page, error);
-          return Status{};
-        });
+        return replay.apply(record);
       });
+  replay.install();
   if (!end) {
     return end.error();
   }

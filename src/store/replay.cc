@@ -2,19 +2,11 @@
 
 #include <algorithm>
 #include <cstring>
-#include <map>
+#include <vector>
 
 namespace vnvram {
 
-namespace {
-
-struct ChangedPage {
-  PageRef content;           // nullptr: left out
-  std::shared_ptr<Page> own; // the same, once it is a copy that may be changed
-};
-using ChangedPages = std::map<std::uint32_t, ChangedPage>;
-
-Page& writable(ChangedPage& page) {
+Page& Replay::writable(ChangedPage& page) {
   if (page.own == nullptr) {
     page.own = std::make_shared<Page>(*page.content);
     page.content = page.own;
@@ -22,17 +14,17 @@ Page& writable(ChangedPage& page) {
   return *page.own;
 }
 
-Status replay_part(PageStore& pages, std::uint64_t offset_bytes, std::size_t length_bytes,
-                   const std::byte* bytes, const OnBadPage& on_bad_page, ChangedPages& changed) {
+Status Replay::apply_part(std::uint64_t offset_bytes, std::size_t length_bytes,
+                          const std::byte* bytes) {
   const auto page = static_cast<std::uint32_t>(offset_bytes / block_size_bytes);
   if (length_bytes == block_size_bytes && bytes == nullptr) {
-    changed[page] = {pages.zero_page(), nullptr}; // What was there does not matter.
+    changed_[page] = {pages_.zero_page(), nullptr}; // What was there does not matter.
     return {};
   }
-  const auto [found, fresh] = changed.try_emplace(page);
+  const auto [found, fresh] = changed_.try_emplace(page);
   if (fresh) {
-    const Result<PageRef> before = pages.load(page);
-    const Status usable = before ? Status{} : on_bad_page(page, before.error());
+    const Result<PageRef> before = pages_.load(page);
+    const Status usable = before ? Status{} : on_bad_page_(page, before.error());
     if (!usable) {
       return usable;
     }
@@ -50,8 +42,7 @@ Status replay_part(PageStore& pages, std::uint64_t offset_bytes, std::size_t len
   return {};
 }
 
-Status replay_extent(PageStore& pages, const format::RecordView::Extent& extent,
-                     const OnBadPage& on_bad_page, ChangedPages& changed) {
+Status Replay::apply_extent(const format::RecordView::Extent& extent) {
   std::uint64_t done = 0;
   while (done < extent.length_bytes) {
     const std::uint64_t offset = extent.offset_bytes + done;
@@ -59,35 +50,36 @@ Status replay_extent(PageStore& pages, const format::RecordView::Extent& extent,
         extent.length_bytes - done, block_size_bytes - (offset % block_size_bytes));
     const std::byte* bytes =
         extent.kind == format::ExtentKind::zeros ? nullptr : extent.bytes.data() + done;
-    const Status replayed = replay_part(pages, offset, length, bytes, on_bad_page, changed);
-    if (!replayed) {
-      return replayed;
+    const Status applied = apply_part(offset, length, bytes);
+    if (!applied) {
+      return applied;
     }
     done += length;
   }
   return {};
 }
 
-} // namespace
-
-// INV2b: a record's changes to all of its pages, at once.
-Status replay_record(PageStore& pages, const format::RecordView& record,
-                     const OnBadPage& on_bad_page) {
-  ChangedPages changed;
+// INV2b: a record's changes to all of its pages; they are installed together.
+Status Replay::apply(const format::RecordView& record) {
   for (const format::RecordView::Extent& extent : record.extents()) {
-    const Status replayed = replay_extent(pages, extent, on_bad_page, changed);
-    if (!replayed) {
-      return replayed;
+    const Status applied = apply_extent(extent);
+    if (!applied) {
+      return applied;
     }
   }
+  return {};
+}
+
+void Replay::install() {
   std::vector<PageUpdate> updates;
-  for (auto& [page, change] : changed) {
+  updates.reserve(changed_.size());
+  for (auto& [page, change] : changed_) {
     if (change.content != nullptr) {
       updates.push_back({page, std::move(change.content)});
     }
   }
-  pages.install(updates);
-  return {};
+  changed_.clear();
+  pages_.install(updates);
 }
 
 } // namespace vnvram

@@ -7,6 +7,9 @@
 #include "fuzz/require.h"
 #include "store/image_dump.h"
 #include "support/random.h"
+#include "support/temporary_directory.h"
+#include "vnvram/open_device.h"
+#include "vnvram/rescue.h"
 #include "vnvram/store.h"
 
 namespace vnvram::fuzz {
@@ -100,6 +103,31 @@ void change_and_reopen(const std::shared_ptr<MemoryDisk>& disk) {
   }
 }
 
+/// On a copy: what a repair calls sound holds a state that was there, and what is salvaged can be
+/// read.
+void rescue(const std::shared_ptr<MemoryDisk>& disk, const OnState& on_state) {
+  const auto copy = std::make_shared<MemoryDisk>(disk->bytes());
+  {
+    MemoryDevice device(copy);
+    const auto repaired = repair_image(device);
+    const auto store = open(copy, Access::read_only);
+    if (repaired.ok() && repaired->sound && store.ok()) {
+      on_state(read_all(**store, false));
+    }
+  }
+  const test::TemporaryDirectory directory("/dev/shm"); // Nothing there waits for a disk.
+  MemoryDevice device(disk, Access::read_only);
+  const auto salvaged = salvage_image(device, directory.path("out"));
+  if (salvaged.ok()) {
+    auto out = open_device(directory.path("out"), Access::read_only);
+    require(out.ok(), "what was salvaged is there");
+    auto store = Store::open(*std::move(out), OpenOptions{.access = Access::read_only});
+    require(store.ok(), "what was salvaged opens");
+    require((*store)->blobs().size() <= salvaged->blobs.size(), "every blob was reported");
+    read_all(**store, true);
+  }
+}
+
 } // namespace
 
 void exercise_image(const std::shared_ptr<MemoryDisk>& disk, const OnState& on_state) {
@@ -112,6 +140,7 @@ void exercise_image(const std::shared_ptr<MemoryDisk>& disk, const OnState& on_s
       on_state(read_all(**store, clean));
     }
   }
+  rescue(disk, on_state);
   change_and_reopen(disk);
 }
 

@@ -8,8 +8,8 @@
 
 namespace vnvram::test {
 
-TemporaryDirectory::TemporaryDirectory() {
-  std::string name = (std::filesystem::current_path() / "vnvram-test-XXXXXX").string();
+TemporaryDirectory::TemporaryDirectory(const std::filesystem::path& parent) {
+  std::string name = (parent / "vnvram-test-XXXXXX").string();
   if (::mkdtemp(name.data()) == nullptr) {
     throw std::runtime_error("cannot make a directory like " + name);
   }

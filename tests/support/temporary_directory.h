@@ -7,11 +7,12 @@
 
 namespace vnvram::test {
 
-/// Made below the working directory, which is on the disk that is built on: /tmp may be a tmpfs,
-/// where much of what is tested here is different.
+/// Made below the working directory unless said otherwise, which is on the disk that is built on:
+/// /tmp may be a tmpfs, where much of what is tested here is different.
 class TemporaryDirectory {
 public:
-  TemporaryDirectory();
+  explicit TemporaryDirectory(
+      const std::filesystem::path& parent = std::filesystem::current_path());
   ~TemporaryDirectory();
   TemporaryDirectory(const TemporaryDirectory&) = delete;
   TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
