@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Everything that must hold: the format of the sources, the unit and crash tests under the address,
-# undefined-behaviour and thread sanitizers, then all tests in release. Ends on CTest's own summary.
+# undefined-behaviour and thread sanitizers, a minute of each fuzz target, then all tests in release.
+# Ends on CTest's own summary.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
 jobs=$(nproc)
@@ -15,6 +16,12 @@ for preset in asan tsan; do
     { cat "build/$preset/ctest.log"; exit 1; }
   tail -n 4 "build/$preset/ctest.log"
 done
+
+echo "== fuzz: a minute of each target"
+[ -f build/fuzz/build.ninja ] || cmake --preset fuzz >/dev/null
+cmake --build --preset fuzz --target fuzzers -- --quiet
+printf '%s_fuzzer\n' damaged_image hostile_image control_channel capi |
+  xargs -P "$jobs" -n 1 scripts/fuzz.sh --seconds 60
 
 echo "== release: all tests"
 ./dev build
