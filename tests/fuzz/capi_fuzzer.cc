@@ -16,8 +16,11 @@
 
 #include <fmt/format.h>
 
+#include "fuzz/c_specs.h"
 #include "fuzz/capi_model.h"
+#include "fuzz/error_slot.h"
 #include "fuzz/fuzz_input.h"
+#include "fuzz/image_folder.h"
 #include "fuzz/require.h"
 #include "fuzz/wait_readable.h"
 #include "support/random.h"
@@ -31,88 +34,6 @@ constexpr std::uint64_t image_size = std::uint64_t{320} << 10U;
 constexpr std::uint64_t ring_size = std::uint64_t{64} << 10U;
 constexpr std::uint64_t blob_size_max = std::uint64_t{28} << 10U; // What that ring allows.
 constexpr std::size_t updates_max = 6;
-
-/// A folder in memory if there is one, for the whole process.
-class ImageFolder {
-public:
-  static const ImageFolder& get() {
-    static const ImageFolder folder;
-    return folder;
-  }
-  ImageFolder(const ImageFolder&) = delete;
-  ImageFolder& operator=(const ImageFolder&) = delete;
-  [[nodiscard]] std::string path(const char* name) const { return (path_ / name).string(); }
-
-private:
-  ImageFolder() {
-    const std::filesystem::path memory = "/dev/shm";
-    std::string name =
-        ((std::filesystem::is_directory(memory) ? memory : std::filesystem::current_path()) /
-         "vnvram-fuzz-XXXXXX")
-            .string();
-    require(::mkdtemp(name.data()) != nullptr, "there is a place for an image");
-    path_ = name;
-  }
-  ~ImageFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  std::filesystem::path path_;
-};
-
-/// Receives a call's error. It is there exactly when the call failed, and says why.
-class ErrorSlot {
-public:
-  ErrorSlot() = default;
-  ErrorSlot(const ErrorSlot&) = delete;
-  ErrorSlot& operator=(const ErrorSlot&) = delete;
-  ~ErrorSlot() { vnvram_error_free(error_); }
-  vnvram_error** out() { return &error_; }
-  [[nodiscard]] std::string text() const {
-    return error_ == nullptr ? "no error" : vnvram_error_text(error_);
-  }
-  /// True if the call succeeded.
-  bool judge(vnvram_kind result, const Kinds& allowed, const char* call) const {
-    require(allowed.contains(result),
-            fmt::format("{} may not end with {}: {}", call, vnvram_kind_name(result), text()));
-    require((error_ == nullptr) == (result == VNVRAM_OK), "an error comes with a failure");
-    if (error_ != nullptr) {
-      require(vnvram_error_kind(error_) == result, "the error is of the kind that was returned");
-      require(*vnvram_error_cause(error_) != '\0', "an error has a cause");
-    }
-    return result == VNVRAM_OK;
-  }
-
-private:
-  vnvram_error* error_ = nullptr;
-};
-
-/// The library's view of some specs; it points into them.
-class CSpecs {
-public:
-  explicit CSpecs(const std::vector<ModelSpec>& specs) {
-    attribute_.struct_size = sizeof attribute_;
-    attribute_.name = model_attribute;
-    attribute_.must_know = 1;
-    for (const ModelSpec& spec : specs) {
-      vnvram_blob_spec& c = specs_.emplace_back();
-      c.struct_size = sizeof c;
-      c.name = spec.name.c_str();
-      c.type = spec.type.c_str();
-      c.size_max = spec.size_max;
-      c.attributes = spec.must_know ? &attribute_ : nullptr;
-      c.attribute_count = spec.must_know ? 1 : 0;
-    }
-  }
-  CSpecs(const CSpecs&) = delete;
-  CSpecs& operator=(const CSpecs&) = delete;
-  [[nodiscard]] const vnvram_blob_spec* data() const { return specs_.data(); }
-  [[nodiscard]] std::size_t size() const { return specs_.size(); }
-
-private:
-  vnvram_attribute attribute_{};
-  std::vector<vnvram_blob_spec> specs_;
-};
 
 /// An asynchronous commit; called back on any thread.
 struct Pending {

@@ -176,6 +176,7 @@ TEST_F(FileDeviceTest, ANewOwnerReadsFromTheDiskAndNotFromTheCache) {
   ASSERT_GT(cached_blocks(path_), 0U);
   ASSERT_TRUE(device->lock_for_writing());
   if (on_tmpfs()) {
+    // No disk is behind it: there is nothing to read instead, and no write-back that could fail.
     GTEST_SKIP() << "tmpfs has nothing but the page cache";
   }
   EXPECT_EQ(cached_blocks(path_), 0U);
