@@ -24,6 +24,8 @@ public:
   Status write_durable(std::uint64_t offset_bytes, std::span<const std::byte> data) override {
     return target_.write_durable(offset_bytes, data);
   }
+  /// By way of this device's own write_durable and read, so that what overrides those sees all.
+  /// To pass it on as one call, override it.
   Status flush() override { return target_.flush(); }
   Status discard(std::uint64_t offset_bytes, std::uint64_t length_bytes) override {
     return target_.discard(offset_bytes, length_bytes);

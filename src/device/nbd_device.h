@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "vnvram/block_device.h"
 #include "vnvram/open_device.h"
@@ -12,6 +13,7 @@
 namespace vnvram {
 
 class NbdConnection;
+struct NbdRequest;
 
 /// Where an export is: at `uri`, or at the unix socket `unix_path` under `export_name`.
 struct NbdTarget {
@@ -31,7 +33,8 @@ struct NbdTarget {
 /// image again is the way on.
 ///
 /// Several threads' requests are under way at the same time. Requests larger than the server takes
-/// are split. A server without FUA gets a flush after each durable write.
+/// are split. A server without FUA gets a flush after each durable write, one without flush gets
+/// FUA with every write.
 class NbdDevice final : public BlockDevice {
 public:
   /// Errors: absent (nothing listens there, or no such export); read_only (for writing: the export
@@ -46,6 +49,10 @@ public:
   Status read(std::uint64_t offset_bytes, std::span<std::byte> buffer) override;
   Status write(std::uint64_t offset_bytes, std::span<const std::byte> data) override;
   Status write_durable(std::uint64_t offset_bytes, std::span<const std::byte> data) override;
+  /// All of it is one round trip, where the server has FUA.
+  Status write_durable_and_read(std::uint64_t write_offset_bytes, std::span<const std::byte> data,
+                                std::uint64_t read_offset_bytes,
+                                std::span<std::byte> buffer) override;
   Status flush() override;
   Status discard(std::uint64_t offset_bytes, std::uint64_t length_bytes) override;
   /// An export has the size that its server gives it: unsupported.
@@ -57,6 +64,16 @@ public:
 
 private:
   NbdDevice(std::unique_ptr<NbdConnection> connection, bool private_server, Access access);
+
+  Status check_range(const char* verb, std::uint64_t offset_bytes,
+                     std::uint64_t length_bytes) const;
+  Status check_writable() const;
+  [[nodiscard]] std::uint64_t request_size_bytes_max() const;
+  void add_read(std::vector<NbdRequest>& requests, std::uint64_t offset_bytes,
+                std::span<std::byte> buffer) const;
+  Status add_write(std::vector<NbdRequest>& requests, bool durable, std::uint64_t offset_bytes,
+                   std::span<const std::byte> data) const;
+  Status run_durably(const std::vector<NbdRequest>& requests);
 
   std::unique_ptr<NbdConnection> connection_;
   bool private_server_;
