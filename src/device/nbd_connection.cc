@@ -98,8 +98,7 @@ Error NbdConnection::connect_error() const {
   const ErrorKind kind =
       not_begun && error == EINVAL ? ErrorKind::invalid_argument : connect_error_kind(error);
   const char* cause = library_.get_error();
-  return {kind,
-          fmt::format("{}: cannot connect: {}", name_, cause == nullptr ? "closed" : cause),
+  return {kind, fmt::format("{}: cannot connect: {}", name_, cause == nullptr ? "closed" : cause),
           remedy_for(kind)};
 }
 
@@ -143,10 +142,11 @@ Status NbdConnection::learn_properties() {
     return connect_error();
   }
   properties_.size_bytes = static_cast<std::uint64_t>(size);
-  properties_.request_size_bytes_min = std::max<std::uint64_t>(1, smallest);
+  properties_.request_size_bytes_min =
+      static_cast<std::uint64_t>(std::max<std::int64_t>(1, smallest));
   properties_.request_size_bytes_max =
       largest == 0 ? request_size_bytes_default_max
-                   : std::min<std::uint64_t>(largest, request_size_bytes_default_max);
+                   : std::min(static_cast<std::uint64_t>(largest), request_size_bytes_default_max);
   properties_.read_only = library_.is_read_only(handle) == 1;
   properties_.can_flush = library_.can_flush(handle) == 1;
   properties_.can_fua = library_.can_fua(handle) == 1;
@@ -155,11 +155,10 @@ Status NbdConnection::learn_properties() {
 }
 
 Error NbdConnection::failure(const NbdRequest& request, const std::string& cause) const {
-  const std::string what =
-      request.kind == NbdRequest::Kind::flush
-          ? std::string("flush")
-          : fmt::format("{} {} bytes at {}", verb(request.kind), request.length_bytes,
-                        request.offset_bytes);
+  const std::string what = request.kind == NbdRequest::Kind::flush
+                               ? std::string("flush")
+                               : fmt::format("{} {} bytes at {}", verb(request.kind),
+                                             request.length_bytes, request.offset_bytes);
   return {ErrorKind::io, fmt::format("{}: cannot {}: {}", name_, what, cause)};
 }
 
@@ -209,8 +208,7 @@ Result<std::int64_t> NbdConnection::send(const NbdRequest& request) {
     break;
   case NbdRequest::Kind::flush: cookie = library_.aio_flush(handle, none, 0); break;
   case NbdRequest::Kind::discard:
-    cookie =
-        library_.aio_trim(handle, request.length_bytes, request.offset_bytes, none, 0);
+    cookie = library_.aio_trim(handle, request.length_bytes, request.offset_bytes, none, 0);
     break;
   }
   if (cookie < 0) {
