@@ -1,6 +1,7 @@
 // NBD servers that tests talk to, each a process of its own on a unix socket.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -18,6 +19,8 @@ public:
 
   /// nbdkit with these filters, plugin and parameters.
   static std::unique_ptr<NbdServer> nbdkit(const Words& words);
+  /// The same on the loopback address, on some free port.
+  static std::unique_ptr<NbdServer> nbdkit_on_tcp(const Words& words);
   /// qemu-nbd with these options and image.
   static std::unique_ptr<NbdServer> qemu_nbd(const Words& words);
   /// qemu-storage-daemon, and QEMU itself, with a writable export "nv" of an image.
@@ -26,6 +29,7 @@ public:
   static std::unique_ptr<NbdServer> qemu(const std::string& image, const std::string& format);
 
   [[nodiscard]] const std::string& socket() const { return socket_; }
+  [[nodiscard]] std::uint16_t port() const { return port_; }
   [[nodiscard]] std::string uri() const;
   /// At once, as a crash does.
   void kill() { process_.reset(); }
@@ -36,12 +40,13 @@ public:
 private:
   NbdServer() : directory_("/tmp"), socket_(directory_.path("socket")) {}
   void start(Words words);
-  void wait_for_pid_file() const;
+  void wait_for_pid_file();
   [[nodiscard]] std::string pid_file() const { return directory_.path("pid"); }
 
   TemporaryDirectory directory_; // Short: a socket's path has 107 characters.
   std::string socket_;
   std::string export_name_;
+  std::uint16_t port_ = 0;
   std::optional<Process> process_;
 };
 

@@ -9,7 +9,8 @@ namespace {
 
 constexpr std::uint64_t size_bytes = std::uint64_t{4} << 20U;
 
-/// What nbdkit's log filter has seen of requests; it writes a line before and after each.
+/// What nbdkit's log filter has seen of requests: a line before each ("Write id=") and one after it
+/// ("...Write id=").
 class LoggedServer {
 public:
   explicit LoggedServer(const NbdServer::Words& words)
@@ -101,14 +102,15 @@ TEST(NbdDeviceTest, ADurableWriteIsOneRequestWithFua) {
   ASSERT_OK(device->flush());
   device.reset();
   const std::string log = logged.log("Disconnect");
-  EXPECT_EQ(count_of(log, " Write id="), 4U) << log; // Begin and end of two.
+  EXPECT_EQ(count_of(log, " Write id="), 2U) << log;
   EXPECT_EQ(count_of(log, "offset=0x2000 count=0x3000 fua=1"), 1U) << log;
   EXPECT_EQ(count_of(log, "offset=0x0 count=0x1000 fua=0"), 1U) << log;
-  EXPECT_EQ(count_of(log, " Flush id="), 2U) << log;
+  EXPECT_EQ(count_of(log, " Flush id="), 1U) << log;
 }
 
 TEST(NbdDeviceTest, WithoutFuaAFlushFollowsEachDurableWrite) {
-  LoggedServer logged({"--filter=fua", "memory", "4M", "fuamode=none"});
+  LoggedServer logged({"eval", "get_size=echo 4M", "pread=head -c $3 /dev/zero",
+                       "pwrite=cat >/dev/null", "can_fua=echo none", "flush=exit 0"});
   auto device = connect(logged.server());
   Bytes read(block_size_bytes);
   ASSERT_OK(device->write_durable_and_read(8192, blocks_of(1), 0, read));
@@ -117,7 +119,20 @@ TEST(NbdDeviceTest, WithoutFuaAFlushFollowsEachDurableWrite) {
   EXPECT_EQ(count_of(log, "fua=1"), 0U) << log;
   const std::size_t flush = log.find(" Flush id=");
   ASSERT_NE(flush, std::string::npos) << log;
-  EXPECT_LT(log.rfind("Write id="), flush) << log; // Its end, too.
+  EXPECT_LT(log.rfind("...Write id="), flush) << log;
+}
+
+TEST(NbdDeviceTest, WithoutFlushEveryWriteHasFua) {
+  LoggedServer logged({"eval", "get_size=echo 4M", "pread=head -c $3 /dev/zero",
+                       "pwrite=cat >/dev/null", "can_fua=echo native", "can_flush=exit 3"});
+  auto device = connect(logged.server());
+  ASSERT_NE(device, nullptr);
+  ASSERT_OK(device->write(8192, blocks_of(1)));
+  ASSERT_OK(device->flush());
+  device.reset();
+  const std::string log = logged.log("Disconnect");
+  EXPECT_EQ(count_of(log, "fua=1 ..."), 1U) << log;
+  EXPECT_EQ(count_of(log, "fua=0 ..."), 0U) << log;
 }
 
 TEST(NbdDeviceTest, AServerThatCannotMakeAnythingDurableIsOnlyRead) {
@@ -209,6 +224,16 @@ TEST(NbdDeviceTest, ARequestIsAnsweredWhileAnotherOneWaits) {
   logged.server().kill();
   writer.join();
   EXPECT_KIND(written, io);
+}
+
+TEST(NbdDeviceTest, WorksOverTcp) {
+  const auto server = NbdServer::nbdkit_on_tcp({"memory", "4M"});
+  const auto device = connect(*server);
+  ASSERT_NE(device, nullptr);
+  Bytes read(block_size_bytes);
+  ASSERT_OK(device->write_durable(0, blocks_of(1)));
+  ASSERT_OK(device->read(0, read));
+  EXPECT_EQ(read, blocks_of(1));
 }
 
 TEST(NbdDeviceTest, OpenDeviceTakesUris) {

@@ -38,10 +38,6 @@ std::vector<ServerKind> server_kinds() {
            [](const std::string& image) {
              return NbdServer::nbdkit({"file", image});
            }},
-          {"nbdkit_without_fua", "raw",
-           [](const std::string& image) {
-             return NbdServer::nbdkit({"--filter=fua", "file", image, "fuamode=none"});
-           }},
           {"qemu_nbd_raw", "raw", qemu_nbd("raw")},
           {"qemu_nbd_qcow2", "qcow2", qemu_nbd("qcow2")},
           {"storage_daemon_raw", "raw", daemon("raw")},
@@ -165,7 +161,7 @@ TEST_P(NbdServerTest, AnOvertakenClientHasNothingAcknowledged) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Servers, NbdServerTest, testing::ValuesIn(server_kinds()),
-                         [](const auto& info) { return std::string(info.param.name); });
+                         [](const auto& chosen) { return std::string(chosen.param.name); });
 
 } // namespace
 } // namespace vnvram

@@ -23,9 +23,8 @@ void must_run(const std::vector<std::string>& words) {
 void make_certificates(const test::TemporaryDirectory& directory) {
   const auto path = [&](const char* name) { return directory.path(name); };
   std::ofstream(path("ca.info")) << "cn = test\nca\ncert_signing_key\nexpiration_days = 2\n";
-  std::ofstream(path("server.info"))
-      << "cn = localhost\ndns_name = localhost\nip_address = 127.0.0.1\ntls_www_server\n"
-         "encryption_key\nsigning_key\nexpiration_days = 2\n";
+  std::ofstream(path("server.info")) << "cn = localhost\ndns_name = localhost\ntls_www_server\n"
+                                        "encryption_key\nsigning_key\nexpiration_days = 2\n";
   for (const char* key : {"ca-key.pem", "server-key.pem"}) {
     must_run({"certtool", "--generate-privkey", "--key-type=ecdsa", "--outfile", path(key)});
   }
@@ -52,13 +51,18 @@ TEST(NbdTlsTest, WorksWithASharedKey) {
 TEST(NbdTlsTest, WorksWithCertificates) {
   const test::TemporaryDirectory directory("/tmp");
   make_certificates(directory);
-  const auto server = NbdServer::nbdkit(
+  const auto server = NbdServer::nbdkit_on_tcp(
       {"--tls=require", "--tls-certificates", directory.path("."), "memory", "4M"});
-  const std::string socket = "nbds+unix:///?socket=" + server->socket();
-  expect_works(try_connect(socket + "&tls-certificates=" + directory.path(".")));
+  const auto uri = [&](const char* host, const test::TemporaryDirectory& trusted) {
+    return std::string("nbds://") + host + ":" + std::to_string(server->port()) +
+           "/?tls-certificates=" + trusted.path(".");
+  };
+  expect_works(try_connect(uri("localhost", directory)));
+  EXPECT_KIND(try_connect(server->uri()), unsupported);
   const test::TemporaryDirectory strangers("/tmp");
   make_certificates(strangers);
-  EXPECT_KIND(try_connect(socket + "&tls-certificates=" + strangers.path(".")), io);
+  EXPECT_KIND(try_connect(uri("localhost", strangers)), io);
+  EXPECT_KIND(try_connect(uri("127.0.0.1", directory)), io); // Not the name that is certified.
 }
 
 TEST(NbdTlsTest, NothingIsSentInTheClearWhenTlsWasAskedFor) {
