@@ -63,7 +63,10 @@ public:
   // ---- Any thread; none of these waits for the device.
 
   /// Whether commands may be taken now: there is an image, and the state was not just handed over.
-  [[nodiscard]] bool serves() const { return attached_ && custody_ != Custody::handed_over; }
+  /// A TPM in failure mode has nothing to wait for.
+  [[nodiscard]] bool serves() const {
+    return tpm_.failed() || (attached_ && custody_ != Custody::handed_over);
+  }
   void hand_over();
   /// CMD_LOCK_STORAGE: the copy was for a snapshot, or the migration has not come about.
   void take_back();
