@@ -24,11 +24,14 @@ struct DeviceCapabilities {
   bool lock = false;    ///< lock_for_writing() keeps other owners out.
   /// Someone else may change the content underneath (a drive that QEMU owns).
   bool content_may_change = false;
+  /// Each call is a round trip to another process. Where such a device cannot lock, the check that
+  /// the image is still ours goes out together with each commit, not before it.
+  bool remote = false;
 };
 
 /// A linear array of bytes that can lose what was not flushed.
 ///
-/// Threads: read, write, write_durable, flush and discard may be called from several threads at the
+/// Threads: read, write, write_durable, write_durable_and_read, flush and discard may be called from several threads at the
 /// same time; the caller sees to it that no two overlapping writes run at once. The others are
 /// called by one thread at a time, with no I/O under way.
 /// Alignment: offsets and lengths are multiples of block_size_bytes. Buffers may have any
@@ -55,6 +58,13 @@ public:
   virtual Status write(std::uint64_t offset_bytes, std::span<const std::byte> data) = 0;
   /// This write is durable when the call returns. It promises nothing about earlier writes.
   virtual Status write_durable(std::uint64_t offset_bytes, std::span<const std::byte> data) = 0;
+  /// A durable write and a read of another place, under way together where the device can do that.
+  /// The read may see the device as it is before or after the write, but not as it was before the
+  /// call. An error says that one of them has failed, and nothing about the other.
+  virtual Status write_durable_and_read(std::uint64_t write_offset_bytes,
+                                        std::span<const std::byte> data,
+                                        std::uint64_t read_offset_bytes,
+                                        std::span<std::byte> buffer);
   /// Every write that had returned before the call is durable when it returns.
   virtual Status flush() = 0;
   /// A hint that the content is not needed any more; what is read afterwards is undefined.

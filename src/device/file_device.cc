@@ -436,12 +436,4 @@ void FileDevice::unlock() {
   unlock_file(buffered_.get());
 }
 
-Result<std::unique_ptr<BlockDevice>> open_device(const std::string& path, Access access) {
-  Result<std::unique_ptr<FileDevice>> device = FileDevice::open(path, access);
-  if (!device) {
-    return device.error();
-  }
-  return std::unique_ptr<BlockDevice>(std::move(*device));
-}
-
 } // namespace vnvram

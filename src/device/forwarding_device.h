@@ -7,7 +7,8 @@
 namespace vnvram {
 
 /// The target must outlive it. By itself it lets an engine, which wants a device of its own, use
-/// one that someone else owns.
+/// one that someone else owns. write_durable_and_read is not passed on as one call but split, so
+/// that whoever overrides write_durable and read sees everything.
 class ForwardingDevice : public BlockDevice {
 public:
   explicit ForwardingDevice(BlockDevice& target) : target_(target) {}
