@@ -24,9 +24,11 @@ struct TpmImage {
 
 /// Opens the image, takes its locks and reads the TPM's blobs. The version is the one whose blobs
 /// are there; if both are, the caller has to choose. Larger sizes that this libtpms needs are
-/// registered; missing blobs are not. Errors: those of Store::open and Store::read; not_found (no
+/// registered (unless the image is sealed, which is accepted only if asked for); missing blobs are
+/// not. Errors: those of Store::open and Store::read; not_found (no
 /// TPM's blobs, or not all of them); invalid_argument (a choice is needed); corrupt (state that was
 /// written once and is empty now).
-Result<TpmImage> open_tpm_image(const std::string& path, std::optional<TpmVersion> version);
+Result<TpmImage> open_tpm_image(const std::string& path, std::optional<TpmVersion> version,
+                                bool accept_sealed = false);
 
 } // namespace vnvram
