@@ -1,4 +1,4 @@
-// What vnvram-tpm may still do with NBD servers once it is confined.
+// What vnvram-tpm with an admin socket may still do with NBD servers once it is confined.
 #include <gtest/gtest.h>
 
 #include <cstdio>
@@ -31,7 +31,7 @@ void use(const std::string& uri) {
 
 void connect_confined(const std::string& uri) {
   must(NbdLibrary::load() ? Status{} : NbdLibrary::load().error());
-  must(confine(Seccomp::on));
+  must(confine(Seccomp::on, true));
   use(uri);
   use(uri);
   std::_Exit(0);
