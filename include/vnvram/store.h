@@ -146,7 +146,7 @@ VNVRAM_API Status create_image(BlockDevice& device, const CreateOptions& options
 /// create_image at a path. A regular file is made beside its name, in full, and renamed over it
 /// only when it is complete and durable, so that a failure leaves what was there; an existing one
 /// keeps its owner and mode, and is refused unless it is blank or `force` is given. A block device
-/// is formatted in place and `size_bytes` is ignored. `size_bytes` 0: recommended_size_bytes, or
+/// or an NBD export is formatted in place and `size_bytes` is ignored. `size_bytes` 0: recommended_size_bytes, or
 /// the size of the file that is there if that is larger.
 VNVRAM_API Status create_image_file(const std::string& path, std::uint64_t size_bytes,
                                     const CreateOptions& options);
