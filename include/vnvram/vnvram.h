@@ -128,10 +128,10 @@ typedef struct vnvram_create_options {
   int force; /* Write over what is there, whatever it is. */
 } vnvram_create_options;
 
-/* Makes an image of a file, a host block device or an NBD export; the only call that writes to what is not
- * ours. A file is made beside its name and renamed over it when it is complete, so a failure leaves
- * what was there. Durable on return. `options` may be NULL.
- * Errors: VNVRAM_EXISTS (not blank and not forced), VNVRAM_IN_USE, VNVRAM_NO_SPACE, VNVRAM_IO. */
+/* Makes an image of a file, a host block device or an NBD export; the only call that writes to what
+ * is not ours. A file is made beside its name and renamed over it when it is complete, so a failure
+ * leaves what was there. Durable on return. `options` may be NULL. Errors: VNVRAM_EXISTS (not blank
+ * and not forced), VNVRAM_IN_USE, VNVRAM_NO_SPACE, VNVRAM_IO. */
 VNVRAM_API vnvram_kind vnvram_create(const char* path, const vnvram_create_options* options,
                                      vnvram_error** error);
 
