@@ -68,6 +68,9 @@ TEST_F(Seal, TheOperatorsWordTakesItOff) {
   unseal_offline();
   unseal_offline(); // Harmless.
   ASSERT_OK(open()->write("a", bytes("goes on")));
+  ASSERT_OK(seal_image(std::make_unique<MemoryDevice>(disk_)));
+  ASSERT_OK(seal_image(std::make_unique<MemoryDevice>(disk_)));
+  EXPECT_KIND(try_open(), sealed);
 }
 
 TEST_F(Seal, AFailedMarkStillRefusesCommits) {
