@@ -165,6 +165,9 @@ VNVRAM_API Result<CheckReport> check_image(
 /// is).
 VNVRAM_API Status resize_image(BlockDevice& device, std::uint64_t size_bytes);
 
+/// Puts a seal on an image that nobody has open, whose state goes on elsewhere: see Store::seal().
+/// Durable on return; harmless on an image that is sealed. Errors: as Store::open.
+VNVRAM_API Status seal_image(std::unique_ptr<BlockDevice> device);
 /// Takes the seal off an image that nobody has open: the operator's word that its state goes on
 /// here and nowhere else. Durable on return; harmless on an image that is not sealed. Errors: as
 /// Store::open.
