@@ -65,12 +65,13 @@ struct OpenOptions {
   std::uint64_t cache_size_bytes = cache_size_bytes_default;
   CallbackMode callbacks = CallbackMode::store_thread;
   /// Checkpoints run on a thread of the store. Without it they run inside the commits that need
-  /// one: slower at times, and fully deterministic (tests).
+  /// one: slower at times, and fully deterministic (tests). On a device whose content may change
+  /// underneath they run inside commits that find no room, in any case.
   bool background = true;
   /// Opens a sealed image for writing, too. It stays sealed: commits are refused until unseal().
   bool accept_sealed = false;
   /// With `background`: bring the homes up to date when nothing was committed for so long. 0:
-  /// never.
+  /// never; nor ever on a device whose content may change underneath.
   std::chrono::milliseconds idle_checkpoint_after{1000};
 };
 
@@ -146,8 +147,8 @@ VNVRAM_API Status create_image(BlockDevice& device, const CreateOptions& options
 /// create_image at a path. A regular file is made beside its name, in full, and renamed over it
 /// only when it is complete and durable, so that a failure leaves what was there; an existing one
 /// keeps its owner and mode, and is refused unless it is blank or `force` is given. A block device
-/// is formatted in place and `size_bytes` is ignored. `size_bytes` 0: recommended_size_bytes, or
-/// the size of the file that is there if that is larger.
+/// or an NBD export is formatted in place and `size_bytes` is ignored. `size_bytes` 0:
+/// recommended_size_bytes, or the size of the file that is there if that is larger.
 VNVRAM_API Status create_image_file(const std::string& path, std::uint64_t size_bytes,
                                     const CreateOptions& options);
 

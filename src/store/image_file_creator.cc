@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/unique_fd.h"
+#include "device/nbd_device.h"
 #include "store/image_creator.h"
 #include "vnvram/store.h"
 
@@ -142,6 +143,10 @@ Status create_file(const std::string& target, const struct stat* old, std::uint6
 
 Status create_image_file(const std::string& path, std::uint64_t size_bytes,
                          const CreateOptions& options) {
+  if (is_nbd_uri(path)) {
+    const Result<std::unique_ptr<BlockDevice>> there = open_device(path, Access::read_write);
+    return there ? create_image(**there, options) : there.error();
+  }
   struct stat old {};
   if (::stat(path.c_str(), &old) != 0) {
     if (errno != ENOENT) {
