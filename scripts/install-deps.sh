@@ -8,7 +8,7 @@ build=(g++ cmake ninja-build pkg-config ca-certificates
   libtpms-dev swtpm-dev libseccomp-dev capnproto libcapnp-dev)
 check=(clang-format clang-tidy clang libclang-rt-14-dev libgtest-dev libgmock-dev git spin)
 system=(qemu-system-x86 qemu-utils python3 busybox-static cpio kmod file groff-base
-  tpm2-tools libtss2-tcti-device0 libtss2-tcti-swtpm0 swtpm swtpm-tools util-linux dpkg-dev procps)
+  tpm2-tools libtss2-tcti-device0 libtss2-tcti-swtpm0 swtpm swtpm-tools util-linux xfsprogs dpkg-dev procps)
 
 missing=()
 for package in "${build[@]}" "${check[@]}" "${system[@]}"; do
