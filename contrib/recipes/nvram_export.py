@@ -40,3 +40,13 @@ def image_of(qmp, node):
         if entry["node-name"] == node:
             return entry["image"]
     raise LookupError(f"{qmp.path}: there is no node {node}")
+
+
+def chain(qmp, node):
+    """The node and those of the images below it, down to the deepest."""
+    nodes = {entry["file"]: entry["node-name"] for entry in qmp.execute("query-named-block-nodes")
+             if entry["drv"] != "file"}
+    found = [node]
+    while below := image_of(qmp, found[-1]).get("full-backing-filename"):
+        found.append(nodes[below])
+    return found

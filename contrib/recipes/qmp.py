@@ -43,7 +43,7 @@ class Qmp:
         """Names of arguments are written with _ for -. Returns what the command returns."""
         request = {"execute": command,
                    "arguments": {name.replace("_", "-"): value
-                                 for name, value in arguments.items() if value is not None}}
+                                 for name, value in arguments.items()}}
         self._deadline = time.monotonic() + self._seconds
         self._socket.sendall(json.dumps(request).encode() + b"\n")
         while True:
