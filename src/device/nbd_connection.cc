@@ -56,6 +56,16 @@ std::string seconds_text(std::chrono::milliseconds time) {
   return fmt::format("{:g} s", std::chrono::duration<double>(time).count());
 }
 
+/// libnbd closes a socket that it was given when its handle is closed.
+int connect_by(const NbdLibrary& library, nbd_handle* handle, const NbdTarget& target,
+               UniqueFd socket) {
+  if (socket.valid()) {
+    return library.aio_connect_socket(handle, socket.release());
+  }
+  return target.uri.empty() ? library.aio_connect_unix(handle, target.unix_path.c_str())
+                            : library.aio_connect_uri(handle, target.uri.c_str());
+}
+
 } // namespace
 
 NbdConnection::NbdConnection(const NbdLibrary& library, const NbdTarget& target)
@@ -71,6 +81,7 @@ NbdConnection::~NbdConnection() {
 
 Result<std::unique_ptr<NbdConnection>> NbdConnection::connect(const NbdTarget& target) {
   const Clock::time_point deadline = Clock::now() + target.timeout;
+  UniqueFd socket(target.socket);
   const Result<const NbdLibrary*> library = NbdLibrary::load();
   if (!library) {
     return library.error();
@@ -79,7 +90,7 @@ Result<std::unique_ptr<NbdConnection>> NbdConnection::connect(const NbdTarget& t
   if (!connection->handle_ || !connection->wake_.valid()) {
     return Error(ErrorKind::io, fmt::format("{}: no descriptor or memory left", target.name));
   }
-  Status done = connection->start(target);
+  Status done = connection->start(target, std::move(socket));
   if (done) {
     done = connection->negotiate(deadline);
   }
@@ -98,12 +109,11 @@ Error NbdConnection::connect_error() const {
   const ErrorKind kind =
       not_begun && error == EINVAL ? ErrorKind::invalid_argument : connect_error_kind(error);
   const char* cause = library_.get_error();
-  return {kind,
-          fmt::format("{}: cannot connect: {}", name_, cause == nullptr ? "closed" : cause),
+  return {kind, fmt::format("{}: cannot connect: {}", name_, cause == nullptr ? "closed" : cause),
           remedy_for(kind)};
 }
 
-Status NbdConnection::start(const NbdTarget& target) {
+Status NbdConnection::start(const NbdTarget& target, UniqueFd socket) {
   nbd_handle* handle = handle_.get();
   // Whoever names a URI may read the keys that it names. Other ways to reach a server (vsock) are
   // not tested, so not offered.
@@ -112,9 +122,7 @@ Status NbdConnection::start(const NbdTarget& target) {
       library_.set_uri_allow_transports(handle, LIBNBD_ALLOW_TRANSPORT_TCP |
                                                     LIBNBD_ALLOW_TRANSPORT_UNIX) == 0 &&
       (!target.uri.empty() || library_.set_export_name(handle, target.export_name.c_str()) == 0);
-  const bool started =
-      set && (target.uri.empty() ? library_.aio_connect_unix(handle, target.unix_path.c_str())
-                                 : library_.aio_connect_uri(handle, target.uri.c_str())) == 0;
+  const bool started = set && connect_by(library_, handle, target, std::move(socket)) == 0;
   return started ? Status{} : Status(connect_error());
 }
 
@@ -155,11 +163,10 @@ Status NbdConnection::learn_properties() {
 }
 
 Error NbdConnection::failure(const NbdRequest& request, const std::string& cause) const {
-  const std::string what =
-      request.kind == NbdRequest::Kind::flush
-          ? std::string("flush")
-          : fmt::format("{} {} bytes at {}", verb(request.kind), request.length_bytes,
-                        request.offset_bytes);
+  const std::string what = request.kind == NbdRequest::Kind::flush
+                               ? std::string("flush")
+                               : fmt::format("{} {} bytes at {}", verb(request.kind),
+                                             request.length_bytes, request.offset_bytes);
   return {ErrorKind::io, fmt::format("{}: cannot {}: {}", name_, what, cause)};
 }
 
@@ -209,8 +216,7 @@ Result<std::int64_t> NbdConnection::send(const NbdRequest& request) {
     break;
   case NbdRequest::Kind::flush: cookie = library_.aio_flush(handle, none, 0); break;
   case NbdRequest::Kind::discard:
-    cookie =
-        library_.aio_trim(handle, request.length_bytes, request.offset_bytes, none, 0);
+    cookie = library_.aio_trim(handle, request.length_bytes, request.offset_bytes, none, 0);
     break;
   }
   if (cookie < 0) {

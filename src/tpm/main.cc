@@ -110,7 +110,8 @@ void serve(const Sockets& sockets, SoftTpm& tpm, TpmWorker& worker, int signal_f
 Status run(const Options& options, const Log& log) {
   const UniqueFd signals = take_signals();
   const ServiceNotify notify;
-  Result<TpmImage> image = open_tpm_image(options.image, options.version);
+  Result<TpmImage> image =
+      open_tpm_image(options.image, options.version, {.image_key_file = options.image_key_file});
   if (!image.ok()) {
     return image.error();
   }

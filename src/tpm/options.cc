@@ -30,6 +30,7 @@ A TPM whose state is in a vNVRAM image.
                           control socket is at PATH.ctrl or PORT + 1
   --startup TYPE          power the TPM on at once: clear, state, deactivated (TPM 1.2 only)
   --tpm2, --tpm12         which one to run, if the image has both
+  --image-key FILE        all bytes of this file are the key of an encrypted VM image
   --user USER             become this user once everything is open
   --mode MODE             mode of the unix sockets, octal; 0660 unless given
   --group GROUP           group of the unix sockets
@@ -44,6 +45,7 @@ See vnvram-tpm(8) for what it guarantees and for its exit codes.
 
 enum class Option {
   control = 1,
+  image_key,
   server,
   startup,
   tpm2,
@@ -64,6 +66,7 @@ constexpr option long_option(const char* name, int argument, Option value) {
 
 constexpr std::array long_options = {
     long_option("ctrl", required_argument, Option::control),
+    long_option("image-key", required_argument, Option::image_key),
     long_option("server", required_argument, Option::server),
     long_option("startup", required_argument, Option::startup),
     long_option("tpm2", no_argument, Option::tpm2),
@@ -166,6 +169,7 @@ Status set_group(Options& options, const char* name) {
 Status set_option(Options& options, Option option, const char* argument) {
   switch (option) {
   case Option::control: return set_control(options, argument);
+  case Option::image_key: options.image_key_file = argument; return {};
   case Option::server: return set_server(options, argument);
   case Option::startup:
     return choose("--startup", argument,

@@ -73,8 +73,9 @@ Status load_blobs(TpmImage& image, const std::string& path) {
 
 } // namespace
 
-Result<TpmImage> open_tpm_image(const std::string& path, std::optional<TpmVersion> version) {
-  auto device = open_device(path, Access::read_write);
+Result<TpmImage> open_tpm_image(const std::string& path, std::optional<TpmVersion> version,
+                                const DeviceOptions& device_options) {
+  auto device = open_device(path, Access::read_write, device_options);
   if (!device.ok()) {
     return device.error();
   }

@@ -27,6 +27,7 @@ struct TpmImage {
 /// registered; missing blobs are not. Errors: those of Store::open and Store::read; not_found (no
 /// TPM's blobs, or not all of them); invalid_argument (a choice is needed); corrupt (state that was
 /// written once and is empty now).
-Result<TpmImage> open_tpm_image(const std::string& path, std::optional<TpmVersion> version);
+Result<TpmImage> open_tpm_image(const std::string& path, std::optional<TpmVersion> version,
+                                const DeviceOptions& device = {});
 
 } // namespace vnvram

@@ -1,0 +1,24 @@
+// The program qemu-img, for making and growing the files of VM images.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "device/image_format.h"
+#include "vnvram/open_device.h"
+
+namespace vnvram {
+
+/// Makes a VM image of a file that is there and that nobody uses. What a write would allocate later
+/// is allocated now, or by the first write of all of it. With a key a qcow2 image is encrypted;
+/// LUKS needs one. Not durable yet. Errors: no_space; key_needed; invalid_argument (a key for a
+/// format without encryption); unsupported (there is no qemu-img); io with what it said.
+Status make_vm_image(const std::string& path, ImageFormat format, std::uint64_t size_bytes,
+                     const DeviceOptions& options);
+
+/// Grows a VM image that nobody has open. Errors: in_use; unsupported, for a format that QEMU
+/// cannot grow, too; no_space; io.
+Status grow_vm_image(const std::string& path, const ImageContainer& image, std::uint64_t size_bytes,
+                     const DeviceOptions& options);
+
+} // namespace vnvram
