@@ -7,7 +7,8 @@
 namespace vnvram {
 
 /// The target must outlive it. By itself it lets an engine, which wants a device of its own, use
-/// one that someone else owns.
+/// one that someone else owns. write_durable_and_read is not passed on as one call but split, so
+/// that whoever overrides write_durable and read sees everything.
 class ForwardingDevice : public BlockDevice {
 public:
   explicit ForwardingDevice(BlockDevice& target) : target_(target) {}
@@ -24,8 +25,6 @@ public:
   Status write_durable(std::uint64_t offset_bytes, std::span<const std::byte> data) override {
     return target_.write_durable(offset_bytes, data);
   }
-  /// By way of this device's own write_durable and read, so that what overrides those sees all.
-  /// To pass it on as one call, override it.
   Status flush() override { return target_.flush(); }
   Status discard(std::uint64_t offset_bytes, std::uint64_t length_bytes) override {
     return target_.discard(offset_bytes, length_bytes);
