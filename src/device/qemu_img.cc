@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "device/bound_child.h"
+#include "device/qemu_error.h"
 #include "device/qemu_options.h"
 
 namespace vnvram {
@@ -31,26 +32,10 @@ bool can_grow(ImageFormat format) {
   return format == ImageFormat::qcow2 || format == ImageFormat::luks;
 }
 
-Error failure(const std::string& path, const std::string& said) {
-  const auto says = [&](std::string_view words) { return said.find(words) != std::string::npos; };
-  std::string cause = fmt::format("{}: {}", path, said.substr(0, said.find('\n')));
-  if (says("No space left") || says("File too large") || says("quota exceeded")) {
-    return {ErrorKind::no_space, std::move(cause)};
-  }
-  if (says("Is another process using the image") || says("\" lock")) {
-    return {ErrorKind::in_use, path + ": another program has this VM image open",
-            "stop that program first"};
-  }
-  if (says("Invalid password")) {
-    return {ErrorKind::wrong_key, path + ": the key does not open the image"};
-  }
-  return {ErrorKind::io, std::move(cause)};
-}
-
-Status run_qemu_img(const std::string& path, const std::vector<std::string>& words) {
+Status run_qemu_img(const std::string& name, const std::vector<std::string>& words) {
   const Result<std::string> program = BoundChild::find("qemu-img");
   if (!program) {
-    return Error(program.error().kind(), fmt::format("{}: {}", path, program.error().cause()),
+    return Error(program.error().kind(), fmt::format("{}: {}", name, program.error().cause()),
                  program.error().remedy());
   }
   std::vector<std::string> arguments = {*program};
@@ -61,26 +46,32 @@ Status run_qemu_img(const std::string& path, const std::vector<std::string>& wor
   }
   const std::optional<int> status = child->wait(time_limit);
   if (!status) {
-    return Error(ErrorKind::io, fmt::format("{}: qemu-img has not ended in time", path));
+    return Error(ErrorKind::io, fmt::format("{}: qemu-img has not ended in time", name));
   }
-  return *status == 0 ? Status{} : Status(failure(path, child->said()));
+  return *status == 0 ? Status{}
+                      : Status(qemu_error("qemu-img", name, Access::read_write, child->said()));
 }
 
 } // namespace
 
-Status make_vm_image(const std::string& path, ImageFormat format, std::uint64_t size_bytes,
-                     const DeviceOptions& options) {
+Status check_key_fits(const std::string& name, ImageFormat format, const DeviceOptions& options) {
   const bool with_key = !options.image_key_file.empty();
   if (format == ImageFormat::luks && !with_key) {
-    return Error(ErrorKind::key_needed, path + ": a LUKS image is encrypted",
+    return Error(ErrorKind::key_needed, name + ": a LUKS image is encrypted",
                  "name the file with its key: --image-key FILE");
   }
   if (with_key && format != ImageFormat::luks && format != ImageFormat::qcow2) {
     return Error(ErrorKind::invalid_argument,
-                 fmt::format("{}: a key was given, and a {} image is not encrypted", path,
+                 fmt::format("{}: a key was given, and a {} image is not encrypted", name,
                              image_format_name(format)),
                  "use qcow2 or luks, or leave out the key");
   }
+  return {};
+}
+
+Status make_vm_image(const std::string& path, const std::string& name, ImageFormat format,
+                     std::uint64_t size_bytes, const DeviceOptions& options) {
+  const bool with_key = !options.image_key_file.empty();
   std::vector<std::string> words = {"create", "-q"};
   if (with_key) {
     words.insert(words.end(), {"--object", qemu_secret_option(options.image_key_file)});
@@ -88,7 +79,7 @@ Status make_vm_image(const std::string& path, ImageFormat format, std::uint64_t 
   words.insert(words.end(),
                {"-f", std::string(image_format_name(format)), "-o", option_list(format, with_key),
                 qemu_file_name(path), std::to_string(size_bytes)});
-  return run_qemu_img(path, words);
+  return run_qemu_img(name, words);
 }
 
 Status grow_vm_image(const std::string& path, const ImageContainer& image, std::uint64_t size_bytes,

@@ -9,12 +9,16 @@
 
 namespace vnvram {
 
-/// Makes a VM image of a file that is there and that nobody uses. What a write would allocate later
-/// is allocated now, or by the first write of all of it. With a key a qcow2 image is encrypted;
-/// LUKS needs one. Not durable yet. Errors: no_space; key_needed; invalid_argument (a key for a
-/// format without encryption); unsupported (there is no qemu-img); io with what it said.
-Status make_vm_image(const std::string& path, ImageFormat format, std::uint64_t size_bytes,
-                     const DeviceOptions& options);
+/// Whether a new image `name` can have the key in `options`, or go without. With a key a qcow2
+/// image is encrypted. Errors: key_needed (for LUKS); invalid_argument (a format without
+/// encryption).
+Status check_key_fits(const std::string& name, ImageFormat format, const DeviceOptions& options);
+
+/// Makes a VM image of the file `path`, which is there and which nobody uses; `name` is for
+/// messages. What a write would allocate later is allocated now, or by the first write of all of
+/// it. Not durable yet. Errors: no_space; unsupported (there is no qemu-img); io with what it said.
+Status make_vm_image(const std::string& path, const std::string& name, ImageFormat format,
+                     std::uint64_t size_bytes, const DeviceOptions& options);
 
 /// Grows a VM image that nobody has open. Errors: in_use; unsupported, for a format that QEMU
 /// cannot grow, too; no_space; io.

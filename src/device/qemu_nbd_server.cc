@@ -14,6 +14,7 @@
 
 #include <fmt/format.h>
 
+#include "device/qemu_error.h"
 #include "device/qemu_options.h"
 
 namespace vnvram {
@@ -92,35 +93,6 @@ std::vector<std::string> command_line(const std::string& program, const std::str
   return arguments;
 }
 
-/// Its first line, without the program's name; what follows only repeats it.
-std::string first_line(const std::string& said) {
-  std::string line = said.substr(0, said.find('\n'));
-  constexpr std::string_view prefix = "qemu-nbd: ";
-  return line.starts_with(prefix) ? line.substr(prefix.size()) : line;
-}
-
-Error start_error(const std::string& path, Access access, const std::string& said) {
-  const auto says = [&](std::string_view words) { return said.find(words) != std::string::npos; };
-  if (says("Is another process using the image") || says("\" lock")) {
-    return {ErrorKind::in_use, path + ": another program has this VM image open",
-            access == Access::read_write
-                ? "stop that program first"
-                : "stop that program first, or ask it; a VM image cannot be read beside one that "
-                  "writes to it"};
-  }
-  if (says("Invalid password")) {
-    return {ErrorKind::wrong_key, path + ": the key does not open the image",
-            "the key is all of the file's bytes, a newline at the end included"};
-  }
-  if (says("Permission denied")) {
-    return {ErrorKind::io, path + ": qemu-nbd: " + first_line(said),
-            access == Access::read_write ? "give this user write access, or open it read-only"
-                                         : "give this user read access"};
-  }
-  return {ErrorKind::io, said.empty() ? path + ": qemu-nbd has ended without a word"
-                                      : path + ": qemu-nbd: " + first_line(said)};
-}
-
 } // namespace
 
 Result<std::unique_ptr<QemuNbdServer>> QemuNbdServer::start(const std::string& path,
@@ -157,7 +129,7 @@ Result<std::unique_ptr<QemuNbdServer>> QemuNbdServer::start(const std::string& p
                  fmt::format("{}: qemu-nbd has not opened it after {:g} s", path,
                              std::chrono::duration<double>(options.timeout).count()));
   }
-  return start_error(path, access, server->said());
+  return qemu_error("qemu-nbd", path, access, server->said());
 }
 
 bool QemuNbdServer::wait_until_serving(std::chrono::milliseconds time_limit) {

@@ -62,6 +62,14 @@ Status take_over_rights(const NewFile& file, const struct stat& old, const std::
   return {};
 }
 
+// What a new file is to be, and what it takes the place of.
+struct Plan {
+  std::string target;
+  ImageFormat format = ImageFormat::raw;
+  const struct stat* old = nullptr;
+  std::uint64_t old_size_bytes = 0;
+};
+
 Status fill_raw(const NewFile& file, std::uint64_t size_bytes, const CreateOptions& options) {
   Result<std::unique_ptr<FileDevice>> device = FileDevice::open(file.path(), Access::read_write);
   if (!device) {
@@ -71,13 +79,13 @@ Status fill_raw(const NewFile& file, std::uint64_t size_bytes, const CreateOptio
   return resized ? create_image(**device, options) : resized;
 }
 
-Status fill_vm_image(const NewFile& file, std::uint64_t size_bytes, ImageFormat format,
+Status fill_vm_image(const NewFile& file, const Plan& plan, std::uint64_t size_bytes,
                      CreateOptions options) {
-  Status done = make_vm_image(file.path(), format, size_bytes, options.device);
+  Status done = make_vm_image(file.path(), plan.target, plan.format, size_bytes, options.device);
   if (!done) {
     return done;
   }
-  options.device.image_format = image_format_name(format);
+  options.device.image_format = image_format_name(plan.format);
   {
     Result<std::unique_ptr<BlockDevice>> device =
         open_device(file.path(), Access::read_write, options.device);
@@ -93,23 +101,13 @@ Status fill_vm_image(const NewFile& file, std::uint64_t size_bytes, ImageFormat 
   return done;
 }
 
-// What a new file is to be, and what it takes the place of.
-struct Plan {
-  std::string target;
-  ImageFormat format = ImageFormat::raw;
-  const struct stat* old = nullptr;
-  std::uint64_t old_size_bytes = 0;
-};
-
 Status create_file(const Plan& plan, std::uint64_t size_bytes, const CreateOptions& options) {
   const Result<std::uint64_t> size = choose_size(size_bytes, plan.old_size_bytes, options);
   if (!size) {
     return size.error();
   }
-  if (plan.format == ImageFormat::raw) {
-    if (const Status key = check_no_key(plan.target, options.device); !key) {
-      return key;
-    }
+  if (const Status key = check_key_fits(plan.target, plan.format, options.device); !key) {
+    return key;
   }
   Result<NewFile> file = plan.format == ImageFormat::raw ? NewFile::make(plan.target)
                                                          : NewFile::make_in_folder(plan.target);
@@ -119,7 +117,7 @@ Status create_file(const Plan& plan, std::uint64_t size_bytes, const CreateOptio
   Status done = plan.old == nullptr ? Status{} : take_over_rights(*file, *plan.old, plan.target);
   if (done) {
     done = plan.format == ImageFormat::raw ? fill_raw(*file, *size, options)
-                                           : fill_vm_image(*file, *size, plan.format, options);
+                                           : fill_vm_image(*file, plan, *size, options);
   }
   return done ? file->rename_to(plan.target) : done;
 }
@@ -171,7 +169,10 @@ Status replace_file(const std::string& path, const struct stat& old, std::uint64
   if (!options.force && *format != ImageFormat::raw && *format == old_container.format) {
     return create_image(**there, options);
   }
-  const Result<std::uint64_t> old_size = (*there)->size_bytes();
+  // A container's own length is no image's size.
+  const Result<std::uint64_t> old_size = options.force && old_container.format != ImageFormat::raw
+                                             ? Result<std::uint64_t>(0)
+                                             : (*there)->size_bytes();
   std::error_code failed;
   const std::string target = fs::canonical(path, failed); // Through a link: the file, not the link.
   if (!old_size || failed) {
