@@ -16,6 +16,8 @@ namespace vnvram {
 Engine::Engine(std::unique_ptr<BlockDevice> device, const format::Superblock& superblock,
                OpenOptions options)
     : device_(std::move(device)), options_(std::move(options)),
+      owner_check_(owner_check_for(device_->capabilities())),
+      checkpoint_mode_(checkpoint_mode_for(device_->capabilities(), options_)),
       geometry_(format::geometry_of(superblock)),
       pages_(*device_, geometry_, superblock.salt, superblock.index_entries,
              std::max(options_.cache_size_bytes, cache_size_bytes_min)),
@@ -89,7 +91,7 @@ std::size_t Engine::commit_round(std::span<CommitQueue::Request* const> waiting)
     const std::lock_guard lock(mutex_);
     due = checkpoint_is_due();
   }
-  if (due) {
+  if (due && checkpoint_mode_ != CheckpointMode::for_room) {
     request_checkpoint();
   }
   return count;
@@ -145,7 +147,7 @@ Result<RingPlace> Engine::wait_for_room(std::uint32_t block_count) {
         pages_.dirty_size_bytes() < pages_.cache_size_bytes()) {
       return place;
     }
-    if (options_.background) {
+    if (checkpoint_mode_ == CheckpointMode::in_background) {
       const std::uint64_t checkpoints = checkpoint_count_;
       checkpoint_requested_ = true;
       checkpoint_wake_.notify_one();
@@ -167,9 +169,11 @@ Status Engine::write_record(Directory* changed_directory) {
   if (!place) {
     return place.error();
   }
-  const Status still_ours = check_owner();
-  if (!still_ours) {
-    return still_ours;
+  if (owner_check_ == OwnerCheck::before_commit) {
+    const Status still_ours = check_owner();
+    if (!still_ours) {
+      return still_ours;
+    }
   }
   // INV3a: all of it is one record.
   std::uint64_t checksum = 0;
@@ -177,14 +181,44 @@ Status Engine::write_record(Directory* changed_directory) {
       {epoch_number_, epoch_random_, stage_.generation(), ring_.chain}, salt_, checksum);
   const std::uint64_t offset_bytes =
       format::Geometry::ring_block(place->position) * block_size_bytes;
-  const Status written = kept(Barrier::commit_durability)
-                             ? device_->write_durable(offset_bytes, record)
-                             : device_->write(offset_bytes, record);
+  const Status written = put_record(offset_bytes, record);
   if (!written) {
-    return poison(written.error(), "a commit");
+    return written;
   }
   install(*place, checksum, changed_directory); // INV1a: not before the record is durable.
   return {};
+}
+
+Engine::OwnerCheck Engine::owner_check_for(const DeviceCapabilities& can) {
+  if (!can.remote) {
+    return OwnerCheck::before_commit;
+  }
+  return can.lock ? OwnerCheck::at_checkpoint : OwnerCheck::with_commit;
+}
+
+// INV7b: where the look at the superblocks costs as much as the write, both are under way together.
+// An owner that was overtaken leaves one record more behind, which is of another epoch than the
+// image and counts for nobody.
+Status Engine::put_record(std::uint64_t offset_bytes, std::span<const std::byte> record) {
+  if (!kept(Barrier::commit_durability) || !kept(Barrier::owner_check) ||
+      owner_check_ != OwnerCheck::with_commit) {
+    const Status written = kept(Barrier::commit_durability)
+                               ? device_->write_durable(offset_bytes, record)
+                               : device_->write(offset_bytes, record);
+    return written ? written : Status(poison(written.error(), "a commit"));
+  }
+  std::uint64_t sequence = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    sequence = superblock_.sequence;
+  }
+  alignas(block_size_bytes) SuperblockBytes superblocks;
+  const Status done = device_->write_durable_and_read(offset_bytes, record, 0, superblocks);
+  if (!done) {
+    return poison(done.error(), "a commit");
+  }
+  return find_other_owner(superblocks, sequence,
+                          "end one of the two owners; this commit does not count");
 }
 
 // INV7a: whoever was overtaken commits nothing more.
@@ -197,14 +231,16 @@ Status Engine::check_owner() {
     const std::lock_guard lock(mutex_);
     sequence = superblock_.sequence;
   }
-  alignas(block_size_bytes) std::array<std::byte, format::superblock_count * block_size_bytes>
-      blocks;
-  const Status read = device_->read(0, blocks);
-  if (!read) {
-    return read;
-  }
+  alignas(block_size_bytes) SuperblockBytes bytes;
+  const Status read = device_->read(0, bytes);
+  return read ? find_other_owner(bytes, sequence, "end one of the two owners; nothing was written")
+              : read;
+}
+
+Status Engine::find_other_owner(const SuperblockBytes& bytes, std::uint64_t sequence,
+                                std::string_view remedy) {
   for (unsigned copy = 0; copy < format::superblock_count; ++copy) {
-    const auto block = std::span(blocks).subspan(copy * block_size_bytes).first<block_size_bytes>();
+    const auto block = std::span(bytes).subspan(copy * block_size_bytes).first<block_size_bytes>();
     format::Superblock found;
     std::memcpy(&found, block.data(), sizeof(found));
     const bool differs = found.epoch_number != epoch_number_ || found.epoch_random != epoch_random_;
@@ -217,7 +253,7 @@ Status Engine::check_owner() {
            fmt::format("{}: another owner has opened it since (epoch {}, process {} on {})",
                        device_->name(), found.epoch_number, found.owner_pid,
                        found.owner_host.data()),
-           "end one of the two owners; nothing was written"},
+           std::string(remedy)},
           "ownership");
     }
   }
@@ -428,13 +464,21 @@ Status Engine::run_checkpoint(bool even_if_empty,
   return {};
 }
 
+Engine::CheckpointMode Engine::checkpoint_mode_for(const DeviceCapabilities& can,
+                                                   const OpenOptions& options) {
+  if (can.content_may_change) {
+    return CheckpointMode::for_room;
+  }
+  return options.background ? CheckpointMode::in_background : CheckpointMode::in_commits;
+}
+
 bool Engine::checkpoint_is_due() const {
   return 2 * ring_.used_blocks >= geometry_.ring_block_count() ||
          2 * pages_.dirty_size_bytes() >= pages_.cache_size_bytes();
 }
 
 void Engine::request_checkpoint() {
-  if (!options_.background) {
+  if (checkpoint_mode_ == CheckpointMode::in_commits) {
     const Status done =
         run_checkpoint(false); // A failure has poisoned the store; the next sees it.
     static_cast<void>(done);

@@ -16,6 +16,7 @@
 // epoch.
 #pragma once
 
+#include <array>
 #include <condition_variable>
 #include <cstdint>
 #include <memory>
@@ -91,8 +92,19 @@ private:
   Status run_directory_change(CommitQueue::DirectoryChange change);
   /// `changed_directory` takes the directory's place if the record changes it.
   Status write_record(Directory* changed_directory = nullptr);
-  /// Is the image still ours? What no lock sees (a file and a loop device over it) the epoch shows.
+  /// When a commit asks whether the image is still ours. What no lock sees (a file and a loop
+  /// device over it, a second client of an NBD server) the epoch shows.
+  enum class OwnerCheck {
+    before_commit, ///< Nothing is written if it is not.
+    with_commit,   ///< In the same round trip: nothing is acknowledged if it is not.
+    at_checkpoint, ///< Only there: the device keeps others out, and a look is a round trip more.
+  };
+  static OwnerCheck owner_check_for(const DeviceCapabilities& can);
   Status check_owner();
+  using SuperblockBytes = std::array<std::byte, format::superblock_count * block_size_bytes>;
+  Status find_other_owner(const SuperblockBytes& bytes, std::uint64_t sequence,
+                          std::string_view remedy);
+  Status put_record(std::uint64_t offset_bytes, std::span<const std::byte> record);
   Result<RingPlace> wait_for_room(std::uint32_t block_count);
   void install(const RingPlace& place, std::uint64_t checksum, Directory* changed_directory);
   void know_attributes_of(std::span<const BlobSpec> specs);
@@ -116,6 +128,16 @@ private:
   Error read_error(const Error& error, std::string_view name);
 
   // Checkpoints.
+  /// Who runs those that nobody has asked for.
+  enum class CheckpointMode {
+    in_background, ///< A thread, when the ring is half full or nothing happens.
+    in_commits,    ///< The commit that makes the ring half full.
+    /// The commit that finds no room; nobody before. Whoever reverts a drive underneath does so
+    /// when the store is idle, and must find it so: nothing is written but inside a call.
+    for_room,
+  };
+  static CheckpointMode checkpoint_mode_for(const DeviceCapabilities& can,
+                                            const OpenOptions& options);
   Status run_checkpoint(bool even_if_empty,
                         const std::function<void(format::Superblock&)>& edit = {});
   Status write_superblock(const format::Superblock& superblock);
@@ -126,6 +148,8 @@ private:
 
   std::unique_ptr<BlockDevice> device_;
   const OpenOptions options_;
+  const OwnerCheck owner_check_;
+  const CheckpointMode checkpoint_mode_;
   format::Geometry geometry_;
   PageStore pages_;
   Stage stage_; // only the thread that leads a commit

@@ -136,7 +136,7 @@ Status Engine::start() {
     const Status compared = compare_with(directory_, options_.blobs);
     return compared ? compared : of_this_image(compared.error());
   }
-  if (options_.background) {
+  if (checkpoint_mode_ == CheckpointMode::in_background) {
     checkpointer_ = std::jthread([this] { checkpointer_main(); });
   }
   return options_.blobs.empty() ? Status{} : register_blobs(options_.blobs);

@@ -65,6 +65,14 @@ public:
     counter_->bytes_ += data.size();
     return device_->write_durable(offset_bytes, data);
   }
+  Status write_durable_and_read(std::uint64_t write_offset_bytes, std::span<const std::byte> data,
+                                std::uint64_t read_offset_bytes,
+                                std::span<std::byte> buffer) override {
+    ++counter_->durable_writes_;
+    counter_->bytes_ += data.size();
+    ++counter_->reads_;
+    return device_->write_durable_and_read(write_offset_bytes, data, read_offset_bytes, buffer);
+  }
   Status flush() override {
     ++counter_->flushes_;
     return device_->flush();

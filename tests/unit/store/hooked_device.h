@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -13,7 +14,7 @@ namespace vnvram {
 
 class HookedDevice final : public ForwardingDevice {
 public:
-  enum class Call { read, write, write_durable, flush };
+  enum class Call { read, write, write_durable, write_durable_and_read, flush };
   /// Asked before each call; an error is returned in the device's place.
   using Hook =
       std::function<Status(Call call, std::uint64_t offset_bytes, std::span<const std::byte> data)>;
@@ -25,8 +26,10 @@ public:
   }
 
   [[nodiscard]] std::string name() const override { return "hooked"; }
+  /// What it says of itself, instead.
+  void set_capabilities(const DeviceCapabilities& can) { capabilities_ = can; }
   [[nodiscard]] DeviceCapabilities capabilities() const override {
-    DeviceCapabilities can = memory_.capabilities();
+    DeviceCapabilities can = capabilities_.value_or(memory_.capabilities());
     can.lock = locks_;
     return can;
   }
@@ -42,6 +45,13 @@ public:
     const Status asked = ask(Call::write_durable, offset_bytes, data);
     return asked ? memory_.write_durable(offset_bytes, data) : asked;
   }
+  Status write_durable_and_read(std::uint64_t write_offset_bytes, std::span<const std::byte> data,
+                                std::uint64_t read_offset_bytes,
+                                std::span<std::byte> buffer) override {
+    const Status asked = ask(Call::write_durable_and_read, write_offset_bytes, data);
+    const Status written = asked ? memory_.write_durable(write_offset_bytes, data) : asked;
+    return written ? memory_.read(read_offset_bytes, buffer) : written;
+  }
   Status flush() override { return ask(Call::flush, 0, {}); }
   Status lock_for_writing() override { return locks_ ? memory_.lock_for_writing() : Status{}; }
 
@@ -53,6 +63,7 @@ private:
   MemoryDevice memory_;
   std::shared_ptr<Hook> hook_;
   bool locks_;
+  std::optional<DeviceCapabilities> capabilities_;
 };
 
 } // namespace vnvram

@@ -1,0 +1,62 @@
+"""NBD servers that people use, each with one raw image, on a unix socket."""
+
+import itertools
+import signal
+import time
+
+from .child import Child, Deadline
+
+
+def _nbdkit(image, socket, pid_file):
+    return ["nbdkit", "--foreground", "--unix", socket, "--pidfile", pid_file, "file", image]
+
+
+def _qemu_nbd(image, socket, pid_file):
+    return ["qemu-nbd", "--persistent", "--shared=8", "--format=raw", "--socket", socket,
+            "--pid-file", pid_file, image]
+
+
+def _storage_daemon(image, socket, pid_file):
+    return ["qemu-storage-daemon",
+            "--blockdev", f"driver=raw,node-name=nv,file.driver=file,file.filename={image}",
+            "--nbd-server", f"addr.type=unix,addr.path={socket}",
+            "--export", "type=nbd,id=e0,node-name=nv,name=,writable=on", "--pidfile", pid_file]
+
+
+SERVERS = {"nbdkit": _nbdkit, "qemu-nbd": _qemu_nbd, "qemu-storage-daemon": _storage_daemon}
+
+
+class NbdServer:
+    """Serves when it is made."""
+
+    _numbers = itertools.count()
+
+    def __init__(self, workspace, kind, image):
+        name = f"nbd{next(self._numbers)}"
+        socket, pid_file = workspace.file(f"{name}.sock"), workspace.file(f"{name}.pid")
+        self._argv = SERVERS[kind](image, socket, pid_file)
+        self._pid_file = pid_file
+        self._log = workspace.log(kind)
+        self.uri = f"nbd+unix:///?socket={socket}"
+        self.child = None
+        self.start()
+
+    def start(self, seconds=60):
+        """Again, on the same socket."""
+        self._pid_file.unlink(missing_ok=True)
+        self.child = Child(self._argv, self._log)
+        deadline = Deadline(seconds)
+        while not self._pid_file.exists():  # They write it when they listen, and say nothing else.
+            if self.child.returncode is not None or deadline.passed():
+                raise AssertionError(f"{self._argv[0]} did not start: "
+                                     f"{self._log.read_text(errors='replace')}")
+            time.sleep(0.005)
+
+    def pause(self):
+        self.child.send(signal.SIGSTOP)
+
+    def go_on(self):
+        self.child.send(signal.SIGCONT)
+
+    def kill(self):
+        self.child.kill()
