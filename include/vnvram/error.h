@@ -32,6 +32,7 @@ enum class ErrorKind {
   too_large,     ///< Larger than the blob's largest size, or than a transaction may be.
   invalid_argument, ///< A name, size or option that can never be right.
   unsupported,      ///< The device or system cannot do this.
+  sealed, ///< What the image holds was handed over to another machine: no commit until unsealed.
 };
 
 /// A stable lower-case word for scripts, e.g. "in-use".

@@ -69,6 +69,8 @@ struct OpenOptions {
   /// Checkpoints run on a thread of the store. Without it they run inside the commits that need
   /// one: slower at times, and fully deterministic (tests).
   bool background = true;
+  /// Opens a sealed image for writing, too. It stays sealed: commits are refused until unseal().
+  bool accept_sealed = false;
   /// With `background`: bring the homes up to date when nothing was committed for so long. 0:
   /// never.
   std::chrono::milliseconds idle_checkpoint_after{1000};
@@ -92,6 +94,9 @@ struct StoreInfo {
   std::uint32_t owner_pid = 0; ///< Of the current owner, or of the last one if it was not clean.
   std::string owner_host;
   std::optional<Error> poisoned; ///< Why the store refuses commits.
+  bool sealed = false;           ///< Its state was handed over: see Store::seal().
+  /// Someone else may change the device's content underneath: see Store::is_current().
+  bool content_may_change = false;
 };
 
 /// One thing that check() found.
@@ -171,6 +176,11 @@ VNVRAM_API Status resize_image(BlockDevice& device, std::uint64_t size_bytes);
 VNVRAM_API Status resize_image_file(const std::string& path, std::uint64_t size_bytes,
                                     const DeviceOptions& options = {});
 
+/// Takes the seal off an image that nobody has open: the operator's word that its state goes on
+/// here and nowhere else. Durable on return; harmless on an image that is not sealed. Errors: as
+/// Store::open.
+VNVRAM_API Status unseal_image(std::unique_ptr<BlockDevice> device);
+
 class Engine;
 
 /// An open image.
@@ -188,8 +198,8 @@ public:
   /// flushes, raises the owner epoch and starts an empty ring; the options' blobs are registered.
   /// Read-only it takes no lock and works beside an owner, showing one generation.
   /// Errors: blank, foreign, corrupt, in_use (with the owner's pid where known), key_needed,
-  /// wrong_key, too_new, io, read_only, and those of register_blobs. An error leaves the image as
-  /// it was, but for a recovery that any opener would repeat.
+  /// wrong_key, too_new, sealed, io, read_only, and those of register_blobs. An error leaves the
+  /// image as it was, but for a recovery that any opener would repeat.
   static Result<std::unique_ptr<Store>> open(std::unique_ptr<BlockDevice> device,
                                              OpenOptions options = {});
 
@@ -241,6 +251,25 @@ public:
 
   /// Brings the homes up to date and empties the ring. Never needed for durability.
   Status checkpoint();
+
+  /// For state that has been handed over to another machine, so that it does not go on in two
+  /// places. Refuses commits from the call on (ErrorKind::sealed), then marks the image: on return
+  /// it is durable that nobody opens it for writing before unseal(). Sealing twice is once.
+  /// Errors: io, poisoned: commits are refused all the same.
+  Status seal();
+  /// The state is ours again. Durable on return. Errors: io, poisoned.
+  Status unseal();
+
+  /// Whether the device still holds what this store made it hold: looks at the superblocks and at
+  /// the newest record, and writes nothing. False: someone has put back an earlier content, or has
+  /// opened the image since; abandon() then, and open it again to see what is there. To be called
+  /// with no commit under way. Errors: io.
+  Result<bool> is_current();
+
+  /// Gives the image up as it is: nothing more is written, no checkpoint and no mark of a clean
+  /// close, which costs the next opening a longer recovery and nothing else. For a device that is
+  /// not to be touched any more. Afterwards only the destructor may be called.
+  void abandon();
 
   /// Waits for the commits under way, runs a last checkpoint, marks the image clean and gives up
   /// the lock. In CallbackMode::event_fd callbacks that were not dispatched run here. Afterwards

@@ -23,6 +23,7 @@ std::string_view kind_name(ErrorKind kind) {
   case ErrorKind::too_large: return "too-large";
   case ErrorKind::invalid_argument: return "invalid-argument";
   case ErrorKind::unsupported: return "unsupported";
+  case ErrorKind::sealed: return "sealed";
   }
   return "unknown";
 }

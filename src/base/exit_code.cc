@@ -23,6 +23,7 @@ ExitCode exit_code(ErrorKind kind) {
   case ErrorKind::too_large: return ExitCode::too_large;
   case ErrorKind::invalid_argument: return ExitCode::usage;
   case ErrorKind::unsupported: return ExitCode::unsupported;
+  case ErrorKind::sealed: return ExitCode::sealed;
   }
   return ExitCode::failure;
 }

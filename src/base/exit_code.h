@@ -30,6 +30,7 @@ enum class ExitCode : int {
   type_mismatch = 27,
   too_large = 28,
   unsupported = 29,
+  sealed = 30,
 };
 
 /// The code that a program ends with when it gives up because of such an error.

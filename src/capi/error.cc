@@ -36,6 +36,7 @@ vnvram_kind to_kind(ErrorKind kind) {
   case ErrorKind::too_large: return VNVRAM_TOO_LARGE;
   case ErrorKind::invalid_argument: return VNVRAM_INVALID_ARGUMENT;
   case ErrorKind::unsupported: return VNVRAM_UNSUPPORTED;
+  case ErrorKind::sealed: return VNVRAM_SEALED;
   }
   return VNVRAM_FAILURE;
 }
@@ -109,6 +110,7 @@ const char* vnvram_kind_name(vnvram_kind kind) {
   case VNVRAM_TOO_LARGE: return kind_name(ErrorKind::too_large).data();
   case VNVRAM_INVALID_ARGUMENT: return kind_name(ErrorKind::invalid_argument).data();
   case VNVRAM_UNSUPPORTED: return kind_name(ErrorKind::unsupported).data();
+  case VNVRAM_SEALED: return kind_name(ErrorKind::sealed).data();
   }
   return "unknown";
 }

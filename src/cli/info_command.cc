@@ -11,6 +11,9 @@ namespace vnvram::cli {
 namespace {
 
 std::string state_text(const StoreInfo& info) {
+  if (info.sealed) {
+    return "sealed: its state was handed over to another machine, a snapshot or a file";
+  }
   if (info.clean) {
     return "clean";
   }
@@ -51,6 +54,7 @@ nlohmann::ordered_json info_json(const StoreInfo& info) {
           {"blob_size_max_bytes", info.blob_size_max_bytes},
           {"blob_count", info.blob_count},
           {"clean", info.clean},
+          {"sealed", info.sealed},
           {"owner_pid", info.owner_pid},
           {"owner_host", info.owner_host}};
 }

@@ -22,6 +22,8 @@
 #include "cli/rm_command.h"
 #include "cli/salvage_command.h"
 #include "cli/size_command.h"
+#include "cli/tpm_command.h"
+#include "cli/unseal_command.h"
 #include "vnvram/version.h"
 
 namespace vnvram::cli {
@@ -38,7 +40,7 @@ constexpr const char* footer = R"(Exit codes:
   14 it is in use             27 the blob has another type
   15 it needs a key           28 too large for the blob or for a transaction
   16 the key does not fit     29 the device or the system cannot do this
-  17 it needs a newer vnvram
+  17 it needs a newer vnvram     30 it is sealed: another machine has its state
 
 A TPM for a virtual machine in three steps:
   vnvram create vm.nvram --tpm2
@@ -84,7 +86,7 @@ int run(int argument_count, const char* const* arguments) {
   const auto commands =
       make_commands<CreateCommand, SizeCommand, RegisterCommand, LsCommand, InfoCommand, GetCommand,
                     PutCommand, RmCommand, CheckCommand, RepairCommand, SalvageCommand, DumpCommand,
-                    ResizeCommand>(app);
+                    ResizeCommand, UnsealCommand, TpmCommand>(app);
   Output output(STDOUT_FILENO);
   try {
     app.parse(argument_count, arguments);

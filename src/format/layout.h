@@ -33,10 +33,11 @@ inline constexpr std::array<char, 8> superblock_magic = {'v', 'N', 'V',    'R',
                                                          'A', 'M', '\x1a', '\n'};
 inline constexpr std::uint32_t record_magic = 0x6352564e; // "NVRc"
 
-// Features of which a reader must know every one. None is given out yet; bit 0 is kept for
-// encryption.
-inline constexpr std::uint64_t features_known = 0;
+// Features of which a reader must know every one. Bit 0 is kept for encryption. Sealed: what the
+// image holds was handed over, so that no commit may follow; who does not know that must not write.
 inline constexpr std::uint64_t feature_encrypted = 1;
+inline constexpr std::uint64_t feature_sealed = 2;
+inline constexpr std::uint64_t features_known = feature_sealed;
 
 // No counter ever gets there: what counts up from it cannot wrap around.
 inline constexpr std::uint64_t counter_max = std::uint64_t{1} << 62U;

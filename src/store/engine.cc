@@ -24,7 +24,9 @@ Engine::Engine(std::unique_ptr<BlockDevice> device, const format::Superblock& su
       stage_(pages_, geometry_.record_block_count_max()), salt_(superblock.salt),
       epoch_number_(superblock.epoch_number), epoch_random_(superblock.epoch_random),
       known_attributes_(options_.known_attributes), directory_(geometry_.page_count()),
-      ring_(ring_start(superblock)), superblock_(superblock), completions_(options_.callbacks),
+      ring_(ring_start(superblock)), superblock_(superblock),
+      sealed_((superblock.features_must_know & format::feature_sealed) != 0),
+      completions_(options_.callbacks),
       queue_(
           [this](std::span<CommitQueue::Request* const> waiting) { return commit_round(waiting); },
           [this](CommitCallback callback, Status result) {
@@ -41,6 +43,14 @@ Engine::~Engine() {
 // ---- Committing
 // -----------------------------------------------------------------------------------
 
+Error sealed_error(const std::string& name, std::uint64_t generation) {
+  return {ErrorKind::sealed,
+          fmt::format("{}: sealed at generation {}, since its state was handed over to another "
+                      "machine, or is in a snapshot or file",
+                      name, generation),
+          "if that one does not have it, or is not to go on: vnvram unseal"};
+}
+
 Status Engine::refuse_commit() const {
   if (!writes()) {
     return Error{ErrorKind::read_only, fmt::format("{}: opened read-only", device_->name())};
@@ -52,7 +62,7 @@ Status Engine::refuse_commit() const {
                              poisoned_->cause()),
                  "mend the device, then open the image again"};
   }
-  return {};
+  return sealed_ ? Status(sealed_error(device_->name(), ring_.sequence)) : Status{};
 }
 
 Status Engine::commit(const Transaction& transaction) {
@@ -375,6 +385,8 @@ StoreInfo Engine::info() const {
   info.owner_pid = superblock_.owner_pid;
   info.owner_host = superblock_.owner_host.data();
   info.poisoned = poisoned_;
+  info.sealed = sealed_;
+  info.content_may_change = device_->capabilities().content_may_change;
   return info;
 }
 
@@ -541,6 +553,74 @@ Status Engine::grow(std::uint64_t image_block_count) {
   pages_.grow(geometry);
   directory_.grow(geometry.page_count());
   return {};
+}
+
+// ---- Sealing, and looking again
+// ------------------------------------------------------------------
+
+Status Engine::seal() {
+  {
+    const std::lock_guard lock(mutex_);
+    sealed_ = true; // From here on no commit begins; those that have begun are waited for.
+  }
+  queue_.drain();
+  return mark_sealed(true);
+}
+
+Status Engine::unseal() {
+  const Status marked = mark_sealed(false);
+  if (marked) {
+    const std::lock_guard lock(mutex_);
+    sealed_ = false;
+  }
+  return marked;
+}
+
+// Both copies: whichever rots, the other says the same.
+Status Engine::mark_sealed(bool sealed) {
+  {
+    const std::lock_guard lock(mutex_);
+    const bool is_marked = (superblock_.features_must_know & format::feature_sealed) != 0;
+    if (is_marked == sealed) {
+      return {};
+    }
+  }
+  for (unsigned copy = 0; copy < format::superblock_count; ++copy) {
+    const Status marked = run_checkpoint(true, [&](format::Superblock& superblock) {
+      superblock.features_must_know = (superblock.features_must_know & ~format::feature_sealed) |
+                                      (sealed ? format::feature_sealed : 0);
+    });
+    if (!marked) {
+      return marked;
+    }
+  }
+  return {};
+}
+
+// The whole ring, and not only its newest record: a write that was on its way when the content was
+// put back may have landed on it afterwards, behind records that are not there any more.
+Result<bool> Engine::is_current() {
+  const Result<SuperblockPair> pair = read_superblocks(*device_);
+  if (!pair) {
+    return pair.error();
+  }
+  format::Superblock superblock{};
+  RingPosition ring;
+  {
+    const std::lock_guard lock(mutex_);
+    superblock = superblock_;
+    ring = ring_;
+  }
+  const format::Superblock* current = pair->current();
+  if (current == nullptr || std::memcmp(current, &superblock, sizeof(superblock)) != 0) {
+    return false;
+  }
+  RingScanner scanner(*device_, superblock);
+  const auto end = scanner.scan([](const auto&, auto, const auto&) { return Status{}; });
+  if (!end) {
+    return end.error();
+  }
+  return !end->damaged && end->behind.sequence == ring.sequence && end->behind.chain == ring.chain;
 }
 
 Status Engine::close() {

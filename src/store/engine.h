@@ -36,6 +36,9 @@
 
 namespace vnvram {
 
+/// Why a sealed image is not written to.
+[[nodiscard]] Error sealed_error(const std::string& name, std::uint64_t generation);
+
 class Engine {
 public:
   using CommitCallback = Store::CommitCallback;
@@ -65,9 +68,11 @@ public:
   Status checkpoint();
   /// Takes more of the device into the image.
   Status grow(std::uint64_t image_block_count);
+  Status seal();
+  Status unseal();
+  Result<bool> is_current();
   Status close();
-  /// Closes without a last checkpoint: nothing more is written. For what failed before it was of
-  /// use.
+  /// Closes without a last checkpoint: nothing more is written.
   void abandon();
 
 private:
@@ -141,6 +146,7 @@ private:
   Status run_checkpoint(bool even_if_empty,
                         const std::function<void(format::Superblock&)>& edit = {});
   Status write_superblock(const format::Superblock& superblock);
+  Status mark_sealed(bool sealed);
   void request_checkpoint();
   [[nodiscard]] bool checkpoint_is_due() const; // needs mutex_
   void checkpointer_main();
@@ -165,6 +171,7 @@ private:
   format::Superblock superblock_; // the current one on the device
   std::optional<Error> poisoned_;
   std::condition_variable room_; // a checkpoint was published, or the store is poisoned
+  bool sealed_ = false;          // No commit. The image says so, too, or will soon.
   bool closed_ = false;
   bool being_created_ = false; // Superblocks stay in memory until close().
 

@@ -55,6 +55,10 @@ Result<std::unique_ptr<Engine>> Engine::open_for_writing(std::unique_ptr<BlockDe
     device->unlock();
     return superblock.error();
   }
+  if ((superblock->features_must_know & format::feature_sealed) != 0 && !options.accept_sealed) {
+    device->unlock();
+    return sealed_error(device->name(), superblock->generation);
+  }
   std::unique_ptr<Engine> engine(new Engine(std::move(device), *superblock, std::move(options)));
   Status done = engine->recover();
   if (done) {

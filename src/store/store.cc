@@ -80,8 +80,36 @@ Status Store::checkpoint() {
   return engine_->checkpoint();
 }
 
+Status Store::seal() {
+  return engine_->seal();
+}
+
+Status Store::unseal() {
+  return engine_->unseal();
+}
+
+Result<bool> Store::is_current() {
+  return engine_->is_current();
+}
+
+void Store::abandon() {
+  engine_->abandon();
+}
+
 Status Store::close() {
   return engine_->close();
+}
+
+Status unseal_image(std::unique_ptr<BlockDevice> device) {
+  OpenOptions options;
+  options.accept_sealed = true;
+  Result<std::unique_ptr<Store>> store = Store::open(std::move(device), std::move(options));
+  if (!store) {
+    return store.error();
+  }
+  const Status unsealed = (*store)->unseal();
+  const Status closed = (*store)->close();
+  return unsealed ? closed : unsealed;
 }
 
 } // namespace vnvram

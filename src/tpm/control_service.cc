@@ -72,7 +72,7 @@ std::vector<std::byte> ControlService::handle(ControlClient& client, const Contr
   log_.debug(fmt::format("client {}: {}: result 0x{:x}", client.number,
                          control_command_name(request.command), result));
   if (tpm_.has_changes()) {
-    worker_.commit_soon();
+    worker_.wake();
   }
   return encode_result(request.command, result);
 }
@@ -90,9 +90,8 @@ TpmResult ControlService::act(ControlClient& client, const ControlRequest& reque
   case ControlCommand::store_volatile: return tpm_.store_volatile();
   case ControlCommand::reset_tpm_established: return reset_established(request.locality);
   case ControlCommand::set_data_fd: return set_data_fd(client, std::move(passed));
-  case ControlCommand::get_config: // No flag: there are no keys.
-  // Storage is ours from start to end; a migration's source that goes on has not given it up.
-  case ControlCommand::lock_storage: return tpm_success;
+  case ControlCommand::lock_storage: return lock_storage();
+  case ControlCommand::get_config: return tpm_success; // No flag: there are no keys.
   default: return tpm_bad_ordinal;
   }
 }
@@ -106,7 +105,19 @@ TpmResult ControlService::init(const ControlRequest& request) {
   } else {
     log_.error("the TPM is in failure mode: " + started.error().text());
   }
+  if (started.ok() && !tpm_.has_state()) {
+    log_.info("the TPM's state comes with its image: commands wait until one is attached");
+  }
+  keeper_.powered_on(tpm_.is_restored());
+  worker_.wake();
   // QEMU ends at a refused INIT. A guest can live with a TPM in failure mode.
+  return tpm_success;
+}
+
+// QEMU says that its machine goes on here, after a snapshot or a migration that did not come about.
+TpmResult ControlService::lock_storage() {
+  keeper_.take_back();
+  worker_.wake();
   return tpm_success;
 }
 
@@ -171,6 +182,10 @@ std::vector<std::byte> ControlService::state_blob(ControlClient& client,
       return encode_result(request.command, result);
     }
     client.blob_type = request.blob_type;
+    if (*state == TpmState::permanent && controller_ == client.number) {
+      keeper_.hand_over();
+      worker_.wake();
+    }
   }
   return encode_state_blob(client.blob, request.offset_bytes);
 }
@@ -204,6 +219,7 @@ TpmResult ControlService::set_state(const ControlRequest& request, std::vector<s
 void ControlService::client_gone(const ControlClient& client) {
   if (controller_ == client.number) {
     controller_.reset();
+    keeper_.controller_gone();
     worker_.set_vm_socket(UniqueFd());
     log_.info(fmt::format("client {}, the TPM's controller, has disconnected", client.number));
   }

@@ -11,6 +11,7 @@
 #include "tpm/control_protocol.h"
 #include "tpm/log.h"
 #include "tpm/soft_tpm.h"
+#include "tpm/state_keeper.h"
 #include "tpm/tpm_worker.h"
 
 namespace vnvram {
@@ -31,13 +32,13 @@ struct ControlClient {
 ///
 /// The client that hands over a command socket (QEMU does, first of all) is the controller until it
 /// disconnects. Beside it others may ask, and what changes state is refused; without it everybody
-/// may do everything.
+/// may do everything. When the controller takes the permanent state, it is handed over.
 ///
 /// Threads: one, the control thread.
 class ControlService {
 public:
-  ControlService(SoftTpm& tpm, TpmWorker& worker, const Log& log)
-      : tpm_(tpm), worker_(worker), log_(log) {}
+  ControlService(SoftTpm& tpm, StateKeeper& keeper, TpmWorker& worker, const Log& log)
+      : tpm_(tpm), keeper_(keeper), worker_(worker), log_(log) {}
 
   /// A request without a body, and the descriptor that came with it, if one did.
   std::vector<std::byte> handle(ControlClient& client, const ControlRequest& request,
@@ -55,6 +56,7 @@ private:
   [[nodiscard]] bool is_refused(const ControlClient& client, const ControlRequest& request) const;
   TpmResult act(ControlClient& client, const ControlRequest& request, UniqueFd passed);
   TpmResult init(const ControlRequest& request);
+  TpmResult lock_storage();
   TpmResult set_data_fd(const ControlClient& client, UniqueFd socket);
   TpmResult set_locality(const ControlClient& client, std::uint8_t locality);
   TpmResult reset_established(std::uint8_t locality);
@@ -64,6 +66,7 @@ private:
   std::vector<std::byte> state_blob(ControlClient& client, const ControlRequest& request);
 
   SoftTpm& tpm_;
+  StateKeeper& keeper_;
   TpmWorker& worker_;
   const Log& log_;
   std::optional<std::uint64_t> controller_;

@@ -8,10 +8,12 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
 #include "base/unique_fd.h"
+#include "tpm/admin_server.h"
 #include "tpm/control_server.h"
 #include "tpm/control_service.h"
 #include "tpm/listener.h"
@@ -20,6 +22,7 @@
 #include "tpm/sandbox.h"
 #include "tpm/service_notify.h"
 #include "tpm/soft_tpm.h"
+#include "tpm/state_keeper.h"
 #include "tpm/tpm_image.h"
 #include "tpm/tpm_worker.h"
 
@@ -43,6 +46,7 @@ struct Sockets {
   std::optional<Listener> control;
   std::optional<Listener> server;
   std::optional<Listener> server_control;
+  std::optional<Listener> admin;
 };
 
 Status open_socket(std::optional<Listener>& listener, const std::optional<SocketAddress>& address,
@@ -66,22 +70,35 @@ Status open_sockets(Sockets& sockets, const Options& options) {
   if (status.ok()) {
     status = open_socket(sockets.server_control, options.server_control, options.socket_access);
   }
+  if (status.ok()) {
+    // Whoever runs the machine is not who runs the host.
+    status = open_socket(sockets.admin, options.admin, {.mode = 0600, .group = std::nullopt});
+  }
   return status;
 }
 
-// Sees that libtpms accepts the state, powers on if that was asked for, and makes what this changed
-// (all of a new TPM) durable.
-Status prepare(SoftTpm& tpm, TpmImage& image, const Options& options, const Log& log) {
-  Status status = options.startup == Startup::none ? tpm.verify() : tpm.power_on(options.startup);
-  if (!status.ok()) {
-    return Error(status.error().kind(), options.image + ": " + status.error().cause(),
-                 status.error().remedy());
+Error about_image(const std::string& image, const Error& error) {
+  return {error.kind(), image + ": " + error.cause(), error.remedy()};
+}
+
+// Sees that libtpms accepts the state, and powers on if that was asked for. What this changes (all
+// of a new TPM) is made durable, unless it is not ours to change.
+Status prepare(SoftTpm& tpm, StateKeeper& keeper, Manufacture manufacture, const Options& options,
+               const Log& log) {
+  const Status started =
+      options.startup == Startup::none ? tpm.verify() : tpm.power_on(options.startup);
+  if (!started.ok()) {
+    return about_image(options.image, started.error());
   }
-  status = image.store->commit(tpm.take_changes().transaction);
-  if (status.ok() && image.manufacture == Manufacture::allowed) {
+  if (keeper.status().custody != Custody::ours) {
+    log.warning(options.image + " is sealed: its state was handed over. The TPM waits for a state "
+                                "that QEMU sets, or for vnvram tpm unseal");
+    return {};
+  }
+  if (manufacture == Manufacture::allowed) {
     log.info(options.image + " was registered for a TPM and never used: manufactured a new one");
   }
-  return status;
+  return keeper.commit_first();
 }
 
 Status give_up_privileges(const Options& options) {
@@ -90,11 +107,45 @@ Status give_up_privileges(const Options& options) {
       return status;
     }
   }
-  return confine(options.seccomp);
+  return confine(options.seccomp, options.admin.has_value());
 }
 
-void serve(const Sockets& sockets, SoftTpm& tpm, TpmWorker& worker, int signal_fd, const Log& log) {
-  ControlService service(tpm, worker, log);
+// The TPM, and the keeper of its state.
+struct Tpm {
+  std::unique_ptr<SoftTpm> tpm;
+  std::unique_ptr<StateKeeper> keeper;
+};
+
+Tpm make_detached(const Options& options, const Log& log) {
+  const TpmVersion version = options.version.value_or(TpmVersion::tpm2_0);
+  const std::vector<BlobSpec> specs = tpm_blob_specs(version);
+  Tpm made;
+  made.tpm = std::make_unique<SoftTpm>(
+      version, specs, std::vector<std::vector<std::byte>>(tpm_state_count), Manufacture::forbidden);
+  made.keeper = std::make_unique<StateKeeper>(*made.tpm, options.image, log);
+  return made;
+}
+
+Result<Tpm> make_attached(const Options& options, const Log& log) {
+  Result<TpmImage> image = open_tpm_image(options.image, options.version, options.incoming,
+                                          {.image_key_file = options.image_key_file});
+  if (!image.ok()) {
+    return image.error();
+  }
+  const Manufacture manufacture = image->manufacture;
+  Tpm made;
+  made.tpm = std::make_unique<SoftTpm>(image->version, image->specs,
+                                       std::exchange(image->contents, {}), image->manufacture);
+  made.keeper = std::make_unique<StateKeeper>(*made.tpm, options.image, std::move(*image), log);
+  if (Status ready = prepare(*made.tpm, *made.keeper, manufacture, options, log); !ready.ok()) {
+    return ready.error();
+  }
+  return made;
+}
+
+void serve(const Sockets& sockets, const Tpm& made, TpmWorker& worker, int signal_fd,
+           const Log& log) {
+  ControlService service(*made.tpm, *made.keeper, worker, log);
   ControlServer server(service, log);
   if (sockets.control) {
     server.add_listener(*sockets.control, CommandSource::vm);
@@ -107,18 +158,20 @@ void serve(const Sockets& sockets, SoftTpm& tpm, TpmWorker& worker, int signal_f
   log.info(signal == SIGINT ? "ends, because of SIGINT" : "ends, because of SIGTERM");
 }
 
+std::string opening_words(const Tpm& made) {
+  const bool is_tpm2 = made.tpm->version() == TpmVersion::tpm2_0;
+  const KeeperStatus status = made.keeper->status();
+  return fmt::format("serves the TPM {} of {}, {}", is_tpm2 ? "2.0" : "1.2", status.location,
+                     status.attached ? fmt::format("generation {}", status.generation)
+                                     : "which is not attached yet");
+}
+
 Status run(const Options& options, const Log& log) {
   const UniqueFd signals = take_signals();
   const ServiceNotify notify;
-  Result<TpmImage> image =
-      open_tpm_image(options.image, options.version, {.image_key_file = options.image_key_file});
-  if (!image.ok()) {
-    return image.error();
-  }
-  const auto tpm = std::make_unique<SoftTpm>(
-      image->version, image->specs, std::exchange(image->contents, {}), image->manufacture);
-  if (Status ready = prepare(*tpm, *image, options, log); !ready.ok()) {
-    return ready;
+  Result<Tpm> made = options.detached ? make_detached(options, log) : make_attached(options, log);
+  if (!made.ok()) {
+    return made.error();
   }
   Sockets sockets;
   if (Status opened = open_sockets(sockets, options); !opened.ok()) {
@@ -132,20 +185,23 @@ Status run(const Options& options, const Log& log) {
     }
     pid_file.emplace(std::move(*written));
   }
-  TpmWorker worker(*tpm, *image->store, log);
+  TpmWorker worker(*made->tpm, *made->keeper, log);
+  std::optional<AdminServer> admin;
+  if (sockets.admin) {
+    admin.emplace(*sockets.admin, *made->tpm, *made->keeper, worker, log);
+  }
   if (Status confined = give_up_privileges(options); !confined.ok()) {
     return confined;
   }
   ::malloc_trim(0); // Starting took far more memory than serving does.
-  const bool is_tpm2 = image->version == TpmVersion::tpm2_0;
-  log.info(fmt::format("serves the TPM {} of {}, generation {}", is_tpm2 ? "2.0" : "1.2",
-                       options.image, image->store->info().generation));
+  log.info(opening_words(*made));
   notify.send("READY=1\nSTATUS=Serving");
-  serve(sockets, *tpm, worker, signals.get(), log);
+  serve(sockets, *made, worker, signals.get(), log);
   notify.send("STOPPING=1\nSTATUS=Closing the image");
+  admin.reset();
   worker.stop();
-  Status closed = image->store->close();
-  if (closed.ok() && tpm->failed()) {
+  Status closed = made->keeper->close();
+  if (closed.ok() && made->tpm->failed()) {
     return Error(ErrorKind::poisoned, options.image + ": ended in failure mode");
   }
   return closed;

@@ -71,6 +71,13 @@ bool NvShadow::has_changes() const {
   return std::any_of(blobs_.begin(), blobs_.end(), [](const Blob& blob) { return blob.changed; });
 }
 
+void NvShadow::mark_all() {
+  for (Blob& blob : blobs_) {
+    blob.mark(0, blob.content.size());
+    blob.size_given_bytes.reset();
+  }
+}
+
 Transaction NvShadow::take_changes() {
   Transaction transaction;
   for (Blob& blob : blobs_) {

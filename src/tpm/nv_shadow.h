@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -33,6 +34,8 @@ public:
   [[nodiscard]] std::span<const std::byte> content(TpmState state) const;
   [[nodiscard]] std::uint64_t size_max_bytes(TpmState state) const;
   [[nodiscard]] bool has_changes() const;
+  /// From now on all of the content counts as changed: whatever the image holds is replaced by it.
+  void mark_all();
   /// Everything that has changed, as one transaction that owns its bytes. Afterwards there are no
   /// changes: who takes them sees to it that they become durable.
   [[nodiscard]] Transaction take_changes();
@@ -42,7 +45,8 @@ private:
     std::string name;
     std::uint64_t size_max_bytes = 0;
     std::vector<std::byte> content;
-    std::uint64_t size_given_bytes = 0; ///< The size that take_changes() last gave away.
+    /// What take_changes() last gave away; nullopt: the image's size is not known.
+    std::optional<std::uint64_t> size_given_bytes = 0;
     std::vector<bool> piece_changed;
     bool changed = false;
 

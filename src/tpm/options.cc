@@ -28,6 +28,10 @@ A TPM whose state is in a vNVRAM image.
   --ctrl unix:PATH        control socket, for QEMU and swtpm_ioctl
   --server ADDRESS        socket for plain TPM commands: unix:PATH or tcp:HOST:PORT; its own
                           control socket is at PATH.ctrl or PORT + 1
+  --admin unix:PATH       socket for `vnvram tpm`: hold, detach, attach, ...; for the operator only
+  --detached              start without the image: `vnvram tpm attach` opens it
+  --incoming              accept a sealed image, for a machine that is about to come back to it:
+                          the TPM serves once QEMU has set its state
   --startup TYPE          power the TPM on at once: clear, state, deactivated (TPM 1.2 only)
   --tpm2, --tpm12         which one to run, if the image has both
   --image-key FILE        all bytes of this file are the key of an encrypted VM image
@@ -47,6 +51,9 @@ enum class Option {
   control = 1,
   image_key,
   server,
+  admin,
+  detached,
+  incoming,
   startup,
   tpm2,
   tpm12,
@@ -68,6 +75,9 @@ constexpr std::array long_options = {
     long_option("ctrl", required_argument, Option::control),
     long_option("image-key", required_argument, Option::image_key),
     long_option("server", required_argument, Option::server),
+    long_option("admin", required_argument, Option::admin),
+    long_option("detached", no_argument, Option::detached),
+    long_option("incoming", no_argument, Option::incoming),
     long_option("startup", required_argument, Option::startup),
     long_option("tpm2", no_argument, Option::tpm2),
     long_option("tpm12", no_argument, Option::tpm12),
@@ -109,15 +119,16 @@ Status choose(std::string_view option_name, std::string_view word, Choices<T> ch
                      "it takes one of " + words);
 }
 
-Status set_control(Options& options, const std::string& text) {
+Status set_unix_socket(std::optional<SocketAddress>& socket, const char* option_name,
+                       const std::string& text) {
   auto address = parse_socket_address(text);
   if (!address.ok()) {
     return address.error();
   }
   if (address->kind != SocketAddress::Kind::unix_path) {
-    return usage_error("--ctrl takes a unix socket", "write unix:PATH");
+    return usage_error(std::string(option_name) + " takes a unix socket", "write unix:PATH");
   }
-  options.control = std::move(*address);
+  socket = std::move(*address);
   return {};
 }
 
@@ -168,8 +179,11 @@ Status set_group(Options& options, const char* name) {
 
 Status set_option(Options& options, Option option, const char* argument) {
   switch (option) {
-  case Option::control: return set_control(options, argument);
+  case Option::control: return set_unix_socket(options.control, "--ctrl", argument);
   case Option::image_key: options.image_key_file = argument; return {};
+  case Option::admin: return set_unix_socket(options.admin, "--admin", argument);
+  case Option::detached: options.detached = true; return {};
+  case Option::incoming: options.incoming = true; return {};
   case Option::server: return set_server(options, argument);
   case Option::startup:
     return choose("--startup", argument,
@@ -208,6 +222,12 @@ Status set_image(Options& options, int argument_count, char* const* arguments) {
   options.image = arguments[optind];
   if (!options.control && !options.server) {
     return usage_error("there is nothing to serve on", "give --ctrl, or --server, or both");
+  }
+  if (options.detached && !options.admin) {
+    return usage_error("--detached needs --admin: nobody could attach the image");
+  }
+  if (options.detached && options.startup != Startup::none) {
+    return usage_error("--startup needs the image, which --detached does without");
   }
   return {};
 }

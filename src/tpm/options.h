@@ -21,6 +21,9 @@ struct Options {
   std::optional<SocketAddress> control;
   std::optional<SocketAddress> server;
   std::optional<SocketAddress> server_control; ///< Beside `server`.
+  std::optional<SocketAddress> admin;
+  bool detached = false; ///< The image is not opened until the operator says so.
+  bool incoming = false; ///< A sealed image is accepted: QEMU is going to set a state.
   std::optional<TpmVersion> version;
   Startup startup = Startup::none;
   std::string pid_file;

@@ -10,6 +10,7 @@
 #include <array>
 #include <cerrno>
 #include <memory>
+#include <span>
 #include <string_view>
 #include <system_error>
 #include <vector>
@@ -47,6 +48,11 @@ constexpr std::array allowed_calls = {
     SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn), SCMP_SYS(sigaltstack),
     SCMP_SYS(tgkill), SCMP_SYS(exit), SCMP_SYS(exit_group)};
 
+// The admin socket's loop, and connecting to a drive that is attached later.
+constexpr std::array admin_calls = {
+    SCMP_SYS(epoll_wait), SCMP_SYS(epoll_pwait), SCMP_SYS(epoll_ctl),  SCMP_SYS(connect),
+    SCMP_SYS(getsockopt), SCMP_SYS(getsockname), SCMP_SYS(getpeername)};
+
 // glibc's allocator looks at /proc/sys/vm/overcommit_memory the first time it gives memory back,
 // and gets by without: no file can be opened, but trying is no reason to die.
 constexpr std::array denied_calls = {SCMP_SYS(open), SCMP_SYS(openat)};
@@ -58,22 +64,33 @@ struct FilterRelease {
   void operator()(void* filter) const { seccomp_release(filter); }
 };
 
-int fill_filter(void* filter) {
-  for (const int call : allowed_calls) {
+int allow(void* filter, std::span<const int> calls) {
+  for (const int call : calls) {
     if (const int result = seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 0); result != 0) {
       return result;
     }
   }
+  return 0;
+}
+
+int fill_filter(void* filter, bool has_admin) {
+  int result = allow(filter, allowed_calls);
+  if (result == 0 && has_admin) {
+    result = allow(filter, admin_calls);
+  }
+  if (result != 0) {
+    return result;
+  }
   for (const int call : denied_calls) {
-    if (const int result = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EACCES), call, 0); result != 0) {
+    result = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EACCES), call, 0);
+    if (result != 0) {
       return result;
     }
   }
   for (const unsigned long request : allowed_ioctls) {
     const scmp_arg_cmp is_request{.arg = 1, .op = SCMP_CMP_EQ, .datum_a = request, .datum_b = 0};
-    if (const int result =
-            seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, &is_request);
-        result != 0) {
+    result = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, &is_request);
+    if (result != 0) {
       return result;
     }
   }
@@ -102,7 +119,7 @@ Status become_user(const std::string& user) {
   return {};
 }
 
-Status confine(Seccomp mode) {
+Status confine(Seccomp mode, bool has_admin) {
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
     return system_error("cannot give up new privileges", errno);
   }
@@ -120,7 +137,7 @@ Status confine(Seccomp mode) {
     result = seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2);
   }
   if (result == 0) {
-    result = fill_filter(filter.get());
+    result = fill_filter(filter.get(), has_admin);
   }
   if (result == 0) {
     result = seccomp_load(filter.get());

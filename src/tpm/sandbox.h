@@ -16,7 +16,8 @@ enum class Seccomp { on, log, off };
 
 /// From now on no thread of the process gets new privileges, nor makes a system call that serving a
 /// TPM and its store does not need: such a call ends the process (`on`), or reaches the system's
-/// audit log (`log`). Threads cannot be started afterwards. Errors: unsupported.
-Status confine(Seccomp mode);
+/// audit log (`log`). Threads cannot be started afterwards, and no file can be opened;
+/// `has_admin`: but connections to drives can. Errors: unsupported.
+Status confine(Seccomp mode, bool has_admin);
 
 } // namespace vnvram

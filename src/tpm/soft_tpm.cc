@@ -1,5 +1,6 @@
 #include "tpm/soft_tpm.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <utility>
 
@@ -79,6 +80,62 @@ std::span<const std::byte> SoftTpm::stored(TpmState state) const {
   return staged ? std::span<const std::byte>(*staged) : shadow_.content(state);
 }
 
+bool SoftTpm::has_state_locked() const {
+  return may_manufacture_ || !stored(TpmState::permanent).empty();
+}
+
+bool SoftTpm::has_state() const {
+  const std::lock_guard lock(mutex_);
+  return has_state_locked();
+}
+
+bool SoftTpm::is_untouched() const {
+  const std::lock_guard lock(mutex_);
+  return untouched_;
+}
+
+bool SoftTpm::is_restored() const {
+  const std::lock_guard lock(mutex_);
+  return restored_;
+}
+
+Status SoftTpm::adopt(const std::vector<BlobSpec>& specs,
+                      std::vector<std::vector<std::byte>> contents, Manufacture manufacture) {
+  const std::lock_guard lock(mutex_);
+  const bool powered_on = initialised_ && !failed_;
+  stop_locked();
+  shadow_ = NvShadow(specs);
+  for (std::size_t state = 0; state < tpm_state_count; ++state) {
+    shadow_.load(static_cast<TpmState>(state), std::move(contents.at(state)));
+  }
+  may_manufacture_ = manufacture == Manufacture::allowed;
+  restored_ = false;
+  untouched_ = true;
+  const TpmResult result = start_locked();
+  if (!powered_on) {
+    stop_locked();
+  } else if (std::exchange(deletes_volatile_, false)) {
+    shadow_.erase(TpmState::volatile_state);
+  }
+  initialised_ = powered_on;
+  return result == tpm_success ? Status() : refused_state(result);
+}
+
+void SoftTpm::replace_image() {
+  const std::lock_guard lock(mutex_);
+  shadow_.mark_all();
+}
+
+bool SoftTpm::matches(const std::vector<std::vector<std::byte>>& contents) const {
+  const std::lock_guard lock(mutex_);
+  for (std::size_t state = 0; state < tpm_state_count; ++state) {
+    if (!std::ranges::equal(shadow_.content(static_cast<TpmState>(state)), contents.at(state))) {
+      return false;
+    }
+  }
+  return !shadow_.has_changes();
+}
+
 Status SoftTpm::verify() {
   const std::lock_guard lock(mutex_);
   const TpmResult result = start_locked();
@@ -147,6 +204,11 @@ Status SoftTpm::initialise(bool delete_volatile) {
     return Error(ErrorKind::poisoned, "the TPM is in failure mode since a commit failed",
                  "restart vnvram-tpm when the device is well again");
   }
+  if (!has_state_locked()) {
+    untouched_ = true;
+    deletes_volatile_ = delete_volatile;
+    return {}; // adopt() starts it.
+  }
   // A TPM that does not start leaves no trace in what is committed.
   NvShadow before = shadow_;
   bool restored = false;
@@ -161,6 +223,7 @@ Status SoftTpm::initialise(bool delete_volatile) {
     return refused_state(result);
   }
   restored_ = restored_ || restored;
+  untouched_ = true;
   if (delete_volatile) {
     shadow_.erase(TpmState::volatile_state);
   }
@@ -177,6 +240,7 @@ std::span<const std::byte> SoftTpm::execute(std::span<std::byte> command, std::u
   if (!running_ || failed_) {
     return failure_response();
   }
+  untouched_ = false;
   locality_ = locality;
   std::uint32_t size_bytes = 0;
   const TpmResult result = TPMLIB_Process(&response_, &size_bytes, &response_capacity_bytes_,

@@ -60,6 +60,23 @@ public:
 
   [[nodiscard]] TpmVersion version() const { return version_; }
 
+  /// Whether there is any state to run with: a TPM that was made without contents has none until
+  /// adopt(), or until state blobs are set. An INIT before that starts it as soon as there is.
+  [[nodiscard]] bool has_state() const;
+  /// No command was run since the last INIT, or ever: nobody has seen the TPM's content yet.
+  [[nodiscard]] bool is_untouched() const;
+  /// A state blob that was set has become the TPM's state, and is not committed yet.
+  [[nodiscard]] bool is_restored() const;
+  /// Another content takes the place of the TPM's own, with no changes. If the TPM was powered on
+  /// it is started anew with it, else it is only tried. Errors: corrupt (libtpms refuses it); a TPM
+  /// that was powered on then fails every command.
+  [[nodiscard]] Status adopt(const std::vector<BlobSpec>& specs,
+                             std::vector<std::vector<std::byte>> contents, Manufacture manufacture);
+  /// The TPM's own content shall replace all of what the image holds.
+  void replace_image();
+  /// Whether these are what the TPM has given away as its changes, and nothing else has changed.
+  [[nodiscard]] bool matches(const std::vector<std::vector<std::byte>>& contents) const;
+
   /// Powers the TPM on once to see that libtpms accepts its state, then off again. A new TPM is
   /// manufactured by it. Errors: corrupt (libtpms refuses the state).
   [[nodiscard]] Status verify();
@@ -114,6 +131,7 @@ private:
   friend struct SoftTpmCallbacks;
 
   [[nodiscard]] TpmResult start_locked();
+  [[nodiscard]] bool has_state_locked() const;
   void stop_locked();
   [[nodiscard]] bool seems_running() const { return failed_ || initialised_; }
   [[nodiscard]] std::span<const std::byte> stored(TpmState state) const;
@@ -124,6 +142,8 @@ private:
   std::array<std::optional<std::vector<std::byte>>, tpm_state_count> staged_;
   bool may_manufacture_;
   bool restored_ = false;
+  bool untouched_ = true;
+  bool deletes_volatile_ = false;         ///< What the INIT that adopt() makes up for asked for.
   std::atomic<bool> running_ = false;     ///< Written under mutex_.
   std::atomic<bool> initialised_ = false; ///< Written under mutex_.
   std::atomic<bool> failed_ = false;

@@ -74,13 +74,14 @@ Status load_blobs(TpmImage& image, const std::string& path) {
 } // namespace
 
 Result<TpmImage> open_tpm_image(const std::string& path, std::optional<TpmVersion> version,
-                                const DeviceOptions& device_options) {
+                                bool accept_sealed, const DeviceOptions& device_options) {
   auto device = open_device(path, Access::read_write, device_options);
   if (!device.ok()) {
     return device.error();
   }
   OpenOptions options;
   options.cache_size_bytes = cache_size_bytes;
+  options.accept_sealed = accept_sealed;
   auto store = Store::open(std::move(*device), std::move(options));
   if (!store.ok()) {
     return store.error();
@@ -93,8 +94,10 @@ Result<TpmImage> open_tpm_image(const std::string& path, std::optional<TpmVersio
   }
   image.version = *chosen;
   image.specs = tpm_blob_specs(image.version);
-  if (Status registered = image.store->register_blobs(image.specs); !registered.ok()) {
-    return registered.error();
+  if (!image.store->info().sealed) {
+    if (Status registered = image.store->register_blobs(image.specs); !registered.ok()) {
+      return registered.error();
+    }
   }
   if (Status loaded = load_blobs(image, path); !loaded.ok()) {
     return loaded.error();

@@ -24,10 +24,12 @@ struct TpmImage {
 
 /// Opens the image, takes its locks and reads the TPM's blobs. The version is the one whose blobs
 /// are there; if both are, the caller has to choose. Larger sizes that this libtpms needs are
-/// registered; missing blobs are not. Errors: those of Store::open and Store::read; not_found (no
+/// registered (unless the image is sealed, which is accepted only if asked for); missing blobs are
+/// not. Errors: those of Store::open and Store::read; not_found (no
 /// TPM's blobs, or not all of them); invalid_argument (a choice is needed); corrupt (state that was
 /// written once and is empty now).
 Result<TpmImage> open_tpm_image(const std::string& path, std::optional<TpmVersion> version,
-                                const DeviceOptions& device = {});
+                                bool accept_sealed = false,
+                                const DeviceOptions& device_options = {});
 
 } // namespace vnvram

@@ -4,21 +4,21 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <string>
 #include <utility>
-
-#include <fmt/format.h>
 
 namespace vnvram {
 namespace {
 
 constexpr std::size_t server_clients_max = 32;
 constexpr std::uint8_t locality_max = 4;
+// QEMU may be about to write a command that the machine gave before it was stopped.
+constexpr std::chrono::milliseconds hold_quiet{20};
+constexpr std::chrono::milliseconds hold_wait_max{1000};
 
 } // namespace
 
-TpmWorker::TpmWorker(SoftTpm& tpm, Store& store, const Log& log)
-    : tpm_(tpm), store_(store), log_(log), wake_fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+TpmWorker::TpmWorker(SoftTpm& tpm, StateKeeper& keeper, const Log& log)
+    : tpm_(tpm), keeper_(keeper), log_(log), wake_fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
       thread_([this] { run(); }) {}
 
 TpmWorker::~TpmWorker() {
@@ -56,11 +56,77 @@ void TpmWorker::wake() {
   [[maybe_unused]] const auto written = ::write(wake_fd_.get(), &one, sizeof(one));
 }
 
+void TpmWorker::run_soon(std::function<void()> job) {
+  {
+    const std::lock_guard lock(mutex_);
+    jobs_.push_back(std::move(job));
+  }
+  wake();
+}
+
+void TpmWorker::hold(std::function<void()> idle) {
+  run_soon([this, idle = std::move(idle)] {
+    if (holds_.empty()) {
+      hold_deadline_ = Clock::now() + hold_wait_max;
+    }
+    holds_.push_back(idle);
+  });
+}
+
+void TpmWorker::resume() {
+  run_soon([this] {
+    end_hold_if_quiet(true);
+    held_ = false;
+  });
+}
+
+// -1: for ever.
+int TpmWorker::poll_timeout_ms() const {
+  return holds_.empty() ? -1 : static_cast<int>(hold_quiet.count());
+}
+
+void TpmWorker::end_hold_if_quiet(bool quiet) {
+  if (holds_.empty() || (!quiet && Clock::now() < hold_deadline_)) {
+    return;
+  }
+  held_ = true;
+  for (const auto& idle : std::exchange(holds_, {})) {
+    idle();
+  }
+}
+
+void TpmWorker::run_jobs() {
+  std::vector<std::function<void()>> jobs;
+  {
+    const std::lock_guard lock(mutex_);
+    jobs = std::exchange(jobs_, {});
+  }
+  for (const auto& job : jobs) {
+    job();
+  }
+}
+
+void TpmWorker::answer_wake() {
+  std::uint64_t count = 0;
+  [[maybe_unused]] const auto taken = ::read(wake_fd_.get(), &count, sizeof(count));
+  adopt_vm_socket();
+  run_jobs();
+  if (!held_) {
+    keeper_.commit_without_command();
+  }
+  for (Client& client : clients_) {
+    run_commands(client); // Those that came before they could be taken.
+  }
+  clients_.remove_if([](const Client& client) { return client.gone; });
+}
+
 void TpmWorker::run() {
   while (!stopping_) {
     collect_poll_entries();
-    if (::poll(poll_entries_.data(), poll_entries_.size(), -1) < 0) {
-      continue; // A signal that is none of this thread's business.
+    const int ready = ::poll(poll_entries_.data(), poll_entries_.size(), poll_timeout_ms());
+    end_hold_if_quiet(ready == 0);
+    if (ready <= 0) {
+      continue; // Quiet, or a signal that is none of this thread's business.
     }
     // The entries: the wake-up, the listener if there is one, the clients in their order.
     auto client_entry = poll_entries_.end() - static_cast<std::ptrdiff_t>(clients_.size());
@@ -72,15 +138,13 @@ void TpmWorker::run() {
     }
     clients_.remove_if([](const Client& client) { return client.gone; });
     if (poll_entries_.front().revents != 0) {
-      std::uint64_t count = 0;
-      [[maybe_unused]] const auto taken = ::read(wake_fd_.get(), &count, sizeof(count));
-      adopt_vm_socket();
-      [[maybe_unused]] const bool committed = commit_changes();
+      answer_wake();
     }
     accept_clients();
   }
   clients_.clear();
-  [[maybe_unused]] const bool committed = commit_changes();
+  run_jobs();
+  end_hold_if_quiet(true);
 }
 
 void TpmWorker::collect_poll_entries() {
@@ -90,8 +154,11 @@ void TpmWorker::collect_poll_entries() {
     poll_entries_.push_back({.fd = listener->fd(), .events = POLLIN, .revents = 0});
   }
   for (const Client& client : clients_) {
-    poll_entries_.push_back(
-        {.fd = client.connection.fd(), .events = client.connection.poll_events(), .revents = 0});
+    // What is not polled for waits in its socket. Answers go out in any case.
+    const bool polls = takes_commands() || client.connection.has_output();
+    poll_entries_.push_back({.fd = polls ? client.connection.fd() : -1,
+                             .events = client.connection.poll_events(),
+                             .revents = 0});
   }
 }
 
@@ -140,7 +207,7 @@ void TpmWorker::serve_client(Client& client, short events) {
 }
 
 void TpmWorker::run_commands(Client& client) {
-  while (!client.gone && !client.connection.has_output() && !stopping_) {
+  while (!client.gone && !client.connection.has_output() && !stopping_ && takes_commands()) {
     const auto command = client.connection.next();
     if (!command) {
       return;
@@ -149,41 +216,16 @@ void TpmWorker::run_commands(Client& client) {
     if (command->locality && *command->locality <= locality_max) {
       locality = *command->locality;
     }
-    auto response = command->bytes.empty() ? tpm_.wrong_size_response()
-                                           : tpm_.execute(command->bytes, locality);
-    if (!commit_changes()) {
-      response = tpm_.failure_response();
+    auto response = tpm_.failure_response();
+    if (keeper_.prepare()) {
+      response = command->bytes.empty() ? tpm_.wrong_size_response()
+                                        : tpm_.execute(command->bytes, locality);
+      if (!keeper_.commit()) {
+        response = tpm_.failure_response();
+      }
     }
     client.gone = !client.connection.respond(*command, response);
   }
-}
-
-bool TpmWorker::commit_changes() {
-  if (tpm_.failed()) {
-    return false;
-  }
-  const SoftTpm::Changes changes = tpm_.take_changes();
-  if (changes.transaction.empty()) {
-    return true;
-  }
-  const std::uint64_t generation_before = changes.restored ? store_.info().generation : 0;
-  const Status committed = store_.commit(changes.transaction);
-  if (!committed.ok()) {
-    tpm_.fail();
-    log_.error("the TPM goes into failure mode, because a commit failed: " +
-               committed.error().text());
-    return false;
-  }
-  if (changes.restored) {
-    report_restored(generation_before);
-  }
-  return true;
-}
-
-void TpmWorker::report_restored(std::uint64_t generation_before) {
-  log_.info(
-      fmt::format("a restored TPM state has replaced that of generation {}; it is generation {}",
-                  generation_before, store_.info().generation));
 }
 
 } // namespace vnvram

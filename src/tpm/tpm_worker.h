@@ -3,8 +3,10 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <list>
 #include <mutex>
 #include <optional>
@@ -18,7 +20,7 @@
 #include "tpm/listener.h"
 #include "tpm/log.h"
 #include "tpm/soft_tpm.h"
-#include "vnvram/store.h"
+#include "tpm/state_keeper.h"
 
 namespace vnvram {
 
@@ -32,11 +34,13 @@ enum class CommandSource { vm, server };
 /// A commit that fails is logged and puts the TPM in failure mode: the command whose commit it was
 /// gets the failure response, and so does every later one.
 ///
+/// While it is held, or the keeper does not serve, commands wait in their sockets.
+///
 /// Threads: the calls may come from any thread.
 class TpmWorker {
 public:
   /// Starts the thread, which takes commands once serve() is called. The three outlive it.
-  TpmWorker(SoftTpm& tpm, Store& store, const Log& log);
+  TpmWorker(SoftTpm& tpm, StateKeeper& keeper, const Log& log);
   TpmWorker(const TpmWorker&) = delete;
   TpmWorker& operator=(const TpmWorker&) = delete;
   /// As stop().
@@ -49,9 +53,20 @@ public:
   /// none.
   void set_vm_socket(UniqueFd socket);
   void set_locality(CommandSource source, std::uint8_t locality);
-  /// The shadow has changes that no command is going to commit: do so soon.
-  void commit_soon() { wake(); }
-  /// Finishes the command under way, commits what is left and ends the thread.
+  /// The TPM has changes that no command is going to commit, or what decides whether commands are
+  /// taken has changed: look.
+  void wake();
+
+  /// Takes no more commands, once none has come for a moment, or after a second in any case; then
+  /// calls back, on the worker's thread: the TPM is idle, and nothing is on its way to the device.
+  void hold(std::function<void()> idle);
+  void resume();
+  [[nodiscard]] bool is_held() const { return held_; }
+  /// Runs this on the worker's thread, soon, between two commands. What is still waiting at stop()
+  /// is run by it.
+  void run_soon(std::function<void()> job);
+
+  /// Finishes the command under way and what run_soon() was given, and ends the thread.
   void stop();
 
 private:
@@ -61,27 +76,35 @@ private:
     bool gone = false;
   };
 
+  using Clock = std::chrono::steady_clock;
+
   void run();
-  void wake();
+  [[nodiscard]] int poll_timeout_ms() const;
+  void end_hold_if_quiet(bool quiet);
+  void run_jobs();
+  void answer_wake();
   void adopt_vm_socket();
   void accept_clients();
   void collect_poll_entries();
   void serve_client(Client& client, short events);
   void run_commands(Client& client);
-  /// False: the commit failed, now or earlier.
-  [[nodiscard]] bool commit_changes();
-  void report_restored(std::uint64_t generation_before);
+  [[nodiscard]] bool takes_commands() const { return !held_ && keeper_.serves(); }
 
   SoftTpm& tpm_;
-  Store& store_;
+  StateKeeper& keeper_;
   const Log& log_;
   UniqueFd wake_fd_;
   std::atomic<const Listener*> listener_ = nullptr;
   std::atomic<bool> stopping_ = false;
   std::array<std::atomic<std::uint8_t>, 2> localities_{};
   std::mutex mutex_;
-  std::optional<UniqueFd> new_vm_socket_; ///< Under mutex_.
-  std::list<Client> clients_;             ///< The thread's own, as is the next one.
+  std::optional<UniqueFd> new_vm_socket_;   ///< Under mutex_.
+  std::vector<std::function<void()>> jobs_; ///< Under mutex_.
+  std::atomic<bool> held_ = false;          ///< Written by the thread only.
+  /// Under way: the thread's own.
+  std::vector<std::function<void()>> holds_;
+  Clock::time_point hold_deadline_;
+  std::list<Client> clients_; ///< The thread's own, as is the next one.
   std::vector<pollfd> poll_entries_;
   std::jthread thread_;
 };

@@ -151,10 +151,11 @@ class ControlChannel {
 public:
   explicit ControlChannel(TpmVersion version)
       : version_(version), made_(made_tpm(version)),
-        disk_(std::make_shared<MemoryDisk>(made_.image)), store_(open_store(disk_)),
+        disk_(std::make_shared<MemoryDisk>(made_.image)),
         // The library has one version at a time.
         tpm_(version, tpm_blob_specs(version), made_.contents, Manufacture::forbidden),
-        worker_(tpm_, *store_, log_), service_(tpm_, worker_, log_) {
+        keeper_(tpm_, "disk", open_image(disk_), log_), worker_(tpm_, keeper_, log_),
+        service_(tpm_, keeper_, worker_, log_) {
     worker_.serve(nullptr);
   }
 
@@ -204,22 +205,25 @@ public:
     require(last.talk(service_, get_capability).size() == sizeof(std::uint64_t),
             "the service answers");
     tpm_.stop();
+    keeper_.take_back();
     worker_.stop();
+    require(keeper_.close().ok(), "the store closes");
     require(!tpm_.failed(), "no commit failed");
     require(!tpm_.has_changes(), "every change was committed");
-    require(store_->close().ok(), "the store closes");
     MemoryDevice device(disk_, Access::read_only);
     const auto report = check_image(device);
     require(report.ok() && report->clean(), "the image is whole");
   }
 
 private:
-  static std::unique_ptr<Store> open_store(const std::shared_ptr<MemoryDisk>& disk) {
+  static TpmImage open_image(const std::shared_ptr<MemoryDisk>& disk) {
     OpenOptions options;
     options.background = false;
     auto store = Store::open(std::make_unique<MemoryDevice>(disk), std::move(options));
     require(store.ok(), "the TPM's image opens");
-    return *std::move(store);
+    TpmImage image;
+    image.store = *std::move(store);
+    return image;
   }
 
   Client& client(FuzzInput& input) { return clients_.at(input.below(clients_.size())); }
@@ -249,6 +253,9 @@ private:
     if (!command_socket_.valid()) {
       return;
     }
+    // A state that was handed over is ours again, or commands would wait, or fail uncommitted.
+    keeper_.take_back();
+    worker_.wake();
     Bytes command(6);
     store_big_endian(std::span(command), 0,
                      static_cast<std::uint16_t>(version_ == TpmVersion::tpm2_0 ? 0x8001 : 0xc1));
@@ -302,8 +309,8 @@ private:
   const MadeTpm& made_;
   const Log log_{LogLevel::error};
   std::shared_ptr<MemoryDisk> disk_;
-  std::unique_ptr<Store> store_;
   SoftTpm tpm_;
+  StateKeeper keeper_;
   TpmWorker worker_;
   ControlService service_;
   std::uint64_t next_number_ = 10;

@@ -122,6 +122,7 @@ TEST_F(CApi, KindsAreTheExitCodes) {
   EXPECT_EQ(VNVRAM_TYPE_MISMATCH, static_cast<int>(ExitCode::type_mismatch));
   EXPECT_EQ(VNVRAM_TOO_LARGE, static_cast<int>(ExitCode::too_large));
   EXPECT_EQ(VNVRAM_UNSUPPORTED, static_cast<int>(ExitCode::unsupported));
+  EXPECT_EQ(VNVRAM_SEALED, static_cast<int>(ExitCode::sealed));
 }
 
 TEST_F(CApi, NamesItsKindsAndVersion) {

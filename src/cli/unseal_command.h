@@ -1,0 +1,14 @@
+// `vnvram unseal`: the operator's word that an image's state goes on here.
+#pragma once
+
+#include "cli/command.h"
+
+namespace vnvram::cli {
+
+class UnsealCommand : public Command {
+public:
+  explicit UnsealCommand(CLI::App& parent);
+  Result<ExitCode> run(Output& output) override;
+};
+
+} // namespace vnvram::cli

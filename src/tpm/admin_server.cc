@@ -1,0 +1,143 @@
+#include "tpm/admin_server.h"
+
+#include <future>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include <capnp/rpc-twoparty.h>
+#include <kj/async-io.h>
+
+#include "base/exit_code.h"
+#include "rpc/tpm_admin.capnp.h"
+
+namespace vnvram {
+namespace {
+
+rpc::Custody to_rpc(Custody custody) {
+  switch (custody) {
+  case Custody::ours: return rpc::Custody::OURS;
+  case Custody::handed_over: return rpc::Custody::HANDED_OVER;
+  case Custody::gone: return rpc::Custody::GONE;
+  }
+  return rpc::Custody::GONE;
+}
+
+// Cap'n Proto keeps its servers by their dynamic type and needs no virtual destructor for it.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wnon-virtual-dtor"
+class TpmAdminService final : public rpc::TpmAdmin::Server {
+public:
+  TpmAdminService(SoftTpm& tpm, StateKeeper& keeper, TpmWorker& worker)
+      : tpm_(tpm), keeper_(keeper), worker_(worker) {}
+
+  kj::Promise<void> status(StatusContext context) override {
+    fill(context.getResults().initReply(), {});
+    return kj::READY_NOW;
+  }
+
+  kj::Promise<void> hold(HoldContext context) override {
+    auto waits = kj::newPromiseAndCrossThreadFulfiller<void>();
+    worker_.hold([fulfiller = shared(kj::mv(waits.fulfiller))] { (*fulfiller)->fulfill(); });
+    return waits.promise.then(
+        [this, context]() mutable { fill(context.getResults().initReply(), {}); });
+  }
+
+  kj::Promise<void> resume(ResumeContext context) override {
+    worker_.resume();
+    return on_worker(context, [] { return Status(); }); // Behind what resume() has queued.
+  }
+
+  kj::Promise<void> detach(DetachContext context) override {
+    return on_worker(context, [this] { return keeper_.detach(); });
+  }
+
+  kj::Promise<void> attach(AttachContext context) override {
+    const std::string location = context.getParams().getLocation().cStr();
+    return on_worker(context, [this, location] { return keeper_.attach(location); });
+  }
+
+  kj::Promise<void> unseal(UnsealContext context) override {
+    return on_worker(context, [this] { return keeper_.unseal(); });
+  }
+
+private:
+  template <typename T> static std::shared_ptr<T> shared(T value) {
+    return std::make_shared<T>(kj::mv(value));
+  }
+
+  template <typename Context>
+  kj::Promise<void> on_worker(Context context, std::function<Status()> job) {
+    auto waits = kj::newPromiseAndCrossThreadFulfiller<void>();
+    auto result = std::make_shared<Status>();
+    worker_.run_soon([job = std::move(job), result, fulfiller = shared(kj::mv(waits.fulfiller))] {
+      *result = job();
+      (*fulfiller)->fulfill();
+    });
+    return waits.promise.then([this, context, result]() mutable {
+      fill(context.getResults().initReply(), *result);
+    });
+  }
+
+  void fill(rpc::Reply::Builder reply, const Status& result) const {
+    const KeeperStatus from = keeper_.status();
+    auto status = reply.initStatus();
+    status.setLocation(from.location);
+    status.setAttached(from.attached);
+    status.setHeld(worker_.is_held());
+    status.setCustody(to_rpc(from.custody));
+    status.setContentMayChange(from.content_may_change);
+    status.setUncommitted(from.uncommitted);
+    status.setFailed(from.failed);
+    status.setGeneration(from.generation);
+    status.setImageUuid(kj::arrayPtr(reinterpret_cast<const kj::byte*>(from.image_uuid.data()),
+                                     from.image_uuid.size()));
+    status.setTpmVersion(tpm_.version() == TpmVersion::tpm2_0 ? "2.0" : "1.2");
+    if (!result.ok()) {
+      auto failure = reply.initFailure();
+      failure.setKind(static_cast<std::uint16_t>(exit_code(result.error().kind())));
+      failure.setCause(result.error().cause());
+      failure.setRemedy(result.error().remedy());
+    }
+  }
+
+  SoftTpm& tpm_;
+  StateKeeper& keeper_;
+  TpmWorker& worker_;
+};
+#pragma GCC diagnostic pop
+
+} // namespace
+
+AdminServer::AdminServer(const Listener& listener, SoftTpm& tpm, StateKeeper& keeper,
+                         TpmWorker& worker, const Log& log) {
+  // Its system calls to start with are made before the constructor returns: afterwards the process
+  // may be confined.
+  std::promise<std::function<void()>> started;
+  auto stop = started.get_future();
+  thread_ = std::jthread([&listener, &tpm, &keeper, &worker, &log,
+                          started = std::move(started)]() mutable {
+    try {
+      kj::AsyncIoContext io = kj::setupAsyncIo();
+      auto receiver = io.lowLevelProvider->wrapListenSocketFd(
+          listener.fd(), kj::LowLevelAsyncIoProvider::ALREADY_CLOEXEC |
+                             kj::LowLevelAsyncIoProvider::ALREADY_NONBLOCK);
+      capnp::TwoPartyServer server(kj::heap<TpmAdminService>(tpm, keeper, worker));
+      auto end = kj::newPromiseAndCrossThreadFulfiller<void>();
+      auto fulfiller =
+          std::make_shared<kj::Own<kj::CrossThreadPromiseFulfiller<void>>>(kj::mv(end.fulfiller));
+      started.set_value([fulfiller] { (*fulfiller)->fulfill(); });
+      server.listen(*receiver).exclusiveJoin(kj::mv(end.promise)).wait(io.waitScope);
+    } catch (const kj::Exception& exception) {
+      log.error(std::string("the admin socket is served no more: ") +
+                exception.getDescription().cStr());
+    }
+  });
+  stop_ = stop.get();
+}
+
+AdminServer::~AdminServer() {
+  stop_();
+}
+
+} // namespace vnvram

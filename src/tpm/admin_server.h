@@ -1,0 +1,33 @@
+// The operator's socket: tpm_admin.capnp, served.
+#pragma once
+
+#include <functional>
+#include <thread>
+
+#include "tpm/listener.h"
+#include "tpm/log.h"
+#include "tpm/soft_tpm.h"
+#include "tpm/state_keeper.h"
+#include "tpm/tpm_worker.h"
+
+namespace vnvram {
+
+/// What touches the device is done by the worker, between two TPM commands; nothing here waits for
+/// it but the client that asked.
+///
+/// Threads: one of its own, from the constructor to the destructor. All that it is given outlives
+/// it.
+class AdminServer {
+public:
+  AdminServer(const Listener& listener, SoftTpm& tpm, StateKeeper& keeper, TpmWorker& worker,
+              const Log& log);
+  AdminServer(const AdminServer&) = delete;
+  AdminServer& operator=(const AdminServer&) = delete;
+  ~AdminServer();
+
+private:
+  std::function<void()> stop_;
+  std::jthread thread_;
+};
+
+} // namespace vnvram

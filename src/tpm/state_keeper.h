@@ -1,0 +1,123 @@
+// Keeps the TPM's state on a drive: when it may be written, and when it must not be.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "tpm/log.h"
+#include "tpm/soft_tpm.h"
+#include "tpm/tpm_image.h"
+#include "vnvram/result.h"
+#include "vnvram/store.h"
+
+namespace vnvram {
+
+/// What has become of the state that the TPM had.
+enum class Custody {
+  ours,
+  /// The machine's QEMU has taken a copy of it, for a snapshot or for a migration: which of them,
+  /// only what comes next tells. Commands wait.
+  handed_over,
+  /// That QEMU is gone since. The state goes on elsewhere, if anywhere: commands fail.
+  gone,
+};
+
+struct KeeperStatus {
+  std::string location; ///< Of the image; the last one while none is attached.
+  bool attached = false;
+  Custody custody = Custody::ours;
+  bool content_may_change = false;
+  bool uncommitted = false; ///< The TPM's memory has changes that are not on the image.
+  bool failed = false;
+  std::uint64_t generation = 0; ///< Of the image, or of the last one.
+  std::array<std::byte, 16> image_uuid{};
+};
+
+/// Between the TPM, which changes its state in memory, and the store, which makes it durable.
+///
+/// A drive whose content someone else may change underneath (StoreInfo::content_may_change) is
+/// written only while a TPM command is served, and looked at after each power-on before anything is
+/// written: if its history is not the store's own it is opened again. What QEMU has set then wins
+/// over what the drive holds, and the drive over what the TPM had.
+///
+/// A state that was handed over is not committed any more until it is ours again; so that no other
+/// process takes it up, the image is sealed: its own at once, a drive as above when QEMU is gone.
+///
+/// Threads: calls that touch the device belong to one thread (TpmWorker's), the others may come
+/// from any.
+class StateKeeper {
+public:
+  /// Without an image: `location` is where attach() looks if it is not told. Both outlive it.
+  StateKeeper(SoftTpm& tpm, std::string location, const Log& log);
+  /// With the image that the TPM was made from.
+  StateKeeper(SoftTpm& tpm, std::string location, TpmImage image, const Log& log);
+  StateKeeper(const StateKeeper&) = delete;
+  StateKeeper& operator=(const StateKeeper&) = delete;
+
+  // ---- Any thread; none of these waits for the device.
+
+  /// Whether commands may be taken now: there is an image, and the state was not just handed over.
+  /// A TPM in failure mode has nothing to wait for.
+  [[nodiscard]] bool serves() const {
+    return tpm_.failed() || (attached_ && custody_ != Custody::handed_over);
+  }
+  void hand_over();
+  /// CMD_LOCK_STORAGE: the copy was for a snapshot, or the migration has not come about.
+  void take_back();
+  /// The QEMU that had control is gone.
+  void controller_gone();
+  /// The TPM was powered on; `restored`: with a state that QEMU has set.
+  void powered_on(bool restored);
+  [[nodiscard]] KeeperStatus status() const;
+
+  // ---- The thread that waits for the device.
+
+  /// Before anything is served: makes durable what powering on has changed.
+  Status commit_first();
+  /// Before a command is run. False: it must fail, and why was logged.
+  [[nodiscard]] bool prepare();
+  /// Makes durable what the TPM has changed. False: that failed, now or earlier.
+  [[nodiscard]] bool commit();
+  /// What control commands have changed, with no TPM command about to come.
+  void commit_without_command();
+  /// Closes the image. A drive that may change underneath is left as it is.
+  Status detach();
+  /// Opens the image there, or where the last one was. If the TPM is in use, with other content
+  /// than the image's and none that QEMU has set, that is refused (ErrorKind::stale). Other errors:
+  /// exists (one is attached), those of open_tpm_image().
+  Status attach(const std::string& location);
+  /// The operator's word that the state is ours.
+  Status unseal();
+  /// The end: commits what is left and closes the image.
+  Status close();
+
+private:
+  [[nodiscard]] bool fail(const Error& error, std::string_view during);
+  Status take_up(TpmImage image);
+  [[nodiscard]] bool belongs_to_tpm(const TpmImage& image, std::uint64_t generation) const;
+  [[nodiscard]] bool look_again();
+  void mark_image();
+  void note_store();
+
+  SoftTpm& tpm_;
+  const Log& log_;
+  std::unique_ptr<Store> store_;
+  bool content_may_change_ = false; ///< Of the store's device.
+  bool complained_ = false;
+  std::atomic<bool> attached_ = false;
+  std::atomic<Custody> custody_ = Custody::ours;
+  std::atomic<bool> look_again_ = false;
+
+  mutable std::mutex mutex_; ///< Guards what follows; never held during I/O.
+  std::string location_;
+  std::uint64_t generation_ = 0;
+  std::array<std::byte, 16> image_uuid_{};
+};
+
+} // namespace vnvram
