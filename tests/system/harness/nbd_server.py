@@ -16,6 +16,11 @@ def _qemu_nbd(image, socket, pid_file):
             "--pid-file", pid_file, image]
 
 
+def _qemu_nbd_qcow2(image, socket, pid_file):
+    return ["qemu-nbd", "--persistent", "--format=qcow2", "--socket", socket,
+            "--pid-file", pid_file, image]
+
+
 def _storage_daemon(image, socket, pid_file):
     return ["qemu-storage-daemon",
             "--blockdev", f"driver=raw,node-name=nv,file.driver=file,file.filename={image}",
@@ -34,7 +39,7 @@ class NbdServer:
     def __init__(self, workspace, kind, image):
         name = f"nbd{next(self._numbers)}"
         socket, pid_file = workspace.file(f"{name}.sock"), workspace.file(f"{name}.pid")
-        self._argv = SERVERS[kind](image, socket, pid_file)
+        self._argv = {**SERVERS, "qemu-nbd-qcow2": _qemu_nbd_qcow2}[kind](image, socket, pid_file)
         self._pid_file = pid_file
         self._log = workspace.log(kind)
         self.uri = f"nbd+unix:///?socket={socket}"
