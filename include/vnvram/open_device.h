@@ -1,6 +1,7 @@
 // From what a user names to a BlockDevice.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <string>
 
@@ -12,13 +13,31 @@ namespace vnvram {
 
 enum class Access { read_only, read_write };
 
-/// Opens a regular file, a host block device, or an NBD export (nbd://HOST[:PORT]/EXPORT,
+/// How to open a device, beyond what its name says.
+struct DeviceOptions {
+  /// The file whose bytes, all of them, are the key of an encrypted VM image (LUKS, or qcow2 with
+  /// LUKS). Naming one for an image that is not encrypted is an error.
+  std::string image_key_file = {};
+  /// "raw", "qcow2", "vmdk", "vhdx", "vdi" or "luks"; empty: what the file's first bytes say.
+  std::string image_format = {};
+  /// For connecting to a server, and for each of its answers.
+  std::chrono::milliseconds timeout{30000};
+};
+
+/// Opens a regular file, a host block device, a VM image in one of these (qcow2, VMDK, VHDX, VDI,
+/// LUKS; told by its first bytes), or an NBD export (nbd://HOST[:PORT]/EXPORT,
 /// nbd+unix:///EXPORT?socket=PATH; nbds: with TLS). Creates nothing and changes nothing.
-/// Errors: absent; in_use for a block device that something else on this host holds (a mount,
-/// another exclusive opener); io with the system's reason; unsupported for what is neither file nor
-/// block device (a folder, a pipe), and an NBD server that lacks what an image needs; read_only for
-/// writing to a block device or an export that is set read-only.
-VNVRAM_API Result<std::unique_ptr<BlockDevice>> open_device(const std::string& location,
-                                                            Access access);
+///
+/// A VM image is served by a qemu-nbd of its own that lives no longer than the device, or this
+/// process. It holds QEMU's locks from the opening on: nobody opens a VM image that someone else
+/// writes to, not even for reading.
+/// Errors: absent; in_use for a VM image, and for a block device that something else on this host
+/// holds (a mount, another exclusive opener); io with the system's or qemu-nbd's reason;
+/// unsupported for what is neither file nor block device (a folder, a pipe), for kinds of VM images
+/// that no store can be kept in, without qemu-nbd, and for an NBD server that lacks what an image
+/// needs; read_only for writing to a block device or an export that is set read-only; key_needed,
+/// wrong_key; invalid_argument for an unknown format, or a key where nothing is encrypted.
+VNVRAM_API Result<std::unique_ptr<BlockDevice>>
+open_device(const std::string& location, Access access, const DeviceOptions& options = {});
 
 } // namespace vnvram

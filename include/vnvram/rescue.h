@@ -8,6 +8,7 @@
 
 #include "vnvram/block_device.h"
 #include "vnvram/export.h"
+#include "vnvram/open_device.h"
 #include "vnvram/result.h"
 
 namespace vnvram {
@@ -76,6 +77,8 @@ struct SalvageOptions {
   std::uint64_t size_bytes = 0;
   /// Write over what is at `out_path`.
   bool force = false;
+  /// Format and key of the new image: see create_image_file().
+  DeviceOptions device = {};
 };
 
 /// Reads a damaged image and makes a new one at `out_path` with every blob that is intact, each at

@@ -42,6 +42,8 @@ struct CreateOptions {
   std::uint64_t ring_size_bytes = 0;
   /// Write over what is there, whatever it is. Without it only a blank device is accepted.
   bool force = false;
+  /// For create_image_file(): in which format, and with which key, a VM image is made.
+  DeviceOptions device = {};
   /// Called now and then while the image is written in full.
   std::function<void(std::uint64_t done_bytes, std::uint64_t all_bytes)> progress = {};
 };
@@ -146,9 +148,14 @@ VNVRAM_API Status create_image(BlockDevice& device, const CreateOptions& options
 
 /// create_image at a path. A regular file is made beside its name, in full, and renamed over it
 /// only when it is complete and durable, so that a failure leaves what was there; an existing one
-/// keeps its owner and mode, and is refused unless it is blank or `force` is given. A block device
-/// or an NBD export is formatted in place and `size_bytes` is ignored. `size_bytes` 0:
-/// recommended_size_bytes, or the size of the file that is there if that is larger.
+/// keeps its owner and mode, and is refused unless it is blank or `force` is given. A block device,
+/// an NBD export, and a VM image of the wanted format that holds nothing are formatted in place and
+/// `size_bytes` is ignored. `size_bytes` 0: recommended_size_bytes, or the size of the file that is
+/// there if that is larger.
+/// The format of a new file: what options.device says; else that of the VM image that is there;
+/// else by the name's ending: .qcow2, .vmdk, .vhdx, .vdi, .luks; else raw. A VM image is allocated
+/// in full, too.
+/// Errors: those of create_image() and open_device().
 VNVRAM_API Status create_image_file(const std::string& path, std::uint64_t size_bytes,
                                     const CreateOptions& options);
 
@@ -164,6 +171,11 @@ VNVRAM_API Result<CheckReport> check_image(
 /// the device has. Errors: as Store::open; no_space, unsupported, invalid_argument (smaller than it
 /// is).
 VNVRAM_API Status resize_image(BlockDevice& device, std::uint64_t size_bytes);
+
+/// resize_image of what open_device() finds there. A VM image is closed while qemu-img grows it,
+/// and QEMU can grow qcow2 and LUKS only: unsupported for the others.
+VNVRAM_API Status resize_image_file(const std::string& path, std::uint64_t size_bytes,
+                                    const DeviceOptions& options = {});
 
 /// Puts a seal on an image that nobody has open, whose state goes on elsewhere: see Store::seal().
 /// Durable on return; harmless on an image that is sealed. Errors: as Store::open.

@@ -91,7 +91,7 @@ CheckCommand::CheckCommand(CLI::App& parent)
 Result<ExitCode> CheckCommand::run(Output& output) {
   CheckReport report;
   const Status checked = retry_while_stale([&]() -> Status {
-    const auto device = open_device(image(), Access::read_only);
+    const auto device = open_image(Access::read_only);
     if (!device) {
       return device.error();
     }

@@ -6,6 +6,7 @@
 
 #include "base/exit_code.h"
 #include "cli/output.h"
+#include "vnvram/open_device.h"
 #include "vnvram/result.h"
 
 namespace vnvram::cli {
@@ -33,16 +34,31 @@ protected:
 
   /// The positional argument that nearly all commands begin with.
   void add_image() {
-    app_->add_option("IMAGE", image_, "the image: a file or a host block device")->required();
+    app_->add_option("IMAGE", image_,
+                     "the image: a file, a VM image (qcow2, VMDK, VHDX, VDI, LUKS), a host block "
+                     "device or an NBD export's URI")
+        ->required();
+    app_->add_option("--image-key", device_.image_key_file,
+                     "all bytes of this file are the key of an encrypted VM image")
+        ->type_name("FILE");
   }
   /// For a command that takes another's arguments and has no use for the image.
-  void add_ignored_image() { app_->add_option("IMAGE", image_, "not looked at"); }
+  void add_ignored_image() {
+    app_->add_option("IMAGE", image_, "not looked at");
+    app_->add_option("--image-key", device_.image_key_file, "not looked at")->type_name("FILE");
+  }
+  /// How to open the image.
+  [[nodiscard]] const DeviceOptions& device() const { return device_; }
+  [[nodiscard]] Result<std::unique_ptr<BlockDevice>> open_image(Access access) const {
+    return open_device(image_, access, device_);
+  }
 
   [[nodiscard]] CLI::App& app() { return *app_; }
 
 private:
   CLI::App* app_; ///< Owned by the parent, which outlives every command.
   std::string image_;
+  DeviceOptions device_;
 };
 
 } // namespace vnvram::cli

@@ -23,7 +23,7 @@ DumpCommand::DumpCommand(CLI::App& parent)
 Result<ExitCode> DumpCommand::run(Output& output) {
   ImageDump dump;
   const Status status = retry_while_stale([&]() -> Status {
-    const auto device = open_device(image(), Access::read_only);
+    const auto device = open_image(Access::read_only);
     if (!device) {
       return device.error();
     }

@@ -23,7 +23,7 @@ GetCommand::GetCommand(CLI::App& parent)
 
 Result<ExitCode> GetCommand::run(Output& output) {
   std::vector<std::byte> content;
-  const Status got = read_image(image(), [&](Store& store) -> Status {
+  const Status got = read_image(image(), device(), [&](Store& store) -> Status {
     auto bytes = store.read(blob_);
     if (!bytes) {
       return bytes.error();

@@ -73,7 +73,7 @@ InfoCommand::InfoCommand(CLI::App& parent)
 
 Result<ExitCode> InfoCommand::run(Output& output) {
   StoreInfo info;
-  const Status status = read_image(image(), [&](Store& store) -> Status {
+  const Status status = read_image(image(), device(), [&](Store& store) -> Status {
     info = store.info();
     return {};
   });

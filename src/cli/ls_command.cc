@@ -49,7 +49,7 @@ LsCommand::LsCommand(CLI::App& parent)
 
 Result<ExitCode> LsCommand::run(Output& output) {
   std::vector<BlobInfo> blobs;
-  const Status status = read_image(image(), [&](Store& store) -> Status {
+  const Status status = read_image(image(), device(), [&](Store& store) -> Status {
     blobs = store.blobs();
     return {};
   });

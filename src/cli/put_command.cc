@@ -23,7 +23,7 @@ PutCommand::PutCommand(CLI::App& parent)
 Result<ExitCode> PutCommand::run(Output& /*output*/) {
   // Look first, so that a wrong name or size is found before anything is written at all.
   std::uint64_t size_max_bytes = 0;
-  const Status looked = read_image(image(), [&](Store& store) -> Status {
+  const Status looked = read_image(image(), device(), [&](Store& store) -> Status {
     const auto info = store.blob(blob_);
     if (!info) {
       return info.error();
@@ -38,7 +38,7 @@ Result<ExitCode> PutCommand::run(Output& /*output*/) {
   if (!content) {
     return content.error();
   }
-  const auto store = open_for_writing(image());
+  const auto store = open_for_writing(image(), device());
   if (!store) {
     return store.error();
   }

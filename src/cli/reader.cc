@@ -5,8 +5,9 @@ namespace {
 
 constexpr int attempts_max = 50;
 
-Status read_once(const std::string& path, const std::function<Status(Store&)>& use) {
-  auto device = open_device(path, Access::read_only);
+Status read_once(const std::string& path, const DeviceOptions& options,
+                 const std::function<Status(Store&)>& use) {
+  auto device = open_device(path, Access::read_only, options);
   if (!device) {
     return device.error();
   }
@@ -31,12 +32,14 @@ Status retry_while_stale(const std::function<Status()>& attempt) {
   return status;
 }
 
-Status read_image(const std::string& path, const std::function<Status(Store&)>& use) {
-  return retry_while_stale([&] { return read_once(path, use); });
+Status read_image(const std::string& path, const DeviceOptions& device,
+                  const std::function<Status(Store&)>& use) {
+  return retry_while_stale([&] { return read_once(path, device, use); });
 }
 
-Result<std::unique_ptr<Store>> open_for_writing(const std::string& path) {
-  auto device = open_device(path, Access::read_write);
+Result<std::unique_ptr<Store>> open_for_writing(const std::string& path,
+                                                const DeviceOptions& options) {
+  auto device = open_device(path, Access::read_write, options);
   if (!device) {
     return device.error();
   }

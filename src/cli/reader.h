@@ -14,9 +14,11 @@ Status retry_while_stale(const std::function<Status()>& attempt);
 /// Opens the image read-only and runs `use` on it. When the owner overtakes the reader
 /// (ErrorKind::stale) it starts over with the newer state, so `use` must not have shown anything
 /// before it fails.
-Status read_image(const std::string& path, const std::function<Status(Store&)>& use);
+Status read_image(const std::string& path, const DeviceOptions& device,
+                  const std::function<Status(Store&)>& use);
 
 /// Opens the image for writing, for one short piece of work.
-Result<std::unique_ptr<Store>> open_for_writing(const std::string& path);
+Result<std::unique_ptr<Store>> open_for_writing(const std::string& path,
+                                                const DeviceOptions& device);
 
 } // namespace vnvram::cli

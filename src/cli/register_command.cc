@@ -26,7 +26,7 @@ Result<ExitCode> RegisterCommand::run(Output& /*output*/) {
     return Error(ErrorKind::invalid_argument, "no blob to register",
                  "name some with --tpm2, --tpm12 or --blob NAME:TYPE:MAX");
   }
-  const auto store = open_for_writing(image());
+  const auto store = open_for_writing(image(), device());
   if (!store) {
     return store.error();
   }

@@ -58,7 +58,7 @@ RepairCommand::RepairCommand(CLI::App& parent)
 }
 
 Result<ExitCode> RepairCommand::run(Output& output) {
-  const auto device = open_device(image(), dry_run_ ? Access::read_only : Access::read_write);
+  const auto device = open_image(dry_run_ ? Access::read_only : Access::read_write);
   if (!device) {
     return device.error();
   }

@@ -6,12 +6,14 @@
 namespace vnvram::cli {
 
 ResizeCommand::ResizeCommand(CLI::App& parent)
-    : Command(parent, "resize", "lengthen an image",
-              "A file is made longer; a block device must have been already, and SIZE may be left\n"
-              "out to use what it has. An image cannot be made shorter. It must not be in use.\n\n"
-              "Examples:\n"
-              "  vnvram resize vm.nvram 8M\n"
-              "  lvextend -L +4M vg0/vm-nvram && vnvram resize /dev/vg0/vm-nvram") {
+    : Command(
+          parent, "resize", "lengthen an image",
+          "A file is made longer; a block device must have been already, and SIZE may be left\n"
+          "out to use what it has. Of the VM images qcow2 and LUKS can be made longer. An image\n"
+          "cannot be made shorter. It must not be in use.\n\n"
+          "Examples:\n"
+          "  vnvram resize vm.nvram 8M\n"
+          "  lvextend -L +4M vg0/vm-nvram && vnvram resize /dev/vg0/vm-nvram") {
   add_image();
   app().add_option("SIZE", size_, "the new size (K, M, G: 1024-fold)");
 }
@@ -25,11 +27,7 @@ Result<ExitCode> ResizeCommand::run(Output& /*output*/) {
     }
     size_bytes = *parsed;
   }
-  const auto device = open_device(image(), Access::read_write);
-  if (!device) {
-    return device.error();
-  }
-  const Status resized = resize_image(**device, size_bytes);
+  const Status resized = resize_image_file(image(), size_bytes, device());
   if (!resized) {
     return resized.error();
   }

@@ -14,14 +14,14 @@ RmCommand::RmCommand(CLI::App& parent)
 }
 
 Result<ExitCode> RmCommand::run(Output& /*output*/) {
-  const Status there = read_image(image(), [&](Store& store) -> Status {
+  const Status there = read_image(image(), device(), [&](Store& store) -> Status {
     const auto info = store.blob(blob_);
     return info ? Status() : Status(info.error());
   });
   if (!there) {
     return there.error();
   }
-  const auto store = open_for_writing(image());
+  const auto store = open_for_writing(image(), device());
   if (!store) {
     return store.error();
   }

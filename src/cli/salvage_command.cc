@@ -79,6 +79,13 @@ SalvageCommand::SalvageCommand(CLI::App& parent)
       .add_option("OUT", out_, "the new image: a file, or with --force a block device")
       ->required();
   app().add_option("--size", size_, "the size of OUT (K, M, G: 1024-fold)")->type_name("N");
+  app()
+      .add_option("--out-format", out_device_.image_format,
+                  "the format of OUT, as --format of create")
+      ->type_name("FORMAT");
+  app()
+      .add_option("--out-key", out_device_.image_key_file, "the key of OUT, if it is encrypted")
+      ->type_name("FILE");
   app().add_flag("--force", force_, "write over what OUT holds");
   app().add_flag("--json", json_, "print JSON");
 }
@@ -86,6 +93,7 @@ SalvageCommand::SalvageCommand(CLI::App& parent)
 Result<ExitCode> SalvageCommand::run(Output& output) {
   SalvageOptions options;
   options.force = force_;
+  options.device = out_device_;
   if (!size_.empty()) {
     const auto parsed = parse_size(size_);
     if (!parsed) {
@@ -98,7 +106,7 @@ Result<ExitCode> SalvageCommand::run(Output& output) {
     return Error(ErrorKind::invalid_argument, fmt::format("{}: IMAGE and OUT are the same", out_),
                  "name another file; the damaged image is the only source there is");
   }
-  const auto device = open_device(image(), Access::read_only);
+  const auto device = open_image(Access::read_only);
   if (!device) {
     return device.error();
   }

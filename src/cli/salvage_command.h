@@ -13,6 +13,7 @@ public:
 private:
   std::string out_;
   std::string size_;
+  DeviceOptions out_device_;
   bool force_ = false;
   bool json_ = false;
 };

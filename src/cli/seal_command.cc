@@ -1,6 +1,5 @@
 #include "cli/seal_command.h"
 
-#include "vnvram/open_device.h"
 #include "vnvram/store.h"
 
 namespace vnvram::cli {
@@ -17,7 +16,7 @@ SealCommand::SealCommand(CLI::App& parent)
 }
 
 Result<ExitCode> SealCommand::run(Output& /*output*/) {
-  auto device = open_device(image(), Access::read_write);
+  auto device = open_image(Access::read_write);
   if (!device) {
     return device.error();
   }

@@ -11,8 +11,9 @@ namespace vnvram::cli {
 SizeCommand::SizeCommand(CLI::App& parent)
     : Command(
           parent, "size", "tell how large an image must be for some blobs",
-          "Takes the arguments of `vnvram create`; IMAGE, =FILE, --size and --force change\n"
-          "nothing here. \"required\" is the smallest image that has room for the\n"
+          "Takes the arguments of `vnvram create`; IMAGE, =FILE, --size, --format, --image-key "
+          "and\n"
+          "--force change nothing here. \"required\" is the smallest image that has room for the\n"
           "blobs at their largest sizes; \"recommended\" is what create makes without --size.\n\n"
           "Examples:\n"
           "  vnvram size --tpm2\n"
@@ -23,6 +24,7 @@ SizeCommand::SizeCommand(CLI::App& parent)
   app()
       .add_option("--ring-size", ring_size_, "the size of the image's log (K, M, G: 1024-fold)")
       ->type_name("N");
+  app().add_option("--format", format_, "not looked at")->type_name("FORMAT");
   app().add_flag("--force", force_, "not looked at");
   app().add_flag("--json", json_, "print JSON");
 }

@@ -15,6 +15,7 @@ private:
   BlobOptions blobs_;
   std::string size_;
   std::string ring_size_;
+  std::string format_;
   bool force_ = false;
   bool json_ = false;
 };

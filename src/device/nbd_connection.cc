@@ -56,6 +56,16 @@ std::string seconds_text(std::chrono::milliseconds time) {
   return fmt::format("{:g} s", std::chrono::duration<double>(time).count());
 }
 
+/// libnbd closes a socket that it was given when its handle is closed.
+int connect_by(const NbdLibrary& library, nbd_handle* handle, const NbdTarget& target,
+               UniqueFd socket) {
+  if (socket.valid()) {
+    return library.aio_connect_socket(handle, socket.release());
+  }
+  return target.uri.empty() ? library.aio_connect_unix(handle, target.unix_path.c_str())
+                            : library.aio_connect_uri(handle, target.uri.c_str());
+}
+
 } // namespace
 
 NbdConnection::NbdConnection(const NbdLibrary& library, const NbdTarget& target)
@@ -71,6 +81,7 @@ NbdConnection::~NbdConnection() {
 
 Result<std::unique_ptr<NbdConnection>> NbdConnection::connect(const NbdTarget& target) {
   const Clock::time_point deadline = Clock::now() + target.timeout;
+  UniqueFd socket(target.socket);
   const Result<const NbdLibrary*> library = NbdLibrary::load();
   if (!library) {
     return library.error();
@@ -79,7 +90,7 @@ Result<std::unique_ptr<NbdConnection>> NbdConnection::connect(const NbdTarget& t
   if (!connection->handle_ || !connection->wake_.valid()) {
     return Error(ErrorKind::io, fmt::format("{}: no descriptor or memory left", target.name));
   }
-  Status done = connection->start(target);
+  Status done = connection->start(target, std::move(socket));
   if (done) {
     done = connection->negotiate(deadline);
   }
@@ -102,7 +113,7 @@ Error NbdConnection::connect_error() const {
           remedy_for(kind)};
 }
 
-Status NbdConnection::start(const NbdTarget& target) {
+Status NbdConnection::start(const NbdTarget& target, UniqueFd socket) {
   nbd_handle* handle = handle_.get();
   // Whoever names a URI may read the keys that it names. Other ways to reach a server (vsock) are
   // not tested, so not offered.
@@ -111,9 +122,7 @@ Status NbdConnection::start(const NbdTarget& target) {
       library_.set_uri_allow_transports(handle, LIBNBD_ALLOW_TRANSPORT_TCP |
                                                     LIBNBD_ALLOW_TRANSPORT_UNIX) == 0 &&
       (!target.uri.empty() || library_.set_export_name(handle, target.export_name.c_str()) == 0);
-  const bool started =
-      set && (target.uri.empty() ? library_.aio_connect_unix(handle, target.unix_path.c_str())
-                                 : library_.aio_connect_uri(handle, target.uri.c_str())) == 0;
+  const bool started = set && connect_by(library_, handle, target, std::move(socket)) == 0;
   return started ? Status{} : Status(connect_error());
 }
 

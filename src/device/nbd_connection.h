@@ -68,7 +68,7 @@ private:
   };
 
   NbdConnection(const NbdLibrary& library, const NbdTarget& target);
-  Status start(const NbdTarget& target);
+  Status start(const NbdTarget& target, UniqueFd socket);
   Status negotiate(Clock::time_point deadline);
   Status learn_properties();
 

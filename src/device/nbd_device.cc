@@ -46,7 +46,8 @@ Status check_export(const NbdConnection& connection, Access access) {
     return {};
   }
   if (offer.read_only) {
-    return Error(ErrorKind::read_only, fmt::format("{}: the export is read-only", connection.name()),
+    return Error(ErrorKind::read_only,
+                 fmt::format("{}: the export is read-only", connection.name()),
                  "export it for writing, or open it read-only");
   }
   if (!offer.can_fua && !offer.can_flush) {
@@ -211,9 +212,7 @@ Status NbdDevice::discard(std::uint64_t offset_bytes, std::uint64_t length_bytes
   }
   std::vector<NbdRequest> requests;
   add_requests(requests,
-               {.kind = Kind::discard,
-                .offset_bytes = offset_bytes,
-                .length_bytes = length_bytes},
+               {.kind = Kind::discard, .offset_bytes = offset_bytes, .length_bytes = length_bytes},
                discard_size_bytes_max);
   return connection_->run(requests);
 }
@@ -239,9 +238,8 @@ Status NbdDevice::lock_for_writing() {
 bool is_nbd_uri(const std::string& location) {
   constexpr std::array<std::string_view, 4> schemes = {"nbd://", "nbds://", "nbd+unix://",
                                                        "nbds+unix://"};
-  return std::any_of(schemes.begin(), schemes.end(), [&](std::string_view scheme) {
-    return location.starts_with(scheme);
-  });
+  return std::any_of(schemes.begin(), schemes.end(),
+                     [&](std::string_view scheme) { return location.starts_with(scheme); });
 }
 
 } // namespace vnvram

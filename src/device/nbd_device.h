@@ -15,11 +15,13 @@ namespace vnvram {
 class NbdConnection;
 struct NbdRequest;
 
-/// Where an export is: at `uri`, or at the unix socket `unix_path` under `export_name`.
+/// Where an export is: at `uri`, or at the unix socket `unix_path` under `export_name`, or at the
+/// other end of `socket`.
 struct NbdTarget {
   std::string name; ///< For messages: what the user named.
   std::string uri;  ///< nbd://, nbds://, nbd+unix:// or nbds+unix://; the others are then not used.
   std::string unix_path;
+  int socket = -1; ///< Connected, nothing said yet. connect() takes it over in any case.
   std::string export_name;
   /// The server is ours alone and holds QEMU's image locks: nobody else writes what it serves.
   bool private_server = false;

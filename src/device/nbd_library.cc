@@ -47,6 +47,7 @@ Result<NbdLibrary> NbdLibrary::find_all() {
       find(library, "nbd_set_uri_allow_local_file", found.set_uri_allow_local_file) &&
       find(library, "nbd_aio_connect_uri", found.aio_connect_uri) &&
       find(library, "nbd_aio_connect_unix", found.aio_connect_unix) &&
+      find(library, "nbd_aio_connect_socket", found.aio_connect_socket) &&
       find(library, "nbd_aio_disconnect", found.aio_disconnect) &&
       find(library, "nbd_is_read_only", found.is_read_only) &&
       find(library, "nbd_can_flush", found.can_flush) &&

@@ -27,6 +27,7 @@ public:
   decltype(&::nbd_set_uri_allow_local_file) set_uri_allow_local_file = nullptr;
   decltype(&::nbd_aio_connect_uri) aio_connect_uri = nullptr;
   decltype(&::nbd_aio_connect_unix) aio_connect_unix = nullptr;
+  decltype(&::nbd_aio_connect_socket) aio_connect_socket = nullptr;
   decltype(&::nbd_aio_disconnect) aio_disconnect = nullptr;
   decltype(&::nbd_is_read_only) is_read_only = nullptr;
   decltype(&::nbd_can_flush) can_flush = nullptr;

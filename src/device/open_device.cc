@@ -1,7 +1,9 @@
 #include "vnvram/open_device.h"
 
 #include "device/file_device.h"
+#include "device/image_format.h"
 #include "device/nbd_device.h"
+#include "device/vm_image_device.h"
 
 namespace vnvram {
 namespace {
@@ -16,14 +18,30 @@ Result<std::unique_ptr<BlockDevice>> as_block_device(Result<std::unique_ptr<Devi
 
 } // namespace
 
-Result<std::unique_ptr<BlockDevice>> open_device(const std::string& location, Access access) {
+Result<std::unique_ptr<BlockDevice>> open_device(const std::string& location, Access access,
+                                                 const DeviceOptions& options) {
   if (is_nbd_uri(location)) {
+    if (const Status usable = check_no_key(location, options); !usable) {
+      return usable.error();
+    }
     NbdTarget target;
     target.name = location;
     target.uri = location;
+    target.timeout = options.timeout;
     return as_block_device(NbdDevice::connect(target, access));
   }
-  return as_block_device(FileDevice::open(location, access));
+  const Result<ImageContainer> container = find_container(location, options);
+  if (!container) {
+    return container.error();
+  }
+  if (container->format != ImageFormat::raw) {
+    return as_block_device(VmImageDevice::open(location, *container, access, options));
+  }
+  // What is not there has no encryption to speak of.
+  Result<std::unique_ptr<BlockDevice>> device = as_block_device(FileDevice::open(location, access));
+  const Status usable = check_no_key(location, options);
+  return device && !usable ? Result<std::unique_ptr<BlockDevice>>(usable.error())
+                           : std::move(device);
 }
 
 } // namespace vnvram

@@ -238,6 +238,7 @@ Result<SalvageReport> salvage_image(BlockDevice& damaged, const std::string& out
                  "restore the image from a backup"};
   }
   created.force = options.force;
+  created.device = options.device;
   const Result<std::uint64_t> size_bytes = size_for(options, created, roots->superblocks.front());
   if (!size_bytes) {
     return size_bytes.error();

@@ -1,17 +1,18 @@
 // create_image at a path: a file is complete and durable before it takes its name.
 #include <cerrno>
-#include <cstdlib>
 #include <filesystem>
 #include <system_error>
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/unique_fd.h"
+#include "device/file_device.h"
+#include "device/image_format.h"
 #include "device/nbd_device.h"
+#include "device/qemu_img.h"
 #include "store/image_creator.h"
+#include "store/new_file.h"
 #include "vnvram/store.h"
 
 namespace vnvram {
@@ -19,58 +20,6 @@ namespace vnvram {
 namespace {
 
 namespace fs = std::filesystem;
-
-Error system_error(const std::string& path, std::string_view what) {
-  const int error = errno;
-  return {error == ENOSPC || error == EDQUOT ? ErrorKind::no_space : ErrorKind::io,
-          fmt::format("{}: {}: {}", path, what, std::generic_category().message(error))};
-}
-
-// A name of its own in the same folder, gone again unless keep() is called.
-class NewFile {
-public:
-  static Result<NewFile> make(const std::string& target) {
-    NewFile file;
-    file.path_ = target + ".XXXXXX";
-    file.fd_ = UniqueFd(::mkostemp(file.path_.data(), O_CLOEXEC));
-    if (file.fd_.get() < 0) {
-      file.path_.clear();
-      return system_error(target, "cannot make a file beside it");
-    }
-    return file;
-  }
-  NewFile(NewFile&& other) noexcept
-      : path_(std::exchange(other.path_, {})), fd_(std::move(other.fd_)) {}
-  NewFile& operator=(NewFile&&) = delete;
-  ~NewFile() {
-    if (!path_.empty()) {
-      ::unlink(path_.c_str());
-    }
-  }
-
-  [[nodiscard]] const std::string& path() const { return path_; }
-  [[nodiscard]] int fd() const { return fd_.get(); }
-
-  Status rename_to(const std::string& target) {
-    if (::rename(path_.c_str(), target.c_str()) != 0) {
-      return system_error(target, "cannot rename the new image to this name");
-    }
-    path_.clear();
-    const std::string folder = fs::path(target).parent_path();
-    const UniqueFd folder_fd(
-        ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (folder_fd.get() < 0 || ::fsync(folder_fd.get()) != 0) {
-      return system_error(target,
-                          "the new image is there, but its name may not survive a power cut");
-    }
-    return {};
-  }
-
-private:
-  NewFile() = default;
-  std::string path_;
-  UniqueFd fd_;
-};
 
 Status check_replaceable(BlockDevice& old, bool force) {
   const Status locked = old.lock_for_writing();
@@ -108,35 +57,132 @@ Result<std::uint64_t> choose_size(std::uint64_t size_bytes, std::uint64_t old_si
 Status take_over_rights(const NewFile& file, const struct stat& old, const std::string& target) {
   if (::fchown(file.fd(), old.st_uid, old.st_gid) != 0 ||
       ::fchmod(file.fd(), old.st_mode & 07777) != 0) {
-    return system_error(target, "cannot give the new image the owner and mode of the old file");
+    return file_error(target, "cannot give the new image the owner and mode of the old file");
   }
   return {};
 }
 
-Status create_file(const std::string& target, const struct stat* old, std::uint64_t size_bytes,
-                   const CreateOptions& options) {
-  const Result<std::uint64_t> size = choose_size(
-      size_bytes, old == nullptr ? 0 : static_cast<std::uint64_t>(old->st_size), options);
-  if (!size) {
-    return size.error();
-  }
-  Result<NewFile> file = NewFile::make(target);
-  if (!file) {
-    return file.error();
-  }
-  Status done = old == nullptr ? Status{} : take_over_rights(*file, *old, target);
-  if (!done) {
-    return done;
-  }
-  Result<std::unique_ptr<BlockDevice>> device = open_device(file->path(), Access::read_write);
+// What a new file is to be, and what it takes the place of.
+struct Plan {
+  std::string target;
+  ImageFormat format = ImageFormat::raw;
+  const struct stat* old = nullptr;
+  std::uint64_t old_size_bytes = 0;
+};
+
+Status fill_raw(const NewFile& file, std::uint64_t size_bytes, const CreateOptions& options) {
+  Result<std::unique_ptr<FileDevice>> device = FileDevice::open(file.path(), Access::read_write);
   if (!device) {
     return device.error();
   }
-  done = (*device)->resize(*size);
-  if (done) {
+  const Status resized = (*device)->resize(size_bytes);
+  return resized ? create_image(**device, options) : resized;
+}
+
+Status fill_vm_image(const NewFile& file, const Plan& plan, std::uint64_t size_bytes,
+                     CreateOptions options) {
+  Status done = make_vm_image(file.path(), plan.target, plan.format, size_bytes, options.device);
+  if (!done) {
+    return done;
+  }
+  options.device.image_format = image_format_name(plan.format);
+  {
+    Result<std::unique_ptr<BlockDevice>> device =
+        open_device(file.path(), Access::read_write, options.device);
+    if (!device) {
+      return device.error();
+    }
+    options.force = true; // What has never been written reads as noise where it is encrypted.
     done = create_image(**device, options);
   }
-  return done ? file->rename_to(target) : done;
+  if (done && ::fsync(file.fd()) != 0) {
+    return file_error(file.path(), "cannot flush");
+  }
+  return done;
+}
+
+Status create_file(const Plan& plan, std::uint64_t size_bytes, const CreateOptions& options) {
+  const Result<std::uint64_t> size = choose_size(size_bytes, plan.old_size_bytes, options);
+  if (!size) {
+    return size.error();
+  }
+  if (const Status key = check_key_fits(plan.target, plan.format, options.device); !key) {
+    return key;
+  }
+  Result<NewFile> file = plan.format == ImageFormat::raw ? NewFile::make(plan.target)
+                                                         : NewFile::make_in_folder(plan.target);
+  if (!file) {
+    return file.error();
+  }
+  Status done = plan.old == nullptr ? Status{} : take_over_rights(*file, *plan.old, plan.target);
+  if (done) {
+    done = plan.format == ImageFormat::raw ? fill_raw(*file, *size, options)
+                                           : fill_vm_image(*file, plan, *size, options);
+  }
+  return done ? file->rename_to(plan.target) : done;
+}
+
+Result<ImageFormat> choose_format(const std::string& path, ImageFormat there,
+                                  const CreateOptions& options) {
+  if (!options.device.image_format.empty()) {
+    return parse_image_format(options.device.image_format);
+  }
+  return there == ImageFormat::raw ? image_format_by_ending(path) : there;
+}
+
+Status create_in_place(const std::string& location, const CreateOptions& options) {
+  const Result<std::unique_ptr<BlockDevice>> there =
+      open_device(location, Access::read_write, options.device);
+  return there ? create_image(**there, options) : there.error();
+}
+
+// The bytes of a file that is to be replaced whatever it holds, or what it holds.
+Result<std::unique_ptr<BlockDevice>>
+open_old(const std::string& path, const ImageContainer& container, const CreateOptions& options) {
+  DeviceOptions device = options.device;
+  device.image_format = image_format_name(options.force ? ImageFormat::raw : container.format);
+  if (options.force || !container.encrypted) {
+    device.image_key_file.clear(); // It is for the new one.
+  }
+  return open_device(path, Access::read_write, device);
+}
+
+Status replace_file(const std::string& path, const struct stat& old, std::uint64_t size_bytes,
+                    const CreateOptions& options) {
+  const Result<ImageContainer> container = recognise_image(path);
+  if (!container && !options.force) {
+    return container.error();
+  }
+  const ImageContainer old_container = container ? *container : ImageContainer{};
+  const Result<ImageFormat> format = choose_format(path, old_container.format, options);
+  if (!format) {
+    return format.error();
+  }
+  const Result<std::unique_ptr<BlockDevice>> there = open_old(path, old_container, options);
+  if (!there) {
+    return there.error();
+  }
+  const Status replaceable = check_replaceable(**there, options.force);
+  if (!replaceable) {
+    return replaceable;
+  }
+  if (!options.force && *format != ImageFormat::raw && *format == old_container.format) {
+    return create_image(**there, options);
+  }
+  // A container's own length is no image's size.
+  const Result<std::uint64_t> old_size = options.force && old_container.format != ImageFormat::raw
+                                             ? Result<std::uint64_t>(0)
+                                             : (*there)->size_bytes();
+  std::error_code failed;
+  const std::string target = fs::canonical(path, failed); // Through a link: the file, not the link.
+  if (!old_size || failed) {
+    return !old_size ? Status(old_size.error())
+                     : Error(ErrorKind::io, fmt::format("{}: {}", path, failed.message()));
+  }
+  // `there` keeps its lock until the rename.
+  return create_file(
+      {.target = target, .format = *format, .old = &old, .old_size_bytes = *old_size}, size_bytes,
+      options);
 }
 
 } // namespace
@@ -144,38 +190,24 @@ Status create_file(const std::string& target, const struct stat* old, std::uint6
 Status create_image_file(const std::string& path, std::uint64_t size_bytes,
                          const CreateOptions& options) {
   if (is_nbd_uri(path)) {
-    const Result<std::unique_ptr<BlockDevice>> there = open_device(path, Access::read_write);
-    return there ? create_image(**there, options) : there.error();
+    return create_in_place(path, options);
   }
   struct stat old {};
-  if (::stat(path.c_str(), &old) != 0) {
-    if (errno != ENOENT) {
-      return system_error(path, "cannot look at it");
-    }
-    std::error_code no_error;
-    if (fs::is_symlink(path, no_error)) {
-      return Error{ErrorKind::absent, fmt::format("{}: points to a file that is not there", path),
-                   "remove the link, or name the file itself"};
-    }
-    return create_file(path, nullptr, size_bytes, options);
+  if (::stat(path.c_str(), &old) == 0) {
+    return S_ISREG(old.st_mode) ? replace_file(path, old, size_bytes, options)
+                                : create_in_place(path, options);
   }
-  Result<std::unique_ptr<BlockDevice>> there = open_device(path, Access::read_write);
-  if (!there) {
-    return there.error();
+  if (errno != ENOENT) {
+    return file_error(path, "cannot look at it");
   }
-  if (!S_ISREG(old.st_mode)) {
-    return create_image(**there, options);
+  std::error_code no_error;
+  if (fs::is_symlink(path, no_error)) {
+    return Error{ErrorKind::absent, fmt::format("{}: points to a file that is not there", path),
+                 "remove the link, or name the file itself"};
   }
-  const Status replaceable = check_replaceable(**there, options.force);
-  if (!replaceable) {
-    return replaceable;
-  }
-  std::error_code failed;
-  const std::string target = fs::canonical(path, failed); // Through a link: the file, not the link.
-  if (failed) {
-    return Error{ErrorKind::io, fmt::format("{}: {}", path, failed.message())};
-  }
-  return create_file(target, &old, size_bytes, options); // `there` keeps its lock until the rename.
+  const Result<ImageFormat> format = choose_format(path, ImageFormat::raw, options);
+  return format ? create_file({.target = path, .format = *format}, size_bytes, options)
+                : Status(format.error());
 }
 
 } // namespace vnvram

@@ -34,6 +34,7 @@ A TPM whose state is in a vNVRAM image.
                           the TPM serves once QEMU has set its state
   --startup TYPE          power the TPM on at once: clear, state, deactivated (TPM 1.2 only)
   --tpm2, --tpm12         which one to run, if the image has both
+  --image-key FILE        all bytes of this file are the key of an encrypted VM image
   --user USER             become this user once everything is open
   --mode MODE             mode of the unix sockets, octal; 0660 unless given
   --group GROUP           group of the unix sockets
@@ -48,6 +49,7 @@ See vnvram-tpm(8) for what it guarantees and for its exit codes.
 
 enum class Option {
   control = 1,
+  image_key,
   server,
   admin,
   detached,
@@ -71,6 +73,7 @@ constexpr option long_option(const char* name, int argument, Option value) {
 
 constexpr std::array long_options = {
     long_option("ctrl", required_argument, Option::control),
+    long_option("image-key", required_argument, Option::image_key),
     long_option("server", required_argument, Option::server),
     long_option("admin", required_argument, Option::admin),
     long_option("detached", no_argument, Option::detached),
@@ -177,6 +180,7 @@ Status set_group(Options& options, const char* name) {
 Status set_option(Options& options, Option option, const char* argument) {
   switch (option) {
   case Option::control: return set_unix_socket(options.control, "--ctrl", argument);
+  case Option::image_key: options.image_key_file = argument; return {};
   case Option::admin: return set_unix_socket(options.admin, "--admin", argument);
   case Option::detached: options.detached = true; return {};
   case Option::incoming: options.incoming = true; return {};

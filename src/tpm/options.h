@@ -17,6 +17,7 @@ namespace vnvram {
 
 struct Options {
   std::string image;
+  std::string image_key_file;
   std::optional<SocketAddress> control;
   std::optional<SocketAddress> server;
   std::optional<SocketAddress> server_control; ///< Beside `server`.

@@ -74,8 +74,8 @@ Status load_blobs(TpmImage& image, const std::string& path) {
 } // namespace
 
 Result<TpmImage> open_tpm_image(const std::string& path, std::optional<TpmVersion> version,
-                                bool accept_sealed) {
-  auto device = open_device(path, Access::read_write);
+                                bool accept_sealed, const DeviceOptions& device_options) {
+  auto device = open_device(path, Access::read_write, device_options);
   if (!device.ok()) {
     return device.error();
   }

@@ -29,6 +29,7 @@ struct TpmImage {
 /// TPM's blobs, or not all of them); invalid_argument (a choice is needed); corrupt (state that was
 /// written once and is empty now).
 Result<TpmImage> open_tpm_image(const std::string& path, std::optional<TpmVersion> version,
-                                bool accept_sealed = false);
+                                bool accept_sealed = false,
+                                const DeviceOptions& device_options = {});
 
 } // namespace vnvram

@@ -16,6 +16,11 @@ def _qemu_nbd(image, socket, pid_file):
             "--pid-file", pid_file, image]
 
 
+def _qemu_nbd_qcow2(image, socket, pid_file):
+    return ["qemu-nbd", "--persistent", "--format=qcow2", "--socket", socket,
+            "--pid-file", pid_file, image]
+
+
 def _storage_daemon(image, socket, pid_file):
     return ["qemu-storage-daemon",
             "--blockdev", f"driver=raw,node-name=nv,file.driver=file,file.filename={image}",
@@ -35,7 +40,8 @@ class NbdServer:
         name = f"nbd{next(self._numbers)}"
         self._socket = workspace.file(f"{name}.sock")
         self._pid_file = workspace.file(f"{name}.pid")
-        self._argv = SERVERS[kind](image, self._socket, self._pid_file)
+        servers = {**SERVERS, "qemu-nbd-qcow2": _qemu_nbd_qcow2}
+        self._argv = servers[kind](image, self._socket, self._pid_file)
         self._log = workspace.log(kind)
         self.uri = f"nbd+unix:///?socket={self._socket}"
         self.child = None

@@ -1,0 +1,18 @@
+// How QEMU's programs are told about an image on their command lines.
+#pragma once
+
+#include <string>
+
+#include "device/image_format.h"
+
+namespace vnvram {
+
+/// For --image-opts: nothing is left for QEMU to guess. An encrypted image's key is the secret
+/// object "key".
+std::string qemu_image_options(const std::string& path, const ImageContainer& image);
+/// A path that none of them takes for a protocol ("nbd:...").
+std::string qemu_file_name(const std::string& path);
+/// For --object: the secret object "key".
+std::string qemu_secret_option(const std::string& key_file);
+
+} // namespace vnvram

@@ -1,0 +1,188 @@
+#include "device/vm_image_device.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <system_error>
+
+#include <fmt/format.h>
+
+#include "base/unique_fd.h"
+#include "device/nbd_device.h"
+#include "device/qemu_nbd_server.h"
+
+namespace vnvram {
+namespace {
+
+Status check_key(const std::string& path, const ImageContainer& image,
+                 const DeviceOptions& options) {
+  if (!image.encrypted) {
+    return check_no_key(path, options);
+  }
+  if (options.image_key_file.empty()) {
+    return Error(ErrorKind::key_needed, path + ": the image is encrypted",
+                 "name the file with its key: --image-key FILE");
+  }
+  const UniqueFd readable(::open(options.image_key_file.c_str(), O_RDONLY | O_CLOEXEC));
+  return readable.valid() ? Status{}
+                          : Error(ErrorKind::io,
+                                  fmt::format("{}: cannot read the key: {}", options.image_key_file,
+                                              std::generic_category().message(errno)));
+}
+
+/// What an owner before us has left in the page cache and the disk does not have, after a failed
+/// write-back, must not be read: see FileDevice::drop_cache.
+Status drop_cache(const std::string& path) {
+  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd.valid() || ::fdatasync(fd.get()) != 0) {
+    return Error(ErrorKind::io,
+                 fmt::format("{}: cannot flush: {}", path, std::generic_category().message(errno)));
+  }
+  (void)::posix_fadvise(fd.get(), 0, 0, POSIX_FADV_DONTNEED);
+  return {};
+}
+
+} // namespace
+
+VmImageDevice::VmImageDevice(std::string path, const ImageContainer& image, Access access,
+                             DeviceOptions options)
+    : path_(std::move(path)), image_(image), access_(access), options_(std::move(options)) {}
+
+VmImageDevice::~VmImageDevice() = default;
+
+Result<std::unique_ptr<VmImageDevice>> VmImageDevice::open(const std::string& path,
+                                                           const ImageContainer& image,
+                                                           Access access,
+                                                           const DeviceOptions& options) {
+  if (const Status key = check_key(path, image, options); !key) {
+    return key.error();
+  }
+  std::unique_ptr<VmImageDevice> device(new VmImageDevice(path, image, access, options));
+  if (const Status started = device->start(); !started) {
+    return started.error();
+  }
+  return device;
+}
+
+Status VmImageDevice::start() {
+  Result<std::unique_ptr<QemuNbdServer>> server =
+      QemuNbdServer::start(path_, image_, access_, options_);
+  if (!server) {
+    return server.error();
+  }
+  NbdTarget target;
+  target.name = path_;
+  target.socket = (*server)->take_connection().release();
+  target.private_server = true;
+  target.timeout = options_.timeout;
+  Result<std::unique_ptr<NbdDevice>> connection = NbdDevice::connect(target, access_);
+  if (!connection) {
+    return connection.error();
+  }
+  const Status dropped = access_ == Access::read_write ? drop_cache(path_) : Status{};
+  if (!dropped) {
+    return dropped;
+  }
+  server_ = std::move(*server);
+  connection_ = std::move(*connection);
+  return {};
+}
+
+// A qemu-nbd that has ended may have said why.
+Error VmImageDevice::explained(const Error& error) {
+  const std::string said = server_ ? server_->said() : std::string();
+  if (error.kind() != ErrorKind::io || said.empty()) {
+    return error;
+  }
+  return {error.kind(), fmt::format("{}; {}", error.cause(), said.substr(0, said.find('\n'))),
+          error.remedy()};
+}
+
+template <typename Call> Status VmImageDevice::with_connection(Call&& call) {
+  {
+    const std::lock_guard lock(starting_);
+    const Status started = connection_ ? Status{} : start();
+    if (!started) {
+      return started;
+    }
+  }
+  const Status done = call(*connection_);
+  return done ? done : Status(explained(done.error()));
+}
+
+DeviceCapabilities VmImageDevice::capabilities() const {
+  return {.write = access_ == Access::read_write,
+          .discard = false, // It would make a later commit allocate again.
+          .resize = false,
+          .lock = true,
+          .content_may_change = false,
+          .remote = true};
+}
+
+Result<std::uint64_t> VmImageDevice::size_bytes() {
+  std::uint64_t size = 0;
+  const Status asked = with_connection([&](NbdDevice& device) -> Status {
+    const Result<std::uint64_t> result = device.size_bytes();
+    if (!result) {
+      return result.error();
+    }
+    size = *result;
+    return {};
+  });
+  return asked ? Result<std::uint64_t>(size) : asked.error();
+}
+
+Status VmImageDevice::read(std::uint64_t offset_bytes, std::span<std::byte> buffer) {
+  return with_connection([&](NbdDevice& device) { return device.read(offset_bytes, buffer); });
+}
+
+Status VmImageDevice::write(std::uint64_t offset_bytes, std::span<const std::byte> data) {
+  return with_connection([&](NbdDevice& device) { return device.write(offset_bytes, data); });
+}
+
+Status VmImageDevice::write_durable(std::uint64_t offset_bytes, std::span<const std::byte> data) {
+  return with_connection(
+      [&](NbdDevice& device) { return device.write_durable(offset_bytes, data); });
+}
+
+Status VmImageDevice::write_durable_and_read(std::uint64_t write_offset_bytes,
+                                             std::span<const std::byte> data,
+                                             std::uint64_t read_offset_bytes,
+                                             std::span<std::byte> buffer) {
+  return with_connection([&](NbdDevice& device) {
+    return device.write_durable_and_read(write_offset_bytes, data, read_offset_bytes, buffer);
+  });
+}
+
+Status VmImageDevice::flush() {
+  return with_connection([](NbdDevice& device) { return device.flush(); });
+}
+
+Status VmImageDevice::discard(std::uint64_t /*offset_bytes*/, std::uint64_t /*length_bytes*/) {
+  return {}; // It is a hint.
+}
+
+Status VmImageDevice::resize(std::uint64_t size_bytes) {
+  const Result<std::uint64_t> current = this->size_bytes();
+  if (!current || *current == size_bytes) {
+    return current ? Status{} : Status(current.error());
+  }
+  return Error(
+      ErrorKind::unsupported,
+      fmt::format("{}: a VM image of {} bytes cannot be resized while it is open", path_, *current),
+      "close it, and use vnvram resize");
+}
+
+Status VmImageDevice::lock_for_writing() {
+  return with_connection([](NbdDevice& device) { return device.lock_for_writing(); });
+}
+
+void VmImageDevice::unlock() {
+  if (access_ == Access::read_write) {
+    connection_.reset();
+    server_.reset();
+  }
+}
+
+} // namespace vnvram

@@ -1,0 +1,78 @@
+#include "store/new_file.h"
+
+#include <cerrno>
+#include <cstdlib>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace vnvram {
+
+namespace fs = std::filesystem;
+
+Error file_error(const std::string& path, std::string_view what) {
+  const int error = errno;
+  return {error == ENOSPC || error == EDQUOT ? ErrorKind::no_space : ErrorKind::io,
+          fmt::format("{}: {}: {}", path, what, std::generic_category().message(error))};
+}
+
+Result<NewFile> NewFile::make(const std::string& target) {
+  NewFile file;
+  file.path_ = target + ".XXXXXX";
+  file.fd_ = UniqueFd(::mkostemp(file.path_.data(), O_CLOEXEC));
+  if (!file.fd_.valid()) {
+    file.path_.clear();
+    return file_error(target, "cannot make a file beside it");
+  }
+  return file;
+}
+
+Result<NewFile> NewFile::make_in_folder(const std::string& target) {
+  NewFile file;
+  std::string folder = target + ".XXXXXX";
+  if (::mkdtemp(folder.data()) == nullptr) {
+    return file_error(target, "cannot make a folder beside it");
+  }
+  file.folder_ = folder;
+  const std::string path = folder + "/" + fs::path(target).filename().string();
+  file.fd_ = UniqueFd(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  if (!file.fd_.valid()) {
+    return file_error(target, "cannot make a file beside it");
+  }
+  file.path_ = path;
+  return file;
+}
+
+NewFile::NewFile(NewFile&& other) noexcept
+    : path_(std::exchange(other.path_, {})), folder_(std::exchange(other.folder_, {})),
+      fd_(std::move(other.fd_)) {}
+
+NewFile::~NewFile() {
+  if (!path_.empty()) {
+    ::unlink(path_.c_str());
+  }
+  if (!folder_.empty()) {
+    ::rmdir(folder_.c_str());
+  }
+}
+
+Status NewFile::rename_to(const std::string& target) {
+  if (::rename(path_.c_str(), target.c_str()) != 0) {
+    return file_error(target, "cannot rename the new image to this name");
+  }
+  path_.clear();
+  const std::string folder = fs::path(target).parent_path();
+  const UniqueFd folder_fd(
+      ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!folder_fd.valid() || ::fsync(folder_fd.get()) != 0) {
+    return file_error(target, "the new image is there, but its name may not survive a power cut");
+  }
+  return {};
+}
+
+} // namespace vnvram
