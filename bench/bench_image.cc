@@ -70,9 +70,7 @@ void require(const Status& status) {
   }
 }
 
-BenchImage::BenchImage(const std::string& directory, std::uint64_t image_size_bytes,
-                       const std::vector<BenchBlob>& blobs)
-    : path_(directory + "/image") {
+CreateOptions options_for(const std::vector<BenchBlob>& blobs) {
   CreateOptions options;
   options.force = true;
   for (const BenchBlob& blob : blobs) {
@@ -82,7 +80,13 @@ BenchImage::BenchImage(const std::string& directory, std::uint64_t image_size_by
                                       .producer = "vnvram-bench"},
                              .content = first_content(blob)});
   }
-  require(create_image_file(path_, image_size_bytes, options));
+  return options;
+}
+
+BenchImage::BenchImage(const std::string& directory, std::uint64_t image_size_bytes,
+                       const std::vector<BenchBlob>& blobs)
+    : path_(directory + "/image") {
+  require(create_image_file(path_, image_size_bytes, options_for(blobs)));
 }
 
 BenchImage::~BenchImage() {

@@ -29,6 +29,9 @@ template <typename T> T require(Result<T> result) {
   return std::move(*result);
 }
 
+/// What makes an image with these blobs, full, of whatever is there.
+[[nodiscard]] CreateOptions options_for(const std::vector<BenchBlob>& blobs);
+
 /// A file with an image that has these blobs, full; it goes when the object goes.
 class BenchImage {
 public:

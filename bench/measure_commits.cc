@@ -20,14 +20,6 @@ std::vector<BenchBlob> all_blobs() {
   return blobs;
 }
 
-void keep_worst(test::DeviceCost& worst, const test::DeviceCost& cost) {
-  worst.writes = std::max(worst.writes, cost.writes);
-  worst.durable_writes = std::max(worst.durable_writes, cost.durable_writes);
-  worst.flushes = std::max(worst.flushes, cost.flushes);
-  worst.bytes = std::max(worst.bytes, cost.bytes);
-  worst.reads = std::max(worst.reads, cost.reads);
-}
-
 /// `seconds` of commits from so many threads; returns how many there were in a second.
 double commits_per_second(Store& store, unsigned threads, double seconds) {
   std::atomic<bool> stop = false;

@@ -21,6 +21,10 @@ struct Amount {
 count_commits(const std::string& directory, const Amount& amount, CheckpointCost& checkpoints);
 /// Every kind of commit and both forms of the floor in turn, so that noise hits all alike.
 [[nodiscard]] LatencyResult time_commits(const std::string& directory, const Amount& amount);
+/// A store on each NBD server, on a unix socket: what a commit costs, then commits and the floor in
+/// turn.
+[[nodiscard]] std::vector<NbdResult> measure_nbd(const std::string& directory,
+                                                 const Amount& amount);
 /// Many threads that commit at once, alternating with one thread.
 [[nodiscard]] ThreadResult time_threads(const std::string& directory, const Amount& amount);
 /// Opening a 4 MiB image whose ring is full, and one that was closed.

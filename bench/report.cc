@@ -15,6 +15,10 @@ double ratio(std::uint64_t dividend, std::uint64_t divisor) {
   return divisor == 0 ? 0 : static_cast<double>(dividend) / static_cast<double>(divisor);
 }
 
+std::uint64_t nbd_requests(const test::DeviceCost& cost) {
+  return cost.writes + cost.durable_writes + cost.flushes + cost.reads;
+}
+
 void print_costs(const Report& report, std::string& text) {
   const auto out = std::back_inserter(text);
   fmt::format_to(out, "\nDevice cost of one commit             {:>26} {:>7} {:>8}\n", "writes",
@@ -52,6 +56,29 @@ void print_times(const Report& report, std::string& text) {
   }
 }
 
+void print_nbd(const Report& report, std::string& text) {
+  const auto out = std::back_inserter(text);
+  fmt::format_to(out, "\nDevice cost of one commit over NBD    {:>26} {:>7} {:>8}\n", "requests",
+                 "bytes", "FUA");
+  for (const NbdResult& nbd : report.nbd) {
+    fmt::format_to(out, "  {:<52}{:>10} {:>7} {:>8}\n", nbd.server, nbd_requests(nbd.worst),
+                   nbd.worst.bytes, nbd.worst.durable_writes);
+  }
+  if (report.quick) {
+    return;
+  }
+  fmt::format_to(out, "\nMicroseconds over NBD, unix socket    {:>26} {:>7} {:>8}\n", "p50", "p99",
+                 "/ floor");
+  for (const NbdResult& nbd : report.nbd) {
+    for (const auto& [name, times] : {std::pair{"floor: a 4 KiB write with FUA", &nbd.floor},
+                                      std::pair{"commit", &nbd.commit}}) {
+      fmt::format_to(out, "  {:<52}{:>10.1f} {:>7.1f} {:>8.2f}\n",
+                     fmt::format("{}, {}", nbd.server, name), times->p50(), times->p99(),
+                     times->p50() / nbd.floor.p50());
+    }
+  }
+}
+
 nlohmann::json times_json(const Times& times) {
   return {{"p50_us", times.p50()}, {"p99_us", times.p99()}};
 }
@@ -68,9 +95,11 @@ std::string as_text(const Report& report) {
   }
   print_costs(report, text);
   if (report.quick) {
+    print_nbd(report, text);
     return text;
   }
   print_times(report, text);
+  print_nbd(report, text);
   const auto out = std::back_inserter(text);
   const ThreadResult& threads = report.threads;
   fmt::format_to(out, "\nCommits per second: 1 thread {:.0f}, {} threads {:.0f}: {:.1f} x\n",
@@ -115,6 +144,15 @@ std::string as_json(const Report& report) {
     json["commit_time"][commit.name]["p50_over_floor"] =
         commit.times.p50() / report.latency.floor_p50();
   }
+  for (const NbdResult& nbd : report.nbd) {
+    json["nbd"][nbd.server] = {{"commits", nbd.commits},
+                               {"requests", nbd_requests(nbd.worst)},
+                               {"bytes", nbd.worst.bytes},
+                               {"fua", nbd.worst.durable_writes},
+                               {"floor", times_json(nbd.floor)},
+                               {"commit", times_json(nbd.commit)},
+                               {"p50_over_floor", nbd.commit.p50() / nbd.floor.p50()}};
+  }
   json["threads"] = {{"threads", report.threads.threads},
                      {"one_per_second", report.threads.one_per_second},
                      {"many_per_second", report.threads.many_per_second}};
@@ -135,6 +173,17 @@ std::string excess(const Report& report) {
                          "write of {} bytes and one flush",
                          cost.name, writes, cost.worst.bytes, flushes, cost.commits,
                          commit_bytes_max);
+    }
+  }
+  for (const NbdResult& nbd : report.nbd) {
+    const test::DeviceCost& cost = nbd.worst;
+    if (nbd.commits == 0 || cost.durable_writes != 1 || cost.writes + cost.flushes != 0 ||
+        cost.reads > 1 || cost.bytes > commit_bytes_max) {
+      return fmt::format(
+          "{}: {} writes with FUA, {} without, {} flushes, {} reads, {} bytes for one "
+          "of {} commits; it may be one write of {} bytes with FUA, and one read",
+          nbd.server, cost.durable_writes, cost.writes, cost.flushes, cost.reads, cost.bytes,
+          nbd.commits, commit_bytes_max);
     }
   }
   const CheckpointCost& checkpoints = report.checkpoints;

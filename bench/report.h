@@ -15,6 +15,7 @@ struct Report {
   std::vector<CommitCost> costs;
   CheckpointCost checkpoints;
   LatencyResult latency;
+  std::vector<NbdResult> nbd;
   ThreadResult threads;
   OpeningResult opening;
 };

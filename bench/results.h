@@ -28,6 +28,15 @@ private:
   std::vector<double> values_;
 };
 
+/// Of two costs the larger, number by number.
+inline void keep_worst(test::DeviceCost& worst, const test::DeviceCost& cost) {
+  worst.writes = std::max(worst.writes, cost.writes);
+  worst.durable_writes = std::max(worst.durable_writes, cost.durable_writes);
+  worst.flushes = std::max(worst.flushes, cost.flushes);
+  worst.bytes = std::max(worst.bytes, cost.bytes);
+  worst.reads = std::max(worst.reads, cost.reads);
+}
+
 struct CommitCost {
   std::string name;
   std::uint64_t commits = 0;
@@ -54,6 +63,17 @@ struct LatencyResult {
   [[nodiscard]] double floor_p50() const {
     return std::min(floor_buffered.p50(), floor_direct.p50());
   }
+};
+
+/// On one NBD server.
+struct NbdResult {
+  std::string server;
+  std::uint64_t commits = 0;
+  /// Of each commit that ran no checkpoint: the most that was seen. A durable write is one with
+  /// FUA.
+  test::DeviceCost worst;
+  Times floor; ///< One write of 4 KiB with FUA, by libnbd alone, to the same server.
+  Times commit;
 };
 
 struct ThreadResult {

@@ -3,7 +3,7 @@
  * store.pml models everything else, with one owner.
  *
  * What is modelled: the two superblocks; owners that open (new epoch, both copies), check the superblocks before each
- * record and each checkpoint (Engine::check_owner), and close, in any interleaving. Nothing is cut here: what a cut
+ * record and each checkpoint (Engine::check_owner; on a remote device with the record, Engine::put_record), and close, in any interleaving. Nothing is cut here: what a cut
  * does to a superblock is in store.pml.
  *
  * INV7a: of two open stores only one has commits acknowledged: whoever is overtaken has none from then on.

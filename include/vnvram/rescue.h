@@ -41,6 +41,14 @@ struct RepairReport {
 VNVRAM_API Result<RepairReport> repair_image(BlockDevice& device, bool dry_run = false,
                                              const RescueProgress& progress = {});
 
+/// Drops a commit that was on its way when the device's content was put back to an earlier state,
+/// and arrived afterwards: one whole record behind a gap in the ring. Only for an operator who
+/// knows that this is what happened: a ring that is damaged in its middle can look the same if it
+/// holds one record behind the damage. With `dry_run` nothing is written and no lock taken. What is
+/// dropped is in the report, and durable. Errors: blank, foreign, too_new, in_use, io, read_only;
+/// corrupt if the ring is damaged in another way, and nothing has changed then.
+VNVRAM_API Result<RepairReport> discard_stray_record(BlockDevice& device, bool dry_run = false);
+
 struct SalvagedBlob {
   std::string name;
   std::string type;

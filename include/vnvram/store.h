@@ -67,12 +67,13 @@ struct OpenOptions {
   std::uint64_t cache_size_bytes = cache_size_bytes_default;
   CallbackMode callbacks = CallbackMode::store_thread;
   /// Checkpoints run on a thread of the store. Without it they run inside the commits that need
-  /// one: slower at times, and fully deterministic (tests).
+  /// one: slower at times, and fully deterministic (tests). On a device whose content may change
+  /// underneath they run inside commits that find no room, in any case.
   bool background = true;
   /// Opens a sealed image for writing, too. It stays sealed: commits are refused until unseal().
   bool accept_sealed = false;
   /// With `background`: bring the homes up to date when nothing was committed for so long. 0:
-  /// never.
+  /// never; nor ever on a device whose content may change underneath.
   std::chrono::milliseconds idle_checkpoint_after{1000};
 };
 
@@ -176,6 +177,9 @@ VNVRAM_API Status resize_image(BlockDevice& device, std::uint64_t size_bytes);
 VNVRAM_API Status resize_image_file(const std::string& path, std::uint64_t size_bytes,
                                     const DeviceOptions& options = {});
 
+/// Puts a seal on an image that nobody has open, whose state goes on elsewhere: see Store::seal().
+/// Durable on return; harmless on an image that is sealed. Errors: as Store::open.
+VNVRAM_API Status seal_image(std::unique_ptr<BlockDevice> device);
 /// Takes the seal off an image that nobody has open: the operator's word that its state goes on
 /// here and nowhere else. Durable on return; harmless on an image that is not sealed. Errors: as
 /// Store::open.

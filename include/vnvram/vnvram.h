@@ -121,17 +121,17 @@ VNVRAM_API vnvram_kind vnvram_recommended_size(const vnvram_blob_spec* blobs, si
 
 typedef struct vnvram_create_options {
   size_t struct_size;
-  uint64_t image_size; /* 0: vnvram_recommended_size. Ignored for a block device. */
+  uint64_t image_size; /* 0: vnvram_recommended_size. Ignored for a block device and NBD. */
   uint64_t ring_size;  /* 0: large enough for the largest of these blobs, at least 1 MiB. */
   const vnvram_blob_spec* blobs; /* Registered, of size 0, never written. */
   size_t blob_count;
   int force; /* Write over what is there, whatever it is. */
 } vnvram_create_options;
 
-/* Makes an image of a file, or of a host block device; the only call that writes to what is not
- * ours. A file is made beside its name and renamed over it when it is complete, so a failure leaves
- * what was there. Durable on return. `options` may be NULL.
- * Errors: VNVRAM_EXISTS (not blank and not forced), VNVRAM_IN_USE, VNVRAM_NO_SPACE, VNVRAM_IO. */
+/* Makes an image of a file, a host block device or an NBD export; the only call that writes to what
+ * is not ours. A file is made beside its name and renamed over it when it is complete, so a failure
+ * leaves what was there. Durable on return. `options` may be NULL. Errors: VNVRAM_EXISTS (not blank
+ * and not forced), VNVRAM_IN_USE, VNVRAM_NO_SPACE, VNVRAM_IO. */
 VNVRAM_API vnvram_kind vnvram_create(const char* path, const vnvram_create_options* options,
                                      vnvram_error** error);
 

@@ -9,7 +9,7 @@ CreateCommand::CreateCommand(CLI::App& parent)
     : Command(parent, "create", "make an image, with the blobs that it begins with",
               "Without --size the image has room for its blobs and to register as much again, at\n"
               "least 4 MiB. A file is complete before it appears under its name; a failure leaves\n"
-              "what was there. A block device is formatted in place, all of it.\n"
+              "what was there. A block device or an NBD export is formatted in place, all of it.\n"
               "A name that ends in .qcow2, .vmdk, .vhdx, .vdi or .luks makes a VM image in that\n"
               "format, allocated in full; a VM image that is there and holds nothing is used.\n\n"
               "Examples:\n"

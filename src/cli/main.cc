@@ -21,6 +21,7 @@
 #include "cli/resize_command.h"
 #include "cli/rm_command.h"
 #include "cli/salvage_command.h"
+#include "cli/seal_command.h"
 #include "cli/size_command.h"
 #include "cli/tpm_command.h"
 #include "cli/unseal_command.h"
@@ -86,7 +87,7 @@ int run(int argument_count, const char* const* arguments) {
   const auto commands =
       make_commands<CreateCommand, SizeCommand, RegisterCommand, LsCommand, InfoCommand, GetCommand,
                     PutCommand, RmCommand, CheckCommand, RepairCommand, SalvageCommand, DumpCommand,
-                    ResizeCommand, UnsealCommand, TpmCommand>(app);
+                    ResizeCommand, SealCommand, UnsealCommand, TpmCommand>(app);
   Output output(STDOUT_FILENO);
   try {
     app.parse(argument_count, arguments);

@@ -44,11 +44,16 @@ RepairCommand::RepairCommand(CLI::App& parent)
           "for it: after a flipped bit, or from its older copy and the log; and a lost copy of\n"
           "the superblock from the other one. All else stays as it is. The image must not be\n"
           "in use. Ends with 0 if the image is sound now, and with 13 if damage is left.\n\n"
+          "--discard-stray does nothing but drop one commit that was on its way when the drive\n"
+          "was reverted, and landed on what it was reverted to: one whole record behind a gap.\n"
+          "Say it only if that is what happened.\n\n"
           "Examples:\n"
           "  vnvram repair --dry-run vm.nvram\n"
           "  vnvram repair vm.nvram && vnvram check vm.nvram") {
   add_image();
   app().add_flag("--dry-run", dry_run_, "say what would be done and write nothing");
+  app().add_flag("--discard-stray", discard_stray_,
+                 "drop a commit that arrived after the content was put back to a snapshot");
   app().add_flag("--json", json_, "print JSON");
 }
 
@@ -58,8 +63,11 @@ Result<ExitCode> RepairCommand::run(Output& output) {
     return device.error();
   }
   Progress progress("repair");
-  const auto report = repair_image(
-      **device, dry_run_, [&](std::uint64_t done, std::uint64_t all) { progress.show(done, all); });
+  const auto report =
+      discard_stray_ ? discard_stray_record(**device, dry_run_)
+                     : repair_image(**device, dry_run_, [&](std::uint64_t done, std::uint64_t all) {
+                         progress.show(done, all);
+                       });
   progress.clear();
   if (!report) {
     return report.error();

@@ -12,6 +12,7 @@ public:
 
 private:
   bool dry_run_ = false;
+  bool discard_stray_ = false;
   bool json_ = false;
 };
 

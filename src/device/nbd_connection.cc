@@ -176,19 +176,20 @@ Status NbdConnection::run(std::span<const NbdRequest> requests) {
   std::size_t sent = 0;
   std::size_t answered = 0;
   Status result;
+  Status refused; // A later request than those that result is about.
   std::unique_lock lock(mutex_);
   for (;;) {
-    while (result && sent < requests.size() && sent - answered < cookies.size()) {
+    while (result && refused && sent < requests.size() && sent - answered < cookies.size()) {
       const Result<std::int64_t> cookie = send(requests[sent]);
       if (cookie) {
         cookies[sent % cookies.size()] = *cookie;
         ++sent;
       } else {
-        result = cookie.error();
+        refused = cookie.error();
       }
     }
     if (answered == sent) {
-      return result;
+      return result ? refused : result;
     }
     // After an error, too: until its answer is there libnbd may use a request's buffer.
     const Status answer = wait(lock, requests[answered], cookies[answered % cookies.size()]);
@@ -220,13 +221,12 @@ Result<std::int64_t> NbdConnection::send(const NbdRequest& request) {
     cookie = library_.aio_trim(handle, request.length_bytes, request.offset_bytes, none, 0);
     break;
   }
+  const std::string refusal = cookie < 0 ? library_.get_error() : "";
+  if (library_.aio_is_dead(handle) == 1 || library_.aio_is_closed(handle) == 1) {
+    give_up(ErrorKind::io, "the connection is lost"); // It tried to send at once.
+  }
   if (cookie < 0) {
-    const std::string cause = library_.get_error();
-    // It may have been about to send when the connection was lost.
-    if (library_.aio_is_dead(handle) == 1 || library_.aio_is_closed(handle) == 1) {
-      give_up(ErrorKind::io, cause);
-    }
-    return failure(request, cause);
+    return failure(request, given_up_ ? given_up_->cause() : refusal);
   }
   if (driven_ && (library_.aio_get_direction(handle) & LIBNBD_AIO_DIRECTION_WRITE) != 0) {
     wake_driver(); // It may be waiting for answers only.

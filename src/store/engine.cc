@@ -206,9 +206,9 @@ Engine::OwnerCheck Engine::owner_check_for(const DeviceCapabilities& can) {
   return can.lock ? OwnerCheck::at_checkpoint : OwnerCheck::with_commit;
 }
 
-// INV7b: where the look at the superblocks costs as much as the write, both are under way together.
-// An owner that was overtaken leaves one record more behind, which is of another epoch than the
-// image and counts for nobody.
+// INV7a: where a look at the superblocks takes as long as the write itself, both are under way
+// together, and neither alone is enough for the caller to be answered. What an owner that was
+// overtaken has written then is a record of another epoch than the image's: it counts for nobody.
 Status Engine::put_record(std::uint64_t offset_bytes, std::span<const std::byte> record) {
   if (!kept(Barrier::commit_durability) || !kept(Barrier::owner_check) ||
       owner_check_ != OwnerCheck::with_commit) {

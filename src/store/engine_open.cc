@@ -175,7 +175,12 @@ Status Engine::recover() {
   }
   if (end->damaged) {
     return Error{ErrorKind::corrupt, fmt::format("{}: {}", device_->name(), end->reason),
-                 "vnvram repair mends what can be mended, vnvram salvage gets out what is intact"};
+                 end->stray
+                     ? "if its content was put back to a snapshot while a commit was on its way, "
+                       "that commit arrived late: vnvram repair --discard-stray drops it; if not, "
+                       "vnvram salvage gets out what is intact"
+                     : "vnvram repair mends what can be mended, vnvram salvage gets out what is "
+                       "intact"};
   }
   return load_directory();
 }

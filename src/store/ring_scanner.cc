@@ -196,7 +196,7 @@ Result<RingScanner::End> RingScanner::scan(const OnRecord& on_record) {
     if (!*found) {
       return end;
     }
-    end.damaged = false;
+    end.damaged = end.stray = false;
   }
 }
 
@@ -208,6 +208,7 @@ Status RingScanner::look_behind_the_break(End& end) {
   const std::uint32_t ring_blocks = geometry_.ring_block_count();
   // What was replayed holds only older ones.
   const std::uint32_t unused = unused_blocks(end.behind);
+  std::uint32_t newer_count = 0;
   for (std::uint32_t i = 0; i < unused; ++i) {
     const std::uint32_t position = (end.behind.position + i) % ring_blocks;
     const Result<std::span<const std::byte>> first = blocks(position, 1, unused - i);
@@ -221,6 +222,7 @@ Status RingScanner::look_behind_the_break(End& end) {
     }
     if (header->block_count > blocks_to_check) {
       end.damaged = true;
+      end.stray = false;
       end.reason = "the ring is full of newer records that are not whole";
       return {};
     }
@@ -231,14 +233,19 @@ Status RingScanner::look_behind_the_break(End& end) {
       return all.error();
     }
     const char* reason = nullptr;
-    if (RecordView::check(*all, superblock_.salt, ~std::uint64_t{0}, reason)) {
-      end.damaged = true;
-      end.reason =
-          fmt::format("the ring breaks off behind generation {} at ring block {}, but the "
-                      "record of generation {} at ring block {} is whole",
-                      end.behind.sequence, end.behind.position, header->sequence, position);
+    if (!RecordView::check(*all, superblock_.salt, ~std::uint64_t{0}, reason)) {
+      continue;
+    }
+    end.stray = newer_count == 0 && !end.torn;
+    if (++newer_count == 2) {
       return {};
     }
+    end.damaged = true;
+    end.newer_position = position;
+    end.newer_sequence = header->sequence;
+    end.reason = fmt::format("the ring breaks off behind generation {} at ring block {}, but the "
+                             "record of generation {} at ring block {} is whole",
+                             end.behind.sequence, end.behind.position, header->sequence, position);
   }
   return {};
 }

@@ -50,6 +50,12 @@ public:
     /// A whole record of this epoch lies behind the break: the ring is damaged in the middle, and
     /// the records up to it are not all that was acknowledged.
     bool damaged = false;
+    /// With damaged: it is the only one, and nothing of this epoch is where the records before it
+    /// should be. So looks a write that was on its way when the device's content was put back to
+    /// an earlier state, and arrived afterwards.
+    bool stray = false;
+    std::uint32_t newer_position = 0; ///< With damaged: of the first such record.
+    std::uint64_t newer_sequence = 0;
     /// The place where the next record should be has a header that would be the right one, but the
     /// record is not whole: a torn last commit that was never acknowledged, or damage to it.
     /// Nothing on the image can tell the two apart.

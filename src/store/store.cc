@@ -100,16 +100,28 @@ Status Store::close() {
   return engine_->close();
 }
 
-Status unseal_image(std::unique_ptr<BlockDevice> device) {
+namespace {
+
+Status change_seal(std::unique_ptr<BlockDevice> device, Status (Store::*change)()) {
   OpenOptions options;
   options.accept_sealed = true;
   Result<std::unique_ptr<Store>> store = Store::open(std::move(device), std::move(options));
   if (!store) {
     return store.error();
   }
-  const Status unsealed = (*store)->unseal();
+  const Status changed = (**store.*change)();
   const Status closed = (*store)->close();
-  return unsealed ? closed : unsealed;
+  return changed ? closed : changed;
+}
+
+} // namespace
+
+Status seal_image(std::unique_ptr<BlockDevice> device) {
+  return change_seal(std::move(device), &Store::seal);
+}
+
+Status unseal_image(std::unique_ptr<BlockDevice> device) {
+  return change_seal(std::move(device), &Store::unseal);
 }
 
 } // namespace vnvram

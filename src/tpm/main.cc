@@ -13,6 +13,7 @@
 #include <fmt/format.h>
 
 #include "base/unique_fd.h"
+#include "device/nbd_library.h"
 #include "tpm/admin_server.h"
 #include "tpm/control_server.h"
 #include "tpm/control_service.h"
@@ -184,6 +185,10 @@ Status run(const Options& options, const Log& log) {
       return written.error();
     }
     pid_file.emplace(std::move(*written));
+  }
+  if (options.admin) {
+    // What a drive that is attached later needs; a drive that needs it and is there has it.
+    [[maybe_unused]] const auto loaded = NbdLibrary::load();
   }
   TpmWorker worker(*made->tpm, *made->keeper, log);
   std::optional<AdminServer> admin;

@@ -15,18 +15,18 @@ class NbdTest(Case):
 
     def test_every_command_takes_a_uri(self):
         content = os.urandom(5000)
-        source = self.file("content", content)
+        source, shorter = self.file("content", content), self.file("shorter", content[:100])
         for kind in SERVERS:
             with self.subTest(server=kind):
                 uri = self.serve(kind)
                 self.vnvram("info", uri, status=BLANK, message=uri)
                 self.vnvram("create", uri, "--tpm2", "--blob", f"x:t:8K={source}")
                 self.assertEqual(self.vnvram("get", uri, "x"), content)
-                self.vnvram("put", uri, "x", input=content[:100])
+                self.vnvram("put", uri, "x", shorter)
                 self.assertEqual(self.vnvram("get", uri, "x"), content[:100])
                 self.vnvram("register", uri, "--blob", "y:t:64K")
                 names = [blob["name"] for blob in self.json("ls", uri)["blobs"]]
-                self.assertEqual(names, ["tpm2.permanent", "tpm2.save-state", "tpm2.volatile",
+                self.assertEqual(names, ["tpm2.permanent", "tpm2.savestate", "tpm2.volatile",
                                          "x", "y"])
                 self.vnvram("rm", uri, "y")
                 self.vnvram("check", uri)
@@ -39,10 +39,10 @@ class NbdTest(Case):
                 self.assertEqual(self.vnvram("get", saved, "x"), content[:100])
 
     def test_create_writes_over_nothing_of_value(self):
-        uri = self.serve(content=b"mine" * (MIB // 2))
+        uri = self.serve(content=b"mine" * (2 * MIB))
         self.vnvram("info", uri, status=FOREIGN)
-        self.vnvram("create", uri, "--tpm2", status=FOREIGN)
-        self.assertEqual(self.path("nbdkit.disk").read_bytes(), b"mine" * (MIB // 2))
+        self.vnvram("create", uri, "--tpm2", status=EXISTS)
+        self.assertEqual(self.path("nbdkit.disk").read_bytes(), b"mine" * (2 * MIB))
         self.vnvram("create", uri, "--tpm2", "--force")
         self.vnvram("create", uri, "--tpm2", status=EXISTS)
         self.vnvram("check", uri)

@@ -38,17 +38,19 @@ class NbdServer:
 
     def __init__(self, workspace, kind, image):
         name = f"nbd{next(self._numbers)}"
-        socket, pid_file = workspace.file(f"{name}.sock"), workspace.file(f"{name}.pid")
-        self._argv = {**SERVERS, "qemu-nbd-qcow2": _qemu_nbd_qcow2}[kind](image, socket, pid_file)
-        self._pid_file = pid_file
+        self._socket = workspace.file(f"{name}.sock")
+        self._pid_file = workspace.file(f"{name}.pid")
+        self._argv = {**SERVERS, "qemu-nbd-qcow2": _qemu_nbd_qcow2}[kind](
+            image, self._socket, self._pid_file)
         self._log = workspace.log(kind)
-        self.uri = f"nbd+unix:///?socket={socket}"
+        self.uri = f"nbd+unix:///?socket={self._socket}"
         self.child = None
         self.start()
 
     def start(self, seconds=60):
         """Again, on the same socket."""
-        self._pid_file.unlink(missing_ok=True)
+        for left in (self._pid_file, self._socket):
+            left.unlink(missing_ok=True)
         self.child = Child(self._argv, self._log)
         deadline = Deadline(seconds)
         while not self._pid_file.exists():  # They write it when they listen, and say nothing else.

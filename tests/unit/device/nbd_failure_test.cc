@@ -150,12 +150,18 @@ TEST(NbdFailureTest, AServerWhoseBuffersAreFullDoesNotBlock) {
 }
 
 TEST(NbdFailureTest, APeerThatHasGoneSendsNoSignal) {
-  const auto server = NbdServer::nbdkit({"memory", "64M"});
-  const auto device = connect(*server);
-  server->kill();
-  const Bytes large(std::size_t{4} << 20U); // SIGPIPE would end this test.
-  EXPECT_KIND(device->write(0, large), io);
-  EXPECT_KIND(device->write(0, large), io);
+  for (const std::size_t length_bytes : {block_size_bytes, std::size_t{4} << 20U}) {
+    const auto server = NbdServer::nbdkit({"memory", "64M"});
+    const auto device = connect(*server);
+    server->kill();
+    const Bytes data(length_bytes); // SIGPIPE would end this test.
+    Bytes read(block_size_bytes);
+    const Status written = device->write_durable_and_read(0, data, 0, read);
+    EXPECT_KIND(written, io);
+    EXPECT_NE(written.error().cause().find("cannot durably write"), std::string::npos)
+        << written.error().text();
+    EXPECT_KIND(device->write(0, data), io);
+  }
 }
 
 TEST(NbdFailureTest, NoDescriptorIsInherited) {

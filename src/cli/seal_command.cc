@@ -1,0 +1,31 @@
+#include "cli/seal_command.h"
+
+#include "vnvram/open_device.h"
+#include "vnvram/store.h"
+
+namespace vnvram::cli {
+
+SealCommand::SealCommand(CLI::App& parent)
+    : Command(
+          parent, "seal", "let nobody write to an image whose state goes on elsewhere",
+          "vnvram-tpm seals its image itself when its machine has migrated away. This is for an\n"
+          "image that it had to give up before (a drive of QEMU's), and for copies that must not\n"
+          "run. The image must not be in use. `vnvram unseal` takes the seal off again.\n\n"
+          "Example:\n"
+          "  vnvram seal vm.nvram") {
+  add_image();
+}
+
+Result<ExitCode> SealCommand::run(Output& /*output*/) {
+  auto device = open_device(image(), Access::read_write);
+  if (!device) {
+    return device.error();
+  }
+  const Status sealed = seal_image(*std::move(device));
+  if (!sealed) {
+    return sealed.error();
+  }
+  return ExitCode::ok;
+}
+
+} // namespace vnvram::cli

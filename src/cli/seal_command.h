@@ -1,0 +1,14 @@
+// `vnvram seal`: an image's state goes on elsewhere.
+#pragma once
+
+#include "cli/command.h"
+
+namespace vnvram::cli {
+
+class SealCommand : public Command {
+public:
+  explicit SealCommand(CLI::App& parent);
+  Result<ExitCode> run(Output& output) override;
+};
+
+} // namespace vnvram::cli

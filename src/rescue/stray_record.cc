@@ -1,0 +1,71 @@
+// A commit that arrived after the device's content had been put back to an earlier state.
+#include <array>
+
+#include <fmt/format.h>
+
+#include "format/geometry.h"
+#include "store/ring_scanner.h"
+#include "store/superblock_reader.h"
+#include "vnvram/rescue.h"
+
+namespace vnvram {
+
+namespace {
+
+Result<RingScanner::End> look(BlockDevice& device, const format::Superblock& superblock) {
+  return RingScanner(device, superblock).scan([](const auto&, auto, const auto&) {
+    return Status{};
+  });
+}
+
+Result<RepairReport> discard(BlockDevice& device, bool dry_run) {
+  const Result<format::Superblock> superblock = find_superblock(device);
+  if (!superblock) {
+    return superblock.error();
+  }
+  const Result<RingScanner::End> end = look(device, *superblock);
+  if (!end) {
+    return end.error();
+  }
+  RepairReport report;
+  if (!end->damaged) {
+    return report;
+  }
+  if (!end->stray) {
+    return Error{ErrorKind::corrupt,
+                 fmt::format("{}: {}, and that is no late write", device.name(), end->reason),
+                 "vnvram repair mends what can be mended, vnvram salvage gets out what is intact"};
+  }
+  const std::string place = fmt::format("record of generation {} at ring block {}",
+                                        end->newer_sequence, end->newer_position);
+  report.findings.push_back(
+      {place, fmt::format("dropped; the image goes on from generation {}", end->behind.sequence),
+       true});
+  if (dry_run) {
+    return report;
+  }
+  alignas(block_size_bytes) constexpr std::array<std::byte, block_size_bytes> zeros{};
+  const Status written = device.write_durable(
+      format::Geometry::ring_block(end->newer_position) * block_size_bytes, zeros);
+  return written ? Result<RepairReport>(report) : written.error();
+}
+
+} // namespace
+
+Result<RepairReport> discard_stray_record(BlockDevice& device, bool dry_run) {
+  if (dry_run) {
+    return discard(device, true);
+  }
+  if (!device.capabilities().write) {
+    return Error{ErrorKind::read_only, fmt::format("{}: the device is read-only", device.name())};
+  }
+  const Status locked = device.lock_for_writing();
+  if (!locked) {
+    return locked.error();
+  }
+  Result<RepairReport> report = discard(device, false);
+  device.unlock();
+  return report;
+}
+
+} // namespace vnvram
