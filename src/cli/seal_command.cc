@@ -17,7 +17,7 @@ SealCommand::SealCommand(CLI::App& parent)
 }
 
 Result<ExitCode> SealCommand::run(Output& /*output*/) {
-  auto device = open_device(image(), Access::read_write);
+  auto device = open_image(Access::read_write);
   if (!device) {
     return device.error();
   }

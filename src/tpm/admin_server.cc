@@ -74,9 +74,8 @@ private:
       *result = job();
       (*fulfiller)->fulfill();
     });
-    return waits.promise.then([this, context, result]() mutable {
-      fill(context.getResults().initReply(), *result);
-    });
+    return waits.promise.then(
+        [this, context, result]() mutable { fill(context.getResults().initReply(), *result); });
   }
 
   void fill(rpc::Reply::Builder reply, const Status& result) const {

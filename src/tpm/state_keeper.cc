@@ -78,8 +78,8 @@ void StateKeeper::note_store() {
 
 bool StateKeeper::fail(const Error& error, std::string_view during) {
   tpm_.fail();
-  log_.error(fmt::format("the TPM goes into failure mode, because {} failed: {}", during,
-                         error.text()));
+  log_.error(
+      fmt::format("the TPM goes into failure mode, because {} failed: {}", during, error.text()));
   return false;
 }
 

@@ -4,13 +4,15 @@ import unittest
 
 from harness.case import COUNTER, GuestCase
 from harness.qemu import complaints_of, drops_in, values_of
+from harness.volatile_state import VolatileState
 
 
 class Suspend:
     def test_volatile_state_survives(self):
         tpm = self.start_tpm()
         first = self.boot(tpm)
-        register, handle, public = self.prepare(first)
+        first.must(f"nvloop define {COUNTER}")
+        state = VolatileState(first)
         first.start_loop(COUNTER)
         first.wait_value(10)
         file = self.workspace.file("suspended")
@@ -24,10 +26,8 @@ class Suspend:
         second = self.start_machine(tpm, incoming="defer")
         second.resume_from(file)
         second.wait_value(values_of(before)[-1] + 10)
-        second.must("kill $! && ! wait $!")
-        self.assertEqual(second.must("tpm2_pcrread sha256:16"), register)
-        self.assertEqual(second.must(f"tpm2_readpublic -c {handle}"), public)
-        second.must("tpm2_policypcr -Q -S session -l sha256:16")
+        second.stop_loop()
+        state.check(second)
         after = second.quit()
         tpm.stop()
         self.assertEqual(complaints_of(after), [])
@@ -36,21 +36,6 @@ class Suspend:
 
     def before_suspending(self, qemu):
         """A running machine can be suspended as it is."""
-
-    @staticmethod
-    def prepare(qemu):
-        """A changed register, a key and a session, all of them in the TPM's volatile memory: without
-        the kernel's resource manager, which would keep key and session in the guest's memory."""
-        qemu.must(f"nvloop define {COUNTER}")
-        qemu.must("export TPM2TOOLS_TCTI=device:/dev/tpm0")
-        qemu.must("tpm2_pcrextend 16:sha256=" + "5a" * 32)
-        register = qemu.must("tpm2_pcrread sha256:16")
-        qemu.must("tpm2_createprimary -Q -C o -G ecc -c primary")
-        handle = qemu.must("tpm2_getcap handles-transient").split()[-1]
-        public = qemu.must(f"tpm2_readpublic -c {handle}")
-        qemu.must("tpm2_startauthsession --policy-session -S session")
-        qemu.must("tpm2_policypcr -Q -S session -l sha256:16")
-        return register, handle, public
 
 
 class SuspendTis(Suspend, GuestCase):

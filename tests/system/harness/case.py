@@ -5,6 +5,8 @@ import unittest
 from guest.guest_image import guest_image
 
 from .qemu import Qemu
+from .recipe import recipe
+from .storage_daemon import StorageDaemon
 from .tpm_process import TpmProcess
 from .vnvram import create, must_be_clean
 from .workspace import Workspace
@@ -19,6 +21,7 @@ AREA_TEXT = "kept-in-the-nv-area"
 class GuestCase(unittest.TestCase):
     """Ends every process it started, in any case; shows all logs when the test fails."""
 
+    image_name = "nvram.img"
     image_options = ("--tpm2",)
     model = "tpm-crb"
 
@@ -27,7 +30,7 @@ class GuestCase(unittest.TestCase):
         self.addCleanup(self.workspace.close)
         self.children = []
         self.addCleanup(self._end_children)
-        self.image = create(self.workspace.file("nvram.img"), *self.image_options)
+        self.image = create(self.workspace.file(self.image_name), *self.image_options)
 
     def _callTestMethod(self, method):
         # The one place of unittest that sees a failure before the cleanups remove the logs.
@@ -41,22 +44,39 @@ class GuestCase(unittest.TestCase):
         for child in reversed(self.children):
             child.kill()
 
-    def start_tpm(self, image=None):
-        tpm = TpmProcess(self.workspace, image or self.image)
+    def start_tpm(self, image=None, options=(), admin=False):
+        tpm = TpmProcess(self.workspace, image or self.image, None, options, admin)
         self.children.append(tpm)
         return tpm
+
+    def start_storage_daemon(self, image):
+        daemon = StorageDaemon(self.workspace, image)
+        self.children.append(daemon)
+        return daemon
 
     def boot(self, tpm, disk=None):
         """A machine whose guest is ready."""
         return self.start_machine(tpm, disk).wait_ready()
 
-    def start_machine(self, tpm, disk=None, incoming=None):
-        qemu = Qemu(self.workspace, guest_image(), tpm.control, self.model, disk, incoming)
+    def start_machine(self, tpm, disk=None, incoming=None, options=()):
+        qemu = Qemu(self.workspace, guest_image(), tpm.control, self.model, disk, incoming, options)
         self.children.append(qemu)
         return qemu
 
+    def boot_with_drive(self):
+        """A machine that owns its TPM's drive, started as contrib/recipes does it."""
+        tpm = self.start_tpm("-", options=("--detached", "--tpm2"), admin=True)
+        qemu = self.start_machine(tpm, options=("--preconfig", *nvram_drive(self.image)))
+        recipe("start_qemu_owned.py", qemu.operator, tpm.admin, self.workspace.file("drive.nbd"))
+        return tpm, qemu.wait_ready()
+
     def check(self, image=None):
         must_be_clean(image or self.image)
+
+
+def nvram_drive(image):
+    """Options for a QEMU that owns a qcow2 image."""
+    return ("-blockdev", f"driver=qcow2,node-name=nvram,file.driver=file,file.filename={image}")
 
 
 def store_three_things(qemu):

@@ -33,13 +33,15 @@ class Qemu:
 
     _numbers = itertools.count()
 
-    def __init__(self, workspace, image, tpm_path, model="tpm-crb", disk=None, incoming=None):
+    def __init__(self, workspace, image, tpm_path, model="tpm-crb", disk=None, incoming=None,
+                 options=()):
         number = next(self._numbers)
         self.console = Stream(workspace.file(f"console{number}"), workspace.log("console"))
         self.record = Stream(workspace.file(f"record{number}"), workspace.log("record"))
         self.qmp = Qmp(workspace.file(f"qmp{number}"))
+        self.operator = workspace.file(f"operator{number}")
         self._commands = itertools.count()
-        argv = self._argv(image, tpm_path, model) + self._options(disk, incoming)
+        argv = self._argv(image, tpm_path, model) + self._options(disk, incoming) + [*options]
         self.child = Child(argv, workspace.log("qemu"))
         try:
             self.qmp.accept(self.child.pidfd)
@@ -59,7 +61,9 @@ class Qemu:
         for name, end in sockets.items():
             argv += ["-chardev", f"socket,id={name},path={end.path},server=off"]
         return argv + ["-serial", "chardev:console", "-device", "isa-debugcon,chardev=record",
-                       "-mon", "chardev=qmp,mode=control"]
+                       "-mon", "chardev=qmp,mode=control",
+                       "-chardev", f"socket,id=operator,path={self.operator},server=on,wait=off",
+                       "-mon", "chardev=operator,mode=control"]
 
     @staticmethod
     def _options(disk, incoming):
@@ -93,6 +97,10 @@ class Qemu:
     def start_loop(self, index):
         """Starts the loop that increments a TPM 2.0 counter for ever; it reports to `record`."""
         self.must(f"nvloop loop {index} >/dev/null 2>&1 &")
+
+    def stop_loop(self):
+        """Ends it between two commands of its, or within one; it must not have ended by itself."""
+        self.must("kill $! && ! wait $!")
 
     def value_now(self):
         """The newest value in the record; the guest may be ahead of it."""

@@ -22,13 +22,16 @@ class TpmProcess:
 
     _numbers = itertools.count()
 
-    def __init__(self, workspace, image, server=None, options=()):
+    def __init__(self, workspace, image, server=None, options=(), admin=False):
         number = next(self._numbers)
         self.control = workspace.file(f"tpm{number}.ctrl")
+        self.admin = workspace.file(f"tpm{number}.admin") if admin else None
         self.log = workspace.log("vnvram-tpm")
         argv = [program("vnvram-tpm"), image, "--ctrl", f"unix:{self.control}"]
         if server:
             argv += ["--server", f"unix:{server}", "--startup", "clear"]
+        if admin:
+            argv += ["--admin", f"unix:{self.admin}"]
         notify_path = workspace.file(f"notify{number}")
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
             notify.bind(str(notify_path))

@@ -6,10 +6,14 @@ import subprocess
 import tempfile
 
 # Waits until the test's end of the pipe is closed, however the test ended, and cleans up behind it.
-# Loop devices over files of the folder are let go first; a busy one goes when its user is gone.
+# What is mounted in the folder is unmounted first, and loop devices over its files are let go; a
+# busy one goes when its user is gone.
 _REAPER = """
 cat >/dev/null
 if [ -n "$2" ]; then
+  findmnt --list --noheadings --raw --output TARGET | while read -r place; do
+    case "$place" in "$1"/*) umount "$place" ;; esac
+  done
   losetup --list --noheadings --raw --output NAME,BACK-FILE | while read -r name file; do
     case "$file" in "$1"/*) losetup --detach "$name" ;; esac
   done

@@ -25,6 +25,7 @@ RETRY = 0x922
 # A counter that its own password, which is empty, writes and reads. Restarts without a shutdown
 # command count as tries to guess the passwords of others.
 NO_LOCKOUT_COUNTER = 0x02040014
+NO_LOCKOUT_AREA = 0x02040004
 
 INIT, SHUTDOWN, ESTABLISHED, LOCALITY = 2, 3, 4, 5
 HASH_START, HASH_DATA, HASH_END, CANCEL, STORE_VOLATILE = 6, 7, 8, 9, 10
@@ -95,15 +96,32 @@ class TpmClient:
         body = struct.pack(">I", OWNER) + EMPTY_PASSWORD + struct.pack(">HH", 0, len(public))
         self.must(0x12A, body + public, 0x8002)
 
+    def define_area(self, index, size):
+        """Returns the response code: the TPM may have no room."""
+        public = struct.pack(">IHIHH", index, 0xB, NO_LOCKOUT_AREA, 0, size)
+        body = struct.pack(">I", OWNER) + EMPTY_PASSWORD + struct.pack(">HH", 0, len(public))
+        return self.run(0x12A, body + public, 0x8002)[0]
+
+    def write_area(self, index, content):
+        """In pieces that fit a command."""
+        for offset in range(0, len(content), 1000):
+            piece = content[offset:offset + 1000]
+            self.must(0x137, struct.pack(">II", index, index) + EMPTY_PASSWORD
+                      + struct.pack(">H", len(piece)) + piece + struct.pack(">H", offset), 0x8002)
+
     def send_increment(self, index=COUNTER):
         self.send(0x134, struct.pack(">II", index, index) + EMPTY_PASSWORD, 0x8002)
 
     def increment(self, index=COUNTER):
         return self.run(0x134, struct.pack(">II", index, index) + EMPTY_PASSWORD, 0x8002)[0]
 
-    def counter(self, index=COUNTER):
-        body = struct.pack(">II", index, index) + EMPTY_PASSWORD + struct.pack(">HH", 8, 0)
-        data = self.must(0x14E, body, 0x8002)
+    def must_increment(self, index=COUNTER):
+        self.must(0x134, struct.pack(">II", index, index) + EMPTY_PASSWORD, 0x8002)
+
+    def counter(self, index=COUNTER, authority=None):
+        """With the counter's own password, or that of another handle; both are empty."""
+        body = struct.pack(">II", authority or index, index)
+        data = self.must(0x14E, body + EMPTY_PASSWORD + struct.pack(">HH", 8, 0), 0x8002)
         return struct.unpack(">Q", data[6:14])[0]
 
     def close(self):
@@ -146,6 +164,12 @@ class ControlClient:
             ours.close()
             raise PermissionError(f"CMD_SET_DATAFD: {result:#x}")
         return TpmClient(ours)
+
+    def stop(self):
+        return self.result(STOP)
+
+    def lock_storage(self, retries=0):
+        return self.result(LOCK_STORAGE, struct.pack(">I", retries))
 
     def get_blob(self, kind, offset=0):
         """Returns (result, total length, bytes)."""

@@ -73,8 +73,10 @@ TEST_F(RevertedDevice, SeesALaterContentAndAnotherOwner) {
   store_ = open();
   EXPECT_EQ(store_->info().generation, generation);
   EXPECT_TRUE(is_current());
+  const auto own_disk = disk_;
   forget_owner();
   auto other = open();
+  own_disk->bytes() = disk_->bytes();
   EXPECT_FALSE(is_current());
   store_->abandon();
 }

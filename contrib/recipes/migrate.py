@@ -1,0 +1,95 @@
+#!/usr/bin/python3
+"""Live migration (a): each side's TPM has an image of its own, and the TPM's state, volatile state
+included, travels in QEMU's migration stream.
+
+Before this: on the destination an image with a TPM (`vnvram create`; what it holds is replaced),
+vnvram-tpm on it, and QEMU with `-incoming defer`. With --source-admin the TPM finishes what is under
+way between the guest's last instruction and the last of its memory, so that every answer travels
+with the guest; needed with tpm-crb.
+
+Afterwards QEMU and vnvram-tpm at the source can be ended. If the migration fails the guest goes on
+at the source.
+"""
+
+import argparse
+
+from qmp import Qmp, QmpError
+from tpm_admin import tpm
+
+
+class Migration:
+    """The steps, in this order. Whatever fails before the end, the source is the one to go on."""
+
+    def __init__(self, source, destination):
+        self.source = source
+        self.destination = destination
+
+    def start(self, uri, **parameters):
+        """The guest goes on while its memory is sent."""
+        for end in (self.source, self.destination):
+            end.execute("migrate-set-capabilities",
+                        capabilities=[{"capability": name, "state": True}
+                                      for name in ("events", "pause-before-switchover")])
+        if parameters:
+            self.source.execute("migrate-set-parameters", **parameters)
+        self.destination.execute("migrate-incoming", uri=uri)
+        self.source.execute("migrate", uri=uri)
+
+    def wait_for_switchover(self):
+        """The guest is stopped then; its devices' state, the TPM's among it, is not sent yet."""
+        self.wait_status(self.source, "pre-switchover")
+
+    def switch_over(self):
+        """Returns for how many milliseconds the guest did not run."""
+        self.source.execute("migrate-continue", state="pre-switchover")
+        self.wait_status(self.source, "completed")
+        self.wait_status(self.destination, "completed")
+        stopped, resumed = self.source.wait_event("STOP"), self.destination.wait_event("RESUME")
+        return (microseconds(resumed) - microseconds(stopped)) / 1000
+
+    def cancel(self):
+        """The guest goes on at the source, and the destination's QEMU ends."""
+        self.source.execute("migrate_cancel")
+        self.wait_status(self.source, "cancelled")
+
+    @staticmethod
+    def wait_status(end, wanted):
+        while True:
+            status = end.wait_event("MIGRATION")["data"]["status"]
+            if status == wanted:
+                return
+            if status in ("failed", "cancelled", "completed"):
+                raise QmpError(f"{end.path}: migration {status}, not {wanted}")
+
+
+def microseconds(event):
+    return event["timestamp"]["seconds"] * 1_000_000 + event["timestamp"]["microseconds"]
+
+
+def migrate(migration, uri, source_admin=None):
+    migration.start(uri)
+    migration.wait_for_switchover()
+    if not source_admin:
+        return migration.switch_over()
+    tpm("hold", source_admin)
+    try:
+        return migration.switch_over()
+    except QmpError:
+        tpm("resume", source_admin)  # The guest goes on here.
+        raise
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("source", help="QMP socket of the QEMU that runs the guest")
+    parser.add_argument("destination", help="QMP socket of the QEMU that is to run it")
+    parser.add_argument("uri", help="between the two, e.g. tcp:HOST:PORT or unix:PATH")
+    parser.add_argument("--source-admin", help="admin socket of the source's vnvram-tpm")
+    options = parser.parse_args()
+    with Qmp(options.source) as source, Qmp(options.destination) as destination:
+        stopped_ms = migrate(Migration(source, destination), options.uri, options.source_admin)
+    print(f"migrated; the guest was stopped for {stopped_ms:.0f} ms")
+
+
+if __name__ == "__main__":
+    main()
