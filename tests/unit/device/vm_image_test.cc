@@ -199,8 +199,11 @@ TEST(BoundChildTest, ReportsHowItEndedAndWhatItSaid) {
   auto missing = BoundChild::start({"/nowhere/program"});
   ASSERT_OK(missing);
   EXPECT_EQ(missing->wait(seconds(20)), 127);
-  auto killed = BoundChild::start({"/bin/sleep", "infinity"});
+  auto killed = BoundChild::start({"/bin/sh", "-c", "echo there >&2; exec sleep infinity"});
   ASSERT_OK(killed);
+  while (killed->said().empty()) {
+    ASSERT_FALSE(killed->wait(std::chrono::milliseconds(1)).has_value());
+  }
   killed->kill();
   EXPECT_EQ(killed->wait(seconds(20)), 128 + SIGKILL);
 }
