@@ -117,19 +117,23 @@ struct Tpm {
   std::unique_ptr<StateKeeper> keeper;
 };
 
+StateKeeper::Place place_of(const Options& options) {
+  return {options.image, {.image_key_file = options.image_key_file}};
+}
+
 Tpm make_detached(const Options& options, const Log& log) {
   const TpmVersion version = options.version.value_or(TpmVersion::tpm2_0);
   const std::vector<BlobSpec> specs = tpm_blob_specs(version);
   Tpm made;
   made.tpm = std::make_unique<SoftTpm>(
       version, specs, std::vector<std::vector<std::byte>>(tpm_state_count), Manufacture::forbidden);
-  made.keeper = std::make_unique<StateKeeper>(*made.tpm, options.image, log);
+  made.keeper = std::make_unique<StateKeeper>(*made.tpm, place_of(options), log);
   return made;
 }
 
 Result<Tpm> make_attached(const Options& options, const Log& log) {
-  Result<TpmImage> image = open_tpm_image(options.image, options.version, options.incoming,
-                                          {.image_key_file = options.image_key_file});
+  Result<TpmImage> image =
+      open_tpm_image(options.image, options.version, options.incoming, place_of(options).device);
   if (!image.ok()) {
     return image.error();
   }
@@ -137,7 +141,7 @@ Result<Tpm> make_attached(const Options& options, const Log& log) {
   Tpm made;
   made.tpm = std::make_unique<SoftTpm>(image->version, image->specs,
                                        std::exchange(image->contents, {}), image->manufacture);
-  made.keeper = std::make_unique<StateKeeper>(*made.tpm, options.image, std::move(*image), log);
+  made.keeper = std::make_unique<StateKeeper>(*made.tpm, place_of(options), std::move(*image), log);
   if (Status ready = prepare(*made.tpm, *made.keeper, manufacture, options, log); !ready.ok()) {
     return ready.error();
   }

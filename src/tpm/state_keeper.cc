@@ -6,11 +6,13 @@
 
 namespace vnvram {
 
-StateKeeper::StateKeeper(SoftTpm& tpm, std::string location, const Log& log)
-    : tpm_(tpm), log_(log), location_(std::move(location)) {}
+StateKeeper::StateKeeper(SoftTpm& tpm, Place place, const Log& log)
+    : tpm_(tpm), log_(log), device_options_(std::move(place.device)),
+      location_(std::move(place.location)) {}
 
-StateKeeper::StateKeeper(SoftTpm& tpm, std::string location, TpmImage image, const Log& log)
-    : tpm_(tpm), log_(log), store_(std::move(image.store)), location_(std::move(location)) {
+StateKeeper::StateKeeper(SoftTpm& tpm, Place place, TpmImage image, const Log& log)
+    : tpm_(tpm), log_(log), device_options_(std::move(place.device)),
+      store_(std::move(image.store)), location_(std::move(place.location)) {
   if (store_->info().sealed) {
     custody_ = Custody::gone;
   }
@@ -177,7 +179,7 @@ bool StateKeeper::look_again() {
     const std::lock_guard lock(mutex_);
     location = location_;
   }
-  Result<TpmImage> image = open_tpm_image(location, tpm_.version(), true);
+  Result<TpmImage> image = open_tpm_image(location, tpm_.version(), true, device_options_);
   if (!image.ok()) {
     note_store();
     return fail(image.error(), "opening a drive whose content was put back");
@@ -251,7 +253,7 @@ Status StateKeeper::attach(const std::string& location) {
   if (store_ != nullptr) {
     return Error(ErrorKind::exists, where + ": an image is attached", "detach it first");
   }
-  Result<TpmImage> image = open_tpm_image(where, tpm_.version(), true);
+  Result<TpmImage> image = open_tpm_image(where, tpm_.version(), true, device_options_);
   if (!image.ok()) {
     return image.error();
   }

@@ -53,10 +53,16 @@ struct KeeperStatus {
 /// from any.
 class StateKeeper {
 public:
-  /// Without an image: `location` is where attach() looks if it is not told. Both outlive it.
-  StateKeeper(SoftTpm& tpm, std::string location, const Log& log);
+  /// Where an image is, and how to open it.
+  struct Place {
+    std::string location;
+    DeviceOptions device = {};
+  };
+
+  /// Without an image: `place` is where attach() looks if it is not told. TPM and log outlive it.
+  StateKeeper(SoftTpm& tpm, Place place, const Log& log);
   /// With the image that the TPM was made from.
-  StateKeeper(SoftTpm& tpm, std::string location, TpmImage image, const Log& log);
+  StateKeeper(SoftTpm& tpm, Place place, TpmImage image, const Log& log);
   StateKeeper(const StateKeeper&) = delete;
   StateKeeper& operator=(const StateKeeper&) = delete;
 
@@ -107,6 +113,7 @@ private:
 
   SoftTpm& tpm_;
   const Log& log_;
+  const DeviceOptions device_options_;
   std::unique_ptr<Store> store_;
   bool content_may_change_ = false; ///< Of the store's device.
   bool complained_ = false;

@@ -154,7 +154,7 @@ public:
         disk_(std::make_shared<MemoryDisk>(made_.image)),
         // The library has one version at a time.
         tpm_(version, tpm_blob_specs(version), made_.contents, Manufacture::forbidden),
-        keeper_(tpm_, "disk", open_image(disk_), log_), worker_(tpm_, keeper_, log_),
+        keeper_(tpm_, {"disk"}, open_image(disk_), log_), worker_(tpm_, keeper_, log_),
         service_(tpm_, keeper_, worker_, log_) {
     worker_.serve(nullptr);
   }

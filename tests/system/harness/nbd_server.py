@@ -40,8 +40,8 @@ class NbdServer:
         name = f"nbd{next(self._numbers)}"
         self._socket = workspace.file(f"{name}.sock")
         self._pid_file = workspace.file(f"{name}.pid")
-        self._argv = {**SERVERS, "qemu-nbd-qcow2": _qemu_nbd_qcow2}[kind](
-            image, self._socket, self._pid_file)
+        servers = {**SERVERS, "qemu-nbd-qcow2": _qemu_nbd_qcow2}
+        self._argv = servers[kind](image, self._socket, self._pid_file)
         self._log = workspace.log(kind)
         self.uri = f"nbd+unix:///?socket={self._socket}"
         self.child = None
