@@ -95,6 +95,12 @@ OpeningResult time_opening(const std::string& directory, const Amount& amount) {
     time_one(copy, result.full_ring, nullptr);
     time_one(image.path(), result.clean, &result.close);
   }
+  const std::string qcow2 = directory + "/image.qcow2";
+  require(create_image_file(qcow2, std::uint64_t{4} << 20U, {}));
+  for (unsigned i = 0; i < amount.openings; ++i) {
+    time_one(qcow2, result.qcow2, nullptr);
+  }
+  std::filesystem::remove(qcow2);
   std::filesystem::remove(full);
   std::filesystem::remove(copy);
   return result;

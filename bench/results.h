@@ -88,6 +88,7 @@ struct OpeningResult {
   Times full_ring; ///< Microseconds, Store::open of an image with a full ring.
   Times clean;     ///< Of an image that was closed in good order.
   Times close;
+  Times qcow2; ///< Of a qcow2 image, the start of its qemu-nbd included.
 };
 
 } // namespace vnvram::bench

@@ -126,6 +126,10 @@ typedef struct vnvram_create_options {
   const vnvram_blob_spec* blobs; /* Registered, of size 0, never written. */
   size_t blob_count;
   int force; /* Write over what is there, whatever it is. */
+  /* Of a new file: "raw", "qcow2", "vmdk", "vhdx", "vdi" or "luks". NULL: that of the VM image that
+   * is there, else by the ending of its name, else raw. */
+  const char* image_format;
+  const char* image_key_file; /* Its bytes are the key of a LUKS or qcow2 image; NULL: no key. */
 } vnvram_create_options;
 
 /* Makes an image of a file, a host block device or an NBD export; the only call that writes to what
@@ -158,6 +162,7 @@ typedef struct vnvram_open_options {
   size_t blob_count;
   const char* const* known_attributes; /* Those must_know ones that this program understands, */
   size_t known_attribute_count;        /* beside the ones in `blobs`. */
+  const char* image_key_file; /* Its bytes are the key of an encrypted VM image; NULL: no key. */
 } vnvram_open_options;
 
 /* Opens an image and recovers its newest generation. For writing it takes the device's lock and

@@ -63,6 +63,10 @@ template <typename Struct> const Struct* array_element(const Struct* first, std:
   return reinterpret_cast<const Struct*>(bytes + index * first->struct_size);
 }
 
+/// One that may be left out.
+inline std::string string_or_empty(const char* string) {
+  return string == nullptr ? "" : string;
+}
 Result<std::string> take_string(const char* string, const char* name);
 Result<std::span<const std::byte>> take_bytes(const void* bytes, std::size_t size);
 Result<std::vector<BlobSpec>> take_specs(const vnvram_blob_spec* specs, std::size_t count);

@@ -65,6 +65,8 @@ vnvram_kind vnvram_create(const char* path, const vnvram_create_options* options
       }
       create.ring_size_bytes = given->ring_size;
       create.force = given->force != 0;
+      create.device.image_format = string_or_empty(given->image_format);
+      create.device.image_key_file = string_or_empty(given->image_key_file);
       image_size_bytes = given->image_size;
     }
     return create_image_file(*name, image_size_bytes, create);
@@ -77,10 +79,6 @@ vnvram_kind vnvram_resize(const char* path, uint64_t size, vnvram_error** error)
     if (!name) {
       return name.error();
     }
-    const auto device = open_device(*name, Access::read_write);
-    if (!device) {
-      return device.error();
-    }
-    return resize_image(**device, size);
+    return resize_image_file(*name, size);
   });
 }

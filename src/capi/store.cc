@@ -135,7 +135,9 @@ vnvram_kind vnvram_open(const char* path, const vnvram_open_options* options, vn
       return open.error();
     }
     auto handle = std::make_unique<vnvram_store>();
-    auto device = open_device(*name, open->access);
+    const DeviceOptions device_options = {
+        .image_key_file = string_or_empty(options == nullptr ? nullptr : options->image_key_file)};
+    auto device = open_device(*name, open->access, device_options);
     if (!device) {
       return device.error();
     }

@@ -1,6 +1,5 @@
 #include "cli/unseal_command.h"
 
-#include "vnvram/open_device.h"
 #include "vnvram/store.h"
 
 namespace vnvram::cli {

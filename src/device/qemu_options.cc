@@ -31,9 +31,9 @@ std::string qemu_file_name(const std::string& path) {
 std::string qemu_image_options(const std::string& path, const ImageContainer& image) {
   struct stat status = {};
   const bool block_special = ::stat(path.c_str(), &status) == 0 && S_ISBLK(status.st_mode);
-  std::string options =
-      fmt::format("driver={},file.driver={},file.filename={}", image_format_name(image.format),
-                  block_special ? "host_device" : "file", doubled_commas(qemu_file_name(path)));
+  std::string options = fmt::format(
+      "driver={},file.driver={},file.locking=on,file.filename={}", image_format_name(image.format),
+      block_special ? "host_device" : "file", doubled_commas(qemu_file_name(path)));
   if (image.encrypted) {
     options += image.format == ImageFormat::luks ? ",key-secret=key"
                                                  : ",encrypt.format=luks,encrypt.key-secret=key";

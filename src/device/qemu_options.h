@@ -7,8 +7,8 @@
 
 namespace vnvram {
 
-/// For --image-opts: nothing is left for QEMU to guess. An encrypted image's key is the secret
-/// object "key".
+/// For --image-opts: nothing is left for QEMU to guess, and no image is opened without its locks.
+/// An encrypted image's key is the secret object "key".
 std::string qemu_image_options(const std::string& path, const ImageContainer& image);
 /// A path that none of them takes for a protocol ("nbd:...").
 std::string qemu_file_name(const std::string& path);

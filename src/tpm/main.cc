@@ -117,8 +117,8 @@ struct Tpm {
   std::unique_ptr<StateKeeper> keeper;
 };
 
-StateKeeper::Place place_of(const Options& options) {
-  return {options.image, {.image_key_file = options.image_key_file}};
+StateKeeper::Setup setup_of(const Options& options) {
+  return {options.image, {.image_key_file = options.image_key_file}, options.seals};
 }
 
 Tpm make_detached(const Options& options, const Log& log) {
@@ -127,13 +127,13 @@ Tpm make_detached(const Options& options, const Log& log) {
   Tpm made;
   made.tpm = std::make_unique<SoftTpm>(
       version, specs, std::vector<std::vector<std::byte>>(tpm_state_count), Manufacture::forbidden);
-  made.keeper = std::make_unique<StateKeeper>(*made.tpm, place_of(options), log);
+  made.keeper = std::make_unique<StateKeeper>(*made.tpm, setup_of(options), log);
   return made;
 }
 
 Result<Tpm> make_attached(const Options& options, const Log& log) {
   Result<TpmImage> image =
-      open_tpm_image(options.image, options.version, options.incoming, place_of(options).device);
+      open_tpm_image(options.image, options.version, options.incoming, setup_of(options).device);
   if (!image.ok()) {
     return image.error();
   }
@@ -141,7 +141,7 @@ Result<Tpm> make_attached(const Options& options, const Log& log) {
   Tpm made;
   made.tpm = std::make_unique<SoftTpm>(image->version, image->specs,
                                        std::exchange(image->contents, {}), image->manufacture);
-  made.keeper = std::make_unique<StateKeeper>(*made.tpm, place_of(options), std::move(*image), log);
+  made.keeper = std::make_unique<StateKeeper>(*made.tpm, setup_of(options), std::move(*image), log);
   if (Status ready = prepare(*made.tpm, *made.keeper, manufacture, options, log); !ready.ok()) {
     return ready.error();
   }

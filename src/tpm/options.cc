@@ -32,6 +32,7 @@ A TPM whose state is in a vNVRAM image.
   --detached              start without the image: `vnvram tpm attach` opens it
   --incoming              accept a sealed image, for a machine that is about to come back to it:
                           the TPM serves once QEMU has set its state
+  --no-seal               for a QEMU before 7.2: go on after it has fetched the state
   --startup TYPE          power the TPM on at once: clear, state, deactivated (TPM 1.2 only)
   --tpm2, --tpm12         which one to run, if the image has both
   --image-key FILE        all bytes of this file are the key of an encrypted VM image
@@ -54,6 +55,7 @@ enum class Option {
   admin,
   detached,
   incoming,
+  no_seal,
   startup,
   tpm2,
   tpm12,
@@ -78,6 +80,7 @@ constexpr std::array long_options = {
     long_option("admin", required_argument, Option::admin),
     long_option("detached", no_argument, Option::detached),
     long_option("incoming", no_argument, Option::incoming),
+    long_option("no-seal", no_argument, Option::no_seal),
     long_option("startup", required_argument, Option::startup),
     long_option("tpm2", no_argument, Option::tpm2),
     long_option("tpm12", no_argument, Option::tpm12),
@@ -184,6 +187,7 @@ Status set_option(Options& options, Option option, const char* argument) {
   case Option::admin: return set_unix_socket(options.admin, "--admin", argument);
   case Option::detached: options.detached = true; return {};
   case Option::incoming: options.incoming = true; return {};
+  case Option::no_seal: options.seals = false; return {};
   case Option::server: return set_server(options, argument);
   case Option::startup:
     return choose("--startup", argument,

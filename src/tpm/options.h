@@ -24,6 +24,7 @@ struct Options {
   std::optional<SocketAddress> admin;
   bool detached = false; ///< The image is not opened until the operator says so.
   bool incoming = false; ///< A sealed image is accepted: QEMU is going to set a state.
+  bool seals = true;     ///< A state that QEMU has fetched is not committed until it is ours again.
   std::optional<TpmVersion> version;
   Startup startup = Startup::none;
   std::string pid_file;

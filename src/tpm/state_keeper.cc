@@ -6,13 +6,13 @@
 
 namespace vnvram {
 
-StateKeeper::StateKeeper(SoftTpm& tpm, Place place, const Log& log)
-    : tpm_(tpm), log_(log), device_options_(std::move(place.device)),
-      location_(std::move(place.location)) {}
+StateKeeper::StateKeeper(SoftTpm& tpm, Setup setup, const Log& log)
+    : tpm_(tpm), log_(log), device_options_(std::move(setup.device)), seals_(setup.seals),
+      location_(std::move(setup.location)) {}
 
-StateKeeper::StateKeeper(SoftTpm& tpm, Place place, TpmImage image, const Log& log)
-    : tpm_(tpm), log_(log), device_options_(std::move(place.device)),
-      store_(std::move(image.store)), location_(std::move(place.location)) {
+StateKeeper::StateKeeper(SoftTpm& tpm, Setup setup, TpmImage image, const Log& log)
+    : tpm_(tpm), log_(log), device_options_(std::move(setup.device)), seals_(setup.seals),
+      store_(std::move(image.store)), location_(std::move(setup.location)) {
   if (store_->info().sealed) {
     custody_ = Custody::gone;
   }
@@ -23,7 +23,7 @@ StateKeeper::StateKeeper(SoftTpm& tpm, Place place, TpmImage image, const Log& l
 // ----------------------------------------------------------------------------------
 
 void StateKeeper::hand_over() {
-  if (custody_.exchange(Custody::handed_over) == Custody::ours) {
+  if (seals_ && custody_.exchange(Custody::handed_over) == Custody::ours) {
     log_.info("the state was handed over: nothing is committed until it is ours again");
   }
 }

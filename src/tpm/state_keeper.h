@@ -53,16 +53,19 @@ struct KeeperStatus {
 /// from any.
 class StateKeeper {
 public:
-  /// Where an image is, and how to open it.
-  struct Place {
-    std::string location;
+  struct Setup {
+    std::string location; ///< Of the image.
     DeviceOptions device = {};
+    /// False for a QEMU that does not say when its machine goes on after a snapshot (before 7.2):
+    /// the state is ours, always.
+    bool seals = true;
   };
 
-  /// Without an image: `place` is where attach() looks if it is not told. TPM and log outlive it.
-  StateKeeper(SoftTpm& tpm, Place place, const Log& log);
+  /// Without an image: attach() looks for it at the setup's location if it is not told. TPM and log
+  /// outlive it.
+  StateKeeper(SoftTpm& tpm, Setup setup, const Log& log);
   /// With the image that the TPM was made from.
-  StateKeeper(SoftTpm& tpm, Place place, TpmImage image, const Log& log);
+  StateKeeper(SoftTpm& tpm, Setup setup, TpmImage image, const Log& log);
   StateKeeper(const StateKeeper&) = delete;
   StateKeeper& operator=(const StateKeeper&) = delete;
 
@@ -114,6 +117,7 @@ private:
   SoftTpm& tpm_;
   const Log& log_;
   const DeviceOptions device_options_;
+  const bool seals_;
   std::unique_ptr<Store> store_;
   bool content_may_change_ = false; ///< Of the store's device.
   bool complained_ = false;

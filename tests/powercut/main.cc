@@ -52,7 +52,9 @@ int explore(const ExploreOptions& options) {
       throw std::runtime_error("\"" + options.replay + "\" is no replay id");
     }
     const int found = explore_one(*id, images);
-    fmt::print("{}\n", found == 0 ? "no failure" : "reproduced");
+    fmt::print("{}\n", found == 0    ? "no failure"
+                       : images == 0 ? "the id names no cut of this build's workload"
+                                     : "reproduced");
     return found;
   }
   int found = 0;

@@ -253,6 +253,14 @@ class Sealed(AdminCase):
         self.start_server(image)
         self.assertEqual(self.client().counter(), 2)
 
+    def test_a_qemu_that_never_says_that_it_goes_on(self):
+        image = self.new_image()
+        tpm = self.start_admin(image, options=["--no-seal"])
+        control, client = self.controlled(tpm)
+        self.hand_over(control)
+        self.assertEqual(client.increment(), 0)
+        self.assertEqual(self.ask("status")["custody"], "ours")
+
     def test_others_may_look(self):
         """Only the machine's own QEMU takes the state away."""
         image = self.new_image()

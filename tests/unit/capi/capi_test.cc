@@ -163,6 +163,32 @@ TEST_F(CApi, CreatesOnceUnlessForced) {
   EXPECT_EQ(info.blob_count, 0U);
 }
 
+TEST_F(CApi, MakesAndOpensVmImages) {
+  vnvram_create_options create{};
+  create.struct_size = sizeof create;
+  create.image_format = "qcow2";
+  ErrorSlot error;
+  ASSERT_EQ(vnvram_create(path_.c_str(), &create, error.out()), VNVRAM_OK) << error.text();
+  char magic[4] = {};
+  std::ifstream(path_).read(magic, sizeof magic);
+  EXPECT_EQ(std::memcmp(magic, "QFI\xfb", sizeof magic), 0);
+  open(0, {spec("a", 100)});
+  write("a", "in a disk");
+  EXPECT_EQ(read("a"), "in a disk");
+  close();
+  EXPECT_EQ(vnvram_resize(path_.c_str(), 6U << 20U, nullptr), VNVRAM_OK);
+  vnvram_store* store = nullptr;
+  vnvram_open_options options{};
+  options.struct_size = sizeof options;
+  options.image_key_file = path_.c_str();
+  EXPECT_EQ(vnvram_open(path_.c_str(), &options, &store, nullptr), VNVRAM_INVALID_ARGUMENT);
+  create.image_format = "no format";
+  EXPECT_EQ(vnvram_create(directory_.path("new").c_str(), &create, nullptr),
+            VNVRAM_INVALID_ARGUMENT);
+  create.image_format = "luks";
+  EXPECT_EQ(vnvram_create(directory_.path("new").c_str(), &create, nullptr), VNVRAM_KEY_NEEDED);
+}
+
 TEST_F(CApi, TellsOpenResultsApart) {
   vnvram_store* store = nullptr;
   EXPECT_EQ(vnvram_open(path_.c_str(), nullptr, &store, nullptr), VNVRAM_ABSENT);
