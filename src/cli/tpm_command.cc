@@ -21,9 +21,8 @@ std::string custody_text(const TpmAdminStatus& status) {
   if (status.custody == "ours") {
     return "ours";
   }
-  return status.custody == "gone"
-             ? "handed over, and the machine is gone: sealed"
-             : "handed over for a snapshot or a migration: commands wait";
+  return status.custody == "gone" ? "handed over, and the machine is gone: sealed"
+                                  : "handed over for a snapshot or a migration: commands wait";
 }
 
 std::string commands_text(const TpmAdminStatus& status) {
@@ -54,30 +53,26 @@ std::string status_text(const TpmAdminStatus& status) {
 }
 
 nlohmann::ordered_json status_json(const TpmAdminStatus& status) {
-  return {{"tpm_version", status.tpm_version},
-          {"location", status.location},
-          {"attached", status.attached},
-          {"held", status.held},
-          {"custody", status.custody},
-          {"content_may_change", status.content_may_change},
-          {"uncommitted", status.uncommitted},
-          {"failed", status.failed},
-          {"generation", status.generation},
-          {"uuid", uuid_text(uuid_of(status))}};
+  return {{"tpm_version", status.tpm_version}, {"location", status.location},
+          {"attached", status.attached},       {"held", status.held},
+          {"custody", status.custody},         {"content_may_change", status.content_may_change},
+          {"uncommitted", status.uncommitted}, {"failed", status.failed},
+          {"generation", status.generation},   {"uuid", uuid_text(uuid_of(status))}};
 }
 
 } // namespace
 
 TpmCommand::TpmCommand(CLI::App& parent)
-    : Command(parent, "tpm", "hold, detach, attach or unseal a TPM that is running",
-              "SOCKET is what vnvram-tpm has behind --admin unix: . Each command prints how the TPM\n"
-              "stands when it is done.\n\n"
-              "A snapshot of a drive that QEMU itself owns:\n"
-              "  (QMP) stop\n"
-              "  vnvram tpm hold /run/vm1/admin.sock\n"
-              "  (QMP) savevm or loadvm\n"
-              "  vnvram tpm resume /run/vm1/admin.sock\n"
-              "  (QMP) cont") {
+    : Command(
+          parent, "tpm", "hold, detach, attach or unseal a TPM that is running",
+          "SOCKET is what vnvram-tpm has behind --admin unix: . Each command prints how the TPM\n"
+          "stands when it is done.\n\n"
+          "A snapshot of a drive that QEMU itself owns:\n"
+          "  (QMP) stop\n"
+          "  vnvram tpm hold /run/vm1/admin.sock\n"
+          "  (QMP) savevm or loadvm\n"
+          "  vnvram tpm resume /run/vm1/admin.sock\n"
+          "  (QMP) cont") {
   app().require_subcommand(1);
   add_verb(TpmAdminCall::status, "status", "show how the TPM and its image stand", "");
   add_verb(TpmAdminCall::hold, "hold", "let TPM commands wait, and return when the TPM is idle",

@@ -18,6 +18,7 @@
 namespace vnvram {
 namespace {
 
+constexpr auto greeting_deadline = 5 * kj::SECONDS;
 constexpr auto deadline = 60 * kj::SECONDS;
 
 Result<UniqueFd> connect_to(const std::string& path) {
@@ -28,13 +29,12 @@ Result<UniqueFd> connect_to(const std::string& path) {
   }
   path.copy(address.sun_path, sizeof(address.sun_path) - 1);
   UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (!fd.valid() || ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address),
-                               sizeof(address)) != 0) {
+  if (!fd.valid() ||
+      ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
     const int error = errno;
     const bool absent = error == ENOENT || error == ECONNREFUSED;
     return Error(absent ? ErrorKind::absent : ErrorKind::io,
-                 fmt::format("{}: cannot connect: {}", path,
-                             std::system_category().message(error)),
+                 fmt::format("{}: cannot connect: {}", path, std::system_category().message(error)),
                  absent ? "give the path that vnvram-tpm has behind --admin unix:" : "");
   }
   return fd;
@@ -62,8 +62,7 @@ ErrorKind kind_of(std::uint16_t code) {
 Result<TpmAdminStatus> read_reply(rpc::Reply::Reader reply) {
   if (reply.hasFailure()) {
     const auto failure = reply.getFailure();
-    return Error(kind_of(failure.getKind()), failure.getCause().cStr(),
-                 failure.getRemedy().cStr());
+    return Error(kind_of(failure.getKind()), failure.getCause().cStr(), failure.getRemedy().cStr());
   }
   const auto from = reply.getStatus();
   TpmAdminStatus status;
@@ -121,10 +120,14 @@ Result<TpmAdminStatus> call_tpm_admin(const std::string& socket_path, TpmAdminCa
     auto stream = io.lowLevelProvider->wrapSocketFd(socket->get());
     capnp::TwoPartyClient client(*stream);
     auto admin = client.bootstrap().castAs<rpc::TpmAdmin>();
+    // Something else may listen there, and never answer what it does not understand.
+    io.provider->getTimer()
+        .timeoutAfter(greeting_deadline, admin.whenResolved())
+        .wait(io.waitScope);
     return ask(io, admin, call, location);
   } catch (const kj::Exception& exception) {
-    return Error(ErrorKind::io, fmt::format("{}: {}", socket_path,
-                                            exception.getDescription().cStr()),
+    return Error(ErrorKind::io,
+                 fmt::format("{}: {}", socket_path, exception.getDescription().cStr()),
                  "is it the --admin socket of a vnvram-tpm that runs?");
   }
 }

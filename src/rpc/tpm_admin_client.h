@@ -27,8 +27,8 @@ struct TpmAdminStatus {
   std::string tpm_version;
 };
 
-/// One call on a connection of its own, with a deadline of 60 s. `location` is for attach. Errors:
-/// what the TPM answers; absent (nobody listens there), io.
+/// One call on a connection of its own, with a deadline of 60 s (5 s for the first sign of a TPM).
+/// `location` is for attach. Errors: what the TPM answers; absent (nobody listens there), io.
 Result<TpmAdminStatus> call_tpm_admin(const std::string& socket_path, TpmAdminCall call,
                                       const std::string& location = {});
 
