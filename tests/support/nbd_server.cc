@@ -5,6 +5,7 @@
 #include <sys/inotify.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
@@ -172,6 +173,10 @@ std::string NbdServer::uri() const {
 
 void NbdServer::stop() const {
   ::kill(process_->pid(), SIGSTOP);
+  siginfo_t stopped{}; // Its threads go on until they notice.
+  if (::waitid(P_PID, static_cast<id_t>(process_->pid()), &stopped, WSTOPPED) != 0) {
+    throw std::runtime_error("a server does not stop");
+  }
 }
 
 void NbdServer::go_on() const {

@@ -1,7 +1,6 @@
 """NBD servers that people use, each with one raw image, on a unix socket."""
 
 import itertools
-import signal
 import time
 
 from .child import Child, Deadline
@@ -58,12 +57,6 @@ class NbdServer:
                 raise AssertionError(f"{self._argv[0]} did not start: "
                                      f"{self._log.read_text(errors='replace')}")
             time.sleep(0.005)
-
-    def pause(self):
-        self.child.send(signal.SIGSTOP)
-
-    def go_on(self):
-        self.child.send(signal.SIGCONT)
 
     def kill(self):
         self.child.kill()
