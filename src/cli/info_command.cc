@@ -6,6 +6,7 @@
 #include "cli/reader.h"
 #include "cli/size_text.h"
 #include "cli/text.h"
+#include "device/image_format.h"
 
 namespace vnvram::cli {
 namespace {
@@ -21,7 +22,7 @@ std::string state_text(const StoreInfo& info) {
                      info.owner_host.empty() ? "an unnamed host" : printable(info.owner_host));
 }
 
-std::string info_text(const StoreInfo& info) {
+std::string info_text(const StoreInfo& info, ImageFormat format) {
   std::string text;
   const auto line = [&](std::string_view name, const std::string& value) {
     text += fmt::format("{:<17}{}\n", std::string(name) + ":", value);
@@ -32,6 +33,9 @@ std::string info_text(const StoreInfo& info) {
   line("generation", std::to_string(info.generation));
   line("epoch", std::to_string(info.epoch));
   line("image", format_size(info.image_size_bytes));
+  if (format != ImageFormat::raw) {
+    line("in a VM image", std::string(image_format_name(format)));
+  }
   line("ring", fmt::format("{}, {} used", format_size(info.ring_size_bytes),
                            format_size(info.ring_used_bytes)));
   line("space for blobs", fmt::format("{}, {} free", format_size(info.space_size_bytes),
@@ -41,12 +45,13 @@ std::string info_text(const StoreInfo& info) {
   return text;
 }
 
-nlohmann::ordered_json info_json(const StoreInfo& info) {
+nlohmann::ordered_json info_json(const StoreInfo& info, ImageFormat format) {
   return {{"uuid", uuid_text(info.uuid)},
           {"format_version", info.format_version},
           {"generation", info.generation},
           {"epoch", info.epoch},
           {"image_size_bytes", info.image_size_bytes},
+          {"image_format", image_format_name(format)},
           {"ring_size_bytes", info.ring_size_bytes},
           {"ring_used_bytes", info.ring_used_bytes},
           {"space_size_bytes", info.space_size_bytes},
@@ -80,10 +85,12 @@ Result<ExitCode> InfoCommand::run(Output& output) {
   if (!status) {
     return status.error();
   }
+  const Result<ImageContainer> container = find_container(image(), device());
+  const ImageFormat format = container ? container->format : ImageFormat::raw;
   if (json_) {
-    output.write_json(info_json(info));
+    output.write_json(info_json(info, format));
   } else {
-    output.write_text(info_text(info));
+    output.write_text(info_text(info, format));
   }
   return ExitCode::ok;
 }

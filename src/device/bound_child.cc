@@ -109,7 +109,7 @@ private:
     for (const int signal : {SIGTERM, SIGINT, SIGHUP}) {
       (void)::sigaddset(&kept_out, signal);
     }
-    (void)::sigprocmask(SIG_SETMASK, &kept_out, nullptr);
+    (void)::pthread_sigmask(SIG_SETMASK, &kept_out, nullptr);
   }
 
   static void bind_life() {

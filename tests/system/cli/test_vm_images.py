@@ -52,7 +52,10 @@ class VmImageTest(VmImageCase):
                 self.vnvram("repair", image)
                 self.vnvram("unseal", image)
                 self.vnvram("check", image)
-                self.assertTrue(self.json("info", image)["clean"])
+                info = self.json("info", image)
+                self.assertEqual((info["clean"], info["image_format"]), (True, name))
+                self.assertRegex(self.vnvram("info", image).decode(),
+                                 rf"(?m)^in a VM image: +{name}$")
                 rescued = self.path(f"rescued.{name}")
                 self.vnvram("salvage", image, rescued)
                 self.assertEqual(image_format(rescued), name)
