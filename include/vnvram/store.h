@@ -272,8 +272,9 @@ public:
 
   /// Gives the image up as it is: nothing more is written, no checkpoint and no mark of a clean
   /// close, which costs the next opening a longer recovery and nothing else. For a device that is
-  /// not to be touched any more. Afterwards only the destructor may be called.
-  void abandon();
+  /// not to be touched any more, or to be opened anew because its content was put back: it is
+  /// returned, unlocked. Afterwards only the destructor may be called.
+  std::unique_ptr<BlockDevice> abandon();
 
   /// Waits for the commits under way, runs a last checkpoint, marks the image clean and gives up
   /// the lock. In CallbackMode::event_fd callbacks that were not dispatched run here. Afterwards

@@ -91,7 +91,11 @@ Status VmImageDevice::start() {
 
 // A qemu-nbd that has ended may have said why.
 Error VmImageDevice::explained(const Error& error) {
-  const std::string said = server_ ? server_->said() : std::string();
+  std::string said;
+  {
+    const std::lock_guard lock(starting_); // A commit and a checkpoint may fail at the same time.
+    said = server_ ? server_->said() : std::string();
+  }
   if (error.kind() != ErrorKind::io || said.empty()) {
     return error;
   }

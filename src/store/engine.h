@@ -74,6 +74,8 @@ public:
   Status close();
   /// Closes without a last checkpoint: nothing more is written.
   void abandon();
+  /// As abandon(). Afterwards only the destructor may be called.
+  std::unique_ptr<BlockDevice> give_up_device();
 
 private:
   Engine(std::unique_ptr<BlockDevice> device, const format::Superblock& superblock,

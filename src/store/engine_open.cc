@@ -129,6 +129,11 @@ void Engine::abandon() {
   device_->unlock();
 }
 
+std::unique_ptr<BlockDevice> Engine::give_up_device() {
+  abandon();
+  return std::move(device_);
+}
+
 Status Engine::start() {
   if (options_.callbacks == CallbackMode::event_fd) {
     const Status opened = completions_.open_event_fd();

@@ -92,8 +92,8 @@ Result<bool> Store::is_current() {
   return engine_->is_current();
 }
 
-void Store::abandon() {
-  engine_->abandon();
+std::unique_ptr<BlockDevice> Store::abandon() {
+  return engine_->give_up_device();
 }
 
 Status Store::close() {

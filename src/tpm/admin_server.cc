@@ -14,6 +14,8 @@
 namespace vnvram {
 namespace {
 
+constexpr auto listen_again_after = 1 * kj::SECONDS;
+
 rpc::Custody to_rpc(Custody custody) {
   switch (custody) {
   case Custody::ours: return rpc::Custody::OURS;
@@ -49,16 +51,18 @@ public:
   }
 
   kj::Promise<void> detach(DetachContext context) override {
-    return on_worker(context, [this] { return keeper_.detach(); });
+    return on_worker(context, [&keeper = keeper_, &worker = worker_] {
+      return keeper.detach(worker.is_held());
+    });
   }
 
   kj::Promise<void> attach(AttachContext context) override {
     const std::string location = context.getParams().getLocation().cStr();
-    return on_worker(context, [this, location] { return keeper_.attach(location); });
+    return on_worker(context, [&keeper = keeper_, location] { return keeper.attach(location); });
   }
 
   kj::Promise<void> unseal(UnsealContext context) override {
-    return on_worker(context, [this] { return keeper_.unseal(); });
+    return on_worker(context, [&keeper = keeper_] { return keeper.unseal(); });
   }
 
 private:
@@ -66,6 +70,7 @@ private:
     return std::make_shared<T>(kj::mv(value));
   }
 
+  /// The job may run when this object is gone: at the end, the worker's is the last word.
   template <typename Context>
   kj::Promise<void> on_worker(Context context, std::function<Status()> job) {
     auto waits = kj::newPromiseAndCrossThreadFulfiller<void>();
@@ -106,6 +111,19 @@ private:
 };
 #pragma GCC diagnostic pop
 
+// Too many connections are a reason to wait, not to leave a held TPM with nobody to resume it.
+kj::Promise<void> listen_again_and_again(kj::AsyncIoContext& io, capnp::TwoPartyServer& server,
+                                         kj::ConnectionReceiver& receiver, const Log& log) {
+  return server.listen(receiver)
+      .catch_([&io, &log](const kj::Exception& exception) {
+        log.warning(std::string("the admin socket: ") + exception.getDescription().cStr());
+        return io.provider->getTimer().afterDelay(listen_again_after);
+      })
+      .then([&io, &server, &receiver, &log] {
+        return listen_again_and_again(io, server, receiver, log);
+      });
+}
+
 } // namespace
 
 AdminServer::AdminServer(const Listener& listener, SoftTpm& tpm, StateKeeper& keeper,
@@ -126,7 +144,9 @@ AdminServer::AdminServer(const Listener& listener, SoftTpm& tpm, StateKeeper& ke
       auto fulfiller =
           std::make_shared<kj::Own<kj::CrossThreadPromiseFulfiller<void>>>(kj::mv(end.fulfiller));
       started.set_value([fulfiller] { (*fulfiller)->fulfill(); });
-      server.listen(*receiver).exclusiveJoin(kj::mv(end.promise)).wait(io.waitScope);
+      listen_again_and_again(io, server, *receiver, log)
+          .exclusiveJoin(kj::mv(end.promise))
+          .wait(io.waitScope);
     } catch (const kj::Exception& exception) {
       log.error(std::string("the admin socket is served no more: ") +
                 exception.getDescription().cStr());

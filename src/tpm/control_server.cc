@@ -24,12 +24,12 @@ int ControlServer::run(int signal_fd) {
     if (::poll(poll_entries_.data(), poll_entries_.size(), -1) < 0) {
       continue;
     }
+    serve_clients(); // Before a signal is obeyed: what they said came first, for all we know.
     signalfd_siginfo signal{};
     if (poll_entries_.front().revents != 0 &&
         ::read(signal_fd, &signal, sizeof(signal)) == sizeof(signal)) {
       return static_cast<int>(signal.ssi_signo);
     }
-    serve_clients();
     accept_clients();
   }
 }

@@ -98,6 +98,7 @@ TpmResult ControlService::act(ControlClient& client, const ControlRequest& reque
 
 TpmResult ControlService::init(const ControlRequest& request) {
   const bool delete_volatile = (request.flags & control_init_delete_volatile) != 0;
+  keeper_.power_on_begins();
   const Status started = tpm_.initialise(delete_volatile);
   if (started.ok()) {
     log_.info(delete_volatile ? "the TPM is powered on, with its volatile state if there was one"
@@ -178,14 +179,19 @@ std::vector<std::byte> ControlService::state_blob(ControlClient& client,
   // A client that reads on gets the rest of the blob that it began to read.
   if (request.offset_bytes == 0 || client.blob_type != request.blob_type) {
     client.blob_type.reset();
-    if (const TpmResult result = tpm_.get_state(*state, client.blob); result != tpm_success) {
+    // First: the state that goes must have all that was acknowledged.
+    const bool handed_over =
+        *state == TpmState::permanent && controller_ == client.number && keeper_.hand_over();
+    const TpmResult result = tpm_.get_state(*state, client.blob);
+    if (result != tpm_success) {
+      if (handed_over) {
+        keeper_.take_back();
+      }
+      worker_.wake();
       return encode_result(request.command, result);
     }
     client.blob_type = request.blob_type;
-    if (*state == TpmState::permanent && controller_ == client.number) {
-      keeper_.hand_over();
-      worker_.wake();
-    }
+    worker_.wake();
   }
   return encode_state_blob(client.blob, request.offset_bytes);
 }

@@ -118,7 +118,10 @@ struct Tpm {
 };
 
 StateKeeper::Setup setup_of(const Options& options) {
-  return {options.image, {.image_key_file = options.image_key_file}, options.seals};
+  return {options.image,
+          {.image_key_file = options.image_key_file},
+          options.seals,
+          options.seccomp == Seccomp::on};
 }
 
 Tpm make_detached(const Options& options, const Log& log) {

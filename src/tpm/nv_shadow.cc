@@ -71,6 +71,22 @@ bool NvShadow::has_changes() const {
   return std::any_of(blobs_.begin(), blobs_.end(), [](const Blob& blob) { return blob.changed; });
 }
 
+bool NvShadow::matches(TpmState state, std::span<const std::byte> image_content) const {
+  const Blob& blob = blob_of(state);
+  if (blob.size_given_bytes != image_content.size()) {
+    return false;
+  }
+  const std::size_t size_bytes = std::min(blob.content.size(), image_content.size());
+  for (std::size_t offset = 0; offset < size_bytes; offset += piece_size_bytes) {
+    const std::size_t length = std::min(piece_size_bytes, size_bytes - offset);
+    if (!blob.piece_changed[offset / piece_size_bytes] &&
+        std::memcmp(blob.content.data() + offset, image_content.data() + offset, length) != 0) {
+      return false;
+    }
+  }
+  return true;
+}
+
 void NvShadow::mark_all() {
   for (Blob& blob : blobs_) {
     blob.mark(0, blob.content.size());

@@ -34,6 +34,9 @@ public:
   [[nodiscard]] std::span<const std::byte> content(TpmState state) const;
   [[nodiscard]] std::uint64_t size_max_bytes(TpmState state) const;
   [[nodiscard]] bool has_changes() const;
+  /// Whether this is what take_changes() last left the image's blob at: compared where nothing has
+  /// changed since.
+  [[nodiscard]] bool matches(TpmState state, std::span<const std::byte> image_content) const;
   /// From now on all of the content counts as changed: whatever the image holds is replaced by it.
   void mark_all();
   /// Everything that has changed, as one transaction that owns its bytes. Afterwards there are no

@@ -48,14 +48,18 @@ constexpr std::array allowed_calls = {
     SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn), SCMP_SYS(sigaltstack),
     SCMP_SYS(tgkill), SCMP_SYS(exit), SCMP_SYS(exit_group)};
 
-// The admin socket's loop, and connecting to a drive that is attached later.
+// The admin socket's loop, and connecting to a drive that is attached later: to a unix socket or a
+// numeric address, without TLS, because names and certificates are in files.
 constexpr std::array admin_calls = {
     SCMP_SYS(epoll_wait), SCMP_SYS(epoll_pwait), SCMP_SYS(epoll_ctl),   SCMP_SYS(connect),
     SCMP_SYS(getsockopt), SCMP_SYS(getsockname), SCMP_SYS(getpeername), SCMP_SYS(eventfd2)};
 
 // glibc's allocator looks at /proc/sys/vm/overcommit_memory the first time it gives memory back,
-// and gets by without: no file can be opened, but trying is no reason to die.
-constexpr std::array denied_calls = {SCMP_SYS(open), SCMP_SYS(openat)};
+// and gets by without: no file can be opened, but trying is no reason to die. Nor is looking up a
+// host's name, or a certificate, for a drive that is attached.
+constexpr std::array denied_calls = {SCMP_SYS(open),      SCMP_SYS(openat),   SCMP_SYS(access),
+                                     SCMP_SYS(faccessat), SCMP_SYS(readlink), SCMP_SYS(readlinkat),
+                                     SCMP_SYS(bind),      SCMP_SYS(sendmmsg), SCMP_SYS(mkdir)};
 
 // Of ioctl only what asks a block device for its size, or tells it to forget or zero a range.
 constexpr std::array<unsigned long, 3> allowed_ioctls = {BLKGETSIZE64, BLKDISCARD, BLKZEROOUT};

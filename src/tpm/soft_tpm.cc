@@ -1,6 +1,5 @@
 #include "tpm/soft_tpm.h"
 
-#include <algorithm>
 #include <cstdlib>
 #include <utility>
 
@@ -129,11 +128,11 @@ void SoftTpm::replace_image() {
 bool SoftTpm::matches(const std::vector<std::vector<std::byte>>& contents) const {
   const std::lock_guard lock(mutex_);
   for (std::size_t state = 0; state < tpm_state_count; ++state) {
-    if (!std::ranges::equal(shadow_.content(static_cast<TpmState>(state)), contents.at(state))) {
+    if (!shadow_.matches(static_cast<TpmState>(state), contents.at(state))) {
       return false;
     }
   }
-  return !shadow_.has_changes();
+  return true;
 }
 
 Status SoftTpm::verify() {
@@ -166,7 +165,7 @@ Status SoftTpm::power_on(Startup startup) {
     command.back() = std::byte{3};
     break;
   }
-  const auto response = execute(command, 0);
+  const auto response = *execute(command, 0, [] { return true; });
   const auto code = response.size() < startup_tpm2.size() - 2
                         ? TpmResult{tpm_fail}
                         : load_big_endian<std::uint32_t>(response, response_code_offset);
@@ -235,8 +234,13 @@ void SoftTpm::stop() {
   stop_locked();
 }
 
-std::span<const std::byte> SoftTpm::execute(std::span<std::byte> command, std::uint8_t locality) {
+std::optional<std::span<const std::byte>> SoftTpm::execute(std::span<std::byte> command,
+                                                           std::uint8_t locality,
+                                                           const std::function<bool()>& may_run) {
   const std::lock_guard lock(mutex_);
+  if (!may_run()) {
+    return std::nullopt;
+  }
   if (!running_ || failed_) {
     return failure_response();
   }

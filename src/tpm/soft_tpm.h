@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -74,7 +75,7 @@ public:
                              std::vector<std::vector<std::byte>> contents, Manufacture manufacture);
   /// The TPM's own content shall replace all of what the image holds.
   void replace_image();
-  /// Whether these are what the TPM has given away as its changes, and nothing else has changed.
+  /// Whether an image that holds this is the one that the TPM's changes so far went to.
   [[nodiscard]] bool matches(const std::vector<std::vector<std::byte>>& contents) const;
 
   /// Powers the TPM on once to see that libtpms accepts its state, then off again. A new TPM is
@@ -92,9 +93,14 @@ public:
   void stop();
 
   /// Runs one command and returns the response, which stays valid until the next call. While the
-  /// TPM does not run the response is the version's failure response.
-  [[nodiscard]] std::span<const std::byte> execute(std::span<std::byte> command,
-                                                   std::uint8_t locality);
+  /// TPM does not run the response is the version's failure response. Nothing, and nothing was run,
+  /// if `may_run` says so: it is asked when no other call can come between, so that a state that
+  /// get_state() returns has either all of a command or none of it.
+  [[nodiscard]] std::optional<std::span<const std::byte>>
+  execute(std::span<std::byte> command, std::uint8_t locality,
+          const std::function<bool()>& may_run);
+  /// Stopped: every command fails, and touches nothing.
+  [[nodiscard]] bool is_off() const { return !running_ && !seems_running(); }
   /// The ten bytes that a TPM in failure mode answers with; also for a command of a wrong length.
   [[nodiscard]] std::span<const std::byte> failure_response() const;
   [[nodiscard]] std::span<const std::byte> wrong_size_response() const;

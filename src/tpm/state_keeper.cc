@@ -4,15 +4,18 @@
 
 #include <fmt/format.h>
 
+#include "device/nbd_device.h"
+
 namespace vnvram {
 
 StateKeeper::StateKeeper(SoftTpm& tpm, Setup setup, const Log& log)
     : tpm_(tpm), log_(log), device_options_(std::move(setup.device)), seals_(setup.seals),
-      location_(std::move(setup.location)) {}
+      confined_(setup.confined), location_(std::move(setup.location)) {}
 
 StateKeeper::StateKeeper(SoftTpm& tpm, Setup setup, TpmImage image, const Log& log)
     : tpm_(tpm), log_(log), device_options_(std::move(setup.device)), seals_(setup.seals),
-      store_(std::move(image.store)), location_(std::move(setup.location)) {
+      confined_(setup.confined), store_(std::move(image.store)),
+      location_(std::move(setup.location)) {
   if (store_->info().sealed) {
     custody_ = Custody::gone;
   }
@@ -22,13 +25,24 @@ StateKeeper::StateKeeper(SoftTpm& tpm, Setup setup, TpmImage image, const Log& l
 // ---- Any thread
 // ----------------------------------------------------------------------------------
 
-void StateKeeper::hand_over() {
-  if (seals_ && custody_.exchange(Custody::handed_over) == Custody::ours) {
-    log_.info("the state was handed over: nothing is committed until it is ours again");
+bool StateKeeper::hand_over() {
+  Custody expected = Custody::ours;
+  if (!seals_ || !custody_.compare_exchange_strong(expected, Custody::handed_over)) {
+    return false;
   }
+  log_.info("the state was handed over: nothing is committed until it is ours again");
+  return true;
 }
 
 void StateKeeper::take_back() {
+  Custody expected = Custody::handed_over;
+  if (custody_.compare_exchange_strong(expected, Custody::ours)) {
+    log_.info("the state is ours again");
+  }
+}
+
+// By the word of someone who may say so, also about one that is gone.
+void StateKeeper::claim() {
   if (custody_.exchange(Custody::ours) != Custody::ours) {
     log_.info("the state is ours again");
   }
@@ -44,8 +58,9 @@ void StateKeeper::controller_gone() {
 void StateKeeper::powered_on(bool restored) {
   look_again_ = true;
   if (restored) {
-    take_back();
+    claim();
   }
+  powering_on_ = false;
 }
 
 KeeperStatus StateKeeper::status() const {
@@ -92,24 +107,24 @@ Status StateKeeper::commit_first() {
 }
 
 bool StateKeeper::prepare() {
-  if (tpm_.failed() || store_ == nullptr) {
+  if (tpm_.failed() || tpm_.is_off() || store_ == nullptr) {
     return false;
   }
-  if (custody_ == Custody::gone) {
+  if (custody_ != Custody::gone) {
+    complained_ = false;
+    if (look_again_.exchange(false) && content_may_change_ && !look_again()) {
+      return false;
+    }
+  }
+  if (custody_ == Custody::gone) { // Looking again may have shown it.
     if (!std::exchange(complained_, true)) {
       log_.warning("TPM commands fail: the state was handed over, and this image is sealed; if it "
                    "is to go on here: vnvram tpm unseal");
     }
     return false;
   }
-  complained_ = false;
-  if (look_again_.exchange(false) && content_may_change_ && !look_again()) {
-    return false;
-  }
-  if (store_->info().sealed) {
-    if (const Status unsealed = unseal(); !unsealed.ok()) {
-      return fail(unsealed.error(), "unsealing");
-    }
+  if (const Status marked = mark_image_ours(); !marked.ok()) {
+    return fail(marked.error(), "unsealing");
   }
   return true;
 }
@@ -140,15 +155,19 @@ void StateKeeper::commit_without_command() {
   if (store_ == nullptr || tpm_.failed()) {
     return;
   }
-  mark_image();
-  if (!content_may_change_ && custody_ == Custody::ours) {
-    // Only what is to be committed is a reason to take the seal off.
-    [[maybe_unused]] const bool committed = !tpm_.has_changes() || (prepare() && commit());
+  mark_image_sealed();
+  if (content_may_change_ || custody_ != Custody::ours) {
+    return;
   }
+  if (const Status marked = mark_image_ours(); !marked.ok()) {
+    [[maybe_unused]] const bool failed = fail(marked.error(), "unsealing");
+    return;
+  }
+  [[maybe_unused]] const bool committed = commit();
 }
 
-// The image says what custody says. That the state is ours again it hears before the next commit.
-void StateKeeper::mark_image() {
+// The image says what custody says.
+void StateKeeper::mark_image_sealed() {
   const Custody custody = custody_;
   if (custody == Custody::ours || store_->info().sealed ||
       (content_may_change_ && custody != Custody::gone)) {
@@ -162,6 +181,17 @@ void StateKeeper::mark_image() {
   }
 }
 
+Status StateKeeper::mark_image_ours() {
+  if (custody_ != Custody::ours || !store_->info().sealed) {
+    return {};
+  }
+  Status unsealed = store_->unseal();
+  if (unsealed.ok()) {
+    log_.info(fmt::format("the image is unsealed at generation {}", store_->info().generation));
+  }
+  return unsealed;
+}
+
 // The drive's content may have been put back while the machine was: is it what we left?
 bool StateKeeper::look_again() {
   const Result<bool> current = store_->is_current();
@@ -172,20 +202,22 @@ bool StateKeeper::look_again() {
     return true;
   }
   const std::uint64_t generation_before = store_->info().generation;
-  store_->abandon();
-  store_.reset();
   std::string location;
   {
     const std::lock_guard lock(mutex_);
     location = location_;
   }
-  Result<TpmImage> image = open_tpm_image(location, tpm_.version(), true, device_options_);
+  // By the same connection: it is the drive that changed, and a confined process may not get
+  // another one.
+  auto device = store_->abandon();
+  store_.reset();
+  Result<TpmImage> image = open_tpm_image(std::move(device), location, tpm_.version(), true);
   if (!image.ok()) {
     note_store();
     return fail(image.error(), "opening a drive whose content was put back");
   }
   const std::uint64_t generation = image->store->info().generation;
-  const Status taken = take_up(std::move(*image));
+  const Status taken = take_up(std::move(*image), location);
   if (!taken.ok()) {
     return fail(taken.error(), "taking up the state of a drive whose content was put back");
   }
@@ -198,10 +230,10 @@ bool StateKeeper::look_again() {
 bool StateKeeper::belongs_to_tpm(const TpmImage& image, std::uint64_t generation) const {
   // What control commands have changed since is in memory only, and can be committed to it.
   return generation_ == generation && image.store->info().uuid == image_uuid_ &&
-         (tpm_.has_changes() || tpm_.matches(image.contents));
+         tpm_.matches(image.contents);
 }
 
-Status StateKeeper::take_up(TpmImage image) {
+Status StateKeeper::take_up(TpmImage image, const std::string& location) {
   const StoreInfo info = image.store->info();
   if (tpm_.is_restored()) {
     tpm_.replace_image(); // What QEMU has set wins.
@@ -210,7 +242,7 @@ Status StateKeeper::take_up(TpmImage image) {
       return Error(ErrorKind::stale,
                    fmt::format("{}: it holds generation {}, and the running TPM goes on from "
                                "generation {}",
-                               location_, info.generation, generation_),
+                               location, info.generation, generation_),
                    "attach the drive that belongs to the machine's state, or reset the machine");
     }
     if (Status adopted = tpm_.adopt(image.specs, std::move(image.contents), image.manufacture);
@@ -219,22 +251,43 @@ Status StateKeeper::take_up(TpmImage image) {
     }
   }
   store_ = std::move(image.store);
-  if (info.sealed && !tpm_.is_restored()) {
-    custody_ = Custody::gone;
+  Custody expected = Custody::ours;
+  if (info.sealed && !tpm_.is_restored() &&
+      custody_.compare_exchange_strong(expected, Custody::gone)) {
+    log_.warning(location + " is sealed: its state was handed over");
   }
   note_store();
   return {};
 }
 
-Status StateKeeper::detach() {
+Status StateKeeper::check_can_open(const std::string& location) const {
+  if (!confined_ || is_nbd_uri(location)) {
+    return {};
+  }
+  return Error(ErrorKind::unsupported,
+               location + ": vnvram-tpm has given up the right to open files",
+               "hold and resume are enough for a file; --seccomp off keeps the right");
+}
+
+Status StateKeeper::detach(bool held) {
   if (store_ == nullptr) {
     return {};
   }
+  std::string location;
+  {
+    const std::lock_guard lock(mutex_);
+    location = location_;
+  }
+  if (Status reopens = check_can_open(location); !reopens.ok()) {
+    return reopens;
+  }
   Status closed;
-  if (content_may_change_ || custody_ != Custody::ours) {
+  if (content_may_change_ || held || custody_ != Custody::ours) {
     store_->abandon();
   } else {
-    closed = store_->close();
+    closed = mark_image_ours();
+    const Status done = store_->close();
+    closed = closed.ok() ? done : closed;
   }
   store_.reset();
   note_store();
@@ -253,51 +306,64 @@ Status StateKeeper::attach(const std::string& location) {
   if (store_ != nullptr) {
     return Error(ErrorKind::exists, where + ": an image is attached", "detach it first");
   }
+  if (Status opens = check_can_open(where); !opens.ok()) {
+    return opens;
+  }
   Result<TpmImage> image = open_tpm_image(where, tpm_.version(), true, device_options_);
   if (!image.ok()) {
     return image.error();
   }
+  look_again_ = false;
+  if (Status taken = take_up(std::move(*image), where); !taken.ok()) {
+    return taken;
+  }
   {
     const std::lock_guard lock(mutex_);
     location_ = where;
-  }
-  look_again_ = false;
-  if (Status taken = take_up(std::move(*image)); !taken.ok()) {
-    return taken;
   }
   log_.info(fmt::format("{} is attached, generation {}", where, store_->info().generation));
   return {};
 }
 
 Status StateKeeper::unseal() {
-  take_back();
-  if (store_ == nullptr || !store_->info().sealed) {
-    return {};
+  claim();
+  return store_ == nullptr ? Status() : mark_image_ours();
+}
+
+// The drive may have gone before us, with the QEMU that owned it: that is an ordinary end, if
+// nothing was left to be written.
+bool StateKeeper::is_left_alone(Status& result) {
+  const Result<bool> current = store_->is_current();
+  if (current.ok() && *current) {
+    return false;
   }
-  Status unsealed = store_->unseal();
-  if (unsealed.ok()) {
-    log_.info(fmt::format("the image is unsealed at generation {}", store_->info().generation));
+  if (current.ok()) {
+    log_.warning("the drive is left as it is: its content was changed underneath");
+  } else {
+    log_.warning("the drive is left as it is: " + current.error().text());
   }
-  return unsealed;
+  if (!current.ok() && (tpm_.has_changes() || custody_ != Custody::ours)) {
+    result = current.error();
+  }
+  store_->abandon();
+  return true;
 }
 
 Status StateKeeper::close() {
+  controller_gone(); // Who has the state now will not find us again to give it back.
   if (store_ == nullptr) {
     return {};
   }
-  if (content_may_change_) {
-    const Result<bool> current = store_->is_current();
-    if (!current.ok() || !*current) {
-      log_.warning("the drive is left as it is: its content was changed underneath");
-      store_->abandon();
-      return current.ok() ? Status() : Status(current.error());
+  Status closed;
+  if (!content_may_change_ || !is_left_alone(closed)) {
+    mark_image_sealed();
+    if (custody_ == Custody::ours && !tpm_.failed()) {
+      closed = mark_image_ours();
+      [[maybe_unused]] const bool committed = closed.ok() && commit();
     }
+    const Status done = store_->close();
+    closed = closed.ok() ? done : closed;
   }
-  if (custody_ == Custody::ours && tpm_.has_changes() && !tpm_.failed() && prepare()) {
-    [[maybe_unused]] const bool committed = commit();
-  }
-  mark_image();
-  Status closed = store_->close();
   store_.reset();
   note_store();
   return closed;

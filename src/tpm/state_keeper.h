@@ -59,6 +59,9 @@ public:
     /// False for a QEMU that does not say when its machine goes on after a snapshot (before 7.2):
     /// the state is ours, always.
     bool seals = true;
+    /// True for a process that cannot open files any more once it serves: an image that is not an
+    /// NBD export is then not given up, because it could not be taken again.
+    bool confined = false;
   };
 
   /// Without an image: attach() looks for it at the setup's location if it is not told. TPM and log
@@ -71,17 +74,24 @@ public:
 
   // ---- Any thread; none of these waits for the device.
 
-  /// Whether commands may be taken now: there is an image, and the state was not just handed over.
-  /// A TPM in failure mode has nothing to wait for.
+  /// Whether commands may be taken now: there is an image, the TPM is not just being powered on,
+  /// and its state was not just handed over. A TPM in failure mode has nothing to wait for, nor one
+  /// that is off: QEMU sends a command before INIT, to see what it talks to, and gives up if there
+  /// is no answer.
   [[nodiscard]] bool serves() const {
-    return tpm_.failed() || (attached_ && custody_ != Custody::handed_over);
+    return tpm_.failed() || tpm_.is_off() ||
+           (attached_ && !powering_on_ && custody_ != Custody::handed_over);
   }
-  void hand_over();
-  /// CMD_LOCK_STORAGE: the copy was for a snapshot, or the migration has not come about.
+  /// From here on no command runs, so that the state is that of one moment. Returns false if it was
+  /// not ours.
+  bool hand_over();
+  /// The state was not handed over after all; or CMD_LOCK_STORAGE: it was for a snapshot, or the
+  /// migration has not come about. Nothing to one that is gone.
   void take_back();
   /// The QEMU that had control is gone.
   void controller_gone();
-  /// The TPM was powered on; `restored`: with a state that QEMU has set.
+  /// Around an INIT; `restored`: with a state that QEMU has set.
+  void power_on_begins() { powering_on_ = true; }
   void powered_on(bool restored);
   [[nodiscard]] KeeperStatus status() const;
 
@@ -95,8 +105,9 @@ public:
   [[nodiscard]] bool commit();
   /// What control commands have changed, with no TPM command about to come.
   void commit_without_command();
-  /// Closes the image. A drive that may change underneath is left as it is.
-  Status detach();
+  /// Closes the image. A drive that may change underneath, or is held, is left as it is.
+  /// Errors: unsupported (it could not be attached again).
+  Status detach(bool held);
   /// Opens the image there, or where the last one was. If the TPM is in use, with other content
   /// than the image's and none that QEMU has set, that is refused (ErrorKind::stale). Other errors:
   /// exists (one is attached), those of open_tpm_image().
@@ -108,22 +119,28 @@ public:
 
 private:
   [[nodiscard]] bool fail(const Error& error, std::string_view during);
-  Status take_up(TpmImage image);
+  Status take_up(TpmImage image, const std::string& location);
+  void claim();
+  Status mark_image_ours();
+  Status check_can_open(const std::string& location) const;
   [[nodiscard]] bool belongs_to_tpm(const TpmImage& image, std::uint64_t generation) const;
   [[nodiscard]] bool look_again();
-  void mark_image();
+  [[nodiscard]] bool is_left_alone(Status& result);
+  void mark_image_sealed();
   void note_store();
 
   SoftTpm& tpm_;
   const Log& log_;
   const DeviceOptions device_options_;
   const bool seals_;
+  const bool confined_;
   std::unique_ptr<Store> store_;
   bool content_may_change_ = false; ///< Of the store's device.
   bool complained_ = false;
   std::atomic<bool> attached_ = false;
   std::atomic<Custody> custody_ = Custody::ours;
   std::atomic<bool> look_again_ = false;
+  std::atomic<bool> powering_on_ = false;
 
   mutable std::mutex mutex_; ///< Guards what follows; never held during I/O.
   std::string location_;

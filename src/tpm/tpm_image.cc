@@ -79,10 +79,15 @@ Result<TpmImage> open_tpm_image(const std::string& path, std::optional<TpmVersio
   if (!device.ok()) {
     return device.error();
   }
+  return open_tpm_image(std::move(*device), path, version, accept_sealed);
+}
+
+Result<TpmImage> open_tpm_image(std::unique_ptr<BlockDevice> device, const std::string& path,
+                                std::optional<TpmVersion> version, bool accept_sealed) {
   OpenOptions options;
   options.cache_size_bytes = cache_size_bytes;
   options.accept_sealed = accept_sealed;
-  auto store = Store::open(std::move(*device), std::move(options));
+  auto store = Store::open(std::move(device), std::move(options));
   if (!store.ok()) {
     return store.error();
   }

@@ -31,5 +31,8 @@ struct TpmImage {
 Result<TpmImage> open_tpm_image(const std::string& path, std::optional<TpmVersion> version,
                                 bool accept_sealed = false,
                                 const DeviceOptions& device_options = {});
+/// The same on a device that is open; `path` is for messages.
+Result<TpmImage> open_tpm_image(std::unique_ptr<BlockDevice> device, const std::string& path,
+                                std::optional<TpmVersion> version, bool accept_sealed);
 
 } // namespace vnvram

@@ -200,7 +200,7 @@ void TpmWorker::serve_client(Client& client, short events) {
   CommandConnection& connection = client.connection;
   if (connection.has_output()) {
     client.gone = !connection.flush();
-  } else if ((events & (POLLIN | POLLHUP | POLLERR)) != 0) {
+  } else if (!client.waiting && (events & (POLLIN | POLLHUP | POLLERR)) != 0) {
     client.gone = !connection.receive();
   }
   run_commands(client);
@@ -208,24 +208,32 @@ void TpmWorker::serve_client(Client& client, short events) {
 
 void TpmWorker::run_commands(Client& client) {
   while (!client.gone && !client.connection.has_output() && !stopping_ && takes_commands()) {
-    const auto command = client.connection.next();
-    if (!command) {
+    if (!client.waiting && !(client.waiting = client.connection.next())) {
       return;
     }
-    std::uint8_t locality = localities_.at(static_cast<std::size_t>(client.source));
-    if (command->locality && *command->locality <= locality_max) {
-      locality = *command->locality;
+    const std::optional<std::span<const std::byte>> response = response_to(client);
+    if (!response) {
+      return; // The state was handed over this very moment: the command waits.
     }
-    auto response = tpm_.failure_response();
-    if (keeper_.prepare()) {
-      response = command->bytes.empty() ? tpm_.wrong_size_response()
-                                        : tpm_.execute(command->bytes, locality);
-      if (!keeper_.commit()) {
-        response = tpm_.failure_response();
-      }
-    }
-    client.gone = !client.connection.respond(*command, response);
+    const CommandConnection::Command command = *std::exchange(client.waiting, std::nullopt);
+    client.gone = !client.connection.respond(command, *response);
   }
+}
+
+std::optional<std::span<const std::byte>> TpmWorker::response_to(const Client& client) {
+  const CommandConnection::Command& command = *client.waiting;
+  if (!keeper_.prepare()) {
+    return tpm_.failure_response();
+  }
+  if (command.bytes.empty()) {
+    return tpm_.wrong_size_response();
+  }
+  std::uint8_t locality = localities_.at(static_cast<std::size_t>(client.source));
+  if (command.locality && *command.locality <= locality_max) {
+    locality = *command.locality;
+  }
+  const auto response = tpm_.execute(command.bytes, locality, [this] { return keeper_.serves(); });
+  return response && !keeper_.commit() ? tpm_.failure_response() : response;
 }
 
 } // namespace vnvram

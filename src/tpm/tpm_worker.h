@@ -10,6 +10,7 @@
 #include <list>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <thread>
 #include <vector>
 
@@ -73,6 +74,7 @@ private:
   struct Client {
     CommandConnection connection;
     CommandSource source;
+    std::optional<CommandConnection::Command> waiting = std::nullopt; ///< Read, and not run yet.
     bool gone = false;
   };
 
@@ -88,6 +90,8 @@ private:
   void collect_poll_entries();
   void serve_client(Client& client, short events);
   void run_commands(Client& client);
+  /// To the command that waits. Nothing: not now.
+  [[nodiscard]] std::optional<std::span<const std::byte>> response_to(const Client& client);
   [[nodiscard]] bool takes_commands() const { return !held_ && keeper_.serves(); }
 
   SoftTpm& tpm_;

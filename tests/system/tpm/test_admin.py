@@ -6,7 +6,11 @@ import unittest
 
 from support import Deadline, LOCK_STORAGE, SHUTDOWN, STOP, TpmCase, is_silent, program, vnvram
 
-SEALED, STALE, EXISTS = 30, 23, 26
+# pylint: disable=wrong-import-order
+from harness.nbd_server import NbdServer
+from harness.vnvram import info
+
+SEALED, STALE, EXISTS, UNSUPPORTED = 30, 23, 26, 29
 FAILURE = 0x101
 
 
@@ -270,6 +274,142 @@ class Sealed(AdminCase):
         self.assertEqual(onlooker.get_blob(1)[0], 0)
         self.assertEqual(client.increment(), 0)
         self.assertEqual(self.ask("status")["custody"], "ours")
+
+
+    def test_nothing_is_left_of_a_snapshot(self):
+        """The machine goes on, and happens to use its TPM no more before the end."""
+        image = self.new_image()
+        tpm = self.start_admin(image, options=["--seccomp", "off"])
+        control, client = self.controlled(tpm)
+        self.hand_over(control)
+        self.wait_sealed(image, True)
+        self.assertEqual(control.result(LOCK_STORAGE, b"\0\0\0\0"), 0)
+        self.wait_sealed(image, False)
+        self.hand_over(control)
+        self.assertEqual(control.result(LOCK_STORAGE, b"\0\0\0\0"), 0)
+        self.ask("detach")
+        self.ask("attach")
+        self.assertEqual(client.increment(), 0)
+        self.hand_over(control)
+        self.assertEqual(control.result(LOCK_STORAGE, b"\0\0\0\0"), 0)
+        tpm.stop()
+        self.assertFalse(info(image)["sealed"])
+
+    def test_another_qemu_cannot_lift_it(self):
+        image = self.new_image()
+        tpm = self.start_admin(image)
+        control, client = self.controlled(tpm)
+        self.hand_over(control)
+        control.close()
+        client.close()
+        self.wait_sealed(image, True)
+        control = self.control(tpm)
+        second = control.take_control()
+        self.assertEqual(control.init(), 0)
+        self.hand_over(control)  # A snapshot of it, or a migration that is cancelled.
+        self.assertEqual(control.result(LOCK_STORAGE, b"\0\0\0\0"), 0)
+        self.assertEqual(second.startup(), FAILURE)
+        self.assertEqual(self.ask("status")["custody"], "gone")
+        second.close()
+
+
+class SharedDrive(AdminCase):
+    """An NBD export: who serves it may put back an earlier content, or be gone first."""
+
+    def start_on_export(self, options=(), image=None):
+        image = image or self.new_image()
+        server = NbdServer(self.workspace, "nbdkit", image)
+        self.addCleanup(server.kill)
+        return image, server, self.start(server.uri, options=options)
+
+    def write_under(self, image, content):
+        with open(image, "r+b") as file:
+            file.write(content)
+
+    def test_content_that_was_put_back(self):
+        image, _, tpm = self.start_on_export()
+        control, client = self.controlled(tpm)
+        snapshot = image.read_bytes()
+        self.assertEqual(client.increment(), 0)
+        self.write_under(image, snapshot)
+        self.assertEqual(control.result(STOP), 0)
+        self.assertEqual(control.init(), 0)
+        self.assertEqual(client.startup(), 0)
+        self.assertEqual(client.counter(), 1)
+        self.assertIn("changed underneath", tpm.log.read_text(errors="replace"))
+        self.assertEqual(client.increment(), 0)
+        tpm.stop()
+        vnvram("check", image)
+
+    def test_what_qemu_sets_wins_over_what_was_put_back(self):
+        image, _, tpm = self.start_on_export()
+        control, client = self.controlled(tpm)
+        snapshot = image.read_bytes()
+        self.assertEqual(client.increment(), 0)
+        blobs = [control.get_blob(kind)[2] for kind in (1, 2)]
+        self.write_under(image, snapshot)
+        self.assertEqual(control.result(STOP), 0)
+        for kind, blob in zip((1, 2), blobs):
+            self.assertEqual(control.set_blob(kind, blob), 0)
+        self.assertEqual(control.init(1), 0)
+        self.assertEqual(client.counter(), 2)
+        self.assertEqual(client.increment(), 0)
+        log = tpm.log.read_text(errors="replace")
+        self.assertIn("a restored TPM state has replaced that of generation", log)
+        tpm.stop()
+        self.start_server(image)
+        self.assertEqual(self.client().counter(), 3)
+
+    def test_nothing_is_written_but_for_a_command(self):
+        image, _, tpm = self.start_on_export()
+        control, client = self.controlled(tpm)
+        before = image.read_bytes()
+        self.assertEqual(control.result(STOP), 0)
+        self.assertEqual(control.init(), 0)
+        self.assertEqual(control.get_blob(1)[0], 0)
+        self.assertEqual(control.ask(LOCK_STORAGE, b"\0\0\0\0")[0], 0)
+        self.assertEqual(client.startup(), 0)  # The first moment at which it may have been.
+        self.assertEqual(image.read_bytes()[:8192], before[:8192])
+
+    def test_a_seal_that_is_found(self):
+        image, server, tpm = self.start_on_export()
+        control, client = self.controlled(tpm)
+        vnvram("seal", server.uri)
+        self.assertEqual(control.result(STOP), 0)
+        self.assertEqual(control.init(), 0)
+        self.assertEqual(client.startup(), FAILURE)
+        self.assertTrue(info(image)["sealed"])
+
+    def test_the_end_after_a_hand_over(self):
+        image, _, tpm = self.start_on_export()
+        control, _ = self.controlled(tpm)
+        self.assertEqual(control.get_blob(1)[0], 0)
+        tpm.stop()
+        self.assertTrue(info(image)["sealed"])
+
+    def test_a_drive_that_ends_first(self):
+        image, server, tpm = self.start_on_export()
+        self.controlled(tpm)
+        server.kill()
+        tpm.stop()
+        self.assertIn("left as it is", tpm.log.read_text(errors="replace"))
+        self.start_server(image)
+        self.assertEqual(self.client().counter(), 1)
+
+    def test_drives_that_a_confined_process_cannot_reach(self):
+        image = self.new_image()
+        tpm = self.start_admin(image)
+        code, text = refused("tpm", "detach", self.admin)
+        self.assertEqual(code, UNSUPPORTED, text)
+        tpm.stop()
+        _, _, tpm = self.start_on_export(["--admin", f"unix:{self.admin}"], image)
+        _, client = self.controlled(tpm)
+        self.ask("detach")
+        for where in ("nbd://localhost:1", "nbds://127.0.0.1:1", "nbds+unix:///?socket=/nowhere",
+                      "nbd://no.such.host.invalid", image):
+            refused("tpm", "attach", self.admin, where)
+        self.ask("attach")
+        self.assertEqual(client.increment(), 0)
 
 
 class Words(AdminCase):

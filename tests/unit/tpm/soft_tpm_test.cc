@@ -26,7 +26,7 @@ protected:
   }
   static std::string run(SoftTpm& tpm, std::string_view hex) {
     auto command = from_hex(hex);
-    return to_hex(tpm.execute(command, 0));
+    return to_hex(*tpm.execute(command, 0, [] { return true; }));
   }
 };
 
