@@ -48,9 +48,14 @@ class Migration:
         return (microseconds(resumed) - microseconds(stopped)) / 1000
 
     def cancel(self):
-        """The guest goes on at the source, and the destination's QEMU ends."""
+        """The guest goes on at the source, and the destination's QEMU ends. False: it was too late,
+        the source has handed over, and whether the destination runs is for the operator to see."""
         self.source.execute("migrate_cancel")
-        self.wait_status(self.source, "cancelled")
+        while True:
+            status = self.source.execute("query-migrate")["status"]
+            if status in ("cancelled", "failed", "completed"):
+                return status != "completed"
+            self.source.wait_event("MIGRATION")
 
     @staticmethod
     def wait_status(end, wanted):
@@ -71,12 +76,15 @@ def migrate(migration, uri, source_admin=None):
     migration.wait_for_switchover()
     if not source_admin:
         return migration.switch_over()
-    tpm("hold", source_admin)
     try:
-        return migration.switch_over()
-    except QmpError:
-        tpm("resume", source_admin)  # The guest goes on here.
+        tpm("hold", source_admin)
+        stopped_ms = migration.switch_over()
+    except BaseException:
+        migration.cancel()
         raise
+    finally:
+        tpm("resume", source_admin)  # If it has handed its state over, commands wait for another word.
+    return stopped_ms
 
 
 def main():

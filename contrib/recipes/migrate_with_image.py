@@ -42,6 +42,13 @@ class ImageMirror:
         self._owner.wait_job_end(MIRROR)
         self.disconnect()
 
+    def cancel(self):
+        """Wherever it is; its destination may be gone."""
+        if any(job["device"] == MIRROR for job in self._owner.execute("query-block-jobs")):
+            self._owner.execute("block-job-cancel", device=MIRROR, force=True)
+            self._owner.wait_event("BLOCK_JOB_CANCELLED", "BLOCK_JOB_COMPLETED")
+        self.disconnect()
+
     def disconnect(self):
         self._owner.execute("blockdev-del", node_name=MIRROR)
 
@@ -53,19 +60,22 @@ class SourceDrive:
         self._qemu = qemu
         self._admin = admin
         self._owned_by_qemu = owned_by_qemu
+        self._node = None
 
     def close(self):
-        """Nothing is under way and nothing can be written to the drive on return."""
+        """Every answer has reached the guest, and nothing is written to the drive from now on."""
         tpm("hold", self._admin)
-        tpm("detach", self._admin)
         if self._owned_by_qemu:  # With a writable export QEMU cannot hand over its drives.
+            tpm("detach", self._admin)
             self._node = nvram_export.top_node(self._qemu)
             nvram_export.remove(self._qemu)
 
     def open_again(self):
-        if self._owned_by_qemu:
+        """The guest goes on here."""
+        if self._node:
             nvram_export.add(self._qemu, self._node)
-        tpm("attach", self._admin)
+            self._node = None
+            tpm("attach", self._admin)
         tpm("resume", self._admin)
 
 
@@ -73,10 +83,15 @@ def migrate(migration, uri, mirror, drive, destination_admin, nbd):
     mirror.start()
     migration.start(uri)
     migration.wait_for_switchover()
-    drive.close()
-    mirror.end()
-    tpm("attach", destination_admin, nvram_export.uri(nbd))
-    return migration.switch_over()
+    try:
+        drive.close()
+        mirror.end()
+        tpm("attach", destination_admin, nvram_export.uri(nbd))
+        return migration.switch_over()
+    except BaseException:
+        if migration.cancel():
+            drive.open_again()
+        raise
 
 
 def main():

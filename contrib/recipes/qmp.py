@@ -9,7 +9,7 @@ import time
 
 
 class QmpError(Exception):
-    """A command was refused, a job failed, or the other end is gone."""
+    """A command was refused, a job failed, or the other end is gone. One that hangs is a TimeoutError."""
 
 
 class Qmp:
@@ -69,9 +69,14 @@ class Qmp:
                     return self._events.pop(position)
             self._events.append(self._message())
 
-    def forget_events(self):
-        """Those that have been read so far do not count any more."""
-        self._events.clear()
+    def quit(self):
+        """Ends QEMU; returns when it has closed the connection."""
+        try:
+            self.execute("quit")
+            while True:
+                self._events.append(self._message())
+        except QmpError:
+            pass
 
     def wait_job(self, job, name):
         """Waits for this event of a block job; a job that ends before, or fails, is an error."""
@@ -94,7 +99,9 @@ class Qmp:
             try:
                 data = self._socket.recv(65536)
             except TimeoutError:
-                raise QmpError(f"{self.path}: silent for {self._seconds} s") from None
+                raise TimeoutError(f"{self.path}: silent for {self._seconds} s") from None
+            except ConnectionResetError:
+                data = b""
             if not data:
                 raise QmpError(f"{self.path}: QEMU is gone")
             self._buffer += data

@@ -66,5 +66,11 @@ class SnapshotTis(Snapshot, GuestCase):
     model = "tpm-tis"
 
 
+class SnapshotQcow2(Snapshot, GuestCase):
+    """The TPM on a qcow2 image of its own."""
+
+    image_name = "nvram.qcow2"
+
+
 if __name__ == "__main__":
     unittest.main()

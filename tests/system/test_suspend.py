@@ -22,7 +22,8 @@ class Suspend:
         tpm.stop()
         self.check()
 
-        tpm = self.start_tpm()
+        # The image is sealed: its state is in the file.
+        tpm = self.start_tpm(options=["--incoming"])
         second = self.start_machine(tpm, incoming="defer")
         second.resume_from(file)
         second.wait_value(values_of(before)[-1] + 10)

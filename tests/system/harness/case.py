@@ -32,10 +32,17 @@ class GuestCase(unittest.TestCase):
         self.addCleanup(self._end_children)
         self.image = create(self.workspace.file(self.image_name), *self.image_options)
 
+    # The places of unittest that see a failure before the cleanups remove the logs.
+
+    def _callSetUp(self):
+        self._show_logs_on_failure(super()._callSetUp)
+
     def _callTestMethod(self, method):
-        # The one place of unittest that sees a failure before the cleanups remove the logs.
+        self._show_logs_on_failure(super()._callTestMethod, method)
+
+    def _show_logs_on_failure(self, call, *arguments):
         try:
-            super()._callTestMethod(method)
+            call(*arguments)
         except BaseException:
             print(self.workspace.logs_text(), flush=True)
             raise
@@ -63,11 +70,12 @@ class GuestCase(unittest.TestCase):
         self.children.append(qemu)
         return qemu
 
-    def boot_with_drive(self):
+    def boot_with_drive(self, nbd=None):
         """A machine that owns its TPM's drive, started as contrib/recipes does it."""
         tpm = self.start_tpm("-", options=("--detached", "--tpm2"), admin=True)
         qemu = self.start_machine(tpm, options=("--preconfig", *nvram_drive(self.image)))
-        recipe("start_qemu_owned.py", qemu.operator, tpm.admin, self.workspace.file("drive.nbd"))
+        recipe("start_qemu_owned.py", qemu.operator, tpm.admin,
+               nbd or self.workspace.file("drive.nbd"))
         return tpm, qemu.wait_ready()
 
     def check(self, image=None):

@@ -5,7 +5,7 @@ import contextlib
 # harness.recipe comes first: it makes the recipes' modules known.
 from .case import COUNTER, GuestCase
 from .qemu import complaints_of, drops_in, values_of
-from .vnvram import create
+from .vnvram import create, info
 
 # pylint: disable=wrong-import-order
 from migrate import Migration
@@ -68,14 +68,19 @@ class MigrationCase(GuestCase):
         self.records.append(self.qemu.quit())
         self.tpm.stop()
         self.check()
+        self.assertTrue(info(self.image)["sealed"])
         last = values_of(self.records[-1])[-1]
         self.image, self.tpm, self.qemu = image, tpm, qemu
         self.qemu.wait_value(last + 20)
+
+    def end_owner(self):
+        """Of the image, if it is not the TPM or the machine, which have ended."""
 
     def end(self):
         """Nothing was lost on the way, and the last image holds all of it."""
         self.records.append(self.qemu.kill())
         self.tpm.kill()
+        self.end_owner()
         record = b"".join(self.records)
         self.assertEqual(complaints_of(record), [])
         self.assertEqual(drops_in(values_of(record)), [])

@@ -145,6 +145,10 @@ class Qemu:
     def quit(self):
         """An orderly end, as an operator's. Returns the guest's complete record."""
         self.qmp.execute("quit")
+        return self.ended()
+
+    def ended(self):
+        """The same, when somebody else has told it to end."""
         status = self.child.wait()
         record = self.record.wait_end()
         self.close()

@@ -92,6 +92,7 @@ class Detached(AdminCase):
         client = control.take_control()
         self.addCleanup(client.close)
         # What QEMU asks before its drives are there, all answered from memory.
+        self.assertEqual(client.run(0x181)[0], FAILURE)
         self.assertNotEqual(control.capability(), 0)
         self.assertEqual(control.result(STOP), 0)
         self.assertEqual(control.init(), 0)
