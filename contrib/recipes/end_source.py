@@ -2,12 +2,13 @@
 """After a migration: ends QEMU at the source, and seals the IMAGE that its TPM has left there, so that
 nobody starts the machine from it by mistake. Send vnvram-tpm a SIGTERM afterwards.
 
-A TPM that has its image still seals it when QEMU goes; one that has given up QEMU's own drive is
-told here where the image is.
+A TPM that has its image still seals it when QEMU goes; for one that has given up QEMU's own drive it
+is done here.
 """
 
 import argparse
 import json
+import subprocess
 
 from qmp import Qmp
 from tpm_admin import tpm
@@ -15,9 +16,10 @@ from tpm_admin import tpm
 
 def end_source(qmp, admin, image):
     qmp.quit()
-    if not json.loads(tpm("status", admin, "--json"))["attached"]:
-        tpm("attach", admin, image)
-    tpm("resume", admin)
+    if json.loads(tpm("status", admin, "--json"))["attached"]:
+        tpm("resume", admin)
+    else:
+        subprocess.run(["vnvram", "seal", image], check=True)
 
 
 def main():

@@ -1,5 +1,6 @@
 """The NBD export through which vnvram-tpm uses a drive that QEMU or qemu-storage-daemon owns."""
 
+FILTERS = ("mirror_top", "commit_top")
 EXPORT = "nvram"  # The export's name and its id, and the name of the first node.
 
 
@@ -30,8 +31,17 @@ def top_node(qmp):
     """The node that the export shows: it moves to the overlay when a snapshot is taken."""
     for export in qmp.execute("query-block-exports"):
         if export["id"] == EXPORT:
-            return export["node-name"]
+            return below_filter(qmp, export["node-name"])
     return EXPORT
+
+
+def below_filter(qmp, node):
+    """While a mirror or a commit runs, it has a node of its own over the image's."""
+    nodes = {entry["node-name"]: entry for entry in qmp.execute("query-named-block-nodes")}
+    if nodes[node]["drv"] not in FILTERS:
+        return node
+    return next(name for name, entry in nodes.items()
+                if entry["file"] == nodes[node]["file"] and entry["drv"] not in (*FILTERS, "file"))
 
 
 def image_of(qmp, node):
