@@ -10,6 +10,7 @@
 #include <gtest/gtest.h>
 
 #include "device/memory_device.h"
+#include "support/expect_status.h"
 #include "vnvram/store.h"
 
 namespace vnvram {
@@ -36,18 +37,5 @@ protected:
 
   std::shared_ptr<MemoryDisk> disk_;
 };
-
-#define ASSERT_OK(expression)                                                                      \
-  do {                                                                                             \
-    const auto& ok_result = (expression);                                                          \
-    ASSERT_TRUE(ok_result.ok()) << ok_result.error().text();                                       \
-  } while (false)
-#define EXPECT_KIND(expression, expected)                                                          \
-  do {                                                                                             \
-    const auto& kind_result = (expression);                                                        \
-    ASSERT_FALSE(kind_result.ok());                                                                \
-    EXPECT_EQ(kind_name(kind_result.error().kind()), kind_name(ErrorKind::expected))               \
-        << kind_result.error().text();                                                             \
-  } while (false)
 
 } // namespace vnvram
