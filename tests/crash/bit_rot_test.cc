@@ -91,11 +91,18 @@ void record_faults(std::uint64_t count) {
   testing::Test::RecordProperty("faults", std::to_string(count));
 }
 
-void flip_a_bit_of_every_block(const ExampleImage& good, unsigned per_block) {
-  record_faults(good.bytes.size() / block_size_bytes * per_block);
+#if defined(__SANITIZE_THREAD__)
+constexpr std::uint64_t step_of_large_images = 7; // One thread: nothing that this sanitizer sees.
+#else
+constexpr std::uint64_t step_of_large_images = 1;
+#endif
+
+void flip_a_bit_of_every_block(const ExampleImage& good, unsigned per_block,
+                               std::uint64_t step = 1) {
+  record_faults(good.bytes.size() / block_size_bytes / step * per_block);
   Random random(1);
   std::vector<std::byte> image = good.bytes;
-  for (std::uint64_t block = 0; block < image.size() / block_size_bytes; ++block) {
+  for (std::uint64_t block = 0; block < image.size() / block_size_bytes; block += step) {
     for (unsigned i = 0; i < per_block; ++i) {
       const std::uint64_t byte = block * block_size_bytes + random.below(block_size_bytes);
       const std::byte bit{static_cast<unsigned char>(1U << random.below(8))};
@@ -115,7 +122,7 @@ TEST(BitRotTest, Invariant5HoldsForEveryBlockOfAnInterruptedImage) {
 }
 
 TEST(BitRotTest, Invariant5HoldsForAnImageThatDoesNotFitTheCache) {
-  flip_a_bit_of_every_block(large_image(), 1);
+  flip_a_bit_of_every_block(large_image(), 1, step_of_large_images);
 }
 
 TEST(BitRotTest, Invariant5HoldsForEveryByteOfASuperblock) {
