@@ -52,15 +52,20 @@ class Migration:
         the source has handed over, and whether the destination runs is for the operator to see."""
         self.source.execute("migrate_cancel")
         while True:
-            status = self.source.execute("query-migrate")["status"]
-            if status in ("cancelled", "failed", "completed"):
+            status = self.source.execute("query-migrate").get("status", "none")
+            if status in ("none", "cancelled", "failed", "completed"):
                 return status != "completed"
             self.source.wait_event("MIGRATION")
 
     @staticmethod
     def wait_status(end, wanted):
         while True:
-            status = end.wait_event("MIGRATION")["data"]["status"]
+            try:
+                status = end.wait_event("MIGRATION")["data"]["status"]
+            except TimeoutError:
+                if end.execute("query-migrate").get("status") in ("setup", "active"):
+                    continue  # There is much memory to send.
+                raise
             if status == wanted:
                 return
             if status in ("failed", "cancelled", "completed"):
@@ -72,19 +77,18 @@ def microseconds(event):
 
 
 def migrate(migration, uri, source_admin=None):
-    migration.start(uri)
-    migration.wait_for_switchover()
-    if not source_admin:
-        return migration.switch_over()
     try:
-        tpm("hold", source_admin)
-        stopped_ms = migration.switch_over()
+        migration.start(uri)
+        migration.wait_for_switchover()
+        if source_admin:
+            tpm("hold", source_admin)
+        return migration.switch_over()
     except BaseException:
         migration.cancel()
         raise
     finally:
-        tpm("resume", source_admin)  # If it has handed its state over, commands wait for another word.
-    return stopped_ms
+        if source_admin:
+            tpm("resume", source_admin)  # If it has handed its state over, commands wait for another word.
 
 
 def main():

@@ -12,6 +12,7 @@ If anything fails before the switch the guest goes on at the source.
 """
 
 import argparse
+import json
 
 import nvram_export
 from migrate import Migration
@@ -28,12 +29,14 @@ class ImageMirror:
     def __init__(self, owner, nbd):
         self._owner = owner
         self._nbd = nbd
+        self._connected = False
 
     def start(self):
         """Returns when the destination has everything, and follows every write."""
         self._owner.execute("blockdev-add", driver="nbd", node_name=MIRROR,
                             export=nvram_export.EXPORT,
                             server={"type": "unix", "path": str(self._nbd)})
+        self._connected = True
         start_mirror(self._owner, nvram_export.top_node(self._owner), MIRROR, MIRROR)
 
     def end(self):
@@ -44,6 +47,8 @@ class ImageMirror:
 
     def cancel(self):
         """Wherever it is; its destination may be gone."""
+        if not self._connected:
+            return
         if any(job["device"] == MIRROR for job in self._owner.execute("query-block-jobs")):
             self._owner.execute("block-job-cancel", device=MIRROR, force=True)
             self._owner.wait_event("BLOCK_JOB_CANCELLED", "BLOCK_JOB_COMPLETED")
@@ -51,6 +56,7 @@ class ImageMirror:
 
     def disconnect(self):
         self._owner.execute("blockdev-del", node_name=MIRROR)
+        self._connected = False
 
 
 class SourceDrive:
@@ -66,32 +72,41 @@ class SourceDrive:
         """Every answer has reached the guest, and nothing is written to the drive from now on."""
         tpm("hold", self._admin)
         if self._owned_by_qemu:  # With a writable export QEMU cannot hand over its drives.
-            tpm("detach", self._admin)
             self._node = nvram_export.top_node(self._qemu)
+            tpm("detach", self._admin)
             nvram_export.remove(self._qemu)
 
     def open_again(self):
         """The guest goes on here."""
         if self._node:
-            nvram_export.add(self._qemu, self._node)
+            if not nvram_export.is_there(self._qemu):
+                nvram_export.add(self._qemu, self._node)
+            if not json.loads(tpm("status", self._admin, "--json"))["attached"]:
+                tpm("attach", self._admin)
             self._node = None
-            tpm("attach", self._admin)
         tpm("resume", self._admin)
 
 
 def migrate(migration, uri, mirror, drive, destination_admin, nbd):
-    mirror.start()
-    migration.start(uri)
-    migration.wait_for_switchover()
     try:
+        mirror.start()
+        migration.start(uri)
+        migration.wait_for_switchover()
         drive.close()
         mirror.end()
         tpm("attach", destination_admin, nvram_export.uri(nbd))
-        return migration.switch_over()
+        stopped_ms = migration.switch_over()
     except BaseException:
         if migration.cancel():
-            drive.open_again()
+            try:
+                mirror.cancel()
+            finally:
+                drive.open_again()
         raise
+    # The drive is where it belongs: what has come with the machine is written to it now, and not
+    # only when its guest uses the TPM again.
+    tpm("resume", destination_admin)
+    return stopped_ms
 
 
 def main():

@@ -20,10 +20,14 @@ def add(qmp, node=EXPORT):
                 writable=True)
 
 
+def is_there(qmp):
+    return any(export["id"] == EXPORT for export in qmp.execute("query-block-exports"))
+
+
 def remove(qmp):
     """At once: the client sees its connection close."""
     qmp.execute("block-export-del", id=EXPORT, mode="hard")
-    while any(export["id"] == EXPORT for export in qmp.execute("query-block-exports")):
+    while is_there(qmp):
         qmp.wait_event("BLOCK_EXPORT_DELETED")
 
 

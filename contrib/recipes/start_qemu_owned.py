@@ -20,6 +20,7 @@ def main():
     parser.add_argument("nbd", help="socket that QEMU is to export the drive on")
     options = parser.parse_args()
     with Qmp(options.qmp) as qmp:
+        tpm("detach", options.admin)  # From the drive of a QEMU that has ended.
         nvram_export.serve(qmp, options.nbd)
         nvram_export.add(qmp)
         tpm("attach", options.admin, nvram_export.uri(options.nbd))

@@ -43,6 +43,9 @@ interface TpmAdmin {
   # change is durable, and no request to the drive is on its way. Until resume() nothing is read
   # from the drive or written to it.
   hold @1 () -> (reply :Reply);
+
+  # Takes them again, and commits what is in memory: the operator's word that the drive is as it
+  # should be.
   resume @2 () -> (reply :Reply);
 
   # Gives up the drive. One that is held, or whose content may change, is not written to any more.

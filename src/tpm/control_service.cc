@@ -82,7 +82,10 @@ TpmResult ControlService::act(ControlClient& client, const ControlRequest& reque
   switch (request.command) {
   case ControlCommand::init: return init(request);
   case ControlCommand::stop:
-  case ControlCommand::shutdown: tpm_.stop(); return tpm_success;
+  case ControlCommand::shutdown:
+    tpm_.stop();
+    worker_.wake(); // One that is off answers what waits for a drive, or was held.
+    return tpm_success;
   case ControlCommand::set_locality: return set_locality(client, request.locality);
   case ControlCommand::hash_start: return tpm_.hash_start();
   case ControlCommand::hash_end: return tpm_.hash_end();
@@ -109,7 +112,7 @@ TpmResult ControlService::init(const ControlRequest& request) {
   if (started.ok() && !tpm_.has_state()) {
     log_.info("the TPM's state comes with its image: commands wait until one is attached");
   }
-  keeper_.powered_on(tpm_.is_restored());
+  keeper_.powered_on(tpm_.last_init_restored());
   worker_.wake();
   // QEMU ends at a refused INIT. A guest can live with a TPM in failure mode.
   return tpm_success;
@@ -128,6 +131,9 @@ TpmResult ControlService::set_data_fd(const ControlClient& client, UniqueFd sock
   }
   if (!is_stream_socket(socket)) {
     return tpm_fail;
+  }
+  if (!keeper_.status().attached) {
+    tpm_.stop(); // Whoever powered it on is gone, and its drive too.
   }
   worker_.set_vm_socket(std::move(socket));
   worker_.set_locality(CommandSource::vm, 0);
@@ -184,8 +190,8 @@ std::vector<std::byte> ControlService::state_blob(ControlClient& client,
         *state == TpmState::permanent && controller_ == client.number && keeper_.hand_over();
     const TpmResult result = tpm_.get_state(*state, client.blob);
     if (result != tpm_success) {
-      if (handed_over) {
-        keeper_.take_back();
+      if (handed_over || controller_ == client.number) {
+        keeper_.take_back(); // QEMU has not got all of it, and does not say that it goes on.
       }
       worker_.wake();
       return encode_result(request.command, result);

@@ -1,5 +1,6 @@
 #include "tpm/soft_tpm.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <utility>
 
@@ -90,7 +91,12 @@ bool SoftTpm::has_state() const {
 
 bool SoftTpm::is_untouched() const {
   const std::lock_guard lock(mutex_);
-  return untouched_;
+  return untouched_ || !seems_running();
+}
+
+bool SoftTpm::last_init_restored() const {
+  const std::lock_guard lock(mutex_);
+  return last_init_restored_;
 }
 
 bool SoftTpm::is_restored() const {
@@ -101,7 +107,13 @@ bool SoftTpm::is_restored() const {
 Status SoftTpm::adopt(const std::vector<BlobSpec>& specs,
                       std::vector<std::vector<std::byte>> contents, Manufacture manufacture) {
   const std::lock_guard lock(mutex_);
+  if (restored_) { // Since the caller has looked.
+    shadow_.mark_all();
+    return {};
+  }
   const bool powered_on = initialised_ && !failed_;
+  const bool has_staged = std::any_of(staged_.begin(), staged_.end(),
+                                      [](const auto& state) { return state.has_value(); });
   stop_locked();
   shadow_ = NvShadow(specs);
   for (std::size_t state = 0; state < tpm_state_count; ++state) {
@@ -110,6 +122,9 @@ Status SoftTpm::adopt(const std::vector<BlobSpec>& specs,
   may_manufacture_ = manufacture == Manufacture::allowed;
   restored_ = false;
   untouched_ = true;
+  if (has_staged) {
+    return {}; // The next INIT takes that.
+  }
   const TpmResult result = start_locked();
   if (!powered_on) {
     stop_locked();
@@ -199,6 +214,7 @@ Status SoftTpm::initialise(bool delete_volatile) {
   const std::lock_guard lock(mutex_);
   stop_locked();
   initialised_ = true;
+  last_init_restored_ = false;
   if (failed_) {
     return Error(ErrorKind::poisoned, "the TPM is in failure mode since a commit failed",
                  "restart vnvram-tpm when the device is well again");
@@ -222,6 +238,7 @@ Status SoftTpm::initialise(bool delete_volatile) {
     return refused_state(result);
   }
   restored_ = restored_ || restored;
+  last_init_restored_ = restored;
   untouched_ = true;
   if (delete_volatile) {
     shadow_.erase(TpmState::volatile_state);

@@ -64,12 +64,16 @@ public:
   /// Whether there is any state to run with: a TPM that was made without contents has none until
   /// adopt(), or until state blobs are set. An INIT before that starts it as soon as there is.
   [[nodiscard]] bool has_state() const;
-  /// No command was run since the last INIT, or ever: nobody has seen the TPM's content yet.
+  /// No command was run since the last INIT, or ever, or the TPM is off: nobody has seen the TPM's
+  /// content, or goes on with it.
   [[nodiscard]] bool is_untouched() const;
+  /// The last INIT took over a permanent state that was set.
+  [[nodiscard]] bool last_init_restored() const;
   /// A state blob that was set has become the TPM's state, and is not committed yet.
   [[nodiscard]] bool is_restored() const;
-  /// Another content takes the place of the TPM's own, with no changes. If the TPM was powered on
-  /// it is started anew with it, else it is only tried. Errors: corrupt (libtpms refuses it); a TPM
+  /// Another content takes the place of the TPM's own, with no changes, unless that is restored
+  /// (see is_restored): then it is to replace the image's. If the TPM was powered on it is started
+  /// anew, else it is only tried. Errors: corrupt (libtpms refuses it); a TPM
   /// that was powered on then fails every command.
   [[nodiscard]] Status adopt(const std::vector<BlobSpec>& specs,
                              std::vector<std::vector<std::byte>> contents, Manufacture manufacture);
@@ -148,6 +152,7 @@ private:
   std::array<std::optional<std::vector<std::byte>>, tpm_state_count> staged_;
   bool may_manufacture_;
   bool restored_ = false;
+  bool last_init_restored_ = false;
   bool untouched_ = true;
   bool deletes_volatile_ = false;         ///< What the INIT that adopt() makes up for asked for.
   std::atomic<bool> running_ = false;     ///< Written under mutex_.

@@ -166,12 +166,42 @@ void StateKeeper::commit_without_command() {
   [[maybe_unused]] const bool committed = commit();
 }
 
+void StateKeeper::come_to_rest() {
+  if (store_ != nullptr && !content_may_change_ && custody_ == Custody::ours && !tpm_.failed()) {
+    [[maybe_unused]] const Status done = store_->checkpoint(); // A failure has poisoned the store.
+  }
+}
+
+void StateKeeper::commit_settled() {
+  if (store_ == nullptr || tpm_.failed() || custody_ != Custody::ours) {
+    return;
+  }
+  if (look_again_.exchange(false) && content_may_change_ && !look_again()) {
+    return;
+  }
+  if (custody_ != Custody::ours) {
+    return;
+  }
+  if (const Status marked = mark_image_ours(); !marked.ok()) {
+    [[maybe_unused]] const bool failed = fail(marked.error(), "unsealing");
+    return;
+  }
+  [[maybe_unused]] const bool committed = commit();
+}
+
 // The image says what custody says.
 void StateKeeper::mark_image_sealed() {
   const Custody custody = custody_;
   if (custody == Custody::ours || store_->info().sealed ||
       (content_may_change_ && custody != Custody::gone)) {
     return;
+  }
+  // What was handed over and is in memory only belongs on the image first: it may be all that is
+  // left of it one day.
+  if (content_may_change_ && tpm_.has_changes() && !tpm_.failed()) {
+    if ((look_again_.exchange(false) && !look_again()) || !commit()) {
+      return;
+    }
   }
   const Status sealed = store_->seal();
   if (sealed.ok()) {
@@ -327,7 +357,14 @@ Status StateKeeper::attach(const std::string& location) {
 
 Status StateKeeper::unseal() {
   claim();
-  return store_ == nullptr ? Status() : mark_image_ours();
+  if (store_ == nullptr) {
+    return {};
+  }
+  if (look_again_.exchange(false) && content_may_change_ && !look_again()) {
+    return Error(ErrorKind::poisoned, "the TPM is in failure mode", "see the log of vnvram-tpm");
+  }
+  claim(); // What was found may have been sealed.
+  return mark_image_ours();
 }
 
 // The drive may have gone before us, with the QEMU that owned it: that is an ordinary end, if
@@ -344,6 +381,9 @@ bool StateKeeper::is_left_alone(Status& result) {
   }
   if (!current.ok() && (tpm_.has_changes() || custody_ != Custody::ours)) {
     result = current.error();
+  } else if (current.ok() && tpm_.has_changes()) {
+    result = Error(ErrorKind::stale, "changes of the TPM that were not committed are lost: the "
+                                     "drive's content was changed underneath");
   }
   store_->abandon();
   return true;

@@ -82,6 +82,12 @@ public:
     return tpm_.failed() || tpm_.is_off() ||
            (attached_ && !powering_on_ && custody_ != Custody::handed_over);
   }
+  /// Asked when nothing can come between the answer and the command: nothing has happened since
+  /// prepare() that it would have to see. For the worker's thread.
+  [[nodiscard]] bool may_run() const {
+    return tpm_.failed() || tpm_.is_off() ||
+           (serves() && custody_ == Custody::ours && !look_again_);
+  }
   /// From here on no command runs, so that the state is that of one moment. Returns false if it was
   /// not ours.
   bool hand_over();
@@ -105,6 +111,11 @@ public:
   [[nodiscard]] bool commit();
   /// What control commands have changed, with no TPM command about to come.
   void commit_without_command();
+  /// Before the TPM counts as held: nothing of the image's own accord is left to be written.
+  void come_to_rest();
+  /// The operator's word that a drive is as it should be: what is in memory is committed now, and
+  /// not only with the next TPM command.
+  void commit_settled();
   /// Closes the image. A drive that may change underneath, or is held, is left as it is.
   /// Errors: unsupported (it could not be attached again).
   Status detach(bool held);

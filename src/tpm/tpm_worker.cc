@@ -77,6 +77,7 @@ void TpmWorker::resume() {
   run_soon([this] {
     end_hold_if_quiet(true);
     held_ = false;
+    keeper_.commit_settled();
   });
 }
 
@@ -90,6 +91,7 @@ void TpmWorker::end_hold_if_quiet(bool quiet) {
     return;
   }
   held_ = true;
+  keeper_.come_to_rest();
   for (const auto& idle : std::exchange(holds_, {})) {
     idle();
   }
@@ -232,7 +234,7 @@ std::optional<std::span<const std::byte>> TpmWorker::response_to(const Client& c
   if (command.locality && *command.locality <= locality_max) {
     locality = *command.locality;
   }
-  const auto response = tpm_.execute(command.bytes, locality, [this] { return keeper_.serves(); });
+  const auto response = tpm_.execute(command.bytes, locality, [this] { return keeper_.may_run(); });
   return response && !keeper_.commit() ? tpm_.failure_response() : response;
 }
 

@@ -35,7 +35,8 @@ enum class CommandSource { vm, server };
 /// A commit that fails is logged and puts the TPM in failure mode: the command whose commit it was
 /// gets the failure response, and so does every later one.
 ///
-/// While it is held, or the keeper does not serve, commands wait in their sockets.
+/// While it is held, or the keeper does not serve, commands wait in their sockets; but for a TPM
+/// that is off, whose answer is a failure in any case: QEMU asks one before it goes on.
 ///
 /// Threads: the calls may come from any thread.
 class TpmWorker {
@@ -92,7 +93,9 @@ private:
   void run_commands(Client& client);
   /// To the command that waits. Nothing: not now.
   [[nodiscard]] std::optional<std::span<const std::byte>> response_to(const Client& client);
-  [[nodiscard]] bool takes_commands() const { return !held_ && keeper_.serves(); }
+  [[nodiscard]] bool takes_commands() const {
+    return tpm_.is_off() || (!held_ && keeper_.serves());
+  }
 
   SoftTpm& tpm_;
   StateKeeper& keeper_;

@@ -388,6 +388,63 @@ class SharedDrive(AdminCase):
         tpm.stop()
         self.assertTrue(info(image)["sealed"])
 
+    def test_what_has_come_is_kept_though_the_guest_does_not_use_it(self):
+        image, _, tpm = self.start_on_export()
+        control, _ = self.controlled(tpm)
+        blobs = [control.get_blob(kind)[2] for kind in (1, 2)]
+        other = self.workspace.file("other.img")
+        vnvram("create", other, "--tpm2")
+        self.admin = self.workspace.file("admin")
+        _, server, there = self.start_on_export(["--admin", f"unix:{self.admin}"], other)
+        second = self.control(there)
+        client = second.take_control()
+        self.assertEqual(second.result(STOP), 0)
+        for kind, blob in zip((1, 2), blobs):
+            self.assertEqual(second.set_blob(kind, blob), 0)
+        self.assertEqual(second.init(1), 0)
+        self.assertTrue(self.ask("status")["uncommitted"])
+        self.assertFalse(self.ask("resume")["uncommitted"])
+        there.kill()
+        tpm = self.start(server.uri)
+        second = self.control(tpm)
+        client = second.take_control()
+        self.assertEqual(second.init(), 0)
+        self.assertEqual(client.startup(), 0)
+        self.assertEqual(client.counter(), 1)
+        # And if it moves on before: what is left behind is what was handed over.
+        for kind, blob in zip((1, 2), blobs):
+            self.assertEqual(second.result(STOP), 0)
+            self.assertEqual(second.set_blob(kind, blob), 0)
+        self.assertEqual(second.init(1), 0)
+        self.assertEqual(second.get_blob(1)[0], 0)
+        tpm.stop()
+        self.assertTrue(info(other)["sealed"])
+        vnvram("unseal", other)
+        self.start_server(other)
+        self.assertEqual(self.client().counter(), 1)
+
+    def test_a_qemu_that_starts_again(self):
+        """On a TPM that was left held, and one that was left without its drive."""
+        _, server, tpm = self.start_on_export(["--admin", f"unix:{self.workspace.file('admin')}"])
+        self.admin = self.workspace.file("admin")
+        control, client = self.controlled(tpm)
+        self.ask("hold")
+        self.assertEqual(control.result(SHUTDOWN), 0)
+        for leave in ("held", "detached"):
+            control.close()
+            client.close()
+            control = self.control(tpm)
+            client = control.take_control()
+            self.assertEqual(client.run(0x181)[0], FAILURE, leave)  # QEMU's probe, before INIT.
+            self.assertEqual(control.result(STOP), 0)
+            self.assertEqual(control.init(), 0)
+            if leave == "held":
+                self.ask("detach")  # And then it is killed, with its TPM powered on.
+        self.ask("attach", server.uri)
+        self.ask("resume")
+        self.assertEqual(client.startup(), 0)
+        self.assertEqual(client.counter(), 1)
+
     def test_a_drive_that_ends_first(self):
         image, server, tpm = self.start_on_export()
         self.controlled(tpm)
