@@ -46,7 +46,8 @@ class ImageMirror:
         self.disconnect()
 
     def cancel(self):
-        """Wherever it is; its destination may be gone."""
+        """Wherever it is; its destination may be gone. The TPM is held: QEMU 7.2 can crash when such a
+        mirror is cut off with a write under way."""
         if not self._connected:
             return
         if any(job["device"] == MIRROR for job in self._owner.execute("query-block-jobs")):
@@ -68,9 +69,12 @@ class SourceDrive:
         self._owned_by_qemu = owned_by_qemu
         self._node = None
 
+    def hold(self):
+        tpm("hold", self._admin)
+
     def close(self):
         """Every answer has reached the guest, and nothing is written to the drive from now on."""
-        tpm("hold", self._admin)
+        self.hold()
         if self._owned_by_qemu:  # With a writable export QEMU cannot hand over its drives.
             self._node = nvram_export.top_node(self._qemu)
             tpm("detach", self._admin)
@@ -99,6 +103,7 @@ def migrate(migration, uri, mirror, drive, destination_admin, nbd):
     except BaseException:
         if migration.cancel():
             try:
+                drive.hold()
                 mirror.cancel()
             finally:
                 drive.open_again()

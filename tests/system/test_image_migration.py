@@ -138,9 +138,12 @@ class WithTheImage:
         drive.open_again()
 
     def cancelled_with_the_mirror(self, migration, mirror, new):
-        """The mirror is on: it goes with its destination, and the TPM notices nothing."""
+        """The TPM has its drive all the time; nothing is under way while the mirror goes."""
+        drive = self.drive(migration.source)
+        drive.hold()
         migration.cancel()
         mirror.cancel()
+        drive.open_again()
 
     def cancelled_behind_the_mirror(self, migration, mirror, new):
         drive = self.drive(migration.source)
