@@ -51,8 +51,10 @@ class ImageMirror:
         if not self._connected:
             return
         if any(job["device"] == MIRROR for job in self._owner.execute("query-block-jobs")):
-            self._owner.execute("block-job-cancel", device=MIRROR, force=True)
-            self._owner.wait_event("BLOCK_JOB_CANCELLED", "BLOCK_JOB_COMPLETED")
+            self._owner.execute("block-job-cancel", device=MIRROR)
+            while any(job["device"] == MIRROR
+                      for job in self._owner.execute("query-block-jobs")):
+                self._owner.wait_event("BLOCK_JOB_CANCELLED", "BLOCK_JOB_COMPLETED")
         self.disconnect()
 
     def disconnect(self):
@@ -101,11 +103,11 @@ def migrate(migration, uri, mirror, drive, destination_admin, nbd):
         tpm("attach", destination_admin, nvram_export.uri(nbd))
         stopped_ms = migration.switch_over()
     except BaseException:
-        if migration.cancel():
-            try:
-                drive.hold()
-                mirror.cancel()
-            finally:
+        try:  # With the guest stopped, if it is: at a cancel it goes on, and the destination ends.
+            drive.hold()
+            mirror.cancel()
+        finally:
+            if migration.cancel():
                 drive.open_again()
         raise
     # The drive is where it belongs: what has come with the machine is written to it now, and not

@@ -12,7 +12,7 @@ from harness.case import COUNTER, nvram_drive
 from harness.migration_case import FAST_BYTES_PER_SECOND, MigrationCase
 from harness.point_in_time import counter_in
 from harness.qemu import values_of
-from harness.recipe import recipe, tpm_admin
+from harness.recipe import RecipeFailed, recipe, tpm_admin
 from harness.tpm_process import program
 from harness.vnvram import info, vnvram
 from harness.volatile_state import VolatileState
@@ -67,10 +67,7 @@ class WithTheImage:
         """By the recipe. The source is ended, and its image is sealed and holds what it held at the
         switch."""
         left, new = self.side, self.destination()
-        daemon = ("--source-daemon", left.daemon.qmp) if left.daemon else ()
-        print(recipe("migrate_with_image.py", left.qemu.operator, new.qemu.operator, self.channel(),
-                     "--nbd", new.nbd, "--source-admin", left.tpm.admin,
-                     "--destination-admin", new.tpm.admin, *daemon))
+        print(self.run_recipe(left, new))
         recipe("end_source.py", left.qemu.operator, left.tpm.admin, left.image)
         self.records.append(left.qemu.ended())
         left.tpm.stop()
@@ -80,6 +77,12 @@ class WithTheImage:
         self.look_at_what_is_left(left.image, last)
         self.side, self.image, self.tpm, self.qemu = new, new.image, new.tpm, new.qemu
         self.qemu.wait_value(last + 20)
+
+    def run_recipe(self, left, new):
+        daemon = ("--source-daemon", left.daemon.qmp) if left.daemon else ()
+        return recipe("migrate_with_image.py", left.qemu.operator, new.qemu.operator, self.channel(),
+                      "--nbd", new.nbd, "--source-admin", left.tpm.admin,
+                      "--destination-admin", new.tpm.admin, *daemon)
 
     def look_at_what_is_left(self, image, last):
         self.assertTrue(info(image)["sealed"])
@@ -113,8 +116,18 @@ class WithTheImage:
                     self.try_to_move(stage, source, target, new)
                 new.end()
                 self.guest_goes_on()
+        self.recipe_puts_everything_back()
         self.move()
         self.end()
+
+    def recipe_puts_everything_back(self):
+        """It fails when it wants the destination's TPM, which is gone."""
+        new = self.destination()
+        new.tpm.kill()
+        with self.assertRaisesRegex(RecipeFailed, "cannot connect"):
+            self.run_recipe(self.side, new)
+        new.end()
+        self.guest_goes_on()
 
     def try_to_move(self, stage, source, target, new):
         with self.mirror_owner(source) as owner:
@@ -141,8 +154,8 @@ class WithTheImage:
         """The TPM has its drive all the time; nothing is under way while the mirror goes."""
         drive = self.drive(migration.source)
         drive.hold()
-        migration.cancel()
         mirror.cancel()
+        migration.cancel()
         drive.open_again()
 
     def cancelled_behind_the_mirror(self, migration, mirror, new):
