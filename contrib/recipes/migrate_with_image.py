@@ -54,7 +54,7 @@ class ImageMirror:
             self._owner.execute("block-job-cancel", device=MIRROR)
             while any(job["device"] == MIRROR
                       for job in self._owner.execute("query-block-jobs")):
-                self._owner.wait_event("BLOCK_JOB_CANCELLED", "BLOCK_JOB_COMPLETED")
+                self._owner.wait_event("JOB_STATUS_CHANGE")  # The last one: it is no more.
         self.disconnect()
 
     def disconnect(self):
