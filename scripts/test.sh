@@ -14,7 +14,7 @@ for preset in asan tsan; do
   cmake --build --preset "$preset" --target unit_and_crash_tests -- --quiet
   ctest --preset "$preset" -j "$jobs" --quiet --output-log "build/$preset/ctest.log" ||
     { cat "build/$preset/ctest.log"; exit 1; }
-  tail -n 4 "build/$preset/ctest.log"
+  grep -E 'tests passed|^Total Test time' "build/$preset/ctest.log"
 done
 
 echo "== fuzz: a minute of each target"
