@@ -362,15 +362,23 @@ class SharedDrive(AdminCase):
         self.assertEqual(self.client().counter(), 3)
 
     def test_nothing_is_written_but_for_a_command(self):
-        image, _, tpm = self.start_on_export()
+        self.admin = self.workspace.file("admin")
+        image, _, tpm = self.start_on_export(["--admin", f"unix:{self.admin}"])
         control, client = self.controlled(tpm)
+        blobs = [control.get_blob(kind)[2] for kind in (1, 2)]
+        self.assertEqual(control.result(LOCK_STORAGE, b"\0\0\0\0"), 0)
+        self.assertEqual(client.increment(), 0)  # So that what is set differs from what is there.
         before = image.read_bytes()
         self.assertEqual(control.result(STOP), 0)
-        self.assertEqual(control.init(), 0)
-        self.assertEqual(control.get_blob(1)[0], 0)
-        self.assertEqual(control.ask(LOCK_STORAGE, b"\0\0\0\0")[0], 0)
-        self.assertEqual(client.startup(), 0)  # The first moment at which it may have been.
-        self.assertEqual(image.read_bytes()[:8192], before[:8192])
+        for kind, blob in zip((1, 2), blobs):
+            self.assertEqual(control.set_blob(kind, blob), 0)
+        self.assertEqual(control.init(1), 0)
+        status = self.ask("hold")  # Behind all that the control commands have set going.
+        self.assertTrue(status["uncommitted"])
+        self.assertEqual(image.read_bytes(), before)
+        self.assertFalse(self.ask("resume")["uncommitted"])
+        self.assertNotEqual(image.read_bytes(), before)
+        self.assertEqual(client.counter(), 1)
 
     def test_a_seal_that_is_found(self):
         image, server, tpm = self.start_on_export()
