@@ -72,6 +72,10 @@ struct OpenOptions {
   bool background = true;
   /// Opens a sealed image for writing, too. It stays sealed: commits are refused until unseal().
   bool accept_sealed = false;
+  /// How long a deferred write (Store::write_range_deferred) may wait, from the first one on, before
+  /// those that wait are committed together. 0: each is durable when its call returns. Needs
+  /// `background`: without it they wait for the next commit, a flush, the end, or one too many.
+  std::chrono::microseconds deferral{10000};
   /// With `background`: bring the homes up to date when nothing was committed for so long. 0:
   /// never; nor ever on a device whose content may change underneath.
   std::chrono::milliseconds idle_checkpoint_after{1000};
@@ -191,7 +195,8 @@ class Engine;
 ///
 /// Threads: every call may be made from any thread at any time, except that close() and the
 /// destructor must be the last ones, and dispatch() by one thread at a time.
-/// Reads return the state of one generation, and only what is durable.
+/// Reads return the state of one generation, and only what is durable, but for deferred writes: they
+/// are seen at once.
 /// After the first failed write or flush the store is poisoned: reads go on, every commit fails
 /// with ErrorKind::poisoned and the first cause, until the image is opened again.
 class VNVRAM_API Store {
@@ -243,6 +248,25 @@ public:
   /// together with those of commit(). A callback may commit again, but must not close the store.
   /// It may be empty.
   void commit_async(Transaction transaction, CommitCallback callback);
+  /// For devices that write often and ask seldom: takes the write and returns. Readers see it at
+  /// once. It is durable when a later flush(), commit or close() has succeeded, and at the latest
+  /// OpenOptions::deferral (and a commit) afterwards. All that were taken meanwhile are committed
+  /// together, so whatever happens the image holds those up to some moment, in the order of the
+  /// calls, across all blobs, and a single one is there whole or not at all. What any commit writes
+  /// comes after those that were taken before it.
+  /// Waits only when too much waits already (an eighth of the cache, or what a record holds), or
+  /// the bytes that it changes have to be looked up on the device.
+  /// Errors: those of commit(), and sealed, corrupt and io for the bytes that it changes; nothing
+  /// was taken then. When the commit fails later, this and flush() say so from then on.
+  Status write_range_deferred(std::string_view blob, std::uint64_t offset_bytes,
+                              std::span<const std::byte> bytes);
+  /// The same with zeros.
+  Status zero_range_deferred(std::string_view blob, std::uint64_t offset_bytes,
+                             std::uint64_t length_bytes);
+  /// All deferred writes whose calls have returned are durable when it returns. Costs nothing when
+  /// none waits. Errors: those of commit().
+  Status flush();
+
   /// Readable while callbacks wait for dispatch(); -1 unless CallbackMode::event_fd. Owned by the
   /// store.
   [[nodiscard]] int event_fd() const;
@@ -264,19 +288,25 @@ public:
   /// The state is ours again. Durable on return. Errors: io, poisoned.
   Status unseal();
 
+  /// For a process that has forked after it opened the store, as daemons do: the image names this
+  /// process as its owner from now on. A store may be opened and then taken across a fork if nothing
+  /// else was called before, options.blobs was empty, and the parent does nothing more with it, not
+  /// even destroy it. Durable on return. Errors: io, poisoned.
+  Status adopt_after_fork();
+
   /// Whether the device still holds what this store made it hold: looks at the superblocks and at
   /// the newest record, and writes nothing. False: someone has put back an earlier content, or has
   /// opened the image since; abandon() then, and open it again to see what is there. To be called
   /// with no commit under way. Errors: io.
   Result<bool> is_current();
 
-  /// Gives the image up as it is: nothing more is written, no checkpoint and no mark of a clean
-  /// close, which costs the next opening a longer recovery and nothing else. For a device that is
+  /// Gives the image up as it is: nothing more is written, no deferred write, no checkpoint and no
+  /// mark of a clean close, which costs the next opening a longer recovery and nothing else. For a device that is
   /// not to be touched any more, or to be opened anew because its content was put back: it is
   /// returned, unlocked. Afterwards only the destructor may be called.
   std::unique_ptr<BlockDevice> abandon();
 
-  /// Waits for the commits under way, runs a last checkpoint, marks the image clean and gives up
+  /// Waits for the commits under way, commits what was deferred, runs a last checkpoint, marks the image clean and gives up
   /// the lock. In CallbackMode::event_fd callbacks that were not dispatched run here. Afterwards
   /// only the destructor may be called.
   Status close();

@@ -36,18 +36,25 @@ public:
                    std::span<const std::byte> bytes);
   void write_range(std::string_view blob, std::uint64_t offset_bytes,
                    std::vector<std::byte>&& bytes);
+  /// The same with zeros, which cost next to nothing on the image.
+  void zero_range(std::string_view blob, std::uint64_t offset_bytes, std::uint64_t length_bytes);
   /// Cuts the blob, or lengthens it with zeros.
   void set_size(std::string_view blob, std::uint64_t size_bytes);
 
   [[nodiscard]] bool empty() const { return updates_.empty(); }
 
-  enum class Action { write, write_range, set_size };
+  enum class Action { write, write_range, zero_range, set_size };
   struct Update {
     Action action = Action::write;
     std::string blob;
     std::uint64_t offset_bytes = 0; ///< set_size: the new size.
     std::span<const std::byte> bytes;
     std::vector<std::byte> owned; ///< What `bytes` points into, if it was taken over.
+    std::uint64_t zero_length_bytes = 0; ///< zero_range only.
+    /// The first byte behind what is written; set_size: the new size.
+    [[nodiscard]] std::uint64_t end_bytes() const {
+      return offset_bytes + bytes.size() + zero_length_bytes;
+    }
   };
   [[nodiscard]] const std::vector<Update>& updates() const { return updates_; }
 

@@ -24,13 +24,15 @@ Engine::Engine(std::unique_ptr<BlockDevice> device, const format::Superblock& su
       epoch_number_(superblock.epoch_number), epoch_random_(superblock.epoch_random),
       known_attributes_(options_.known_attributes), directory_(geometry_.page_count()),
       ring_(ring_start(superblock)), superblock_(superblock),
+      deferred_(deferred_limits(geometry_, pages_.cache_size_bytes())),
       sealed_((superblock.features_must_know & format::feature_sealed) != 0),
       completions_(options_.callbacks),
       queue_(
           [this](std::span<CommitQueue::Request* const> waiting) { return commit_round(waiting); },
           [this](CommitCallback callback, Status result) {
             completions_.deliver(std::move(callback), std::move(result));
-          }) {
+          }),
+      deferral_clock_([this] { commit_overdue(); }) {
   know_attributes_of(options_.blobs);
 }
 
@@ -50,18 +52,30 @@ Error sealed_error(const std::string& name, std::uint64_t generation) {
           "if that one does not have it, or is not to go on: vnvram unseal"};
 }
 
-Status Engine::refuse_commit() const {
+std::optional<Error> Engine::reason_to_refuse() const {
   if (!writes()) {
     return Error{ErrorKind::read_only, fmt::format("{}: opened read-only", device_->name())};
   }
-  const std::lock_guard lock(mutex_);
   if (poisoned_) {
     return Error{ErrorKind::poisoned,
                  fmt::format("{}: no commit since an earlier failure: {}", device_->name(),
                              poisoned_->cause()),
                  "mend the device, then open the image again"};
   }
-  return sealed_ ? Status(sealed_error(device_->name(), ring_.sequence)) : Status{};
+  return std::nullopt;
+}
+
+// Who was answered before the image was sealed is still written.
+Status Engine::refuse_any_write() const {
+  const std::lock_guard lock(mutex_);
+  const std::optional<Error> reason = reason_to_refuse();
+  return reason ? Status(*reason) : Status{};
+}
+
+Status Engine::refuse_commit() const {
+  const Status refused = refuse_any_write();
+  const std::lock_guard lock(mutex_);
+  return refused && sealed_ ? Status(sealed_error(device_->name(), ring_.sequence)) : refused;
 }
 
 Status Engine::commit(const Transaction& transaction) {
@@ -84,14 +98,16 @@ void Engine::commit_async(Transaction transaction, CommitCallback callback) {
 }
 
 std::size_t Engine::commit_round(std::span<CommitQueue::Request* const> waiting) {
-  const Status refused = refuse_commit();
+  const Status ready = begin_round();
+  const Status refused = ready ? refuse_commit() : ready;
   if (!refused) {
     for (CommitQueue::Request* request : waiting) {
-      request->result = refused;
+      // A flush of a sealed image has nothing left to do.
+      const bool is_flush = request->transaction != nullptr && request->transaction->empty();
+      request->result = ready && is_flush ? ready : refused;
     }
     return waiting.size();
   }
-  stage_.begin(ring_.sequence + 1);
   const std::size_t count = waiting.front()->transaction == nullptr
                                 ? change_directory(*waiting.front())
                                 : stage_group(waiting);
@@ -106,8 +122,23 @@ std::size_t Engine::commit_round(std::span<CommitQueue::Request* const> waiting)
   return count;
 }
 
+// What was deferred before is in the stage then, or on the image already.
+Status Engine::begin_round() {
+  const Status refused = refuse_any_write();
+  if (!refused) {
+    return refused;
+  }
+  stage_.begin(ring_.sequence + 1);
+  const Status staged = stage_deferred();
+  return staged && !refuse_commit() ? commit_deferred() : staged;
+}
+
 // A directory change has a record of its own: it replaces the directory as a whole.
 std::size_t Engine::change_directory(CommitQueue::Request& request) {
+  request.result = commit_deferred();
+  if (!request.result) {
+    return 1;
+  }
   Directory changed = directory_;
   const Status staged = request.directory_change(changed, stage_);
   request.result = staged ? Status{} : Status(of_this_image(staged.error()));
@@ -127,6 +158,24 @@ std::size_t Engine::change_directory(CommitQueue::Request& request) {
 }
 
 std::size_t Engine::stage_group(std::span<CommitQueue::Request* const> waiting) {
+  std::size_t count = add_to_stage(waiting);
+  if (count == 0) { // The first of them does not fit beside what was deferred.
+    const Status written = commit_deferred();
+    if (!written) {
+      waiting.front()->result = written;
+      return 1;
+    }
+    count = add_to_stage(waiting);
+  }
+  const Status written = stage_.empty() ? Status{} : write_record();
+  for (std::size_t i = 0; i < count && !written; ++i) {
+    waiting[i]->result = waiting[i]->result ? written : waiting[i]->result;
+  }
+  return count;
+}
+
+// As many as one record holds.
+std::size_t Engine::add_to_stage(std::span<CommitQueue::Request* const> waiting) {
   std::size_t count = 0;
   for (; count < waiting.size() && waiting[count]->transaction != nullptr; ++count) {
     bool record_full = false;
@@ -136,10 +185,6 @@ std::size_t Engine::stage_group(std::span<CommitQueue::Request* const> waiting) 
       break;
     }
     waiting[count]->result = added ? Status{} : Status(of_this_image(added.error()));
-  }
-  const Status written = stage_.empty() ? Status{} : write_record();
-  for (std::size_t i = 0; i < count && !written; ++i) {
-    waiting[i]->result = waiting[i]->result ? written : waiting[i]->result;
   }
   return count;
 }
@@ -159,6 +204,7 @@ Result<RingPlace> Engine::wait_for_room(std::uint32_t block_count) {
     if (checkpoint_mode_ == CheckpointMode::in_background) {
       const std::uint64_t checkpoints = checkpoint_count_;
       checkpoint_requested_ = true;
+      start_checkpointer();
       checkpoint_wake_.notify_one();
       room_.wait(lock, [&] { return checkpoint_count_ != checkpoints || poisoned_; });
     } else {
@@ -276,6 +322,7 @@ void Engine::install(const RingPlace& place, std::uint64_t checksum, Directory* 
   const std::lock_guard lock(mutex_);
   pages_.install(updates);
   stage_.apply_blob_changes();
+  deferred_.taken_is_durable(); // It is the first that every record holds.
   if (changed_directory != nullptr) {
     directory_ = std::move(*changed_directory); // With its pages: readers see both or neither.
   }
@@ -284,6 +331,7 @@ void Engine::install(const RingPlace& place, std::uint64_t checksum, Directory* 
   ring_.sequence = stage_.generation();
   ring_.chain = checksum;
   ++commit_count_;
+  start_checkpointer();
   if (ring_.used_blocks == place.cost_blocks) {
     checkpoint_wake_.notify_one(); // The first since a checkpoint: the idle clock starts.
   }
@@ -397,6 +445,7 @@ Status Engine::close() {
     return {};
   }
   closed_ = true;
+  deferral_clock_.stop();
   // A callback may commit again, and such a commit may need the checkpointer.
   std::uint64_t callbacks_run = 0;
   do {
@@ -404,9 +453,9 @@ Status Engine::close() {
     queue_.drain();
     completions_.drain();
   } while (completions_.run_count() != callbacks_run);
+  Status done = flush();
   stop_checkpointer();
   being_created_ = false;
-  Status done;
   if (writes()) {
     done = run_checkpoint(true, [](format::Superblock& superblock) {
       superblock.clean = 1;

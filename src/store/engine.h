@@ -26,8 +26,10 @@
 #include <thread>
 
 #include "format/superblock.h"
+#include "store/alarm_clock.h"
 #include "store/commit_queue.h"
 #include "store/completions.h"
+#include "store/deferred_writes.h"
 #include "store/directory.h"
 #include "store/page_store.h"
 #include "store/ring_scanner.h"
@@ -60,6 +62,11 @@ public:
   Status read_range(std::string_view name, std::uint64_t offset_bytes, std::span<std::byte> bytes);
   Status commit(const Transaction& transaction);
   void commit_async(Transaction transaction, CommitCallback callback);
+  Status write_range_deferred(std::string_view name, std::uint64_t offset_bytes,
+                              std::span<const std::byte> bytes);
+  Status zero_range_deferred(std::string_view name, std::uint64_t offset_bytes,
+                             std::uint64_t length_bytes);
+  Status flush();
   [[nodiscard]] int event_fd() const { return completions_.event_fd(); }
   std::size_t dispatch() { return completions_.dispatch(); }
   std::vector<BlobInfo> blobs() const;
@@ -70,6 +77,7 @@ public:
   Status grow(std::uint64_t image_block_count);
   Status seal();
   Status unseal();
+  Status adopt_after_fork();
   Result<bool> is_current();
   Status close();
   /// Closes without a last checkpoint: nothing more is written.
@@ -94,8 +102,10 @@ private:
 
   // Committing.
   std::size_t commit_round(std::span<CommitQueue::Request* const> waiting);
+  Status begin_round();
   std::size_t change_directory(CommitQueue::Request& request);
   std::size_t stage_group(std::span<CommitQueue::Request* const> waiting);
+  std::size_t add_to_stage(std::span<CommitQueue::Request* const> waiting);
   Status run_directory_change(CommitQueue::DirectoryChange change);
   /// `changed_directory` takes the directory's place if the record changes it.
   Status write_record(Directory* changed_directory = nullptr);
@@ -116,21 +126,40 @@ private:
   void install(const RingPlace& place, std::uint64_t checksum, Directory* changed_directory);
   void know_attributes_of(std::span<const BlobSpec> specs);
   Status refuse_commit() const;
+  Status refuse_any_write() const;
+  [[nodiscard]] std::optional<Error> reason_to_refuse() const; // needs mutex_
   Error poison(const Error& cause, std::string_view during);
   [[nodiscard]] Error of_this_image(const Error& error) const;
+
+  // Deferred writes (engine_deferred.cc).
+  static DeferredWrites::Limits deferred_limits(const format::Geometry& geometry,
+                                                std::uint64_t cache_size_bytes);
+  /// Collects a write by `collect` as soon as there is room for it.
+  Status defer(std::string_view name, std::uint64_t offset_bytes, std::uint64_t length_bytes,
+               const std::function<void()>& collect);
+  /// Takes what was collected into the stage, which is empty. It comes before all that is added.
+  Status stage_deferred();
+  Status commit_deferred();
+  void commit_overdue();
 
   // Reading.
   struct PinnedPages {
     std::uint64_t generation = 0;
     std::vector<PageRef> pages;
   };
+  /// What is done with the pages of a range while nothing can change: the mutex is held.
+  using AtOneMoment = std::function<void(std::span<const SpaceRange> ranges)>;
   /// True if `pinned` holds all pages of the range as of one generation.
   Result<bool> collect(std::string_view name, std::uint64_t offset_bytes,
                        std::optional<std::uint64_t> length_bytes, PinnedPages& pinned,
-                       std::vector<SpaceRange>& ranges) const;
+                       std::vector<SpaceRange>& ranges, const AtOneMoment& at_one_moment);
   Result<std::vector<SpaceRange>> pin(std::string_view name, std::uint64_t offset_bytes,
                                       std::optional<std::uint64_t> length_bytes,
-                                      PinnedPages& pinned);
+                                      PinnedPages& pinned, const AtOneMoment& at_one_moment);
+  /// The bytes go where `room_for` their count says.
+  Status read_into(std::string_view name, std::uint64_t offset_bytes,
+                   std::optional<std::uint64_t> length_bytes,
+                   const std::function<std::span<std::byte>(std::size_t size_bytes)>& room_for);
   Status check_readable(const Blob& blob) const;
   Error read_error(const Error& error, std::string_view name);
 
@@ -151,6 +180,7 @@ private:
   Status mark_sealed(bool sealed);
   void request_checkpoint();
   [[nodiscard]] bool checkpoint_is_due() const; // needs mutex_
+  void start_checkpointer(); // needs mutex_; harmless when it runs
   void checkpointer_main();
   void stop_checkpointer();
 
@@ -171,6 +201,7 @@ private:
   Directory directory_;
   RingPosition ring_;
   format::Superblock superblock_; // the current one on the device
+  DeferredWrites deferred_;
   std::optional<Error> poisoned_;
   std::condition_variable room_; // a checkpoint was published, or the store is poisoned
   bool sealed_ = false;          // No commit. The image says so, too, or will soon.
@@ -187,6 +218,7 @@ private:
 
   Completions completions_;
   CommitQueue queue_;
+  AlarmClock deferral_clock_; // The last member: its thread uses all others.
 };
 
 } // namespace vnvram

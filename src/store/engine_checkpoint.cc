@@ -119,6 +119,13 @@ void Engine::request_checkpoint() {
   checkpoint_wake_.notify_one();
 }
 
+// Not before there is something for it to do: a process may open a store and then fork.
+void Engine::start_checkpointer() {
+  if (checkpoint_mode_ == CheckpointMode::in_background && !checkpointer_.joinable() && !stop_) {
+    checkpointer_ = std::jthread([this] { checkpointer_main(); });
+  }
+}
+
 void Engine::checkpointer_main() {
   std::unique_lock lock(mutex_);
   const auto asked = [&] { return stop_ || checkpoint_requested_; };
@@ -182,7 +189,8 @@ Status Engine::seal() {
     sealed_ = true; // From here on no commit begins; those that have begun are waited for.
   }
   queue_.drain();
-  return mark_sealed(true);
+  const Status flushed = flush();
+  return flushed ? mark_sealed(true) : flushed;
 }
 
 Status Engine::unseal() {

@@ -123,6 +123,7 @@ Result<std::unique_ptr<Engine>> Engine::create(std::unique_ptr<BlockDevice> devi
 
 // After a failed opening: nothing more is written.
 void Engine::abandon() {
+  deferral_clock_.stop();
   queue_.drain();
   stop_checkpointer();
   closed_ = true;
@@ -144,9 +145,6 @@ Status Engine::start() {
   if (!writes()) {
     const Status compared = compare_with(directory_, options_.blobs);
     return compared ? compared : of_this_image(compared.error());
-  }
-  if (checkpoint_mode_ == CheckpointMode::in_background) {
-    checkpointer_ = std::jthread([this] { checkpointer_main(); });
   }
   return options_.blobs.empty() ? Status{} : register_blobs(options_.blobs);
 }
@@ -246,6 +244,12 @@ Status Engine::begin_epoch() {
   const Status second =
       kept(Barrier::second_superblock_at_open) ? write_superblock(superblock_) : Status{};
   return second ? second : Status(poison(second.error(), "opening"));
+}
+
+Status Engine::adopt_after_fork() {
+  return run_checkpoint(true, [](format::Superblock& superblock) {
+    superblock.owner_pid = static_cast<std::uint32_t>(::getpid());
+  });
 }
 
 } // namespace vnvram

@@ -23,7 +23,7 @@ Status Engine::check_readable(const Blob& blob) const {
 
 Result<bool> Engine::collect(std::string_view name, std::uint64_t offset_bytes,
                              std::optional<std::uint64_t> length_bytes, PinnedPages& pinned,
-                             std::vector<SpaceRange>& ranges) const {
+                             std::vector<SpaceRange>& ranges, const AtOneMoment& at_one_moment) {
   const std::lock_guard lock(mutex_);
   const Blob* blob = directory_.find(name);
   if (blob == nullptr) {
@@ -34,7 +34,8 @@ Result<bool> Engine::collect(std::string_view name, std::uint64_t offset_bytes,
   if (!readable) {
     return readable.error();
   }
-  const std::uint64_t length = length_bytes.value_or(blob->info.size_bytes);
+  const std::uint64_t length =
+      length_bytes.value_or(deferred_.size_bytes(name, blob->info.size_bytes));
   if (offset_bytes > blob->info.size_max_bytes ||
       length > blob->info.size_max_bytes - offset_bytes) {
     return Error{ErrorKind::too_large,
@@ -52,10 +53,13 @@ Result<bool> Engine::collect(std::string_view name, std::uint64_t offset_bytes,
   bool complete = true;
   for (std::size_t i = 0; i < ranges.size(); ++i) {
     if (pinned.pages[i] == nullptr) {
-      pinned.pages[i] = const_cast<PageStore&>(pages_).lookup(
+      pinned.pages[i] = pages_.lookup(
           static_cast<std::uint32_t>(ranges[i].offset_bytes / block_size_bytes));
       complete = complete && pinned.pages[i] != nullptr;
     }
+  }
+  if (complete) {
+    at_one_moment(ranges);
   }
   return complete;
 }
@@ -64,10 +68,11 @@ Result<bool> Engine::collect(std::string_view name, std::uint64_t offset_bytes,
 // one belong together if the generation is the same at the end.
 Result<std::vector<SpaceRange>> Engine::pin(std::string_view name, std::uint64_t offset_bytes,
                                             std::optional<std::uint64_t> length_bytes,
-                                            PinnedPages& pinned) {
+                                            PinnedPages& pinned,
+                                            const AtOneMoment& at_one_moment) {
   std::vector<SpaceRange> ranges;
   for (;;) {
-    const Result<bool> complete = collect(name, offset_bytes, length_bytes, pinned, ranges);
+    const Result<bool> complete = collect(name, offset_bytes, length_bytes, pinned, ranges, at_one_moment);
     if (!complete) {
       return of_this_image(complete.error());
     }
@@ -102,6 +107,14 @@ Error Engine::read_error(const Error& error, std::string_view name) {
 
 namespace {
 
+std::size_t size_of(std::span<const SpaceRange> ranges) {
+  std::size_t size_bytes = 0;
+  for (const SpaceRange& range : ranges) {
+    size_bytes += range.length_bytes;
+  }
+  return size_bytes;
+}
+
 void copy_pages(std::span<const SpaceRange> ranges, std::span<const PageRef> pages,
                 std::span<std::byte> to) {
   for (std::size_t i = 0; i < ranges.size(); ++i) {
@@ -113,30 +126,42 @@ void copy_pages(std::span<const SpaceRange> ranges, std::span<const PageRef> pag
 
 } // namespace
 
-Result<std::vector<std::byte>> Engine::read(std::string_view name) {
+Status Engine::read_into(std::string_view name, std::uint64_t offset_bytes,
+                         std::optional<std::uint64_t> length_bytes,
+                         const std::function<std::span<std::byte>(std::size_t)>& room_for) {
   PinnedPages pinned;
-  const Result<std::vector<SpaceRange>> ranges = pin(name, 0, std::nullopt, pinned);
+  bool done = false;
+  // Pages stay as they are. What was deferred does not.
+  const auto copy_with_deferred = [&](std::span<const SpaceRange> ranges) {
+    if (deferred_.waits_for(name)) {
+      const std::span<std::byte> bytes = room_for(size_of(ranges));
+      copy_pages(ranges, pinned.pages, bytes);
+      deferred_.lay_over(name, offset_bytes, bytes);
+      done = true;
+    }
+  };
+  const auto ranges = pin(name, offset_bytes, length_bytes, pinned, copy_with_deferred);
   if (!ranges) {
     return ranges.error();
   }
-  std::size_t size = 0;
-  for (const SpaceRange& range : *ranges) {
-    size += range.length_bytes;
+  if (!done) {
+    copy_pages(*ranges, pinned.pages, room_for(size_of(*ranges)));
   }
-  std::vector<std::byte> content(size);
-  copy_pages(*ranges, pinned.pages, content);
-  return content;
+  return {};
+}
+
+Result<std::vector<std::byte>> Engine::read(std::string_view name) {
+  std::vector<std::byte> content;
+  const Status done = read_into(name, 0, std::nullopt, [&](std::size_t size_bytes) {
+    content.resize(size_bytes);
+    return std::span(content);
+  });
+  return done ? Result<std::vector<std::byte>>(std::move(content)) : done.error();
 }
 
 Status Engine::read_range(std::string_view name, std::uint64_t offset_bytes,
                           std::span<std::byte> bytes) {
-  PinnedPages pinned;
-  const Result<std::vector<SpaceRange>> ranges = pin(name, offset_bytes, bytes.size(), pinned);
-  if (!ranges) {
-    return ranges.error();
-  }
-  copy_pages(*ranges, pinned.pages, bytes);
-  return {};
+  return read_into(name, offset_bytes, bytes.size(), [&](std::size_t) { return bytes; });
 }
 
 } // namespace vnvram

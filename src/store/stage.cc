@@ -53,8 +53,9 @@ Status Stage::check(const Transaction& transaction, Directory& directory,
       }
     }
     const std::uint64_t size_max = blob->info.size_max_bytes;
-    if (update.offset_bytes > size_max || update.bytes.size() > size_max - update.offset_bytes) {
-      return too_large(*blob, update.offset_bytes + update.bytes.size());
+    const std::uint64_t length = update.bytes.size() + update.zero_length_bytes;
+    if (update.offset_bytes > size_max || length > size_max - update.offset_bytes) {
+      return too_large(*blob, update.end_bytes());
     }
   }
   return {};
@@ -122,7 +123,7 @@ Stage::BlobChange& Stage::change_of(Blob* blob) {
 }
 
 Status Stage::apply(const Transaction::Update& update, BlobChange& change) {
-  const std::uint64_t end = update.offset_bytes + update.bytes.size();
+  const std::uint64_t end = update.end_bytes();
   const format::RecordBuilder::Mark mark_before = builder_.mark();
   const std::uint64_t size_before = change.size_bytes;
   Status done;
@@ -136,6 +137,10 @@ Status Stage::apply(const Transaction::Update& update, BlobChange& change) {
     break;
   case Transaction::Action::write_range:
     done = put(change, update.offset_bytes, update.bytes);
+    change.size_bytes = std::max(change.size_bytes, end);
+    break;
+  case Transaction::Action::zero_range:
+    done = put_zeros(change, update.offset_bytes, update.zero_length_bytes);
     change.size_bytes = std::max(change.size_bytes, end);
     break;
   case Transaction::Action::set_size:

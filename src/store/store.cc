@@ -56,6 +56,20 @@ void Store::commit_async(Transaction transaction, CommitCallback callback) {
   engine_->commit_async(std::move(transaction), std::move(callback));
 }
 
+Status Store::write_range_deferred(std::string_view blob, std::uint64_t offset_bytes,
+                                   std::span<const std::byte> bytes) {
+  return engine_->write_range_deferred(blob, offset_bytes, bytes);
+}
+
+Status Store::zero_range_deferred(std::string_view blob, std::uint64_t offset_bytes,
+                                  std::uint64_t length_bytes) {
+  return engine_->zero_range_deferred(blob, offset_bytes, length_bytes);
+}
+
+Status Store::flush() {
+  return engine_->flush();
+}
+
 int Store::event_fd() const {
   return engine_->event_fd();
 }
@@ -86,6 +100,10 @@ Status Store::seal() {
 
 Status Store::unseal() {
   return engine_->unseal();
+}
+
+Status Store::adopt_after_fork() {
+  return engine_->adopt_after_fork();
 }
 
 Result<bool> Store::is_current() {

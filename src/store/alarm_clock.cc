@@ -1,0 +1,49 @@
+#include "store/alarm_clock.h"
+
+namespace vnvram {
+
+void AlarmClock::set(Time time) {
+  const std::lock_guard lock(mutex_);
+  if (stop_) {
+    return;
+  }
+  if (!thread_.joinable()) {
+    thread_ = std::jthread([this] { main(); });
+  }
+  // Who sleeps towards an earlier time finds the later one when it wakes up.
+  const bool wake = !time_ || time < *time_;
+  time_ = time;
+  if (wake) {
+    changed_.notify_one();
+  }
+}
+
+void AlarmClock::stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    stop_ = true;
+    changed_.notify_one();
+  }
+  if (thread_.joinable()) {
+    thread_.join();
+  }
+}
+
+void AlarmClock::main() {
+  std::unique_lock lock(mutex_);
+  while (!stop_) {
+    if (!time_) {
+      changed_.wait(lock);
+    } else if (std::chrono::steady_clock::now() < *time_) {
+      const Time time = *time_;
+      changed_.wait_until(lock, time);
+    } else {
+      time_.reset();
+      lock.unlock();
+      call_();
+      lock.lock();
+    }
+  }
+}
+
+} // namespace vnvram

@@ -1,0 +1,40 @@
+// Calls something at a time that was set.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <thread>
+
+namespace vnvram {
+
+/// One time at most is set, and it calls once for it, on a thread of its own that is started with
+/// the first.
+class AlarmClock {
+public:
+  using Time = std::chrono::steady_clock::time_point;
+
+  explicit AlarmClock(std::function<void()> call) : call_(std::move(call)) {}
+  AlarmClock(const AlarmClock&) = delete;
+  AlarmClock& operator=(const AlarmClock&) = delete;
+  ~AlarmClock() { stop(); }
+
+  /// In the place of a time that was set before. Any thread, also the one that is called.
+  void set(Time time);
+  /// No call runs or begins after it has returned; not to be called by the one that is called.
+  void stop();
+
+private:
+  void main();
+
+  const std::function<void()> call_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::optional<Time> time_;
+  bool stop_ = false;
+  std::jthread thread_;
+};
+
+} // namespace vnvram

@@ -1,0 +1,137 @@
+// How an engine takes writes that are answered before they are durable: collected in memory, seen by
+// readers, and put at the head of the next record, which is written when the oldest of them is as
+// old as it may be, when someone asks, or when there is no room for more.
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "store/engine.h"
+
+namespace vnvram {
+
+namespace {
+
+// Of the cache's size, for each of the two batches: what one may take of the memory.
+constexpr std::uint64_t deferred_share = 8;
+
+} // namespace
+
+DeferredWrites::Limits Engine::deferred_limits(const format::Geometry& geometry,
+                                               std::uint64_t cache_size_bytes) {
+  const std::uint64_t record_size_bytes =
+      std::uint64_t{geometry.record_block_count_max()} * block_size_bytes;
+  return {.record_size_bytes =
+              record_size_bytes - std::min(record_size_bytes, std::uint64_t{block_size_bytes}),
+          .page_count = cache_size_bytes / deferred_share / block_size_bytes};
+}
+
+Status Engine::write_range_deferred(std::string_view name, std::uint64_t offset_bytes,
+                                    std::span<const std::byte> bytes) {
+  if (options_.deferral.count() == 0) {
+    Transaction transaction;
+    transaction.write_range(name, offset_bytes, bytes);
+    return commit(transaction);
+  }
+  return defer(name, offset_bytes, bytes.size(),
+               [&] { deferred_.write(name, offset_bytes, bytes); });
+}
+
+Status Engine::zero_range_deferred(std::string_view name, std::uint64_t offset_bytes,
+                                   std::uint64_t length_bytes) {
+  if (options_.deferral.count() == 0) {
+    Transaction transaction;
+    transaction.zero_range(name, offset_bytes, length_bytes);
+    return commit(transaction);
+  }
+  return defer(name, offset_bytes, length_bytes,
+               [&] { deferred_.zero(name, offset_bytes, length_bytes); });
+}
+
+// The pages are looked at first: a write that could not be compared with what is there is refused
+// now, while someone still listens, and holds up nobody else's later.
+Status Engine::defer(std::string_view name, std::uint64_t offset_bytes, std::uint64_t length_bytes,
+                     const std::function<void()>& collect) {
+  for (;;) {
+    bool collected = false;
+    std::optional<Error> refused;
+    const auto collect_now = [&](std::span<const SpaceRange>) {
+      refused = reason_to_refuse();
+      if (!refused && sealed_) {
+        refused = sealed_error(device_->name(), ring_.sequence);
+      }
+      collected = !refused && deferred_.has_room(name, offset_bytes, length_bytes);
+      if (!collected || length_bytes == 0) {
+        return;
+      }
+      if (deferred_.empty() && options_.background) {
+        deferral_clock_.set(std::chrono::steady_clock::now() + options_.deferral);
+      }
+      collect();
+    };
+    PinnedPages pinned;
+    const auto ranges = pin(name, offset_bytes, length_bytes, pinned, collect_now);
+    if (!ranges) {
+      return ranges.error();
+    }
+    if (refused) {
+      return *refused;
+    }
+    if (collected) {
+      return {};
+    }
+    const Status flushed = flush(); // Whoever is too fast waits for the device.
+    if (!flushed) {
+      return flushed;
+    }
+  }
+}
+
+Status Engine::flush() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (deferred_.nothing_waits() && !poisoned_) {
+      return {};
+    }
+  }
+  return commit(Transaction());
+}
+
+Status Engine::stage_deferred() {
+  Transaction transaction;
+  {
+    const std::lock_guard lock(mutex_);
+    if (deferred_.nothing_waits()) {
+      return {};
+    }
+    transaction = deferred_.take();
+  }
+  bool record_full = false;
+  const Status added = stage_.add(transaction, directory_, known_attributes_, record_full);
+  if (!added) {
+    return of_this_image(added.error()); // They wait on, and all that comes after them.
+  }
+  if (stage_.empty()) { // They change nothing.
+    const std::lock_guard lock(mutex_);
+    deferred_.taken_is_durable();
+  }
+  return {};
+}
+
+// A record for what was deferred alone.
+Status Engine::commit_deferred() {
+  const Status written = stage_.empty() ? Status{} : write_record();
+  if (written) {
+    stage_.begin(ring_.sequence + 1);
+  }
+  return written;
+}
+
+void Engine::commit_overdue() {
+  const Status done = flush();
+  const std::lock_guard lock(mutex_);
+  if (!done && !poisoned_ && !deferred_.nothing_waits()) {
+    deferral_clock_.set(std::chrono::steady_clock::now() + options_.deferral);
+  }
+}
+
+} // namespace vnvram
