@@ -1,0 +1,41 @@
+// One blob as a client of the NBD server sees it: an array of bytes.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "client/blob_client.h"
+
+namespace vnvram::nbdkit {
+
+/// One connection's. What it has written is durable when it was closed without an error.
+///
+/// Ranges were checked by nbdkit against size_bytes(); the store checks them once more.
+class Export {
+public:
+  /// `client` must outlive it. `durable`: every write, asked for or not.
+  Export(BlobClient& client, BlobInfo blob, bool read_only, bool durable);
+
+  [[nodiscard]] std::uint64_t size_bytes() const { return blob_.size_max_bytes; }
+  [[nodiscard]] bool read_only() const { return read_only_; }
+  /// For people.
+  [[nodiscard]] static std::string description(const BlobInfo& blob);
+  [[nodiscard]] std::string description() const { return description(blob_); }
+
+  Status read(std::uint64_t offset_bytes, std::span<std::byte> bytes);
+  Status write(std::uint64_t offset_bytes, std::span<const std::byte> bytes, bool durable);
+  Status zero(std::uint64_t offset_bytes, std::uint64_t length_bytes, bool durable);
+  Status flush();
+
+private:
+  [[nodiscard]] Durability durability(bool durable) const;
+
+  BlobClient& client_;
+  const BlobInfo blob_;
+  const bool read_only_;
+  const bool durable_;
+};
+
+} // namespace vnvram::nbdkit

@@ -1,0 +1,64 @@
+#include "nbdkit/options.h"
+
+#include <charconv>
+#include <cstdint>
+
+#include <fmt/format.h>
+
+namespace vnvram::nbdkit {
+
+Status Options::set(std::string_view key, std::string_view value) {
+  if (value.empty()) {
+    return Error(ErrorKind::invalid_argument, fmt::format("{}= needs a value", key));
+  }
+  if (key == "image") {
+    if (!image.empty()) {
+      return Error(ErrorKind::invalid_argument, fmt::format("image={} and image={}", image, value),
+                   "name one image");
+    }
+    image = value;
+  } else if (key == "sync") {
+    return set_sync(value);
+  } else if (key == "export") {
+    exports.emplace_back(value);
+  } else if (key == "readonly") {
+    for (std::size_t at = 0; at < value.size();) {
+      const std::size_t comma = std::min(value.find(',', at), value.size());
+      read_only.emplace(value.substr(at, comma - at));
+      at = comma + 1;
+    }
+  } else if (key == "image-key") {
+    device.image_key_file = value;
+  } else if (key == "image-format") {
+    device.image_format = value;
+  } else {
+    return Error(ErrorKind::invalid_argument, fmt::format("unknown parameter '{}'", key),
+                 "nbdkit vnvram --help lists them");
+  }
+  return {};
+}
+
+Status Options::set_sync(std::string_view value) {
+  std::uint64_t number = 0;
+  const auto [end, failure] = std::from_chars(value.begin(), value.end(), number);
+  const std::string_view unit(end, value.end());
+  std::chrono::microseconds one = std::chrono::milliseconds(1);
+  if (unit == "us") {
+    one = std::chrono::microseconds(1);
+  } else if (unit == "s") {
+    one = std::chrono::seconds(1);
+  }
+  const bool known_unit = unit.empty() || unit == "us" || unit == "ms" || unit == "s";
+  if (value == "always") {
+    sync = {};
+  } else if (failure != std::errc() || !known_unit ||
+             number > static_cast<std::uint64_t>(sync_max / one)) {
+    return Error(ErrorKind::invalid_argument, fmt::format("sync={} is not a time", value),
+                 "write 'always', or a time up to 60s, e.g. 10ms, 500us or 1s");
+  } else {
+    sync = static_cast<std::int64_t>(number) * one;
+  }
+  return {};
+}
+
+} // namespace vnvram::nbdkit

@@ -1,0 +1,31 @@
+// What the plugin was told on nbdkit's command line.
+#pragma once
+
+#include <chrono>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "vnvram/open_device.h"
+#include "vnvram/result.h"
+
+namespace vnvram::nbdkit {
+
+inline constexpr std::chrono::microseconds sync_max = std::chrono::seconds(60);
+
+struct Options {
+  std::string image;
+  DeviceOptions device;
+  std::chrono::microseconds sync{10000}; ///< 0: each write is durable before it is answered.
+  std::vector<std::string> exports;      ///< Only these; empty: all blobs.
+  std::set<std::string, std::less<>> read_only;
+
+  /// One KEY=VALUE. Errors: invalid_argument.
+  Status set(std::string_view key, std::string_view value);
+
+private:
+  Status set_sync(std::string_view value);
+};
+
+} // namespace vnvram::nbdkit

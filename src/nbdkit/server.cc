@@ -1,0 +1,96 @@
+#include "nbdkit/server.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "client/local_blob_client.h"
+
+namespace vnvram::nbdkit {
+
+namespace {
+
+const BlobInfo* find(const std::vector<BlobInfo>& blobs, std::string_view name) {
+  const auto found = std::find_if(blobs.begin(), blobs.end(),
+                                  [&](const BlobInfo& blob) { return blob.name == name; });
+  return found == blobs.end() ? nullptr : &*found;
+}
+
+} // namespace
+
+Error Server::no_such_blob(std::string_view name) const {
+  std::string names;
+  for (const BlobInfo& blob : blobs_) {
+    names += (names.empty() ? "" : ", ") + blob.name;
+  }
+  return {ErrorKind::not_found,
+          name.empty() ? fmt::format("{}: no export named, and none is the default", options_.image)
+                       : fmt::format("{}: no blob {} to export", options_.image, name),
+          names.empty() ? "vnvram register adds blobs" : fmt::format("there are: {}", names)};
+}
+
+Status Server::open() {
+  if (options_.image.empty()) {
+    return Error(ErrorKind::invalid_argument, "no image named",
+                 "nbdkit vnvram IMAGE; vnvram create makes one");
+  }
+  auto client = LocalBlobClient::open(options_.image, options_.device, options_.sync);
+  if (!client) {
+    return client.error();
+  }
+  client_ = *std::move(client);
+  auto all = client_->blobs();
+  const Status chosen = all ? choose_blobs(*std::move(all)) : Status(all.error());
+  if (!chosen) {
+    const Status closed = close();
+    return closed ? chosen : closed;
+  }
+  return {};
+}
+
+Status Server::choose_blobs(std::vector<BlobInfo> all) {
+  blobs_ = std::move(all);
+  for (const std::string& name : options_.read_only) {
+    if (find(blobs_, name) == nullptr) {
+      return no_such_blob(name);
+    }
+  }
+  std::vector<BlobInfo> chosen;
+  for (const std::string& name : options_.exports) {
+    const BlobInfo* blob = find(blobs_, name);
+    if (blob == nullptr) {
+      return no_such_blob(name);
+    }
+    if (find(chosen, name) == nullptr) {
+      chosen.push_back(*blob);
+    }
+  }
+  if (!options_.exports.empty()) {
+    blobs_ = std::move(chosen);
+  }
+  return {};
+}
+
+Status Server::close() {
+  if (client_ == nullptr) {
+    return {};
+  }
+  const std::unique_ptr<BlobClient> client = std::move(client_);
+  return client->close();
+}
+
+std::string_view Server::default_export() const {
+  return options_.exports.empty() && blobs_.size() != 1 ? std::string_view{} : blobs_.front().name;
+}
+
+Result<std::unique_ptr<Export>> Server::connect(std::string_view name, bool read_only) {
+  const BlobInfo* blob = find(blobs_, name.empty() ? default_export() : name);
+  if (blob == nullptr) {
+    return no_such_blob(name);
+  }
+  return std::make_unique<Export>(*client_, *blob,
+                                  read_only || options_.read_only.contains(blob->name),
+                                  options_.sync.count() == 0);
+}
+
+} // namespace vnvram::nbdkit

@@ -1,0 +1,42 @@
+// What the plugin does between nbdkit's start and its end: one image, its blobs as exports.
+#pragma once
+
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "client/blob_client.h"
+#include "nbdkit/export.h"
+#include "nbdkit/options.h"
+
+namespace vnvram::nbdkit {
+
+/// In the order of nbdkit's calls: options, open, after_fork, connections from many threads, close.
+class Server {
+public:
+  Options& options() { return options_; }
+
+  /// Opens the image, and looks whether it has the blobs that were named. On an error nothing is
+  /// left open. Errors: invalid_argument without an image, not_found, those of opening.
+  Status open();
+  Status after_fork() { return client_->after_fork(); }
+  /// All writes are durable when it returns. Harmless when nothing is open.
+  Status close();
+
+  /// Those that are served, as they were when the image was opened.
+  [[nodiscard]] const std::vector<BlobInfo>& blobs() const { return blobs_; }
+  /// The one for clients that name none; empty if that could be any.
+  [[nodiscard]] std::string_view default_export() const;
+  /// For a connection. An empty name is the default export's. Errors: not_found.
+  Result<std::unique_ptr<Export>> connect(std::string_view name, bool read_only);
+
+private:
+  Status choose_blobs(std::vector<BlobInfo> all);
+  [[nodiscard]] Error no_such_blob(std::string_view name) const;
+
+  Options options_;
+  std::unique_ptr<BlobClient> client_;
+  std::vector<BlobInfo> blobs_;
+};
+
+} // namespace vnvram::nbdkit
