@@ -453,9 +453,10 @@ Status Engine::close() {
     queue_.drain();
     completions_.drain();
   } while (completions_.run_count() != callbacks_run);
-  Status done = flush();
+  const Status flushed = flush();
   stop_checkpointer();
   being_created_ = false;
+  Status done;
   if (writes()) {
     done = run_checkpoint(true, [](format::Superblock& superblock) {
       superblock.clean = 1;
@@ -467,7 +468,7 @@ Status Engine::close() {
     }
     device_->unlock();
   }
-  return done;
+  return flushed ? done : flushed;
 }
 
 } // namespace vnvram
