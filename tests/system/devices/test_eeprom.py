@@ -1,21 +1,25 @@
 """An I2C EEPROM, written byte by byte by its bus, across power cuts."""
 
+import time
 import unittest
 
 from devices.device_case import DeviceCase
 from harness.eeprom_machine import EepromMachine
+from harness.logged_device import LoggedDevice
 
 SIZE = 512
 ASSET_TAG = b"vNVRAM board 0001"
 
 
-class Eeprom(DeviceCase):
+class EepromCase(DeviceCase):
     image_options = ("--blob", f"eeprom:at24c:{SIZE}")
 
-    def power_on(self, *options):
-        server = self.serve(*options)
+    def power_on(self, *options, image=None):
+        server = self.serve(*options, image=image)
         return server, self.plug_in(EepromMachine(self.workspace, server.uri("eeprom"), SIZE))
 
+
+class Eeprom(EepromCase):
     def test_each_answered_write_survives_with_sync_always(self):
         """Nothing is waited for between the device's answer and the power cut."""
         expected = bytearray(SIZE)
@@ -47,6 +51,51 @@ class Eeprom(DeviceCase):
         self.pull_the_plug(server, machine)
         self.assertEqual(self.stored("eeprom")[:len(ASSET_TAG)], ASSET_TAG)
         self.check()
+
+
+class WriteCycles(EepromCase):
+    """How many flushes of the device a burst of single bytes costs: one whenever the time that an
+    unflushed write may wait is over, however many there were meanwhile."""
+
+    def setUp(self):
+        super().setUp()
+        self.device = LoggedDevice(self.workspace, self.image)
+        self.children.append(self.device)
+
+    def cost_of(self, write, sync_seconds, *options):
+        """(flushes, how many there may be)"""
+        server, machine = self.power_on(*options, image=self.device.uri)
+        before, start = self.device.flush_count(), time.monotonic()
+        write(machine)
+        machine.flush()
+        intervals = (time.monotonic() - start) / sync_seconds
+        after = self.device.flush_count()
+        self.pull_the_plug(server, machine)
+        self.device.kill()
+        content = bytes(range(256))
+        self.assertEqual(self.stored("eeprom")[:256], content)
+        self.check()
+        # One at the end of each interval, one for the flush.
+        return after - before, int(intervals) + 2
+
+    @staticmethod
+    def write_cycles(machine):
+        for value in range(256):
+            machine.write(value, bytes([value]))
+
+    def test_256_write_cycles(self):
+        """It takes the bus longer than the default of 10 ms to send them."""
+        cost, most = self.cost_of(self.write_cycles, 0.010)
+        print(f"256 write cycles of a byte: {cost} flushes of the device, at most {most}")
+        self.assertLessEqual(cost, most)
+
+    def test_256_write_cycles_in_one_interval(self):
+        cost, _ = self.cost_of(self.write_cycles, 10, "sync=10s")
+        self.assertLessEqual(cost, 4)
+
+    def test_256_bytes_in_a_write_cycle(self):
+        cost, _ = self.cost_of(lambda machine: machine.write(0, bytes(range(256))), 0.010)
+        self.assertLessEqual(cost, 4)
 
 
 if __name__ == "__main__":
