@@ -20,13 +20,20 @@ class BatteryBackedRamMachine(DeviceMachine):
         super().__init__(workspace, "qemu-system-aarch64", "-M", "xlnx-versal-virt", "-m", "64",
                          "-drive", f"if=pflash,index=0,format=raw,file={uri}")
 
-    def program(self, key, user):
-        """Entering the mode for it erases all; each word is stored by itself, in this order."""
+    def enter_programming(self):
+        """The mode in which it can be written. Entering it erases the key."""
         self.qtest.write32(_PROGRAM, _MAGIC)
         if not self.qtest.read32(_STATUS) & _PROGRAMMING:
             raise AssertionError("the battery-backed RAM did not enter programming mode")
+
+    def program(self, key, user):
+        """Each word is stored by itself, in this order."""
+        self.enter_programming()
         for index, word in enumerate(key):
             self.qtest.write32(_KEY + 4 * index, word)
+        self.set_user(user)
+
+    def set_user(self, user):
         self.qtest.write32(_USER, user)
 
     def zeroize(self):
