@@ -1,6 +1,7 @@
 """What the tests with device models share: one image, one nbdkit, what the image holds."""
 
 import pathlib
+import signal
 import tempfile
 import time
 
@@ -25,7 +26,7 @@ class DeviceCase(GuestCase):
     def pull_the_plug(self, server, *machines):
         """All at once, as far as one process can: everyone is gone before anyone is waited for."""
         for child in (server, *machines):
-            child.child.send(9)
+            child.child.send(signal.SIGKILL)
         for child in (server, *machines):
             child.kill()
 

@@ -7,11 +7,12 @@ import unittest
 
 from devices.device_case import DeviceCase
 from harness.battery_backed_ram_machine import BatteryBackedRamMachine
+from harness.child import Deadline
 from harness.eeprom_machine import EepromMachine
 from harness.uefi_shell_machine import UefiShellMachine, VARIABLES, stored_variable
 from harness.vnvram import vnvram
 
-SIZE = 512
+EEPROM, RAM = 512, 36
 NAME, GUID, TEXT = "vNVRAM", "a7a33a3f-6d4f-4f1e-9e5b-2f1f0c7d5e11", "kept"
 
 
@@ -21,14 +22,14 @@ class OneImage(DeviceCase):
     their order, so the numbers on it never tell of a later round than what came before them."""
 
     image_options = ("--blob", f"uefi.vars:uefi-vars:528K={VARIABLES}",
-                     "--blob", f"eeprom:at24c:{SIZE}", "--blob", f"bbram:xlnx-bbram:{SIZE}")
+                     "--blob", f"eeprom:at24c:{EEPROM}", "--blob", f"bbram:xlnx-bbram:{RAM}")
 
     def setUp(self):
         super().setUp()
         self.rounds = itertools.count(1)
 
     def power_on_two(self, server):
-        return (self.plug_in(EepromMachine(self.workspace, server.uri("eeprom"), SIZE)),
+        return (self.plug_in(EepromMachine(self.workspace, server.uri("eeprom"), EEPROM)),
                 self.plug_in(BatteryBackedRamMachine(self.workspace, server.uri("bbram"))))
 
     def play_round(self, eeprom, ram):
@@ -49,7 +50,9 @@ class OneImage(DeviceCase):
         firmware = self.plug_in(UefiShellMachine(self.workspace, server.uri("uefi.vars")))
         eeprom, ram = self.power_on_two(server)
         ram.enter_programming()
-        while not firmware.shell_starts():
+        deadline = Deadline(120)
+        while not firmware.shell_starts(0.02):
+            self.assertFalse(deadline.passed(), "the firmware has not come up")
             self.play_round(eeprom, ram)
         firmware.wait_ready()
         written = self.play_round(eeprom, ram)

@@ -1,7 +1,6 @@
 """A PC with UEFI firmware and nothing to boot: its shell is the operating system."""
 
 import itertools
-import re
 
 from .child import Child
 from .qmp import Qmp
@@ -15,8 +14,7 @@ _ESCAPE = b"\x1b"
 
 
 class UefiShellMachine:
-    """Starts when it is made; wait_ready() is for who needs the shell. `uri` is its variable
-    store."""
+    """Starts when it is made; `uri` is its variable store."""
 
     _numbers = itertools.count()
 
@@ -39,12 +37,17 @@ class UefiShellMachine:
             self.kill()
             raise
 
-    def shell_starts(self):
-        return re.search(_SHELL_STARTS, self.console.content()) is not None
+    def shell_starts(self, seconds):
+        """Waits so long for it; False if it has not started by then. To be asked until it has."""
+        try:
+            self.console.expect(_SHELL_STARTS, seconds)
+        except TimeoutError:
+            return False
+        return True
 
-    def wait_ready(self, seconds=120):
-        self.console.expect(_SHELL_STARTS, seconds)
-        self.console.send(_ESCAPE)  # It would count down otherwise.
+    def wait_ready(self, seconds=60):
+        """At the prompt of the shell that has started."""
+        self.console.send(_ESCAPE)  # It counts down otherwise.
         self.console.expect(_PROMPT, seconds)
 
     def set(self, name, guid, text):

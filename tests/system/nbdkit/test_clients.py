@@ -1,4 +1,4 @@
-"""The usual NBD clients, unchanged: whole blobs in and out, single bytes, random verified writes."""
+"""The usual NBD clients: whole blobs in and out, single bytes, random writes that are verified."""
 
 import json
 import os

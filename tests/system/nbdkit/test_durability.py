@@ -1,5 +1,6 @@
 """What is on the image when nbdkit is killed: what each request and each setting promises."""
 
+import signal
 import time
 
 import nbd
@@ -109,7 +110,7 @@ class Durability(NbdkitCase):
         server = self.serve(NEVER)
         client = self.connect(server, "eeprom")
         client.pwrite(b"the last one", 0)
-        server.child.send(15)
+        server.child.send(signal.SIGTERM)
         deadline = Deadline(60)
         accepted = b""
         try:
