@@ -52,6 +52,17 @@ class Eeprom(EepromCase):
         self.assertEqual(self.stored("eeprom")[:len(ASSET_TAG)], ASSET_TAG)
         self.check()
 
+    def test_nbdkit_started_again_under_a_running_machine(self):
+        server = self.serve("sync=always")
+        machine = self.plug_in(EepromMachine(self.workspace, server.uri("eeprom"), SIZE, 60))
+        machine.write(0, b"before, ")
+        server.kill()
+        server.start()
+        machine.write(8, b"after")
+        self.pull_the_plug(server, machine)
+        self.assertEqual(self.stored("eeprom")[:13], b"before, after")
+        self.check()
+
 
 class WriteCycles(EepromCase):
     """How many flushes of the device a burst of single bytes costs: one whenever the time that an

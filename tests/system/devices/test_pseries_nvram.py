@@ -18,10 +18,12 @@ class PseriesNvram(DeviceCase):
     def test_a_variable_survives(self):
         server, machine = self.power_on()
         self.assertEqual(machine.value("boot-file"), "")
+        before = self.generation()
         machine.set("boot-file", "kept-by-vnvram")
         machine.set("auto-boot?", "false")
         self.wait_stored(lambda content: b"boot-file=kept-by-vnvram\0" in content
                          and b"auto-boot?=false\0" in content, "nvram")
+        print(f"{self.generation() - before} commits for two variables")
         self.pull_the_plug(server, machine)
         self.check()
 

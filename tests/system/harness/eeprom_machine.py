@@ -12,12 +12,14 @@ _EEPROM = 0x50
 
 class EepromMachine(DeviceMachine):
     """The export must be exactly as large as the EEPROM, and QEMU rounds sizes up to 512 bytes: so
-    those of a multiple of 512 bytes work."""
+    those of a multiple of 512 bytes work. Should the server go away, QEMU tries for so long to
+    find it again, and sends once more what was not answered."""
 
-    def __init__(self, workspace, uri, size_bytes):
+    def __init__(self, workspace, uri, size_bytes, reconnect_seconds=0):
         super().__init__(
             workspace, "qemu-system-arm", "-M", "ast2500-evb",
-            "-drive", f"if=none,id=eeprom,format=raw,file={uri}",
+            "-drive", f"if=none,id=eeprom,format=raw,file={uri},"
+                      f"file.reconnect-delay={reconnect_seconds}",
             "-device", f"at24c-eeprom,bus=aspeed.i2c.bus.0,address={_EEPROM:#x},"
                        f"drive=eeprom,rom-size={size_bytes}")
         self.qtest.write32(_FUNCTION, _ENABLE_MASTER)

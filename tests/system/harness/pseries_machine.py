@@ -28,8 +28,8 @@ class PseriesMachine:
              "-serial", "chardev:console",
              "-chardev", f"socket,id=qmp,path={self.qmp.path},server=off",
              "-mon", "chardev=qmp,mode=control",
-             "-drive", f"if=none,id=nvram,format=raw,file={uri}",
-             "-global", "spapr-nvram.drive=nvram"], workspace.log("qemu-system-ppc64"))
+             "-drive", f"if=pflash,format=raw,file={uri}"],
+            workspace.log("qemu-system-ppc64"))
         try:
             self.qmp.accept(self.child.pidfd)
             self.console.expect(_PROMPT, seconds)
