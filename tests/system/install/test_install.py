@@ -60,7 +60,7 @@ class InstallTest(unittest.TestCase):
                    'mount --bind "$1" "$2"; exec nbdkit vnvram --dump-plugin', "sh",
                    f"{self.root}{plugins}", plugins)
         self.assertIn("name=vnvram\n", said)
-        self.assertIn("thread_model=parallel\n", said)
+        self.assertIn("thread_model=serialize_requests\n", said)
         self.assertTrue((self.prefix / "share/man/man1/nbdkit-vnvram-plugin.1").is_file())
 
     def test_c_program_through_pkg_config(self):
