@@ -154,6 +154,22 @@ Transaction DeferredWrites::take() {
         transaction.write_range(
             blob, page_offset_bytes + run.begin,
             std::span(page->content.bytes).subspan(run.begin, run.end - run.begin));
+void DeferredWrites::forget_unless(const std::function<bool(std::string_view blob)>& kept) {
+  for (auto blob = collected_.pages.begin(); blob != collected_.pages.end();) {
+    const auto& [name, pages] = *blob;
+    if (kept(name)) {
+      ++blob;
+      continue;
+    }
+    for (const auto& [page_offset_bytes, page] : pages) {
+      collected_.record_size_bytes -= record_size_of(*page);
+    }
+    collected_.record_size_bytes -= record_bytes_per_blob;
+    collected_.page_count -= pages.size();
+    blob = collected_.pages.erase(blob);
+  }
+}
+
       }
     }
   }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -44,6 +45,8 @@ public:
 
   /// Lays what waits for a blob over its bytes from offset_bytes on.
   void lay_over(std::string_view blob, std::uint64_t offset_bytes,
+  /// What was taken is not durable yet.
+  [[nodiscard]] bool is_taken() const { return !taken_.pages.empty(); }
                 std::span<std::byte> bytes) const;
   /// The blob's size with what waits for it.
   [[nodiscard]] std::uint64_t size_bytes(std::string_view blob, std::uint64_t durable_bytes) const;
@@ -51,6 +54,9 @@ public:
   /// Something of it is for this blob.
   [[nodiscard]] bool waits_for(std::string_view blob) const {
     return collected_.pages.contains(blob) || taken_.pages.contains(blob);
+  /// Blobs that are not kept are no more: nothing that was collected for them counts.
+  void forget_unless(const std::function<bool(std::string_view blob)>& kept);
+
   }
 
   /// Takes what was collected for the next record; if what was taken before is not durable, that

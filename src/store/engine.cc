@@ -129,7 +129,11 @@ Status Engine::begin_round() {
     return refused;
   }
   stage_.begin(ring_.sequence + 1);
-  const Status staged = stage_deferred();
+  Status staged = stage_deferred();
+  if (staged && left_over) { // An earlier round could not write it. More was collected since.
+    staged = commit_deferred();
+    staged = staged ? stage_deferred() : staged;
+  }
   return staged && !refuse_commit() ? commit_deferred() : staged;
 }
 
@@ -144,6 +148,11 @@ std::size_t Engine::change_directory(CommitQueue::Request& request) {
   request.result = staged ? Status{} : Status(of_this_image(staged.error()));
   if (request.result && !stage_.fits()) {
     request.result =
+  bool left_over = false;
+  {
+    const std::lock_guard lock(mutex_);
+    left_over = deferred_.is_taken();
+  }
         Error{ErrorKind::too_large,
               fmt::format("{}: too much for one transaction of this ring", device_->name()),
               "register fewer blobs at a time"};
@@ -340,6 +349,8 @@ void Engine::install(const RingPlace& place, std::uint64_t checksum, Directory* 
 Error Engine::poison(const Error& cause, std::string_view during) {
   const std::lock_guard lock(mutex_);
   if (!poisoned_) {
+    deferred_.forget_unless(
+        [&](std::string_view name) { return directory_.find(name) != nullptr; });
     poisoned_ =
         Error{cause.kind(), fmt::format("{} failed: {}", during, cause.cause()), cause.remedy()};
   }
@@ -453,7 +464,7 @@ Status Engine::close() {
     queue_.drain();
     completions_.drain();
   } while (completions_.run_count() != callbacks_run);
-  Status done = flush();
+  const Status flushed = flush();
   stop_checkpointer();
   being_created_ = false;
   if (writes()) {
@@ -467,7 +478,8 @@ Status Engine::close() {
     }
     device_->unlock();
   }
-  return done;
+  return done ? flushed : done;
 }
 
 } // namespace vnvram
+  Status done;
