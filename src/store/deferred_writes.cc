@@ -52,6 +52,17 @@ void DeferredWrites::add_run(std::vector<Run>& written, Run run) {
   written.erase(first + 1, last);
 }
 
+bool DeferredWrites::is_for(std::uint64_t offset_bytes, std::uint64_t length_bytes) const {
+  if (length_bytes > limits_.record_size_bytes) { // Nobody has looked at it yet: it may be any.
+    return false;
+  }
+  const std::uint64_t page_count =
+      ((offset_bytes % block_size_bytes) + length_bytes + block_size_bytes - 1) / block_size_bytes;
+  return page_count <= limits_.page_count &&
+         length_bytes + (page_count * sizeof(format::RecordExtent)) + record_bytes_per_blob <=
+             limits_.record_size_bytes;
+}
+
 bool DeferredWrites::has_room(std::string_view blob, std::uint64_t offset_bytes,
                               std::uint64_t length_bytes) const {
   if (empty()) {
@@ -143,17 +154,6 @@ std::uint64_t DeferredWrites::size_bytes(std::string_view blob, std::uint64_t du
   return size;
 }
 
-Transaction DeferredWrites::take() {
-  if (taken_.pages.empty()) {
-    std::swap(taken_, collected_);
-  }
-  Transaction transaction;
-  for (const auto& [blob, pages] : taken_.pages) {
-    for (const auto& [page_offset_bytes, page] : pages) {
-      for (const Run& run : page->written) {
-        transaction.write_range(
-            blob, page_offset_bytes + run.begin,
-            std::span(page->content.bytes).subspan(run.begin, run.end - run.begin));
 void DeferredWrites::forget_unless(const std::function<bool(std::string_view blob)>& kept) {
   for (auto blob = collected_.pages.begin(); blob != collected_.pages.end();) {
     const auto& [name, pages] = *blob;
@@ -170,6 +170,17 @@ void DeferredWrites::forget_unless(const std::function<bool(std::string_view blo
   }
 }
 
+Transaction DeferredWrites::take() {
+  if (taken_.pages.empty()) {
+    std::swap(taken_, collected_);
+  }
+  Transaction transaction;
+  for (const auto& [blob, pages] : taken_.pages) {
+    for (const auto& [page_offset_bytes, page] : pages) {
+      for (const Run& run : page->written) {
+        transaction.write_range(
+            blob, page_offset_bytes + run.begin,
+            std::span(page->content.bytes).subspan(run.begin, run.end - run.begin));
       }
     }
   }

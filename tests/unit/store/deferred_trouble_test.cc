@@ -1,4 +1,9 @@
 // What becomes of deferred writes when something goes wrong while they wait.
+#include <pthread.h>
+
+#include <new>
+#include <thread>
+
 #include "unit/store/hooked_device.h"
 #include "unit/store/store_fixture.h"
 
@@ -31,6 +36,29 @@ protected:
   }
 
   std::shared_ptr<HookedDevice::Hook> hook_ = std::make_shared<HookedDevice::Hook>();
+};
+
+/// No thread can be started while it lives: none has that much room for its stack.
+class NoMoreThreads {
+public:
+  NoMoreThreads() {
+    pthread_attr_t attributes;
+    EXPECT_EQ(::pthread_getattr_default_np(&attributes), 0);
+    EXPECT_EQ(::pthread_attr_getstacksize(&attributes, &stack_size_), 0);
+    set(std::size_t{1} << 46U);
+  }
+  NoMoreThreads(const NoMoreThreads&) = delete;
+  NoMoreThreads& operator=(const NoMoreThreads&) = delete;
+  ~NoMoreThreads() { set(stack_size_); }
+
+private:
+  static void set(std::size_t stack_size) {
+    pthread_attr_t attributes;
+    EXPECT_EQ(::pthread_getattr_default_np(&attributes), 0);
+    EXPECT_EQ(::pthread_attr_setstacksize(&attributes, stack_size), 0);
+    EXPECT_EQ(::pthread_setattr_default_np(&attributes), 0);
+  }
+  std::size_t stack_size_ = 0;
 };
 
 TEST_F(DeferredTrouble, AFlushAfterOneThatFailedIsForAllThatWasWritten) {
@@ -82,6 +110,57 @@ TEST_F(DeferredTrouble, AWriteToABlobThatIsRemovedMeanwhileHoldsUpNobody) {
   EXPECT_EQ(*store->read("a"), Bytes());
   ASSERT_OK(store->close());
   EXPECT_EQ(*open_read_only()->read("a"), Bytes());
+}
+
+TEST_F(DeferredTrouble, WithoutAThreadForThemWritesAreDurableAtOnce) {
+  create({spec("a", 100)});
+  auto store = open_hooked(OpenOptions{});
+  {
+    const NoMoreThreads guard;
+    ASSERT_THROW(std::thread([] {}).join(), std::system_error);
+    ASSERT_OK(store->write_range_deferred("a", 0, bytes("now")));
+    EXPECT_EQ(*open_read_only()->read("a"), bytes("now"));
+    ASSERT_OK(store->write_range("a", 3, bytes(" this")));
+    EXPECT_EQ(*open_read_only()->read("a"), bytes("now this"));
+  }
+  ASSERT_OK(store->write_range_deferred("a", 0, bytes("and")));
+  ASSERT_OK(store->flush());
+  ASSERT_OK(store->close());
+  EXPECT_EQ(*open_read_only()->read("a"), bytes("and this"));
+}
+
+TEST_F(DeferredTrouble, WithoutAThreadForCheckpointsTheRingIsEmptiedAllTheSame) {
+  create({spec("a", 20000)}, std::uint64_t{1} << 20U, 64 * 1024);
+  auto store = open_hooked(OpenOptions{});
+  const NoMoreThreads guard;
+  for (unsigned i = 0; i < 50; ++i) {
+    ASSERT_OK(store->write("a", pattern(20000, i)));
+  }
+  ASSERT_OK(store->close());
+  EXPECT_EQ(*open_read_only()->read("a"), pattern(20000, 49));
+}
+
+TEST_F(DeferredTrouble, ACommitThatRunsOutOfMemoryHoldsUpNobody) {
+  create({spec("a", 100)});
+  auto store = open_hooked();
+  *hook_ = [](Call call, auto, auto) -> Status {
+    if (call == Call::write_durable) {
+      throw std::bad_alloc();
+    }
+    return {};
+  };
+  EXPECT_KIND(store->write("a", bytes("x")), io);
+  *hook_ = nullptr;
+  EXPECT_KIND(store->write("a", bytes("y")), poisoned);
+}
+
+TEST_F(DeferredTrouble, WhatABatchCannotHoldIsCommittedAtOnce) {
+  create({spec("a", std::uint64_t{2} << 20U)}, std::uint64_t{32} << 20U);
+  auto store = open();
+  const Bytes large = pattern(std::size_t{2} << 20U, 1);
+  ASSERT_OK(store->write_range_deferred("a", 0, bytes("before")));
+  ASSERT_OK(store->write_range_deferred("a", 0, large));
+  EXPECT_EQ(*open_read_only()->read("a"), large);
 }
 
 } // namespace
