@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -31,6 +32,9 @@ public:
   };
   explicit DeferredWrites(const Limits& limits) : limits_(limits) {}
 
+  /// Whether a batch is meant for a write of this size. One that is not is best committed at once:
+  /// it would keep all others waiting for the next batch, and for the one after. Needs no lock.
+  [[nodiscard]] bool is_for(std::uint64_t offset_bytes, std::uint64_t length_bytes) const;
   /// Whether the batch that collects can hold this write, too. An empty one holds any.
   [[nodiscard]] bool has_room(std::string_view blob, std::uint64_t offset_bytes,
                               std::uint64_t length_bytes) const;
@@ -41,12 +45,17 @@ public:
   [[nodiscard]] bool empty() const { return collected_.pages.empty(); }
   /// Neither collected nor taken.
   [[nodiscard]] bool nothing_waits() const { return empty() && taken_.pages.empty(); }
+  /// What was taken is not durable yet.
+  [[nodiscard]] bool is_taken() const { return !taken_.pages.empty(); }
 
   /// Lays what waits for a blob over its bytes from offset_bytes on.
   void lay_over(std::string_view blob, std::uint64_t offset_bytes,
                 std::span<std::byte> bytes) const;
   /// The blob's size with what waits for it.
   [[nodiscard]] std::uint64_t size_bytes(std::string_view blob, std::uint64_t durable_bytes) const;
+
+  /// Blobs that are not kept are no more: nothing that was collected for them counts.
+  void forget_unless(const std::function<bool(std::string_view blob)>& kept);
 
   /// Something of it is for this blob.
   [[nodiscard]] bool waits_for(std::string_view blob) const {
@@ -86,7 +95,7 @@ private:
   std::byte* written_part(Pages& pages, std::uint64_t page_offset_bytes, Run run);
   Pages& pages_of(std::string_view blob);
 
-  Limits limits_;
+  const Limits limits_;
   Batch collected_;
   Batch taken_;
 };

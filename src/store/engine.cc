@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <exception>
 
 #include <fmt/format.h>
 
@@ -97,7 +98,22 @@ void Engine::commit_async(Transaction transaction, CommitCallback callback) {
   }
 }
 
+// A round that is left by an exception would leave all others waiting for ever.
 std::size_t Engine::commit_round(std::span<CommitQueue::Request* const> waiting) {
+  try {
+    return carry_out(waiting);
+  } catch (const std::exception& failure) { // Memory: nobody knows how far it came.
+    const Error cause(ErrorKind::io, fmt::format("{}: {}", device_->name(), failure.what()),
+                      "open the image again");
+    const Error poisoned = poison(cause, "a commit");
+    for (CommitQueue::Request* request : waiting) {
+      request->result = poisoned;
+    }
+    return waiting.size();
+  }
+}
+
+std::size_t Engine::carry_out(std::span<CommitQueue::Request* const> waiting) {
   const Status ready = begin_round();
   const Status refused = ready ? refuse_commit() : ready;
   if (!refused) {
@@ -128,8 +144,17 @@ Status Engine::begin_round() {
   if (!refused) {
     return refused;
   }
+  bool left_over = false;
+  {
+    const std::lock_guard lock(mutex_);
+    left_over = deferred_.is_taken();
+  }
   stage_.begin(ring_.sequence + 1);
-  const Status staged = stage_deferred();
+  Status staged = stage_deferred();
+  if (staged && left_over) { // An earlier round could not write it. More was collected since.
+    staged = commit_deferred();
+    staged = staged ? stage_deferred() : staged;
+  }
   return staged && !refuse_commit() ? commit_deferred() : staged;
 }
 
@@ -201,10 +226,9 @@ Result<RingPlace> Engine::wait_for_room(std::uint32_t block_count) {
         pages_.dirty_size_bytes() < pages_.cache_size_bytes()) {
       return place;
     }
-    if (checkpoint_mode_ == CheckpointMode::in_background) {
+    if (start_checkpointer()) {
       const std::uint64_t checkpoints = checkpoint_count_;
       checkpoint_requested_ = true;
-      start_checkpointer();
       checkpoint_wake_.notify_one();
       room_.wait(lock, [&] { return checkpoint_count_ != checkpoints || poisoned_; });
     } else {
@@ -325,6 +349,8 @@ void Engine::install(const RingPlace& place, std::uint64_t checksum, Directory* 
   deferred_.taken_is_durable(); // It is the first that every record holds.
   if (changed_directory != nullptr) {
     directory_ = std::move(*changed_directory); // With its pages: readers see both or neither.
+    deferred_.forget_unless(
+        [&](std::string_view name) { return directory_.find(name) != nullptr; });
   }
   ring_.position = (place.position + block_count) % geometry_.ring_block_count();
   ring_.used_blocks += place.cost_blocks;
@@ -468,7 +494,7 @@ Status Engine::close() {
     }
     device_->unlock();
   }
-  return flushed ? done : flushed;
+  return done ? flushed : done;
 }
 
 } // namespace vnvram

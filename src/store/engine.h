@@ -102,6 +102,7 @@ private:
 
   // Committing.
   std::size_t commit_round(std::span<CommitQueue::Request* const> waiting);
+  std::size_t carry_out(std::span<CommitQueue::Request* const> waiting);
   Status begin_round();
   std::size_t change_directory(CommitQueue::Request& request);
   std::size_t stage_group(std::span<CommitQueue::Request* const> waiting);
@@ -134,6 +135,7 @@ private:
   // Deferred writes (engine_deferred.cc).
   static DeferredWrites::Limits deferred_limits(const format::Geometry& geometry,
                                                 std::uint64_t cache_size_bytes);
+  [[nodiscard]] bool is_deferred(std::uint64_t offset_bytes, std::uint64_t length_bytes) const;
   /// Collects a write by `collect` as soon as there is room for it.
   Status defer(std::string_view name, std::uint64_t offset_bytes, std::uint64_t length_bytes,
                const std::function<void()>& collect);
@@ -180,7 +182,9 @@ private:
   Status mark_sealed(bool sealed);
   void request_checkpoint();
   [[nodiscard]] bool checkpoint_is_due() const; // needs mutex_
-  void start_checkpointer(); // needs mutex_; harmless when it runs
+  /// Needs mutex_; harmless when it runs. False: it does not, because it should not or because no
+  /// thread can be started now.
+  bool start_checkpointer();
   void checkpointer_main();
   void stop_checkpointer();
 

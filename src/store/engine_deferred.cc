@@ -25,9 +25,13 @@ DeferredWrites::Limits Engine::deferred_limits(const format::Geometry& geometry,
           .page_count = cache_size_bytes / deferred_share / block_size_bytes};
 }
 
+bool Engine::is_deferred(std::uint64_t offset_bytes, std::uint64_t length_bytes) const {
+  return options_.deferral.count() > 0 && deferred_.is_for(offset_bytes, length_bytes);
+}
+
 Status Engine::write_range_deferred(std::string_view name, std::uint64_t offset_bytes,
                                     std::span<const std::byte> bytes) {
-  if (options_.deferral.count() == 0) {
+  if (!is_deferred(offset_bytes, bytes.size())) {
     Transaction transaction;
     transaction.write_range(name, offset_bytes, bytes);
     return commit(transaction);
@@ -38,7 +42,7 @@ Status Engine::write_range_deferred(std::string_view name, std::uint64_t offset_
 
 Status Engine::zero_range_deferred(std::string_view name, std::uint64_t offset_bytes,
                                    std::uint64_t length_bytes) {
-  if (options_.deferral.count() == 0) {
+  if (!is_deferred(offset_bytes, length_bytes)) {
     Transaction transaction;
     transaction.zero_range(name, offset_bytes, length_bytes);
     return commit(transaction);
@@ -53,6 +57,7 @@ Status Engine::defer(std::string_view name, std::uint64_t offset_bytes, std::uin
                      const std::function<void()>& collect) {
   for (;;) {
     bool collected = false;
+    bool clock_runs = true;
     std::optional<Error> refused;
     const auto collect_now = [&](std::span<const SpaceRange>) {
       refused = reason_to_refuse();
@@ -64,7 +69,7 @@ Status Engine::defer(std::string_view name, std::uint64_t offset_bytes, std::uin
         return;
       }
       if (deferred_.empty() && options_.background) {
-        deferral_clock_.set(std::chrono::steady_clock::now() + options_.deferral);
+        clock_runs = deferral_clock_.set(std::chrono::steady_clock::now() + options_.deferral);
       }
       collect();
     };
@@ -77,7 +82,7 @@ Status Engine::defer(std::string_view name, std::uint64_t offset_bytes, std::uin
       return *refused;
     }
     if (collected) {
-      return {};
+      return clock_runs ? Status{} : flush(); // Nobody else would.
     }
     const Status flushed = flush(); // Whoever is too fast waits for the device.
     if (!flushed) {
@@ -130,7 +135,8 @@ void Engine::commit_overdue() {
   const Status done = flush();
   const std::lock_guard lock(mutex_);
   if (!done && !poisoned_ && !deferred_.nothing_waits()) {
-    deferral_clock_.set(std::chrono::steady_clock::now() + options_.deferral);
+    const bool set = deferral_clock_.set(std::chrono::steady_clock::now() + options_.deferral);
+    static_cast<void>(set); // Its thread is this one.
   }
 }
 
