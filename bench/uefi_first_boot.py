@@ -34,11 +34,11 @@ WRITE, WRITE_DURABLE, FLUSH = 1, 2, 3
 class Boot:
     """One first boot."""
 
-    def __init__(self, sockets, argv):
+    def __init__(self, sockets, plugin_and_options, started_by=()):
         self._sockets = sockets
         self._path = sockets.file("exports")
-        self._argv = [*argv[:-1], "nbdkit", "--foreground", "--filter=exitlast", "--unix", self._path,
-                      *argv[-1]]
+        self._argv = [*started_by, "nbdkit", "--foreground", "--filter=exitlast",
+                      "--unix", self._path, *plugin_and_options]
 
     def run(self):
         """Returns the seconds, and how many writes the firmware has sent."""
@@ -67,9 +67,9 @@ class Boot:
         try:
             qemu.record.expect(STARTED, 120)
             seconds = time.monotonic() - begin
-            statistics_of_nodes = qemu.qmp.execute("query-blockstats", **{"query-nodes": True})
-            writes = next(node["stats"]["wr_operations"] for node in statistics_of_nodes
-                          if node["node-name"] == "variables")
+            writes = next(drive["stats"]["wr_operations"]
+                          for drive in qemu.qmp.execute("query-blockstats")
+                          if drive.get("node-name") == "variables")
             return seconds, writes
         finally:
             qemu.kill()
@@ -80,7 +80,7 @@ def on_file_plugin(sockets, disk):
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     shutil.copyfile(PLAIN.template_path, folder / BLOB)
-    return Boot(sockets, [["file", f"dir={folder}"]])
+    return Boot(sockets, ["file", f"dir={folder}"])
 
 
 def fresh_image(disk):
@@ -90,7 +90,7 @@ def fresh_image(disk):
 
 
 def on_our_plugin(sockets, disk):
-    return Boot(sockets, [[plugin(), fresh_image(disk)]])
+    return Boot(sockets, [plugin(), fresh_image(disk)])
 
 
 def device_cost(trace):
@@ -110,8 +110,8 @@ def device_cost(trace):
 
 def count(sockets, disk):
     trace, image = disk.file("trace"), fresh_image(disk)
-    _, writes = Boot(sockets, [program("vnvram-powercut"), "record", trace, image, "--",
-                               [plugin(), image]]).run()
+    recorder = [program("vnvram-powercut"), "record", trace, image, "--"]
+    _, writes = Boot(sockets, [plugin(), image], recorder).run()
     device_writes, size, flushes = device_cost(trace)
     print(f"the firmware's {writes} writes made {device_writes} writes of the device, {size} bytes, "
           f"{flushes} flushes, opening and closing included")
