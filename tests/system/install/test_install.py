@@ -30,8 +30,10 @@ class InstallTest(unittest.TestCase):
         cls.addClassCleanup(cls.folder.cleanup)
         cls.work = pathlib.Path(cls.folder.name)
         # Moved after installing: nothing may depend on where it was installed.
-        run("cmake", "--install", BUILD, "--prefix", cls.work / "first")
-        cls.prefix = (cls.work / "first").rename(cls.work / "moved")
+        run("cmake", "--install", BUILD, "--prefix", "/usr",
+            env={**os.environ, "DESTDIR": str(cls.work / "first")})
+        cls.root = (cls.work / "first").rename(cls.work / "moved")
+        cls.prefix = cls.root / "usr"
         cls.pkgconfig = next(cls.prefix.rglob("vnvram.pc")).parent
         cls.libraries = cls.pkgconfig.parent
         cls.environment = {**os.environ, "PKG_CONFIG_PATH": str(cls.pkgconfig),
@@ -50,6 +52,16 @@ class InstallTest(unittest.TestCase):
         self.assertTrue((self.libraries / "libvnvram.a").is_file())
         self.assertTrue((self.libraries / "libvnvram.so.0").is_symlink())
         self.assertIn("vnvram", run(self.prefix / "bin/vnvram", "--version"))
+
+    @unittest.skipUnless(os.geteuid() == 0, "only root can mount what was installed over a folder")
+    def test_nbdkit_finds_the_plugin(self):
+        plugins = run("pkg-config", "--variable=plugindir", "nbdkit").strip()
+        said = run("unshare", "--mount", "sh", "-ec",
+                   'mount --bind "$1" "$2"; exec nbdkit vnvram --dump-plugin', "sh",
+                   f"{self.root}{plugins}", plugins)
+        self.assertIn("name=vnvram\n", said)
+        self.assertIn("thread_model=serialize_requests\n", said)
+        self.assertTrue((self.prefix / "share/man/man1/nbdkit-vnvram-plugin.1").is_file())
 
     def test_c_program_through_pkg_config(self):
         program = self.work / "embed_c"
