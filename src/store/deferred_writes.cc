@@ -52,17 +52,6 @@ void DeferredWrites::add_run(std::vector<Run>& written, Run run) {
   written.erase(first + 1, last);
 }
 
-bool DeferredWrites::is_for(std::uint64_t offset_bytes, std::uint64_t length_bytes) const {
-  if (length_bytes > limits_.record_size_bytes) { // Nobody has looked at it yet: it may be any.
-    return false;
-  }
-  const std::uint64_t page_count =
-      ((offset_bytes % block_size_bytes) + length_bytes + block_size_bytes - 1) / block_size_bytes;
-  return page_count <= limits_.page_count &&
-         length_bytes + (page_count * sizeof(format::RecordExtent)) + record_bytes_per_blob <=
-             limits_.record_size_bytes;
-}
-
 bool DeferredWrites::has_room(std::string_view blob, std::uint64_t offset_bytes,
                               std::uint64_t length_bytes) const {
   if (empty()) {

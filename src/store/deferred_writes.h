@@ -32,9 +32,6 @@ public:
   };
   explicit DeferredWrites(const Limits& limits) : limits_(limits) {}
 
-  /// Whether a batch is meant for a write of this size. One that is not is best committed at once:
-  /// it would keep all others waiting for the next batch, and for the one after. Needs no lock.
-  [[nodiscard]] bool is_for(std::uint64_t offset_bytes, std::uint64_t length_bytes) const;
   /// Whether the batch that collects can hold this write, too. An empty one holds any.
   [[nodiscard]] bool has_room(std::string_view blob, std::uint64_t offset_bytes,
                               std::uint64_t length_bytes) const;
@@ -95,7 +92,7 @@ private:
   std::byte* written_part(Pages& pages, std::uint64_t page_offset_bytes, Run run);
   Pages& pages_of(std::string_view blob);
 
-  const Limits limits_;
+  Limits limits_;
   Batch collected_;
   Batch taken_;
 };

@@ -25,13 +25,9 @@ DeferredWrites::Limits Engine::deferred_limits(const format::Geometry& geometry,
           .page_count = cache_size_bytes / deferred_share / block_size_bytes};
 }
 
-bool Engine::is_deferred(std::uint64_t offset_bytes, std::uint64_t length_bytes) const {
-  return options_.deferral.count() > 0 && deferred_.is_for(offset_bytes, length_bytes);
-}
-
 Status Engine::write_range_deferred(std::string_view name, std::uint64_t offset_bytes,
                                     std::span<const std::byte> bytes) {
-  if (!is_deferred(offset_bytes, bytes.size())) {
+  if (options_.deferral.count() == 0) {
     Transaction transaction;
     transaction.write_range(name, offset_bytes, bytes);
     return commit(transaction);
@@ -42,7 +38,7 @@ Status Engine::write_range_deferred(std::string_view name, std::uint64_t offset_
 
 Status Engine::zero_range_deferred(std::string_view name, std::uint64_t offset_bytes,
                                    std::uint64_t length_bytes) {
-  if (!is_deferred(offset_bytes, length_bytes)) {
+  if (options_.deferral.count() == 0) {
     Transaction transaction;
     transaction.zero_range(name, offset_bytes, length_bytes);
     return commit(transaction);

@@ -154,14 +154,5 @@ TEST_F(DeferredTrouble, ACommitThatRunsOutOfMemoryHoldsUpNobody) {
   EXPECT_KIND(store->write("a", bytes("y")), poisoned);
 }
 
-TEST_F(DeferredTrouble, WhatABatchCannotHoldIsCommittedAtOnce) {
-  create({spec("a", std::uint64_t{2} << 20U)}, std::uint64_t{32} << 20U);
-  auto store = open();
-  const Bytes large = pattern(std::size_t{2} << 20U, 1);
-  ASSERT_OK(store->write_range_deferred("a", 0, bytes("before")));
-  ASSERT_OK(store->write_range_deferred("a", 0, large));
-  EXPECT_EQ(*open_read_only()->read("a"), large);
-}
-
 } // namespace
 } // namespace vnvram
