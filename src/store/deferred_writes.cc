@@ -92,16 +92,21 @@ std::byte* DeferredWrites::written_part(Pages& pages, std::uint64_t page_offset_
 
 void DeferredWrites::write(std::string_view blob, std::uint64_t offset_bytes,
                            std::span<const std::byte> bytes) {
+  if (bytes.empty()) {
+    return;
+  }
   Pages& pages = pages_of(blob);
-  for_each_part(offset_bytes, bytes.size(),
-                [&](std::uint64_t page, const Run& run, std::uint64_t done) {
-                  std::memcpy(written_part(pages, page, run), bytes.data() + done,
-                              run.end - run.begin);
-                });
+  for_each_part(
+      offset_bytes, bytes.size(), [&](std::uint64_t page, const Run& run, std::uint64_t done) {
+        std::memcpy(written_part(pages, page, run), bytes.data() + done, run.end - run.begin);
+      });
 }
 
 void DeferredWrites::zero(std::string_view blob, std::uint64_t offset_bytes,
                           std::uint64_t length_bytes) {
+  if (length_bytes == 0) {
+    return;
+  }
   Pages& pages = pages_of(blob);
   for_each_part(offset_bytes, length_bytes, [&](std::uint64_t page, const Run& run, auto) {
     std::memset(written_part(pages, page, run), 0, run.end - run.begin);
@@ -141,6 +146,21 @@ std::uint64_t DeferredWrites::size_bytes(std::string_view blob, std::uint64_t du
     }
   }
   return size;
+}
+
+void DeferredWrites::keep_only(const std::function<bool(std::string_view)>& is_there) {
+  for (auto blob = collected_.pages.begin(); blob != collected_.pages.end();) {
+    if (is_there(blob->first)) {
+      ++blob;
+      continue;
+    }
+    collected_.record_size_bytes -= record_bytes_per_blob;
+    for (const auto& [page_offset_bytes, page] : blob->second) {
+      collected_.record_size_bytes -= record_size_of(*page);
+    }
+    collected_.page_count -= blob->second.size();
+    blob = collected_.pages.erase(blob);
+  }
 }
 
 Transaction DeferredWrites::take() {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -34,13 +35,15 @@ public:
   /// Whether the batch that collects can hold this write, too. An empty one holds any.
   [[nodiscard]] bool has_room(std::string_view blob, std::uint64_t offset_bytes,
                               std::uint64_t length_bytes) const;
-  /// Collects a write.
+  /// Collects a write. One of no bytes is none.
   void write(std::string_view blob, std::uint64_t offset_bytes, std::span<const std::byte> bytes);
   void zero(std::string_view blob, std::uint64_t offset_bytes, std::uint64_t length_bytes);
   /// Nothing is collected. What was taken may still not be durable.
   [[nodiscard]] bool empty() const { return collected_.pages.empty(); }
+  /// What was taken is not durable.
+  [[nodiscard]] bool is_taken() const { return !taken_.pages.empty(); }
   /// Neither collected nor taken.
-  [[nodiscard]] bool nothing_waits() const { return empty() && taken_.pages.empty(); }
+  [[nodiscard]] bool nothing_waits() const { return empty() && !is_taken(); }
 
   /// Lays what waits for a blob over its bytes from offset_bytes on.
   void lay_over(std::string_view blob, std::uint64_t offset_bytes,
@@ -58,6 +61,8 @@ public:
   [[nodiscard]] Transaction take();
   /// The record that holds it is durable, and readers see it there.
   void taken_is_durable() { taken_ = {}; }
+  /// Drops what is collected for blobs that are not there any more.
+  void keep_only(const std::function<bool(std::string_view blob)>& is_there);
 
 private:
   struct Run {

@@ -129,7 +129,16 @@ Status Engine::begin_round() {
     return refused;
   }
   stage_.begin(ring_.sequence + 1);
-  const Status staged = stage_deferred();
+  bool again = false;
+  {
+    const std::lock_guard lock(mutex_);
+    again = deferred_.is_taken();
+  }
+  Status staged = stage_deferred();
+  if (staged && again) { // What failed before has a record of its own; more may wait behind it.
+    const Status written = commit_deferred();
+    staged = written ? stage_deferred() : written;
+  }
   return staged && !refuse_commit() ? commit_deferred() : staged;
 }
 
@@ -325,6 +334,8 @@ void Engine::install(const RingPlace& place, std::uint64_t checksum, Directory* 
   deferred_.taken_is_durable(); // It is the first that every record holds.
   if (changed_directory != nullptr) {
     directory_ = std::move(*changed_directory); // With its pages: readers see both or neither.
+    // What was written to a blob while it was being removed has gone with it.
+    deferred_.keep_only([this](std::string_view name) { return directory_.find(name) != nullptr; });
   }
   ring_.position = (place.position + block_count) % geometry_.ring_block_count();
   ring_.used_blocks += place.cost_blocks;
@@ -397,7 +408,7 @@ std::vector<BlobInfo> Engine::blobs() const {
   std::vector<BlobInfo> infos;
   infos.reserve(directory_.blobs().size());
   for (const auto& [name, blob] : directory_.blobs()) {
-    infos.push_back(blob.info);
+    infos.push_back(info_of(blob));
   }
   return infos;
 }
@@ -409,7 +420,14 @@ Result<BlobInfo> Engine::blob(std::string_view name) const {
     return Error{ErrorKind::not_found, fmt::format("{}: no blob {}", device_->name(), name),
                  "vnvram ls shows what is there"};
   }
-  return blob->info;
+  return info_of(*blob);
+}
+
+// Needs mutex_. Whoever reads so many bytes gets them all.
+BlobInfo Engine::info_of(const Blob& blob) const {
+  BlobInfo info = blob.info;
+  info.size_bytes = deferred_.size_bytes(info.name, info.size_bytes);
+  return info;
 }
 
 StoreInfo Engine::info() const {
@@ -453,9 +471,10 @@ Status Engine::close() {
     queue_.drain();
     completions_.drain();
   } while (completions_.run_count() != callbacks_run);
-  Status done = flush();
+  const Status flushed = flush();
   stop_checkpointer();
   being_created_ = false;
+  Status done;
   if (writes()) {
     done = run_checkpoint(true, [](format::Superblock& superblock) {
       superblock.clean = 1;
@@ -467,7 +486,7 @@ Status Engine::close() {
     }
     device_->unlock();
   }
-  return done;
+  return done ? flushed : done;
 }
 
 } // namespace vnvram

@@ -128,6 +128,7 @@ private:
   Status refuse_commit() const;
   Status refuse_any_write() const;
   [[nodiscard]] std::optional<Error> reason_to_refuse() const; // needs mutex_
+  [[nodiscard]] BlobInfo info_of(const Blob& blob) const;      // needs mutex_
   Error poison(const Error& cause, std::string_view during);
   [[nodiscard]] Error of_this_image(const Error& error) const;
 
@@ -180,7 +181,7 @@ private:
   Status mark_sealed(bool sealed);
   void request_checkpoint();
   [[nodiscard]] bool checkpoint_is_due() const; // needs mutex_
-  void start_checkpointer(); // needs mutex_; harmless when it runs
+  void start_checkpointer();                    // needs mutex_; harmless when it runs
   void checkpointer_main();
   void stop_checkpointer();
 
