@@ -92,6 +92,9 @@ std::byte* DeferredWrites::written_part(Pages& pages, std::uint64_t page_offset_
 
 void DeferredWrites::write(std::string_view blob, std::uint64_t offset_bytes,
                            std::span<const std::byte> bytes) {
+  if (bytes.empty()) {
+    return;
+  }
   Pages& pages = pages_of(blob);
   for_each_part(offset_bytes, bytes.size(),
                 [&](std::uint64_t page, const Run& run, std::uint64_t done) {
@@ -102,6 +105,9 @@ void DeferredWrites::write(std::string_view blob, std::uint64_t offset_bytes,
 
 void DeferredWrites::zero(std::string_view blob, std::uint64_t offset_bytes,
                           std::uint64_t length_bytes) {
+  if (length_bytes == 0) {
+    return;
+  }
   Pages& pages = pages_of(blob);
   for_each_part(offset_bytes, length_bytes, [&](std::uint64_t page, const Run& run, auto) {
     std::memset(written_part(pages, page, run), 0, run.end - run.begin);
@@ -143,10 +149,10 @@ std::uint64_t DeferredWrites::size_bytes(std::string_view blob, std::uint64_t du
   return size;
 }
 
-void DeferredWrites::forget_unless(const std::function<bool(std::string_view blob)>& kept) {
+void DeferredWrites::keep_only(const std::function<bool(std::string_view blob)>& is_there) {
   for (auto blob = collected_.pages.begin(); blob != collected_.pages.end();) {
     const auto& [name, pages] = *blob;
-    if (kept(name)) {
+    if (is_there(name)) {
       ++blob;
       continue;
     }

@@ -35,7 +35,7 @@ public:
   /// Whether the batch that collects can hold this write, too. An empty one holds any.
   [[nodiscard]] bool has_room(std::string_view blob, std::uint64_t offset_bytes,
                               std::uint64_t length_bytes) const;
-  /// Collects a write.
+  /// Collects a write. One of no bytes is none.
   void write(std::string_view blob, std::uint64_t offset_bytes, std::span<const std::byte> bytes);
   void zero(std::string_view blob, std::uint64_t offset_bytes, std::uint64_t length_bytes);
   /// Nothing is collected. What was taken may still not be durable.
@@ -51,8 +51,8 @@ public:
   /// The blob's size with what waits for it.
   [[nodiscard]] std::uint64_t size_bytes(std::string_view blob, std::uint64_t durable_bytes) const;
 
-  /// Blobs that are not kept are no more: nothing that was collected for them counts.
-  void forget_unless(const std::function<bool(std::string_view blob)>& kept);
+  /// Drops what was collected for blobs that are not there any more.
+  void keep_only(const std::function<bool(std::string_view blob)>& is_there);
 
   /// Something of it is for this blob.
   [[nodiscard]] bool waits_for(std::string_view blob) const {

@@ -98,6 +98,14 @@ void Engine::commit_async(Transaction transaction, CommitCallback callback) {
   }
 }
 
+namespace {
+
+bool is_flush(const CommitQueue::Request& request) {
+  return request.transaction != nullptr && request.transaction->empty();
+}
+
+} // namespace
+
 // A round that is left by an exception would leave all others waiting for ever.
 std::size_t Engine::commit_round(std::span<CommitQueue::Request* const> waiting) {
   try {
@@ -114,13 +122,15 @@ std::size_t Engine::commit_round(std::span<CommitQueue::Request* const> waiting)
 }
 
 std::size_t Engine::carry_out(std::span<CommitQueue::Request* const> waiting) {
-  const Status ready = begin_round();
-  const Status refused = ready ? refuse_commit() : ready;
-  if (!refused) {
+  const Status allowed = refuse_commit(); // Once: who seals the image now waits for this round.
+  Status ready = begin_round(*waiting.front());
+  if (ready && !allowed) {
+    ready = commit_deferred();
+  }
+  if (!ready || !allowed) {
     for (CommitQueue::Request* request : waiting) {
       // A flush of a sealed image has nothing left to do.
-      const bool is_flush = request->transaction != nullptr && request->transaction->empty();
-      request->result = ready && is_flush ? ready : refused;
+      request->result = ready && !is_flush(*request) ? allowed : ready;
     }
     return waiting.size();
   }
@@ -139,23 +149,26 @@ std::size_t Engine::carry_out(std::span<CommitQueue::Request* const> waiting) {
 }
 
 // What was deferred before is in the stage then, or on the image already.
-Status Engine::begin_round() {
+Status Engine::begin_round(const CommitQueue::Request& first) {
   const Status refused = refuse_any_write();
   if (!refused) {
     return refused;
   }
+  stage_.begin(ring_.sequence + 1);
   bool left_over = false;
   {
     const std::lock_guard lock(mutex_);
-    left_over = deferred_.is_taken();
+    left_over = kept(Barrier::deferred_in_turn) && deferred_.is_taken();
   }
-  stage_.begin(ring_.sequence + 1);
-  Status staged = stage_deferred();
-  if (staged && left_over) { // An earlier round could not write it. More was collected since.
-    staged = commit_deferred();
-    staged = staged ? stage_deferred() : staged;
+  Status staged;
+  if (left_over) { // By a record that failed. What was collected since comes behind it.
+    staged = stage_deferred();
+    staged = staged ? commit_deferred() : staged;
   }
-  return staged && !refuse_commit() ? commit_deferred() : staged;
+  if (staged && (kept(Barrier::deferred_first) || is_flush(first))) {
+    staged = stage_deferred();
+  }
+  return staged;
 }
 
 // A directory change has a record of its own: it replaces the directory as a whole.
@@ -349,7 +362,7 @@ void Engine::install(const RingPlace& place, std::uint64_t checksum, Directory* 
   deferred_.taken_is_durable(); // It is the first that every record holds.
   if (changed_directory != nullptr) {
     directory_ = std::move(*changed_directory); // With its pages: readers see both or neither.
-    deferred_.forget_unless(
+    deferred_.keep_only(
         [&](std::string_view name) { return directory_.find(name) != nullptr; });
   }
   ring_.position = (place.position + block_count) % geometry_.ring_block_count();
@@ -423,7 +436,7 @@ std::vector<BlobInfo> Engine::blobs() const {
   std::vector<BlobInfo> infos;
   infos.reserve(directory_.blobs().size());
   for (const auto& [name, blob] : directory_.blobs()) {
-    infos.push_back(blob.info);
+    infos.push_back(info_of(blob));
   }
   return infos;
 }
@@ -435,7 +448,14 @@ Result<BlobInfo> Engine::blob(std::string_view name) const {
     return Error{ErrorKind::not_found, fmt::format("{}: no blob {}", device_->name(), name),
                  "vnvram ls shows what is there"};
   }
-  return blob->info;
+  return info_of(*blob);
+}
+
+// Whoever reads so many bytes gets them all.
+BlobInfo Engine::info_of(const Blob& blob) const {
+  BlobInfo info = blob.info;
+  info.size_bytes = deferred_.size_bytes(info.name, info.size_bytes);
+  return info;
 }
 
 StoreInfo Engine::info() const {
@@ -479,7 +499,7 @@ Status Engine::close() {
     queue_.drain();
     completions_.drain();
   } while (completions_.run_count() != callbacks_run);
-  const Status flushed = flush();
+  const Status flushed = kept(Barrier::deferred_at_close) ? flush() : Status{};
   stop_checkpointer();
   being_created_ = false;
   Status done;

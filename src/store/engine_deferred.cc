@@ -1,10 +1,11 @@
-// How an engine takes writes that are answered before they are durable: collected in memory, seen by
-// readers, and put at the head of the next record, which is written when the oldest of them is as
-// old as it may be, when someone asks, or when there is no room for more.
+// How an engine takes writes that are answered before they are durable: collected in memory, seen
+// by readers, and put at the head of the next record, which is written when the oldest of them is
+// as old as it may be, when someone asks, or when there is no room for more.
 #include <algorithm>
 
 #include <fmt/format.h>
 
+#include "base/barrier.h"
 #include "store/engine.h"
 
 namespace vnvram {
@@ -27,7 +28,7 @@ DeferredWrites::Limits Engine::deferred_limits(const format::Geometry& geometry,
 
 Status Engine::write_range_deferred(std::string_view name, std::uint64_t offset_bytes,
                                     std::span<const std::byte> bytes) {
-  if (options_.deferral.count() == 0) {
+  if (options_.deferral.count() == 0 && !bytes.empty()) {
     Transaction transaction;
     transaction.write_range(name, offset_bytes, bytes);
     return commit(transaction);
@@ -38,7 +39,7 @@ Status Engine::write_range_deferred(std::string_view name, std::uint64_t offset_
 
 Status Engine::zero_range_deferred(std::string_view name, std::uint64_t offset_bytes,
                                    std::uint64_t length_bytes) {
-  if (options_.deferral.count() == 0) {
+  if (options_.deferral.count() == 0 && length_bytes > 0) {
     Transaction transaction;
     transaction.zero_range(name, offset_bytes, length_bytes);
     return commit(transaction);
@@ -51,6 +52,10 @@ Status Engine::zero_range_deferred(std::string_view name, std::uint64_t offset_b
 // now, while someone still listens, and holds up nobody else's later.
 Status Engine::defer(std::string_view name, std::uint64_t offset_bytes, std::uint64_t length_bytes,
                      const std::function<void()>& collect) {
+  const Status at_all = refuse_commit(); // Before anything is looked up, as a commit does it.
+  if (!at_all) {
+    return at_all;
+  }
   for (;;) {
     bool collected = false;
     bool clock_runs = true;
@@ -60,7 +65,8 @@ Status Engine::defer(std::string_view name, std::uint64_t offset_bytes, std::uin
       if (!refused && sealed_) {
         refused = sealed_error(device_->name(), ring_.sequence);
       }
-      collected = !refused && deferred_.has_room(name, offset_bytes, length_bytes);
+      collected = !refused && (!kept(Barrier::deferred_bounded) ||
+                               deferred_.has_room(name, offset_bytes, length_bytes));
       if (!collected || length_bytes == 0) {
         return;
       }
@@ -111,7 +117,7 @@ Status Engine::stage_deferred() {
   if (!added) {
     return of_this_image(added.error()); // They wait on, and all that comes after them.
   }
-  if (stage_.empty()) { // They change nothing.
+  if (stage_.empty() || !kept(Barrier::deferred_kept)) { // They change nothing.
     const std::lock_guard lock(mutex_);
     deferred_.taken_is_durable();
   }
