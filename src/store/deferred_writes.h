@@ -39,8 +39,10 @@ public:
   void zero(std::string_view blob, std::uint64_t offset_bytes, std::uint64_t length_bytes);
   /// Nothing is collected. What was taken may still not be durable.
   [[nodiscard]] bool empty() const { return collected_.pages.empty(); }
+  /// Something was taken that is not durable.
+  [[nodiscard]] bool some_taken() const { return !taken_.pages.empty(); }
   /// Neither collected nor taken.
-  [[nodiscard]] bool nothing_waits() const { return empty() && taken_.pages.empty(); }
+  [[nodiscard]] bool nothing_waits() const { return empty() && !some_taken(); }
 
   /// Lays what waits for a blob over its bytes from offset_bytes on.
   void lay_over(std::string_view blob, std::uint64_t offset_bytes,

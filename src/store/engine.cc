@@ -129,7 +129,17 @@ Status Engine::begin_round() {
     return refused;
   }
   stage_.begin(ring_.sequence + 1);
-  const Status staged = stage_deferred();
+  bool left_over = false;
+  {
+    const std::lock_guard lock(mutex_);
+    left_over = deferred_.some_taken();
+  }
+  Status staged;
+  if (left_over) { // By a record that failed. What was collected since comes behind it.
+    staged = stage_deferred();
+    staged = staged ? commit_deferred() : staged;
+  }
+  staged = staged ? stage_deferred() : staged;
   return staged && !refuse_commit() ? commit_deferred() : staged;
 }
 
