@@ -38,6 +38,14 @@ std::uint64_t DeferredWrites::record_size_of(const PartialPage& page) {
   return size;
 }
 
+std::uint64_t DeferredWrites::record_size_of(const Pages& pages) {
+  std::uint64_t size = record_bytes_per_blob;
+  for (const auto& [offset_bytes, page] : pages) {
+    size += record_size_of(*page);
+  }
+  return size;
+}
+
 void DeferredWrites::add_run(std::vector<Run>& written, Run run) {
   // Those that it touches become one with it.
   const auto first = std::find_if(written.begin(), written.end(),
@@ -141,6 +149,18 @@ std::uint64_t DeferredWrites::size_bytes(std::string_view blob, std::uint64_t du
     }
   }
   return size;
+}
+
+void DeferredWrites::keep_only(const std::function<bool(std::string_view blob)>& is_there) {
+  for (auto blob = collected_.pages.begin(); blob != collected_.pages.end();) {
+    if (is_there(blob->first)) {
+      ++blob;
+      continue;
+    }
+    collected_.page_count -= blob->second.size();
+    collected_.record_size_bytes -= record_size_of(blob->second);
+    blob = collected_.pages.erase(blob);
+  }
 }
 
 Transaction DeferredWrites::take() {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -60,6 +61,8 @@ public:
   [[nodiscard]] Transaction take();
   /// The record that holds it is durable, and readers see it there.
   void taken_is_durable() { taken_ = {}; }
+  /// Forgets what was collected for blobs that are not there any more.
+  void keep_only(const std::function<bool(std::string_view blob)>& is_there);
 
 private:
   struct Run {
@@ -80,6 +83,7 @@ private:
   };
 
   static std::uint64_t record_size_of(const PartialPage& page);
+  static std::uint64_t record_size_of(const Pages& pages);
   static void add_run(std::vector<Run>& written, Run run);
   /// Calls visit(page's first byte, part of the page, how far into the range that is).
   template <typename Visit>
