@@ -60,6 +60,14 @@ void DeferredWrites::add_run(std::vector<Run>& written, Run run) {
   written.erase(first + 1, last);
 }
 
+bool DeferredWrites::is_too_large(std::uint64_t length_bytes) const {
+  // It touches so many at most, wherever it begins.
+  const std::uint64_t page_count = (length_bytes / block_size_bytes) + 2;
+  return page_count > limits_.page_count ||
+         record_bytes_per_blob + length_bytes + (page_count * sizeof(format::RecordExtent)) >
+             limits_.record_size_bytes;
+}
+
 bool DeferredWrites::has_room(std::string_view blob, std::uint64_t offset_bytes,
                               std::uint64_t length_bytes) const {
   if (empty()) {
@@ -101,11 +109,10 @@ std::byte* DeferredWrites::written_part(Pages& pages, std::uint64_t page_offset_
 void DeferredWrites::write(std::string_view blob, std::uint64_t offset_bytes,
                            std::span<const std::byte> bytes) {
   Pages& pages = pages_of(blob);
-  for_each_part(offset_bytes, bytes.size(),
-                [&](std::uint64_t page, const Run& run, std::uint64_t done) {
-                  std::memcpy(written_part(pages, page, run), bytes.data() + done,
-                              run.end - run.begin);
-                });
+  for_each_part(
+      offset_bytes, bytes.size(), [&](std::uint64_t page, const Run& run, std::uint64_t done) {
+        std::memcpy(written_part(pages, page, run), bytes.data() + done, run.end - run.begin);
+      });
 }
 
 void DeferredWrites::zero(std::string_view blob, std::uint64_t offset_bytes,

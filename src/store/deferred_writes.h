@@ -32,7 +32,11 @@ public:
   };
   explicit DeferredWrites(const Limits& limits) : limits_(limits) {}
 
-  /// Whether the batch that collects can hold this write, too. An empty one holds any.
+  /// Whether a write of so many bytes may be more than a batch can hold. Reads nothing that
+  /// changes.
+  [[nodiscard]] bool is_too_large(std::uint64_t length_bytes) const;
+  /// Whether the batch that collects can hold this write, too. An empty one holds any that is not
+  /// too large.
   [[nodiscard]] bool has_room(std::string_view blob, std::uint64_t offset_bytes,
                               std::uint64_t length_bytes) const;
   /// Collects a write.

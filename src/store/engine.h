@@ -134,6 +134,7 @@ private:
   // Deferred writes (engine_deferred.cc).
   static DeferredWrites::Limits deferred_limits(const format::Geometry& geometry,
                                                 std::uint64_t cache_size_bytes);
+  [[nodiscard]] bool commits_at_once(std::uint64_t length_bytes) const;
   /// Collects a write by `collect` as soon as there is room for it.
   Status defer(std::string_view name, std::uint64_t offset_bytes, std::uint64_t length_bytes,
                const std::function<void()>& collect);

@@ -1,6 +1,6 @@
-// How an engine takes writes that are answered before they are durable: collected in memory, seen by
-// readers, and put at the head of the next record, which is written when the oldest of them is as
-// old as it may be, when someone asks, or when there is no room for more.
+// How an engine takes writes that are answered before they are durable: collected in memory, seen
+// by readers, and put at the head of the next record, which is written when the oldest of them is
+// as old as it may be, when someone asks, or when there is no room for more.
 #include <algorithm>
 
 #include <fmt/format.h>
@@ -25,9 +25,15 @@ DeferredWrites::Limits Engine::deferred_limits(const format::Geometry& geometry,
           .page_count = cache_size_bytes / deferred_share / block_size_bytes};
 }
 
+// One that no batch could hold does not wait for an empty one either, which others may keep
+// filling: as a commit it has its place behind what was taken before.
+bool Engine::commits_at_once(std::uint64_t length_bytes) const {
+  return options_.deferral.count() == 0 || deferred_.is_too_large(length_bytes);
+}
+
 Status Engine::write_range_deferred(std::string_view name, std::uint64_t offset_bytes,
                                     std::span<const std::byte> bytes) {
-  if (options_.deferral.count() == 0) {
+  if (commits_at_once(bytes.size())) {
     Transaction transaction;
     transaction.write_range(name, offset_bytes, bytes);
     return commit(transaction);
@@ -38,7 +44,7 @@ Status Engine::write_range_deferred(std::string_view name, std::uint64_t offset_
 
 Status Engine::zero_range_deferred(std::string_view name, std::uint64_t offset_bytes,
                                    std::uint64_t length_bytes) {
-  if (options_.deferral.count() == 0) {
+  if (commits_at_once(length_bytes)) {
     Transaction transaction;
     transaction.zero_range(name, offset_bytes, length_bytes);
     return commit(transaction);
