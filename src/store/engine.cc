@@ -408,7 +408,7 @@ std::vector<BlobInfo> Engine::blobs() const {
   std::vector<BlobInfo> infos;
   infos.reserve(directory_.blobs().size());
   for (const auto& [name, blob] : directory_.blobs()) {
-    infos.push_back(blob.info);
+    infos.push_back(info_of(blob));
   }
   return infos;
 }
@@ -420,7 +420,14 @@ Result<BlobInfo> Engine::blob(std::string_view name) const {
     return Error{ErrorKind::not_found, fmt::format("{}: no blob {}", device_->name(), name),
                  "vnvram ls shows what is there"};
   }
-  return blob->info;
+  return info_of(*blob);
+}
+
+// Readers see what was deferred.
+BlobInfo Engine::info_of(const Blob& blob) const {
+  BlobInfo info = blob.info;
+  info.size_bytes = deferred_.size_bytes(info.name, info.size_bytes);
+  return info;
 }
 
 StoreInfo Engine::info() const {

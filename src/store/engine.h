@@ -125,6 +125,7 @@ private:
   Result<RingPlace> wait_for_room(std::uint32_t block_count);
   void install(const RingPlace& place, std::uint64_t checksum, Directory* changed_directory);
   void know_attributes_of(std::span<const BlobSpec> specs);
+  [[nodiscard]] BlobInfo info_of(const Blob& blob) const; // needs mutex_
   Status refuse_commit() const;
   Status refuse_any_write() const;
   [[nodiscard]] std::optional<Error> reason_to_refuse() const; // needs mutex_
@@ -181,7 +182,7 @@ private:
   Status mark_sealed(bool sealed);
   void request_checkpoint();
   [[nodiscard]] bool checkpoint_is_due() const; // needs mutex_
-  void start_checkpointer(); // needs mutex_; harmless when it runs
+  void start_checkpointer();                    // needs mutex_; harmless when it runs
   void checkpointer_main();
   void stop_checkpointer();
 
