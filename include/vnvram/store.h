@@ -254,8 +254,9 @@ public:
   /// together, so whatever happens the image holds those up to some moment, in the order of the
   /// calls, across all blobs, and a single one is there whole or not at all. What any commit writes
   /// comes after those that were taken before it.
-  /// Waits only when too much waits already (an eighth of the cache, or what a record holds), or
-  /// the bytes that it changes have to be looked up on the device.
+  /// Waits only when too much waits already (an eighth of the cache, or what a record holds), when
+  /// it is more than that itself (then it is as durable as a commit), or when the bytes that it
+  /// changes have to be looked up on the device.
   /// Errors: those of commit(), and sealed, corrupt and io for the bytes that it changes; nothing
   /// was taken then. When the commit fails later, this and flush() say so from then on.
   Status write_range_deferred(std::string_view blob, std::uint64_t offset_bytes,
