@@ -30,6 +30,11 @@ enum class Barrier {
   create_superblocks_wipe,    // 2: create clears both superblocks first
   create_superblocks_flush,   // 2: and durably, before anything else
   create_wipe,                // 6: nothing of what was there shows in a new image
+  deferred_first,             // 8: a commit comes behind the deferred writes taken before it
+  deferred_kept,              // 8: what a record takes waits, and is seen, until that is durable
+  deferred_in_turn,           // 8: what a failed record has left comes before what came since
+  deferred_bounded,           // 8: no more waits than one record holds
+  deferred_at_close,          // 8: what waits at a close is committed
 };
 
 #ifndef VNVRAM_REMOVE

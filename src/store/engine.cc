@@ -97,14 +97,24 @@ void Engine::commit_async(Transaction transaction, CommitCallback callback) {
   }
 }
 
+namespace {
+
+bool is_flush(const CommitQueue::Request& request) {
+  return request.transaction != nullptr && request.transaction->empty();
+}
+
+} // namespace
+
 std::size_t Engine::commit_round(std::span<CommitQueue::Request* const> waiting) {
-  const Status ready = begin_round();
-  const Status refused = ready ? refuse_commit() : ready;
-  if (!refused) {
+  const Status allowed = refuse_commit(); // Once: who seals the image now waits for this round.
+  Status ready = begin_round(*waiting.front());
+  if (ready && !allowed) {
+    ready = commit_deferred();
+  }
+  if (!ready || !allowed) {
     for (CommitQueue::Request* request : waiting) {
       // A flush of a sealed image has nothing left to do.
-      const bool is_flush = request->transaction != nullptr && request->transaction->empty();
-      request->result = ready && is_flush ? ready : refused;
+      request->result = ready && !is_flush(*request) ? allowed : ready;
     }
     return waiting.size();
   }
@@ -123,7 +133,7 @@ std::size_t Engine::commit_round(std::span<CommitQueue::Request* const> waiting)
 }
 
 // What was deferred before is in the stage then, or on the image already.
-Status Engine::begin_round() {
+Status Engine::begin_round(const CommitQueue::Request& first) {
   const Status refused = refuse_any_write();
   if (!refused) {
     return refused;
@@ -132,15 +142,17 @@ Status Engine::begin_round() {
   bool left_over = false;
   {
     const std::lock_guard lock(mutex_);
-    left_over = deferred_.some_taken();
+    left_over = kept(Barrier::deferred_in_turn) && deferred_.some_taken();
   }
   Status staged;
   if (left_over) { // By a record that failed. What was collected since comes behind it.
     staged = stage_deferred();
     staged = staged ? commit_deferred() : staged;
   }
-  staged = staged ? stage_deferred() : staged;
-  return staged && !refuse_commit() ? commit_deferred() : staged;
+  if (staged && (kept(Barrier::deferred_first) || is_flush(first))) {
+    staged = stage_deferred();
+  }
+  return staged;
 }
 
 // A directory change has a record of its own: it replaces the directory as a whole.
@@ -332,7 +344,7 @@ void Engine::install(const RingPlace& place, std::uint64_t checksum, Directory* 
   const std::lock_guard lock(mutex_);
   pages_.install(updates);
   stage_.apply_blob_changes();
-  deferred_.taken_is_durable(); // It is the first that every record holds.
+  deferred_.taken_is_durable(); // The first that the record holds.
   if (changed_directory != nullptr) {
     directory_ = std::move(*changed_directory); // With its pages: readers see both or neither.
     deferred_.keep_only([&](std::string_view blob) { return directory_.find(blob) != nullptr; });
@@ -471,7 +483,7 @@ Status Engine::close() {
     queue_.drain();
     completions_.drain();
   } while (completions_.run_count() != callbacks_run);
-  Status done = flush();
+  Status done = kept(Barrier::deferred_at_close) ? flush() : Status{};
   stop_checkpointer();
   being_created_ = false;
   if (writes()) {

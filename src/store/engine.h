@@ -8,6 +8,9 @@
 //   5. A damaged byte is noticed before it is returned.
 //   6. No path but create writes to an image that is not ours.
 //   7. Two owners never both succeed in committing on a device that can lock.
+//   8. What is on the image is a prefix of the deferred writes, in the order of their calls and
+//      each whole, with every commit behind those that were taken before it; never without one
+//      that was taken before a flush, a commit or a close that has succeeded.
 //
 // How: a commit is one contiguous durable write of a self-checking record, chained to the one
 // before, one in flight at a time. A checkpoint writes pages, leaves and index to the slots that
@@ -102,7 +105,7 @@ private:
 
   // Committing.
   std::size_t commit_round(std::span<CommitQueue::Request* const> waiting);
-  Status begin_round();
+  Status begin_round(const CommitQueue::Request& first);
   std::size_t change_directory(CommitQueue::Request& request);
   std::size_t stage_group(std::span<CommitQueue::Request* const> waiting);
   std::size_t add_to_stage(std::span<CommitQueue::Request* const> waiting);

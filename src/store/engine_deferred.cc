@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "base/barrier.h"
 #include "store/engine.h"
 
 namespace vnvram {
@@ -65,7 +66,8 @@ Status Engine::defer(std::string_view name, std::uint64_t offset_bytes, std::uin
       if (!refused && sealed_) {
         refused = sealed_error(device_->name(), ring_.sequence);
       }
-      collected = !refused && deferred_.has_room(name, offset_bytes, length_bytes);
+      collected = !refused && (!kept(Barrier::deferred_bounded) ||
+                               deferred_.has_room(name, offset_bytes, length_bytes));
       if (!collected || length_bytes == 0) {
         return;
       }
@@ -116,7 +118,7 @@ Status Engine::stage_deferred() {
   if (!added) {
     return of_this_image(added.error()); // They wait on, and all that comes after them.
   }
-  if (stage_.empty()) { // They change nothing.
+  if (stage_.empty() || !kept(Barrier::deferred_kept)) { // They change nothing.
     const std::lock_guard lock(mutex_);
     deferred_.taken_is_durable();
   }
