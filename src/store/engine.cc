@@ -499,22 +499,23 @@ Status Engine::close() {
     queue_.drain();
     completions_.drain();
   } while (completions_.run_count() != callbacks_run);
-  const Status flushed = kept(Barrier::deferred_at_close) ? flush() : Status{};
+  Status done = kept(Barrier::deferred_at_close) ? flush() : Status{};
   stop_checkpointer();
   being_created_ = false;
-  Status done;
   if (writes()) {
-    done = run_checkpoint(true, [](format::Superblock& superblock) {
-      superblock.clean = 1;
-      superblock.owner_pid = 0;
-      superblock.owner_host = {};
-    });
+    if (done) { // Else it is no clean end.
+      done = run_checkpoint(true, [](format::Superblock& superblock) {
+        superblock.clean = 1;
+        superblock.owner_pid = 0;
+        superblock.owner_host = {};
+      });
+    }
     if (done && kept(Barrier::second_superblock_at_close)) {
       done = write_superblock(superblock_); // Both copies: whichever rots, the other says the same.
     }
     device_->unlock();
   }
-  return done ? flushed : done;
+  return done;
 }
 
 } // namespace vnvram

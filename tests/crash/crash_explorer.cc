@@ -52,7 +52,7 @@ void CrashExplorer::acknowledge_submitted(std::size_t count, std::uint64_t gener
 }
 
 void CrashExplorer::withdraw() {
-  acceptable_.resize(1);
+  acceptable_.pop_back();
 }
 
 void CrashExplorer::examine_now() {
@@ -212,6 +212,49 @@ std::string CrashExplorer::judge(const std::vector<std::byte>& image, bool thoro
   return wrong.empty() && thoroughly ? judge_check(disk->bytes(), true) : wrong;
 }
 
+namespace {
+
+std::string defer_one_each(CrashExplorer& explorer, Store& store, int round) {
+  const std::vector<std::byte> bytes(1, static_cast<std::byte>(0xD0 + round));
+  const StoreState before = explorer.newest();
+  for (const auto& [name, blob] : before.blobs()) {
+    Transaction transaction;
+    transaction.write_range(name, blob.size_max_bytes - 1, bytes);
+    StoreState next = explorer.newest();
+    next.apply(transaction);
+    explorer.submit(next);
+    const Status status = store.write_range_deferred(name, blob.size_max_bytes - 1, bytes);
+    if (!status) {
+      return "the first deferred writes fail: " + status.error().text();
+    }
+  }
+  const Result<StoreState> seen = StoreState::capture(store);
+  return seen && *seen == explorer.newest() ? "" : "deferred writes are not seen";
+}
+
+/// In one transaction, behind what was deferred; and a checkpoint.
+std::string commit_all(CrashExplorer& explorer, Store& store, int round) {
+  const std::vector<std::byte> bytes(300, std::byte{0x5A});
+  Transaction transaction;
+  for (const auto& [name, blob] : explorer.newest().blobs()) {
+    transaction.write(name, std::span(bytes).first(std::min<std::size_t>(
+                                blob.size_max_bytes, static_cast<std::size_t>(200 + round))));
+  }
+  StoreState next = explorer.newest();
+  next.apply(transaction);
+  explorer.submit(next);
+  if (const Status status = store.commit(transaction); !status) {
+    return "the first commits fail: " + status.error().text();
+  }
+  explorer.acknowledge_submitted(explorer.unacknowledged(), store.info().generation);
+  if (const Status status = store.checkpoint(); !status) {
+    return "the first checkpoints fail: " + status.error().text();
+  }
+  return {};
+}
+
+} // namespace
+
 std::string CrashExplorer::live_on(const std::shared_ptr<SimulatedDisk>& disk,
                                    const CutPoint& point) {
   ++report_.recoveries_cut;
@@ -238,28 +281,21 @@ std::string CrashExplorer::live_on(const std::shared_ptr<SimulatedDisk>& disk,
   deeper.acknowledge(*seen, (*store)->info().generation);
   deeper.examine_now();
 
-  const std::vector<std::byte> bytes(300, std::byte{0x5A});
   for (int round = 0; round < 2 && !failed(); ++round) {
-    Transaction transaction;
-    for (const auto& [name, blob] : seen->blobs()) {
-      transaction.write(name, std::span(bytes).first(std::min<std::size_t>(
-                                  blob.size_max_bytes, static_cast<std::size_t>(200 + round))));
-    }
-    StoreState next = deeper.newest();
-    next.apply(transaction);
-    deeper.submit(next);
-    if (const Status status = (*store)->commit(transaction); !status) {
-      return "the first commits fail: " + status.error().text();
-    }
-    deeper.acknowledge_submitted(1, (*store)->info().generation);
-    if (const Status status = (*store)->checkpoint(); !status) {
-      return "the first checkpoints fail: " + status.error().text();
+    std::string wrong = defer_one_each(deeper, **store, round);
+    wrong = wrong.empty() ? commit_all(deeper, **store, round) : wrong;
+    if (!wrong.empty()) {
+      return wrong;
     }
     deeper.examine_now();
+  }
+  if (std::string wrong = defer_one_each(deeper, **store, 2); !wrong.empty()) {
+    return wrong;
   }
   if (const Status status = (*store)->close(); !status) {
     return "cannot be closed: " + status.error().text();
   }
+  deeper.acknowledge_submitted(deeper.unacknowledged(), 0);
   deeper.examine_now();
   return {};
 }

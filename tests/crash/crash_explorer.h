@@ -9,10 +9,11 @@
 //
 // What is checked of every image, by the numbers of the engine's invariants:
 //   1, 2  it opens, and holds exactly one of the states from the last acknowledged one to the
-//   newest
-//         submitted one; its generation is not older than the acknowledged one's
+//         newest submitted one; its generation is not older than the acknowledged one's
 //   3     follows: such a state has all of a transaction or nothing
 //   4     the same holds after a recovery that was cut
+//   8     follows, too: each deferred write is submitted for itself, so every state is the one
+//         behind a write and all before it
 //   and check_image() finds no damage that hits a blob.
 #pragma once
 
@@ -64,7 +65,7 @@ public:
   void submit(const StoreState& state);
   /// Of those submitted, the first `count` are acknowledged.
   void acknowledge_submitted(std::size_t count, std::uint64_t generation);
-  /// What was submitted is refused: the last acknowledged state still holds.
+  /// What was submitted last is refused.
   void withdraw();
   [[nodiscard]] const StoreState& newest() const { return acceptable_.back(); }
   [[nodiscard]] std::size_t unacknowledged() const { return acceptable_.size() - 1; }

@@ -43,6 +43,14 @@ TEST(CrashTest, Invariant4RecoveryMayBeCutAgainAndAgain) {
   explore("recovery", 1, 1);
 }
 
+// What is on the image is a prefix of the deferred writes, whatever else happens to the store.
+TEST(CrashTest, Invariant8AnImageHoldsAPrefixOfTheDeferredWrites) {
+  explore("deferred", 1, 1);
+}
+TEST(CrashTest, Invariant8HoldsWhenRecoveryIsCutAgainAndAgain) {
+  explore("deferred-recovery", 1, 1);
+}
+
 TEST(ReplayIdTest, ComesBackFromItsText) {
   const std::string text = "small-ring/7/142c13t/9+d2/3c0";
   const std::optional<ReplayId> id = ReplayId::parse(text);

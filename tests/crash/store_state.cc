@@ -56,6 +56,11 @@ void StoreState::apply(const Transaction& transaction) {
       std::copy(update.bytes.begin(), update.bytes.end(),
                 bytes.begin() + static_cast<std::ptrdiff_t>(update.offset_bytes));
       break;
+    case Transaction::Action::zero_range:
+      bytes.resize(std::max<std::size_t>(bytes.size(), update.end_bytes()));
+      std::fill_n(bytes.begin() + static_cast<std::ptrdiff_t>(update.offset_bytes),
+                  update.zero_length_bytes, std::byte{0});
+      break;
     case Transaction::Action::set_size: bytes.resize(update.offset_bytes); break;
     }
   }

@@ -68,8 +68,8 @@ const ExplorerReport& Workload::run() {
     for (unsigned i = 0; i < options_.steps && step(); ++i) {
     }
   }
-  if (report_.failure.empty() && succeeded("close", store_->close())) {
-    explorer_->examine_now();
+  if (report_.failure.empty()) {
+    close();
   }
   return report_;
 }
@@ -119,6 +119,7 @@ bool Workload::open(bool with_threads) {
   options.background = with_threads;
   if (with_threads) {
     options.cache_size_bytes = cache_size_bytes_default; // Only the ring shall ask for checkpoints.
+    options.deferral = std::chrono::hours(24);           // Nor shall the clock ask for commits.
   }
   options.idle_checkpoint_after = std::chrono::milliseconds(0);
   auto store = Store::open(device(), options);
@@ -144,16 +145,19 @@ bool Workload::compare() {
 
 bool Workload::step() {
   const WorkloadMix& mix = options_.mix;
-  const std::array<unsigned, 9> weights = {mix.write_whole + mix.write_range + mix.several_blobs +
-                                               mix.set_size,
-                                           mix.group_commit,
-                                           mix.register_more,
-                                           mix.remove,
-                                           mix.checkpoint,
-                                           mix.commit_inside_checkpoint,
-                                           mix.reopen,
-                                           mix.grow_image,
-                                           mix.fill_ring};
+  const std::array<unsigned, 12> weights = {mix.write_whole + mix.write_range + mix.several_blobs +
+                                                mix.set_size,
+                                            mix.group_commit,
+                                            mix.register_more,
+                                            mix.remove,
+                                            mix.checkpoint,
+                                            mix.commit_inside_checkpoint,
+                                            mix.reopen,
+                                            mix.grow_image,
+                                            mix.fill_ring,
+                                            mix.deferred,
+                                            mix.flush,
+                                            mix.deferred_inside};
   unsigned total = 0;
   for (const unsigned weight : weights) {
     total += weight;
@@ -173,7 +177,10 @@ bool Workload::step() {
   case 5: done = checkpoint(true); break;
   case 6: done = reopen(); break;
   case 7: done = grow_image(); break;
-  default: done = fill_ring_inside_checkpoint(); break;
+  case 8: done = fill_ring_inside_checkpoint(); break;
+  case 9: done = defer_some(); break;
+  case 10: done = flush(); break;
+  default: done = defer_inside(); break;
   }
   return done && compare();
 }
@@ -227,11 +234,12 @@ bool Workload::commit(const Transaction& transaction) {
   StoreState next = explorer_->newest();
   next.apply(transaction);
   explorer_->submit(next);
-  const Status status = store_->commit(transaction);
-  if (!status) {
-    return fail("commit: " + status.error().text());
-  }
-  explorer_->acknowledge_submitted(1, store_->info().generation);
+  const std::size_t submitted = explorer_->unacknowledged(); // What was deferred before, and this.
+  return succeeded("commit", store_->commit(transaction)) && acknowledge(submitted);
+}
+
+bool Workload::acknowledge(std::size_t count) {
+  explorer_->acknowledge_submitted(count, store_->info().generation);
   explorer_->examine_now();
   return report_.failure.empty();
 }
@@ -261,11 +269,17 @@ bool Workload::group_commit() {
   std::size_t answers = 0;
   Status answer;
   bool arrived = false;
+  const auto defer_one = [&] {
+    return options_.mix.deferred == 0 ||
+           defer(some_deferred_write(some_blob(), DeferredSize::small));
+  };
+  bool done = defer_one();
   explorer_->set_operation_hook([&](const SimulatedOperation& operation) {
     if (arrived || operation.kind != OperationKind::write_durable) {
       return;
     }
     arrived = true;
+    done = defer_one() && done;
     gate.set(false);
     for (int i = 0; i < 2; ++i) {
       Transaction transaction = some_updates(2);
@@ -281,7 +295,7 @@ bool Workload::group_commit() {
     }
   });
   disk_->set_gate([&] { gate.pass(); });
-  bool done = commit(some_updates(2));
+  done = commit(some_updates(2)) && done;
   gate.set(true);
   while (arrived && answers < 2) {
     struct pollfd due = {.fd = store_->event_fd(), .events = POLLIN, .revents = 0};
@@ -364,33 +378,28 @@ bool Workload::register_more() {
     }
   }
   explorer_->submit(next);
+  const std::size_t submitted = explorer_->unacknowledged();
   const Status status = store_->register_blobs(specs);
   if (!status && status.error().kind() == ErrorKind::no_space) {
     explorer_->withdraw();
     return report_.failure.empty();
   }
-  if (!status) {
-    return fail("register: " + status.error().text());
-  }
-  explorer_->acknowledge_submitted(1, store_->info().generation);
-  explorer_->examine_now();
-  return report_.failure.empty();
+  return succeeded("register", status) && acknowledge(submitted);
 }
 
 bool Workload::remove_one() {
   if (explorer_->newest().blobs().size() < 2) {
     return register_more();
   }
-  const std::string name = some_blob();
+  return remove(some_blob());
+}
+
+bool Workload::remove(const std::string& blob) {
   StoreState next = explorer_->newest();
-  next.remove_blob(name);
+  next.remove_blob(blob);
   explorer_->submit(next);
-  if (!succeeded("remove", store_->remove_blob(name))) {
-    return false;
-  }
-  explorer_->acknowledge_submitted(1, store_->info().generation);
-  explorer_->examine_now();
-  return report_.failure.empty();
+  const std::size_t submitted = explorer_->unacknowledged();
+  return succeeded("remove", store_->remove_blob(blob)) && acknowledge(submitted);
 }
 
 /// For two more small commits without another checkpoint, which would wait for the one under way.
@@ -432,19 +441,25 @@ bool Workload::checkpoint(bool commit_inside) {
   return report_.failure.empty();
 }
 
+bool Workload::close() {
+  if (!succeeded("close", store_->close())) {
+    return false;
+  }
+  explorer_->acknowledge_submitted(explorer_->unacknowledged(), 0);
+  explorer_->examine_now();
+  return report_.failure.empty();
+}
+
 bool Workload::reopen() {
-  if (random_.below(3) != 0) {
-    if (!succeeded("close", store_->close())) {
-      return false;
-    }
-    explorer_->examine_now();
+  if (random_.below(3) != 0 && !close()) {
+    return false;
   }
   store_.reset(); // Without close() it is the destructor that closes.
   return open();
 }
 
 bool Workload::grow_image() {
-  if (!succeeded("close", store_->close())) {
+  if (!close()) {
     return false;
   }
   store_.reset();

@@ -27,6 +27,9 @@ struct WorkloadMix {
   unsigned reopen = 2;
   unsigned grow_image = 1;
   unsigned fill_ring = 1;
+  unsigned deferred = 0;
+  unsigned flush = 0;
+  unsigned deferred_inside = 0;
 };
 
 struct WorkloadOptions {
@@ -56,16 +59,31 @@ private:
   bool open(bool with_threads = false);
   bool step();
   bool commit(const Transaction& transaction);
+  /// Of those submitted, the first `count` are durable.
+  bool acknowledge(std::size_t count);
   bool commit_some();
   bool group_commit();
   bool register_more();
   bool remove_one();
+  bool remove(const std::string& blob);
   bool checkpoint(bool commit_inside);
   [[nodiscard]] bool ring_has_room() const;
   bool fill_ring_inside_checkpoint();
+  bool close();
   bool reopen();
   bool grow_image();
   bool compare();
+
+  // Deferred writes (workload_deferred.cc).
+  enum class DeferredSize { any, small };
+  bool defer_some();
+  /// A transaction of one range.
+  bool defer(const Transaction& transaction);
+  Transaction some_deferred_write(const std::string& blob, DeferredSize size);
+  bool flush();
+  bool defer_inside();
+  bool defer_two_small(bool readable);
+  bool defer_in_vain(const std::string& blob);
 
   Transaction some_updates(unsigned count);
   void add_update(Transaction& transaction, const std::string& blob, unsigned kind);
