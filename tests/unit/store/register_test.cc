@@ -163,6 +163,17 @@ TEST_F(Register, ContentComesWithTheRegistration) {
   EXPECT_EQ(*open()->read("vars"), pattern(540672, 2));
 }
 
+// The largest sizes of a TPM 2.0, an OVMF of 4 MiB, an EEPROM.
+TEST_F(Register, AnImageOfTheSmallestRecommendedSizeTakesUefiVariablesBesideATpm) {
+  const std::vector<BlobSpec> tpm = {spec("a", 256 << 10), spec("b", 128 << 10),
+                                     spec("c", 64 << 10)};
+  create(tpm, *recommended_size_bytes(tpm));
+  auto store = open();
+  EXPECT_EQ(store->info().image_size_bytes, 4U << 20U);
+  const NewBlob more[] = {{spec("vars", 540672), pattern(540672, 1)}, {spec("eeprom", 8 << 10)}};
+  ASSERT_OK(store->register_blobs(more));
+}
+
 TEST_F(Register, ContentGoesToWhatWasNeverWrittenOnly) {
   create({spec("new", 100), spec("used", 100), spec("emptied", 100)});
   auto store = open();
