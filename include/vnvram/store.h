@@ -28,7 +28,7 @@ inline constexpr std::uint64_t image_size_bytes_max = std::uint64_t{4} << 30U;
 inline constexpr std::uint64_t cache_size_bytes_default = std::uint64_t{8} << 20U;
 inline constexpr std::uint64_t cache_size_bytes_min = std::uint64_t{256} << 10U;
 
-/// A blob to create an image with, and what it holds from the beginning.
+/// A blob to create an image with, or to register, and what it holds from the beginning.
 struct NewBlob {
   BlobSpec spec;
   std::optional<std::vector<std::byte>> content = std::nullopt; ///< nullopt: never written.
@@ -36,7 +36,7 @@ struct NewBlob {
 
 struct CreateOptions {
   std::vector<NewBlob> blobs;
-  /// 0: a ring that holds the largest blob's rewrite twice, at least 2 MiB, and an eighth of the
+  /// 0: a ring that holds the largest blob's rewrite twice, at least 2016 KiB, and an eighth of the
   /// image where the blobs leave room for that. A larger ring lets larger blobs be registered later
   /// and makes checkpoints rarer.
   std::uint64_t ring_size_bytes = 0;
@@ -223,6 +223,11 @@ public:
   /// size_max_bytes fails for space. Errors: type_mismatch, no_space (by how much), too_large (for
   /// the ring, by how much), invalid_argument; nothing has changed then.
   Status register_blobs(std::span<const BlobSpec> blobs);
+  /// The same for blobs that begin with a content: those that were never written (generation 0) get
+  /// it in the same transaction, so nobody ever sees them without. What was written is left alone.
+  /// Errors: too_large for a content that is larger than its blob, or all of it than a transaction
+  /// may be, too; nothing has changed then.
+  Status register_blobs(std::span<const NewBlob> blobs);
 
   /// Forgets a blob and frees its space. Durable on return. Errors: not_found, in any commit's way.
   Status remove_blob(std::string_view name);

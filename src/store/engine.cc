@@ -413,6 +413,25 @@ Status Engine::register_blobs(std::span<const BlobSpec> specs) {
   });
 }
 
+Status Engine::register_blobs(std::span<const NewBlob> blobs) {
+  return run_directory_change([&](Directory& directory, Stage& stage) {
+    const std::vector<BlobSpec> specs = specs_of(blobs);
+    const Status registered = register_in(directory, stage, specs, geometry_);
+    if (!registered) {
+      return registered;
+    }
+    know_attributes_of(specs);
+    Transaction contents;
+    for (const NewBlob& blob : blobs) {
+      if (blob.content && directory.find(blob.spec.name)->info.generation == 0) {
+        contents.write(blob.spec.name, std::span<const std::byte>(*blob.content));
+      }
+    }
+    bool record_full = false; // A record of its own has all the room that there is.
+    return stage.add(contents, directory, known_attributes_, record_full);
+  });
+}
+
 // Whoever registers an attribute knows what it means.
 void Engine::know_attributes_of(std::span<const BlobSpec> specs) {
   const std::lock_guard lock(mutex_);

@@ -60,6 +60,7 @@ public:
   Engine& operator=(const Engine&) = delete;
 
   Status register_blobs(std::span<const BlobSpec> specs);
+  Status register_blobs(std::span<const NewBlob> blobs);
   Status remove_blob(std::string_view name);
   Result<std::vector<std::byte>> read(std::string_view name);
   Status read_range(std::string_view name, std::uint64_t offset_bytes, std::span<std::byte> bytes);

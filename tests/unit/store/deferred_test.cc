@@ -98,7 +98,6 @@ TEST_F(Deferred, AWriteOfAWholeBlobIsOneRecordHoweverLargeItIs) {
   EXPECT_EQ(states.back().first, bytes("behind"));
 }
 
-// Each record that is written while it waits for room finds another small write behind it.
 TEST_F(Deferred, AFlushAfterAFailedOneLeavesNothingWaiting) {
   create({spec("a", 100), spec("b", 100)});
   const auto store = open_hooked();
