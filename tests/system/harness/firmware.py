@@ -35,5 +35,5 @@ class Firmware(NamedTuple):
 
 
 PLAIN = Firmware("OVMF_CODE_4M.fd", "OVMF_VARS_4M.fd")
-PLAIN_2M = Firmware("OVMF_CODE.fd", "OVMF_VARS.fd")
 SECURE = Firmware("OVMF_CODE_4M.secboot.fd", "OVMF_VARS_4M.fd", SMM)
+SECURE_2M = Firmware("OVMF_CODE.secboot.fd", "OVMF_VARS.fd", SMM)

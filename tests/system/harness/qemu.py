@@ -52,8 +52,9 @@ class Qemu:
     def _argv(self, image):
         sockets = {"console": self.console, "record": self.record, "qmp": self.qmp}
         argv = ["qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-m", "256", "-nodefaults",
-                "-no-user-config", "-display", "none",
-                "-kernel", image.kernel]
+                "-no-user-config", "-display", "none"]
+        if image.kernel:
+            argv += ["-kernel", image.kernel]
         if image.initramfs:
             # A busy host makes the kernel's look at its timer fail, and the guest hang.
             argv += ["-initrd", image.initramfs,
