@@ -9,7 +9,7 @@ build=(g++ cmake ninja-build pkg-config ca-certificates
 check=(clang-format clang-tidy clang libclang-rt-14-dev libgtest-dev libgmock-dev git spin)
 system=(qemu-system-x86 qemu-utils qemu-system-common nbdkit libnbd-bin gnutls-bin python3 busybox-static cpio kmod
   file groff-base tpm2-tools libtss2-tcti-device0 libtss2-tcti-swtpm0 swtpm swtpm-tools util-linux xfsprogs dpkg-dev
-  procps)
+  procps ovmf sbsigntool openssl e2fsprogs)
 
 missing=()
 for package in "${build[@]}" "${check[@]}" "${system[@]}"; do

@@ -5,9 +5,7 @@ import unittest
 from efi.application import uefi_application
 from harness.firmware import SECURE
 from harness.secure_boot_keys import Key
-from harness.uefi_case import STARTED, UefiCase, wait_until_durable
-
-REFUSED = rb"Access Denied|Security Violation"
+from harness.uefi_case import REFUSED, STARTED, UefiCase, wait_until_durable
 
 
 class SecureBoot(UefiCase):

@@ -15,7 +15,7 @@ class KilledCase(UefiCase):
     it back, and only then reports it. It says so when what is stored is a mixture.
     """
 
-    policy = ()  # Options of the server.
+    policy = ()  # Options of the server; by default a write is durable 10 ms after it was answered.
     # What was reported longer ago than this must be there, in seconds. The contract says 10 ms; the
     # rest is for a busy host.
     bound = 1.0
