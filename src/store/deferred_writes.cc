@@ -96,11 +96,10 @@ void DeferredWrites::write(std::string_view blob, std::uint64_t offset_bytes,
     return;
   }
   Pages& pages = pages_of(blob);
-  for_each_part(offset_bytes, bytes.size(),
-                [&](std::uint64_t page, const Run& run, std::uint64_t done) {
-                  std::memcpy(written_part(pages, page, run), bytes.data() + done,
-                              run.end - run.begin);
-                });
+  for_each_part(
+      offset_bytes, bytes.size(), [&](std::uint64_t page, const Run& run, std::uint64_t done) {
+        std::memcpy(written_part(pages, page, run), bytes.data() + done, run.end - run.begin);
+      });
 }
 
 void DeferredWrites::zero(std::string_view blob, std::uint64_t offset_bytes,

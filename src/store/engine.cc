@@ -362,8 +362,7 @@ void Engine::install(const RingPlace& place, std::uint64_t checksum, Directory* 
   deferred_.taken_is_durable(); // It is the first that every record holds.
   if (changed_directory != nullptr) {
     directory_ = std::move(*changed_directory); // With its pages: readers see both or neither.
-    deferred_.keep_only(
-        [&](std::string_view name) { return directory_.find(name) != nullptr; });
+    deferred_.keep_only([&](std::string_view name) { return directory_.find(name) != nullptr; });
   }
   ring_.position = (place.position + block_count) % geometry_.ring_block_count();
   ring_.used_blocks += place.cost_blocks;

@@ -133,7 +133,7 @@ private:
   Status refuse_commit() const;
   Status refuse_any_write() const;
   [[nodiscard]] std::optional<Error> reason_to_refuse() const; // needs mutex_
-  [[nodiscard]] BlobInfo info_of(const Blob& blob) const; // needs mutex_
+  [[nodiscard]] BlobInfo info_of(const Blob& blob) const;      // needs mutex_
   Error poison(const Error& cause, std::string_view during);
   [[nodiscard]] Error of_this_image(const Error& error) const;
 
