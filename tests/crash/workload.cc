@@ -380,7 +380,7 @@ bool Workload::register_more() {
     blobs.push_back({.spec = spec_of(name, 1 + random_.below(options_.blob_size_bytes_cap))});
     const std::uint64_t size_max = blobs.back().spec.size_max_bytes;
     if (!next.blobs().contains(name) && size_max % 2 == 0) {
-      const std::vector<std::byte> content(size_max / 2, std::byte{name.front()});
+      const std::vector<std::byte> content(size_max / 2, static_cast<std::byte>(name.front()));
       blobs.back().content = content;
       contents.write(name, std::vector<std::byte>(content));
     }

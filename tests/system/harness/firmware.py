@@ -22,8 +22,7 @@ class Firmware(NamedTuple):
 
     def create_options(self):
         """For `vnvram create`: the blob of a new machine."""
-        size = self.template_path.stat().st_size
-        return ("--blob", f"{BLOB}:edk2.variables:{size}={self.template_path}")
+        return ("--uefi", self.template_path)
 
     def machine_options(self, socket):
         """The code from its file, the variables from the export at the socket."""

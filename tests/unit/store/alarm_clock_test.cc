@@ -35,7 +35,7 @@ TEST(AlarmClock, CallsOnceForEachTime) {
   Calls calls;
   AlarmClock clock([&] { calls.note(); });
   for (int i = 1; i <= 3; ++i) {
-    clock.set(steady_clock::now());
+    EXPECT_TRUE(clock.set(steady_clock::now()));
     calls.wait_for_one();
     EXPECT_EQ(calls.count(), i);
   }
@@ -46,8 +46,8 @@ TEST(AlarmClock, CallsOnceForEachTime) {
 TEST(AlarmClock, AnEarlierTimeTakesThePlaceOfALaterOne) {
   Calls calls;
   AlarmClock clock([&] { calls.note(); });
-  clock.set(steady_clock::now() + never);
-  clock.set(steady_clock::now());
+  EXPECT_TRUE(clock.set(steady_clock::now() + never));
+  EXPECT_TRUE(clock.set(steady_clock::now()));
   calls.wait_for_one();
   clock.stop();
   EXPECT_EQ(calls.count(), 1);
@@ -59,13 +59,13 @@ TEST(AlarmClock, ALaterTimeTakesThePlaceOfOneThatIsDue) {
   AlarmClock clock([&] {
     calls.note();
     if (calls.count() == 1) {
-      clock.set(steady_clock::now());
-      clock.set(steady_clock::now() + never);
+      EXPECT_TRUE(clock.set(steady_clock::now()));
+      EXPECT_TRUE(clock.set(steady_clock::now() + never));
     }
   });
-  clock.set(steady_clock::now());
+  EXPECT_TRUE(clock.set(steady_clock::now()));
   calls.wait_for_one();
-  clock.set(steady_clock::now());
+  EXPECT_TRUE(clock.set(steady_clock::now()));
   calls.wait_for_one();
   clock.stop();
   EXPECT_EQ(calls.count(), 2);
@@ -76,11 +76,11 @@ TEST(AlarmClock, WhoSleepsTowardsAnEarlierTimeFindsTheLaterOne) {
   Calls calls;
   AlarmClock clock([&] { calls.note(); });
   const auto early = steady_clock::now() + std::chrono::milliseconds(10);
-  clock.set(early);
-  clock.set(steady_clock::now() + never);
+  EXPECT_TRUE(clock.set(early));
+  EXPECT_TRUE(clock.set(steady_clock::now() + never));
   Calls later;
   AlarmClock witness([&] { later.note(); });
-  witness.set(early + std::chrono::milliseconds(10));
+  EXPECT_TRUE(witness.set(early + std::chrono::milliseconds(10)));
   later.wait_for_one();
   EXPECT_EQ(calls.count(), 0);
 }
@@ -90,10 +90,10 @@ TEST(AlarmClock, MayBeSetByTheOneThatIsCalled) {
   AlarmClock clock([&] {
     calls.note();
     if (calls.count() < 5) {
-      clock.set(steady_clock::now());
+      EXPECT_TRUE(clock.set(steady_clock::now()));
     }
   });
-  clock.set(steady_clock::now());
+  EXPECT_TRUE(clock.set(steady_clock::now()));
   for (int i = 0; i < 5; ++i) {
     calls.wait_for_one();
   }
@@ -110,7 +110,7 @@ TEST(AlarmClock, StopWaitsForTheCallThatRuns) {
     may_end.wait();
     ended = true;
   });
-  clock.set(steady_clock::now());
+  EXPECT_TRUE(clock.set(steady_clock::now()));
   begun.wait();
   std::jthread stopper([&] {
     clock.stop();
@@ -124,12 +124,12 @@ TEST(AlarmClock, DoesNotCallAfterStop) {
   {
     AlarmClock clock([&] { calls.note(); });
     clock.stop(); // Nothing was set yet.
-    clock.set(steady_clock::now());
+    EXPECT_TRUE(clock.set(steady_clock::now()));
     clock.stop();
   }
   {
     AlarmClock clock([&] { calls.note(); });
-    clock.set(steady_clock::now() + never);
+    EXPECT_TRUE(clock.set(steady_clock::now() + never));
   }
   EXPECT_EQ(calls.count(), 0);
 }
