@@ -54,6 +54,7 @@ class KilledInReclaim(KilledCase):
         server, qemu = self.start_round()
         deadline = Deadline(120)
         while not reached(read_blob(self.image)):
+            self.assertIsNone(qemu.child.returncode, f"QEMU has ended before the moment: {name}")
             self.assertFalse(deadline.passed(), f"the moment did not come: {name}")
             time.sleep(0.05)
         time.sleep(self.random.uniform(0, 1))

@@ -8,8 +8,8 @@ from harness.uefi_case import UefiCase
 
 
 class Moves(UefiCase):
-    """The application's report goes on in the destination's record where it stopped in the source's,
-    to the byte: both together show whether a value was lost."""
+    """The application's report goes on in the destination's record where it stopped in the
+    source's, to the byte: both together show whether a value was lost."""
 
     def test_moves(self):
         server = self.serve()

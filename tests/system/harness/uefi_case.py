@@ -16,8 +16,8 @@ from .vnvram import create
 
 STARTED = rb"started\n"  # The application, on the debug port.
 REFUSED = rb"Access Denied|Security Violation"  # The firmware, on the console.
-# An instruction takes 128 ns of the guest's time, however long it takes here: the firmware looks for
-# a TPM for 1.5 seconds of that time in each boot.
+# An instruction takes 128 ns of the guest's time, however long it takes here: the firmware looks
+# for a TPM for 1.5 seconds of that time in each boot.
 FAST = ("-icount", "shift=7,sleep=off")
 
 

@@ -2,7 +2,7 @@
 
 A variable store is a log: when it is full, the firmware writes the live variables, compacted, to a
 spare area first and over the log then ("fault tolerant write"). It notes each step in a work area,
-by clearing bits; after a power cut it finds out there whether the spare area has to be copied again.
+by clearing bits; after a power cut it sees there whether the spare area has to be copied again.
 The formats are EDK2's: FaultTolerantWriteDxe, and Guid/SystemNvDataGuid.h.
 """
 
