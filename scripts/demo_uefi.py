@@ -48,6 +48,7 @@ def play(demo):
     in_guest(qemu, f"(printf '{KEPT}'; yes vNVRAM | head -c 4000) > /value; cat /value > {LARGE}")
     everything = in_guest(qemu, EVERYTHING)
     wait_until_durable(server, image)
+    print("   nobody has asked for it, and all of that is on the image by now")
 
     say("The power is cut: SIGKILL to QEMU and to nbdkit")
     qemu.kill()
