@@ -1,4 +1,4 @@
-"""The demo of UEFI variables: firmware and Linux write some, the power is cut, they are still there.
+"""The demo of UEFI variables: firmware and Linux write some, the power is cut, all are still there.
 
 Real QEMU, Debian's OVMF and kernel; nothing is installed, nothing is left behind.
 """

@@ -1,9 +1,10 @@
 #!/usr/bin/python3
-"""Saves or loads machine snapshot NAME where plain `savevm` refuses: a raw drive that is written to, like
-UEFI variables on an NBD export, keeps no snapshots ("is writable but does not support snapshots").
+"""Saves, loads or deletes snapshot NAME of a machine where plain `savevm` refuses: a raw drive that is
+written to, like UEFI variables on an NBD export, "is writable but does not support snapshots".
 
-QEMU's snapshot jobs are told the drives instead. The variables do not need one: a machine's flash is
-part of its saved state, and QEMU writes it back to the export when the loaded machine goes on.
+QEMU's snapshot jobs are told the drives instead. The variables do not need to be among them: a
+machine's flash is part of its saved state, and QEMU writes it back to the export when the loaded
+machine goes on.
 """
 
 import argparse

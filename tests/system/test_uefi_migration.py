@@ -1,4 +1,4 @@
-"""A machine that writes a UEFI variable without a pause goes on elsewhere, on a fresh image there."""
+"""A machine that writes a UEFI variable without a pause goes on elsewhere, on a fresh image."""
 
 import unittest
 
@@ -8,8 +8,8 @@ from harness.uefi_case import UefiCase
 
 
 class Moves(UefiCase):
-    """The application's report goes on in the destination's record where it stopped in the source's, to
-    the byte: both together show whether a value was lost."""
+    """The application's report goes on in the destination's record where it stopped in the source's,
+    to the byte: both together show whether a value was lost."""
 
     def test_moves(self):
         server = self.serve()

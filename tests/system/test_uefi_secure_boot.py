@@ -14,7 +14,8 @@ class SecureBoot(UefiCase):
     def setUp(self):
         super().setUp()
         self.platform, self.exchange, self.database, self.stranger = (
-            Key(self.workspace.path, name) for name in ("platform", "exchange", "database", "stranger"))
+            Key(self.workspace.path, name)
+            for name in ("platform", "exchange", "database", "stranger"))
 
     def test_keys_survive_and_work(self):
         unsigned = uefi_application()

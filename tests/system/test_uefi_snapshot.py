@@ -11,8 +11,8 @@ ROUNDS = 3
 
 
 class Snapshot(UefiCase):
-    """The guest has the last value in its memory and compares: if the variables and its memory were of
-    different moments after a load, it would say so and stop counting."""
+    """The guest has the last value in its memory and compares: if the variables and its memory were
+    of different moments after a load, it would say so and stop counting."""
 
     def test_snapshots_under_load(self):
         disk = make_disk(self.workspace.file("disk.qcow2"))

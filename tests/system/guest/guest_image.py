@@ -154,7 +154,8 @@ def _download_kernel(options, folder):
     found = re.search(r"Depends: (linux-image-\S+)", depends)
     if not found:
         raise RuntimeError(f"guest image: {KERNEL_PACKAGE} names no kernel:\n{depends}")
-    run_tool("apt-get", *options, "-o", "APT::Sandbox::User=", "download", found.group(1), cwd=folder)
+    run_tool("apt-get", *options, "-o", "APT::Sandbox::User=", "download", found.group(1),
+             cwd=folder)
     (package,) = pathlib.Path(folder).glob("linux-image-*.deb")
     return package
 

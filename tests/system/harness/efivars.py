@@ -28,7 +28,7 @@ def read(qemu, name):
 
 
 def digests(qemu):
-    """{file name: SHA-256} of all variables, but for the counter that the firmware counts its starts
+    """{file name: SHA-256} of all variables, but for the one that the firmware counts its starts
     in."""
     lines = qemu.must(f"cd {FOLDER} && sha256sum * && cd").splitlines()
     found = dict(reversed(line.split(maxsplit=1)) for line in lines)

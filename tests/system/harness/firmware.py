@@ -1,4 +1,4 @@
-"""UEFI firmware as Debian packages it: the code, and the variables that a new machine begins with."""
+"""UEFI firmware as Debian packages it: the code, and what a new machine's variables are."""
 
 import pathlib
 from typing import NamedTuple

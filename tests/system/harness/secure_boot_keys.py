@@ -35,7 +35,8 @@ class Key:
     def update_of(self, variable, content):
         """What sets PK, KEK or db to the certificate of the key `content`, signed by this one."""
         stem = self._folder / f"{variable}-{self._private.stem}-{content._private.stem}"
-        _run("openssl", "x509", "-in", content._certificate, "-outform", "DER", "-out", f"{stem}.der")
+        _run("openssl", "x509", "-in", content._certificate,
+             "-outform", "DER", "-out", f"{stem}.der")
         _run("sbsiglist", "--owner", OWNER, "--type", "x509", "--output", f"{stem}.list",
              f"{stem}.der")
         _run("sbvarsign", "--key", self._private, "--cert", self._certificate,

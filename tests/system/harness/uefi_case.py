@@ -16,8 +16,8 @@ from .vnvram import create
 
 STARTED = rb"started\n"  # The application, on the debug port.
 REFUSED = rb"Access Denied|Security Violation"  # The firmware, on the console.
-# An instruction takes 128 ns of the guest's time, however long it takes here: the firmware looks for a
-# TPM for 1.5 seconds of that time in each boot.
+# An instruction takes 128 ns of the guest's time, however long it takes here: the firmware looks for
+# a TPM for 1.5 seconds of that time in each boot.
 FAST = ("-icount", "shift=7,sleep=off")
 
 
@@ -59,8 +59,8 @@ class UefiCase(GuestCase):
         return qemu
 
     def start_from_disk(self, server, program, *commands, options=()):
-        """As an installed machine starts. It is what Secure Boot guards: the firmware verifies what it
-        finds on a disk, but starts whatever QEMU hands it as a kernel."""
+        """As an installed machine starts. It is what Secure Boot guards: the firmware verifies what
+        it finds on a disk, but starts whatever QEMU hands it as a kernel."""
         self.count += 1
         folder = self.workspace.file(f"disk{self.count}")
         target = folder / "EFI" / "BOOT" / "BOOTX64.EFI"

@@ -1,8 +1,8 @@
 """How far the firmware has come with a reclaim, from the bytes of its variable store.
 
 A variable store is a log: when it is full, the firmware writes the live variables, compacted, to a
-spare area first and over the log then ("fault tolerant write"). It notes each step in a work area, by
-clearing bits; after a power cut it finds out there whether the spare area has to be copied again.
+spare area first and over the log then ("fault tolerant write"). It notes each step in a work area,
+by clearing bits; after a power cut it finds out there whether the spare area has to be copied again.
 The formats are EDK2's: FaultTolerantWriteDxe, and Guid/SystemNvDataGuid.h.
 """
 
@@ -10,7 +10,7 @@ import struct
 from typing import NamedTuple
 
 WORK_HEADER = 32
-WRITE_HEADER = struct.Struct("<B3x16s4xQQ")  # state, caller, number of records, private bytes in each
+WRITE_HEADER = struct.Struct("<B3x16s4xQQ")  # state, caller, number of records, their private bytes
 RECORD = struct.Struct("<B7xQQQq")  # state, where to
 UNUSED = 0xFF
 
