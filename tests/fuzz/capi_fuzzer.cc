@@ -11,6 +11,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -466,7 +467,12 @@ void CapiSession::compare_range(FuzzInput& input) {
 void CapiSession::compare_with_a_copy() {
   flush();
   const std::string copy = ImageFolder::get().path("copy");
-  std::filesystem::copy_file(path_, copy, std::filesystem::copy_options::overwrite_existing);
+  std::error_code failure;
+  do { // libFuzzer's timer interrupts it now and then.
+    std::filesystem::copy_file(path_, copy, std::filesystem::copy_options::overwrite_existing,
+                               failure);
+  } while (failure == std::errc::interrupted);
+  require(!failure, "the image can be copied");
   vnvram_open_options options{};
   options.struct_size = sizeof options;
   options.flags = VNVRAM_OPEN_READ_ONLY;

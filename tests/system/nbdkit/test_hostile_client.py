@@ -7,6 +7,7 @@ nothing changes in exports that are not theirs.
 VNVRAM_HOSTILE_SEED=N has only the fuzzed conversation N."""
 
 import os
+import resource
 import threading
 import time
 
@@ -28,8 +29,8 @@ FUZZED_CONVERSATIONS = 400
 BATCH = 50
 # What the server may take: its own and the store's cache, and what each connection may need for a
 # request of the largest size that its export has.
-MEMORY_BYTES = 64 << 20
-MEMORY_BYTES_PER_CONNECTION = 2 * HOSTILE_BYTES
+MEMORY_BYTES = 32 << 20
+MEMORY_BYTES_PER_CONNECTION = HOSTILE_BYTES
 
 
 class HostileClientTest(Case):
@@ -133,6 +134,14 @@ class HostileClientTest(Case):
         late = CountingClient(self.server.socket, b"hostile")
         late.must_go_on()
         late.stop()
+
+    def test_more_clients_than_the_server_has_descriptors(self):
+        resource.prlimit(self.server.child.pid, resource.RLIMIT_NOFILE, (64, 64))
+        for _ in range(100):
+            self.connect()
+        self.good.must_go_on()
+        self.close_clients()
+        self.must_be_unharmed()
 
     def test_a_conversation_that_is_cut_anywhere(self):
         before = os.urandom(4096)
