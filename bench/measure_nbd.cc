@@ -15,7 +15,7 @@ namespace {
 using test::NbdServer;
 
 constexpr std::uint64_t image_size_bytes = std::uint64_t{16} << 20U;
-constexpr std::uint64_t floor_size_bytes = std::uint64_t{2} << 20U; // As large as the ring.
+constexpr std::uint64_t floor_size_bytes = std::uint64_t{2} << 20U; // About as large as the ring.
 
 /// The export's first part is the image, the rest is the floor's.
 class FirstPart final : public ForwardingDevice {

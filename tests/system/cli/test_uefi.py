@@ -125,7 +125,7 @@ class RefusalTest(UefiCase):
             file.truncate(64 * MIB)
         self.assert_refused(file.name, "--blob uefi.vars:edk2.variables:SIZE")
         with open(self.path("AAVMF_VARS.ms.fd"), "wb") as file:
-            file.write(self.volume(3, 256 << 10))
+            file.write(self.volume(768 << 10, 256, 256 << 10))
             file.truncate(64 * MIB)
         self.assert_refused(file.name, "head -c 786432", TOO_LARGE)
         content = pathlib.Path(file.name).read_bytes()[:786432]
@@ -135,10 +135,10 @@ class RefusalTest(UefiCase):
         self.vnvram("create", self.image, "--force", "--uefi", self.file("padded", padded))
         self.assert_store(padded)
 
-    def volume(self, block_count, block_bytes):
-        """A template with other blocks."""
+    def volume(self, length, block_count, block_bytes):
+        """A template of this length, on a chip of so many blocks."""
         content = bytearray(VARS_4M.read_bytes())
-        content += b"\xff" * (block_count * block_bytes - len(content))
+        content += b"\xff" * (length - len(content))
         struct.pack_into("<Q", content, 32, len(content))
         struct.pack_into("<IIII", content, 56, block_count, block_bytes, 0, 0)
         struct.pack_into("<H", content, 50, 0)

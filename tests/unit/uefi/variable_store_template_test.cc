@@ -193,9 +193,25 @@ TEST(VariableStoreTemplate, PaddingStaysPartOfTheFlash) {
   }
 }
 
-// AAVMF_VARS.ms.fd: 64 MiB, of which 768 KiB are the volume.
+// The header says how the chip is made, of which the volume is the first part.
+TEST(VariableStoreTemplate, BlocksMayBeThoseOfALargerChip) {
+  for (const std::uint32_t count : {132U, 133U, 16384U, ~0U}) {
+    for (const std::uint32_t length : {4096U, 262144U, ~0U}) {
+      EXPECT_TRUE(parse(changed([=](Bytes& bytes) {
+                    put(bytes, block_count_at, count);
+                    put(bytes, block_length_at, length);
+                  })).ok());
+    }
+  }
+}
+
+// AAVMF_VARS.ms.fd: 64 MiB in 256 blocks, of which 768 KiB are the volume.
 TEST(VariableStoreTemplate, MoreThanABlobHoldsIsRefused) {
   Bytes padded = volume(786432);
+  put<std::uint32_t>(padded, block_count_at, 256);
+  put<std::uint32_t>(padded, block_length_at, 262144);
+  mend_checksum(padded);
+  EXPECT_TRUE(parse(padded).ok());
   padded.resize(16 * mib);
   EXPECT_TRUE(parse(padded).ok());
   padded.resize(16 * mib + 1);
@@ -210,22 +226,18 @@ TEST(VariableStoreTemplate, EveryFieldCounts) {
                                         const std::function<void(Bytes&)>& change) {
     expect_refused(changed(change), cause, "");
   };
-  const std::string of_blocks = "the volume's length is not that of its blocks";
+  const std::string of_blocks = "the volume does not fit its blocks";
   expect_change_refused("not a volume that firmware takes",
                         [](Bytes& bytes) { put<std::uint8_t>(bytes, zero_vector_at + 15, 1); });
   expect_change_refused("not a volume that firmware takes",
                         [](Bytes& bytes) { put<std::uint8_t>(bytes, revision_at, 1); });
-  expect_change_refused(of_blocks,
+  expect_change_refused("in a volume of 0",
                         [](Bytes& bytes) { put<std::uint64_t>(bytes, volume_length_at, 0); });
   expect_change_refused(of_blocks, [](Bytes& bytes) {
     put<std::uint64_t>(bytes, volume_length_at, ~std::uint64_t{0});
   });
   expect_change_refused(of_blocks,
                         [](Bytes& bytes) { put<std::uint32_t>(bytes, block_count_at, 131); });
-  expect_change_refused(of_blocks, [](Bytes& bytes) {
-    put<std::uint32_t>(bytes, block_count_at, ~std::uint32_t{0});
-    put<std::uint32_t>(bytes, block_length_at, ~std::uint32_t{0});
-  });
   expect_change_refused(of_blocks,
                         [](Bytes& bytes) { put<std::uint32_t>(bytes, block_length_at, 0); });
   expect_change_refused(of_blocks, [](Bytes& bytes) { put<std::uint32_t>(bytes, last_run_at, 1); });
@@ -257,7 +269,7 @@ TEST(VariableStoreTemplate, AHeaderThatFillsTheVolumeHasNoStore) {
   put<std::uint16_t>(bytes, header_length_at, 8192);
   std::fill(bytes.begin() + header_length, bytes.end(), std::byte{0});
   mend_checksum(bytes); // The rest sums up to zero.
-  expect_refused(bytes, "length is not that of its blocks", "");
+  expect_refused(bytes, "does not fit its blocks", "");
   put<std::uint32_t>(bytes, block_count_at, 0);
   put<std::uint32_t>(bytes, block_length_at, 1);
   for (std::size_t offset = last_run_at; offset < 8184; offset += 8) {
@@ -285,8 +297,9 @@ TEST(VariableStoreTemplate, CutShortAtAnyByteIsRefused) {
   expect_refused(cut, "cut short: a volume of 540672 bytes in a file of 536576", "again");
 }
 
-// No change of the headers gets through but of the bytes that mean nothing, and of the store's
-// size if the store still fits its volume; with the checksum as it was, or made right again.
+// No change of the headers gets through but of the bytes that mean nothing, and of sizes if the
+// store still fits the volume and the volume its blocks; with the checksum as it was, or made right
+// again.
 TEST(VariableStoreTemplate, EveryByteOfTheHeadersIsChecked) {
   const std::size_t size = 8192;
   Bytes bytes = volume(size);
@@ -296,15 +309,22 @@ TEST(VariableStoreTemplate, EveryByteOfTheHeadersIsChecked) {
       bytes[offset] = std::byte{static_cast<std::uint8_t>(value)};
       const bool same = bytes[offset] == before;
       const auto store_size = get<std::uint32_t>(bytes, store_size_at);
-      const bool in_store_size = offset >= store_size_at && offset < store_format_at;
-      const bool harmless = offset >= store_reserved_at || (in_store_size && store_size >= 28 &&
-                                                            store_size <= size - header_length);
+      const auto length = get<std::uint64_t>(bytes, volume_length_at);
+      const std::uint64_t blocks_bytes = std::uint64_t{get<std::uint32_t>(bytes, block_count_at)} *
+                                         get<std::uint32_t>(bytes, block_length_at);
+      const bool fits = store_size >= 28 && header_length + std::uint64_t{store_size} <= length &&
+                        length <= blocks_bytes && length <= size;
+      const bool in_size = (offset >= store_size_at && offset < store_format_at) ||
+                           (offset >= volume_length_at && offset < signature_at) ||
+                           (offset >= block_count_at && offset < last_run_at);
+      const bool harmless =
+          offset >= store_reserved_at || (offset >= header_length && in_size && fits);
       EXPECT_EQ(parse(bytes).ok(), same || harmless) << offset << ": " << value;
       const Bytes checksum(bytes.begin() + checksum_at, bytes.begin() + checksum_at + 2);
       mend_checksum(bytes);
       const bool attributes = offset >= signature_at + 4 && offset < header_length_at;
       const bool reserved = offset >= checksum_at && offset < revision_at;
-      EXPECT_EQ(parse(bytes).ok(), same || harmless || attributes || reserved)
+      EXPECT_EQ(parse(bytes).ok(), same || harmless || attributes || reserved || (in_size && fits))
           << offset << ": " << value;
       std::copy(checksum.begin(), checksum.end(), bytes.begin() + checksum_at);
       bytes[offset] = before;
