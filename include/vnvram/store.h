@@ -253,7 +253,8 @@ public:
   /// OpenOptions::deferral (and a commit) afterwards. All that were taken meanwhile are committed
   /// together, so whatever happens the image holds those up to some moment, in the order of the
   /// calls, across all blobs, and a single one is there whole or not at all. What any commit writes
-  /// comes after those that were taken before it.
+  /// comes after those that were taken before it; those that are taken while a commit is under way
+  /// (an asynchronous one: before it has called back) may come before or after it.
   /// Waits only when too much waits already (an eighth of the cache, or what a record holds), when
   /// it is more than that itself (then it is as durable as a commit), or when the bytes that it
   /// changes have to be looked up on the device.
