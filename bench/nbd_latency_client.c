@@ -1,5 +1,5 @@
-/* The client half of nbd_exports.py: one request after the other to an NBD export, by libnbd, and the
- * nanoseconds that each took. */
+/* The client half of nbd_exports.py: one request after the other to an NBD export, by libnbd, and
+ * the nanoseconds that each took. */
 #include <errno.h>
 #include <inttypes.h>
 #include <libnbd.h>
@@ -53,9 +53,9 @@ int main(int argc, char** argv) {
     fill(block, &state);
     const uint64_t offset_bytes = (state >> 33U) % block_count * block_size_bytes;
     const uint64_t begin_ns = now_ns();
-    const int done =
-        is_read ? nbd_pread(nbd, block, sizeof block, offset_bytes, 0)
-                : nbd_pwrite(nbd, block, sizeof block, offset_bytes, LIBNBD_CMD_FLAG_FUA);
+    const int done = is_read
+                         ? nbd_pread(nbd, block, sizeof block, offset_bytes, 0)
+                         : nbd_pwrite(nbd, block, sizeof block, offset_bytes, LIBNBD_CMD_FLAG_FUA);
     const uint64_t end_ns = now_ns();
     if (done != 0) {
       fail(argv[2]);

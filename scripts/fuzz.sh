@@ -7,7 +7,7 @@ cd "$(dirname "$(readlink -f "$0")")/.."
 
 usage() { echo "usage: scripts/fuzz.sh [--seconds N] [--json FILE] [TARGET]..." >&2; exit 2; }
 
-all=(damaged_image_fuzzer hostile_image_fuzzer control_channel_fuzzer capi_fuzzer)
+all=(damaged_image_fuzzer hostile_image_fuzzer control_channel_fuzzer capi_fuzzer nbd_export_fuzzer)
 seconds=60
 json=
 targets=()

@@ -10,7 +10,7 @@ check=(clang-format clang-tidy clang libclang-rt-14-dev libgtest-dev libgmock-de
 system=(qemu-system-x86 qemu-system-arm qemu-system-ppc qemu-utils qemu-system-common ovmf nbdkit libnbd-bin
   python3-libnbd fio gnutls-bin python3 busybox-static cpio kmod
   file groff-base tpm2-tools libtss2-tcti-device0 libtss2-tcti-swtpm0 swtpm swtpm-tools util-linux xfsprogs dpkg-dev
-  procps)
+  procps sbsigntool openssl e2fsprogs)
 
 missing=()
 for package in "${build[@]}" "${check[@]}" "${system[@]}"; do

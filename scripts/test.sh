@@ -20,7 +20,7 @@ done
 echo "== fuzz: a minute of each target"
 [ -f build/fuzz/build.ninja ] || cmake --preset fuzz >/dev/null
 cmake --build --preset fuzz --target fuzzers -- --quiet
-printf '%s_fuzzer\n' damaged_image hostile_image control_channel capi |
+printf '%s_fuzzer\n' damaged_image hostile_image control_channel capi nbd_export |
   xargs -P "$jobs" -n 1 scripts/fuzz.sh --seconds 60
 
 echo "== release: all tests"

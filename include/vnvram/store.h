@@ -28,7 +28,7 @@ inline constexpr std::uint64_t image_size_bytes_max = std::uint64_t{4} << 30U;
 inline constexpr std::uint64_t cache_size_bytes_default = std::uint64_t{8} << 20U;
 inline constexpr std::uint64_t cache_size_bytes_min = std::uint64_t{256} << 10U;
 
-/// A blob to create an image with, and what it holds from the beginning.
+/// A blob to create an image with, or to register, and what it holds from the beginning.
 struct NewBlob {
   BlobSpec spec;
   std::optional<std::vector<std::byte>> content = std::nullopt; ///< nullopt: never written.
@@ -36,7 +36,7 @@ struct NewBlob {
 
 struct CreateOptions {
   std::vector<NewBlob> blobs;
-  /// 0: a ring that holds the largest blob's rewrite twice, at least 2 MiB, and an eighth of the
+  /// 0: a ring that holds the largest blob's rewrite twice, at least 2016 KiB, and an eighth of the
   /// image where the blobs leave room for that. A larger ring lets larger blobs be registered later
   /// and makes checkpoints rarer.
   std::uint64_t ring_size_bytes = 0;
@@ -72,8 +72,8 @@ struct OpenOptions {
   bool background = true;
   /// Opens a sealed image for writing, too. It stays sealed: commits are refused until unseal().
   bool accept_sealed = false;
-  /// How long a deferred write (Store::write_range_deferred) may wait, from the first one on, before
-  /// those that wait are committed together. 0: each is durable when its call returns. Needs
+  /// How long a deferred write (Store::write_range_deferred) may wait, from the first one on,
+  /// before those that wait are committed together. 0: each is durable when its call returns. Needs
   /// `background`: without it they wait for the next commit, a flush, the end, or one too many.
   std::chrono::microseconds deferral{10000};
   /// With `background`: bring the homes up to date when nothing was committed for so long. 0:
@@ -195,10 +195,10 @@ class Engine;
 ///
 /// Threads: every call may be made from any thread at any time, except that close() and the
 /// destructor must be the last ones, and dispatch() by one thread at a time.
-/// Reads return the state of one generation, and only what is durable, but for deferred writes: they
-/// are seen at once.
-/// After the first failed write or flush the store is poisoned: reads go on, every commit fails
-/// with ErrorKind::poisoned and the first cause, until the image is opened again.
+/// Reads return the state of one generation, and only what is durable, but for deferred writes:
+/// they are seen at once. After the first failed write or flush the store is poisoned: reads go on,
+/// every commit fails with ErrorKind::poisoned and the first cause, until the image is opened
+/// again.
 class VNVRAM_API Store {
 public:
   using CommitCallback = std::function<void(Status)>;
@@ -223,6 +223,11 @@ public:
   /// size_max_bytes fails for space. Errors: type_mismatch, no_space (by how much), too_large (for
   /// the ring, by how much), invalid_argument; nothing has changed then.
   Status register_blobs(std::span<const BlobSpec> blobs);
+  /// The same for blobs that begin with a content: those that were never written (generation 0) get
+  /// it in the same transaction, so nobody ever sees them without. What was written is left alone.
+  /// Errors: too_large for a content that is larger than its blob, or all of it than a transaction
+  /// may be, too; nothing has changed then.
+  Status register_blobs(std::span<const NewBlob> blobs);
 
   /// Forgets a blob and frees its space. Durable on return. Errors: not_found, in any commit's way.
   Status remove_blob(std::string_view name);
@@ -253,13 +258,14 @@ public:
   /// OpenOptions::deferral (and a commit) afterwards. All that were taken meanwhile are committed
   /// together, so whatever happens the image holds those up to some moment, in the order of the
   /// calls, across all blobs, and a single one is there whole or not at all. What any commit writes
-  /// comes after those that were taken before it; those that are taken while a commit is under way
-  /// (an asynchronous one: before it has called back) may come before or after it.
-  /// Waits only when too much waits already (an eighth of the cache, or what a record holds), when
-  /// it is more than that itself (then it is as durable as a commit), or when the bytes that it
-  /// changes have to be looked up on the device.
-  /// Errors: those of commit(), and sealed, corrupt and io for the bytes that it changes; nothing
-  /// was taken then. When the commit fails later, this and flush() say so from then on.
+  /// comes after those that were taken before it.
+  /// Waits only when too much waits already (an eighth of the cache, or what a record holds), or
+  /// the bytes that it changes have to be looked up on the device.
+  /// A write of no bytes changes nothing. A commit_async() that has not called back is not ordered
+  /// with what is deferred meanwhile. To a blob that is being removed it may be lost with it.
+  /// Errors: those of commit(), and sealed, corrupt and io for the bytes that it changes; the write
+  /// was not taken then. When the commit fails later, flush(), every commit and close() say so
+  /// until one succeeds, and when that has poisoned the store, this does, too.
   Status write_range_deferred(std::string_view blob, std::uint64_t offset_bytes,
                               std::span<const std::byte> bytes);
   /// The same with zeros.
@@ -275,7 +281,9 @@ public:
   /// Runs the callbacks that are due, in order, and returns how many; it never waits.
   std::size_t dispatch();
 
-  [[nodiscard]] std::vector<BlobInfo> blobs() const; ///< In the order of their names.
+  /// In the order of their names. Sizes are as readers see them; generations are of commits, so a
+  /// deferred write shows in one and not yet in the other.
+  [[nodiscard]] std::vector<BlobInfo> blobs() const;
   [[nodiscard]] Result<BlobInfo> blob(std::string_view name) const;
   [[nodiscard]] StoreInfo info() const;
 
@@ -291,9 +299,9 @@ public:
   Status unseal();
 
   /// For a process that has forked after it opened the store, as daemons do: the image names this
-  /// process as its owner from now on. A store may be opened and then taken across a fork if nothing
-  /// else was called before, options.blobs was empty, and the parent does nothing more with it, not
-  /// even destroy it. Durable on return. Errors: io, poisoned.
+  /// process as its owner from now on. A store may be opened and then taken across a fork if
+  /// nothing else was called before, options.blobs was empty, and the parent does nothing more with
+  /// it, not even destroy it. Durable on return. Errors: read_only, io, poisoned.
   Status adopt_after_fork();
 
   /// Whether the device still holds what this store made it hold: looks at the superblocks and at
@@ -303,14 +311,15 @@ public:
   Result<bool> is_current();
 
   /// Gives the image up as it is: nothing more is written, no deferred write, no checkpoint and no
-  /// mark of a clean close, which costs the next opening a longer recovery and nothing else. For a device that is
-  /// not to be touched any more, or to be opened anew because its content was put back: it is
-  /// returned, unlocked. Afterwards only the destructor may be called.
+  /// mark of a clean close, which costs the next opening a longer recovery and nothing else. For a
+  /// device that is not to be touched any more, or to be opened anew because its content was put
+  /// back: it is returned, unlocked. Afterwards only the destructor may be called.
   std::unique_ptr<BlockDevice> abandon();
 
-  /// Waits for the commits under way, commits what was deferred, runs a last checkpoint, marks the image clean and gives up
-  /// the lock. In CallbackMode::event_fd callbacks that were not dispatched run here. Afterwards
-  /// only the destructor may be called.
+  /// Waits for the commits under way, commits what was deferred, runs a last checkpoint, marks the
+  /// image clean and gives up the lock. In CallbackMode::event_fd callbacks that were not
+  /// dispatched run here. Afterwards only the destructor may be called. Errors: io, poisoned; what
+  /// was committed is durable all the same, and what was deferred is there up to some moment.
   Status close();
 
 private:

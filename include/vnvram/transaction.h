@@ -49,7 +49,7 @@ public:
     std::string blob;
     std::uint64_t offset_bytes = 0; ///< set_size: the new size.
     std::span<const std::byte> bytes;
-    std::vector<std::byte> owned; ///< What `bytes` points into, if it was taken over.
+    std::vector<std::byte> owned;        ///< What `bytes` points into, if it was taken over.
     std::uint64_t zero_length_bytes = 0; ///< zero_range only.
     /// The first byte behind what is written; set_size: the new size.
     [[nodiscard]] std::uint64_t end_bytes() const {

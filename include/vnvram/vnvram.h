@@ -7,12 +7,14 @@
  * `error` may be NULL; otherwise *error becomes NULL on success, and on failure an error that the
  * caller frees with vnvram_error_free. Output arguments are written on success only.
  * - Structures begin with struct_size, which the caller sets to sizeof; a later library then
- *   knows which members there are. In those passed in, a member that is zero means its default.
+ *   knows which members there are. In those passed in, a member that is zero means its default, as
+ *   does one that came after the header that the program was built with.
  * - No C++ exception leaves the library. Running out of memory is VNVRAM_FAILURE.
  * - Threads: any call on a store may be made from any thread at any time, except that
  *   vnvram_close must be the last, and vnvram_dispatch be run by one thread at a time. A
  *   transaction, a list and a report belong to one thread at a time.
- * - "Durable on return" means that it survives a power cut from then on.
+ * - "Durable on return" means that it survives a power cut from then on. Every call that changes an
+ *   image is so, but for deferred writes: see vnvram_write_range_deferred.
  */
 #pragma once
 
@@ -101,8 +103,8 @@ typedef struct vnvram_blob_info {
   char type[64];
   char producer[64]; /* Who wrote the current bytes; may be "". */
   uint64_t size_max;
-  uint64_t size;                  /* Bytes beyond it, up to size_max, are zero. */
-  uint64_t generation;            /* The commit that last changed it; 0: never written. */
+  uint64_t size;       /* As vnvram_read sees it. Bytes beyond it, up to size_max, are zero. */
+  uint64_t generation; /* The commit that last changed it; 0: never written. */
   uint64_t registered_generation; /* The commit that registered it. */
   size_t attribute_count;
 } vnvram_blob_info;
@@ -152,6 +154,8 @@ VNVRAM_API vnvram_kind vnvram_resize(const char* path, uint64_t size, vnvram_err
 #define VNVRAM_OPEN_NO_BACKGROUND (1U << 2)
 /* No checkpoint merely because nothing was committed for a while. */
 #define VNVRAM_OPEN_NO_IDLE_CHECKPOINT (1U << 3)
+/* Deferred writes are not: each is durable on return. */
+#define VNVRAM_OPEN_NO_DEFERRAL (1U << 4)
 
 typedef struct vnvram_open_options {
   size_t struct_size;
@@ -163,6 +167,9 @@ typedef struct vnvram_open_options {
   const char* const* known_attributes; /* Those must_know ones that this program understands, */
   size_t known_attribute_count;        /* beside the ones in `blobs`. */
   const char* image_key_file; /* Its bytes are the key of an encrypted VM image; NULL: no key. */
+  /* How long deferred writes may wait for a commit, in microseconds, an hour at most; 0: 10000. See
+   * vnvram_write_range_deferred. */
+  uint64_t deferral_us;
 } vnvram_open_options;
 
 /* Opens an image and recovers its newest generation. For writing it takes the device's lock and
@@ -173,10 +180,18 @@ typedef struct vnvram_open_options {
 VNVRAM_API vnvram_kind vnvram_open(const char* path, const vnvram_open_options* options,
                                    vnvram_store** store, vnvram_error** error);
 
-/* Waits for the commits under way, runs callbacks that were not dispatched, brings the image up to
- * date, gives up the lock and frees the store, also when it reports an error. What was committed
- * was durable before. NULL is allowed. Not to be called from a callback. */
+/* Waits for the commits under way, runs callbacks that were not dispatched, commits what was
+ * deferred, brings the image up to date, gives up the lock and frees the store, also when it
+ * reports an error. What was committed was durable before; deferred writes are when it succeeds.
+ * NULL is allowed. Not to be called from a callback. */
 VNVRAM_API vnvram_kind vnvram_close(vnvram_store* store, vnvram_error** error);
+
+/* For a process that has forked after it opened the store, as daemons do: the image names this
+ * process as its owner from now on. A store may be opened and then taken across a fork if it was
+ * opened without `blobs`, nothing else was called on it before, and the parent does nothing more
+ * with it: it does not even close it, and ends by _exit. Durable on return. Errors:
+ * VNVRAM_READ_ONLY, VNVRAM_IO, VNVRAM_POISONED. */
+VNVRAM_API vnvram_kind vnvram_adopt_after_fork(vnvram_store* store, vnvram_error** error);
 
 /* Reconciles a set of blobs with the image, all or none: what is there is left alone, a larger
  * size_max grows it, what is missing is added, of size 0. Durable on return. Afterwards no write of
@@ -187,8 +202,9 @@ VNVRAM_API vnvram_kind vnvram_register(vnvram_store* store, const vnvram_blob_sp
 /* Forgets a blob and frees its space. Durable on return. Errors: VNVRAM_NOT_FOUND. */
 VNVRAM_API vnvram_kind vnvram_remove(vnvram_store* store, const char* blob, vnvram_error** error);
 
-/* The blob's current bytes, durable ones only. *bytes is never NULL on success, and is freed with
- * vnvram_free. Errors: VNVRAM_NOT_FOUND, VNVRAM_CORRUPT, VNVRAM_TOO_NEW, VNVRAM_IO, VNVRAM_STALE.
+/* The blob's current bytes: durable ones, and over them what this store's callers have deferred.
+ * *bytes is never NULL on success, and is freed with vnvram_free. Errors: VNVRAM_NOT_FOUND,
+ * VNVRAM_CORRUPT, VNVRAM_TOO_NEW, VNVRAM_IO, VNVRAM_STALE.
  */
 VNVRAM_API vnvram_kind vnvram_read(vnvram_store* store, const char* blob, void** bytes,
                                    size_t* size, vnvram_error** error);
@@ -207,6 +223,49 @@ VNVRAM_API vnvram_kind vnvram_write(vnvram_store* store, const char* blob, const
 VNVRAM_API vnvram_kind vnvram_write_range(vnvram_store* store, const char* blob, uint64_t offset,
                                           const void* bytes, size_t size, vnvram_error** error);
 
+/* ---- deferred writes: for devices that write often and ask seldom to have it on disk ----
+ *
+ * What is durable when: a deferred write is durable when a vnvram_flush or a commit that was called
+ * after it, or vnvram_close, has succeeded; and without any call, `deferral_us` after the oldest
+ * one that waits, plus the time of a commit. With VNVRAM_OPEN_NO_BACKGROUND only calls make them
+ * durable; with VNVRAM_OPEN_NO_DEFERRAL the call itself does.
+ *
+ * What a power cut leaves: the deferred writes up to some moment, in the order of the calls, across
+ * all blobs; the latest ones may be missing, none before them is. A single one is there whole or
+ * not at all. A commit that has returned brought with it all that were deferred before it was
+ * called, in the same record where there is room. With a vnvram_commit_async that has not called
+ * back yet, the order of writes deferred meanwhile is not defined.
+ *
+ * Who sees them: readers of this store at once (vnvram_read, vnvram_read_range, and the size in
+ * vnvram_blob_info), on any thread. Read-only stores beside it, when they are durable.
+ *
+ * Limits: all that wait take an eighth of `cache_size` at most, and no more than a record holds
+ * (half the ring); a call that finds no room waits for a commit first. So memory is bounded, and a
+ * single write may be as large as its blob.
+ *
+ * When the commit fails that was to make them durable, vnvram_flush, every commit and vnvram_close
+ * say so until one succeeds; if the store is poisoned by it, deferred writes say so, too. Whoever
+ * must know calls vnvram_flush. */
+
+/* Overwrites bytes from `offset` on, as vnvram_write_range does, and returns without waiting for
+ * the device, unless there is no room or the bytes that it changes have to be read first. A write
+ * of no bytes changes nothing. Any thread, callbacks included.
+ * Errors: VNVRAM_NOT_FOUND, VNVRAM_TOO_LARGE, VNVRAM_READ_ONLY, VNVRAM_TOO_NEW, VNVRAM_POISONED;
+ * VNVRAM_CORRUPT, VNVRAM_IO: the bytes that it changes cannot be read, or there was no room and the
+ * commit failed. The write was not taken then, and earlier ones wait on. */
+VNVRAM_API vnvram_kind vnvram_write_range_deferred(vnvram_store* store, const char* blob,
+                                                   uint64_t offset, const void* bytes, size_t size,
+                                                   vnvram_error** error);
+/* The same with `size` zeros. */
+VNVRAM_API vnvram_kind vnvram_zero_range_deferred(vnvram_store* store, const char* blob,
+                                                  uint64_t offset, uint64_t size,
+                                                  vnvram_error** error);
+/* Returns when all deferred writes whose calls have returned are durable, those of other threads
+ * included. Costs nothing when none waits, and one write to the device when some do. A read-only
+ * store has none. Errors: VNVRAM_IO, VNVRAM_POISONED: they may or may not be there after reopening,
+ * up to some moment. */
+VNVRAM_API vnvram_kind vnvram_flush(vnvram_store* store, vnvram_error** error);
+
 /* ---- transactions: updates that become durable together or not at all ---- */
 
 /* An empty one. It touches no store until it is committed. */
@@ -220,6 +279,10 @@ VNVRAM_API vnvram_kind vnvram_transaction_write_range(vnvram_transaction* transa
                                                       const char* blob, uint64_t offset,
                                                       const void* bytes, size_t size,
                                                       vnvram_error** error);
+/* Overwrites with `size` zeros, which cost next to nothing on the image. */
+VNVRAM_API vnvram_kind vnvram_transaction_zero_range(vnvram_transaction* transaction,
+                                                     const char* blob, uint64_t offset,
+                                                     uint64_t size, vnvram_error** error);
 /* Cuts the blob, or lengthens it with zeros. */
 VNVRAM_API vnvram_kind vnvram_transaction_set_size(vnvram_transaction* transaction,
                                                    const char* blob, uint64_t size,
@@ -250,7 +313,8 @@ VNVRAM_API int vnvram_event_fd(vnvram_store* store);
 /* Runs the callbacks that are due, in order, and returns how many. Never waits. */
 VNVRAM_API size_t vnvram_dispatch(vnvram_store* store);
 
-/* Brings the homes up to date and empties the ring. Never needed for durability. */
+/* Brings the homes up to date and empties the ring. Never needed for durability; it commits
+ * nothing, deferred writes neither. */
 VNVRAM_API vnvram_kind vnvram_checkpoint(vnvram_store* store, vnvram_error** error);
 
 /* ---- looking ---- */

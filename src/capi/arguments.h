@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstring>
 #include <span>
@@ -15,33 +16,46 @@ namespace vnvram::capi {
 
 inline constexpr std::size_t struct_size_bytes_max = 4096;
 
-/// The size that the caller says a structure has, if it can be true. Every structure's first
-/// version is its current one, so a smaller one is a caller that forgot to set it.
+/// The sizes that a structure had in earlier versions of the header. A member is only ever added at
+/// a structure's end, as large as its alignment, so that no size says two things.
+template <typename Struct> inline constexpr std::array<std::size_t, 0> earlier_sizes_bytes{};
+template <>
+inline constexpr std::array<std::size_t, 1> earlier_sizes_bytes<vnvram_open_options>{
+    offsetof(vnvram_open_options, deferral_us)};
+
+/// The size that the caller says a structure has, if it can be true.
 template <typename Struct> Result<std::size_t> struct_size(const Struct* given, const char* name) {
   if (given == nullptr) {
     return invalid(std::string(name) + " is NULL");
   }
-  if (given->struct_size < sizeof(Struct) || given->struct_size > struct_size_bytes_max) {
+  const std::size_t size = given->struct_size;
+  const auto& earlier = earlier_sizes_bytes<Struct>;
+  const bool current = size >= sizeof(Struct) && size <= struct_size_bytes_max;
+  if (!current && std::find(earlier.begin(), earlier.end(), size) == earlier.end()) {
     return Error(ErrorKind::invalid_argument,
-                 std::string(name) + ": struct_size is " + std::to_string(given->struct_size),
+                 std::string(name) + ": struct_size is " + std::to_string(size),
                  "set it to sizeof(" + std::string(name) + ")");
   }
-  return given->struct_size;
+  return size;
 }
 
-/// A copy of a structure passed in. Members that this library does not know must be zero.
+/// A copy of a structure passed in. Members that the caller does not know are zero, and those that
+/// this library does not know must be.
 template <typename Struct> Result<Struct> take_struct(const Struct* given, const char* name) {
   const auto size = struct_size(given, name);
   if (!size) {
     return size.error();
   }
   const auto* bytes = reinterpret_cast<const unsigned char*>(given);
-  if (std::any_of(bytes + sizeof(Struct), bytes + *size, [](unsigned char b) { return b != 0; })) {
+  const std::size_t known = std::min(*size, sizeof(Struct));
+  if (std::any_of(bytes + known, bytes + *size, [](unsigned char b) { return b != 0; })) {
     return Error(ErrorKind::unsupported,
                  std::string(name) + " has members that this library does not know",
                  "use a library that is as new as the program's headers");
   }
-  return *given;
+  Struct taken{};
+  std::memcpy(&taken, given, known);
+  return taken;
 }
 
 /// Fills a structure of the caller's with what it has room for.
@@ -52,8 +66,9 @@ template <typename Struct> Status give_struct(Struct* target, Struct value, cons
   }
   value.struct_size = *size;
   auto* bytes = reinterpret_cast<unsigned char*>(target);
-  std::memcpy(bytes, &value, sizeof(Struct));
-  std::memset(bytes + sizeof(Struct), 0, *size - sizeof(Struct));
+  const std::size_t known = std::min(*size, sizeof(Struct));
+  std::memcpy(bytes, &value, known);
+  std::memset(bytes + known, 0, *size - known);
   return {};
 }
 

@@ -4,6 +4,7 @@
 
 #include "capi/arguments.h"
 #include "capi/blob_list.h"
+#include "capi/open_options.h"
 #include "capi/transaction.h"
 #include "vnvram/store.h"
 
@@ -37,53 +38,6 @@ vnvram_kind on_blob(vnvram_store* store, const char* blob, vnvram_error** error,
     }
     return call(target, *name);
   });
-}
-
-Result<OpenOptions> take_open_options(const vnvram_open_options* options) {
-  OpenOptions result;
-  if (options == nullptr) {
-    return result;
-  }
-  const auto given = take_struct(options, "vnvram_open_options");
-  if (!given) {
-    return given.error();
-  }
-  constexpr std::uint32_t known_flags = VNVRAM_OPEN_READ_ONLY | VNVRAM_OPEN_EVENT_FD |
-                                        VNVRAM_OPEN_NO_BACKGROUND | VNVRAM_OPEN_NO_IDLE_CHECKPOINT;
-  if ((given->flags & ~known_flags) != 0) {
-    return Error(ErrorKind::unsupported, "vnvram_open_options: flags has an unknown bit",
-                 "use a library that is as new as the program's headers");
-  }
-  auto specs = take_specs(given->blobs, given->blob_count);
-  if (!specs) {
-    return specs.error();
-  }
-  result.blobs = std::move(*specs);
-  if (given->known_attributes == nullptr && given->known_attribute_count > 0) {
-    return invalid("known_attributes is NULL and their count is not 0");
-  }
-  for (std::size_t i = 0; i < given->known_attribute_count; ++i) {
-    auto name = take_string(given->known_attributes[i], "a known attribute");
-    if (!name) {
-      return name.error();
-    }
-    result.known_attributes.insert(std::move(*name));
-  }
-  const auto flag = [&](std::uint32_t bit) { return (given->flags & bit) != 0; };
-  result.access = flag(VNVRAM_OPEN_READ_ONLY) ? Access::read_only : Access::read_write;
-  result.callbacks =
-      flag(VNVRAM_OPEN_EVENT_FD) ? CallbackMode::event_fd : CallbackMode::store_thread;
-  result.background = !flag(VNVRAM_OPEN_NO_BACKGROUND);
-  if (given->cache_size != 0) {
-    result.cache_size_bytes = given->cache_size;
-  }
-  if (given->idle_checkpoint_ms != 0) {
-    result.idle_checkpoint_after = std::chrono::milliseconds(given->idle_checkpoint_ms);
-  }
-  if (flag(VNVRAM_OPEN_NO_IDLE_CHECKPOINT)) {
-    result.idle_checkpoint_after = std::chrono::milliseconds(0);
-  }
-  return result;
 }
 
 vnvram_info to_info(const StoreInfo& info) {
@@ -224,6 +178,25 @@ vnvram_kind vnvram_write_range(vnvram_store* store, const char* blob, uint64_t o
   });
 }
 
+vnvram_kind vnvram_write_range_deferred(vnvram_store* store, const char* blob, uint64_t offset,
+                                        const void* bytes, size_t size, vnvram_error** error) {
+  return on_blob(store, blob, error, [&](Store& target, const std::string& name) -> Status {
+    const auto content = take_bytes(bytes, size);
+    return content ? target.write_range_deferred(name, offset, *content) : Status(content.error());
+  });
+}
+
+vnvram_kind vnvram_zero_range_deferred(vnvram_store* store, const char* blob, uint64_t offset,
+                                       uint64_t size, vnvram_error** error) {
+  return on_blob(store, blob, error, [&](Store& target, const std::string& name) {
+    return target.zero_range_deferred(name, offset, size);
+  });
+}
+
+vnvram_kind vnvram_flush(vnvram_store* store, vnvram_error** error) {
+  return on_store(store, error, [](Store& target) { return target.flush(); });
+}
+
 vnvram_kind vnvram_commit(vnvram_store* store, vnvram_transaction* transaction,
                           vnvram_error** error) {
   const std::unique_ptr<vnvram_transaction> owned(transaction);
@@ -265,6 +238,10 @@ size_t vnvram_dispatch(vnvram_store* store) {
 
 vnvram_kind vnvram_checkpoint(vnvram_store* store, vnvram_error** error) {
   return on_store(store, error, [](Store& target) { return target.checkpoint(); });
+}
+
+vnvram_kind vnvram_adopt_after_fork(vnvram_store* store, vnvram_error** error) {
+  return on_store(store, error, [](Store& target) { return target.adopt_after_fork(); });
 }
 
 vnvram_kind vnvram_store_info(vnvram_store* store, vnvram_info* info, vnvram_error** error) {

@@ -72,6 +72,15 @@ vnvram_kind vnvram_transaction_write_range(vnvram_transaction* transaction, cons
                        });
 }
 
+vnvram_kind vnvram_transaction_zero_range(vnvram_transaction* transaction, const char* blob,
+                                          uint64_t offset, uint64_t size, vnvram_error** error) {
+  return append_update(transaction, blob, error,
+                       [&](Transaction& target, const std::string& name) -> Status {
+                         target.zero_range(name, offset, size);
+                         return {};
+                       });
+}
+
 vnvram_kind vnvram_transaction_set_size(vnvram_transaction* transaction, const char* blob,
                                         uint64_t size, vnvram_error** error) {
   return append_update(transaction, blob, error,

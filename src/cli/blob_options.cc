@@ -5,6 +5,7 @@
 #include "cli/input.h"
 #include "cli/size_text.h"
 #include "tpm/tpm_blobs.h"
+#include "uefi/variable_store_template.h"
 
 namespace vnvram::cli {
 namespace {
@@ -36,8 +37,26 @@ Result<BlobOptions::NamedBlob> parse_blob(const std::string& text, bool with_fil
                  size_max.error().remedy());
   }
   return BlobOptions::NamedBlob{
-      .spec = {text.substr(0, type_at), text.substr(type_at + 1, size_at - type_at - 1), *size_max},
+      .fresh = {.spec = {text.substr(0, type_at), text.substr(type_at + 1, size_at - type_at - 1),
+                         *size_max}},
       .file = has_file ? text.substr(file_at + 1) : std::string()};
+}
+
+Result<NewBlob> read_template(const std::string& file) {
+  // One byte more than a blob has tells a file that is too large.
+  auto bytes = read_at_most(file, blob_size_bytes_max + 1);
+  if (!bytes) {
+    return bytes.error();
+  }
+  const auto store = VariableStoreTemplate::parse(*std::move(bytes), input_name(file));
+  if (!store) {
+    return store.error();
+  }
+  return store->blob();
+}
+
+std::string refuse_empty(const std::string& file) {
+  return file.empty() ? "needs the name of a file" : "";
 }
 
 } // namespace
@@ -46,6 +65,11 @@ void BlobOptions::add_to(CLI::App& app, bool with_file) {
   with_file_ = with_file;
   app.add_flag("--tpm2", tpm2_, "the three blobs of a TPM 2.0");
   app.add_flag("--tpm12", tpm12_, "the three blobs of a TPM 1.2");
+  app.add_option("--uefi", uefi_file_,
+                 "the blob uefi.vars, that begins as FILE: the store of UEFI variables that comes "
+                 "with a firmware, e.g. OVMF_VARS_4M.fd")
+      ->type_name("FILE")
+      ->check(refuse_empty);
   const std::string shape = with_file ? "NAME:TYPE:MAX[=FILE]" : "NAME:TYPE:MAX";
   app.add_option("--blob", blobs_,
                  with_file ? "a blob of up to MAX bytes (K, M: 1024-fold) that begins as FILE; "
@@ -61,7 +85,7 @@ Result<std::vector<BlobOptions::NamedBlob>> BlobOptions::named_blobs() const {
   std::vector<NamedBlob> result;
   const auto add_tpm = [&](TpmVersion version) {
     for (BlobSpec& spec : tpm_blob_specs(version)) {
-      result.push_back({std::move(spec), {}});
+      result.push_back({{.spec = std::move(spec)}, {}});
     }
   };
   if (tpm2_) {
@@ -69,6 +93,13 @@ Result<std::vector<BlobOptions::NamedBlob>> BlobOptions::named_blobs() const {
   }
   if (tpm12_) {
     add_tpm(TpmVersion::tpm1_2);
+  }
+  if (!uefi_file_.empty()) {
+    auto blob = read_template(uefi_file_);
+    if (!blob) {
+      return blob.error();
+    }
+    result.push_back({*std::move(blob), {}});
   }
   for (const std::string& text : blobs_) {
     auto blob = parse_blob(text, with_file_);
@@ -87,7 +118,7 @@ Result<std::vector<BlobSpec>> BlobOptions::specs() const {
   }
   std::vector<BlobSpec> result;
   for (NamedBlob& blob : *named) {
-    result.push_back(std::move(blob.spec));
+    result.push_back(std::move(blob.fresh.spec));
   }
   return result;
 }
@@ -99,15 +130,14 @@ Result<std::vector<NewBlob>> BlobOptions::new_blobs() const {
   }
   std::vector<NewBlob> result;
   for (NamedBlob& blob : *named) {
-    NewBlob fresh{.spec = std::move(blob.spec)};
     if (!blob.file.empty()) {
-      auto content = read_input(blob.file, fresh.spec.size_max_bytes);
+      auto content = read_input(blob.file, blob.fresh.spec.size_max_bytes);
       if (!content) {
         return content.error();
       }
-      fresh.content = std::move(*content);
+      blob.fresh.content = std::move(*content);
     }
-    result.push_back(std::move(fresh));
+    result.push_back(std::move(blob.fresh));
   }
   return result;
 }

@@ -9,21 +9,22 @@
 
 namespace vnvram::cli {
 
-/// --tpm2, --tpm12 and --blob NAME:TYPE:MAX[=FILE].
+/// --tpm2, --tpm12, --uefi FILE and --blob NAME:TYPE:MAX[=FILE].
 class BlobOptions {
 public:
   /// Declares the options; `app` must not outlive this object's use.
   void add_to(CLI::App& app, bool with_file);
 
-  /// What the options name. Reads no file: `file` of each is what stands after "=", or empty.
+  /// What the options name. Of files only --uefi's was read: `file` of each blob is what stands
+  /// after "=", or empty.
   struct NamedBlob {
-    BlobSpec spec;
+    NewBlob fresh;
     std::string file;
   };
-  /// Errors: invalid_argument.
+  /// Errors: invalid_argument; for --uefi's file too_large and io, too.
   [[nodiscard]] Result<std::vector<NamedBlob>> named_blobs() const;
 
-  /// The specs alone. Errors: invalid_argument.
+  /// The specs alone. Errors: those of named_blobs().
   [[nodiscard]] Result<std::vector<BlobSpec>> specs() const;
 
   /// The specs and the content of their files. Errors: too_large for a file that does not fit its
@@ -34,6 +35,7 @@ private:
   bool with_file_ = false;
   bool tpm2_ = false;
   bool tpm12_ = false;
+  std::string uefi_file_;
   std::vector<std::string> blobs_;
 };
 

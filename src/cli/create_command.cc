@@ -6,18 +6,21 @@
 namespace vnvram::cli {
 
 CreateCommand::CreateCommand(CLI::App& parent)
-    : Command(parent, "create", "make an image, with the blobs that it begins with",
-              "Without --size the image has room for its blobs and to register as much again, at\n"
-              "least 4 MiB. A file is complete before it appears under its name; a failure leaves\n"
-              "what was there. A block device or an NBD export is formatted in place, all of it.\n"
-              "A name that ends in .qcow2, .vmdk, .vhdx, .vdi or .luks makes a VM image in that\n"
-              "format, allocated in full; a VM image that is there and holds nothing is used.\n\n"
-              "Examples:\n"
-              "  vnvram create vm.nvram --tpm2\n"
-              "  vnvram create vm.nvram --tpm2 --blob vars:uefi-vars:528K=OVMF_VARS_4M.fd\n"
-              "  vnvram create vm.qcow2 --tpm2\n"
-              "  vnvram create vm.luks --image-key vm.key --tpm2\n"
-              "  vnvram create /dev/vg0/vm-nvram --tpm12 --blob eeprom:at24c:8K --force") {
+    : Command(
+          parent, "create", "make an image, with the blobs that it begins with",
+          "Without --size the image has room for its blobs and to register as much again, at\n"
+          "least 4 MiB. A file is complete before it appears under its name; a failure leaves\n"
+          "what was there. A block device or an NBD export is formatted in place, all of it.\n"
+          "A name that ends in .qcow2, .vmdk, .vhdx, .vdi or .luks makes a VM image in that\n"
+          "format, allocated in full; a VM image that is there and holds nothing is used.\n"
+          "The FILE of --uefi is the store of UEFI variables that comes with the machine's\n"
+          "firmware, beside its code; the blob has exactly its size, as QEMU's flash needs it.\n\n"
+          "Examples:\n"
+          "  vnvram create vm.nvram --tpm2\n"
+          "  vnvram create vm.nvram --tpm2 --uefi /usr/share/OVMF/OVMF_VARS_4M.fd\n"
+          "  vnvram create vm.qcow2 --tpm2\n"
+          "  vnvram create vm.luks --image-key vm.key --tpm2\n"
+          "  vnvram create /dev/vg0/vm-nvram --tpm12 --blob eeprom:at24c:8K --force") {
   add_image();
   blobs_.add_to(app(), true);
   app().add_option("--size", size_, "the size of the image (K, M, G: 1024-fold)")->type_name("N");

@@ -18,26 +18,19 @@ Error read_failure(const std::string& name, int error_number) {
           "cannot read " + name + ": " + std::generic_category().message(error_number)};
 }
 
-Result<std::vector<std::byte>> read_all(int descriptor, const std::string& name,
-                                        std::uint64_t size_max_bytes) {
+Result<std::vector<std::byte>> read_from(int descriptor, const std::string& name,
+                                         std::uint64_t size_max_bytes) {
   std::vector<std::byte> bytes;
   while (true) {
     const std::size_t size = bytes.size();
-    // One byte more than allowed tells a file that is too large from one that just fits.
-    const std::uint64_t wanted =
-        std::min<std::uint64_t>(chunk_size_bytes, size_max_bytes + 1 - size);
+    const std::uint64_t wanted = std::min<std::uint64_t>(chunk_size_bytes, size_max_bytes - size);
     bytes.resize(size + static_cast<std::size_t>(wanted));
     const ssize_t got = ::read(descriptor, bytes.data() + size, static_cast<std::size_t>(wanted));
     if (got < 0 && errno != EINTR) {
       return read_failure(name, errno);
     }
     bytes.resize(size + static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
-    if (bytes.size() > size_max_bytes) {
-      return Error(ErrorKind::too_large,
-                   name + " holds more than " + std::to_string(size_max_bytes) + " bytes",
-                   "the blob's largest size; `vnvram register` can raise it");
-    }
-    if (got == 0) {
+    if (got == 0 || bytes.size() == size_max_bytes) {
       return bytes;
     }
   }
@@ -45,15 +38,30 @@ Result<std::vector<std::byte>> read_all(int descriptor, const std::string& name,
 
 } // namespace
 
-Result<std::vector<std::byte>> read_input(const std::string& path, std::uint64_t size_max_bytes) {
+std::string input_name(const std::string& path) {
+  return path == "-" ? "standard input" : path;
+}
+
+Result<std::vector<std::byte>> read_at_most(const std::string& path, std::uint64_t size_max_bytes) {
   if (path == "-") {
-    return read_all(STDIN_FILENO, "standard input", size_max_bytes);
+    return read_from(STDIN_FILENO, input_name(path), size_max_bytes);
   }
   const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
   if (!file.valid()) {
     return read_failure(path, errno);
   }
-  return read_all(file.get(), path, size_max_bytes);
+  return read_from(file.get(), path, size_max_bytes);
+}
+
+Result<std::vector<std::byte>> read_input(const std::string& path, std::uint64_t size_max_bytes) {
+  // One byte more than allowed tells a file that is too large from one that just fits.
+  auto bytes = read_at_most(path, size_max_bytes + 1);
+  if (bytes && bytes->size() > size_max_bytes) {
+    return Error(ErrorKind::too_large,
+                 input_name(path) + " holds more than " + std::to_string(size_max_bytes) + " bytes",
+                 "the blob's largest size; `vnvram register` can raise it");
+  }
+  return bytes;
 }
 
 } // namespace vnvram::cli

@@ -1,6 +1,7 @@
 #include "cli/register_command.h"
 
 #include "cli/reader.h"
+#include "uefi/variable_store_template.h"
 
 namespace vnvram::cli {
 
@@ -9,28 +10,37 @@ RegisterCommand::RegisterCommand(CLI::App& parent)
           parent, "register", "add blobs to an image, or make room for larger ones",
           "All blobs are registered together or none. A blob that is there with the same type\n"
           "is left alone; a larger MAX makes it larger. The space of every blob is reserved, so\n"
-          "no later write of up to MAX bytes can fail for space.\n\n"
+          "no later write of up to MAX bytes can fail for space. With --uefi a store that is new,\n"
+          "or was never written, begins as FILE; one that was written is left alone.\n\n"
           "Examples:\n"
           "  vnvram register vm.nvram --tpm2\n"
-          "  vnvram register vm.nvram --blob eeprom:at24c:8K --blob vars:uefi-vars:528K") {
+          "  vnvram register vm.nvram --uefi /usr/share/OVMF/OVMF_VARS_4M.fd\n"
+          "  vnvram register vm.nvram --blob eeprom:at24c:8K --blob bbram:xlnx-bbram:36") {
   add_image();
   blobs_.add_to(app(), false);
 }
 
 Result<ExitCode> RegisterCommand::run(Output& /*output*/) {
-  const auto specs = blobs_.specs();
-  if (!specs) {
-    return specs.error();
+  const auto blobs = blobs_.new_blobs();
+  if (!blobs) {
+    return blobs.error();
   }
-  if (specs->empty()) {
+  if (blobs->empty()) {
     return Error(ErrorKind::invalid_argument, "no blob to register",
-                 "name some with --tpm2, --tpm12 or --blob NAME:TYPE:MAX");
+                 "name some with --tpm2, --tpm12, --uefi FILE or --blob NAME:TYPE:MAX");
   }
   const auto store = open_for_writing(image(), device());
   if (!store) {
     return store.error();
   }
-  const Status registered = (*store)->register_blobs(*specs);
+  for (const NewBlob& blob : *blobs) {
+    const auto there = (*store)->blob(blob.spec.name);
+    const Status fits = there && blob.content ? check_uefi_blob_there(*there, blob.spec) : Status{};
+    if (!fits) {
+      return fits.error();
+    }
+  }
+  const Status registered = (*store)->register_blobs(*blobs);
   if (!registered) {
     return registered.error();
   }

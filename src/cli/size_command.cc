@@ -11,12 +11,14 @@ namespace vnvram::cli {
 SizeCommand::SizeCommand(CLI::App& parent)
     : Command(
           parent, "size", "tell how large an image must be for some blobs",
-          "Takes the arguments of `vnvram create`; IMAGE, =FILE, --size, --format, --image-key "
-          "and\n"
-          "--force change nothing here. \"required\" is the smallest image that has room for the\n"
-          "blobs at their largest sizes; \"recommended\" is what create makes without --size.\n\n"
+          "Takes the arguments of `vnvram create`; IMAGE, =FILE, --size, --format, --image-key\n"
+          "and --force change nothing here, and of --uefi's FILE only its size counts. "
+          "\"required\"\n"
+          "is the smallest image that has room for the blobs at their largest sizes;\n"
+          "\"recommended\" is what create makes without --size.\n\n"
           "Examples:\n"
           "  vnvram size --tpm2\n"
+          "  vnvram size --tpm2 --uefi /usr/share/OVMF/OVMF_VARS_4M.fd\n"
           "  lvcreate -L $(vnvram size --tpm2 --json | jq .recommended_bytes)b -n nvram vg0") {
   add_ignored_image();
   blobs_.add_to(app(), true);

@@ -240,5 +240,9 @@ nbdkit_plugin plugin = description();
 } // namespace
 } // namespace vnvram::nbdkit
 
-#define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
+// One request of a connection at a time, those of different connections beside each other. With
+// several, nbdkit 1.32 has up to 17 threads for a connection, each with room for the largest
+// request that it has seen, and two of them that both wait for a client to take its answer end the
+// process when it goes instead (an assertion in raw_send_socket): for all clients.
+#define THREAD_MODEL NBDKIT_THREAD_MODEL_SERIALIZE_REQUESTS
 NBDKIT_REGISTER_PLUGIN(vnvram::nbdkit::plugin)

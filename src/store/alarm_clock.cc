@@ -1,14 +1,20 @@
 #include "store/alarm_clock.h"
 
+#include <system_error>
+
 namespace vnvram {
 
-void AlarmClock::set(Time time) {
+bool AlarmClock::set(Time time) {
   const std::lock_guard lock(mutex_);
   if (stop_) {
-    return;
+    return true;
   }
   if (!thread_.joinable()) {
-    thread_ = std::jthread([this] { main(); });
+    try {
+      thread_ = std::jthread([this] { main(); });
+    } catch (const std::system_error&) {
+      return false;
+    }
   }
   // Who sleeps towards an earlier time finds the later one when it wakes up.
   const bool wake = !time_ || time < *time_;
@@ -16,6 +22,7 @@ void AlarmClock::set(Time time) {
   if (wake) {
     changed_.notify_one();
   }
+  return true;
 }
 
 void AlarmClock::stop() {

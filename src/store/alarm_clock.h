@@ -21,8 +21,9 @@ public:
   AlarmClock& operator=(const AlarmClock&) = delete;
   ~AlarmClock() { stop(); }
 
-  /// In the place of a time that was set before. Any thread, also the one that is called.
-  void set(Time time);
+  /// In the place of a time that was set before. Any thread, also the one that is called. False: no
+  /// thread can be started now, and nothing was set.
+  [[nodiscard]] bool set(Time time);
   /// No call runs or begins after it has returned; not to be called by the one that is called.
   void stop();
 

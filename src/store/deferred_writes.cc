@@ -38,14 +38,6 @@ std::uint64_t DeferredWrites::record_size_of(const PartialPage& page) {
   return size;
 }
 
-std::uint64_t DeferredWrites::record_size_of(const Pages& pages) {
-  std::uint64_t size = record_bytes_per_blob;
-  for (const auto& [offset_bytes, page] : pages) {
-    size += record_size_of(*page);
-  }
-  return size;
-}
-
 void DeferredWrites::add_run(std::vector<Run>& written, Run run) {
   // Those that it touches become one with it.
   const auto first = std::find_if(written.begin(), written.end(),
@@ -58,14 +50,6 @@ void DeferredWrites::add_run(std::vector<Run>& written, Run run) {
   }
   *first = {std::min(first->begin, run.begin), std::max((last - 1)->end, run.end)};
   written.erase(first + 1, last);
-}
-
-bool DeferredWrites::is_too_large(std::uint64_t length_bytes) const {
-  // It touches so many at most, wherever it begins.
-  const std::uint64_t page_count = (length_bytes / block_size_bytes) + 2;
-  return page_count > limits_.page_count ||
-         record_bytes_per_blob + length_bytes + (page_count * sizeof(format::RecordExtent)) >
-             limits_.record_size_bytes;
 }
 
 bool DeferredWrites::has_room(std::string_view blob, std::uint64_t offset_bytes,
@@ -108,6 +92,9 @@ std::byte* DeferredWrites::written_part(Pages& pages, std::uint64_t page_offset_
 
 void DeferredWrites::write(std::string_view blob, std::uint64_t offset_bytes,
                            std::span<const std::byte> bytes) {
+  if (bytes.empty()) {
+    return;
+  }
   Pages& pages = pages_of(blob);
   for_each_part(
       offset_bytes, bytes.size(), [&](std::uint64_t page, const Run& run, std::uint64_t done) {
@@ -117,6 +104,9 @@ void DeferredWrites::write(std::string_view blob, std::uint64_t offset_bytes,
 
 void DeferredWrites::zero(std::string_view blob, std::uint64_t offset_bytes,
                           std::uint64_t length_bytes) {
+  if (length_bytes == 0) {
+    return;
+  }
   Pages& pages = pages_of(blob);
   for_each_part(offset_bytes, length_bytes, [&](std::uint64_t page, const Run& run, auto) {
     std::memset(written_part(pages, page, run), 0, run.end - run.begin);
@@ -160,12 +150,16 @@ std::uint64_t DeferredWrites::size_bytes(std::string_view blob, std::uint64_t du
 
 void DeferredWrites::keep_only(const std::function<bool(std::string_view blob)>& is_there) {
   for (auto blob = collected_.pages.begin(); blob != collected_.pages.end();) {
-    if (is_there(blob->first)) {
+    const auto& [name, pages] = *blob;
+    if (is_there(name)) {
       ++blob;
       continue;
     }
-    collected_.page_count -= blob->second.size();
-    collected_.record_size_bytes -= record_size_of(blob->second);
+    for (const auto& [page_offset_bytes, page] : pages) {
+      collected_.record_size_bytes -= record_size_of(*page);
+    }
+    collected_.record_size_bytes -= record_bytes_per_blob;
+    collected_.page_count -= pages.size();
     blob = collected_.pages.erase(blob);
   }
 }

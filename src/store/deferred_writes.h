@@ -32,28 +32,27 @@ public:
   };
   explicit DeferredWrites(const Limits& limits) : limits_(limits) {}
 
-  /// Whether a write of so many bytes may be more than a batch can hold. Reads nothing that
-  /// changes.
-  [[nodiscard]] bool is_too_large(std::uint64_t length_bytes) const;
-  /// Whether the batch that collects can hold this write, too. An empty one holds any that is not
-  /// too large.
+  /// Whether the batch that collects can hold this write, too. An empty one holds any.
   [[nodiscard]] bool has_room(std::string_view blob, std::uint64_t offset_bytes,
                               std::uint64_t length_bytes) const;
-  /// Collects a write.
+  /// Collects a write. One of no bytes is none.
   void write(std::string_view blob, std::uint64_t offset_bytes, std::span<const std::byte> bytes);
   void zero(std::string_view blob, std::uint64_t offset_bytes, std::uint64_t length_bytes);
   /// Nothing is collected. What was taken may still not be durable.
   [[nodiscard]] bool empty() const { return collected_.pages.empty(); }
-  /// Something was taken that is not durable.
-  [[nodiscard]] bool some_taken() const { return !taken_.pages.empty(); }
   /// Neither collected nor taken.
-  [[nodiscard]] bool nothing_waits() const { return empty() && !some_taken(); }
+  [[nodiscard]] bool nothing_waits() const { return empty() && taken_.pages.empty(); }
+  /// What was taken is not durable yet.
+  [[nodiscard]] bool is_taken() const { return !taken_.pages.empty(); }
 
   /// Lays what waits for a blob over its bytes from offset_bytes on.
   void lay_over(std::string_view blob, std::uint64_t offset_bytes,
                 std::span<std::byte> bytes) const;
   /// The blob's size with what waits for it.
   [[nodiscard]] std::uint64_t size_bytes(std::string_view blob, std::uint64_t durable_bytes) const;
+
+  /// Drops what was collected for blobs that are not there any more.
+  void keep_only(const std::function<bool(std::string_view blob)>& is_there);
 
   /// Something of it is for this blob.
   [[nodiscard]] bool waits_for(std::string_view blob) const {
@@ -65,8 +64,6 @@ public:
   [[nodiscard]] Transaction take();
   /// The record that holds it is durable, and readers see it there.
   void taken_is_durable() { taken_ = {}; }
-  /// Forgets what was collected for blobs that are not there any more.
-  void keep_only(const std::function<bool(std::string_view blob)>& is_there);
 
 private:
   struct Run {
@@ -87,7 +84,6 @@ private:
   };
 
   static std::uint64_t record_size_of(const PartialPage& page);
-  static std::uint64_t record_size_of(const Pages& pages);
   static void add_run(std::vector<Run>& written, Run run);
   /// Calls visit(page's first byte, part of the page, how far into the range that is).
   template <typename Visit>

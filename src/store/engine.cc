@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <exception>
 
 #include <fmt/format.h>
 
@@ -105,7 +106,22 @@ bool is_flush(const CommitQueue::Request& request) {
 
 } // namespace
 
+// A round that is left by an exception would leave all others waiting for ever.
 std::size_t Engine::commit_round(std::span<CommitQueue::Request* const> waiting) {
+  try {
+    return carry_out(waiting);
+  } catch (const std::exception& failure) { // Memory: nobody knows how far it came.
+    const Error cause(ErrorKind::io, fmt::format("{}: {}", device_->name(), failure.what()),
+                      "open the image again");
+    const Error poisoned = poison(cause, "a commit");
+    for (CommitQueue::Request* request : waiting) {
+      request->result = poisoned;
+    }
+    return waiting.size();
+  }
+}
+
+std::size_t Engine::carry_out(std::span<CommitQueue::Request* const> waiting) {
   const Status allowed = refuse_commit(); // Once: who seals the image now waits for this round.
   Status ready = begin_round(*waiting.front());
   if (ready && !allowed) {
@@ -142,7 +158,7 @@ Status Engine::begin_round(const CommitQueue::Request& first) {
   bool left_over = false;
   {
     const std::lock_guard lock(mutex_);
-    left_over = kept(Barrier::deferred_in_turn) && deferred_.some_taken();
+    left_over = kept(Barrier::deferred_in_turn) && deferred_.is_taken();
   }
   Status staged;
   if (left_over) { // By a record that failed. What was collected since comes behind it.
@@ -223,10 +239,9 @@ Result<RingPlace> Engine::wait_for_room(std::uint32_t block_count) {
         pages_.dirty_size_bytes() < pages_.cache_size_bytes()) {
       return place;
     }
-    if (checkpoint_mode_ == CheckpointMode::in_background) {
+    if (start_checkpointer()) {
       const std::uint64_t checkpoints = checkpoint_count_;
       checkpoint_requested_ = true;
-      start_checkpointer();
       checkpoint_wake_.notify_one();
       room_.wait(lock, [&] { return checkpoint_count_ != checkpoints || poisoned_; });
     } else {
@@ -344,10 +359,10 @@ void Engine::install(const RingPlace& place, std::uint64_t checksum, Directory* 
   const std::lock_guard lock(mutex_);
   pages_.install(updates);
   stage_.apply_blob_changes();
-  deferred_.taken_is_durable(); // The first that the record holds.
+  deferred_.taken_is_durable(); // It is the first that every record holds.
   if (changed_directory != nullptr) {
     directory_ = std::move(*changed_directory); // With its pages: readers see both or neither.
-    deferred_.keep_only([&](std::string_view blob) { return directory_.find(blob) != nullptr; });
+    deferred_.keep_only([&](std::string_view name) { return directory_.find(name) != nullptr; });
   }
   ring_.position = (place.position + block_count) % geometry_.ring_block_count();
   ring_.used_blocks += place.cost_blocks;
@@ -397,6 +412,25 @@ Status Engine::register_blobs(std::span<const BlobSpec> specs) {
   });
 }
 
+Status Engine::register_blobs(std::span<const NewBlob> blobs) {
+  return run_directory_change([&](Directory& directory, Stage& stage) {
+    const std::vector<BlobSpec> specs = specs_of(blobs);
+    const Status registered = register_in(directory, stage, specs, geometry_);
+    if (!registered) {
+      return registered;
+    }
+    know_attributes_of(specs);
+    Transaction contents;
+    for (const NewBlob& blob : blobs) {
+      if (blob.content && directory.find(blob.spec.name)->info.generation == 0) {
+        contents.write(blob.spec.name, std::span<const std::byte>(*blob.content));
+      }
+    }
+    bool record_full = false; // A record of its own has all the room that there is.
+    return stage.add(contents, directory, known_attributes_, record_full);
+  });
+}
+
 // Whoever registers an attribute knows what it means.
 void Engine::know_attributes_of(std::span<const BlobSpec> specs) {
   const std::lock_guard lock(mutex_);
@@ -435,7 +469,7 @@ Result<BlobInfo> Engine::blob(std::string_view name) const {
   return info_of(*blob);
 }
 
-// Readers see what was deferred.
+// Whoever reads so many bytes gets them all.
 BlobInfo Engine::info_of(const Blob& blob) const {
   BlobInfo info = blob.info;
   info.size_bytes = deferred_.size_bytes(info.name, info.size_bytes);

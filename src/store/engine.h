@@ -60,6 +60,7 @@ public:
   Engine& operator=(const Engine&) = delete;
 
   Status register_blobs(std::span<const BlobSpec> specs);
+  Status register_blobs(std::span<const NewBlob> blobs);
   Status remove_blob(std::string_view name);
   Result<std::vector<std::byte>> read(std::string_view name);
   Status read_range(std::string_view name, std::uint64_t offset_bytes, std::span<std::byte> bytes);
@@ -105,6 +106,7 @@ private:
 
   // Committing.
   std::size_t commit_round(std::span<CommitQueue::Request* const> waiting);
+  std::size_t carry_out(std::span<CommitQueue::Request* const> waiting);
   Status begin_round(const CommitQueue::Request& first);
   std::size_t change_directory(CommitQueue::Request& request);
   std::size_t stage_group(std::span<CommitQueue::Request* const> waiting);
@@ -128,17 +130,16 @@ private:
   Result<RingPlace> wait_for_room(std::uint32_t block_count);
   void install(const RingPlace& place, std::uint64_t checksum, Directory* changed_directory);
   void know_attributes_of(std::span<const BlobSpec> specs);
-  [[nodiscard]] BlobInfo info_of(const Blob& blob) const; // needs mutex_
   Status refuse_commit() const;
   Status refuse_any_write() const;
   [[nodiscard]] std::optional<Error> reason_to_refuse() const; // needs mutex_
+  [[nodiscard]] BlobInfo info_of(const Blob& blob) const;      // needs mutex_
   Error poison(const Error& cause, std::string_view during);
   [[nodiscard]] Error of_this_image(const Error& error) const;
 
   // Deferred writes (engine_deferred.cc).
   static DeferredWrites::Limits deferred_limits(const format::Geometry& geometry,
                                                 std::uint64_t cache_size_bytes);
-  [[nodiscard]] bool commits_at_once(std::uint64_t length_bytes) const;
   /// Collects a write by `collect` as soon as there is room for it.
   Status defer(std::string_view name, std::uint64_t offset_bytes, std::uint64_t length_bytes,
                const std::function<void()>& collect);
@@ -185,7 +186,9 @@ private:
   Status mark_sealed(bool sealed);
   void request_checkpoint();
   [[nodiscard]] bool checkpoint_is_due() const; // needs mutex_
-  void start_checkpointer();                    // needs mutex_; harmless when it runs
+  /// Needs mutex_; harmless when it runs. False: it does not, because it should not or because no
+  /// thread can be started now.
+  bool start_checkpointer();
   void checkpointer_main();
   void stop_checkpointer();
 

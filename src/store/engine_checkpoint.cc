@@ -2,6 +2,7 @@
 // (the image's size, its seal). And whether the device still holds what it was made to hold.
 #include <cassert>
 #include <cstring>
+#include <system_error>
 
 #include <fmt/format.h>
 
@@ -120,10 +121,15 @@ void Engine::request_checkpoint() {
 }
 
 // Not before there is something for it to do: a process may open a store and then fork.
-void Engine::start_checkpointer() {
+bool Engine::start_checkpointer() {
   if (checkpoint_mode_ == CheckpointMode::in_background && !checkpointer_.joinable() && !stop_) {
-    checkpointer_ = std::jthread([this] { checkpointer_main(); });
+    try {
+      checkpointer_ = std::jthread([this] { checkpointer_main(); });
+    } catch (const std::system_error&) {
+      return false; // The next commit tries again, and one that finds no room does without it.
+    }
   }
+  return checkpointer_.joinable();
 }
 
 void Engine::checkpointer_main() {

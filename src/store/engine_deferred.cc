@@ -26,15 +26,9 @@ DeferredWrites::Limits Engine::deferred_limits(const format::Geometry& geometry,
           .page_count = cache_size_bytes / deferred_share / block_size_bytes};
 }
 
-// One that no batch could hold does not wait for an empty one either, which others may keep
-// filling: as a commit it has its place behind what was taken before.
-bool Engine::commits_at_once(std::uint64_t length_bytes) const {
-  return options_.deferral.count() == 0 || deferred_.is_too_large(length_bytes);
-}
-
 Status Engine::write_range_deferred(std::string_view name, std::uint64_t offset_bytes,
                                     std::span<const std::byte> bytes) {
-  if (commits_at_once(bytes.size())) {
+  if (options_.deferral.count() == 0 && !bytes.empty()) {
     Transaction transaction;
     transaction.write_range(name, offset_bytes, bytes);
     return commit(transaction);
@@ -45,7 +39,7 @@ Status Engine::write_range_deferred(std::string_view name, std::uint64_t offset_
 
 Status Engine::zero_range_deferred(std::string_view name, std::uint64_t offset_bytes,
                                    std::uint64_t length_bytes) {
-  if (commits_at_once(length_bytes)) {
+  if (options_.deferral.count() == 0 && length_bytes > 0) {
     Transaction transaction;
     transaction.zero_range(name, offset_bytes, length_bytes);
     return commit(transaction);
@@ -58,8 +52,13 @@ Status Engine::zero_range_deferred(std::string_view name, std::uint64_t offset_b
 // now, while someone still listens, and holds up nobody else's later.
 Status Engine::defer(std::string_view name, std::uint64_t offset_bytes, std::uint64_t length_bytes,
                      const std::function<void()>& collect) {
+  const Status at_all = refuse_commit(); // Before anything is looked up, as a commit does it.
+  if (!at_all) {
+    return at_all;
+  }
   for (;;) {
     bool collected = false;
+    bool clock_runs = true;
     std::optional<Error> refused;
     const auto collect_now = [&](std::span<const SpaceRange>) {
       refused = reason_to_refuse();
@@ -72,7 +71,7 @@ Status Engine::defer(std::string_view name, std::uint64_t offset_bytes, std::uin
         return;
       }
       if (deferred_.empty() && options_.background) {
-        deferral_clock_.set(std::chrono::steady_clock::now() + options_.deferral);
+        clock_runs = deferral_clock_.set(std::chrono::steady_clock::now() + options_.deferral);
       }
       collect();
     };
@@ -85,7 +84,7 @@ Status Engine::defer(std::string_view name, std::uint64_t offset_bytes, std::uin
       return *refused;
     }
     if (collected) {
-      return {};
+      return clock_runs ? Status{} : flush(); // Nobody else would.
     }
     const Status flushed = flush(); // Whoever is too fast waits for the device.
     if (!flushed) {
@@ -138,7 +137,8 @@ void Engine::commit_overdue() {
   const Status done = flush();
   const std::lock_guard lock(mutex_);
   if (!done && !poisoned_ && !deferred_.nothing_waits()) {
-    deferral_clock_.set(std::chrono::steady_clock::now() + options_.deferral);
+    const bool set = deferral_clock_.set(std::chrono::steady_clock::now() + options_.deferral);
+    static_cast<void>(set); // Its thread is this one.
   }
 }
 

@@ -247,6 +247,10 @@ Status Engine::begin_epoch() {
 }
 
 Status Engine::adopt_after_fork() {
+  const Status refused = refuse_any_write();
+  if (!refused) {
+    return refused;
+  }
   return run_checkpoint(true, [](format::Superblock& superblock) {
     superblock.owner_pid = static_cast<std::uint32_t>(::getpid());
   });

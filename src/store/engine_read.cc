@@ -53,8 +53,8 @@ Result<bool> Engine::collect(std::string_view name, std::uint64_t offset_bytes,
   bool complete = true;
   for (std::size_t i = 0; i < ranges.size(); ++i) {
     if (pinned.pages[i] == nullptr) {
-      pinned.pages[i] = pages_.lookup(
-          static_cast<std::uint32_t>(ranges[i].offset_bytes / block_size_bytes));
+      pinned.pages[i] =
+          pages_.lookup(static_cast<std::uint32_t>(ranges[i].offset_bytes / block_size_bytes));
       complete = complete && pinned.pages[i] != nullptr;
     }
   }
@@ -68,11 +68,11 @@ Result<bool> Engine::collect(std::string_view name, std::uint64_t offset_bytes,
 // one belong together if the generation is the same at the end.
 Result<std::vector<SpaceRange>> Engine::pin(std::string_view name, std::uint64_t offset_bytes,
                                             std::optional<std::uint64_t> length_bytes,
-                                            PinnedPages& pinned,
-                                            const AtOneMoment& at_one_moment) {
+                                            PinnedPages& pinned, const AtOneMoment& at_one_moment) {
   std::vector<SpaceRange> ranges;
   for (;;) {
-    const Result<bool> complete = collect(name, offset_bytes, length_bytes, pinned, ranges, at_one_moment);
+    const Result<bool> complete =
+        collect(name, offset_bytes, length_bytes, pinned, ranges, at_one_moment);
     if (!complete) {
       return of_this_image(complete.error());
     }

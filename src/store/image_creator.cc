@@ -12,6 +12,7 @@
 #include "store/engine.h"
 #include "store/image_creator.h"
 #include "store/image_size.h"
+#include "store/registration.h"
 #include "store/superblock_reader.h"
 #include "vnvram/version.h"
 
@@ -48,16 +49,8 @@ Status check_contents(const CreateOptions& options) {
   return {};
 }
 
-std::vector<BlobSpec> specs_of(const CreateOptions& options) {
-  std::vector<BlobSpec> specs;
-  for (const NewBlob& blob : options.blobs) {
-    specs.push_back(blob.spec);
-  }
-  return specs;
-}
-
 Result<Geometry> plan(BlockDevice& device, const CreateOptions& options) {
-  const std::vector<BlobSpec> specs = specs_of(options);
+  const std::vector<BlobSpec> specs = specs_of(options.blobs);
   const Result<std::uint64_t> size = device.size_bytes();
   const auto ring_asked = static_cast<std::uint32_t>(
       std::min(options.ring_size_bytes, image_size_bytes_max) / block_size_bytes);
@@ -171,7 +164,7 @@ Status format_locked(BlockDevice& device, const CreateOptions& options) {
   }
   OpenOptions open_options;
   open_options.background = false;
-  open_options.blobs = specs_of(options);
+  open_options.blobs = specs_of(options.blobs);
   for (const NewBlob& blob : options.blobs) {
     for (const Attribute& attribute : blob.spec.attributes) {
       open_options.known_attributes.insert(attribute.name);

@@ -176,6 +176,14 @@ Status add_blob(Directory& directory, Stage& stage, const BlobSpec& spec) {
 
 } // namespace
 
+std::vector<BlobSpec> specs_of(std::span<const NewBlob> blobs) {
+  std::vector<BlobSpec> specs;
+  for (const NewBlob& blob : blobs) {
+    specs.push_back(blob.spec);
+  }
+  return specs;
+}
+
 Status register_in(Directory& directory, Stage& stage, std::span<const BlobSpec> specs,
                    const format::Geometry& geometry) {
   for (const BlobSpec& spec : specs) {

@@ -3,13 +3,17 @@
 
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "store/directory.h"
 #include "store/stage.h"
 #include "vnvram/blob.h"
 #include "vnvram/result.h"
+#include "vnvram/store.h"
 
 namespace vnvram {
+
+[[nodiscard]] std::vector<BlobSpec> specs_of(std::span<const NewBlob> blobs);
 
 /// Reconciles the specs with the directory (a copy) and logs what that changes. On an error the
 /// copy and the stage are to be thrown away.

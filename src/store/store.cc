@@ -22,6 +22,10 @@ Status Store::register_blobs(std::span<const BlobSpec> blobs) {
   return engine_->register_blobs(blobs);
 }
 
+Status Store::register_blobs(std::span<const NewBlob> blobs) {
+  return engine_->register_blobs(blobs);
+}
+
 Status Store::remove_blob(std::string_view name) {
   return engine_->remove_blob(name);
 }

@@ -18,7 +18,8 @@ void Transaction::write_range(std::string_view blob, std::uint64_t offset_bytes,
 
 void Transaction::write_range(std::string_view blob, std::uint64_t offset_bytes,
                               std::vector<std::byte>&& bytes) {
-  updates_.push_back({Action::write_range, std::string(blob), offset_bytes, {}, std::move(bytes), 0});
+  updates_.push_back(
+      {Action::write_range, std::string(blob), offset_bytes, {}, std::move(bytes), 0});
   updates_.back().bytes = updates_.back().owned;
 }
 

@@ -364,22 +364,32 @@ bool Workload::fill_ring_inside_checkpoint() {
   return done && open();
 }
 
-/// A set of which some may be there already, some larger than they were.
+/// A set of which some may be there already, some larger than they were. Half of the new ones come
+/// with a content.
 bool Workload::register_more() {
-  std::vector<BlobSpec> specs;
+  std::vector<NewBlob> blobs;
+  Transaction contents;
   StoreState next = explorer_->newest();
   for (std::uint64_t i = 1 + random_.below(3); i > 0; --i) {
     const std::string name(1, static_cast<char>('a' + random_.below(6)));
-    const bool twice = std::any_of(specs.begin(), specs.end(),
-                                   [&](const BlobSpec& spec) { return spec.name == name; });
-    if (!twice) {
-      specs.push_back(spec_of(name, 1 + random_.below(options_.blob_size_bytes_cap)));
-      next.register_blob(specs.back());
+    const bool twice = std::any_of(blobs.begin(), blobs.end(),
+                                   [&](const NewBlob& blob) { return blob.spec.name == name; });
+    if (twice) {
+      continue;
     }
+    blobs.push_back({.spec = spec_of(name, 1 + random_.below(options_.blob_size_bytes_cap))});
+    const std::uint64_t size_max = blobs.back().spec.size_max_bytes;
+    if (!next.blobs().contains(name) && size_max % 2 == 0) {
+      const std::vector<std::byte> content(size_max / 2, static_cast<std::byte>(name.front()));
+      blobs.back().content = content;
+      contents.write(name, std::vector<std::byte>(content));
+    }
+    next.register_blob(blobs.back().spec);
   }
+  next.apply(contents);
   explorer_->submit(next);
   const std::size_t submitted = explorer_->unacknowledged();
-  const Status status = store_->register_blobs(specs);
+  const Status status = store_->register_blobs(blobs);
   if (!status && status.error().kind() == ErrorKind::no_space) {
     explorer_->withdraw();
     return report_.failure.empty();

@@ -11,6 +11,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -34,6 +35,8 @@ constexpr std::uint64_t image_size = std::uint64_t{320} << 10U;
 constexpr std::uint64_t ring_size = std::uint64_t{64} << 10U;
 constexpr std::uint64_t blob_size_max = std::uint64_t{28} << 10U; // What that ring allows.
 constexpr std::size_t updates_max = 6;
+constexpr std::array<std::uint64_t, 4> deferrals_us = {0, 1, 200,
+                                                       std::uint64_t{3600} * 1000 * 1000};
 
 /// An asynchronous commit; called back on any thread.
 struct Pending {
@@ -74,6 +77,9 @@ private:
   void register_blobs(FuzzInput& input);
   void remove(FuzzInput& input);
   void write(FuzzInput& input);
+  void write_deferred(FuzzInput& input);
+  void flush();
+  void adopt();
   void add_update(FuzzInput& input);
   void commit(bool wait);
   void settle();
@@ -124,12 +130,15 @@ std::vector<ModelSpec> CapiSession::specs(FuzzInput& input) {
 }
 
 ModelUpdate CapiSession::update(FuzzInput& input, ModelUpdate::Action action) {
-  ModelUpdate result{action, name(input), 0, {}};
+  ModelUpdate result{action, name(input)};
   if (action != ModelUpdate::Action::write) {
     const std::uint16_t offset = input.word();
     result.offset = offset == 0xffff ? input.number64() : offset % (blob_size_max + 10);
   }
-  if (action != ModelUpdate::Action::set_size) {
+  if (action == ModelUpdate::Action::zero_range) {
+    const std::uint16_t zeros = input.word();
+    result.zeros = zeros == 0xffff ? input.number64() : zeros % (blob_size_max + 10);
+  } else if (action != ModelUpdate::Action::set_size) {
     // Literally, or many bytes made of two.
     const std::uint8_t length = input.byte();
     if (length < 0x80) {
@@ -198,12 +207,18 @@ void CapiSession::open(FuzzInput& input) {
   if (mode_ != Mode::closed) {
     close();
   }
-  const std::uint32_t flags = input.byte() % 16U;
+  const std::uint8_t choice = input.byte();
+  const std::uint32_t flags = choice % 32U;
   const bool read_only = (flags & VNVRAM_OPEN_READ_ONLY) != 0;
   const auto wanted = read_only ? std::vector<ModelSpec>() : specs(input);
   const CSpecs given(wanted);
   vnvram_open_options options{};
   options.struct_size = sizeof options;
+  options.deferral_us = deferrals_us.at(choice / 32U % deferrals_us.size());
+  if (choice >= 128) { // A program that knows nothing of it.
+    options.struct_size = offsetof(vnvram_open_options, deferral_us);
+    options.deferral_us = ~std::uint64_t{0};
+  }
   options.flags = flags;
   options.cache_size = input.word();
   options.blobs = given.data();
@@ -273,8 +288,38 @@ void CapiSession::write(FuzzInput& input) {
   }
 }
 
+void CapiSession::write_deferred(FuzzInput& input) {
+  const bool zero = input.below(2) == 1;
+  const ModelUpdate change =
+      update(input, zero ? ModelUpdate::Action::zero_range : ModelUpdate::Action::write_range);
+  settle(); // With commits that are under way it has no order.
+  const Kinds allowed = with_store(model_.can_commit({change}, knows_), true);
+  ErrorSlot error;
+  const vnvram_kind result =
+      zero ? vnvram_zero_range_deferred(store_, change.blob.c_str(), change.offset, change.zeros,
+                                        error.out())
+           : vnvram_write_range_deferred(store_, change.blob.c_str(), change.offset,
+                                         change.bytes.data(), change.bytes.size(), error.out());
+  if (error.judge(result, allowed, "vnvram_..._range_deferred")) {
+    model_.defer(change);
+  }
+}
+
+/// All that was written is on the image afterwards.
+void CapiSession::flush() {
+  settle();
+  ErrorSlot error;
+  error.judge(vnvram_flush(store_, error.out()), with_store({VNVRAM_OK}, false), "vnvram_flush");
+}
+
+void CapiSession::adopt() {
+  ErrorSlot error;
+  error.judge(vnvram_adopt_after_fork(store_, error.out()), with_store({VNVRAM_OK}, true),
+              "vnvram_adopt_after_fork");
+}
+
 void CapiSession::add_update(FuzzInput& input) {
-  const auto change = update(input, static_cast<ModelUpdate::Action>(input.below(3)));
+  const auto change = update(input, static_cast<ModelUpdate::Action>(input.below(4)));
   ErrorSlot error;
   if (transaction_ == nullptr) {
     error.judge(vnvram_transaction_begin(&transaction_, error.out()), {VNVRAM_OK},
@@ -296,6 +341,10 @@ void CapiSession::add_update(FuzzInput& input) {
     break;
   case ModelUpdate::Action::set_size:
     result = vnvram_transaction_set_size(transaction_, blob, change.offset, error.out());
+    break;
+  case ModelUpdate::Action::zero_range:
+    result =
+        vnvram_transaction_zero_range(transaction_, blob, change.offset, change.zeros, error.out());
     break;
   }
   error.judge(result, {VNVRAM_OK}, "vnvram_transaction_...");
@@ -416,9 +465,14 @@ void CapiSession::compare_range(FuzzInput& input) {
 
 /// As after a power cut that spared everything: what is acknowledged is there.
 void CapiSession::compare_with_a_copy() {
-  settle();
+  flush();
   const std::string copy = ImageFolder::get().path("copy");
-  std::filesystem::copy_file(path_, copy, std::filesystem::copy_options::overwrite_existing);
+  std::error_code failure;
+  do { // libFuzzer's timer interrupts it now and then.
+    std::filesystem::copy_file(path_, copy, std::filesystem::copy_options::overwrite_existing,
+                               failure);
+  } while (failure == std::errc::interrupted);
+  require(!failure, "the image can be copied");
   vnvram_open_options options{};
   options.struct_size = sizeof options;
   options.flags = VNVRAM_OPEN_READ_ONLY;
@@ -436,7 +490,7 @@ void CapiSession::compare_with_a_copy() {
 }
 
 void CapiSession::check_image() {
-  settle();
+  flush();
   vnvram_report* report = nullptr;
   ErrorSlot error;
   error.judge(vnvram_check(path_.c_str(), nullptr, nullptr, &report, error.out()), {VNVRAM_OK},
@@ -467,7 +521,7 @@ void CapiSession::open_beside(FuzzInput& input) {
   if (mode_ == Mode::closed || (mode_ == Mode::read_only && !read_only)) {
     return;
   }
-  settle();
+  flush();
   vnvram_store* store = nullptr;
   ErrorSlot error;
   if (error.judge(vnvram_open(path_.c_str(), &options, &store, error.out()),
@@ -484,9 +538,15 @@ void CapiSession::call_wrongly(FuzzInput& input) {
   info.struct_size = input.word() % (sizeof info);
   vnvram_open_options options{};
   options.struct_size = input.word() % (sizeof options);
+  if (options.struct_size == offsetof(vnvram_open_options, deferral_us)) {
+    options.struct_size = 0; // That was its size once.
+  }
+  vnvram_open_options never{};
+  never.struct_size = sizeof never;
+  never.deferral_us = ~std::uint64_t{0};
   vnvram_store* none = nullptr;
   vnvram_kind result = VNVRAM_INVALID_ARGUMENT;
-  switch (input.below(10)) {
+  switch (input.below(14)) {
   case 0: result = vnvram_write(store_, nullptr, "x", 1, error.out()); break;
   case 1: result = vnvram_write(store_, "a", nullptr, 1, error.out()); break;
   case 2: result = vnvram_read(store_, "a", nullptr, nullptr, error.out()); break;
@@ -501,13 +561,17 @@ void CapiSession::call_wrongly(FuzzInput& input) {
       result = vnvram_blob(store_, model_.blobs().begin()->first.c_str(), &info, error.out());
     }
     break;
+  case 10: result = vnvram_write_range_deferred(store_, "a", 0, nullptr, 1, error.out()); break;
+  case 11: result = vnvram_zero_range_deferred(store_, nullptr, 0, 1, error.out()); break;
+  case 12: result = vnvram_transaction_zero_range(nullptr, "a", 0, 1, error.out()); break;
+  case 13: result = vnvram_open(path_.c_str(), &never, &none, error.out()); break;
   default: break;
   }
   require(wrong.contains(result) && none == nullptr, "what can never be right is refused");
 }
 
 void CapiSession::step(FuzzInput& input) {
-  switch (input.below(20)) {
+  switch (input.below(24)) {
   case 0:
   case 1: open(input); break;
   case 2: close(); break;
@@ -536,6 +600,10 @@ void CapiSession::step(FuzzInput& input) {
                   "vnvram_checkpoint");
     }
     break;
+  case 20:
+  case 21: write_deferred(input); break;
+  case 22: flush(); break;
+  case 23: adopt(); break;
   default: break;
   }
 }

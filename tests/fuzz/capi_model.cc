@@ -84,7 +84,7 @@ Kinds CapiModel::can_commit(const std::vector<ModelUpdate>& updates, bool knows)
       return readable;
     }
     const std::uint64_t size_max = blobs_.at(update.blob).size_max;
-    if (update.offset > size_max || update.bytes.size() > size_max - update.offset) {
+    if (update.offset > size_max || update.length() > size_max - update.offset) {
       return {VNVRAM_TOO_LARGE};
     }
     cost += update.bytes.size() + block_size_bytes;
@@ -104,6 +104,11 @@ void CapiModel::commit(const std::vector<ModelUpdate>& updates) {
       std::ranges::copy(update.bytes, content.begin() + static_cast<std::ptrdiff_t>(update.offset));
       break;
     case ModelUpdate::Action::set_size: content.resize(update.offset); break;
+    case ModelUpdate::Action::zero_range:
+      content.resize(std::max<std::size_t>(content.size(), update.offset + update.zeros));
+      std::fill_n(content.begin() + static_cast<std::ptrdiff_t>(update.offset), update.zeros,
+                  std::byte{0});
+      break;
     }
   }
 }

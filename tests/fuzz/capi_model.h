@@ -24,11 +24,14 @@ struct ModelSpec {
 inline constexpr const char* model_attribute = "must.know";
 
 struct ModelUpdate {
-  enum class Action { write, write_range, set_size };
+  enum class Action { write, write_range, set_size, zero_range };
   Action action = Action::write;
   std::string blob;
   std::uint64_t offset = 0; ///< set_size: the size.
-  Bytes bytes;
+  Bytes bytes = {};
+  std::uint64_t zeros = 0; ///< zero_range: how many.
+
+  [[nodiscard]] std::uint64_t length() const { return bytes.size() + zeros; }
 };
 
 class CapiModel {
@@ -53,6 +56,10 @@ public:
   [[nodiscard]] Kinds can_read(const std::string& name, bool knows) const;
   [[nodiscard]] Kinds can_commit(const std::vector<ModelUpdate>& updates, bool knows) const;
   void commit(const std::vector<ModelUpdate>& updates);
+  /// What a deferred write changes.
+  void defer(const ModelUpdate& update) {
+    commit(update.length() == 0 ? std::vector<ModelUpdate>() : std::vector{update});
+  }
 
 private:
   std::uint64_t blob_size_max_;

@@ -38,6 +38,9 @@ SoakOperation::Update range(Random& random, unsigned thread) {
   const std::uint64_t offset = random.below(range_size_bytes_max - 1);
   const std::uint64_t length =
       1 + random.below(std::min<std::uint64_t>(range_size_bytes_max - offset, 9'000));
+  if (random.below(8) == 0) {
+    return {name_of(thread, "range"), Action::zero_range, offset, std::vector<std::byte>(length)};
+  }
   return {name_of(thread, "range"), Action::write_range, offset, random.bytes(length)};
 }
 
@@ -48,6 +51,9 @@ Transaction transaction_of(const SoakOperation& operation) {
     case Action::write: transaction.write(update.blob, update.bytes); break;
     case Action::write_range:
       transaction.write_range(update.blob, update.offset_bytes, update.bytes);
+      break;
+    case Action::zero_range:
+      transaction.zero_range(update.blob, update.offset_bytes, update.bytes.size());
       break;
     case Action::set_size: transaction.set_size(update.blob, update.offset_bytes); break;
     }
@@ -125,6 +131,7 @@ void apply_operation(const SoakOperation& operation, SoakState& state) {
     switch (update.action) {
     case Action::write: bytes = update.bytes; break;
     case Action::write_range:
+    case Action::zero_range: // Its bytes are zeros.
       bytes.resize(std::max<std::size_t>(bytes.size(), update.offset_bytes + update.bytes.size()));
       std::copy(update.bytes.begin(), update.bytes.end(),
                 bytes.begin() + static_cast<std::ptrdiff_t>(update.offset_bytes));

@@ -1,10 +1,12 @@
-"""The guest: Debian's cloud kernel, and an initramfs of busybox, tpm2-tools and nvloop.
+"""The guest: Debian's cloud kernel with its efivarfs, and an initramfs of busybox, tpm2-tools and
+nvloop.
 
 Nothing is installed and nothing needs root: the kernel is taken out of its package, the initramfs is
 written here byte by byte. The result is kept in build/guest/ under a key of everything that went into
 it, so only the first test of a clone waits for it. Run as a program, it prints the two paths.
 """
 
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -19,9 +21,11 @@ from typing import NamedTuple
 HERE = pathlib.Path(__file__).resolve().parent
 REPOSITORY = HERE.parents[2]
 KERNEL_PACKAGE = "linux-image-cloud-amd64"
+EFIVARFS = "kernel/fs/efivarfs/efivarfs.ko"
 TPM2_TOOLS = "/usr/bin/tpm2"
 TCTI_DEVICE = "/usr/lib/x86_64-linux-gnu/libtss2-tcti-device.so.0"
 BUSYBOX = "/bin/busybox"
+CHATTR = "/usr/bin/chattr"  # For UEFI variables, which Linux protects from a careless `rm -r`.
 TPM2_VERBS = (
     "createprimary create load evictcontrol unseal readpublic getrandom getcap pcrread pcrextend "
     "nvdefine nvincrement nvread nvwrite nvreadpublic startauthsession flushcontext policypcr"
@@ -73,16 +77,33 @@ class Newc:
         self._parts.append(content + bytes(-len(content) % 4))
 
 
-def guest_image():
-    """Both files, built if they are not there. Safe to call from many tests at once."""
+@contextlib.contextmanager
+def locked_cache():
+    """The folder of what is built once for all tests, for one process at a time."""
     cache = pathlib.Path(os.environ.get("VNVRAM_GUEST_CACHE", REPOSITORY / "build" / "guest"))
     cache.mkdir(parents=True, exist_ok=True)
     with open(cache / "lock", "w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        return GuestImage(_kernel(cache), _initramfs(cache))
+        yield cache
 
 
-def _run(*command, **options):
+def guest_image():
+    """Both files, built if they are not there. Safe to call from many tests at once."""
+    with locked_cache() as cache:
+        kernel = _kernel(cache)
+        return GuestImage(kernel, _initramfs(cache, _efivarfs_of(kernel)))
+
+
+def cache_key(paths, content=()):
+    """Of files, in this order; `content` has those that have been read already."""
+    key = hashlib.sha256()
+    for path in paths:
+        data = content[path] if path in content else pathlib.Path(path).read_bytes()
+        key.update(b"%s %d\n" % (os.fsencode(path), len(data)) + data)
+    return key.hexdigest()[:16]
+
+
+def run_tool(*command, **options):
     done = subprocess.run(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         text=True, check=False, **options)
@@ -93,7 +114,8 @@ def _run(*command, **options):
 
 def _kernel(cache):
     """The newest kernel that was taken out; delete build/guest to get a newer one."""
-    kept = sorted(cache.glob("vmlinuz-*"), key=os.path.getmtime)
+    kept = sorted((kernel for kernel in cache.glob("vmlinuz-*") if _efivarfs_of(kernel).exists()),
+                  key=os.path.getmtime)
     if kept:
         return kept[-1]
     with tempfile.TemporaryDirectory(dir=cache, prefix="kernel-") as scratch:
@@ -102,11 +124,19 @@ def _kernel(cache):
         except RuntimeError:
             # No package lists on this machine, or older ones than the mirror's: fetch our own.
             package = _download_kernel(_own_package_lists(scratch), scratch)
-        _run("dpkg-deb", "-x", str(package), scratch)
+        run_tool("dpkg-deb", "-x", str(package), scratch)
         (kernel,) = pathlib.Path(scratch, "boot").glob("vmlinuz-*")
         kernel.chmod(0o644)
-        os.replace(kernel, cache / kernel.name)
-        return cache / kernel.name
+        (module,) = pathlib.Path(scratch, "lib", "modules").glob(f"*/{EFIVARFS}")
+        target = cache / kernel.name
+        os.replace(module, _efivarfs_of(target))
+        os.replace(kernel, target)
+        return target
+
+
+def _efivarfs_of(kernel):
+    """Where the kernel's module is kept; the only one that the guest needs."""
+    return kernel.with_name(kernel.name.replace("vmlinuz", "efivarfs", 1))
 
 
 def _own_package_lists(scratch):
@@ -115,16 +145,17 @@ def _own_package_lists(scratch):
     (archives / "partial").mkdir(parents=True)
     options = ["-o", f"Dir::State::Lists={lists}", "-o", f"Dir::Cache={scratch}",
                "-o", f"Dir::Cache::Archives={archives}", "-o", "APT::Sandbox::User="]
-    _run("apt-get", *options, "update")
+    run_tool("apt-get", *options, "update")
     return options
 
 
 def _download_kernel(options, folder):
-    depends = _run("apt-cache", *options, "depends", KERNEL_PACKAGE)
+    depends = run_tool("apt-cache", *options, "depends", KERNEL_PACKAGE)
     found = re.search(r"Depends: (linux-image-\S+)", depends)
     if not found:
         raise RuntimeError(f"guest image: {KERNEL_PACKAGE} names no kernel:\n{depends}")
-    _run("apt-get", *options, "-o", "APT::Sandbox::User=", "download", found.group(1), cwd=folder)
+    run_tool("apt-get", *options, "-o", "APT::Sandbox::User=", "download", found.group(1),
+             cwd=folder)
     (package,) = pathlib.Path(folder).glob("linux-image-*.deb")
     return package
 
@@ -133,21 +164,19 @@ def _libraries(*programs):
     """What the dynamic linker loads for them, the linker itself included."""
     found = set()
     for program in programs:
-        found.update(re.findall(r"(/\S+) \(0x", _run("ldd", program)))
+        found.update(re.findall(r"(/\S+) \(0x", run_tool("ldd", program)))
     return sorted(found)
 
 
-def _initramfs(cache):
+def _initramfs(cache, efivarfs):
     content = {path: pathlib.Path(path).read_bytes()
-               for path in [TPM2_TOOLS, TCTI_DEVICE, *_libraries(TPM2_TOOLS, TCTI_DEVICE)]}
+               for path in [TPM2_TOOLS, TCTI_DEVICE, CHATTR,
+                            *_libraries(TPM2_TOOLS, TCTI_DEVICE, CHATTR)]}
     content[BUSYBOX] = pathlib.Path(BUSYBOX).read_bytes()
+    content["/lib/efivarfs.ko"] = efivarfs.read_bytes()
     sources = [HERE / "init", HERE / "nvloop.c", HERE / "tpm_commands.c",
                HERE / "tpm_commands.h", pathlib.Path(__file__)]
-    key = hashlib.sha256()
-    for path in [*sources, *sorted(content)]:
-        data = content.get(path) or pathlib.Path(path).read_bytes()
-        key.update(b"%s %d\n" % (os.fsencode(path), len(data)) + data)
-    kept = cache / f"initramfs-{key.hexdigest()[:16]}"
+    kept = cache / f"initramfs-{cache_key([*sources, *sorted(content)], content)}"
     if not kept.exists():
         _write_initramfs(kept, content, cache)
     return kept
@@ -160,7 +189,7 @@ def _write_initramfs(target, content, cache):
     archive.file("init", (HERE / "init").read_bytes())
     with tempfile.TemporaryDirectory(dir=cache, prefix="initramfs-") as scratch:
         program = pathlib.Path(scratch, "nvloop")
-        _run("cc", "-std=c11", "-O2", "-static", "-Wall", "-Wextra", "-Wconversion", "-Werror",
+        run_tool("cc", "-std=c11", "-O2", "-static", "-Wall", "-Wextra", "-Wconversion", "-Werror",
              "-s", "-o", str(program), str(HERE / "nvloop.c"), str(HERE / "tpm_commands.c"))
         archive.file("bin/nvloop", program.read_bytes())
         for path, data in content.items():

@@ -1,4 +1,4 @@
-"""A virtual machine with a TPM: real QEMU, a real kernel, a shell on the serial console."""
+"""A virtual machine: real QEMU, a real kernel, a shell on the serial console."""
 
 import itertools
 import re
@@ -33,7 +33,7 @@ class Qemu:
 
     _numbers = itertools.count()
 
-    def __init__(self, workspace, image, tpm_path, model="tpm-crb", disk=None, incoming=None,
+    def __init__(self, workspace, image, tpm_path=None, model="tpm-crb", disk=None, incoming=None,
                  options=()):
         number = next(self._numbers)
         self.console = Stream(workspace.file(f"console{number}"), workspace.log("console"))
@@ -41,7 +41,7 @@ class Qemu:
         self.qmp = Qmp(workspace.file(f"qmp{number}"))
         self.operator = workspace.file(f"operator{number}")
         self._commands = itertools.count()
-        argv = self._argv(image, tpm_path, model) + self._options(disk, incoming) + [*options]
+        argv = [*self._argv(image), *self._options(tpm_path, model, disk, incoming), *options]
         self.child = Child(argv, workspace.log("qemu"))
         try:
             self.qmp.accept(self.child.pidfd)
@@ -49,15 +49,16 @@ class Qemu:
             self.kill()
             raise
 
-    def _argv(self, image, tpm_path, model):
+    def _argv(self, image):
         sockets = {"console": self.console, "record": self.record, "qmp": self.qmp}
         argv = ["qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-m", "256", "-nodefaults",
-                "-no-user-config", "-display", "none",
-                "-kernel", image.kernel, "-initrd", image.initramfs,
-                # A busy host makes the kernel's look at its timer fail, and the guest hang.
-                "-append", "console=ttyS0 quiet panic=-1 no_timer_check",
-                "-chardev", f"socket,id=tpm,path={tpm_path}",
-                "-tpmdev", "emulator,id=tpm0,chardev=tpm", "-device", f"{model},tpmdev=tpm0"]
+                "-no-user-config", "-display", "none"]
+        if image.kernel:
+            argv += ["-kernel", image.kernel]
+        if image.initramfs:
+            # A busy host makes the kernel's look at its timer fail, and the guest hang.
+            argv += ["-initrd", image.initramfs,
+                     "-append", "console=ttyS0 quiet panic=-1 no_timer_check"]
         for name, end in sockets.items():
             argv += ["-chardev", f"socket,id={name},path={end.path},server=off"]
         return argv + ["-serial", "chardev:console", "-device", "isa-debugcon,chardev=record",
@@ -66,8 +67,12 @@ class Qemu:
                        "-mon", "chardev=operator,mode=control"]
 
     @staticmethod
-    def _options(disk, incoming):
+    def _options(tpm_path, model, disk, incoming):
         options = []
+        if tpm_path:
+            options += ["-chardev", f"socket,id=tpm,path={tpm_path}",
+                        "-tpmdev", "emulator,id=tpm0,chardev=tpm",
+                        "-device", f"{model},tpmdev=tpm0"]
         if disk:
             options += ["-drive", f"if=none,id=disk,format=qcow2,file={disk}"]
         if incoming:

@@ -3,6 +3,7 @@
 import re
 import socket
 import threading
+import time
 
 from .child import Deadline
 
@@ -23,6 +24,7 @@ class Stream:
         self._listener.listen(1)
         self._connection = None
         self._bytes = bytearray()
+        self._arrivals = []  # (moment, bytes until then)
         self._cursor = 0
         self._ended = False
         self._changed = threading.Condition()
@@ -40,6 +42,7 @@ class Stream:
                 self._log.write(data)
                 with self._changed:
                     self._bytes += data
+                    self._arrivals.append((time.monotonic(), len(self._bytes)))
                     self._changed.notify_all()
         except OSError:
             pass  # Reset by a killed QEMU, or closed by close(): the end either way.
@@ -76,6 +79,12 @@ class Stream:
     def content(self, start=0):
         with self._changed:
             return bytes(self._bytes[start:])
+
+    def content_at(self, moment):
+        """What had come by then, by time.monotonic()."""
+        with self._changed:
+            sizes = [size for arrival, size in self._arrivals if arrival <= moment]
+            return bytes(self._bytes[:sizes[-1]]) if sizes else b""
 
     def size(self):
         with self._changed:

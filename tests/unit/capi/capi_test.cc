@@ -1,7 +1,6 @@
 // The C API, through the shared library as a program would use it.
 #include "vnvram/vnvram.h"
 
-#include <gtest/gtest.h>
 #include <poll.h>
 
 #include <cstring>
@@ -12,93 +11,10 @@
 #include <vector>
 
 #include "base/exit_code.h"
-#include "support/temporary_directory.h"
+#include "unit/capi/capi_fixture.h"
 
+namespace vnvram::test {
 namespace {
-
-using vnvram::ExitCode;
-
-/// Receives the `error` argument of a call and frees it.
-class ErrorSlot {
-public:
-  ~ErrorSlot() { vnvram_error_free(error_); }
-  ErrorSlot() = default;
-  ErrorSlot(const ErrorSlot&) = delete;
-  ErrorSlot& operator=(const ErrorSlot&) = delete;
-  [[nodiscard]] vnvram_error** out() { return &error_; }
-  [[nodiscard]] const vnvram_error* get() const { return error_; }
-  [[nodiscard]] std::string text() const {
-    return error_ == nullptr ? "" : vnvram_error_text(error_);
-  }
-
-private:
-  vnvram_error* error_ = nullptr;
-};
-
-vnvram_blob_spec spec(const char* name, uint64_t size_max, const char* type = "test") {
-  vnvram_blob_spec result{};
-  result.struct_size = sizeof result;
-  result.name = name;
-  result.type = type;
-  result.size_max = size_max;
-  return result;
-}
-
-class CApi : public testing::Test {
-protected:
-  void TearDown() override { close(); }
-
-  void create(std::vector<vnvram_blob_spec> blobs) {
-    vnvram_create_options options{};
-    options.struct_size = sizeof options;
-    options.blobs = blobs.data();
-    options.blob_count = blobs.size();
-    ErrorSlot error;
-    ASSERT_EQ(vnvram_create(path_.c_str(), &options, error.out()), VNVRAM_OK) << error.text();
-  }
-
-  void open(uint32_t flags = 0, std::vector<vnvram_blob_spec> blobs = {}) {
-    vnvram_open_options options{};
-    options.struct_size = sizeof options;
-    options.flags = flags;
-    options.blobs = blobs.data();
-    options.blob_count = blobs.size();
-    ErrorSlot error;
-    ASSERT_EQ(vnvram_open(path_.c_str(), &options, &store_, error.out()), VNVRAM_OK)
-        << error.text();
-  }
-
-  void close() {
-    ErrorSlot error;
-    EXPECT_EQ(vnvram_close(std::exchange(store_, nullptr), error.out()), VNVRAM_OK) << error.text();
-  }
-
-  void write(const char* blob, const std::string& bytes) {
-    ErrorSlot error;
-    ASSERT_EQ(vnvram_write(store_, blob, bytes.data(), bytes.size(), error.out()), VNVRAM_OK)
-        << error.text();
-  }
-
-  std::string read(const char* blob) {
-    void* bytes = nullptr;
-    size_t size = 0;
-    ErrorSlot error;
-    EXPECT_EQ(vnvram_read(store_, blob, &bytes, &size, error.out()), VNVRAM_OK) << error.text();
-    EXPECT_NE(bytes, nullptr);
-    const std::unique_ptr<void, decltype(&vnvram_free)> owned(bytes, vnvram_free);
-    return {static_cast<const char*>(bytes), size};
-  }
-
-  vnvram_transaction* begin() {
-    vnvram_transaction* transaction = nullptr;
-    EXPECT_EQ(vnvram_transaction_begin(&transaction, nullptr), VNVRAM_OK);
-    return transaction;
-  }
-
-  vnvram::test::TemporaryDirectory directory_;
-  std::string path_ = directory_.path("image");
-  vnvram_store* store_ = nullptr;
-};
 
 TEST_F(CApi, KindsAreTheExitCodes) {
   EXPECT_EQ(VNVRAM_OK, static_cast<int>(ExitCode::ok));
@@ -309,6 +225,24 @@ TEST_F(CApi, CommitsAllOrNothing) {
   vnvram_transaction_free(begin());
 }
 
+TEST_F(CApi, ATransactionMayZeroARange) {
+  create({spec("a", 10000)});
+  open();
+  write("a", std::string(9000, 'a'));
+  vnvram_transaction* transaction = begin();
+  ASSERT_EQ(vnvram_transaction_zero_range(transaction, "a", 10, 9500, nullptr), VNVRAM_OK);
+  ASSERT_EQ(vnvram_transaction_write_range(transaction, "a", 20, "b", 1, nullptr), VNVRAM_OK);
+  ASSERT_EQ(vnvram_commit(store_, transaction, nullptr), VNVRAM_OK);
+  std::string expected(9510, '\0');
+  expected.replace(0, 10, 10, 'a');
+  expected[20] = 'b';
+  EXPECT_EQ(read("a"), expected);
+  transaction = begin();
+  ASSERT_EQ(vnvram_transaction_zero_range(transaction, "a", 1, ~uint64_t{0}, nullptr), VNVRAM_OK);
+  EXPECT_EQ(vnvram_commit(store_, transaction, nullptr), VNVRAM_TOO_LARGE);
+  EXPECT_EQ(read("a"), expected);
+}
+
 struct Completions {
   std::vector<vnvram_kind> kinds;
   std::promise<void> one;
@@ -469,6 +403,52 @@ TEST_F(CApi, RefusesStructuresOfImpossibleSize) {
   EXPECT_EQ(store, nullptr);
 }
 
+/// vnvram_open_options as it was before deferred writes.
+struct EarlierOpenOptions {
+  size_t struct_size;
+  uint32_t flags;
+  uint32_t idle_checkpoint_ms;
+  uint64_t cache_size;
+  const vnvram_blob_spec* blobs;
+  size_t blob_count;
+  const char* const* known_attributes;
+  size_t known_attribute_count;
+  const char* image_key_file;
+};
+static_assert(sizeof(EarlierOpenOptions) == offsetof(vnvram_open_options, deferral_us));
+static_assert(offsetof(EarlierOpenOptions, image_key_file) ==
+              offsetof(vnvram_open_options, image_key_file));
+static_assert(sizeof(void*) != 8 || sizeof(vnvram_open_options) == 72);
+
+TEST_F(CApi, OpensForAProgramThatWasBuiltWithEarlierHeaders) {
+  create({});
+  const vnvram_blob_spec blob = spec("a", 100);
+  struct {
+    EarlierOpenOptions options;
+    uint64_t something_else; // Not the library's to read.
+  } memory{{}, ~uint64_t{0}};
+  memory.options.struct_size = sizeof memory.options;
+  memory.options.flags = VNVRAM_OPEN_NO_BACKGROUND;
+  memory.options.blobs = &blob;
+  memory.options.blob_count = 1;
+  const auto* options = reinterpret_cast<const vnvram_open_options*>(&memory.options);
+  ErrorSlot error;
+  ASSERT_EQ(vnvram_open(path_.c_str(), options, &store_, error.out()), VNVRAM_OK) << error.text();
+  write("a", "x");
+  write_deferred("a", 1, "y");
+  EXPECT_EQ(read("a"), "xy");
+  EXPECT_EQ(read_after_a_cut("a"), "x"); // It waits, as by default.
+  close();
+  for (const size_t wrong : {sizeof memory.options - 1, sizeof memory.options + 1,
+                             sizeof(vnvram_open_options) - 1, size_t{8}}) {
+    memory.options.struct_size = wrong;
+    EXPECT_EQ(vnvram_open(path_.c_str(), options, &store_, nullptr), VNVRAM_INVALID_ARGUMENT);
+  }
+  memory.options.struct_size = sizeof memory.options;
+  memory.options.flags = VNVRAM_OPEN_NO_DEFERRAL << 1U;
+  EXPECT_EQ(vnvram_open(path_.c_str(), options, &store_, nullptr), VNVRAM_UNSUPPORTED);
+}
+
 /// As a program sees it that was built with later headers.
 template <typename Struct> struct Later {
   Struct known{};
@@ -504,6 +484,11 @@ TEST_F(CApi, TakesNullForWhatItIs) {
   EXPECT_EQ(vnvram_write(none, "a", "x", 1, nullptr), VNVRAM_INVALID_ARGUMENT);
   EXPECT_EQ(vnvram_event_fd(none), -1);
   EXPECT_EQ(vnvram_dispatch(none), 0U);
+  EXPECT_EQ(vnvram_write_range_deferred(none, "a", 0, "x", 1, nullptr), VNVRAM_INVALID_ARGUMENT);
+  EXPECT_EQ(vnvram_zero_range_deferred(none, "a", 0, 1, nullptr), VNVRAM_INVALID_ARGUMENT);
+  EXPECT_EQ(vnvram_flush(none, nullptr), VNVRAM_INVALID_ARGUMENT);
+  EXPECT_EQ(vnvram_adopt_after_fork(none, nullptr), VNVRAM_INVALID_ARGUMENT);
+  EXPECT_EQ(vnvram_transaction_zero_range(nullptr, "a", 0, 1, nullptr), VNVRAM_INVALID_ARGUMENT);
   EXPECT_EQ(vnvram_close(none, nullptr), VNVRAM_OK);
   vnvram_error_free(nullptr);
   vnvram_transaction_free(nullptr);
@@ -514,9 +499,19 @@ TEST_F(CApi, TakesNullForWhatItIs) {
   EXPECT_EQ(vnvram_write(store_, nullptr, "x", 1, nullptr), VNVRAM_INVALID_ARGUMENT);
   EXPECT_EQ(vnvram_write(store_, "a", nullptr, 1, nullptr), VNVRAM_INVALID_ARGUMENT);
   EXPECT_EQ(vnvram_write(store_, "a", nullptr, 0, nullptr), VNVRAM_OK);
+  EXPECT_EQ(vnvram_write_range_deferred(store_, nullptr, 0, "x", 1, nullptr),
+            VNVRAM_INVALID_ARGUMENT);
+  EXPECT_EQ(vnvram_write_range_deferred(store_, "a", 0, nullptr, 1, nullptr),
+            VNVRAM_INVALID_ARGUMENT);
+  EXPECT_EQ(vnvram_zero_range_deferred(store_, nullptr, 0, 1, nullptr), VNVRAM_INVALID_ARGUMENT);
+  vnvram_transaction* transaction = begin();
+  EXPECT_EQ(vnvram_transaction_zero_range(transaction, nullptr, 0, 1, nullptr),
+            VNVRAM_INVALID_ARGUMENT);
+  vnvram_transaction_free(transaction);
   EXPECT_EQ(vnvram_commit(store_, nullptr, nullptr), VNVRAM_INVALID_ARGUMENT);
   EXPECT_EQ(vnvram_commit_async(store_, begin(), nullptr, nullptr, nullptr),
             VNVRAM_INVALID_ARGUMENT);
 }
 
 } // namespace
+} // namespace vnvram::test

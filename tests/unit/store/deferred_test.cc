@@ -98,27 +98,6 @@ TEST_F(Deferred, AWriteOfAWholeBlobIsOneRecordHoweverLargeItIs) {
   EXPECT_EQ(states.back().first, bytes("behind"));
 }
 
-// Each record that is written while it waits for room finds another small write behind it.
-TEST_F(Deferred, ALargeWriteIsNotHeldUpByTheSmallOnesOfOthers) {
-  create({spec("flash", 300000), spec("eeprom", 64)});
-  OpenOptions options = inline_options();
-  options.cache_size_bytes = cache_size_bytes_min;
-  const auto store = open_hooked(options);
-  int records = 0;
-  inside_each_record([&] {
-    if (++records < 50) {
-      ASSERT_OK(store->write_range_deferred("eeprom", 0, bytes(std::to_string(records))));
-    }
-  });
-  ASSERT_OK(store->write_range_deferred("eeprom", 0, bytes("0")));
-  ASSERT_OK(store->write_range_deferred("flash", 0, pattern(300000, 1)));
-  ASSERT_OK(store->write_range_deferred("flash", 0, pattern(300000, 2)));
-  EXPECT_LT(records, 10);
-  *hook_ = {};
-  ASSERT_OK(store->close());
-  EXPECT_EQ(on_disk("flash"), pattern(300000, 2));
-}
-
 TEST_F(Deferred, AFlushAfterAFailedOneLeavesNothingWaiting) {
   create({spec("a", 100), spec("b", 100)});
   const auto store = open_hooked();

@@ -4,6 +4,7 @@
 #include "device/forwarding_device.h"
 #include "format/checksum.h"
 #include "format/superblock.h"
+#include "store/image_size.h"
 #include "unit/store/store_fixture.h"
 
 namespace vnvram {
@@ -27,7 +28,7 @@ protected:
   static void reseal_with_version(format::Superblock& superblock, std::uint32_t version);
   // Of the n-th one-block record since the opening: half a ring behind the one that create wrote.
   static std::uint64_t record_offset(std::uint64_t n) {
-    return (format::ring_start_block + 256 + 1 + n) * block_size_bytes;
+    return (format::ring_start_block + (ring_block_count_default / 2) + 1 + n) * block_size_bytes;
   }
 };
 

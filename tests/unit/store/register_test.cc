@@ -145,5 +145,67 @@ TEST_F(Register, WhoRegistersAnAttributeKnowsIt) {
   EXPECT_KIND(open()->read("a"), too_new);
 }
 
+TEST_F(Register, ContentComesWithTheRegistration) {
+  create({spec("a", 100)});
+  auto store = open();
+  const std::uint64_t generation = store->info().generation;
+  const NewBlob blobs[] = {
+      {spec("vars", 540672), pattern(540672, 1)}, {spec("empty", 10), Bytes{}}, {spec("bare", 10)}};
+  ASSERT_OK(store->register_blobs(blobs));
+  EXPECT_EQ(store->info().generation, generation + 1);
+  EXPECT_EQ(*store->read("vars"), pattern(540672, 1));
+  EXPECT_EQ(store->blob("vars")->generation, generation + 1);
+  EXPECT_EQ(store->blob("vars")->registered_generation, generation + 1);
+  EXPECT_EQ(store->blob("empty")->generation, generation + 1);
+  EXPECT_EQ(store->blob("bare")->generation, 0U);
+  ASSERT_OK(store->write("vars", pattern(540672, 2)));
+  forget_owner();
+  EXPECT_EQ(*open()->read("vars"), pattern(540672, 2));
+}
+
+// The largest sizes of a TPM 2.0, an OVMF of 4 MiB, an EEPROM.
+TEST_F(Register, AnImageOfTheSmallestRecommendedSizeTakesUefiVariablesBesideATpm) {
+  const std::vector<BlobSpec> tpm = {spec("a", 256 << 10), spec("b", 128 << 10),
+                                     spec("c", 64 << 10)};
+  create(tpm, *recommended_size_bytes(tpm));
+  auto store = open();
+  EXPECT_EQ(store->info().image_size_bytes, 4U << 20U);
+  const NewBlob more[] = {{spec("vars", 540672), pattern(540672, 1)}, {spec("eeprom", 8 << 10)}};
+  ASSERT_OK(store->register_blobs(more));
+}
+
+TEST_F(Register, ContentGoesToWhatWasNeverWrittenOnly) {
+  create({spec("new", 100), spec("used", 100), spec("emptied", 100)});
+  auto store = open();
+  ASSERT_OK(store->write("used", bytes("kept")));
+  ASSERT_OK(store->write("emptied", Bytes{}));
+  const NewBlob blobs[] = {{spec("new", 5000), pattern(5000, 1)},
+                           {spec("used", 5000), pattern(5000, 2)},
+                           {spec("emptied", 5000), pattern(5000, 3)}};
+  ASSERT_OK(store->register_blobs(blobs));
+  EXPECT_EQ(*store->read("new"), pattern(5000, 1));
+  EXPECT_EQ(*store->read("used"), bytes("kept"));
+  EXPECT_EQ(store->blob("used")->size_max_bytes, 5000U);
+  EXPECT_EQ(store->read("emptied")->size(), 0U);
+  const std::uint64_t generation = store->info().generation;
+  ASSERT_OK(store->register_blobs(blobs));
+  EXPECT_EQ(store->info().generation, generation);
+}
+
+TEST_F(Register, ContentThatDoesNotFitRegistersNothing) {
+  create({}, 16 << 20, 2 << 20);
+  auto store = open();
+  const std::uint64_t generation = store->info().generation;
+  const NewBlob larger[] = {{spec("a", 100), bytes("x")}, {spec("b", 100), Bytes(101)}};
+  EXPECT_KIND(store->register_blobs(larger), too_large);
+  const NewBlob too_much[] = {{spec("a", 600000), pattern(600000, 1)},
+                              {spec("b", 600000), pattern(600000, 2)}};
+  EXPECT_KIND(store->register_blobs(too_much), too_large);
+  EXPECT_EQ(store->info().blob_count, 0U);
+  EXPECT_EQ(store->info().generation, generation);
+  ASSERT_OK(store->register_blobs(std::span(too_much).first(1)));
+  EXPECT_EQ(*store->read("a"), pattern(600000, 1));
+}
+
 } // namespace
 } // namespace vnvram

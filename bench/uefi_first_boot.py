@@ -1,0 +1,144 @@
+#!/usr/bin/python3
+"""What OVMF's first boot costs on our export, next to nbdkit's file plugin in its place.
+
+Real firmware (TCG), started on a fresh variable store each time until it runs an application; the two
+take turns. Then once more under the recorder of vnvram-powercut, which counts what reached the image.
+"""
+
+import argparse
+import pathlib
+import re
+import shutil
+import statistics
+import struct
+import sys
+import time
+
+REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(REPOSITORY / "tests" / "system"))
+
+from efi.application import uefi_application
+from guest.guest_image import GuestImage
+from harness.blob_server import plugin
+from harness.child import Child, Deadline
+from harness.firmware import BLOB, PLAIN
+from harness.qemu import Qemu
+from harness.tpm_process import program
+from harness.uefi_case import STARTED
+from harness.vnvram import create
+from harness.workspace import Workspace
+
+OPERATION = struct.Struct("=Q QQ")  # Kind (padded), offset, length: tests/powercut/trace.h.
+WRITE, WRITE_DURABLE, FLUSH = 1, 2, 3
+
+
+class Boot:
+    """One first boot."""
+
+    def __init__(self, sockets, plugin_and_options, started_by=()):
+        self._sockets = sockets
+        self._path = sockets.file("exports")
+        self._argv = [*started_by, "nbdkit", "--foreground", "--filter=exitlast",
+                      "--unix", self._path, *plugin_and_options]
+
+    def run(self):
+        """Returns the seconds."""
+        self._path.unlink(missing_ok=True)
+        server = Child(self._argv, self._sockets.log("nbdkit"))
+        try:
+            deadline = Deadline(30)
+            while not self._path.exists():  # It tells nobody when it is ready.
+                if server.returncode is not None or deadline.passed():
+                    raise RuntimeError(server.log.read_text("utf-8"))
+                time.sleep(0.001)
+            result = self._boot()
+            if server.wait() != 0:
+                raise RuntimeError(server.log.read_text("utf-8"))
+            return result
+        finally:
+            server.kill()
+
+    def _boot(self):
+        commands = self._sockets.file("commands")
+        commands.write_text("", "ascii")
+        begin = time.monotonic()
+        qemu = Qemu(self._sockets, GuestImage(uefi_application(), None), options=(
+            *PLAIN.machine_options(self._path), "-m", "64",
+            "-fw_cfg", f"name=opt/vnvram/commands,file={commands}"))
+        try:
+            qemu.record.expect(STARTED, 120)
+            return time.monotonic() - begin
+        finally:
+            qemu.kill()
+
+
+def on_file_plugin(sockets, disk):
+    folder = disk.file("files")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    shutil.copyfile(PLAIN.template_path, folder / BLOB)
+    return Boot(sockets, ["file", f"dir={folder}"])
+
+
+def fresh_image(disk):
+    image = disk.file("image")
+    image.unlink(missing_ok=True)
+    return create(image, *PLAIN.create_options())
+
+
+def on_our_plugin(sockets, disk):
+    return Boot(sockets, [plugin(), fresh_image(disk)])
+
+
+def device_cost(trace):
+    """(writes, bytes, flushes): a durable write is both a write and a flush."""
+    content, at = (trace / "operations").read_bytes(), 8
+    writes = size = flushes = 0
+    while at < len(content):
+        kind, _, length = OPERATION.unpack_from(content, at)
+        kind &= 0xFF
+        at += OPERATION.size
+        if kind in (WRITE, WRITE_DURABLE):
+            at += length
+            writes, size = writes + 1, size + length
+        flushes += kind in (WRITE_DURABLE, FLUSH)
+    return writes, size, flushes
+
+
+def count_requests(sockets, disk):
+    """The firmware's writes."""
+    log = sockets.file("requests")
+    Boot(sockets, ["--filter=log", plugin(), fresh_image(disk), f"logfile={log}"]).run()
+    return len(re.findall(r" Write id=", log.read_text("utf-8")))
+
+
+def count_device_cost(sockets, disk):
+    trace, image = disk.file("trace"), fresh_image(disk)
+    recorder = [program("vnvram-powercut"), "record", trace, image, "--"]
+    Boot(sockets, [plugin(), image], recorder).run()
+    return device_cost(trace)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--dir", type=pathlib.Path, default=REPOSITORY / "build",
+                        help="where the bytes are kept: the disk that is measured")
+    parser.add_argument("--rounds", type=int, default=5)
+    arguments = parser.parse_args()
+    seconds = {"file": [], "vnvram": []}
+    with Workspace() as sockets, Workspace(arguments.dir) as disk:
+        requests = count_requests(sockets, disk)  # Its time does not count: caches warm up.
+        for number in range(arguments.rounds):
+            pair = [("file", on_file_plugin), ("vnvram", on_our_plugin)]
+            for name, boot in pair if number % 2 == 0 else pair[::-1]:
+                seconds[name].append(boot(sockets, disk).run())
+        theirs, ours = (statistics.median(seconds[name]) for name in ("file", "vnvram"))
+        print(f"OVMF's first boot, median of {arguments.rounds}, alternating: nbdkit file "
+              f"{theirs:.2f} s, vnvram {ours:.2f} s, ratio {ours / theirs:.2f}")
+        writes, size, flushes = count_device_cost(sockets, disk)
+        print(f"the firmware's {requests} writes made {writes} writes of the device, {size} bytes, "
+              f"{flushes} flushes, opening and closing included")
+
+
+if __name__ == "__main__":
+    main()

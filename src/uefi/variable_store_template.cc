@@ -1,0 +1,313 @@
+#include "uefi/variable_store_template.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstdint>
+#include <cstring>
+#include <span>
+
+#include <fmt/format.h>
+
+#include "vnvram/block_device.h"
+
+namespace vnvram {
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "fields are read in place");
+
+using Bytes = std::span<const std::byte>;
+using Guid = std::array<std::uint8_t, 16>;
+
+// EFI_FIRMWARE_VOLUME_HEADER; runs of blocks follow, the last one empty.
+struct VolumeHeader {
+  std::array<std::uint8_t, 16> zero_vector;
+  Guid file_system;
+  std::uint64_t length_bytes;
+  std::array<char, 4> signature;
+  std::uint32_t attributes;
+  std::uint16_t header_length_bytes;
+  std::uint16_t checksum; ///< Makes the sum of the header's 16-bit words zero.
+  std::uint16_t extended_header_offset;
+  std::uint8_t reserved;
+  std::uint8_t revision;
+};
+static_assert(sizeof(VolumeHeader) == 56 && offsetof(VolumeHeader, signature) == 40);
+
+struct BlockRun {
+  std::uint32_t block_count;
+  std::uint32_t block_length_bytes;
+};
+static_assert(sizeof(BlockRun) == 8);
+
+// edk2's VARIABLE_STORE_HEADER: variables follow.
+struct StoreHeader {
+  Guid type;
+  std::uint32_t size_bytes; ///< With this header.
+  std::uint8_t format;
+  std::uint8_t state;
+  std::uint16_t reserved;
+  std::uint32_t reserved_too;
+};
+static_assert(sizeof(StoreHeader) == 28);
+
+constexpr std::array<char, 4> volume_signature = {'_', 'F', 'V', 'H'};
+constexpr std::uint8_t volume_revision = 2;
+constexpr std::uint8_t store_formatted = 0x5a;
+constexpr std::uint8_t store_healthy = 0xfe;
+constexpr std::array<std::uint8_t, 4> qcow2_magic = {'Q', 'F', 'I', 0xfb};
+
+// EFI_SYSTEM_NV_DATA_FV_GUID, fff12b8d-7696-4c8b-a985-2747075b4f50.
+constexpr Guid variables_volume = {0x8d, 0x2b, 0xf1, 0xff, 0x96, 0x76, 0x8b, 0x4c,
+                                   0xa9, 0x85, 0x27, 0x47, 0x07, 0x5b, 0x4f, 0x50};
+// aaf32c78-947b-439a-a180-2e144ec37792: of all firmware that knows Secure Boot.
+constexpr Guid authenticated_store = {0x78, 0x2c, 0xf3, 0xaa, 0x7b, 0x94, 0x9a, 0x43,
+                                      0xa1, 0x80, 0x2e, 0x14, 0x4e, 0xc3, 0x77, 0x92};
+// ddcf3616-3275-4164-98b6-fe85707ffe7d.
+constexpr Guid plain_store = {0x16, 0x36, 0xcf, 0xdd, 0x75, 0x32, 0x64, 0x41,
+                              0x98, 0xb6, 0xfe, 0x85, 0x70, 0x7f, 0xfe, 0x7d};
+
+constexpr std::string_view give_variables =
+    "give the file with VARS in its name that belongs to the machine's firmware, e.g. "
+    "/usr/share/OVMF/OVMF_VARS_4M.fd";
+constexpr std::string_view take_it_anew = "take it from the firmware's package again";
+
+template <typename T> bool load(Bytes bytes, std::uint64_t offset_bytes, T& value) {
+  if (offset_bytes > bytes.size() || bytes.size() - offset_bytes < sizeof(value)) {
+    return false;
+  }
+  std::memcpy(&value, bytes.data() + offset_bytes, sizeof(value));
+  return true;
+}
+
+bool all_are(Bytes bytes, std::byte value) {
+  return std::all_of(bytes.begin(), bytes.end(), [=](std::byte byte) { return byte == value; });
+}
+/// What a chip holds where nothing was put: all bits set when it was erased, or a file's zeros.
+bool nothing_in(Bytes bytes) {
+  return all_are(bytes, std::byte{0xff}) || all_are(bytes, std::byte{0});
+}
+
+bool volume_at(Bytes bytes, std::uint64_t offset_bytes, VolumeHeader& header) {
+  return load(bytes, offset_bytes, header) && header.signature == volume_signature;
+}
+bool volume_anywhere(Bytes bytes) {
+  VolumeHeader header{};
+  for (std::uint64_t offset = 0; offset < bytes.size(); offset += block_size_bytes) {
+    if (volume_at(bytes, offset, header)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+/// Looks at one file, for its messages by name.
+class Inspection {
+public:
+  Inspection(Bytes bytes, const std::string& name) : bytes_(bytes), name_(name) {}
+
+  Status run();
+
+private:
+  [[nodiscard]] Error refused(std::string_view what, std::string_view remedy) const {
+    return {ErrorKind::invalid_argument, fmt::format("{}: {}", name_, what), std::string(remedy)};
+  }
+  [[nodiscard]] Error no_volume() const;
+  [[nodiscard]] Status check_volume() const;
+  [[nodiscard]] Status check_block_map() const;
+  [[nodiscard]] Status check_store() const;
+  [[nodiscard]] Status check_size() const;
+  [[nodiscard]] Status check_rest() const;
+
+  const Bytes bytes_;
+  const std::string& name_;
+  VolumeHeader volume_{};
+};
+
+Status Inspection::run() {
+  if (!volume_at(bytes_, 0, volume_)) {
+    return no_volume();
+  }
+  if (volume_.file_system != variables_volume) {
+    return refused("a firmware volume without variables, most likely the firmware's code",
+                   give_variables);
+  }
+  for (const auto check :
+       {&Inspection::check_volume, &Inspection::check_block_map, &Inspection::check_store,
+        &Inspection::check_size, &Inspection::check_rest}) {
+    const Status checked = (this->*check)();
+    if (!checked) {
+      return checked;
+    }
+  }
+  return {};
+}
+
+Error Inspection::no_volume() const {
+  std::array<std::uint8_t, 4> magic{};
+  if (bytes_.empty()) {
+    return refused("an empty file, not a UEFI variable store", give_variables);
+  }
+  if (load(bytes_, 0, magic) && magic == qcow2_magic) {
+    return refused("a qcow2 image, of which the content is wanted",
+                   fmt::format("make it raw: qemu-img convert -O raw {} vars.fd", name_));
+  }
+  if (nothing_in(bytes_)) {
+    return refused("nothing but empty flash, in which the firmware makes its own store",
+                   "no template is needed, only the size that the firmware uses: --blob "
+                   "uefi.vars:edk2.variables:SIZE (vnvram(1), UEFI VARIABLES)");
+  }
+  if (volume_anywhere(bytes_)) { // ARM's begins with instructions.
+    return refused("no UEFI variable store but a firmware's code", give_variables);
+  }
+  return refused("no UEFI variable store (it does not begin with a firmware volume)",
+                 give_variables);
+}
+
+Status Inspection::check_volume() const {
+  const std::size_t length = volume_.header_length_bytes;
+  if (length < sizeof(VolumeHeader) + sizeof(BlockRun) || length % sizeof(BlockRun) != 0 ||
+      length > bytes_.size()) {
+    return refused(fmt::format("damaged: a volume's header of {} bytes", length), take_it_anew);
+  }
+  std::uint16_t sum = 0;
+  for (std::size_t offset = 0; offset < length; offset += sizeof(sum)) {
+    std::uint16_t word = 0;
+    load(bytes_, offset, word);
+    sum = static_cast<std::uint16_t>(sum + word);
+  }
+  if (sum != 0) {
+    return refused("damaged: the checksum of the volume's header is wrong", take_it_anew);
+  }
+  const bool begins_with_zeros = std::all_of(volume_.zero_vector.begin(), volume_.zero_vector.end(),
+                                             [](std::uint8_t byte) { return byte == 0; });
+  if (!begins_with_zeros || volume_.revision != volume_revision) {
+    return refused("not a volume that firmware takes for its variables", give_variables);
+  }
+  return {};
+}
+
+// Where the volume ends is said twice: as its length, and by its blocks.
+Status Inspection::check_block_map() const {
+  std::uint64_t offset = sizeof(VolumeHeader);
+  std::uint64_t blocks_bytes = 0;
+  bool ended = false;
+  for (; !ended && offset < volume_.header_length_bytes; offset += sizeof(BlockRun)) {
+    BlockRun run{};
+    load(bytes_, offset, run);
+    const std::uint64_t run_bytes = std::uint64_t{run.block_count} * run.block_length_bytes;
+    ended = run.block_count == 0 && run.block_length_bytes == 0;
+    if (run_bytes > volume_.length_bytes - blocks_bytes) {
+      break;
+    }
+    blocks_bytes += run_bytes;
+  }
+  if (!ended || offset != volume_.header_length_bytes || blocks_bytes != volume_.length_bytes) {
+    return refused("damaged: the volume's length is not that of its blocks", take_it_anew);
+  }
+  if (volume_.length_bytes > bytes_.size() && bytes_.size() <= blob_size_bytes_max) {
+    return refused(fmt::format("cut short: a volume of {} bytes in a file of {}",
+                               volume_.length_bytes, bytes_.size()),
+                   take_it_anew);
+  }
+  return {};
+}
+
+Status Inspection::check_store() const {
+  StoreHeader store{};
+  const std::uint64_t offset = volume_.header_length_bytes;
+  if (!load(bytes_, offset, store) ||
+      (store.type != authenticated_store && store.type != plain_store)) {
+    return refused("its volume holds no variable store that edk2's firmware knows", give_variables);
+  }
+  if (store.size_bytes < sizeof(store) || offset > volume_.length_bytes ||
+      store.size_bytes > volume_.length_bytes - offset) {
+    return refused(fmt::format("damaged: a variable store of {} bytes in a volume of {}",
+                               store.size_bytes, volume_.length_bytes),
+                   take_it_anew);
+  }
+  if (store.format != store_formatted || store.state != store_healthy) {
+    return refused(fmt::format("damaged: the variable store is not in order (format {:#04x}, state "
+                               "{:#04x})",
+                               store.format, store.state),
+                   take_it_anew);
+  }
+  return {};
+}
+
+Status Inspection::check_size() const {
+  if (bytes_.size() <= blob_size_bytes_max) {
+    return {};
+  }
+  const std::string cause = fmt::format("{}: more than {} bytes, the most that a blob may have",
+                                        name_, blob_size_bytes_max);
+  if (volume_.length_bytes > blob_size_bytes_max) {
+    return Error{ErrorKind::too_large, cause};
+  }
+  return Error{ErrorKind::too_large,
+               fmt::format("{}; the variables are in the first {}, what follows fills up the chip",
+                           cause, volume_.length_bytes),
+               fmt::format("cut it (head -c {}) and let nbdkit fill up the chip: vnvram(1), UEFI "
+                           "VARIABLES",
+                           volume_.length_bytes)};
+}
+
+Status Inspection::check_rest() const {
+  const Bytes rest = bytes_.subspan(static_cast<std::size_t>(volume_.length_bytes));
+  VolumeHeader next{};
+  if (volume_at(rest, 0, next)) {
+    return refused("a whole firmware, code behind variables", give_variables);
+  }
+  if (!nothing_in(rest)) {
+    return refused(
+        fmt::format("something else follows its volume of {} bytes", volume_.length_bytes),
+        fmt::format("if that is not the firmware's: head -c {}", volume_.length_bytes));
+  }
+  if (bytes_.size() % block_size_bytes != 0) {
+    return refused(
+        fmt::format("its size, {} bytes, is not a multiple of {}, and QEMU takes no such "
+                    "flash",
+                    bytes_.size(), block_size_bytes),
+        take_it_anew);
+  }
+  return {};
+}
+
+} // namespace
+
+Result<VariableStoreTemplate> VariableStoreTemplate::parse(std::vector<std::byte> bytes,
+                                                           const std::string& name) {
+  const Status inspected = Inspection(bytes, name).run();
+  if (!inspected) {
+    return inspected.error();
+  }
+  return VariableStoreTemplate(std::move(bytes));
+}
+
+BlobSpec VariableStoreTemplate::spec() const {
+  BlobSpec spec;
+  spec.name = uefi_variables_name;
+  spec.type = uefi_variables_type;
+  spec.size_max_bytes = bytes_.size();
+  return spec;
+}
+
+NewBlob VariableStoreTemplate::blob() const {
+  return {.spec = spec(), .content = bytes_};
+}
+
+Status check_uefi_blob_there(const BlobInfo& there, const BlobSpec& wanted) {
+  if (there.type != wanted.type || there.size_max_bytes == wanted.size_max_bytes) {
+    return {};
+  }
+  return Error{ErrorKind::exists,
+               fmt::format("blob {}: a store of {} bytes is there, and the template has {}: they "
+                           "belong to different firmware",
+                           there.name, there.size_max_bytes, wanted.size_max_bytes),
+               there.generation == 0
+                   ? "it was never written; vnvram rm makes place for the other"
+                   : "give the template of the machine's own firmware; vnvram rm loses the "
+                     "variables that are there"};
+}
+
+} // namespace vnvram

@@ -1,0 +1,138 @@
+// When the alarm clock calls, and when it does not.
+#include "store/alarm_clock.h"
+
+#include <atomic>
+#include <latch>
+#include <semaphore>
+#include <thread>
+
+#include <gtest/gtest.h>
+
+namespace vnvram {
+namespace {
+
+using std::chrono::steady_clock;
+
+constexpr std::chrono::seconds deadline{20};
+constexpr std::chrono::hours never{1}; // As far as a test is concerned.
+
+/// Counts calls, and lets a test wait for the next one.
+class Calls {
+public:
+  void note() {
+    ++count_;
+    news_.release();
+  }
+  void wait_for_one() { ASSERT_TRUE(news_.try_acquire_for(deadline)) << "it was not called"; }
+  [[nodiscard]] int count() const { return count_; }
+
+private:
+  std::atomic<int> count_ = 0;
+  std::counting_semaphore<> news_{0};
+};
+
+TEST(AlarmClock, CallsOnceForEachTime) {
+  Calls calls;
+  AlarmClock clock([&] { calls.note(); });
+  for (int i = 1; i <= 3; ++i) {
+    EXPECT_TRUE(clock.set(steady_clock::now()));
+    calls.wait_for_one();
+    EXPECT_EQ(calls.count(), i);
+  }
+  clock.stop();
+  EXPECT_EQ(calls.count(), 3);
+}
+
+TEST(AlarmClock, AnEarlierTimeTakesThePlaceOfALaterOne) {
+  Calls calls;
+  AlarmClock clock([&] { calls.note(); });
+  EXPECT_TRUE(clock.set(steady_clock::now() + never));
+  EXPECT_TRUE(clock.set(steady_clock::now()));
+  calls.wait_for_one();
+  clock.stop();
+  EXPECT_EQ(calls.count(), 1);
+}
+
+// While the clock calls it does not look at times, so what is set meanwhile is seen at once after.
+TEST(AlarmClock, ALaterTimeTakesThePlaceOfOneThatIsDue) {
+  Calls calls;
+  AlarmClock clock([&] {
+    calls.note();
+    if (calls.count() == 1) {
+      EXPECT_TRUE(clock.set(steady_clock::now()));
+      EXPECT_TRUE(clock.set(steady_clock::now() + never));
+    }
+  });
+  EXPECT_TRUE(clock.set(steady_clock::now()));
+  calls.wait_for_one();
+  EXPECT_TRUE(clock.set(steady_clock::now()));
+  calls.wait_for_one();
+  clock.stop();
+  EXPECT_EQ(calls.count(), 2);
+}
+
+// A second clock says when the first one would have called.
+TEST(AlarmClock, WhoSleepsTowardsAnEarlierTimeFindsTheLaterOne) {
+  Calls calls;
+  AlarmClock clock([&] { calls.note(); });
+  const auto early = steady_clock::now() + std::chrono::milliseconds(10);
+  EXPECT_TRUE(clock.set(early));
+  EXPECT_TRUE(clock.set(steady_clock::now() + never));
+  Calls later;
+  AlarmClock witness([&] { later.note(); });
+  EXPECT_TRUE(witness.set(early + std::chrono::milliseconds(10)));
+  later.wait_for_one();
+  EXPECT_EQ(calls.count(), 0);
+}
+
+TEST(AlarmClock, MayBeSetByTheOneThatIsCalled) {
+  Calls calls;
+  AlarmClock clock([&] {
+    calls.note();
+    if (calls.count() < 5) {
+      EXPECT_TRUE(clock.set(steady_clock::now()));
+    }
+  });
+  EXPECT_TRUE(clock.set(steady_clock::now()));
+  for (int i = 0; i < 5; ++i) {
+    calls.wait_for_one();
+  }
+  clock.stop();
+  EXPECT_EQ(calls.count(), 5);
+}
+
+TEST(AlarmClock, StopWaitsForTheCallThatRuns) {
+  std::latch begun(1);
+  std::latch may_end(1);
+  std::atomic<bool> ended = false;
+  AlarmClock clock([&] {
+    begun.count_down();
+    may_end.wait();
+    ended = true;
+  });
+  EXPECT_TRUE(clock.set(steady_clock::now()));
+  begun.wait();
+  std::jthread stopper([&] {
+    clock.stop();
+    EXPECT_TRUE(ended);
+  });
+  may_end.count_down();
+}
+
+TEST(AlarmClock, DoesNotCallAfterStop) {
+  Calls calls;
+  {
+    AlarmClock clock([&] { calls.note(); });
+    clock.stop(); // Nothing was set yet.
+    EXPECT_TRUE(clock.set(steady_clock::now()));
+    clock.stop();
+  }
+  {
+    AlarmClock clock([&] { calls.note(); });
+    EXPECT_TRUE(clock.set(steady_clock::now() + never));
+  }
+  EXPECT_EQ(calls.count(), 0);
+}
+
+} // namespace
+} // namespace vnvram

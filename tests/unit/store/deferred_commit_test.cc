@@ -1,0 +1,615 @@
+// Deferred writes through a store: when they are seen, what they cost, when they are durable, and
+// what becomes of them when something fails.
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <map>
+#include <thread>
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/unique_fd.h"
+#include "support/counting_device.h"
+#include "support/random.h"
+#include "support/temporary_directory.h"
+#include "unit/store/hooked_device.h"
+#include "unit/store/store_fixture.h"
+
+namespace vnvram {
+namespace {
+
+using test::DeviceCost;
+
+class DeferredCommit : public StoreFixture {
+protected:
+  /// Commits by itself after this time.
+  static OpenOptions in_background(std::chrono::microseconds deferral) {
+    OpenOptions options;
+    options.deferral = deferral;
+    options.idle_checkpoint_after = std::chrono::milliseconds(0);
+    return options;
+  }
+  /// On a device that is counted, and hooked. By default what is deferred waits until it is asked
+  /// for.
+  std::unique_ptr<Store> open_counted(OpenOptions options = inline_options()) {
+    auto store = Store::open(std::make_unique<test::CountingDevice>(
+                                 std::make_unique<HookedDevice>(disk_, hook_), counter_),
+                             std::move(options));
+    EXPECT_TRUE(store.ok()) << store.error().text();
+    return store ? *std::move(store) : nullptr;
+  }
+  /// What a process finds that opens the image after a power cut now.
+  Bytes after_a_cut(std::string_view blob) {
+    const auto store =
+        Store::open(std::make_unique<MemoryDevice>(std::make_shared<MemoryDisk>(disk_->bytes())),
+                    inline_options());
+    EXPECT_TRUE(store.ok());
+    return store ? *(*store)->read(blob) : Bytes{};
+  }
+  static void wait_until(const std::function<bool()>& happened) {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (!happened()) {
+      ASSERT_LT(std::chrono::steady_clock::now(), deadline);
+      std::this_thread::yield();
+    }
+  }
+  /// Commits and flushes fail with io, and poison nothing, while the hook is this.
+  static Status fail_reading_superblocks(HookedDevice::Call call, std::uint64_t offset_bytes,
+                                         std::span<const std::byte>) {
+    return call == HookedDevice::Call::read && offset_bytes < 2 * block_size_bytes
+               ? Status(Error(ErrorKind::io, "hooked: read failed"))
+               : Status{};
+  }
+  static Status fail_durable_writes(HookedDevice::Call call, std::uint64_t,
+                                    std::span<const std::byte>) {
+    return call == HookedDevice::Call::write_durable
+               ? Status(Error(ErrorKind::io, "hooked: write failed"))
+               : Status{};
+  }
+
+  std::shared_ptr<test::DeviceCounter> counter_ = std::make_shared<test::DeviceCounter>();
+  std::shared_ptr<HookedDevice::Hook> hook_ = std::make_shared<HookedDevice::Hook>();
+};
+
+// ---- What is seen, and when it is durable
+
+TEST_F(DeferredCommit, IsSeenAtOnceAndDurableAfterAFlush) {
+  create({spec("a", 10000)});
+  auto store = open();
+  ASSERT_OK(store->write("a", bytes("durable")));
+  const std::uint64_t generation = store->info().generation;
+  ASSERT_OK(store->write_range_deferred("a", 3, bytes("waits on")));
+  ASSERT_OK(store->zero_range_deferred("a", 5, 2));
+  const Bytes expected = bytes(std::string_view("durwa\0\0s on", 11));
+  EXPECT_EQ(*store->read("a"), expected);
+  Bytes part(4);
+  ASSERT_OK(store->read_range("a", 8, part));
+  EXPECT_EQ(part, bytes(std::string_view(" on\0", 4)));
+  EXPECT_EQ(store->info().generation, generation);
+  EXPECT_EQ(after_a_cut("a"), bytes("durable"));
+  ASSERT_OK(store->flush());
+  EXPECT_EQ(store->info().generation, generation + 1);
+  EXPECT_EQ(*store->read("a"), expected);
+  EXPECT_EQ(after_a_cut("a"), expected);
+}
+
+TEST_F(DeferredCommit, ABlobIsListedWithTheSizeThatReadersSee) {
+  create({spec("a", 10000)});
+  auto store = open();
+  ASSERT_OK(store->write_range_deferred("a", 5000, bytes("end")));
+  EXPECT_EQ(store->blob("a")->size_bytes, 5003U);
+  EXPECT_EQ(store->blobs().front().size_bytes, 5003U);
+  EXPECT_EQ(store->read("a")->size(), 5003U);
+  EXPECT_EQ(store->blob("a")->generation, 0U); // No commit has changed it.
+  ASSERT_OK(store->flush());
+  EXPECT_EQ(store->blob("a")->size_bytes, 5003U);
+  EXPECT_EQ(store->blob("a")->generation, store->info().generation);
+}
+
+TEST_F(DeferredCommit, CloseMakesAllDurable) {
+  create({spec("a", 10000)});
+  auto store = open();
+  ASSERT_OK(store->write_range_deferred("a", 0, pattern(9000, 1)));
+  ASSERT_OK(store->close());
+  EXPECT_TRUE(open_read_only()->info().clean);
+  EXPECT_EQ(*open_read_only()->read("a"), pattern(9000, 1));
+}
+
+TEST_F(DeferredCommit, CloseSaysWhenItCouldNotMakeThemDurable) {
+  create({spec("a", 100)});
+  auto store = open_counted();
+  ASSERT_OK(store->write_range_deferred("a", 0, bytes("lost")));
+  int failures = 1;
+  *hook_ = [&](HookedDevice::Call call, std::uint64_t offset, std::span<const std::byte> data) {
+    const Status failed = fail_reading_superblocks(call, offset, data);
+    return failed || failures-- <= 0 ? Status{} : failed;
+  };
+  EXPECT_KIND(store->close(), io);
+  *hook_ = nullptr;
+  store.reset();
+  EXPECT_EQ(*open()->read("a"), Bytes{});
+}
+
+TEST_F(DeferredCommit, AbandonDropsWhatWaits) {
+  create({spec("a", 100)});
+  auto store = open();
+  ASSERT_OK(store->write("a", bytes("kept")));
+  ASSERT_OK(store->write_range_deferred("a", 0, bytes("dropped")));
+  ASSERT_NE(store->abandon(), nullptr);
+  store.reset();
+  EXPECT_EQ(*open()->read("a"), bytes("kept"));
+}
+
+TEST_F(DeferredCommit, WithoutADeferralEachIsDurableOnReturn) {
+  create({spec("a", 10000)});
+  OpenOptions options = inline_options();
+  options.deferral = std::chrono::microseconds(0);
+  auto store = open_counted(options);
+  const DeviceCost before = counter_->cost();
+  const std::uint64_t generation = store->info().generation;
+  ASSERT_OK(store->write_range_deferred("a", 0, bytes("at once")));
+  EXPECT_EQ(after_a_cut("a"), bytes("at once"));
+  ASSERT_OK(store->zero_range_deferred("a", 2, 5));
+  EXPECT_EQ(after_a_cut("a"), bytes(std::string_view("at\0\0\0\0\0", 7)));
+  EXPECT_EQ(store->info().generation, generation + 2);
+  EXPECT_EQ((counter_->cost() - before).durable_writes, 2U);
+  EXPECT_KIND(store->write_range_deferred("a", 9999, bytes("xx")), too_large);
+  EXPECT_KIND(store->zero_range_deferred("none", 0, 1), not_found);
+}
+
+TEST_F(DeferredCommit, TheDeadlineCommitsByItself) {
+  create({spec("a", 10000)});
+  auto store = open_counted(in_background(std::chrono::milliseconds(1)));
+  for (unsigned i = 0; i < 3; ++i) { // It is set anew for each batch.
+    const std::uint64_t generation = store->info().generation;
+    ASSERT_OK(store->write_range_deferred("a", 0, pattern(5000, i)));
+    wait_until([&] { return store->info().generation > generation; });
+    EXPECT_EQ(after_a_cut("a"), pattern(5000, i));
+  }
+}
+
+// ---- What it costs
+
+TEST_F(DeferredCommit, ManyCostOneRecordAndAFlushOfNothingCostsNothing) {
+  create({spec("a", 65536), spec("b", 65536)});
+  auto store = open_counted();
+  Bytes expected(65536);
+  test::Random random(1);
+  ASSERT_OK(store->write("a", expected));
+  ASSERT_OK(store->write("b", expected));
+  const DeviceCost before = counter_->cost();
+  const std::uint64_t generation = store->info().generation;
+  for (int i = 0; i < 1000; ++i) {
+    const Bytes some = random.bytes(16);
+    const std::uint64_t offset = random.below(65520);
+    std::copy(some.begin(), some.end(), expected.begin() + static_cast<std::ptrdiff_t>(offset));
+    ASSERT_OK(store->write_range_deferred("a", offset, some));
+    ASSERT_OK(store->write_range_deferred("b", offset, some));
+  }
+  EXPECT_EQ(counter_->cost(), before);
+  EXPECT_TRUE(*store->read("a") == expected);
+  ASSERT_OK(store->flush());
+  const DeviceCost after = counter_->cost();
+  EXPECT_EQ((after - before).durable_writes, 1U);
+  EXPECT_EQ((after - before).writes, 0U);
+  EXPECT_EQ((after - before).flushes, 0U);
+  EXPECT_EQ(store->info().generation, generation + 1);
+  ASSERT_OK(store->flush());
+  EXPECT_EQ(counter_->cost(), after);
+  EXPECT_TRUE(after_a_cut("a") == expected);
+  EXPECT_TRUE(after_a_cut("b") == expected);
+}
+
+TEST_F(DeferredCommit, ThoseThatChangeNothingCostNothing) {
+  create({spec("a", 10000)});
+  auto store = open_counted();
+  ASSERT_OK(store->write("a", pattern(9000, 1)));
+  const std::uint64_t generation = store->info().generation;
+  const std::uint64_t durable_writes = counter_->cost().durable_writes;
+  ASSERT_OK(store->write_range_deferred("a", 0, pattern(9000, 1)));
+  ASSERT_OK(store->flush());
+  ASSERT_OK(store->write_range_deferred("a", 0, bytes("there and back")));
+  ASSERT_OK(store->write_range_deferred("a", 0, pattern(9000, 1)));
+  ASSERT_OK(store->flush());
+  EXPECT_EQ(store->info().generation, generation);
+  EXPECT_EQ(counter_->cost().durable_writes, durable_writes);
+}
+
+TEST_F(DeferredCommit, ALaterCommitHoldsBothInOneRecord) {
+  create({spec("a", 100), spec("b", 100)});
+  auto store = open_counted();
+  const DeviceCost before = counter_->cost();
+  const std::uint64_t generation = store->info().generation;
+  ASSERT_OK(store->write_range_deferred("a", 0, bytes("deferred")));
+  ASSERT_OK(store->write("b", bytes("committed")));
+  EXPECT_EQ((counter_->cost() - before).durable_writes, 1U);
+  EXPECT_EQ(store->info().generation, generation + 1);
+  EXPECT_EQ(after_a_cut("a"), bytes("deferred"));
+  EXPECT_EQ(after_a_cut("b"), bytes("committed"));
+  // What a commit writes comes after what was deferred before it, and before what is deferred
+  // after.
+  ASSERT_OK(store->write_range_deferred("a", 0, bytes("1111")));
+  ASSERT_OK(store->write("a", bytes("22")));
+  EXPECT_EQ(*store->read("a"), bytes("22"));
+  ASSERT_OK(store->write_range_deferred("a", 1, bytes("3")));
+  EXPECT_EQ(*store->read("a"), bytes("23"));
+  ASSERT_OK(store->flush());
+  EXPECT_EQ(after_a_cut("a"), bytes("23"));
+}
+
+// One equal byte at the end of each page splits the change into the most extents for its size.
+TEST_F(DeferredCommit, AWholeWriteOfTheLargestBlobIsOneCommit) {
+  create({}, std::uint64_t{2} << 20U, std::uint64_t{64} << 10U);
+  auto store = open_counted();
+  const std::uint64_t size = store->info().blob_size_max_bytes;
+  const std::vector<BlobSpec> specs = {spec("a", size), spec("b", size)};
+  ASSERT_OK(store->register_blobs(specs));
+  const Bytes before = pattern(size, 1);
+  Bytes after = before;
+  for (std::size_t i = 0; i < after.size(); ++i) {
+    after[i] ^= i % block_size_bytes == block_size_bytes - 1 ? std::byte{0} : std::byte{1};
+  }
+  for (const Bytes* content : {&std::as_const(before), &std::as_const(after)}) {
+    const std::uint64_t generation = store->info().generation;
+    ASSERT_OK(store->write_range_deferred("a", 0, *content));
+    EXPECT_EQ(store->info().generation, generation); // An empty batch takes any.
+    ASSERT_OK(store->flush());
+    EXPECT_EQ(store->info().generation, generation + 1);
+    EXPECT_TRUE(after_a_cut("a") == *content);
+    // Behind another write it is a commit of its own.
+    ASSERT_OK(store->write_range_deferred("b", 0, *content));
+    ASSERT_OK(store->write_range_deferred("a", 0, Bytes(size)));
+    EXPECT_EQ(store->info().generation, generation + 2);
+    EXPECT_TRUE(after_a_cut("b") == *content);
+    ASSERT_OK(store->flush());
+    EXPECT_EQ(store->info().generation, generation + 3);
+  }
+}
+
+TEST_F(DeferredCommit, ABatchNeverExceedsARecordAndNothingIsLost) {
+  constexpr std::uint64_t ring_size = std::uint64_t{80} << 10U;
+  constexpr std::uint64_t blob_size = 16384;
+  std::vector<BlobSpec> specs;
+  for (int i = 0; i < 60; ++i) {
+    specs.push_back(spec("blob" + std::to_string(i), blob_size));
+  }
+  create(specs, std::uint64_t{4} << 20U, ring_size);
+  std::atomic<std::size_t> record_size_max = 0;
+  *hook_ = [&](HookedDevice::Call call, std::uint64_t, std::span<const std::byte> data) {
+    if (call == HookedDevice::Call::write_durable) { // One at a time.
+      record_size_max = std::max<std::size_t>(record_size_max, data.size());
+    }
+    return Status{};
+  };
+  for (const bool background : {false, true}) {
+    OpenOptions options =
+        background ? in_background(std::chrono::microseconds(100)) : inline_options();
+    auto store = open_counted(options);
+    std::map<std::string, Bytes> expected;
+    for (const BlobSpec& blob : specs) {
+      expected[blob.name] = *store->read(blob.name);
+      expected[blob.name].resize(blob_size);
+    }
+    const std::uint64_t generation = store->info().generation;
+    test::Random random(background ? 1 : 2);
+    for (int i = 0; i < 5000; ++i) {
+      // Over all of them the blobs are what fills a batch, over a few the bytes.
+      const std::string& blob = specs[random.below(background ? specs.size() : 6)].name;
+      const std::uint64_t offset = random.below(blob_size);
+      const Bytes byte = random.bytes(1);
+      expected[blob][offset] = byte.front();
+      ASSERT_OK(store->write_range_deferred(blob, offset, byte));
+    }
+    EXPECT_GT(store->info().generation, generation + 1);
+    ASSERT_OK(store->flush());
+    const auto cut = std::make_shared<MemoryDisk>(disk_->bytes());
+    ASSERT_OK(store->close());
+    const auto reopened = Store::open(std::make_unique<MemoryDevice>(cut), inline_options());
+    ASSERT_OK(reopened);
+    for (const BlobSpec& blob : specs) {
+      Bytes content = *(*reopened)->read(blob.name);
+      content.resize(blob_size);
+      EXPECT_TRUE(content == expected[blob.name]) << blob.name;
+    }
+  }
+  EXPECT_LE(record_size_max, ring_size / 2);
+  EXPECT_GT(record_size_max, ring_size / 4);
+}
+
+TEST_F(DeferredCommit, ATransactionsZerosCostOneBlock) {
+  constexpr std::uint64_t size = std::uint64_t{256} << 10U;
+  create({spec("a", size)});
+  auto store = open_counted();
+  ASSERT_OK(store->write("a", pattern(size, 1)));
+  const DeviceCost before = counter_->cost();
+  Transaction transaction;
+  transaction.zero_range("a", 10, size - 10);
+  ASSERT_OK(store->commit(transaction));
+  EXPECT_EQ((counter_->cost() - before).durable_writes, 1U);
+  EXPECT_EQ((counter_->cost() - before).bytes, block_size_bytes);
+  Bytes expected = pattern(size, 1);
+  std::fill(expected.begin() + 10, expected.end(), std::byte{0});
+  EXPECT_TRUE(after_a_cut("a") == expected);
+}
+
+// ---- What is refused
+
+TEST_F(DeferredCommit, RefusesWhatDoesNotFitItsBlob) {
+  create({spec("a", 100)});
+  auto store = open();
+  ASSERT_OK(store->write_range_deferred("a", 99, bytes("x")));
+  EXPECT_KIND(store->write_range_deferred("a", 99, bytes("xx")), too_large);
+  EXPECT_KIND(store->write_range_deferred("a", 101, {}), too_large);
+  EXPECT_KIND(store->write_range_deferred("a", ~std::uint64_t{0}, bytes("xx")), too_large);
+  EXPECT_KIND(store->zero_range_deferred("a", 0, 101), too_large);
+  EXPECT_KIND(store->zero_range_deferred("a", 1, ~std::uint64_t{0}), too_large);
+  EXPECT_KIND(store->write_range_deferred("none", 0, bytes("x")), not_found);
+  EXPECT_KIND(store->zero_range_deferred("none", 0, 1), not_found);
+  ASSERT_OK(store->flush());
+  EXPECT_EQ(store->blob("a")->size_bytes, 100U);
+}
+
+TEST_F(DeferredCommit, AWriteOfNoBytesChangesNothing) {
+  create({spec("a", 100)});
+  for (const int deferral_us : {0, 10000}) {
+    OpenOptions options = inline_options();
+    options.deferral = std::chrono::microseconds(deferral_us);
+    auto store = open(options);
+    const std::uint64_t generation = store->info().generation;
+    ASSERT_OK(store->write_range_deferred("a", 50, {}));
+    ASSERT_OK(store->zero_range_deferred("a", 50, 0));
+    EXPECT_KIND(store->zero_range_deferred("none", 0, 0), not_found);
+    ASSERT_OK(store->flush());
+    EXPECT_EQ(store->info().generation, generation);
+    EXPECT_EQ(store->blob("a")->size_bytes, 0U);
+    ASSERT_OK(store->close());
+  }
+}
+
+TEST_F(DeferredCommit, AReadOnlyStoreRefuses) {
+  create({spec("a", 100)});
+  auto store = open_read_only();
+  EXPECT_KIND(store->write_range_deferred("a", 0, bytes("x")), read_only);
+  EXPECT_KIND(store->zero_range_deferred("a", 0, 1), read_only);
+  EXPECT_KIND(store->write_range_deferred("none", 0, bytes("x")), read_only); // As a commit does.
+  ASSERT_OK(store->flush());
+  const Bytes before = disk_->bytes();
+  EXPECT_KIND(store->adopt_after_fork(), read_only);
+  EXPECT_FALSE(store->info().poisoned.has_value());
+  EXPECT_EQ(disk_->bytes(), before);
+}
+
+TEST_F(DeferredCommit, SealingWritesWhatWasDeferredAndRefusesMore) {
+  create({spec("a", 100)});
+  auto store = open();
+  ASSERT_OK(store->write_range_deferred("a", 0, bytes("before")));
+  ASSERT_OK(store->seal());
+  EXPECT_EQ(*store->read("a"), bytes("before"));
+  EXPECT_KIND(store->write_range_deferred("a", 0, bytes("after")), sealed);
+  EXPECT_KIND(store->zero_range_deferred("a", 0, 1), sealed);
+  ASSERT_OK(store->flush()); // Nothing is left to do.
+  ASSERT_OK(store->close());
+  EXPECT_EQ(*open_read_only()->read("a"), bytes("before"));
+  EXPECT_KIND(try_open(), sealed);
+}
+
+TEST_F(DeferredCommit, ARemovedBlobIsGoneWithWhatWaitedForIt) {
+  create({spec("a", 100), spec("b", 100)});
+  auto store = open();
+  ASSERT_OK(store->write_range_deferred("a", 0, bytes("a")));
+  ASSERT_OK(store->write_range_deferred("b", 0, bytes("b")));
+  ASSERT_OK(store->remove_blob("a"));
+  EXPECT_KIND(store->write_range_deferred("a", 0, bytes("late")), not_found);
+  EXPECT_KIND(store->read("a"), not_found);
+  ASSERT_OK(store->flush());
+  EXPECT_EQ(after_a_cut("b"), bytes("b"));
+  ASSERT_OK(store->register_blobs(std::vector{spec("a", 50)}));
+  EXPECT_EQ(*store->read("a"), Bytes{});
+}
+
+// The blob is still there while the record that removes it is on its way.
+TEST_F(DeferredCommit, WritesThatCameDuringARemovalHoldUpNobody) {
+  create({spec("a", 100), spec("b", 100)});
+  auto store = open_counted();
+  bool removing = true;
+  *hook_ = [&](HookedDevice::Call call, std::uint64_t, std::span<const std::byte>) {
+    if (call == HookedDevice::Call::write_durable && std::exchange(removing, false)) {
+      EXPECT_TRUE(store->write_range_deferred("a", 0, bytes("too late")).ok());
+      EXPECT_TRUE(store->write_range_deferred("b", 0, bytes("in time")).ok());
+    }
+    return Status{};
+  };
+  ASSERT_OK(store->remove_blob("a"));
+  ASSERT_OK(store->flush());
+  EXPECT_EQ(after_a_cut("b"), bytes("in time"));
+  ASSERT_OK(store->register_blobs(std::vector{spec("a", 4)}));
+  EXPECT_EQ(*store->read("a"), Bytes{});
+  ASSERT_OK(store->flush());
+}
+
+// ---- What happens when something fails
+
+TEST_F(DeferredCommit, ADamagedPageConcernsNobodyElse) {
+  constexpr std::uint64_t size = std::uint64_t{512} << 10U;
+  create({spec("a", size), spec("b", 10000)});
+  const Bytes content = pattern(size, 7);
+  {
+    auto store = open();
+    ASSERT_OK(store->write("a", content));
+    ASSERT_OK(store->write("b", bytes("intact")));
+    ASSERT_OK(store->close());
+  }
+  constexpr std::size_t page = 40;
+  const std::span page_content =
+      std::span(content).subspan(page * block_size_bytes, block_size_bytes);
+  std::byte* home = disk_->bytes().data();
+  while (!std::equal(page_content.begin(), page_content.end(), home)) {
+    home += block_size_bytes;
+    ASSERT_LT(home, disk_->bytes().data() + disk_->bytes().size());
+  }
+  home[100] ^= std::byte{1};
+  auto store = open();
+  EXPECT_KIND(store->write_range_deferred("a", (page * block_size_bytes) + 5, bytes("x")), corrupt);
+  EXPECT_KIND(store->zero_range_deferred("a", 0, size), corrupt);
+  ASSERT_OK(store->write_range_deferred("b", 0, bytes("goes on")));
+  ASSERT_OK(store->write_range_deferred("a", 0, bytes("so does this")));
+  ASSERT_OK(store->flush());
+  EXPECT_EQ(after_a_cut("b"), bytes("goes on"));
+}
+
+TEST_F(DeferredCommit, WhatCouldNotBeWrittenComesBeforeWhatIsTakenLater) {
+  create({spec("a", 100), spec("b", 100)});
+  auto store = open_counted();
+  ASSERT_OK(store->write_range_deferred("a", 0, bytes("111")));
+  *hook_ = fail_reading_superblocks;
+  EXPECT_KIND(store->flush(), io);
+  EXPECT_KIND(store->write("b", bytes("x")), io); // It comes after them.
+  ASSERT_OK(store->write_range_deferred("a", 1, bytes("22")));
+  EXPECT_EQ(*store->read("a"), bytes("122"));
+  *hook_ = nullptr;
+  // All that was taken, not only what has failed before.
+  ASSERT_OK(store->flush());
+  EXPECT_EQ(after_a_cut("a"), bytes("122"));
+
+  ASSERT_OK(store->write_range_deferred("a", 0, bytes("333")));
+  *hook_ = fail_reading_superblocks;
+  EXPECT_KIND(store->flush(), io);
+  ASSERT_OK(store->write_range_deferred("a", 1, bytes("44")));
+  *hook_ = nullptr;
+  ASSERT_OK(store->write_range("a", 2, bytes("5")));
+  EXPECT_EQ(*store->read("a"), bytes("345"));
+  ASSERT_OK(store->flush());
+  EXPECT_EQ(after_a_cut("a"), bytes("345"));
+}
+
+TEST_F(DeferredCommit, TheDeadlineTriesAgain) {
+  create({spec("a", 100)});
+  std::atomic<int> failures = 0;
+  *hook_ = [&](HookedDevice::Call call, std::uint64_t offset, std::span<const std::byte> data) {
+    const Status failed = fail_reading_superblocks(call, offset, data);
+    return failed || failures.fetch_sub(1) <= 0 ? Status{} : failed;
+  };
+  auto store = open_counted(in_background(std::chrono::milliseconds(1)));
+  const std::uint64_t generation = store->info().generation;
+  failures = 3;
+  ASSERT_OK(store->write_range_deferred("a", 0, bytes("in the end")));
+  wait_until([&] { return store->info().generation > generation; });
+  EXPECT_EQ(after_a_cut("a"), bytes("in the end"));
+}
+
+TEST_F(DeferredCommit, AFailedWritePoisonsAndEveryoneHears) {
+  create({spec("a", 100)});
+  auto store = open_counted(in_background(std::chrono::milliseconds(1)));
+  ASSERT_OK(store->write("a", bytes("durable")));
+  *hook_ = fail_durable_writes;
+  ASSERT_OK(store->write_range_deferred("a", 0, bytes("waited")));
+  wait_until([&] { return store->info().poisoned.has_value(); });
+  EXPECT_KIND(store->write_range_deferred("a", 0, bytes("x")), poisoned);
+  EXPECT_KIND(store->zero_range_deferred("a", 0, 1), poisoned);
+  EXPECT_KIND(store->flush(), poisoned);
+  EXPECT_KIND(store->write("a", bytes("x")), poisoned);
+  EXPECT_FALSE(store->close().ok());
+  store.reset();
+  *hook_ = nullptr;
+  EXPECT_EQ(*open()->read("a"), bytes("durable"));
+}
+
+// ---- More than one thread, more than one process
+
+TEST_F(DeferredCommit, EachThreadSeesItsOwnWritesAtOnce) {
+  constexpr std::uint64_t size = 20000;
+  create({spec("a", size), spec("b", size), spec("c", size), spec("d", size)},
+         std::uint64_t{2} << 20U, std::uint64_t{128} << 10U);
+  OpenOptions options = in_background(std::chrono::microseconds(1));
+  options.cache_size_bytes = cache_size_bytes_min;
+  auto store = open(options);
+  std::map<std::string, Bytes> written;
+  for (const char* name : {"a", "b", "c", "d"}) {
+    written[name] = Bytes(size);
+  }
+  {
+    std::vector<std::jthread> threads;
+    for (auto& [name, content] : written) {
+      threads.emplace_back([&store, &blob = name, &expected = content] {
+        test::Random random(static_cast<std::uint64_t>(blob.front()));
+        for (int i = 0; i < 300; ++i) {
+          const Bytes some = random.bytes(1 + random.below(100));
+          const std::uint64_t offset = random.below(size - some.size());
+          std::copy(some.begin(), some.end(),
+                    expected.begin() + static_cast<std::ptrdiff_t>(offset));
+          ASSERT_OK(i % 20 == 0 ? store->write_range(blob, offset, some)
+                                : store->write_range_deferred(blob, offset, some));
+          ASSERT_OK(i % 50 == 0 ? store->flush() : Status{});
+          Bytes all(size);
+          ASSERT_OK(store->read_range(blob, 0, all));
+          ASSERT_TRUE(all == expected);
+        }
+      });
+    }
+  }
+  ASSERT_OK(store->close());
+  const auto reopened = open();
+  for (const auto& [name, content] : written) {
+    Bytes all(size);
+    ASSERT_OK(reopened->read_range(name, 0, all));
+    EXPECT_TRUE(all == content);
+  }
+}
+
+// As a daemon does: what opens the image starts the process that goes on with it, and ends.
+// Returns the process id if all went well, else 0.
+pid_t become_owner_after_fork(const std::string& path) {
+  auto device = open_device(path, Access::read_write);
+  auto opened = device ? Store::open(*std::move(device)) : device.error();
+  if (!opened) {
+    return 0;
+  }
+  if (::fork() != 0) {
+    ::_exit(0);
+  }
+  Store& store = **opened;
+  const bool done = store.adopt_after_fork() && store.write("a", bytes("child")) &&
+                    store.write_range_deferred("a", 5, bytes("'s")) && store.flush() &&
+                    store.info().owner_pid == static_cast<std::uint32_t>(::getpid());
+  static_cast<void>(opened->release()); // It dies with the image open.
+  return done ? ::getpid() : 0;
+}
+
+TEST_F(DeferredCommit, TheImageNamesTheProcessThatAdoptedIt) {
+  const test::TemporaryDirectory directory;
+  const std::string path = directory.path("image");
+  CreateOptions options;
+  options.blobs = {{spec("a", 100), std::nullopt}};
+  ASSERT_OK(create_image_file(path, 0, options));
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe(ends.data()), 0);
+  UniqueFd reading(ends[0]);
+  UniqueFd writing(ends[1]);
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    const pid_t owner = become_owner_after_fork(path);
+    const bool told = ::write(writing.get(), &owner, sizeof(owner)) == sizeof(owner);
+    ::_exit(told ? 0 : 1);
+  }
+  writing.reset();
+  pid_t owner = 0;
+  ASSERT_EQ(::read(reading.get(), &owner, sizeof(owner)), ssize_t{sizeof(owner)});
+  ASSERT_EQ(::waitpid(child, nullptr, 0), child);
+  char end = 0;
+  ASSERT_EQ(::read(reading.get(), &end, 1), 0); // The owner has ended, too.
+  EXPECT_NE(owner, 0);
+  EXPECT_NE(owner, child);
+  OpenOptions reader;
+  reader.access = Access::read_only;
+  const auto store = Store::open(*open_device(path, Access::read_only), reader);
+  ASSERT_OK(store);
+  EXPECT_EQ((*store)->info().owner_pid, static_cast<std::uint32_t>(owner));
+  EXPECT_FALSE((*store)->info().clean);
+  EXPECT_EQ(*(*store)->read("a"), bytes("child's"));
+}
+
+} // namespace
+} // namespace vnvram
