@@ -80,7 +80,7 @@ std::vector<Scenario> make_scenarios() {
       scenario("checkpoints", quick(), 100, {.checkpoint = 8, .commit_inside_checkpoint = 20}));
   list.push_back(scenario("recovery", deep(), 30, {.reopen = 6}));
   list.push_back(scenario("deferred", quick(), 100,
-                          {.remove = 2, .deferred = 20, .flush = 4, .deferred_inside = 8}));
+                          {.remove = 2, .deferred = 20, .flush = 4, .deferred_inside = 16}));
   list.push_back(scenario("deferred-recovery", deep(), 8,
                           {.reopen = 6, .deferred = 20, .flush = 4, .deferred_inside = 4}));
   list.push_back(scenario("exhaustive", exhaustive(), 15)); // Too slow for every run of the tests.

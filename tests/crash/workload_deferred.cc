@@ -3,6 +3,7 @@
 #include "crash/workload.h"
 
 #include <algorithm>
+#include <array>
 
 #include <fmt/format.h>
 
@@ -58,7 +59,7 @@ bool Workload::defer_some() {
     return register_more();
   }
   bool done = true;
-  for (std::uint64_t i = 1 + random_.below(8); i > 0 && done; --i) {
+  for (std::uint64_t i = 1 + random_.below(16); i > 0 && done; --i) {
     done = defer(some_deferred_write(some_blob(), DeferredSize::any)) && compare();
   }
   return done;
@@ -76,14 +77,16 @@ bool Workload::defer_inside() {
     return report_.failure.empty();
   }
   enum class Outer : std::uint8_t { flush, commit, removal, checkpoint };
-  const auto outer = static_cast<Outer>(random_.below(4));
+  constexpr std::array outers = {Outer::flush,  Outer::flush,   Outer::flush,
+                                 Outer::commit, Outer::removal, Outer::checkpoint};
+  const Outer outer = outers.at(random_.below(outers.size()));
   if (outer == Outer::checkpoint && !commit_some()) { // None waits, so that there is room for more.
     return false;
   }
   const std::string removed = outer == Outer::removal ? some_blob() : "";
   // While a commit is under way, the newest state is not there to be read.
   const bool readable = outer == Outer::flush || outer == Outer::checkpoint;
-  const std::uint64_t at = random_.below(4);
+  const std::uint64_t at = random_.below(2) * random_.below(4); // A flush is one or two of them.
   std::uint64_t seen = 0;
   bool done = true;
   explorer_->set_operation_hook([&](const SimulatedOperation& operation) {
