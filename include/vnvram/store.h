@@ -70,6 +70,10 @@ struct OpenOptions {
   /// one: slower at times, and fully deterministic (tests). On a device whose content may change
   /// underneath they run inside commits that find no room, in any case.
   bool background = true;
+  /// The store's threads start when they are first needed, not when it is opened: for a process
+  /// that forks in between (Store::adopt_after_fork). One that confines itself instead wants them
+  /// before.
+  bool threads_late = false;
   /// Opens a sealed image for writing, too. It stays sealed: commits are refused until unseal().
   bool accept_sealed = false;
   /// How long a deferred write (Store::write_range_deferred) may wait, from the first one on,
@@ -299,9 +303,10 @@ public:
   Status unseal();
 
   /// For a process that has forked after it opened the store, as daemons do: the image names this
-  /// process as its owner from now on. A store may be opened and then taken across a fork if
-  /// nothing else was called before, options.blobs was empty, and the parent does nothing more with
-  /// it, not even destroy it. Durable on return. Errors: read_only, io, poisoned.
+  /// process as its owner from now on. A store may be opened and then taken across a fork if it
+  /// was opened with `threads_late` and no `blobs`, nothing else was called before, and the parent
+  /// does nothing more with it, not even destroy it. Durable on return. Errors: read_only, io,
+  /// poisoned.
   Status adopt_after_fork();
 
   /// Whether the device still holds what this store made it hold: looks at the superblocks and at

@@ -156,6 +156,8 @@ VNVRAM_API vnvram_kind vnvram_resize(const char* path, uint64_t size, vnvram_err
 #define VNVRAM_OPEN_NO_IDLE_CHECKPOINT (1U << 3)
 /* Deferred writes are not: each is durable on return. */
 #define VNVRAM_OPEN_NO_DEFERRAL (1U << 4)
+/* The store's threads start when they are first needed: for a process that forks after opening. */
+#define VNVRAM_OPEN_THREADS_LATE (1U << 5)
 
 typedef struct vnvram_open_options {
   size_t struct_size;
@@ -188,9 +190,9 @@ VNVRAM_API vnvram_kind vnvram_close(vnvram_store* store, vnvram_error** error);
 
 /* For a process that has forked after it opened the store, as daemons do: the image names this
  * process as its owner from now on. A store may be opened and then taken across a fork if it was
- * opened without `blobs`, nothing else was called on it before, and the parent does nothing more
- * with it: it does not even close it, and ends by _exit. Durable on return. Errors:
- * VNVRAM_READ_ONLY, VNVRAM_IO, VNVRAM_POISONED. */
+ * opened with VNVRAM_OPEN_THREADS_LATE and without `blobs`, nothing else was called on it before,
+ * and the parent does nothing more with it: it does not even close it, and ends by _exit. Durable
+ * on return. Errors: VNVRAM_READ_ONLY, VNVRAM_IO, VNVRAM_POISONED. */
 VNVRAM_API vnvram_kind vnvram_adopt_after_fork(vnvram_store* store, vnvram_error** error);
 
 /* Reconciles a set of blobs with the image, all or none: what is there is left alone, a larger

@@ -16,6 +16,7 @@ Result<std::unique_ptr<BlobClient>> LocalBlobClient::open(const std::string& loc
   }
   OpenOptions options;
   options.deferral = deferral;
+  options.threads_late = true; // For after_fork().
   auto store = Store::open(*std::move(device), std::move(options));
   if (!store) {
     return store.error();

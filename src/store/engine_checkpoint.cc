@@ -120,7 +120,7 @@ void Engine::request_checkpoint() {
   checkpoint_wake_.notify_one();
 }
 
-// Not before there is something for it to do: a process may open a store and then fork.
+// At the opening, or with the first commit (OpenOptions::threads_late).
 bool Engine::start_checkpointer() {
   if (checkpoint_mode_ == CheckpointMode::in_background && !checkpointer_.joinable() && !stop_) {
     try {

@@ -146,6 +146,10 @@ Status Engine::start() {
     const Status compared = compare_with(directory_, options_.blobs);
     return compared ? compared : of_this_image(compared.error());
   }
+  if (!options_.threads_late) {
+    const std::lock_guard lock(mutex_);
+    start_checkpointer();
+  }
   return options_.blobs.empty() ? Status{} : register_blobs(options_.blobs);
 }
 

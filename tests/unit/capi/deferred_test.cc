@@ -143,7 +143,10 @@ TEST_F(CApiDeferred, AReadOnlyStoreRefuses) {
 // As a daemon does: what opens the image starts the process that goes on with it, and ends.
 void own_after_fork(const std::string& path, int result_fd) {
   vnvram_store* store = nullptr;
-  if (vnvram_open(path.c_str(), nullptr, &store, nullptr) != VNVRAM_OK || fork() != 0) {
+  vnvram_open_options options = {};
+  options.struct_size = sizeof options;
+  options.flags = VNVRAM_OPEN_THREADS_LATE;
+  if (vnvram_open(path.c_str(), &options, &store, nullptr) != VNVRAM_OK || fork() != 0) {
     return;
   }
   const bool done = vnvram_adopt_after_fork(store, nullptr) == VNVRAM_OK &&

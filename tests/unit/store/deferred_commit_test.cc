@@ -562,7 +562,9 @@ TEST_F(DeferredCommit, EachThreadSeesItsOwnWritesAtOnce) {
 // Returns the process id if all went well, else 0.
 pid_t become_owner_after_fork(const std::string& path) {
   auto device = open_device(path, Access::read_write);
-  auto opened = device ? Store::open(*std::move(device)) : device.error();
+  OpenOptions options;
+  options.threads_late = true;
+  auto opened = device ? Store::open(*std::move(device), options) : device.error();
   if (!opened) {
     return 0;
   }

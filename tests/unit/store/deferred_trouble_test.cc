@@ -131,7 +131,9 @@ TEST_F(DeferredTrouble, WithoutAThreadForThemWritesAreDurableAtOnce) {
 
 TEST_F(DeferredTrouble, WithoutAThreadForCheckpointsTheRingIsEmptiedAllTheSame) {
   create({spec("a", 20000)}, std::uint64_t{1} << 20U, 64 * 1024);
-  auto store = open_hooked(OpenOptions{});
+  OpenOptions options;
+  options.threads_late = true;
+  auto store = open_hooked(options);
   const NoMoreThreads guard;
   for (unsigned i = 0; i < 50; ++i) {
     ASSERT_OK(store->write("a", pattern(20000, i)));
