@@ -175,7 +175,8 @@ private:
     in_background, ///< A thread, when the ring is half full or nothing happens.
     in_commits,    ///< The commit that makes the ring half full.
     /// The commit that finds no room; nobody before. Whoever reverts a drive underneath does so
-    /// when the store is idle, and must find it so: nothing is written but inside a call.
+    /// when the store is idle, and must find it so: nothing is written but inside a call, and for
+    /// deferred writes, as late as they may be.
     for_room,
   };
   static CheckpointMode checkpoint_mode_for(const DeviceCapabilities& can,
