@@ -43,8 +43,7 @@ protected:
   /// What a process finds that opens the image after a power cut now.
   Bytes after_a_cut(std::string_view blob) {
     const auto store =
-        Store::open(std::make_unique<MemoryDevice>(std::make_shared<MemoryDisk>(disk_->bytes())),
-                    inline_options());
+        Store::open(std::make_unique<MemoryDevice>(copy_of_disk()), inline_options());
     EXPECT_TRUE(store.ok());
     return store ? *(*store)->read(blob) : Bytes{};
   }
@@ -304,7 +303,7 @@ TEST_F(DeferredCommit, ABatchNeverExceedsARecordAndNothingIsLost) {
     }
     EXPECT_GT(store->info().generation, generation + 1);
     ASSERT_OK(store->flush());
-    const auto cut = std::make_shared<MemoryDisk>(disk_->bytes());
+    const auto cut = copy_of_disk();
     ASSERT_OK(store->close());
     const auto reopened = Store::open(std::make_unique<MemoryDevice>(cut), inline_options());
     ASSERT_OK(reopened);

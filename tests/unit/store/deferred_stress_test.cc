@@ -101,10 +101,8 @@ protected:
   void cut_until_done() {
     while (!done_) {
       const auto durable = snapshot(durable_);
-      Bytes image(disk_size_bytes);
-      ASSERT_OK(MemoryDevice(disk_, Access::read_only).read(0, image));
-      const auto store = Store::open(
-          std::make_unique<MemoryDevice>(std::make_shared<MemoryDisk>(image)), inline_options());
+      const auto store =
+          Store::open(std::make_unique<MemoryDevice>(copy_of_disk()), inline_options());
       ASSERT_OK(store);
       std::array<std::uint64_t, writer_count> seen{};
       ASSERT_OK((*store)->read_range("seen", 0, std::as_writable_bytes(std::span(seen))));

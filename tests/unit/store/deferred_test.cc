@@ -42,7 +42,7 @@ protected:
   }
   /// What a blob holds on the disk of this moment, for whoever opens it after a power cut.
   Bytes on_disk(const std::string& blob) {
-    const auto copy = std::make_shared<MemoryDisk>(disk_->bytes());
+    const auto copy = copy_of_disk();
     OpenOptions options = inline_options();
     options.access = Access::read_only;
     const auto store =

@@ -56,6 +56,12 @@ std::unique_ptr<Store> StoreFixture::open_read_only() {
   return open(std::move(options));
 }
 
+std::shared_ptr<MemoryDisk> StoreFixture::copy_of_disk() {
+  Bytes content(disk_->bytes().size());
+  EXPECT_TRUE(MemoryDevice(disk_, Access::read_only).read(0, content).ok());
+  return std::make_shared<MemoryDisk>(std::move(content));
+}
+
 void StoreFixture::forget_owner() {
   disk_ = std::make_shared<MemoryDisk>(disk_->bytes());
 }

@@ -32,6 +32,8 @@ protected:
   std::unique_ptr<Store> open(OpenOptions options = inline_options());
   std::unique_ptr<Store> open_read_only();
   [[nodiscard]] MemoryDevice device() { return MemoryDevice(disk_); }
+  /// The disk as a power cut now would leave it, also while threads of a store write.
+  [[nodiscard]] std::shared_ptr<MemoryDisk> copy_of_disk();
   /// What a process that dies leaves behind: the disk as it is, and no lock.
   void forget_owner();
 
