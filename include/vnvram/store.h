@@ -70,9 +70,10 @@ struct OpenOptions {
   /// one: slower at times, and fully deterministic (tests). On a device whose content may change
   /// underneath they run inside commits that find no room, in any case.
   bool background = true;
-  /// The store's threads start when they are first needed, not when it is opened: for a process
-  /// that forks in between (Store::adopt_after_fork). One that confines itself instead wants them
-  /// before.
+  /// The thread for checkpoints starts with the first commit, not when the store is opened: for a
+  /// process that forks in between (Store::adopt_after_fork). The others always start when they are
+  /// first needed: with the first deferred write, and the first commit_async() (two). A process that
+  /// confines itself to no more threads after opening has both before.
   bool threads_late = false;
   /// Opens a sealed image for writing, too. It stays sealed: commits are refused until unseal().
   bool accept_sealed = false;
@@ -255,7 +256,8 @@ public:
   /// The same without waiting: `callback` gets what commit() would have returned, exactly once,
   /// where OpenOptions::callbacks says. Transactions become durable in the order of the calls,
   /// together with those of commit(). A callback may commit again, but must not close the store.
-  /// It may be empty.
+  /// It may be empty. An exception (std::system_error: no thread can be started for it) has done
+  /// nothing.
   void commit_async(Transaction transaction, CommitCallback callback);
   /// For devices that write often and ask seldom: takes the write and returns. Readers see it at
   /// once. It is durable when a later flush(), commit or close() has succeeded, and at the latest
@@ -264,7 +266,8 @@ public:
   /// calls, across all blobs, and a single one is there whole or not at all. What any commit writes
   /// comes after those that were taken before it.
   /// Waits only when too much waits already (an eighth of the cache, or what a record holds), or
-  /// the bytes that it changes have to be looked up on the device.
+  /// the bytes that it changes have to be looked up on the device. One that finds no room several
+  /// times over is a commit itself, and so is one for which no thread can be started.
   /// A write of no bytes changes nothing. A commit_async() that has not called back is not ordered
   /// with what is deferred meanwhile. To a blob that is being removed it may be lost with it.
   /// Errors: those of commit(), and sealed, corrupt and io for the bytes that it changes; the write

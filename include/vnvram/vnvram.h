@@ -124,7 +124,9 @@ VNVRAM_API vnvram_kind vnvram_recommended_size(const vnvram_blob_spec* blobs, si
 typedef struct vnvram_create_options {
   size_t struct_size;
   uint64_t image_size; /* 0: vnvram_recommended_size. Ignored for a block device and NBD. */
-  uint64_t ring_size;  /* 0: large enough for the largest of these blobs, at least 1 MiB. */
+  /* 0: holds the largest blob's rewrite twice, at least 2016 KiB, and an eighth of the image where
+   * the blobs leave room for that. */
+  uint64_t ring_size;
   const vnvram_blob_spec* blobs; /* Registered, of size 0, never written. */
   size_t blob_count;
   int force; /* Write over what is there, whatever it is. */
@@ -156,7 +158,8 @@ VNVRAM_API vnvram_kind vnvram_resize(const char* path, uint64_t size, vnvram_err
 #define VNVRAM_OPEN_NO_IDLE_CHECKPOINT (1U << 3)
 /* Deferred writes are not: each is durable on return. */
 #define VNVRAM_OPEN_NO_DEFERRAL (1U << 4)
-/* The store's threads start when they are first needed: for a process that forks after opening. */
+/* The thread for checkpoints starts with the first commit, not in vnvram_open: for a process that
+ * forks after opening. Others always start with the first deferred write and asynchronous commit. */
 #define VNVRAM_OPEN_THREADS_LATE (1U << 5)
 
 typedef struct vnvram_open_options {
@@ -241,8 +244,9 @@ VNVRAM_API vnvram_kind vnvram_write_range(vnvram_store* store, const char* blob,
  * Who sees them: readers of this store at once (vnvram_read, vnvram_read_range, and the size in
  * vnvram_blob_info), on any thread. Read-only stores beside it, when they are durable.
  *
- * Limits: all that wait take an eighth of `cache_size` at most, and no more than a record holds
- * (half the ring); a call that finds no room waits for a commit first. So memory is bounded, and a
+ * Limits: those that collect take an eighth of `cache_size` at most, and no more than a record holds
+ * (half the ring); those that are being committed as much again. A call that finds no room waits
+ * for a commit, and after some that left it none it is a commit itself. So memory is bounded, and a
  * single write may be as large as its blob.
  *
  * When the commit fails that was to make them durable, vnvram_flush, every commit and vnvram_close
@@ -305,7 +309,7 @@ typedef void (*vnvram_callback)(void* opaque, const vnvram_error* error);
 /* The same without waiting. The transaction is taken over and freed in every case. When the call
  * succeeds, `callback` is called exactly once: on a thread of the store, or with
  * VNVRAM_OPEN_EVENT_FD inside vnvram_dispatch or vnvram_close. When it fails, never. Transactions
- * become durable in the order of the calls. */
+ * become durable in the order of the calls. VNVRAM_FAILURE: no thread can be started for it. */
 VNVRAM_API vnvram_kind vnvram_commit_async(vnvram_store* store, vnvram_transaction* transaction,
                                            vnvram_callback callback, void* opaque,
                                            vnvram_error** error);

@@ -18,9 +18,10 @@ CommitQueue::~CommitQueue() {
 
 Status CommitQueue::run(Request& request) {
   Lock lock(mutex_);
-  waiting_.push_back(&request);
-  if (led_) {
-    const std::shared_ptr<Wake> wake = request.wake = std::make_shared<Wake>();
+  const std::shared_ptr<Wake> wake = led_ ? std::make_shared<Wake>() : nullptr;
+  request.wake = wake;
+  waiting_.push_back(&request); // No exception from here on: others know of it.
+  if (wake != nullptr) {
     lock.unlock();
     wake->state.wait(Wake::State::waits);
     if (wake->state == Wake::State::done) {
@@ -43,7 +44,8 @@ void CommitQueue::run_async(Transaction transaction, std::function<void(Status)>
   if (!committer_.joinable()) {
     committer_ = std::jthread([this] { committer_main(); });
   }
-  waiting_.push_back(request.release()); // answer() takes it back
+  waiting_.push_back(request.get());
+  static_cast<void>(request.release()); // answer() takes it back
   if (!led_) {
     led_ = true;
     committer_leads_ = true;

@@ -43,15 +43,19 @@ void Completions::clear_event_fd() const {
   [[maybe_unused]] const ssize_t got = ::read(event_fd_, &count, sizeof(count));
 }
 
+void Completions::start() {
+  const std::lock_guard lock(mutex_);
+  if (mode_ == CallbackMode::store_thread && !runner_.joinable()) {
+    runner_ = std::jthread([this] { runner_main(); });
+  }
+}
+
 void Completions::deliver(std::function<void(Status)> callback, Status result) {
   const std::lock_guard lock(mutex_);
   due_.push_back({std::move(callback), std::move(result)});
   if (mode_ == CallbackMode::event_fd) {
     signal_event_fd();
     return;
-  }
-  if (!runner_.joinable()) {
-    runner_ = std::jthread([this] { runner_main(); });
   }
   wake_.notify_one();
 }

@@ -26,6 +26,9 @@ public:
   Status open_event_fd();
   [[nodiscard]] int event_fd() const { return event_fd_; }
 
+  /// Before the first commit whose answer is to be delivered, while who asked for it still hears
+  /// that no thread can be started (std::system_error).
+  void start();
   void deliver(std::function<void(Status)> callback, Status result);
   std::size_t dispatch();
   /// Waits until every callback that was delivered has run; with an event fd, runs them here.
@@ -51,7 +54,7 @@ private:
   bool running_ = false;
   std::uint64_t run_count_ = 0;
   bool stop_ = false;
-  std::jthread runner_; // CallbackMode::store_thread, started with the first completion
+  std::jthread runner_; // CallbackMode::store_thread, see start()
 };
 
 } // namespace vnvram

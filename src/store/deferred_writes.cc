@@ -69,25 +69,47 @@ bool DeferredWrites::has_room(std::string_view blob, std::uint64_t offset_bytes,
          collected_.record_size_bytes + record_size <= limits_.record_size_bytes;
 }
 
-DeferredWrites::Pages& DeferredWrites::pages_of(std::string_view blob) {
-  const auto found = collected_.pages.find(blob);
-  if (found != collected_.pages.end()) {
-    return found->second;
+DeferredWrites::Pages& DeferredWrites::make_room(std::string_view blob, std::uint64_t offset_bytes,
+                                                 std::uint64_t length_bytes) {
+  if (!collected_.pages.contains(blob)) {
+    collected_.pages.try_emplace(std::string(blob));
+    collected_.record_size_bytes += record_bytes_per_blob;
   }
-  collected_.record_size_bytes += record_bytes_per_blob;
-  return collected_.pages[std::string(blob)];
+  Pages& pages = collected_.pages.find(blob)->second;
+  try {
+    for_each_part(offset_bytes, length_bytes, [&](std::uint64_t page_offset_bytes, auto, auto) {
+      if (!pages.contains(page_offset_bytes)) {
+        pages.try_emplace(page_offset_bytes, std::make_unique<PartialPage>());
+        ++collected_.page_count;
+      }
+      std::vector<Run>& written = pages.at(page_offset_bytes)->written;
+      if (written.size() == written.capacity()) {
+        written.reserve(std::max<std::size_t>(4, 2 * written.size()));
+      }
+    });
+  } catch (...) {
+    drop_unwritten(blob);
+    throw;
+  }
+  return pages;
+}
+
+void DeferredWrites::drop_unwritten(std::string_view blob) {
+  const auto found = collected_.pages.find(blob);
+  collected_.page_count -= std::erase_if(
+      found->second, [](const Pages::value_type& page) { return page.second->written.empty(); });
+  if (found->second.empty()) {
+    collected_.pages.erase(found);
+    collected_.record_size_bytes -= record_bytes_per_blob;
+  }
 }
 
 std::byte* DeferredWrites::written_part(Pages& pages, std::uint64_t page_offset_bytes, Run run) {
-  std::unique_ptr<PartialPage>& page = pages[page_offset_bytes];
-  if (page == nullptr) {
-    page = std::make_unique<PartialPage>();
-    ++collected_.page_count;
-  }
-  collected_.record_size_bytes -= record_size_of(*page);
-  add_run(page->written, run);
-  collected_.record_size_bytes += record_size_of(*page);
-  return page->content.bytes.data() + run.begin;
+  PartialPage& page = *pages.at(page_offset_bytes);
+  collected_.record_size_bytes -= record_size_of(page);
+  add_run(page.written, run);
+  collected_.record_size_bytes += record_size_of(page);
+  return page.content.bytes.data() + run.begin;
 }
 
 void DeferredWrites::write(std::string_view blob, std::uint64_t offset_bytes,
@@ -95,7 +117,7 @@ void DeferredWrites::write(std::string_view blob, std::uint64_t offset_bytes,
   if (bytes.empty()) {
     return;
   }
-  Pages& pages = pages_of(blob);
+  Pages& pages = make_room(blob, offset_bytes, bytes.size());
   for_each_part(
       offset_bytes, bytes.size(), [&](std::uint64_t page, const Run& run, std::uint64_t done) {
         std::memcpy(written_part(pages, page, run), bytes.data() + done, run.end - run.begin);
@@ -107,7 +129,7 @@ void DeferredWrites::zero(std::string_view blob, std::uint64_t offset_bytes,
   if (length_bytes == 0) {
     return;
   }
-  Pages& pages = pages_of(blob);
+  Pages& pages = make_room(blob, offset_bytes, length_bytes);
   for_each_part(offset_bytes, length_bytes, [&](std::uint64_t page, const Run& run, auto) {
     std::memset(written_part(pages, page, run), 0, run.end - run.begin);
   });

@@ -35,7 +35,8 @@ public:
   /// Whether the batch that collects can hold this write, too. An empty one holds any.
   [[nodiscard]] bool has_room(std::string_view blob, std::uint64_t offset_bytes,
                               std::uint64_t length_bytes) const;
-  /// Collects a write. One of no bytes is none.
+  /// Collects a write. One of no bytes is none, and one that there is no memory for (an exception)
+  /// has changed nothing.
   void write(std::string_view blob, std::uint64_t offset_bytes, std::span<const std::byte> bytes);
   void zero(std::string_view blob, std::uint64_t offset_bytes, std::uint64_t length_bytes);
   /// Nothing is collected. What was taken may still not be durable.
@@ -88,9 +89,11 @@ private:
   /// Calls visit(page's first byte, part of the page, how far into the range that is).
   template <typename Visit>
   static void for_each_part(std::uint64_t offset_bytes, std::uint64_t length_bytes, Visit visit);
-  /// Room for this part of a page, which is written from now on.
+  /// All that a write may need memory for. An exception has changed nothing.
+  Pages& make_room(std::string_view blob, std::uint64_t offset_bytes, std::uint64_t length_bytes);
+  void drop_unwritten(std::string_view blob);
+  /// This part of a page, which is written from now on. There is room.
   std::byte* written_part(Pages& pages, std::uint64_t page_offset_bytes, Run run);
-  Pages& pages_of(std::string_view blob);
 
   Limits limits_;
   Batch collected_;

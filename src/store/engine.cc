@@ -87,6 +87,7 @@ Status Engine::commit(const Transaction& transaction) {
 
 void Engine::commit_async(Transaction transaction, CommitCallback callback) {
   if (options_.background) {
+    completions_.start();
     queue_.run_async(std::move(transaction), std::move(callback));
     return;
   }

@@ -137,37 +137,46 @@ private:
   Error poison(const Error& cause, std::string_view during);
   [[nodiscard]] Error of_this_image(const Error& error) const;
 
-  // Deferred writes (engine_deferred.cc).
-  static DeferredWrites::Limits deferred_limits(const format::Geometry& geometry,
-                                                std::uint64_t cache_size_bytes);
-  /// Collects a write by `collect` as soon as there is room for it.
-  Status defer(std::string_view name, std::uint64_t offset_bytes, std::uint64_t length_bytes,
-               const std::function<void()>& collect);
-  /// Takes what was collected into the stage, which is empty. It comes before all that is added.
-  Status stage_deferred();
-  Status commit_deferred();
-  void commit_overdue();
-
-  // Reading.
+  // Reading (engine_read.cc).
   struct PinnedPages {
     std::uint64_t generation = 0;
     std::vector<PageRef> pages;
   };
   /// What is done with the pages of a range while nothing can change: the mutex is held.
   using AtOneMoment = std::function<void(std::span<const SpaceRange> ranges)>;
-  /// True if `pinned` holds all pages of the range as of one generation.
-  Result<bool> collect(std::string_view name, std::uint64_t offset_bytes,
-                       std::optional<std::uint64_t> length_bytes, PinnedPages& pinned,
-                       std::vector<SpaceRange>& ranges, const AtOneMoment& at_one_moment);
-  Result<std::vector<SpaceRange>> pin(std::string_view name, std::uint64_t offset_bytes,
-                                      std::optional<std::uint64_t> length_bytes,
-                                      PinnedPages& pinned, const AtOneMoment& at_one_moment);
+  struct Wanted {
+    std::string_view name;
+    std::uint64_t offset_bytes = 0;
+    std::optional<std::uint64_t> length_bytes; ///< Not set: to the end.
+    /// The pages that a write needs, of whatever generations they are, with that of the blob's
+    /// directory entry as one more range, of no bytes.
+    bool to_change = false;
+  };
+  /// True if `pinned` holds all pages that are wanted; to be read, as of one generation.
+  Result<bool> collect(const Wanted& wanted, PinnedPages& pinned, std::vector<SpaceRange>& ranges,
+                       const AtOneMoment& at_one_moment);
+  /// As collect(); what is missing is loaded, for the next try.
+  Result<bool> try_to_pin(const Wanted& wanted, PinnedPages& pinned,
+                          std::vector<SpaceRange>& ranges, const AtOneMoment& at_one_moment);
+  Result<std::vector<SpaceRange>> pin(const Wanted& wanted, PinnedPages& pinned,
+                                      const AtOneMoment& at_one_moment);
   /// The bytes go where `room_for` their count says.
   Status read_into(std::string_view name, std::uint64_t offset_bytes,
                    std::optional<std::uint64_t> length_bytes,
                    const std::function<std::span<std::byte>(std::size_t size_bytes)>& room_for);
   Status check_readable(const Blob& blob) const;
   Error read_error(const Error& error, std::string_view name);
+
+  // Deferred writes (engine_deferred.cc).
+  static DeferredWrites::Limits deferred_limits(const format::Geometry& geometry,
+                                                std::uint64_t cache_size_bytes);
+  /// Collects a write by `collect` as soon as there is room for it; else it is a commit.
+  Status defer(const Wanted& written, const Transaction& transaction,
+               const std::function<void()>& collect);
+  /// Takes what was collected into the stage, which is empty. It comes before all that is added.
+  Status stage_deferred();
+  Status commit_deferred();
+  void commit_overdue();
 
   // Checkpoints.
   /// Who runs those that nobody has asked for.

@@ -2,6 +2,7 @@
 // by readers, and put at the head of the next record, which is written when the oldest of them is
 // as old as it may be, when someone asks, or when there is no room for more.
 #include <algorithm>
+#include <exception>
 
 #include <fmt/format.h>
 
@@ -14,6 +15,8 @@ namespace {
 
 // Of the cache's size, for each of the two batches: what one may take of the memory.
 constexpr std::uint64_t deferred_share = 8;
+// How often a write looks for room before it takes its turn among the commits.
+constexpr unsigned deferring_tries = 16;
 
 } // namespace
 
@@ -28,69 +31,67 @@ DeferredWrites::Limits Engine::deferred_limits(const format::Geometry& geometry,
 
 Status Engine::write_range_deferred(std::string_view name, std::uint64_t offset_bytes,
                                     std::span<const std::byte> bytes) {
-  if (options_.deferral.count() == 0 && !bytes.empty()) {
-    Transaction transaction;
-    transaction.write_range(name, offset_bytes, bytes);
-    return commit(transaction);
-  }
-  return defer(name, offset_bytes, bytes.size(),
-               [&] { deferred_.write(name, offset_bytes, bytes); });
+  Transaction transaction;
+  transaction.write_range(name, offset_bytes, bytes);
+  return defer(
+      {.name = name, .offset_bytes = offset_bytes, .length_bytes = bytes.size(), .to_change = true},
+      transaction, [&] { deferred_.write(name, offset_bytes, bytes); });
 }
 
 Status Engine::zero_range_deferred(std::string_view name, std::uint64_t offset_bytes,
                                    std::uint64_t length_bytes) {
-  if (options_.deferral.count() == 0 && length_bytes > 0) {
-    Transaction transaction;
-    transaction.zero_range(name, offset_bytes, length_bytes);
-    return commit(transaction);
-  }
-  return defer(name, offset_bytes, length_bytes,
-               [&] { deferred_.zero(name, offset_bytes, length_bytes); });
+  Transaction transaction;
+  transaction.zero_range(name, offset_bytes, length_bytes);
+  return defer(
+      {.name = name, .offset_bytes = offset_bytes, .length_bytes = length_bytes, .to_change = true},
+      transaction, [&] { deferred_.zero(name, offset_bytes, length_bytes); });
 }
 
 // The pages are looked at first: a write that could not be compared with what is there is refused
 // now, while someone still listens, and holds up nobody else's later.
-Status Engine::defer(std::string_view name, std::uint64_t offset_bytes, std::uint64_t length_bytes,
+Status Engine::defer(const Wanted& written, const Transaction& transaction,
                      const std::function<void()>& collect) {
   const Status at_all = refuse_commit(); // Before anything is looked up, as a commit does it.
   if (!at_all) {
     return at_all;
   }
-  for (;;) {
-    bool collected = false;
-    bool clock_runs = true;
+  const std::uint64_t length_bytes = *written.length_bytes;
+  bool may_wait = options_.deferral.count() > 0 || length_bytes == 0;
+  PinnedPages pinned;
+  std::vector<SpaceRange> ranges;
+  for (unsigned tries = 0; may_wait && tries < deferring_tries; ++tries) {
     std::optional<Error> refused;
+    bool has_room = false;
     const auto collect_now = [&](std::span<const SpaceRange>) {
       refused = reason_to_refuse();
       if (!refused && sealed_) {
         refused = sealed_error(device_->name(), ring_.sequence);
       }
-      collected = !refused && (!kept(Barrier::deferred_bounded) ||
-                               deferred_.has_room(name, offset_bytes, length_bytes));
-      if (!collected || length_bytes == 0) {
+      has_room = length_bytes == 0 || !kept(Barrier::deferred_bounded) ||
+                 deferred_.has_room(written.name, written.offset_bytes, length_bytes);
+      if (refused || !has_room || length_bytes == 0) {
         return;
       }
       if (deferred_.empty() && options_.background) {
-        clock_runs = deferral_clock_.set(std::chrono::steady_clock::now() + options_.deferral);
+        may_wait = deferral_clock_.set(std::chrono::steady_clock::now() + options_.deferral);
       }
-      collect();
+      if (may_wait) {
+        collect();
+      }
     };
-    PinnedPages pinned;
-    const auto ranges = pin(name, offset_bytes, length_bytes, pinned, collect_now);
-    if (!ranges) {
-      return ranges.error();
+    const Result<bool> readable = try_to_pin(written, pinned, ranges, collect_now);
+    if (!readable || refused) {
+      return refused ? *refused : Status(readable.error());
     }
-    if (refused) {
-      return *refused;
+    if (has_room && may_wait) {
+      return {};
     }
-    if (collected) {
-      return clock_runs ? Status{} : flush(); // Nobody else would.
-    }
-    const Status flushed = flush(); // Whoever is too fast waits for the device.
-    if (!flushed) {
+    const Status flushed = *readable && may_wait ? flush() : Status{};
+    if (!flushed) { // Whoever is too fast waits for the device.
       return flushed;
     }
   }
+  return commit(transaction); // With those that were taken before, and in its turn.
 }
 
 Status Engine::flush() {
@@ -134,7 +135,12 @@ Status Engine::commit_deferred() {
 }
 
 void Engine::commit_overdue() {
-  const Status done = flush();
+  Status done;
+  try {
+    done = flush();
+  } catch (const std::exception&) { // Memory to wait with. What is deferred waits on.
+    done = Error(ErrorKind::io, "the commit could not begin");
+  }
   const std::lock_guard lock(mutex_);
   if (!done && !poisoned_ && !deferred_.nothing_waits()) {
     const bool set = deferral_clock_.set(std::chrono::steady_clock::now() + options_.deferral);

@@ -1,6 +1,7 @@
 // How an engine reads: pages of one generation, without holding up commits.
 #include <algorithm>
 #include <cstring>
+#include <exception>
 
 #include <fmt/format.h>
 
@@ -8,6 +9,13 @@
 #include "store/superblock_reader.h"
 
 namespace vnvram {
+
+namespace {
+
+// How often a range is loaded beside commits before they have to wait for it.
+constexpr unsigned reading_tries = 8;
+
+} // namespace
 
 Status Engine::check_readable(const Blob& blob) const {
   for (const Attribute& attribute : blob.info.attributes) {
@@ -21,13 +29,12 @@ Status Engine::check_readable(const Blob& blob) const {
   return {};
 }
 
-Result<bool> Engine::collect(std::string_view name, std::uint64_t offset_bytes,
-                             std::optional<std::uint64_t> length_bytes, PinnedPages& pinned,
+Result<bool> Engine::collect(const Wanted& wanted, PinnedPages& pinned,
                              std::vector<SpaceRange>& ranges, const AtOneMoment& at_one_moment) {
   const std::lock_guard lock(mutex_);
-  const Blob* blob = directory_.find(name);
+  const Blob* blob = directory_.find(wanted.name);
   if (blob == nullptr) {
-    return Error{ErrorKind::not_found, fmt::format("no blob {}", name),
+    return Error{ErrorKind::not_found, fmt::format("no blob {}", wanted.name),
                  "vnvram ls shows what is there"};
   }
   const Status readable = check_readable(*blob);
@@ -35,17 +42,20 @@ Result<bool> Engine::collect(std::string_view name, std::uint64_t offset_bytes,
     return readable.error();
   }
   const std::uint64_t length =
-      length_bytes.value_or(deferred_.size_bytes(name, blob->info.size_bytes));
-  if (offset_bytes > blob->info.size_max_bytes ||
-      length > blob->info.size_max_bytes - offset_bytes) {
+      wanted.length_bytes.value_or(deferred_.size_bytes(wanted.name, blob->info.size_bytes));
+  if (wanted.offset_bytes > blob->info.size_max_bytes ||
+      length > blob->info.size_max_bytes - wanted.offset_bytes) {
     return Error{ErrorKind::too_large,
-                 fmt::format("blob {}: {} bytes from {} are beyond its largest size of {}", name,
-                             length, offset_bytes, blob->info.size_max_bytes)};
+                 fmt::format("blob {}: {} bytes from {} are beyond its largest size of {}",
+                             wanted.name, length, wanted.offset_bytes, blob->info.size_max_bytes)};
   }
-  ranges = blob->ranges(offset_bytes, length);
+  ranges = blob->ranges(wanted.offset_bytes, length);
+  if (wanted.to_change) {
+    ranges.push_back({.offset_bytes = blob->entry_offset_bytes, .length_bytes = 0});
+  }
   const std::uint64_t generation =
       std::max(blob->info.generation, blob->info.registered_generation);
-  if (pinned.generation != generation) {
+  if (pinned.generation != generation && !wanted.to_change) {
     pinned.pages.clear(); // Pages of another generation, or of another blob of the same name.
   }
   pinned.generation = generation;
@@ -64,33 +74,57 @@ Result<bool> Engine::collect(std::string_view name, std::uint64_t offset_bytes,
   return complete;
 }
 
+Result<bool> Engine::try_to_pin(const Wanted& wanted, PinnedPages& pinned,
+                                std::vector<SpaceRange>& ranges, const AtOneMoment& at_one_moment) {
+  Result<bool> complete = collect(wanted, pinned, ranges, at_one_moment);
+  if (!complete) {
+    return of_this_image(complete.error());
+  }
+  for (std::size_t i = 0; i < ranges.size() && !*complete; ++i) {
+    if (pinned.pages[i] != nullptr) {
+      continue;
+    }
+    Result<PageRef> loaded =
+        pages_.load(static_cast<std::uint32_t>(ranges[i].offset_bytes / block_size_bytes));
+    if (!loaded) {
+      return read_error(loaded.error(), wanted.name);
+    }
+    pinned.pages[i] = *std::move(loaded);
+  }
+  return complete;
+}
+
 // The content of a blob's pages changes only with its generation, so pages that were loaded one by
 // one belong together if the generation is the same at the end.
-Result<std::vector<SpaceRange>> Engine::pin(std::string_view name, std::uint64_t offset_bytes,
-                                            std::optional<std::uint64_t> length_bytes,
-                                            PinnedPages& pinned, const AtOneMoment& at_one_moment) {
+Result<std::vector<SpaceRange>> Engine::pin(const Wanted& wanted, PinnedPages& pinned,
+                                            const AtOneMoment& at_one_moment) {
   std::vector<SpaceRange> ranges;
-  for (;;) {
-    const Result<bool> complete =
-        collect(name, offset_bytes, length_bytes, pinned, ranges, at_one_moment);
-    if (!complete) {
-      return of_this_image(complete.error());
+  const auto pin_now = [&](unsigned tries) {
+    Result<bool> complete = false;
+    for (; complete && !*complete && tries > 0; --tries) {
+      complete = try_to_pin(wanted, pinned, ranges, at_one_moment);
     }
-    if (*complete) {
-      return ranges;
+    return complete;
+  };
+  Result<bool> complete = pin_now(reading_tries);
+  while (complete && !*complete) { // Commits change it faster than it can be loaded.
+    std::exception_ptr failure;    // It concerns this read alone.
+    const Status still = run_directory_change([&](Directory&, Stage&) {
+      try {
+        complete = pin_now(2);
+      } catch (...) {
+        failure = std::current_exception();
+      }
+      return Status{};
+    });
+    if (failure) {
+      std::rethrow_exception(failure);
     }
-    for (std::size_t i = 0; i < ranges.size(); ++i) {
-      if (pinned.pages[i] != nullptr) {
-        continue;
-      }
-      Result<PageRef> loaded =
-          pages_.load(static_cast<std::uint32_t>(ranges[i].offset_bytes / block_size_bytes));
-      if (!loaded) {
-        return read_error(loaded.error(), name);
-      }
-      pinned.pages[i] = *std::move(loaded);
+    if (!still) { // Nobody commits any more.
+      complete = pin_now(2);
     }
   }
+  return complete ? Result<std::vector<SpaceRange>>(std::move(ranges)) : complete.error();
 }
 
 Error Engine::read_error(const Error& error, std::string_view name) {
@@ -140,7 +174,9 @@ Status Engine::read_into(std::string_view name, std::uint64_t offset_bytes,
       done = true;
     }
   };
-  const auto ranges = pin(name, offset_bytes, length_bytes, pinned, copy_with_deferred);
+  const auto ranges =
+      pin({.name = name, .offset_bytes = offset_bytes, .length_bytes = length_bytes}, pinned,
+          copy_with_deferred);
   if (!ranges) {
     return ranges.error();
   }

@@ -458,6 +458,35 @@ TEST_F(DeferredCommit, ADamagedPageConcernsNobodyElse) {
   EXPECT_EQ(after_a_cut("b"), bytes("goes on"));
 }
 
+TEST_F(DeferredCommit, ADamagedDirectoryPageConcernsNobodyElse) {
+  constexpr std::size_t size = std::size_t{1} << 20U;
+  std::vector<BlobSpec> specs = {spec("large", size), spec("good", 10)};
+  for (int i = 0; i < 8; ++i) { // The victim's entry has a page of its own, but for these.
+    specs.push_back(spec("rest" + std::to_string(i), 10));
+  }
+  specs.push_back(spec("the-victim", 10));
+  create(specs, std::size_t{8} << 20U);
+  OpenOptions options = inline_options();
+  options.cache_size_bytes = cache_size_bytes_min;
+  auto store = open(options);
+  ASSERT_OK(store->write("large", pattern(size, 3)));
+  ASSERT_OK(store->checkpoint());
+  ASSERT_OK(store->read("large")); // More than the cache holds: no page of the directory stays.
+  const Bytes name = bytes("the-victim");
+  auto& image = disk_->bytes();
+  int damaged = 0;
+  for (auto at = image.begin();
+       (at = std::search(at, image.end(), name.begin(), name.end())) != image.end(); ++at) {
+    *at ^= std::byte{1};
+    ++damaged;
+  }
+  ASSERT_GT(damaged, 0);
+  EXPECT_KIND(store->write_range_deferred("the-victim", 0, bytes("x")), corrupt);
+  ASSERT_OK(store->write_range_deferred("good", 0, bytes("goes on")));
+  ASSERT_OK(store->flush());
+  EXPECT_EQ(*store->read("good"), bytes("goes on"));
+}
+
 TEST_F(DeferredCommit, WhatCouldNotBeWrittenComesBeforeWhatIsTakenLater) {
   create({spec("a", 100), spec("b", 100)});
   auto store = open_counted();

@@ -1,8 +1,12 @@
 // What becomes of deferred writes when something goes wrong while they wait.
 #include <pthread.h>
 
+#include <future>
 #include <new>
+#include <optional>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "unit/store/hooked_device.h"
 #include "unit/store/store_fixture.h"
@@ -140,6 +144,87 @@ TEST_F(DeferredTrouble, WithoutAThreadForCheckpointsTheRingIsEmptiedAllTheSame) 
   }
   ASSERT_OK(store->close());
   EXPECT_EQ(*open_read_only()->read("a"), pattern(20000, 49));
+}
+
+TEST_F(DeferredTrouble, WithoutThreadsForThemAsynchronousCommitsAreRefusedOrAnswered) {
+  create({spec("a", 100)});
+  auto store = open_hooked(OpenOptions{});
+  std::promise<Status> answered;
+  const auto commit = [&](std::string_view content, Store::CommitCallback callback) {
+    Transaction transaction;
+    transaction.write("a", bytes(content));
+    store->commit_async(std::move(transaction), std::move(callback));
+  };
+  {
+    const NoMoreThreads guard;
+    EXPECT_THROW(commit("lost", {}), std::system_error);
+  }
+  EXPECT_EQ(*store->read("a"), Bytes());
+  commit("nobody wants to know", {});
+  {
+    const NoMoreThreads guard;
+    commit("kept", [&](const Status& status) { answered.set_value(status); });
+    ASSERT_OK(answered.get_future().get());
+  }
+  ASSERT_OK(store->close());
+  EXPECT_EQ(*open_read_only()->read("a"), bytes("kept"));
+}
+
+// Whatever comes between: someone else is always faster with the room that a record has made.
+TEST_F(DeferredTrouble, AWriteThatNeverFindsRoomIsACommit) {
+  constexpr std::size_t size = std::size_t{1} << 20U;
+  create({spec("large", size), spec("small", 10)}, std::size_t{8} << 20U);
+  auto store = open_hooked();
+  int records = 0;
+  *hook_ = [&](Call call, auto, auto) -> Status {
+    if (call == Call::write_durable && ++records < 100) {
+      EXPECT_TRUE(store->write_range_deferred("small", 0, Bytes(1, std::byte(records))).ok());
+    }
+    return {};
+  };
+  ASSERT_OK(store->write_range_deferred("small", 0, bytes("x")));
+  ASSERT_OK(store->write_range_deferred("large", 0, pattern(size, 1)));
+  EXPECT_LT(records, 100);
+  *hook_ = nullptr;
+  EXPECT_EQ(after_a_cut("large"), pattern(size, 1));
+}
+
+// More than the cache holds, of a blob that changes whenever its first page was loaded again.
+TEST_F(DeferredTrouble, AReadThatIsNeverFastEnoughIsATurnOfItsOwn) {
+  constexpr std::size_t size = std::size_t{1} << 20U;
+  constexpr int changes_max = 50;
+  create({spec("a", size)}, std::size_t{8} << 20U);
+  OpenOptions options;
+  options.cache_size_bytes = cache_size_bytes_min;
+  auto store = open_hooked(options);
+  ASSERT_OK(store->write("a", pattern(size, 1)));
+  ASSERT_OK(store->checkpoint());
+  const std::thread::id reader = std::this_thread::get_id();
+  std::optional<std::uint64_t> first_page;
+  int changes = 0;
+  std::vector<std::future<Status>> commits;
+  *hook_ = [&](Call call, std::uint64_t offset_bytes, auto) -> Status {
+    if (call != Call::read || std::this_thread::get_id() != reader || changes == changes_max ||
+        first_page.value_or(offset_bytes) != offset_bytes) {
+      return {};
+    }
+    first_page = offset_bytes;
+    commits.push_back(std::async(std::launch::async, [&, change = ++changes] {
+      return store->write_range("a", size - 1, Bytes(1, std::byte(change)));
+    }));
+    // Long enough for a commit to be done, unless it has to wait for this read.
+    commits.back().wait_for(std::chrono::milliseconds(300));
+    return {};
+  };
+  const auto content = store->read("a");
+  EXPECT_LT(std::exchange(changes, changes_max), changes_max);
+  ASSERT_OK(content);
+  for (std::future<Status>& commit : commits) {
+    ASSERT_OK(commit.get());
+  }
+  Bytes expected = pattern(size, 1);
+  expected.back() = content->back();
+  EXPECT_EQ(*content, expected);
 }
 
 TEST_F(DeferredTrouble, ACommitThatRunsOutOfMemoryHoldsUpNobody) {
