@@ -4,16 +4,7 @@
 
 #include <fmt/format.h>
 
-#include "device/memory_device.h"
-
 namespace vnvram::test {
-namespace {
-
-std::unique_ptr<MemoryDevice> memory_device(const std::vector<std::byte>& image) {
-  return std::make_unique<MemoryDevice>(std::make_shared<MemoryDisk>(image));
-}
-
-} // namespace
 
 OpenOptions deterministic_options() {
   OpenOptions options;
@@ -24,7 +15,8 @@ OpenOptions deterministic_options() {
 
 CrashExplorer::CrashExplorer(std::shared_ptr<SimulatedDisk> disk, const ReplayId& id,
                              ExplorerBudget budget, ExplorerReport& report, unsigned level)
-    : disk_(std::move(disk)), id_(id), budget_(budget), report_(report), level_(level) {
+    : disk_(std::move(disk)), trial_(std::make_shared<MemoryDisk>(disk_->durable().size())),
+      id_(id), budget_(budget), report_(report), level_(level) {
   disk_->set_hook([this](const SimulatedOperation& operation) {
     examine(&operation);
     if (operation_hook_) {
@@ -122,14 +114,15 @@ bool CrashExplorer::goes_deeper(const CutPoint& point) const {
 }
 
 void CrashExplorer::try_power_cut(const CrashState& state, const CutPoint& point) {
-  const std::vector<std::byte> image = state.power_cut(point.choice, budget_.exhaustive_limit);
+  state.power_cut(point.choice, budget_.exhaustive_limit, trial_->bytes());
   ++report_.images;
   // Beside the opening that is always tried, some images are checked and opened read-only.
   const bool thoroughly = replaying() || report_.images % 4 == 0;
-  if (const std::string wrong = judge(image, thoroughly); !wrong.empty()) {
+  if (const std::string wrong = judge(thoroughly); !wrong.empty()) {
     fail(point, wrong);
   } else if (goes_deeper(point)) {
-    if (const std::string later = live_on(std::make_shared<SimulatedDisk>(image), point);
+    auto image = state.power_cut(point.choice, budget_.exhaustive_limit);
+    if (const std::string later = live_on(std::make_shared<SimulatedDisk>(std::move(image)), point);
         !later.empty()) {
       fail(point, later);
     }
@@ -164,10 +157,9 @@ std::string CrashExplorer::judge_content(Store& store) const {
   return {};
 }
 
-std::string CrashExplorer::judge_check(const std::vector<std::byte>& image,
-                                       bool after_close) const {
-  const auto device = memory_device(image);
-  const Result<CheckReport> report = check_image(*device);
+std::string CrashExplorer::judge_check(bool after_close) const {
+  MemoryDevice device(trial_, Access::read_only);
+  const Result<CheckReport> report = check_image(device);
   if (!report) {
     return "cannot be checked: " + report.error().text();
   }
@@ -179,17 +171,16 @@ std::string CrashExplorer::judge_check(const std::vector<std::byte>& image,
   return {};
 }
 
-std::string CrashExplorer::judge(const std::vector<std::byte>& image, bool thoroughly) const {
-  auto disk = std::make_shared<MemoryDisk>(image);
+std::string CrashExplorer::judge(bool thoroughly) const {
   std::uint64_t generation = 0;
   if (thoroughly) {
-    if (std::string wrong = judge_check(image, false); !wrong.empty()) {
+    if (std::string wrong = judge_check(false); !wrong.empty()) {
       return wrong;
     }
     OpenOptions reading = deterministic_options();
     reading.access = Access::read_only;
     const auto reader =
-        Store::open(std::make_unique<MemoryDevice>(disk, Access::read_only), reading);
+        Store::open(std::make_unique<MemoryDevice>(trial_, Access::read_only), reading);
     if (!reader) {
       return "cannot be opened read-only: " + reader.error().text();
     }
@@ -198,7 +189,7 @@ std::string CrashExplorer::judge(const std::vector<std::byte>& image, bool thoro
     }
     generation = (*reader)->info().generation;
   }
-  const auto store = Store::open(std::make_unique<MemoryDevice>(disk), deterministic_options());
+  const auto store = Store::open(std::make_unique<MemoryDevice>(trial_), deterministic_options());
   if (!store) {
     return "cannot be opened: " + store.error().text();
   }
@@ -209,7 +200,7 @@ std::string CrashExplorer::judge(const std::vector<std::byte>& image, bool thoro
   if (const Status closed = (*store)->close(); wrong.empty() && !closed) {
     wrong = "cannot be closed: " + closed.error().text();
   }
-  return wrong.empty() && thoroughly ? judge_check(disk->bytes(), true) : wrong;
+  return wrong.empty() && thoroughly ? judge_check(true) : wrong;
 }
 
 namespace {

@@ -26,6 +26,7 @@
 
 #include "crash/replay_id.h"
 #include "crash/store_state.h"
+#include "device/memory_device.h"
 #include "support/random.h"
 
 namespace vnvram::test {
@@ -84,11 +85,11 @@ private:
   void examine_all_choices(const CrashState& state, CutPoint point, bool process_dies);
   void try_power_cut(const CrashState& state, const CutPoint& point);
   void try_process_death(const CrashState& state, const CutPoint& point);
-  /// Opens it, compares, closes; `thoroughly`: checks it and opens it read-only, too. Empty: all is
-  /// well.
-  std::string judge(const std::vector<std::byte>& image, bool thoroughly) const;
+  /// Opens what is on the trial disk, compares, closes; `thoroughly`: checks it and opens it
+  /// read-only, too. Empty: all is well.
+  [[nodiscard]] std::string judge(bool thoroughly) const;
   std::string judge_content(Store& store) const;
-  std::string judge_check(const std::vector<std::byte>& image, bool after_close) const;
+  [[nodiscard]] std::string judge_check(bool after_close) const;
   /// Opens it, commits, checkpoints and closes, with every operation explored one level deeper.
   std::string live_on(const std::shared_ptr<SimulatedDisk>& disk, const CutPoint& point);
   [[nodiscard]] bool goes_deeper(const CutPoint& point) const;
@@ -96,6 +97,7 @@ private:
   void fail(const CutPoint& point, const std::string& what);
 
   std::shared_ptr<SimulatedDisk> disk_;
+  std::shared_ptr<MemoryDisk> trial_; ///< The image that is judged.
   ReplayId id_;
   std::vector<CutPoint> path_; ///< The cuts of the levels above.
   ExplorerBudget budget_;

@@ -87,7 +87,14 @@ std::uint64_t CrashState::choice_count(std::uint64_t limit) const {
 
 std::vector<std::byte> CrashState::power_cut(CutChoice choice,
                                              std::uint64_t exhaustive_limit) const {
-  std::vector<std::byte> image = durable_;
+  std::vector<std::byte> image;
+  power_cut(choice, exhaustive_limit, image);
+  return image;
+}
+
+void CrashState::power_cut(CutChoice choice, std::uint64_t exhaustive_limit,
+                           std::vector<std::byte>& image) const {
+  image = durable_;
   // The new size is there or not; without it nothing beyond the old one is.
   if (size_after_bytes_ > image.size() && choice.number % 2 == 1) {
     image.resize(size_after_bytes_);
@@ -109,7 +116,6 @@ std::vector<std::byte> CrashState::power_cut(CutChoice choice,
   } else {
     apply_sample(image, pending_, choice);
   }
-  return image;
 }
 
 bool CrashState::is_in_flight(std::uint64_t sector) const {

@@ -33,6 +33,10 @@ public:
   /// choice_count().
   [[nodiscard]] std::vector<std::byte> power_cut(CutChoice choice,
                                                  std::uint64_t exhaustive_limit) const;
+  /// The same into a buffer that is used again: fresh memory for each image is what would cost
+  /// most.
+  void power_cut(CutChoice choice, std::uint64_t exhaustive_limit,
+                 std::vector<std::byte>& image) const;
   /// What the next opener finds after the process has died: what is pending is still pending, and
   /// of the operation in flight some sectors have happened.
   [[nodiscard]] std::shared_ptr<SimulatedDisk> process_death(std::uint64_t seed) const;
