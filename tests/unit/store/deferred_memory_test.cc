@@ -1,6 +1,9 @@
 // Deferred writes that there is no memory for. A program of its own: it replaces operator new.
+#include <cstddef>
 #include <cstdlib>
 #include <new>
+#include <string_view>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -13,20 +16,30 @@ thread_local long fails_at = -1; // NOLINT: operator new has no other place for 
 
 } // namespace
 
-void* operator new(std::size_t size) {
-  if (fails_at >= 0 && fails_at-- == 0) {
-    throw std::bad_alloc();
-  }
-  void* memory = std::malloc(size == 0 ? 1 : size);
+// GCC takes the inlined halves of a pair for a mismatch.
+[[gnu::noinline]] void* operator new(std::size_t size, std::align_val_t alignment) {
+  const auto align = static_cast<std::size_t>(alignment);
+  const bool fails = fails_at >= 0 && fails_at-- == 0;
+  void* memory = fails ? nullptr : std::aligned_alloc(align, (size + align) / align * align);
   if (memory == nullptr) {
     throw std::bad_alloc();
   }
   return memory;
 }
-void operator delete(void* memory) noexcept {
+[[gnu::noinline]] void* operator new(std::size_t size) {
+  return operator new (size, std::align_val_t{alignof(std::max_align_t)});
+}
+[[gnu::noinline]] void operator delete(void* memory) noexcept {
   std::free(memory);
 }
-void operator delete(void* memory, std::size_t /*size*/) noexcept {
+[[gnu::noinline]] void operator delete(void* memory, std::size_t /*size*/) noexcept {
+  std::free(memory);
+}
+[[gnu::noinline]] void operator delete(void* memory, std::align_val_t /*alignment*/) noexcept {
+  std::free(memory);
+}
+[[gnu::noinline]] void operator delete(void* memory, std::size_t /*size*/,
+                                       std::align_val_t /*alignment*/) noexcept {
   std::free(memory);
 }
 
