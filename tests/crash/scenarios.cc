@@ -58,6 +58,7 @@ Scenario scenario(const std::string& name, const ExplorerBudget& budget, unsigne
     options.budget.exhaustive_limit = std::min<std::uint64_t>(budget.exhaustive_limit, 16);
     options.budget.samples = std::min<std::uint64_t>(budget.samples, 4);
     options.budget.deep_every *= deep_slowdown;
+    options.budget.depth = 1; // Cuts of a cut's cut need no more of the code.
   }
   return {.name = name, .options = options};
 }
