@@ -72,8 +72,8 @@ struct OpenOptions {
   bool background = true;
   /// The thread for checkpoints starts with the first commit, not when the store is opened: for a
   /// process that forks in between (Store::adopt_after_fork). The others always start when they are
-  /// first needed: with the first deferred write, and the first commit_async() (two). A process that
-  /// confines itself to no more threads after opening has both before.
+  /// first needed: with the first deferred write, and the first commit_async() (two). A process
+  /// that confines itself to no more threads after opening has both before.
   bool threads_late = false;
   /// Opens a sealed image for writing, too. It stays sealed: commits are refused until unseal().
   bool accept_sealed = false;

@@ -159,7 +159,8 @@ VNVRAM_API vnvram_kind vnvram_resize(const char* path, uint64_t size, vnvram_err
 /* Deferred writes are not: each is durable on return. */
 #define VNVRAM_OPEN_NO_DEFERRAL (1U << 4)
 /* The thread for checkpoints starts with the first commit, not in vnvram_open: for a process that
- * forks after opening. Others always start with the first deferred write and asynchronous commit. */
+ * forks after opening. Others always start with the first deferred write and asynchronous commit.
+ */
 #define VNVRAM_OPEN_THREADS_LATE (1U << 5)
 
 typedef struct vnvram_open_options {
@@ -244,10 +245,10 @@ VNVRAM_API vnvram_kind vnvram_write_range(vnvram_store* store, const char* blob,
  * Who sees them: readers of this store at once (vnvram_read, vnvram_read_range, and the size in
  * vnvram_blob_info), on any thread. Read-only stores beside it, when they are durable.
  *
- * Limits: those that collect take an eighth of `cache_size` at most, and no more than a record holds
- * (half the ring); those that are being committed as much again. A call that finds no room waits
- * for a commit, and after some that left it none it is a commit itself. So memory is bounded, and a
- * single write may be as large as its blob.
+ * Limits: those that collect take an eighth of `cache_size` at most, and no more than a record
+ * holds (half the ring); those that are being committed as much again. A call that finds no room
+ * waits for a commit, and after some that left it none it is a commit itself. So memory is bounded,
+ * and a single write may be as large as its blob.
  *
  * When the commit fails that was to make them durable, vnvram_flush, every commit and vnvram_close
  * say so until one succeeds; if the store is poisoned by it, deferred writes say so, too. Whoever

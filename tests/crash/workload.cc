@@ -286,7 +286,7 @@ bool Workload::group_commit() {
       StoreState next = explorer_->newest();
       next.apply(transaction);
       explorer_->submit(next);
-      store_->commit_async(std::move(transaction), [&](Status status) {
+      store_->commit_async(std::move(transaction), [&](const Status& status) {
         ++answers;
         if (!status) {
           answer = status;

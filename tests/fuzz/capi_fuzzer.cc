@@ -155,7 +155,7 @@ Kinds CapiSession::with_store(Kinds otherwise, bool writes) const {
   if (mode_ == Mode::closed) {
     return {VNVRAM_INVALID_ARGUMENT}; // The store is NULL.
   }
-  return writes && mode_ == Mode::read_only ? Kinds{VNVRAM_READ_ONLY} : otherwise;
+  return writes && mode_ == Mode::read_only ? Kinds{VNVRAM_READ_ONLY} : std::move(otherwise);
 }
 
 vnvram_info CapiSession::info() const {

@@ -43,6 +43,7 @@ TEST_F(Create, TheRequiredSizeIsEnoughAndABlockLessIsNot) {
 
 TEST_F(Create, FourThousandBlobsAreRegisteredInOneTransaction) {
   std::vector<BlobSpec> specs;
+  specs.reserve(4096);
   for (int i = 0; i < 4096; ++i) {
     specs.push_back(spec("a-rather-long-name-for-a-blob-number-" + std::to_string(i), 16));
   }

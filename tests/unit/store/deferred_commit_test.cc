@@ -271,6 +271,7 @@ TEST_F(DeferredCommit, ABatchNeverExceedsARecordAndNothingIsLost) {
   constexpr std::uint64_t ring_size = std::uint64_t{80} << 10U;
   constexpr std::uint64_t blob_size = 16384;
   std::vector<BlobSpec> specs;
+  specs.reserve(60);
   for (int i = 0; i < 60; ++i) {
     specs.push_back(spec("blob" + std::to_string(i), blob_size));
   }
@@ -559,6 +560,7 @@ TEST_F(DeferredCommit, EachThreadSeesItsOwnWritesAtOnce) {
   }
   {
     std::vector<std::jthread> threads;
+    threads.reserve(written.size());
     for (auto& [name, content] : written) {
       threads.emplace_back([&store, &blob = name, &expected = content] {
         test::Random random(static_cast<std::uint64_t>(blob.front()));

@@ -17,6 +17,7 @@ thread_local long fails_at = -1; // NOLINT: operator new has no other place for 
 } // namespace
 
 // GCC takes the inlined halves of a pair for a mismatch.
+// NOLINTBEGIN(cppcoreguidelines-owning-memory,cppcoreguidelines-no-malloc): memory comes from here
 [[gnu::noinline]] void* operator new(std::size_t size, std::align_val_t alignment) {
   const auto align = static_cast<std::size_t>(alignment);
   const bool fails = fails_at >= 0 && fails_at-- == 0;
@@ -42,6 +43,7 @@ thread_local long fails_at = -1; // NOLINT: operator new has no other place for 
                                        std::align_val_t /*alignment*/) noexcept {
   std::free(memory);
 }
+// NOLINTEND(cppcoreguidelines-owning-memory,cppcoreguidelines-no-malloc)
 
 namespace vnvram {
 namespace {

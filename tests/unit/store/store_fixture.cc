@@ -41,7 +41,8 @@ OpenOptions StoreFixture::inline_options() {
 }
 
 Result<std::unique_ptr<Store>> StoreFixture::try_open(OpenOptions options) {
-  return Store::open(std::make_unique<MemoryDevice>(disk_, options.access), std::move(options));
+  auto device = std::make_unique<MemoryDevice>(disk_, options.access);
+  return Store::open(std::move(device), std::move(options));
 }
 
 std::unique_ptr<Store> StoreFixture::open(OpenOptions options) {
