@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "crash/crash_explorer.h"
+#include "crash/fail_each.h"
 #include "support/random.h"
 
 namespace vnvram::test {
@@ -155,33 +156,17 @@ private:
   std::vector<StoreState> possible_; ///< From what is durable on, one for each write.
 };
 
-/// Every single operation of the kind fails once.
-std::uint64_t fail_each(OperationKind kind) {
-  for (std::uint64_t count = 1;; ++count) {
-    SCOPED_TRACE("operation " + std::to_string(count));
-    FailingDeferredRun run(kind, count);
-    if (!run.failure_came()) {
-      testing::Test::RecordProperty("faults", std::to_string(count - 1));
-      return count - 1;
-    }
-    run.expect_sound();
-    if (testing::Test::HasFailure()) {
-      return count;
-    }
-  }
-}
-
 TEST(FailingDeferredTest, Invariant8HoldsForEveryFailedWrite) {
-  EXPECT_GT(fail_each(OperationKind::write), 10U);
+  EXPECT_GT(fail_each<FailingDeferredRun>(OperationKind::write), 10U);
 }
 TEST(FailingDeferredTest, Invariant8HoldsForEveryFailedDurableWrite) {
-  EXPECT_GT(fail_each(OperationKind::write_durable), 15U);
+  EXPECT_GT(fail_each<FailingDeferredRun>(OperationKind::write_durable), 15U);
 }
 TEST(FailingDeferredTest, Invariant8HoldsForEveryFailedFlush) {
-  EXPECT_GT(fail_each(OperationKind::flush), 3U);
+  EXPECT_GT(fail_each<FailingDeferredRun>(OperationKind::flush), 3U);
 }
 TEST(FailingDeferredTest, Invariant8HoldsForEveryFailedRead) {
-  EXPECT_GT(fail_each(OperationKind::read), 15U);
+  EXPECT_GT(fail_each<FailingDeferredRun>(OperationKind::read), 15U);
 }
 
 } // namespace

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "crash/crash_explorer.h"
+#include "crash/fail_each.h"
 #include "support/random.h"
 
 namespace vnvram::test {
@@ -116,33 +117,17 @@ private:
   StoreState newest_;
 };
 
-/// Every single operation of the kind fails once.
-std::uint64_t fail_each(OperationKind kind) {
-  for (std::uint64_t count = 1;; ++count) {
-    SCOPED_TRACE("operation " + std::to_string(count));
-    FailingRun run(kind, count);
-    if (!run.failure_came()) {
-      testing::Test::RecordProperty("faults", std::to_string(count - 1));
-      return count - 1;
-    }
-    run.expect_sound();
-    if (testing::Test::HasFailure()) {
-      return count;
-    }
-  }
-}
-
 TEST(FailingDeviceTest, FailedWritesLoseNothingThatWasAcknowledged) {
-  EXPECT_GT(fail_each(OperationKind::write), 10U);
+  EXPECT_GT(fail_each<FailingRun>(OperationKind::write), 10U);
 }
 TEST(FailingDeviceTest, FailedDurableWritesLoseNothingThatWasAcknowledged) {
-  EXPECT_GT(fail_each(OperationKind::write_durable), 30U);
+  EXPECT_GT(fail_each<FailingRun>(OperationKind::write_durable), 30U);
 }
 TEST(FailingDeviceTest, FailedFlushesLoseNothingThatWasAcknowledged) {
-  EXPECT_GT(fail_each(OperationKind::flush), 3U);
+  EXPECT_GT(fail_each<FailingRun>(OperationKind::flush), 3U);
 }
 TEST(FailingDeviceTest, FailedReadsLoseNothingThatWasAcknowledged) {
-  EXPECT_GT(fail_each(OperationKind::read), 2U);
+  EXPECT_GT(fail_each<FailingRun>(OperationKind::read), 2U);
 }
 
 } // namespace

@@ -4,21 +4,15 @@
 #include <functional>
 #include <thread>
 
-#include "unit/store/hooked_device.h"
-#include "unit/store/store_fixture.h"
+#include "unit/store/hooked_store_fixture.h"
 
 namespace vnvram {
 namespace {
 
 using Call = HookedDevice::Call;
 
-class Deferred : public StoreFixture {
+class Deferred : public HookedStoreFixture {
 protected:
-  std::unique_ptr<Store> open_hooked(OpenOptions options = inline_options()) {
-    auto store = Store::open(std::make_unique<HookedDevice>(disk_, hook_), std::move(options));
-    EXPECT_TRUE(store.ok()) << (store ? "" : store.error().text());
-    return store ? *std::move(store) : nullptr;
-  }
   /// The next look at the superblocks, which every commit begins with, fails; nothing is written,
   /// and nothing is poisoned.
   void fail_next_read() {
@@ -50,8 +44,6 @@ protected:
     EXPECT_TRUE(store.ok());
     return store ? *(*store)->read(blob) : Bytes();
   }
-
-  std::shared_ptr<HookedDevice::Hook> hook_ = std::make_shared<HookedDevice::Hook>();
 };
 
 TEST_F(Deferred, ReadersSeeThemAtOnceAndTheDeviceDoesNot) {

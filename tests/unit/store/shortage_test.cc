@@ -1,4 +1,4 @@
-// What becomes of deferred writes when something goes wrong while they wait.
+// What becomes of writes and reads when threads, memory, room or peace to load run out.
 #include <pthread.h>
 
 #include <future>
@@ -8,38 +8,20 @@
 #include <utility>
 #include <vector>
 
-#include "unit/store/hooked_device.h"
-#include "unit/store/store_fixture.h"
+#include "unit/store/hooked_store_fixture.h"
 
 namespace vnvram {
 namespace {
 
 using Call = HookedDevice::Call;
 
-class DeferredTrouble : public StoreFixture {
+class Shortage : public HookedStoreFixture {
 protected:
-  std::unique_ptr<Store> open_hooked(OpenOptions options = inline_options()) {
-    auto store = Store::open(std::make_unique<HookedDevice>(disk_, hook_), std::move(options));
-    EXPECT_TRUE(store.ok()) << store.error().text();
-    return store ? *std::move(store) : nullptr;
-  }
-  /// The next look at the superblocks, which each commit begins with, fails; and that is all.
-  void fail_to_look_once() {
-    *hook_ = [failed = false](Call call, std::uint64_t offset_bytes, auto) mutable -> Status {
-      if (call != Call::read || offset_bytes != 0 || failed) {
-        return {};
-      }
-      failed = true;
-      return Error(ErrorKind::io, "not this time");
-    };
-  }
   /// What whoever opens the image after a power cut now reads.
   Bytes after_a_cut(std::string_view blob) {
     forget_owner();
     return *open_read_only()->read(blob);
   }
-
-  std::shared_ptr<HookedDevice::Hook> hook_ = std::make_shared<HookedDevice::Hook>();
 };
 
 /// No thread can be started while it lives: none has that much room for its stack.
@@ -65,58 +47,7 @@ private:
   std::size_t stack_size_ = 0;
 };
 
-TEST_F(DeferredTrouble, AFlushAfterOneThatFailedIsForAllThatWasWritten) {
-  create({spec("a", 100)});
-  auto store = open_hooked();
-  ASSERT_OK(store->write_range_deferred("a", 0, bytes("first")));
-  fail_to_look_once();
-  ASSERT_FALSE(store->flush().ok());
-  ASSERT_OK(store->write_range_deferred("a", 0, bytes("other")));
-  ASSERT_OK(store->flush());
-  EXPECT_EQ(after_a_cut("a"), bytes("other"));
-}
-
-TEST_F(DeferredTrouble, ACommitAfterOneThatFailedComesAfterAllThatWasWritten) {
-  create({spec("a", 100)});
-  auto store = open_hooked();
-  ASSERT_OK(store->write_range_deferred("a", 0, bytes("first")));
-  fail_to_look_once();
-  ASSERT_FALSE(store->flush().ok());
-  ASSERT_OK(store->write_range_deferred("a", 0, bytes("other")));
-  ASSERT_OK(store->write_range("a", 0, bytes("last!")));
-  EXPECT_EQ(*store->read("a"), bytes("last!"));
-  EXPECT_EQ(after_a_cut("a"), bytes("last!"));
-}
-
-TEST_F(DeferredTrouble, CloseSaysWhenWhatWasDeferredIsLost) {
-  create({spec("a", 100)});
-  auto store = open_hooked();
-  ASSERT_OK(store->write_range_deferred("a", 0, bytes("first")));
-  fail_to_look_once();
-  EXPECT_FALSE(store->close().ok());
-}
-
-TEST_F(DeferredTrouble, AWriteToABlobThatIsRemovedMeanwhileHoldsUpNobody) {
-  create({spec("a", 100), spec("b", 100)});
-  auto store = open_hooked();
-  bool wrote = false;
-  *hook_ = [&](Call call, auto, auto) -> Status {
-    if (call == Call::write_durable && !wrote) {
-      wrote = true; // The record of the removal is on its way.
-      EXPECT_TRUE(store->write_range_deferred("a", 0, bytes("too late")).ok());
-    }
-    return {};
-  };
-  ASSERT_OK(store->remove_blob("a"));
-  ASSERT_TRUE(wrote);
-  ASSERT_OK(store->write("b", bytes("goes on")));
-  ASSERT_OK(store->register_blobs(std::vector{spec("a", 100)}));
-  EXPECT_EQ(*store->read("a"), Bytes());
-  ASSERT_OK(store->close());
-  EXPECT_EQ(*open_read_only()->read("a"), Bytes());
-}
-
-TEST_F(DeferredTrouble, WithoutAThreadForThemWritesAreDurableAtOnce) {
+TEST_F(Shortage, WithoutAThreadForThemWritesAreDurableAtOnce) {
   create({spec("a", 100)});
   auto store = open_hooked(OpenOptions{});
   {
@@ -133,7 +64,7 @@ TEST_F(DeferredTrouble, WithoutAThreadForThemWritesAreDurableAtOnce) {
   EXPECT_EQ(*open_read_only()->read("a"), bytes("and this"));
 }
 
-TEST_F(DeferredTrouble, WithoutAThreadForCheckpointsTheRingIsEmptiedAllTheSame) {
+TEST_F(Shortage, WithoutAThreadForCheckpointsTheRingIsEmptiedAllTheSame) {
   create({spec("a", 20000)}, std::uint64_t{1} << 20U, 64 * 1024);
   OpenOptions options;
   options.threads_late = true;
@@ -146,7 +77,7 @@ TEST_F(DeferredTrouble, WithoutAThreadForCheckpointsTheRingIsEmptiedAllTheSame) 
   EXPECT_EQ(*open_read_only()->read("a"), pattern(20000, 49));
 }
 
-TEST_F(DeferredTrouble, WithoutThreadsForThemAsynchronousCommitsAreRefusedOrAnswered) {
+TEST_F(Shortage, WithoutThreadsForThemAsynchronousCommitsAreRefusedOrAnswered) {
   create({spec("a", 100)});
   auto store = open_hooked(OpenOptions{});
   std::promise<Status> answered;
@@ -171,7 +102,7 @@ TEST_F(DeferredTrouble, WithoutThreadsForThemAsynchronousCommitsAreRefusedOrAnsw
 }
 
 // Whatever comes between: someone else is always faster with the room that a record has made.
-TEST_F(DeferredTrouble, AWriteThatNeverFindsRoomIsACommit) {
+TEST_F(Shortage, AWriteThatNeverFindsRoomIsACommit) {
   constexpr std::size_t size = std::size_t{1} << 20U;
   create({spec("large", size), spec("small", 10)}, std::size_t{8} << 20U);
   auto store = open_hooked();
@@ -190,7 +121,7 @@ TEST_F(DeferredTrouble, AWriteThatNeverFindsRoomIsACommit) {
 }
 
 // More than the cache holds, of a blob that changes whenever its first page was loaded again.
-TEST_F(DeferredTrouble, AReadThatIsNeverFastEnoughIsATurnOfItsOwn) {
+TEST_F(Shortage, AReadThatIsNeverFastEnoughIsATurnOfItsOwn) {
   constexpr std::size_t size = std::size_t{1} << 20U;
   constexpr int changes_max = 50;
   create({spec("a", size)}, std::size_t{8} << 20U);
@@ -227,7 +158,7 @@ TEST_F(DeferredTrouble, AReadThatIsNeverFastEnoughIsATurnOfItsOwn) {
   EXPECT_EQ(*content, expected);
 }
 
-TEST_F(DeferredTrouble, ACommitThatRunsOutOfMemoryHoldsUpNobody) {
+TEST_F(Shortage, ACommitThatRunsOutOfMemoryHoldsUpNobody) {
   create({spec("a", 100)});
   auto store = open_hooked();
   *hook_ = [](Call call, auto, auto) -> Status {
