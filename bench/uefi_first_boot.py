@@ -116,8 +116,8 @@ def count_requests(sockets, disk):
 def count_device_cost(sockets, disk):
     trace, image = disk.file("trace"), fresh_image(disk)
     recorder = [program("vnvram-powercut"), "record", trace, image, "--"]
-    Boot(sockets, [plugin(), image], recorder).run()
-    return device_cost(trace)
+    seconds = Boot(sockets, [plugin(), image], recorder).run()
+    return *device_cost(trace), int(seconds / 0.010) + 20
 
 
 def main():
@@ -138,9 +138,11 @@ def main():
         ratio = statistics.median(map(operator.truediv, seconds["vnvram"], seconds["file"]))
         print(f"OVMF's first boot, medians of {arguments.rounds}, alternating: nbdkit file "
               f"{theirs:.2f} s, vnvram {ours:.2f} s, ratio {ratio:.2f}")
-        writes, size, flushes = count_device_cost(sockets, disk)
+        writes, size, flushes, flushes_max = count_device_cost(sockets, disk)
         print(f"the firmware's {requests} writes made {writes} writes of the device, {size} bytes, "
               f"{flushes} flushes, opening and closing included")
+        if flushes > flushes_max:
+            sys.exit(f"more than {flushes_max} flushes: one for each 10 ms, and a few")
 
 
 if __name__ == "__main__":

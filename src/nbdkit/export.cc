@@ -15,8 +15,12 @@ std::string Export::description(const BlobInfo& blob) {
              : fmt::format("vNVRAM blob of type {}, written by {}", blob.type, blob.producer);
 }
 
-Durability Export::durability(bool durable) const {
-  return durable || durable_ ? Durability::on_return : Durability::deferred;
+Durability Export::durability(bool durable) {
+  if (durable || durable_) {
+    return Durability::on_return;
+  }
+  has_deferred_ = true;
+  return Durability::deferred;
 }
 
 Status Export::read(std::uint64_t offset_bytes, std::span<std::byte> bytes) {
@@ -33,6 +37,10 @@ Status Export::zero(std::uint64_t offset_bytes, std::uint64_t length_bytes, bool
 
 Status Export::flush() {
   return client_.flush();
+}
+
+Status Export::close() {
+  return has_deferred_ ? flush() : Status{};
 }
 
 } // namespace vnvram::nbdkit

@@ -10,7 +10,8 @@
 
 namespace vnvram::nbdkit {
 
-/// One connection's. What it has written is durable when it was closed without an error.
+/// One connection's, whose requests come one after the other. What it has written is durable when
+/// close() has succeeded.
 ///
 /// Ranges were checked by nbdkit against size_bytes(); the store checks them once more.
 class Export {
@@ -28,14 +29,18 @@ public:
   Status write(std::uint64_t offset_bytes, std::span<const std::byte> bytes, bool durable);
   Status zero(std::uint64_t offset_bytes, std::uint64_t length_bytes, bool durable);
   Status flush();
+  /// A connection that has not written leaves the others' writes as they are: to look costs
+  /// nothing.
+  Status close();
 
 private:
-  [[nodiscard]] Durability durability(bool durable) const;
+  [[nodiscard]] Durability durability(bool durable);
 
   BlobClient& client_;
   const BlobInfo blob_;
   const bool read_only_;
   const bool durable_;
+  bool has_deferred_ = false;
 };
 
 } // namespace vnvram::nbdkit

@@ -130,7 +130,7 @@ void* open(int read_only) {
 // The client is gone, and cannot be told any more.
 void close(void* handle) {
   const std::unique_ptr<Export> owned(&of(handle));
-  guarded(-1, [&] { return owned->read_only() ? 0 : answer(owned->flush()); });
+  guarded(-1, [&] { return answer(owned->close()); });
 }
 
 const char* export_description(void* handle) {

@@ -11,7 +11,8 @@
 namespace vnvram::test {
 
 /// Run(kind, count) lets the count-th operation of that kind fail, has failure_came() and
-/// expect_sound(). Returns how many runs there were before the first one that had no such operation.
+/// expect_sound(). Returns how many runs there were before the first one that had no such
+/// operation.
 template <typename Run> std::uint64_t fail_each(OperationKind kind) {
   for (std::uint64_t count = 1;; ++count) {
     SCOPED_TRACE("operation " + std::to_string(count));

@@ -39,6 +39,7 @@ const std::map<std::string, std::uint64_t, std::less<>> blob_sizes = {
 struct Connection {
   std::string blob;
   std::unique_ptr<nbdkit::Export> served;
+  bool has_deferred = false;
 };
 
 class ExportSession {
@@ -196,8 +197,8 @@ void ExportSession::connect(FuzzInput& input) {
 
 void ExportSession::disconnect(FuzzInput& input) {
   if (const Connection* chosen = connection(input); chosen != nullptr) {
-    if (!chosen->served->read_only()) { // As the plugin does.
-      judge(chosen->served->flush(), true, {}, "flush");
+    judge(chosen->served->close(), true, {}, "close");
+    if (chosen->has_deferred) {
       all_is_durable();
     }
     connections_.erase(connections_.begin() + (chosen - connections_.data()));
@@ -214,7 +215,7 @@ void ExportSession::written(const std::string& blob, std::uint64_t offset,
 }
 
 void ExportSession::write(FuzzInput& input, bool zeros) {
-  const Connection* chosen = connection(input);
+  Connection* chosen = connection(input);
   const std::uint64_t offset = input.word() % 30000;
   const bool durable = input.below(4) == 1;
   const Bytes bytes = zeros ? Bytes(input.word() % 30000) : content(input);
@@ -225,6 +226,7 @@ void ExportSession::write(FuzzInput& input, bool zeros) {
   const Status done = zeros ? chosen->served->zero(offset, bytes.size(), durable)
                             : chosen->served->write(offset, bytes, durable);
   if (judge(done, fits, ErrorKind::too_large, "write")) {
+    chosen->has_deferred = chosen->has_deferred || !durable;
     written(chosen->blob, offset, bytes, durable);
   }
 }

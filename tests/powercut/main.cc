@@ -1,9 +1,11 @@
 // vnvram-powercut: the crash explorer as a program, for the built-in workloads and for any
 // program's own.
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -102,6 +104,7 @@ int record(const RecordOptions& options) {
   std::ofstream(operations, std::ios::binary).write(trace_magic.data(), trace_magic.size());
   const pid_t child = ::fork();
   if (child == 0) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL); // Whoever ends the recorder means its program.
     ::setenv(trace_file_variable, std::filesystem::absolute(options.image).c_str(), 1);
     ::setenv(trace_output_variable, std::filesystem::absolute(operations).c_str(), 1);
     ::setenv("LD_PRELOAD", recorder_path().c_str(), 1);

@@ -15,11 +15,11 @@ from harness.variable_store import reclaim_phase
 
 class Killed(KilledCase):
     def test_killed(self):
-        self.rounds(22)
+        self.rounds(18)
         # Now each write is durable before it is answered, so none that was acknowledged is missing.
         # (Much slower: a firmware writes its variables byte by byte. So it is not the first boot.)
         self.policy = ("sync=always",)
-        self.rounds(5)
+        self.rounds(9)
         self.last_boot()
 
     def rounds(self, count):

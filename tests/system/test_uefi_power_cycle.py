@@ -5,7 +5,7 @@ import unittest
 from harness import efivars
 from harness.firmware import BLOB
 from harness.uefi_case import UefiCase, read_blob, wait_until_durable
-from harness.vnvram import vnvram
+from harness.vnvram import create, vnvram
 
 LARGE = "yes uefi-variable | head -c 3000"  # The firmware's own limit is 8 KiB.
 
@@ -59,6 +59,13 @@ class ComeFromTheImage(UefiCase):
         vnvram("put", self.image, BLOB, self.firmware.template_path)
         self.assertEqual(self.run_once("read kept"), b"kept absent\n")
         vnvram("put", self.image, BLOB, kept)
+        self.assertEqual(self.run_once("read kept"), b"kept=7\n")
+
+    def test_a_store_that_was_in_use_moves_into_an_image(self):
+        self.run_once("write kept 7")
+        used = self.workspace.file("used_VARS.fd")
+        vnvram("get", self.image, BLOB, "--output", used)
+        self.image = create(self.workspace.file("other.img"), "--uefi", used)
         self.assertEqual(self.run_once("read kept"), b"kept=7\n")
 
     def run_once(self, *commands):

@@ -34,6 +34,7 @@ class BatteryBackedRam(DeviceCase):
         # Erasing is a write of zeros over the whole export, and then the ninth word once more.
         server, machine = self.power_on("sync=always")
         machine.zeroize()
+        self.assertFalse(machine.has_key(KEY))
         self.assertEqual(machine.user(), USER)
         self.pull_the_plug(server, machine)
         self.check()

@@ -87,7 +87,8 @@ class UefiCase(GuestCase):
 
 def wait_until_durable(server, image, seconds=60):
     """Until the image, read beside its owner, holds what the export shows. Nobody writes to the
-    export meanwhile, and no flush is asked for: QEMU never asks while the guest runs."""
+    export meanwhile, and no flush is asked for: QEMU never asks while the guest runs, and a client
+    that only reads goes without one."""
     deadline = Deadline(seconds)
     while read_export(server) != read_blob(image):
         if deadline.passed():

@@ -52,6 +52,9 @@ class InstallTest(unittest.TestCase):
         self.assertTrue((self.libraries / "libvnvram.a").is_file())
         self.assertTrue((self.libraries / "libvnvram.so.0").is_symlink())
         self.assertIn("vnvram", run(self.prefix / "bin/vnvram", "--version"))
+        self.assertTrue((self.prefix / "share/man/man1/nbdkit-vnvram-plugin.1").is_file())
+        plugins = run("pkg-config", "--variable=plugindir", "nbdkit").strip()
+        self.assertTrue(pathlib.Path(f"{self.root}{plugins}/nbdkit-vnvram-plugin.so").is_file())
 
     @unittest.skipUnless(os.geteuid() == 0, "only root can mount what was installed over a folder")
     def test_nbdkit_finds_the_plugin(self):
@@ -61,7 +64,6 @@ class InstallTest(unittest.TestCase):
                    f"{self.root}{plugins}", plugins)
         self.assertIn("name=vnvram\n", said)
         self.assertIn("thread_model=serialize_requests\n", said)
-        self.assertTrue((self.prefix / "share/man/man1/nbdkit-vnvram-plugin.1").is_file())
 
     def test_c_program_through_pkg_config(self):
         program = self.work / "embed_c"
