@@ -34,8 +34,8 @@ class BatteryBackedRam(DeviceCase):
         # Erasing is a write of zeros over the whole export, and then the ninth word once more.
         server, machine = self.power_on("sync=always")
         machine.zeroize()
-        self.assertFalse(machine.has_key(KEY))
         self.assertEqual(machine.user(), USER)
+        self.assertFalse(machine.has_key(KEY))
         self.pull_the_plug(server, machine)
         self.check()
         self.assertEqual(self.stored("bbram"), stored_words((0,) * len(KEY), USER))

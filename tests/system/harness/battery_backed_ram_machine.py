@@ -54,6 +54,7 @@ class BatteryBackedRamMachine(DeviceMachine):
             content = saved.wait_end()
         finally:
             saved.close()
+            saved.path.unlink()
         if b"xlnx.bbram-ctrl" not in content and b"bbram" not in content:
             raise AssertionError("QEMU did not save the battery-backed RAM")
         return struct.pack(f">{len(key)}I", *key) in content
