@@ -1,6 +1,8 @@
 """nbdkit with our plugin, and clients that know nothing of it."""
 
 import json
+import os
+import random
 import subprocess
 
 import nbd  # libnbd's own binding
@@ -13,6 +15,13 @@ SIZES = {"eeprom": EEPROM, "nvram": NVRAM, "uefi.vars": VARIABLES}
 TYPES = {"eeprom": "at24c", "nvram": "spapr-nvram", "uefi.vars": "uefi-vars"}
 BLOBS = [word for name, size in SIZES.items()
          for word in ("--blob", f"{name}:{TYPES[name]}:{size}")]
+
+
+def dice_of_a_seed():
+    """The seed that VNVRAM_SEED names, or another one each time."""
+    seed = int(os.environ.get("VNVRAM_SEED", random.randrange(1 << 32)))
+    print(f"VNVRAM_SEED={seed}", flush=True)
+    return random.Random(seed)
 
 
 class NbdkitCase(Case):
