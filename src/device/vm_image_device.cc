@@ -22,13 +22,16 @@ Status check_key(const std::string& path, const ImageContainer& image,
   }
   if (options.image_key_file.empty()) {
     return Error(ErrorKind::key_needed, path + ": the image is encrypted",
-                 "name the file with its key: --image-key FILE");
+                 "name the file with its key: --image-key FILE, and image-key=FILE for nbdkit");
   }
   const UniqueFd readable(::open(options.image_key_file.c_str(), O_RDONLY | O_CLOEXEC));
-  return readable.valid() ? Status{}
-                          : Error(ErrorKind::io,
-                                  fmt::format("{}: cannot read the key: {}", options.image_key_file,
-                                              std::generic_category().message(errno)));
+  if (!readable.valid()) {
+    return Error(ErrorKind::io,
+                 fmt::format("{}: cannot read its key {}: {}", path, options.image_key_file,
+                             std::generic_category().message(errno)),
+                 "check the key file's path and its permissions");
+  }
+  return {};
 }
 
 /// What an owner before us has left in the page cache and the disk does not have, after a failed

@@ -1,6 +1,8 @@
 """nbdkit with our plugin, and clients that know nothing of it."""
 
 import json
+import os
+import random
 import subprocess
 
 import nbd  # libnbd's own binding
@@ -13,6 +15,13 @@ SIZES = {"eeprom": EEPROM, "nvram": NVRAM, "uefi.vars": VARIABLES}
 TYPES = {"eeprom": "at24c", "nvram": "spapr-nvram", "uefi.vars": "uefi-vars"}
 BLOBS = [word for name, size in SIZES.items()
          for word in ("--blob", f"{name}:{TYPES[name]}:{size}")]
+
+
+def dice_of_a_seed():
+    """The seed that VNVRAM_SEED names, or another one each time."""
+    seed = int(os.environ.get("VNVRAM_SEED", random.randrange(1 << 32)))
+    print(f"VNVRAM_SEED={seed}", flush=True)
+    return random.Random(seed)
 
 
 class NbdkitCase(Case):
@@ -57,16 +66,13 @@ class NbdkitCase(Case):
         self.clients.clear()
         server.stop()
 
-    def run_program(self, *argv, status=0):
-        """Returns what it said; it must end with this status, or with any other than 0 for None."""
+    def run_program(self, *argv, status=0, folder=None):
+        """It must end with this status. Returns its output; of a failure what it said."""
         done = subprocess.run([*map(str, argv)], stdin=subprocess.DEVNULL, capture_output=True,
-                              text=True, timeout=120, check=False)
-        said = f"{' '.join(map(str, argv))}: {done.returncode}\n{done.stdout}{done.stderr}"
-        if status is None:
-            self.assertNotEqual(done.returncode, 0, said)
-            return done.stderr
-        self.assertEqual(done.returncode, status, said)
-        return done.stdout
+                              text=True, timeout=120, check=False, cwd=folder)
+        self.assertEqual(done.returncode, status, f"{' '.join(map(str, argv))}: "
+                                                  f"{done.stdout}{done.stderr}")
+        return done.stdout if status == 0 else done.stderr
 
     def exports(self, server):
         """What nbdinfo says about each, by name."""
@@ -79,7 +85,7 @@ class NbdkitCase(Case):
         before = self.names()
         said = self.run_program(
             "nbdkit", "--foreground", "--unix", self.path("refused.sock"),
-            "--pidfile", self.path("refused.pid"), plugin(), *words, status=None)
+            "--pidfile", self.path("refused.pid"), plugin(), *words, status=1)
         self.assertEqual(self.names(), before)
         self.assertTrue(said.startswith("nbdkit: "), said)
         return said

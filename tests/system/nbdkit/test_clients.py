@@ -1,12 +1,15 @@
 """The usual NBD clients: whole blobs in and out, single bytes, random writes that are verified."""
 
+import itertools
 import json
 import os
-import random
+import threading
 
 import nbd
 
-from .nbdkit_case import EEPROM, NVRAM, NbdkitCase, VARIABLES
+from harness.child import Deadline
+
+from .nbdkit_case import dice_of_a_seed, EEPROM, NVRAM, NbdkitCase, VARIABLES
 
 
 class Clients(NbdkitCase):
@@ -71,9 +74,7 @@ class Clients(NbdkitCase):
 
     def test_any_bytes_at_any_place(self):
         """Two connections take turns, and each sees at once what the other one wrote."""
-        seed = random.randrange(1 << 32)
-        print(f"seed {seed}")
-        dice, model = random.Random(seed), bytearray(NVRAM)
+        dice, model = dice_of_a_seed(), bytearray(NVRAM)
         server = self.serve("sync=1ms")
         clients = [self.connect(server, "nvram") for _ in range(2)]
         for _ in range(600):
@@ -97,3 +98,68 @@ class Clients(NbdkitCase):
         self.stop(server)
         self.assertEqual(self.stored("nvram"), model)
         self.must_be_clean()
+
+
+class WholeExports(NbdkitCase):
+    """QEMU writes a whole export when a machine is restored or has migrated."""
+
+    def generation(self):
+        return self.json("info", self.image)["generation"]
+
+    def test_a_write_is_one_commit(self):
+        client = self.connect(self.serve("sync=60s"), "uefi.vars")
+        first, second = os.urandom(VARIABLES), os.urandom(VARIABLES)
+        before = self.generation()
+        client.pwrite(first, 0)
+        self.assertEqual(self.generation(), before)
+        client.flush()
+        self.assertEqual(self.generation(), before + 1)
+        self.assertEqual(self.stored("uefi.vars"), first)
+        client.pwrite(second, 0, nbd.CMD_FLAG_FUA)
+        self.assertEqual(self.generation(), before + 2)
+        self.assertEqual(self.stored("uefi.vars"), second)
+
+    def test_a_half_written_one_is_never_seen(self):
+        """Neither by another connection nor on the image, nor after the server's sudden end."""
+        server = self.serve()
+        contents = [bytes([value]) * VARIABLES for value in range(4)]
+        seen = {"connection": set(), "image": set()}
+        reader = self.connect(server, "uefi.vars")
+        writer = Writer(self.connect(server, "uefi.vars"), contents)
+        self.addCleanup(writer.stop)
+        deadline = Deadline(60)
+        while min(map(len, seen.values())) < 3:  # A look or two may come before the first write.
+            self.assertFalse(deadline.passed(), "the writes do not become visible")
+            for where, found in (("connection", bytes(reader.pread(VARIABLES, 0))),
+                                 ("image", self.stored("uefi.vars"))):
+                self.assertIn(found, contents, where)
+                seen[where].add(found[0])
+        server.kill()
+        writer.stop()
+        self.clients.clear()
+        self.assertIn(self.stored("uefi.vars"), contents)
+        self.vnvram("check", self.image)
+
+
+class Writer:
+    """Writes one content after the other, durably and for ever, on a thread of its own."""
+
+    def __init__(self, client, contents):
+        self._client, self._contents = client, contents
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._main, daemon=True)
+        self._thread.start()
+
+    def _main(self):
+        try:
+            for number in itertools.count(1):
+                if self._stop.is_set():
+                    break
+                self._client.pwrite(self._contents[number % len(self._contents)], 0,
+                                    nbd.CMD_FLAG_FUA)
+        except nbd.Error:
+            pass  # The server was killed. Whoever waits for a content notices any other reason.
+
+    def stop(self):
+        self._stop.set()
+        self._thread.join(60)

@@ -4,7 +4,7 @@ import errno
 
 import nbd
 
-from cli.command import IN_USE
+from cli.command import IN_USE, MIB
 
 from .nbdkit_case import EEPROM, NbdkitCase, SIZES, TYPES
 
@@ -22,6 +22,7 @@ class Exports(NbdkitCase):
                 self.assertIn(TYPES[name], export["description"])
                 self.assertEqual(export["block_size_minimum"], 1)
                 self.assertEqual(export["block_size_preferred"], 4096)
+                self.assertEqual(export["block_size_maximum"], 32 * MIB)
                 can = {word for word, value in export.items() if value is True}
                 self.assertLessEqual({"can_flush", "can_fua", "can_zero", "can_multi_conn"}, can)
                 self.assertFalse(export["is_read_only"] or export["is_rotational"])
@@ -59,7 +60,7 @@ class Exports(NbdkitCase):
         self.assertEqual(client.pread(4, 0), bytes(4))
         self.connect(server, "eeprom").pwrite(b"x", 0)
         said = self.run_program("nbdcopy", self.file("new", bytes(16)), server.uri("nvram"),
-                                status=None)
+                                status=1)
         self.assertIn("read-only", said)
         self.stop(server)
         self.assertEqual(self.blob("nvram")["generation"], 0)

@@ -1,8 +1,8 @@
 """What a power cut leaves of a client's writes, on the real plugin: its device calls are recorded,
 and then the power is cut at every one of them."""
 
-import random
 import struct
+import time
 
 import nbd
 
@@ -10,7 +10,7 @@ from harness.blob_server import plugin
 from harness.child import Child, Deadline
 from harness.tpm_process import program
 
-from .nbdkit_case import SIZES, NbdkitCase
+from .nbdkit_case import dice_of_a_seed, NbdkitCase, SIZES
 
 HEADER = struct.Struct("=Q QQ")  # Kind (padded), offset, length: tests/powercut/trace.h.
 WRITE, WRITE_DURABLE = 1, 2
@@ -20,21 +20,21 @@ BLOBS = ("eeprom", "nvram")
 class PowerCuts(NbdkitCase):
     def serve_recorded(self):
         """It ends with its last client."""
-        socket, self.trace = self.path("nbd.sock"), self.path("trace")
+        socket, pid_file = self.path("nbd.sock"), self.path("nbd.pid")
+        self.trace = self.path("trace")
         server = Child([program("vnvram-powercut"), "record", self.trace, self.image, "--",
                         "nbdkit", "--foreground", "--filter=exitlast", "--unix", socket,
-                        plugin(), self.image, "sync=2ms"], self.workspace.log("nbdkit"))
+                        "--pidfile", pid_file, plugin(), self.image, "sync=2ms"],
+                       self.workspace.log("nbdkit"))
         self.children.append(server)
+        deadline = Deadline(60)
+        while not pid_file.exists():  # It writes it when it listens, and says nothing else.
+            self.assertIsNone(server.returncode, "nbdkit did not start")
+            self.assertFalse(deadline.passed(), "nbdkit does not listen")
+            time.sleep(0.005)
         for name in BLOBS:
             client = nbd.NBD()
-            deadline = Deadline(60)
-            while True:
-                try:
-                    client.connect_uri(f"nbd+unix:///{name}?socket={socket}")
-                    break
-                except nbd.Error:
-                    self.assertFalse(deadline.passed(), "nbdkit did not start")
-                    client = nbd.NBD()
+            client.connect_uri(f"nbd+unix:///{name}?socket={socket}")
             self.clients.append(client)
         return server
 
@@ -81,10 +81,8 @@ class PowerCuts(NbdkitCase):
                 yield at, image
 
     def test_every_cut_leaves_a_prefix_of_the_writes(self):
-        seed = random.randrange(1 << 32)
-        print(f"seed {seed}")
         server = self.serve_recorded()
-        states, acknowledged = self.write_for_a_while(random.Random(seed))
+        states, acknowledged = self.write_for_a_while(dice_of_a_seed())
         for client in self.clients:
             client.shutdown()
         self.assertEqual(server.wait(), 0)
