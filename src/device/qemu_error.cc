@@ -5,6 +5,8 @@
 namespace vnvram {
 namespace {
 
+constexpr std::string_view clock_stood_still = "Unable to get accurate CPU usage";
+
 /// Without the program's name; what follows as a rule only repeats it.
 std::string first_line(std::string_view program, const std::string& said) {
   const std::string line = said.substr(0, said.find('\n'));
@@ -38,12 +40,19 @@ Error qemu_error(std::string_view program, const std::string& name, Access acces
   if (says("No space left") || says("File too large") || says("quota exceeded")) {
     return {ErrorKind::no_space, error.cause()};
   }
+  if (says(clock_stood_still)) {
+    return {ErrorKind::io, error.cause(), "do it again: QEMU before 9.2.1 fails so by chance"};
+  }
   if (says("Permission denied")) {
     return {ErrorKind::io, error.cause(),
             access == Access::read_write ? "give this user write access, or open it read-only"
                                          : "give this user read access"};
   }
   return error;
+}
+
+bool failed_by_chance(const Error& error) {
+  return error.cause().find(clock_stood_still) != std::string::npos;
 }
 
 } // namespace vnvram

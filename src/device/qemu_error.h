@@ -14,4 +14,9 @@ namespace vnvram {
 Error qemu_error(std::string_view program, const std::string& name, Access access,
                  const std::string& said);
 
+/// Whether the same again is likely to succeed. QEMU before 9.2.1 chooses how often LUKS's key is
+/// derived by its own processor time, which on some hosts stands still for a moment: "Unable to get
+/// accurate CPU usage".
+bool failed_by_chance(const Error& error);
+
 } // namespace vnvram

@@ -10,6 +10,7 @@
 #include "device/file_device.h"
 #include "device/image_format.h"
 #include "device/nbd_device.h"
+#include "device/qemu_error.h"
 #include "device/qemu_img.h"
 #include "store/image_creator.h"
 #include "store/new_file.h"
@@ -20,6 +21,9 @@ namespace vnvram {
 namespace {
 
 namespace fs = std::filesystem;
+
+// Far more than it ever needs, and each failure by chance takes milliseconds.
+constexpr int tries_max = 20;
 
 Status check_replaceable(BlockDevice& old, bool force) {
   const Status locked = old.lock_for_writing();
@@ -101,6 +105,20 @@ Status fill_vm_image(const NewFile& file, const Plan& plan, std::uint64_t size_b
   return done;
 }
 
+Status try_to_create(const Plan& plan, std::uint64_t size_bytes, const CreateOptions& options) {
+  Result<NewFile> file = plan.format == ImageFormat::raw ? NewFile::make(plan.target)
+                                                         : NewFile::make_in_folder(plan.target);
+  if (!file) {
+    return file.error();
+  }
+  Status done = plan.old == nullptr ? Status{} : take_over_rights(*file, *plan.old, plan.target);
+  if (done) {
+    done = plan.format == ImageFormat::raw ? fill_raw(*file, size_bytes, options)
+                                           : fill_vm_image(*file, plan, size_bytes, options);
+  }
+  return done ? file->rename_to(plan.target) : done;
+}
+
 Status create_file(const Plan& plan, std::uint64_t size_bytes, const CreateOptions& options) {
   const Result<std::uint64_t> size = choose_size(size_bytes, plan.old_size_bytes, options);
   if (!size) {
@@ -109,17 +127,12 @@ Status create_file(const Plan& plan, std::uint64_t size_bytes, const CreateOptio
   if (const Status key = check_key_fits(plan.target, plan.format, options.device); !key) {
     return key;
   }
-  Result<NewFile> file = plan.format == ImageFormat::raw ? NewFile::make(plan.target)
-                                                         : NewFile::make_in_folder(plan.target);
-  if (!file) {
-    return file.error();
+  Status done = try_to_create(plan, *size, options);
+  // In a new file each time: qemu-img deletes the one that it fails with.
+  for (int tries = 1; !done && failed_by_chance(done.error()) && tries < tries_max; ++tries) {
+    done = try_to_create(plan, *size, options);
   }
-  Status done = plan.old == nullptr ? Status{} : take_over_rights(*file, *plan.old, plan.target);
-  if (done) {
-    done = plan.format == ImageFormat::raw ? fill_raw(*file, *size, options)
-                                           : fill_vm_image(*file, plan, *size, options);
-  }
-  return done ? file->rename_to(plan.target) : done;
+  return done;
 }
 
 Result<ImageFormat> choose_format(const std::string& path, ImageFormat there,
