@@ -9,12 +9,6 @@ target_compile_options(vnvram_options INTERFACE
   -fstack-protector-strong -ffunction-sections -fdata-sections)
 target_compile_definitions(vnvram_options INTERFACE
   _FILE_OFFSET_BITS=64 $<$<CONFIG:Release>:_FORTIFY_SOURCE=2 _GLIBCXX_ASSERTIONS>)
-# {fmt} without its shared library, which brings the C++ library's locales along: what embeds us gets
-# no dependency for it, and an idle vnvram-tpm stays small. With the sanitizers neither matters, and
-# compiling it in everywhere would take as long as all the rest.
-if(NOT VNVRAM_SANITIZE)
-  target_compile_definitions(vnvram_options INTERFACE FMT_HEADER_ONLY=1 "FMT_STATIC_THOUSANDS_SEPARATOR=','")
-endif()
 target_link_options(vnvram_options INTERFACE -Wl,--gc-sections -Wl,-z,relro,-z,now -Wl,--as-needed)
 if(VNVRAM_SANITIZE)
   target_compile_options(vnvram_options INTERFACE
@@ -27,3 +21,10 @@ foreach(config RELEASE RELWITHDEBINFO MINSIZEREL)
   string(REPLACE "-DNDEBUG" "" CMAKE_CXX_FLAGS_${config} "${CMAKE_CXX_FLAGS_${config}}")
   string(REPLACE "-DNDEBUG" "" CMAKE_C_FLAGS_${config} "${CMAKE_C_FLAGS_${config}}")
 endforeach()
+
+# The headers of {fmt}; what they need compiled is in src/base/fmt_library.cc, which says why.
+find_package(fmt REQUIRED)
+add_library(vnvram_fmt INTERFACE)
+target_include_directories(vnvram_fmt SYSTEM INTERFACE
+  $<TARGET_PROPERTY:fmt::fmt-header-only,INTERFACE_INCLUDE_DIRECTORIES>)
+target_compile_definitions(vnvram_fmt INTERFACE "FMT_STATIC_THOUSANDS_SEPARATOR=','")
