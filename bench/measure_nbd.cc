@@ -14,7 +14,7 @@ namespace {
 
 using test::NbdServer;
 
-constexpr std::uint64_t image_size_bytes = std::uint64_t{16} << 20U;
+constexpr std::uint64_t nbd_image_size_bytes = std::uint64_t{16} << 20U;
 constexpr std::uint64_t floor_size_bytes = std::uint64_t{2} << 20U; // About as large as the ring.
 
 /// The export's first part is the image, the rest is the floor's.
@@ -22,7 +22,7 @@ class FirstPart final : public ForwardingDevice {
 public:
   explicit FirstPart(std::unique_ptr<BlockDevice> device)
       : ForwardingDevice(*device), device_(std::move(device)) {}
-  Result<std::uint64_t> size_bytes() override { return image_size_bytes; }
+  Result<std::uint64_t> size_bytes() override { return nbd_image_size_bytes; }
   Status write_durable_and_read(std::uint64_t write_offset_bytes, std::span<const std::byte> data,
                                 std::uint64_t read_offset_bytes,
                                 std::span<std::byte> buffer) override {
@@ -63,7 +63,7 @@ std::vector<Kind> kinds() {
 
 /// Every block of it allocated, as create leaves a file.
 void make_disk(const std::string& path, const std::string& format) {
-  const std::uint64_t size_bytes = image_size_bytes + floor_size_bytes;
+  const std::uint64_t size_bytes = nbd_image_size_bytes + floor_size_bytes;
   const test::Outcome made = test::run({"qemu-img", "create", "-q", "-f", format, "-o",
                                         "preallocation=full", path, std::to_string(size_bytes)});
   if (made.exit_status != 0) {
@@ -99,7 +99,7 @@ void count(NbdResult& result, const NbdServer& server, const Kind& kind, const A
 
 void time(NbdResult& result, const NbdServer& server, const Kind& kind, const Amount& amount) {
   const auto store = require(Store::open(connect(server, kind.private_server)));
-  NbdFloor floor(server.uri(), image_size_bytes, floor_size_bytes);
+  NbdFloor floor(server.uri(), nbd_image_size_bytes, floor_size_bytes);
   CommitKind commit = commit_kinds().at(1);
   for (std::uint64_t i = 0; i < amount.timed_commits; ++i) {
     result.floor.add(microseconds([&] { floor.write(); }));

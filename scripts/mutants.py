@@ -46,7 +46,7 @@ EXPECTED = {
     "create_superblocks_flush": "damage_test:ForeignImageTest.AForcedCreateThatIsCut*",
     "create_wipe": "damage_test:MisplacedBlockTest.ANewImageShowsNothing*",
     "deferred_first": "crash_test:CrashTest.Invariant8*",
-    "deferred_kept": "store_test:DeferredCommit.WhatCouldNotBeWrittenComesBefore*",
+    "deferred_kept": "store_test:DeferredFailure.WhatCouldNotBeWrittenComesBefore*",
     "deferred_in_turn": "store_test:Deferred.AFlushAfterAFailedOneLeavesNothingWaiting",
     "deferred_bounded": "store_test:DeferredCommit.ABatchNeverExceedsARecordAndNothingIsLost",
     "deferred_at_close": "store_test:DeferredCommit.CloseMakesAllDurable",

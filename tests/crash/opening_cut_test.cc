@@ -13,11 +13,12 @@
 namespace vnvram::test {
 namespace {
 
-constexpr std::uint64_t blob_size_bytes = std::uint64_t{300} << 10U; // More than a small cache.
+constexpr std::uint64_t large_blob_size_bytes = std::uint64_t{300}
+                                                << 10U; // More than a small cache.
 constexpr std::uint64_t image_size_bytes = std::uint64_t{4} << 20U;
 
 std::vector<std::byte> content(unsigned version) {
-  return Random(version).bytes(blob_size_bytes);
+  return Random(version).bytes(large_blob_size_bytes);
 }
 
 /// A disk whose newest superblock is pending, with homes that only this one names and a record
@@ -26,8 +27,8 @@ std::shared_ptr<SimulatedDisk> disk_of_a_dead_owner() {
   auto disk = std::make_shared<SimulatedDisk>(std::vector<std::byte>(image_size_bytes));
   CreateOptions create;
   create.ring_size_bytes = std::uint64_t{2} << 20U;
-  create.blobs = {
-      {.spec = {.name = "a", .type = "test", .size_max_bytes = blob_size_bytes}, .content = {}}};
+  create.blobs = {{.spec = {.name = "a", .type = "test", .size_max_bytes = large_blob_size_bytes},
+                   .content = {}}};
   SimulatedDevice device(disk);
   EXPECT_TRUE(create_image(device, create).ok());
   OpenOptions options = deterministic_options();

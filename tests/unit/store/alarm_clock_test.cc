@@ -13,7 +13,7 @@ namespace {
 
 using std::chrono::steady_clock;
 
-constexpr std::chrono::seconds deadline{20};
+constexpr std::chrono::seconds patience{20};
 constexpr std::chrono::hours never{1}; // As far as a test is concerned.
 
 /// Counts calls, and lets a test wait for the next one.
@@ -23,7 +23,7 @@ public:
     ++count_;
     news_.release();
   }
-  void wait_for_one() { ASSERT_TRUE(news_.try_acquire_for(deadline)) << "it was not called"; }
+  void wait_for_one() { ASSERT_TRUE(news_.try_acquire_for(patience)) << "it was not called"; }
   [[nodiscard]] int count() const { return count_; }
 
 private:
