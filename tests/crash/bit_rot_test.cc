@@ -12,6 +12,7 @@
 #include "crash/example_image.h"
 #include "device/memory_device.h"
 #include "support/random.h"
+#include "support/thread_sanitizer.h"
 
 namespace vnvram::test {
 namespace {
@@ -23,11 +24,10 @@ struct Outcome {
   std::map<std::string, std::vector<std::byte>> read;
 };
 
-void read_all(const std::vector<std::byte>& image, Access access, Outcome& outcome) {
+void read_all(const std::shared_ptr<MemoryDisk>& disk, Access access, Outcome& outcome) {
   OpenOptions options = deterministic_options();
   options.access = access;
-  const auto store = Store::open(
-      std::make_unique<MemoryDevice>(std::make_shared<MemoryDisk>(image), access), options);
+  const auto store = Store::open(std::make_unique<MemoryDevice>(disk, access), options);
   if (!store) {
     EXPECT_TRUE(store.error().kind() == ErrorKind::corrupt) << store.error().text();
     return;
@@ -50,7 +50,8 @@ void read_all(const std::vector<std::byte>& image, Access access, Outcome& outco
 void expect_never_wrong(const ExampleImage& good, const std::vector<std::byte>& image,
                         const std::string& where) {
   std::set<std::string> named;
-  MemoryDevice device(std::make_shared<MemoryDisk>(image), Access::read_only);
+  const auto disk = std::make_shared<MemoryDisk>(image);
+  MemoryDevice device(disk, Access::read_only);
   const Result<CheckReport> report = check_image(device);
   bool check_lost = !report.ok();
   if (report) {
@@ -59,9 +60,9 @@ void expect_never_wrong(const ExampleImage& good, const std::vector<std::byte>& 
       check_lost = check_lost || problem.data_lost;
     }
   }
-  for (const Access access : {Access::read_only, Access::read_write}) {
+  for (const Access access : {Access::read_only, Access::read_write}) { // What writes comes last.
     Outcome outcome;
-    read_all(image, access, outcome);
+    read_all(disk, access, outcome);
     if (!outcome.opened) {
       EXPECT_TRUE(check_lost) << where << ": cannot be opened, and check does not say why";
       continue;
@@ -91,18 +92,11 @@ void record_faults(std::uint64_t count) {
   testing::Test::RecordProperty("faults", std::to_string(count));
 }
 
-#if defined(__SANITIZE_THREAD__)
-constexpr std::uint64_t step_of_large_images = 7; // One thread: nothing that this sanitizer sees.
-#else
-constexpr std::uint64_t step_of_large_images = 1;
-#endif
-
-void flip_a_bit_of_every_block(const ExampleImage& good, unsigned per_block,
-                               std::uint64_t step = 1) {
-  record_faults(good.bytes.size() / block_size_bytes / step * per_block);
+void flip_a_bit_of_every_block(const ExampleImage& good, unsigned per_block) {
+  record_faults(cases(good.bytes.size() / block_size_bytes) * per_block);
   Random random(1);
   std::vector<std::byte> image = good.bytes;
-  for (std::uint64_t block = 0; block < image.size() / block_size_bytes; block += step) {
+  for (std::uint64_t block = 0; block < image.size() / block_size_bytes; block += case_step) {
     for (unsigned i = 0; i < per_block; ++i) {
       const std::uint64_t byte = block * block_size_bytes + random.below(block_size_bytes);
       const std::byte bit{static_cast<unsigned char>(1U << random.below(8))};
@@ -122,14 +116,15 @@ TEST(BitRotTest, Invariant5HoldsForEveryBlockOfAnInterruptedImage) {
 }
 
 TEST(BitRotTest, Invariant5HoldsForAnImageThatDoesNotFitTheCache) {
-  flip_a_bit_of_every_block(large_image(), 1, step_of_large_images);
+  flip_a_bit_of_every_block(large_image(), 1);
 }
 
 TEST(BitRotTest, Invariant5HoldsForEveryByteOfASuperblock) {
   const ExampleImage good = interrupted_image();
   std::vector<std::byte> image = good.bytes;
-  record_faults(2 * block_size_bytes / 7 + 1);
-  for (std::uint64_t byte = 0; byte < 2 * block_size_bytes; byte += 7) {
+  constexpr std::uint64_t step = 7 * case_step;
+  record_faults(2 * block_size_bytes / step + 1);
+  for (std::uint64_t byte = 0; byte < 2 * block_size_bytes; byte += step) {
     image.at(byte) ^= std::byte{0x10};
     expect_never_wrong(good, image, "byte " + std::to_string(byte));
     image.at(byte) ^= std::byte{0x10};

@@ -11,6 +11,7 @@
 #include "support/crash_state.h"
 #include "support/random.h"
 #include "support/temporary_directory.h"
+#include "support/thread_sanitizer.h"
 #include "vnvram/rescue.h"
 
 namespace vnvram::test {
@@ -120,7 +121,7 @@ INSTANTIATE_TEST_SUITE_P(Images, Rescue, ::testing::Values(End::clean, End::powe
 TEST_P(Rescue, RepairMendsAFlippedBitInAnyBlock) {
   Random random(7);
   unsigned mended = 0;
-  for (std::uint64_t block = 0; block < block_count_; ++block) {
+  for (std::uint64_t block = 0; block < block_count_; block += case_step) {
     Image image = good_.bytes;
     image.at((block * block_size_bytes) + random.below(block_size_bytes)) ^=
         std::byte{static_cast<unsigned char>(1U << random.below(8))};
@@ -131,8 +132,8 @@ TEST_P(Rescue, RepairMendsAFlippedBitInAnyBlock) {
                               << report.findings.back().what;
     expect_newest(after, good_.versions, "block " + std::to_string(block));
   }
-  EXPECT_GE(mended, 10U);
-  RecordProperty("faults", std::to_string(block_count_));
+  EXPECT_GE(mended, cases(10));
+  RecordProperty("faults", std::to_string(cases(block_count_)));
 }
 
 TEST_P(Rescue, RepairMendsBothSuperblocksAtOnce) {
@@ -149,7 +150,7 @@ void destroy_each_block(const ImageWithHistory& good, bool misplaced, unsigned& 
                         unsigned& replayed, unsigned& lost) {
   const TemporaryDirectory directory;
   const std::string out = directory.path("out");
-  for (std::uint64_t block = 0; block < good.bytes.size() / block_size_bytes; ++block) {
+  for (std::uint64_t block = 0; block < good.bytes.size() / block_size_bytes; block += case_step) {
     const std::string where = "block " + std::to_string(block);
     Image image = good.bytes;
     const auto at = image.begin() + static_cast<std::ptrdiff_t>(block * block_size_bytes);
@@ -201,9 +202,11 @@ TEST_P(Rescue, BlocksThatAreGone) {
   unsigned replayed = 0;
   unsigned lost = 0;
   destroy_each_block(good_, false, mended, replayed, lost);
-  EXPECT_GE(mended, 5U);   // A superblock's copy at least,
-  EXPECT_GE(replayed, 3U); // and blocks that the ring's records make again.
-  EXPECT_GE(lost, 1U);     // Else nothing was destroyed.
+  EXPECT_GE(mended, cases(5));   // A superblock's copy at least,
+  if (!under_thread_sanitizer) { // Which meets none of the few
+    EXPECT_GE(replayed, 3U);     // blocks that the ring's records make again.
+  }
+  EXPECT_GE(lost, 1U); // Else nothing was destroyed.
 }
 
 TEST_P(Rescue, BlocksThatHoldAnotherBlock) {
@@ -211,23 +214,22 @@ TEST_P(Rescue, BlocksThatHoldAnotherBlock) {
   unsigned replayed = 0;
   unsigned lost = 0;
   destroy_each_block(good_, true, mended, replayed, lost);
-  EXPECT_GE(mended, 5U);
-  RecordProperty("faults", std::to_string(block_count_));
+  EXPECT_GE(mended, cases(5));
+  RecordProperty("faults", std::to_string(cases(block_count_)));
 }
 
 // A write that the device lost, and said it had done: the block is as it was at some earlier time.
 TEST_P(Rescue, AStaleBlockThatComesBackIsNeverTakenForTheNewest) {
   unsigned refused = 0;
+  const auto disk = std::make_shared<MemoryDisk>(good_.bytes);
   for (std::uint64_t block = 2; block < block_count_; ++block) {
+    const auto offset = static_cast<std::ptrdiff_t>(block * block_size_bytes);
     for (const Image& earlier : good_.earlier) {
-      const auto offset = static_cast<std::ptrdiff_t>(block * block_size_bytes);
-      Image image = good_.bytes;
-      std::copy_n(earlier.begin() + offset, block_size_bytes, image.begin() + offset);
+      std::copy_n(earlier.begin() + offset, block_size_bytes, disk->bytes().begin() + offset);
       OpenOptions reading = deterministic_options();
       reading.access = Access::read_only;
-      const auto store = Store::open(
-          std::make_unique<MemoryDevice>(std::make_shared<MemoryDisk>(image), Access::read_only),
-          reading);
+      const auto store =
+          Store::open(std::make_unique<MemoryDevice>(disk, Access::read_only), reading);
       if (!store) {
         EXPECT_EQ(store.error().kind(), ErrorKind::corrupt);
         ++refused;
@@ -243,6 +245,7 @@ TEST_P(Rescue, AStaleBlockThatComesBackIsNeverTakenForTheNewest) {
         EXPECT_TRUE(newest_record_lost || generation == history.rbegin()->first);
       }
     }
+    std::copy_n(good_.bytes.begin() + offset, block_size_bytes, disk->bytes().begin() + offset);
   }
   EXPECT_GE(refused, 10U);
   RecordProperty("faults", std::to_string((block_count_ - 2) * good_.earlier.size()));
