@@ -1,11 +1,13 @@
 # Compiler options that everything of ours is built with, as one interface target.
 add_library(vnvram_options INTERFACE)
 target_compile_options(vnvram_options INTERFACE
-  -Wall -Wextra -Wpedantic -Werror -Wshadow -Wconversion -Wsign-conversion -Wcast-align
+  -Wall -Wextra -Wpedantic -Werror -Wconversion -Wsign-conversion -Wcast-align
   $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor -Woverloaded-virtual>
   # GCC 12 warns of std::string operations that are right (its bug 105651) and, in release builds, of
   # {fmt} 9's parser of format strings.
   $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict;-Wno-stringop-overflow>
+  # Where several sources are compiled as one, what is in another's is no shadow.
+  $<$<NOT:$<BOOL:${CMAKE_UNITY_BUILD}>>:-Wshadow>
   -fstack-protector-strong -ffunction-sections -fdata-sections)
 target_compile_definitions(vnvram_options INTERFACE
   _FILE_OFFSET_BITS=64 $<$<CONFIG:Release>:_FORTIFY_SOURCE=2 _GLIBCXX_ASSERTIONS>)
