@@ -15,6 +15,8 @@ inline constexpr bool under_thread_sanitizer = false;
 /// A prime, so that no period of an image is met.
 inline constexpr std::uint64_t case_step = under_thread_sanitizer ? 7 : 1;
 /// Of `count` such cases.
-constexpr std::uint64_t cases(std::uint64_t count) { return (count + case_step - 1) / case_step; }
+constexpr std::uint64_t cases(std::uint64_t count) {
+  return (count + case_step - 1) / case_step;
+}
 
 } // namespace vnvram::test
