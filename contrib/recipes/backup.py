@@ -18,7 +18,7 @@ def add_target(qmp, file, node, size_bytes):
     """A new qcow2 image as a node; no later write has to allocate metadata."""
     file = pathlib.Path(file).resolve()
     subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-o", "preallocation=metadata", file,
-                    str(size_bytes)], check=True)
+                    str(size_bytes)], check=True, umask=0o077)  # The TPM's secrets come in.
     qmp.execute("blockdev-add", driver="qcow2", node_name=node,
                 file={"driver": "file", "filename": str(file)})
 

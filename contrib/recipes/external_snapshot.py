@@ -17,14 +17,19 @@ from qmp import Qmp
 def take_snapshot(qmp, overlay):
     base = nvram_export.top_node(qmp)
     image = nvram_export.image_of(qmp, base)
+    base_file = pathlib.Path(image["filename"])
+    if not base_file.is_absolute():
+        raise SystemExit(f"{base_file}: the drive's owner knows it by a relative name, which an "
+                         "overlay must not keep: start the owner with the absolute one")
     overlay = pathlib.Path(overlay).resolve()
     # Nobody looks into the base (-u), which is in use: its size is given instead.
-    subprocess.run(["qemu-img", "create", "-q", "-u", "-f", "qcow2", "-b", image["filename"],
-                    "-F", image["format"], overlay, str(image["virtual-size"])], check=True)
+    subprocess.run(["qemu-img", "create", "-q", "-u", "-f", "qcow2", "-b", base_file,
+                    "-F", image["format"], overlay, str(image["virtual-size"])], check=True,
+                   umask=0o077)  # It will hold the TPM's secrets.
     qmp.execute("blockdev-add", driver="qcow2", node_name=overlay.stem,
                 file={"driver": "file", "filename": str(overlay)}, backing=None)
     qmp.execute("blockdev-snapshot", node=base, overlay=overlay.stem)
-    return image["filename"]
+    return base_file
 
 
 def main():

@@ -5,7 +5,8 @@
 # nbd+unix:///nvram?socket=FOLDER/nbd.sock; qmp.sock, for snapshots, backups and mirrors; and pid,
 # which is written when both are there.
 set -eu
-image=$1 folder=$2
+# Absolute: overlays keep the name of the image below them.
+image=$(realpath "$1") folder=$2
 case "$image" in
   *.qcow2) format=qcow2 ;;
   *) format=raw ;;

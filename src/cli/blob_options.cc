@@ -12,8 +12,8 @@ namespace {
 
 Error malformed(const std::string& text, bool with_file) {
   return {ErrorKind::invalid_argument, fmt::format("--blob '{}' is not a blob", text),
-          with_file ? "write NAME:TYPE:MAX or NAME:TYPE:MAX=FILE, e.g. vars:uefi-vars:528K"
-                    : "write NAME:TYPE:MAX, e.g. vars:uefi-vars:528K"};
+          with_file ? "write NAME:TYPE:MAX or NAME:TYPE:MAX=FILE, e.g. eeprom:at24c:8K"
+                    : "write NAME:TYPE:MAX, e.g. eeprom:at24c:8K"};
 }
 
 /// Neither names nor types can hold a colon, nor sizes an equals sign; file names may hold both.

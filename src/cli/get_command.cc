@@ -12,7 +12,7 @@ GetCommand::GetCommand(CLI::App& parent)
           "never given out: that is exit code 13. FILE is complete before it appears under its\n"
           "name, and a new one can be read by its owner only.\n\n"
           "Examples:\n"
-          "  vnvram get vm.nvram vars -o vars.fd\n"
+          "  vnvram get vm.nvram uefi.vars -o vars.fd\n"
           "  vnvram get vm.nvram tpm2.permanent | xxd | head") {
   add_image();
   app().add_option("BLOB", blob_, "the blob's name")->required();

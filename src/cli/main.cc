@@ -41,7 +41,7 @@ constexpr const char* footer = R"(Exit codes:
   14 it is in use             27 the blob has another type
   15 it needs a key           28 too large for the blob or for a transaction
   16 the key does not fit     29 the device or the system cannot do this
-  17 it needs a newer vnvram     30 it is sealed: another machine has its state
+  17 it needs a newer version 30 it is sealed: another machine has its state
 
 A TPM for a virtual machine in three steps:
   vnvram create vm.nvram --tpm2

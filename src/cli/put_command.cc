@@ -13,7 +13,7 @@ PutCommand::PutCommand(CLI::App& parent)
           "command ends with 0, the new content is durable; whenever it is cut off, the blob has\n"
           "either its old or its new content. The image must not be in use.\n\n"
           "Examples:\n"
-          "  vnvram put vm.nvram vars OVMF_VARS_4M.fd\n"
+          "  vnvram put vm.nvram uefi.vars OVMF_VARS_4M.fd\n"
           "  vnvram get old.nvram tpm2.permanent | vnvram put vm.nvram tpm2.permanent -") {
   add_image();
   app().add_option("BLOB", blob_, "the blob's name")->required();

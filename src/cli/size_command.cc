@@ -18,7 +18,7 @@ SizeCommand::SizeCommand(CLI::App& parent)
           "\"recommended\" is what create makes without --size.\n\n"
           "Examples:\n"
           "  vnvram size --tpm2\n"
-          "  vnvram size --tpm2 --uefi /usr/share/OVMF/OVMF_VARS_4M.fd\n"
+          "  vnvram size --uefi /usr/share/OVMF/OVMF_VARS_4M.fd\n"
           "  lvcreate -L $(vnvram size --tpm2 --json | jq .recommended_bytes)b -n nvram vg0") {
   add_ignored_image();
   blobs_.add_to(app(), true);

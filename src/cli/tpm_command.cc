@@ -70,7 +70,7 @@ TpmCommand::TpmCommand(CLI::App& parent)
           "A snapshot of a drive that QEMU itself owns:\n"
           "  (QMP) stop\n"
           "  vnvram tpm hold /run/vm1/admin.sock\n"
-          "  (QMP) savevm or loadvm\n"
+          "  (QMP) savevm; loadvm needs more, as contrib/recipes/loadvm.py does it\n"
           "  vnvram tpm resume /run/vm1/admin.sock\n"
           "  (QMP) cont") {
   app().require_subcommand(1);

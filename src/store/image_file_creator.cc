@@ -66,6 +66,16 @@ Status take_over_rights(const NewFile& file, const struct stat& old, const std::
   return {};
 }
 
+// What the caller has named and not what it is made of.
+Error named_after(const std::string& target, const Error& error, const std::string& path) {
+  std::string cause = error.cause();
+  for (std::size_t at = cause.find(path); at != std::string::npos;
+       at = cause.find(path, at + target.size())) {
+    cause.replace(at, path.size(), target);
+  }
+  return {error.kind(), cause, error.remedy()};
+}
+
 // What a new file is to be, and what it takes the place of.
 struct Plan {
   std::string target;
@@ -116,7 +126,7 @@ Status try_to_create(const Plan& plan, std::uint64_t size_bytes, const CreateOpt
     done = plan.format == ImageFormat::raw ? fill_raw(*file, size_bytes, options)
                                            : fill_vm_image(*file, plan, size_bytes, options);
   }
-  return done ? file->rename_to(plan.target) : done;
+  return done ? file->rename_to(plan.target) : named_after(plan.target, done.error(), file->path());
 }
 
 Status create_file(const Plan& plan, std::uint64_t size_bytes, const CreateOptions& options) {

@@ -30,7 +30,8 @@ class CreateTest(Case):
     def test_required_size_is_enough_and_a_little_less_is_not(self):
         blobs = ("--blob", "a:t:300K", "--blob", "b:t:1M", "--blob", "c:t:1")
         required = self.json("size", *blobs)["required_bytes"]
-        self.vnvram("create", self.image, *blobs, "--size", required - 4096, status=NO_SPACE)
+        self.vnvram("create", self.image, *blobs, "--size", required - 4096, status=NO_SPACE,
+                    message=f": {self.image}: {required} bytes are needed")
         self.assertEqual(self.names(), [])
         self.create(*blobs, "--size", required)
         self.assertEqual(self.image.stat().st_size, required)
