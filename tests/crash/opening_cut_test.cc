@@ -13,8 +13,8 @@
 namespace vnvram::test {
 namespace {
 
-constexpr std::uint64_t large_blob_size_bytes = std::uint64_t{300}
-                                                << 10U; // More than a small cache.
+// More than a small cache.
+constexpr std::uint64_t large_blob_size_bytes = std::uint64_t{300} << 10U;
 constexpr std::uint64_t image_size_bytes = std::uint64_t{4} << 20U;
 
 std::vector<std::byte> content(unsigned version) {
