@@ -7,15 +7,17 @@ namespace vnvram {
 LocalBlobClient::LocalBlobClient(std::unique_ptr<Store> store)
     : store_(std::move(store)), opened_by_pid_(static_cast<std::uint32_t>(::getpid())) {}
 
-Result<std::unique_ptr<BlobClient>> LocalBlobClient::open(const std::string& location,
-                                                          const DeviceOptions& device_options,
-                                                          std::chrono::microseconds deferral) {
+Result<std::unique_ptr<BlobClient>>
+LocalBlobClient::open(const std::string& location, const DeviceOptions& device_options,
+                      std::chrono::microseconds deferral,
+                      std::function<void(const Error&)> deferral_failed) {
   auto device = open_device(location, Access::read_write, device_options);
   if (!device) {
     return device.error();
   }
   OpenOptions options;
   options.deferral = deferral;
+  options.deferral_failed = std::move(deferral_failed);
   options.threads_late = true; // For after_fork().
   auto store = Store::open(*std::move(device), std::move(options));
   if (!store) {

@@ -82,9 +82,14 @@ int config(const char* key, const char* value) {
   });
 }
 
+/// On a thread that nbdkit does not know, about no request.
+void log_failure(const Error& error) {
+  nbdkit_error("%s", error.text().c_str());
+}
+
 // Before nbdkit becomes a daemon: who started it sees what is wrong.
 int get_ready() {
-  return guarded(-1, [] { return answer(server()->open()); });
+  return guarded(-1, [] { return answer(server()->open(log_failure)); });
 }
 
 int after_fork() {

@@ -1,6 +1,7 @@
 // What the plugin does between nbdkit's start and its end: one image, its blobs as exports.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string_view>
 #include <vector>
@@ -17,8 +18,9 @@ public:
   Options& options() { return options_; }
 
   /// Opens the image, and looks whether it has the blobs that were named. On an error nothing is
-  /// left open. Errors: invalid_argument without an image, not_found, those of opening.
-  Status open();
+  /// left open. `deferral_failed`: see OpenOptions. Errors: invalid_argument without an image,
+  /// not_found, those of opening.
+  Status open(std::function<void(const Error&)> deferral_failed);
   Status after_fork() { return client_->after_fork(); }
   /// All writes are durable when it returns. Harmless when nothing is open.
   Status close();

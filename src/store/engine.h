@@ -177,6 +177,7 @@ private:
   Status stage_deferred();
   Status commit_deferred();
   void commit_overdue();
+  void report_overdue(const Status& done);
 
   // Checkpoints.
   /// Who runs those that nobody has asked for.
@@ -236,7 +237,8 @@ private:
 
   Completions completions_;
   CommitQueue queue_;
-  AlarmClock deferral_clock_; // The last member: its thread uses all others.
+  bool overdue_failing_ = false; // only the clock's thread
+  AlarmClock deferral_clock_;    // The last member: its thread uses all others.
 };
 
 } // namespace vnvram

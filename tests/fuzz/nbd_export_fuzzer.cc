@@ -148,12 +148,12 @@ void ExportSession::open(FuzzInput& input) {
       }
     }
   }
-  const Status opened = server_->open();
+  const Status opened = server_->open({});
   if (!judge(opened, all_are_there, ErrorKind::not_found, "open")) {
     server_ = std::make_unique<nbdkit::Server>();
     judge(server_->options().set("image", path_), true, {}, "image=");
     judge(server_->options().set("sync", "60s"), true, {}, "sync=");
-    judge(server_->open(), true, {}, "open after one that found no such blob");
+    judge(server_->open({}), true, {}, "open after one that found no such blob");
   }
   judge(server_->after_fork(), true, {}, "after_fork");
 }

@@ -1,8 +1,11 @@
 """A device that fails under nbdkit: what clients are answered, and what is there afterwards."""
 
 import errno
+import time
 
 import nbd
+
+from harness.child import Deadline
 
 from .failing_device import FailingDevice
 from .nbdkit_case import NbdkitCase
@@ -77,6 +80,21 @@ class Failing(NbdkitCase):
         self.clients.clear()
         self.assertEqual(self.start_again(server), b"before")
         self.assertEqual(self.stored("eeprom")[50:56], bytes(6))
+
+    def test_the_log_tells_of_a_write_that_nobody_waits_for(self):
+        server = self.serve("sync=10ms", image=self.device.uri)
+        client = self.connect(server, "eeprom")
+        client.pwrite(b"before", 0, nbd.CMD_FLAG_FUA)
+        self.device.fail()
+        client.pwrite(b"failed", 0)
+        deadline = Deadline(60)
+        while "open the image again" not in server.log.read_text():
+            self.assertFalse(deadline.passed(), "it logs nothing")
+            time.sleep(0.005)
+        said = server.log.read_text()
+        self.assertIn("a commit failed", said)
+        self.assertEqual(said.count("open the image again"), 1, said)
+        self.must_be_refused(client)
 
     def test_ending_it_says_what_is_lost(self):
         """SIGTERM is nbdkit's good end, and its status stays 0."""

@@ -206,26 +206,46 @@ TEST_F(DeferredFailure, TheDeadlineTriesAgain) {
     const Status failed = fail_reading_superblocks(call, offset, data);
     return failed || failures.fetch_sub(1) <= 0 ? Status{} : failed;
   };
-  auto store = open_counted(in_background(std::chrono::milliseconds(1)));
-  const std::uint64_t generation = store->info().generation;
-  failures = 3;
-  ASSERT_OK(store->write_range_deferred("a", 0, bytes("in the end")));
-  wait_until([&] { return store->info().generation > generation; });
-  EXPECT_EQ(after_a_cut("a"), bytes("in the end"));
+  std::atomic<int> told = 0;
+  OpenOptions options = in_background(std::chrono::milliseconds(1));
+  options.deferral_failed = [&](const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::io);
+    ++told;
+  };
+  auto store = open_counted(std::move(options));
+  for (int series = 1; series <= 2; ++series) {
+    const std::uint64_t generation = store->info().generation;
+    const std::string content = "in the end " + std::to_string(series);
+    failures = 3;
+    ASSERT_OK(store->write_range_deferred("a", 0, bytes(content)));
+    wait_until([&] { return store->info().generation > generation; });
+    EXPECT_EQ(after_a_cut("a"), bytes(content));
+    EXPECT_EQ(told, series); // Not for each time that it was tried.
+  }
 }
 
 TEST_F(DeferredFailure, AFailedWritePoisonsAndEveryoneHears) {
   create({spec("a", 100)});
-  auto store = open_counted(in_background(std::chrono::milliseconds(1)));
+  std::atomic<int> told = 0;
+  Store* opened = nullptr;
+  OpenOptions options = in_background(std::chrono::milliseconds(1));
+  options.deferral_failed = [&](const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::io) << error.text();
+    EXPECT_TRUE(opened->info().poisoned.has_value());
+    ++told;
+  };
+  auto store = open_counted(std::move(options));
+  opened = store.get();
   ASSERT_OK(store->write("a", bytes("durable")));
   *hook_ = fail_durable_writes;
   ASSERT_OK(store->write_range_deferred("a", 0, bytes("waited")));
-  wait_until([&] { return store->info().poisoned.has_value(); });
+  wait_until([&] { return told > 0; });
   EXPECT_KIND(store->write_range_deferred("a", 0, bytes("x")), poisoned);
   EXPECT_KIND(store->zero_range_deferred("a", 0, 1), poisoned);
   EXPECT_KIND(store->flush(), poisoned);
   EXPECT_KIND(store->write("a", bytes("x")), poisoned);
   EXPECT_FALSE(store->close().ok());
+  EXPECT_EQ(told, 1);
   store.reset();
   *hook_ = nullptr;
   EXPECT_EQ(*open()->read("a"), bytes("durable"));
