@@ -81,11 +81,12 @@ struct OpenOptions {
   /// before those that wait are committed together. 0: each is durable when its call returns. Needs
   /// `background`: without it they wait for the next commit, a flush, the end, or one too many.
   std::chrono::microseconds deferral{10000};
-  /// Called when the commit fails that `deferral` asks for, which no caller hears of: what was
-  /// deferred waits on and is tried again, or is lost if the store is poisoned. Once for a series
-  /// of failures. On a thread of the store, which it holds up; it may read and ask for info(), and
-  /// must neither write nor close the store, nor throw.
-  std::function<void(const Error&)> deferral_failed = {};
+  /// Called when what the store does of its own accord fails, which no caller hears of: the commit
+  /// that `deferral` asks for (what was deferred waits on and is tried again, or is lost if the
+  /// store is poisoned), or a checkpoint (the store is poisoned). Once for a series of failures. On
+  /// threads of the store, which it holds up; it may read and ask for info(), and must neither
+  /// write nor close the store, nor throw.
+  std::function<void(const Error&)> failed_in_background = {};
   /// With `background`: bring the homes up to date when nothing was committed for so long. 0:
   /// never; nor ever on a device whose content may change underneath.
   std::chrono::milliseconds idle_checkpoint_after{1000};

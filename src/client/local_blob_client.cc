@@ -10,14 +10,14 @@ LocalBlobClient::LocalBlobClient(std::unique_ptr<Store> store)
 Result<std::unique_ptr<BlobClient>>
 LocalBlobClient::open(const std::string& location, const DeviceOptions& device_options,
                       std::chrono::microseconds deferral,
-                      std::function<void(const Error&)> deferral_failed) {
+                      std::function<void(const Error&)> failed_in_background) {
   auto device = open_device(location, Access::read_write, device_options);
   if (!device) {
     return device.error();
   }
   OpenOptions options;
   options.deferral = deferral;
-  options.deferral_failed = std::move(deferral_failed);
+  options.failed_in_background = std::move(failed_in_background);
   options.threads_late = true; // For after_fork().
   auto store = Store::open(*std::move(device), std::move(options));
   if (!store) {

@@ -15,11 +15,11 @@ namespace vnvram {
 class LocalBlobClient : public BlobClient {
 public:
   /// Opens the image at `location` (see open_device) for writing. `deferral`: how long deferred
-  /// writes may wait; `deferral_failed`: see OpenOptions. Errors: those of open_device() and
+  /// writes may wait; `failed_in_background`: see OpenOptions. Errors: those of open_device() and
   /// Store::open().
   static Result<std::unique_ptr<BlobClient>>
   open(const std::string& location, const DeviceOptions& device_options,
-       std::chrono::microseconds deferral, std::function<void(const Error&)> deferral_failed);
+       std::chrono::microseconds deferral, std::function<void(const Error&)> failed_in_background);
 
   Result<std::vector<BlobInfo>> blobs() override;
   Status read(std::string_view blob, std::uint64_t offset_bytes,

@@ -79,7 +79,7 @@ Error open_error(const std::string& path, Access access, bool block_special, int
             "unmount it, or stop the program that has it open"};
   }
   if (access == Access::read_write && (error == EACCES || error == EROFS || error == EPERM)) {
-    return {ErrorKind::io, std::move(cause), "give this user write access, or open it read-only"};
+    return {ErrorKind::io, std::move(cause), "give this user write access"};
   }
   return {ErrorKind::io, std::move(cause)};
 }

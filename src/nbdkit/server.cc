@@ -29,13 +29,13 @@ Error Server::no_such_blob(std::string_view name) const {
           names.empty() ? "vnvram register adds blobs" : fmt::format("there are: {}", names)};
 }
 
-Status Server::open(std::function<void(const Error&)> deferral_failed) {
+Status Server::open(std::function<void(const Error&)> failed_in_background) {
   if (options_.image.empty()) {
     return Error(ErrorKind::invalid_argument, "no image named",
                  "nbdkit vnvram IMAGE; vnvram create makes one");
   }
   auto client = LocalBlobClient::open(options_.image, options_.device, options_.sync,
-                                      std::move(deferral_failed));
+                                      std::move(failed_in_background));
   if (!client) {
     return client.error();
   }

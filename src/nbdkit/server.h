@@ -18,9 +18,9 @@ public:
   Options& options() { return options_; }
 
   /// Opens the image, and looks whether it has the blobs that were named. On an error nothing is
-  /// left open. `deferral_failed`: see OpenOptions. Errors: invalid_argument without an image,
+  /// left open. `failed_in_background`: see OpenOptions. Errors: invalid_argument without an image,
   /// not_found, those of opening.
-  Status open(std::function<void(const Error&)> deferral_failed);
+  Status open(std::function<void(const Error&)> failed_in_background);
   Status after_fork() { return client_->after_fork(); }
   /// All writes are durable when it returns. Harmless when nothing is open.
   Status close();

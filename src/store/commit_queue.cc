@@ -1,6 +1,8 @@
 #include "store/commit_queue.h"
 
 #include <cassert>
+#include <new>
+#include <utility>
 
 namespace vnvram {
 
@@ -39,7 +41,9 @@ void CommitQueue::run_async(Transaction transaction, std::function<void(Status)>
   auto request = std::make_unique<Request>();
   request->owned = std::move(transaction);
   request->transaction = &*request->owned;
-  request->callback = std::move(callback);
+  if (callback != nullptr) {
+    request->answer.push_back({std::move(callback), Status{}});
+  }
   const std::lock_guard lock(mutex_);
   if (!committer_.joinable()) {
     committer_ = std::jthread([this] { committer_main(); });
@@ -55,17 +59,11 @@ void CommitQueue::run_async(Transaction transaction, std::function<void(Status)>
 
 // Rounds until `own` is answered; nullptr: until the next one that waits is a synchronous request.
 // Leaves the mutex unlocked.
-void CommitQueue::lead(Lock& lock, const Request* own) {
+void CommitQueue::lead(Lock& lock, const Request* own) noexcept {
   bool go_on = true;
   while (go_on) {
     assert(led_ && lock.owns_lock());
-    const std::vector<Request*> waiting(waiting_.begin(), waiting_.end());
-    lock.unlock();
-    const std::size_t count = round_(waiting);
-    lock.lock();
-    assert(count >= 1 && count <= waiting.size());
-    waiting_.erase(waiting_.begin(), waiting_.begin() + static_cast<std::ptrdiff_t>(count));
-    const Wakes answered = answer(std::span(waiting).first(count));
+    std::shared_ptr<Wake> answered = answer(lead_round(lock));
     go_on = own == nullptr ? !waiting_.empty() && waiting_.front()->is_async() : !own->done;
     const std::shared_ptr<Wake> next = go_on ? nullptr : hand_over();
     lock.unlock();
@@ -73,13 +71,30 @@ void CommitQueue::lead(Lock& lock, const Request* own) {
     if (next != nullptr) { // First: the next record need not wait until everyone is awake.
       next->tell(Wake::State::leads);
     }
-    for (const std::shared_ptr<Wake>& wake : answered) {
+    while (answered != nullptr) {
+      const std::shared_ptr<Wake> wake = std::exchange(answered, std::move(answered->next));
       wake->tell(Wake::State::done);
     }
     if (go_on) {
       lock.lock();
     }
   }
+}
+
+// Returns how many of those that wait were carried out.
+std::size_t CommitQueue::lead_round(Lock& lock) {
+  std::vector<Request*> all;
+  std::span<Request* const> waiting(&waiting_.front(), 1);
+  try {
+    all.assign(waiting_.begin(), waiting_.end());
+    waiting = all;
+  } catch (const std::bad_alloc&) { // Then one alone.
+  }
+  lock.unlock();
+  const std::size_t count = round_(waiting);
+  lock.lock();
+  assert(count >= 1 && count <= waiting.size());
+  return count;
 }
 
 // Needs the mutex. Returns who leads from now on, if it must be told.
@@ -98,17 +113,22 @@ std::shared_ptr<CommitQueue::Wake> CommitQueue::hand_over() {
 }
 
 // Needs the mutex, which keeps asynchronous answers in order. Returns who is to be woken up.
-CommitQueue::Wakes CommitQueue::answer(std::span<Request* const> requests) {
-  Wakes wakes;
-  for (Request* request : requests) {
+std::shared_ptr<CommitQueue::Wake> CommitQueue::answer(std::size_t count) {
+  std::shared_ptr<Wake> wakes;
+  std::shared_ptr<Wake>* end = &wakes;
+  for (; count > 0; --count) {
+    Request* const request = waiting_.front();
+    waiting_.pop_front();
     request->done = true;
     if (request->is_async()) {
       const std::unique_ptr<Request> owned(request);
-      if (owned->callback != nullptr) {
-        deliver_(std::move(owned->callback), std::move(owned->result));
+      if (!owned->answer.empty()) {
+        owned->answer.front().result = std::move(owned->result);
+        deliver_(std::move(owned->answer));
       }
     } else if (request->wake != nullptr) {
-      wakes.push_back(request->wake);
+      *end = request->wake;
+      end = &request->wake->next;
     }
   }
   return wakes;

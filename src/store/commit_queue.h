@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "store/completions.h"
 #include "store/directory.h"
 #include "store/stage.h"
 #include "vnvram/result.h"
@@ -34,6 +35,7 @@ private:
   struct Wake {
     enum class State { waits, leads, done };
     std::atomic<State> state = State::waits;
+    std::shared_ptr<Wake> next; // in a list of those that are to be woken up
     void tell(State news) {
       state.store(news);
       state.notify_one();
@@ -52,7 +54,7 @@ public:
     bool done = false;
     // Asynchronous ones only:
     std::optional<Transaction> owned;
-    std::function<void(Status)> callback; // may be empty: nobody wants to know
+    Completions::Prepared answer; // may be empty: nobody wants to know
     [[nodiscard]] bool is_async() const { return owned.has_value(); }
   };
 
@@ -60,7 +62,7 @@ public:
   /// by one thread at a time.
   using Round = std::function<std::size_t(std::span<Request* const> waiting)>;
   /// Takes the answer of an asynchronous request; must not wait.
-  using Deliver = std::function<void(std::function<void(Status)> callback, Status result)>;
+  using Deliver = std::function<void(Completions::Prepared answer)>;
 
   CommitQueue(Round round, Deliver deliver)
       : round_(std::move(round)), deliver_(std::move(deliver)) {}
@@ -76,10 +78,11 @@ public:
 
 private:
   using Lock = std::unique_lock<std::mutex>;
-  using Wakes = std::vector<std::shared_ptr<Wake>>;
-  void lead(Lock& lock, const Request* own);
+  // Whoever leads must go on, also without memory: else all that wait would wait for ever.
+  void lead(Lock& lock, const Request* own) noexcept;
+  std::size_t lead_round(Lock& lock);
   std::shared_ptr<Wake> hand_over();
-  Wakes answer(std::span<Request* const> requests);
+  std::shared_ptr<Wake> answer(std::size_t count);
   void committer_main();
 
   const Round round_;

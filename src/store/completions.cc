@@ -50,9 +50,9 @@ void Completions::start() {
   }
 }
 
-void Completions::deliver(std::function<void(Status)> callback, Status result) {
+void Completions::deliver(Prepared completion) noexcept {
   const std::lock_guard lock(mutex_);
-  due_.push_back({std::move(callback), std::move(result)});
+  due_.splice(due_.end(), completion);
   if (mode_ == CallbackMode::event_fd) {
     signal_event_fd();
     return;
@@ -64,7 +64,7 @@ std::size_t Completions::dispatch() {
   if (mode_ != CallbackMode::event_fd) {
     return 0;
   }
-  std::deque<Completion> due;
+  std::list<Completion> due;
   {
     const std::lock_guard lock(mutex_);
     clear_event_fd();

@@ -3,8 +3,8 @@
 
 #include <condition_variable>
 #include <cstdint>
-#include <deque>
 #include <functional>
+#include <list>
 #include <mutex>
 #include <thread>
 
@@ -16,6 +16,13 @@ namespace vnvram {
 /// In order, each exactly once. They never run on a thread that commits: a callback may commit.
 class Completions {
 public:
+  struct Completion {
+    std::function<void(Status)> callback;
+    Status result;
+  };
+  /// One, made while who asks for it still hears that there is no memory for it.
+  using Prepared = std::list<Completion>;
+
   explicit Completions(CallbackMode mode) : mode_(mode) {}
   Completions(const Completions&) = delete;
   Completions& operator=(const Completions&) = delete;
@@ -29,7 +36,7 @@ public:
   /// Before the first commit whose answer is to be delivered, while who asked for it still hears
   /// that no thread can be started (std::system_error).
   void start();
-  void deliver(std::function<void(Status)> callback, Status result);
+  void deliver(Prepared completion) noexcept;
   std::size_t dispatch();
   /// Waits until every callback that was delivered has run; with an event fd, runs them here.
   void drain();
@@ -37,10 +44,6 @@ public:
   [[nodiscard]] std::uint64_t run_count() const;
 
 private:
-  struct Completion {
-    std::function<void(Status)> callback;
-    Status result;
-  };
   void runner_main();
   void signal_event_fd() const;
   void clear_event_fd() const;
@@ -50,7 +53,7 @@ private:
   mutable std::mutex mutex_;
   std::condition_variable wake_;
   std::condition_variable idle_;
-  std::deque<Completion> due_;
+  std::list<Completion> due_;
   bool running_ = false;
   std::uint64_t run_count_ = 0;
   bool stop_ = false;

@@ -30,9 +30,7 @@ Engine::Engine(std::unique_ptr<BlockDevice> device, const format::Superblock& su
       completions_(options_.callbacks),
       queue_(
           [this](std::span<CommitQueue::Request* const> waiting) { return commit_round(waiting); },
-          [this](CommitCallback callback, Status result) {
-            completions_.deliver(std::move(callback), std::move(result));
-          }),
+          [this](Completions::Prepared answer) { completions_.deliver(std::move(answer)); }),
       deferral_clock_([this] { commit_overdue(); }) {
   know_attributes_of(options_.blobs);
 }
@@ -93,7 +91,7 @@ void Engine::commit_async(Transaction transaction, CommitCallback callback) {
   }
   Status result = commit(transaction);
   if (callback != nullptr && options_.callbacks == CallbackMode::event_fd) {
-    completions_.deliver(std::move(callback), std::move(result));
+    completions_.deliver({{std::move(callback), std::move(result)}});
   } else if (callback != nullptr) {
     callback(std::move(result));
   }

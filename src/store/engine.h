@@ -177,7 +177,6 @@ private:
   Status stage_deferred();
   Status commit_deferred();
   void commit_overdue();
-  void report_overdue(const Status& done);
 
   // Checkpoints.
   /// Who runs those that nobody has asked for.
@@ -193,6 +192,8 @@ private:
                                             const OpenOptions& options);
   Status run_checkpoint(bool even_if_empty,
                         const std::function<void(format::Superblock&)>& edit = {});
+  Status carry_out_checkpoint(bool even_if_empty,
+                              const std::function<void(format::Superblock&)>& edit);
   Status write_superblock(const format::Superblock& superblock);
   Status mark_sealed(bool sealed);
   void request_checkpoint();
@@ -201,6 +202,8 @@ private:
   /// thread can be started now.
   bool start_checkpointer();
   void checkpointer_main();
+  /// How something ended that no caller has asked for.
+  void note_background(const Status& done);
   void stop_checkpointer();
 
   std::unique_ptr<BlockDevice> device_;
@@ -225,6 +228,7 @@ private:
   std::condition_variable room_; // a checkpoint was published, or the store is poisoned
   bool sealed_ = false;          // No commit. The image says so, too, or will soon.
   bool closed_ = false;
+  bool failing_in_background_ = false;
   bool being_created_ = false; // Superblocks stay in memory until close().
 
   std::mutex checkpoint_mutex_; // one checkpoint at a time; held during its I/O
@@ -237,8 +241,7 @@ private:
 
   Completions completions_;
   CommitQueue queue_;
-  bool overdue_failing_ = false; // only the clock's thread
-  AlarmClock deferral_clock_;    // The last member: its thread uses all others.
+  AlarmClock deferral_clock_; // The last member: its thread uses all others.
 };
 
 } // namespace vnvram

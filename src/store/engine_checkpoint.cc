@@ -2,7 +2,9 @@
 // (the image's size, its seal). And whether the device still holds what it was made to hold.
 #include <cassert>
 #include <cstring>
+#include <exception>
 #include <system_error>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -39,6 +41,17 @@ Status Engine::write_superblock(const format::Superblock& superblock) {
 Status Engine::run_checkpoint(bool even_if_empty,
                               const std::function<void(format::Superblock&)>& edit) {
   const std::lock_guard one_at_a_time(checkpoint_mutex_);
+  try {
+    return carry_out_checkpoint(even_if_empty, edit);
+  } catch (const std::exception& failure) { // Memory, as in commit_round().
+    const Error cause(ErrorKind::io, fmt::format("{}: {}", device_->name(), failure.what()),
+                      "open the image again");
+    return poison(cause, "a checkpoint");
+  }
+}
+
+Status Engine::carry_out_checkpoint(bool even_if_empty,
+                                    const std::function<void(format::Superblock&)>& edit) {
   RingPosition point;
   format::Superblock next;
   {
@@ -150,9 +163,23 @@ void Engine::checkpointer_main() {
     if (!stop_ && (idle || checkpoint_requested_)) {
       lock.unlock();
       const Status done = run_checkpoint(false); // A failure has poisoned the store.
-      static_cast<void>(done);
+      if (!done) {
+        note_background(done);
+      }
       lock.lock();
     }
+  }
+}
+
+void Engine::note_background(const Status& done) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (std::exchange(failing_in_background_, !done.ok()) || done) {
+      return;
+    }
+  }
+  if (options_.failed_in_background) {
+    options_.failed_in_background(done.error());
   }
 }
 

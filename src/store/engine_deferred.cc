@@ -141,19 +141,11 @@ void Engine::commit_overdue() {
   } catch (const std::exception&) { // Memory to wait with. What is deferred waits on.
     done = Error(ErrorKind::io, "the commit could not begin");
   }
-  report_overdue(done);
+  note_background(done);
   const std::lock_guard lock(mutex_);
   if (!done && !poisoned_ && !deferred_.nothing_waits()) {
     const bool set = deferral_clock_.set(std::chrono::steady_clock::now() + options_.deferral);
     static_cast<void>(set); // Its thread is this one.
-  }
-}
-
-void Engine::report_overdue(const Status& done) {
-  const bool first = !done && !overdue_failing_;
-  overdue_failing_ = !done;
-  if (first && options_.deferral_failed) {
-    options_.deferral_failed(done.error());
   }
 }
 

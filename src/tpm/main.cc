@@ -135,8 +135,8 @@ Tpm make_detached(const Options& options, const Log& log) {
 }
 
 Result<Tpm> make_attached(const Options& options, const Log& log) {
-  Result<TpmImage> image =
-      open_tpm_image(options.image, options.version, options.incoming, setup_of(options).device);
+  Result<TpmImage> image = open_tpm_image(options.image, options.version, options.incoming,
+                                          setup_of(options).device, log);
   if (!image.ok()) {
     return image.error();
   }

@@ -241,7 +241,7 @@ bool StateKeeper::look_again() {
   // another one.
   auto device = store_->abandon();
   store_.reset();
-  Result<TpmImage> image = open_tpm_image(std::move(device), location, tpm_.version(), true);
+  Result<TpmImage> image = open_tpm_image(std::move(device), location, tpm_.version(), true, log_);
   if (!image.ok()) {
     note_store();
     return fail(image.error(), "opening a drive whose content was put back");
@@ -339,7 +339,7 @@ Status StateKeeper::attach(const std::string& location) {
   if (Status opens = check_can_open(where); !opens.ok()) {
     return opens;
   }
-  Result<TpmImage> image = open_tpm_image(where, tpm_.version(), true, device_options_);
+  Result<TpmImage> image = open_tpm_image(where, tpm_.version(), true, device_options_, log_);
   if (!image.ok()) {
     return image.error();
   }

@@ -74,19 +74,22 @@ Status load_blobs(TpmImage& image, const std::string& path) {
 } // namespace
 
 Result<TpmImage> open_tpm_image(const std::string& path, std::optional<TpmVersion> version,
-                                bool accept_sealed, const DeviceOptions& device_options) {
+                                bool accept_sealed, const DeviceOptions& device_options,
+                                const Log& log) {
   auto device = open_device(path, Access::read_write, device_options);
   if (!device.ok()) {
     return device.error();
   }
-  return open_tpm_image(std::move(*device), path, version, accept_sealed);
+  return open_tpm_image(std::move(*device), path, version, accept_sealed, log);
 }
 
 Result<TpmImage> open_tpm_image(std::unique_ptr<BlockDevice> device, const std::string& path,
-                                std::optional<TpmVersion> version, bool accept_sealed) {
+                                std::optional<TpmVersion> version, bool accept_sealed,
+                                const Log& log) {
   OpenOptions options;
   options.cache_size_bytes = cache_size_bytes;
   options.accept_sealed = accept_sealed;
+  options.failed_in_background = [&log](const Error& error) { log.error(error.text()); };
   auto store = Store::open(std::move(device), std::move(options));
   if (!store.ok()) {
     return store.error();

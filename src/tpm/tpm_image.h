@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "tpm/log.h"
 #include "tpm/soft_tpm.h"
 #include "tpm/tpm_blobs.h"
 #include "vnvram/result.h"
@@ -27,12 +28,14 @@ struct TpmImage {
 /// registered (unless the image is sealed, which is accepted only if asked for); missing blobs are
 /// not. Errors: those of Store::open and Store::read; not_found (no
 /// TPM's blobs, or not all of them); invalid_argument (a choice is needed); corrupt (state that was
-/// written once and is empty now).
+/// written once and is empty now). The log, which outlives the store, is told what fails in the
+/// background.
 Result<TpmImage> open_tpm_image(const std::string& path, std::optional<TpmVersion> version,
-                                bool accept_sealed = false,
-                                const DeviceOptions& device_options = {});
+                                bool accept_sealed, const DeviceOptions& device_options,
+                                const Log& log);
 /// The same on a device that is open; `path` is for messages.
 Result<TpmImage> open_tpm_image(std::unique_ptr<BlockDevice> device, const std::string& path,
-                                std::optional<TpmVersion> version, bool accept_sealed);
+                                std::optional<TpmVersion> version, bool accept_sealed,
+                                const Log& log);
 
 } // namespace vnvram

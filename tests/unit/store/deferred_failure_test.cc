@@ -208,7 +208,7 @@ TEST_F(DeferredFailure, TheDeadlineTriesAgain) {
   };
   std::atomic<int> told = 0;
   OpenOptions options = in_background(std::chrono::milliseconds(1));
-  options.deferral_failed = [&](const Error& error) {
+  options.failed_in_background = [&](const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::io);
     ++told;
   };
@@ -229,7 +229,7 @@ TEST_F(DeferredFailure, AFailedWritePoisonsAndEveryoneHears) {
   std::atomic<int> told = 0;
   Store* opened = nullptr;
   OpenOptions options = in_background(std::chrono::milliseconds(1));
-  options.deferral_failed = [&](const Error& error) {
+  options.failed_in_background = [&](const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::io) << error.text();
     EXPECT_TRUE(opened->info().poisoned.has_value());
     ++told;

@@ -1,6 +1,5 @@
-// Deferred writes that there is no memory for. A program of its own: it replaces operator new.
+// Deferred writes that there is no memory for.
 #include <cstddef>
-#include <cstdlib>
 #include <new>
 #include <string_view>
 #include <vector>
@@ -8,42 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "store/deferred_writes.h"
-
-namespace {
-
-/// The allocation of this thread that fails, counted from 0; below: none.
-thread_local long fails_at = -1; // NOLINT: operator new has no other place for it
-
-} // namespace
-
-// GCC takes the inlined halves of a pair for a mismatch.
-// NOLINTBEGIN(cppcoreguidelines-owning-memory,cppcoreguidelines-no-malloc): memory comes from here
-[[gnu::noinline]] void* operator new(std::size_t size, std::align_val_t alignment) {
-  const auto align = static_cast<std::size_t>(alignment);
-  const bool fails = fails_at >= 0 && fails_at-- == 0;
-  void* memory = fails ? nullptr : std::aligned_alloc(align, (size + align) / align * align);
-  if (memory == nullptr) {
-    throw std::bad_alloc();
-  }
-  return memory;
-}
-[[gnu::noinline]] void* operator new(std::size_t size) {
-  return operator new (size, std::align_val_t{alignof(std::max_align_t)});
-}
-[[gnu::noinline]] void operator delete(void* memory) noexcept {
-  std::free(memory);
-}
-[[gnu::noinline]] void operator delete(void* memory, std::size_t /*size*/) noexcept {
-  std::free(memory);
-}
-[[gnu::noinline]] void operator delete(void* memory, std::align_val_t /*alignment*/) noexcept {
-  std::free(memory);
-}
-[[gnu::noinline]] void operator delete(void* memory, std::size_t /*size*/,
-                                       std::align_val_t /*alignment*/) noexcept {
-  std::free(memory);
-}
-// NOLINTEND(cppcoreguidelines-owning-memory,cppcoreguidelines-no-malloc)
+#include "unit/store/failing_allocations.h"
 
 namespace vnvram {
 namespace {
@@ -69,13 +33,12 @@ long count_allocations(std::string_view blob) {
     const std::uint64_t size_before = writes.size_bytes(blob, 0);
     const std::vector<std::byte> bytes(20000, std::byte{7});
     bool failed = false;
-    fails_at = allocation;
     try {
+      const FailingAllocation failing(allocation);
       writes.write(blob, write_offset_bytes, bytes);
     } catch (const std::bad_alloc&) {
       failed = true;
     }
-    fails_at = -1;
     if (!failed) {
       EXPECT_NE(content_of(writes, blob), before);
       return allocation;

@@ -1,6 +1,8 @@
 // What becomes of writes and reads when threads, memory, room or peace to load run out.
 #include <pthread.h>
 
+#include <atomic>
+#include <chrono>
 #include <future>
 #include <new>
 #include <optional>
@@ -99,6 +101,33 @@ TEST_F(Shortage, WithoutThreadsForThemAsynchronousCommitsAreRefusedOrAnswered) {
   }
   ASSERT_OK(store->close());
   EXPECT_EQ(*open_read_only()->read("a"), bytes("kept"));
+}
+
+// On a thread that nobody waits for, so that nobody would hear of it before the next commit.
+TEST_F(Shortage, ACheckpointThatFailsInTheBackgroundIsReported) {
+  create({spec("a", 100)});
+  std::promise<Error> reported;
+  OpenOptions options;
+  options.idle_checkpoint_after = std::chrono::milliseconds(1);
+  options.failed_in_background = [&](const Error& error) { reported.set_value(error); };
+  std::atomic<bool> fails = false;
+  *hook_ = [&](Call call, auto, auto) -> Status {
+    return fails && call == Call::write ? Status(Error(ErrorKind::io, "hooked: no room"))
+                                        : Status{};
+  };
+  auto store = open_hooked(options);
+  fails = true;
+  ASSERT_OK(store->write("a", bytes("durable")));
+  auto report = reported.get_future();
+  ASSERT_EQ(report.wait_for(std::chrono::seconds(20)), std::future_status::ready);
+  const Error error = report.get();
+  EXPECT_EQ(error.kind(), ErrorKind::io);
+  EXPECT_NE(error.cause().find("a checkpoint failed: "), std::string::npos) << error.text();
+  EXPECT_TRUE(store->info().poisoned.has_value());
+  fails = false;
+  EXPECT_KIND(store->write("a", bytes("x")), poisoned);
+  EXPECT_FALSE(store->close().ok());
+  EXPECT_EQ(*open_read_only()->read("a"), bytes("durable"));
 }
 
 // Whatever comes between: someone else is always faster with the room that a record has made.

@@ -1,0 +1,72 @@
+// Commits and checkpoints that there is no memory for.
+#include <chrono>
+#include <functional>
+#include <new>
+#include <optional>
+
+#include "unit/store/failing_allocations.h"
+#include "unit/store/store_fixture.h"
+
+namespace vnvram {
+namespace {
+
+class CommitMemory : public StoreFixture {
+protected:
+  /// Lets each allocation of a call fail in turn, on a store of its own. Nobody waits for ever
+  /// afterwards, and what was there or was written is. Returns how many there are.
+  long count_allocations(const std::function<Status(Store&)>& call) {
+    for (long allocation = 0;; ++allocation) {
+      create({spec("a", 40000)}, std::uint64_t{1} << 20U, std::uint64_t{128} << 10U);
+      auto store = open();
+      EXPECT_TRUE(store->write("a", pattern(40000, 1)).ok());
+      bool failed = false;
+      std::optional<Status> done;
+      {
+        const FailingAllocation failing(allocation);
+        try {
+          done = call(*store);
+        } catch (const std::bad_alloc&) {
+        }
+        failed = failing.has_failed();
+      }
+      if (!failed) {
+        EXPECT_TRUE(done && done->ok());
+        return allocation;
+      }
+      const Status next = store->write("a", pattern(40000, 3));
+      EXPECT_EQ(next.ok(), !store->info().poisoned.has_value()) << "allocation " << allocation;
+      EXPECT_TRUE(next || next.error().kind() == ErrorKind::poisoned) << next.error().text();
+      EXPECT_EQ(store->close().ok(), next.ok());
+      store.reset();
+      const Bytes found = *open()->read("a");
+      EXPECT_TRUE(next ? found == pattern(40000, 3)
+                       : found == pattern(40000, 1) || found == pattern(40000, 2))
+          << "allocation " << allocation;
+    }
+  }
+};
+
+TEST_F(CommitMemory, ACommitHoldsUpNobody) {
+  EXPECT_GT(count_allocations([](Store& store) { return store.write("a", pattern(40000, 2)); }),
+            10);
+}
+
+TEST_F(CommitMemory, AFlushHoldsUpNobody) {
+  EXPECT_GT(count_allocations([](Store& store) {
+              const Status taken = store.write_range_deferred("a", 0, pattern(40000, 2));
+              return taken ? store.flush() : taken;
+            }),
+            10);
+}
+
+TEST_F(CommitMemory, ACheckpointPoisonsAndThrowsNothing) {
+  EXPECT_GT(count_allocations([](Store& store) {
+              std::optional<Status> done;
+              EXPECT_NO_THROW(done = store.checkpoint());
+              return done.value_or(Status{});
+            }),
+            10);
+}
+
+} // namespace
+} // namespace vnvram
