@@ -1,3 +1,4 @@
+#include <atomic>
 #include <filesystem>
 #include <functional>
 
@@ -29,16 +30,17 @@ private:
 /// Commits until no further record fits, while a checkpoint waits to be flushed, and copies the
 /// image as it is then: what a power cut at the worst moment leaves.
 void copy_with_full_ring(const BenchImage& image, const std::string& copy, OpeningResult& result) {
-  Store* store_in_use = nullptr;
-  bool copied = false;
+  // A thread of the store may flush, too.
+  std::atomic<Store*> store_in_use = nullptr;
+  std::atomic<bool> copied = false;
   const auto fill_and_copy = [&] {
-    if (store_in_use == nullptr || copied) {
+    Store* const store = store_in_use;
+    if (store == nullptr || copied.exchange(true)) {
       return;
     }
-    copied = true;
     std::vector<std::byte> bytes(3072);
     for (std::uint64_t count = 1;; ++count) {
-      const StoreInfo info = store_in_use->info();
+      const StoreInfo info = store->info();
       result.ring_size_bytes = info.ring_size_bytes;
       result.ring_used_bytes = info.ring_used_bytes;
       if (info.ring_used_bytes + 2 * block_size_bytes > info.ring_size_bytes) {
@@ -48,7 +50,7 @@ void copy_with_full_ring(const BenchImage& image, const std::string& copy, Openi
         bytes.at(i) = static_cast<std::byte>(count * 31 + i);
       }
       const std::uint64_t page = count % 120;
-      require(store_in_use->write_range("512-KiB", page * block_size_bytes, bytes));
+      require(store->write_range("512-KiB", page * block_size_bytes, bytes));
     }
     std::filesystem::copy_file(image.path(), copy,
                                std::filesystem::copy_options::overwrite_existing);
@@ -62,7 +64,6 @@ void copy_with_full_ring(const BenchImage& image, const std::string& copy, Openi
   require(store->write_range("8-KiB", 0, bytes));
   store_in_use = store.get();
   require(store->checkpoint());
-  store_in_use = nullptr;
   require(store->close());
 }
 

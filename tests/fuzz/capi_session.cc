@@ -392,13 +392,7 @@ void CapiSession::compare_range(FuzzInput& input) {
 /// As after a power cut that spared everything: what is acknowledged is there.
 void CapiSession::compare_with_a_copy() {
   flush();
-  const std::string copy = ImageFolder::get().path("copy");
-  std::error_code failure;
-  do { // libFuzzer's timer interrupts it now and then.
-    std::filesystem::copy_file(path_, copy, std::filesystem::copy_options::overwrite_existing,
-                               failure);
-  } while (failure == std::errc::interrupted);
-  require(!failure, "the image can be copied");
+  const std::string copy = ImageFolder::get().copy_of(path_);
   vnvram_open_options options{};
   options.struct_size = sizeof options;
   options.flags = VNVRAM_OPEN_READ_ONLY;

@@ -3,10 +3,12 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <string>
 #include <system_error>
 
 #include "fuzz/require.h"
+#include "vnvram/block_device.h"
 
 namespace vnvram::fuzz {
 
@@ -21,7 +23,28 @@ public:
   ImageFolder& operator=(const ImageFolder&) = delete;
   [[nodiscard]] std::string path(const char* name) const { return (path_ / name).string(); }
 
+  /// A copy of the image as a power cut would leave it now. Its owner may be at work meanwhile: who
+  /// has seen a superblock reads the homes before the owner has made two more, or begins again.
+  [[nodiscard]] std::string copy_of(const std::string& image) const {
+    const std::string copy = path("copy");
+    do {
+      std::error_code failure;
+      do { // libFuzzer's timer interrupts it now and then.
+        std::filesystem::copy_file(image, copy, std::filesystem::copy_options::overwrite_existing,
+                                   failure);
+      } while (failure == std::errc::interrupted);
+      require(!failure, "the image can be copied");
+    } while (superblocks_of(image) != superblocks_of(copy));
+    return copy;
+  }
+
 private:
+  static std::string superblocks_of(const std::string& image) {
+    std::string blocks(2 * block_size_bytes, '\0');
+    std::ifstream(image, std::ios::binary)
+        .read(blocks.data(), static_cast<std::streamsize>(blocks.size()));
+    return blocks;
+  }
   ImageFolder() {
     const std::filesystem::path memory = "/dev/shm";
     std::string name =

@@ -261,9 +261,7 @@ void ExportSession::compare_with_a_copy() {
       server_->options().sync.count() > 0) {
     return; // A commit may be on its way, and half of it in the copy.
   }
-  const std::string copy = ImageFolder::get().path("copy");
-  std::filesystem::copy_file(path_, copy, std::filesystem::copy_options::overwrite_existing);
-  auto device = open_device(copy, Access::read_only, {});
+  auto device = open_device(ImageFolder::get().copy_of(path_), Access::read_only, {});
   require(device.ok(), "a copy is there");
   OpenOptions options;
   options.access = Access::read_only;

@@ -33,7 +33,7 @@ class LiveImage:
         before = self.qemu.value_now()
         printed = recipe(name, self.owner, *words)
         # What the guest has reported may still be on its way here.
-        reached = self.qemu.value_now() + 50
+        reached = self.qemu.value_now() + 300
         self.qemu.wait_value(reached)
         return printed, range(before, reached + 1)
 

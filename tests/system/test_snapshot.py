@@ -5,6 +5,7 @@ import unittest
 from harness.case import COUNTER, GuestCase
 from harness.qemu import complaints_of, drops_in, make_disk, values_of
 from harness.recipe import recipe
+from harness.vm_image import wait_until_let_go
 
 ROUNDS = 50
 
@@ -32,6 +33,7 @@ class Snapshot:
                 loads += 1
         record = qemu.kill()
         tpm.kill()
+        wait_until_let_go(self.image)  # By the qemu-nbd of its own.
         self.assertEqual(complaints_of(record), [])
         self.assertEqual(len(drops_in(values_of(record))), loads)
         self.check()

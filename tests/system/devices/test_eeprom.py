@@ -57,6 +57,8 @@ class Eeprom(EepromCase):
         machine = self.plug_in(EepromMachine(self.workspace, server.uri("eeprom"), SIZE, 60))
         machine.write(0, b"before, ")
         server.kill()
+        # Each write cycle sends the whole EEPROM: the next one would hide that this one was lost.
+        self.assertEqual(self.stored("eeprom")[:8], b"before, ")
         server.start()
         machine.write(8, b"after")
         self.pull_the_plug(server, machine)

@@ -57,7 +57,9 @@ class OneImage(DeviceCase):
         firmware.wait_ready()
         written = self.play_round(eeprom, ram)
         firmware.set(NAME, GUID, TEXT)
+        deadline = Deadline(120)
         while not self.variable_is_stored():
+            self.assertFalse(deadline.passed(), "the variable has not come to the image")
             self.play_round(eeprom, ram)
         last = self.play_round(eeprom, ram)
         self.pull_the_plug(server, firmware, eeprom, ram)

@@ -1,7 +1,9 @@
 """VM images, and the programs that have them open."""
 
 import json
+import os
 import pathlib
+import re
 import subprocess
 import time
 
@@ -14,21 +16,37 @@ def programs_of(path):
     """The process numbers of all programs that name the path on their command line, but for the
     workspace's own shell."""
     found = []
+    named = re.compile(re.escape(os.fsencode(path)) + rb"(?!\d)")  # /dev/loop1 is not /dev/loop12.
     for folder in pathlib.Path("/proc").iterdir():
         if folder.name.isdigit():
             try:
                 words = (folder / "cmdline").read_bytes()
-                if str(path).encode() in words and not words.startswith(b"sh\0"):
+                if named.search(words) and not words.startswith(b"sh\0"):
                     found.append(int(folder.name))
             except OSError:
                 pass  # It has just ended.
     return found
 
 
+def locks_of(path):
+    """The kernel's lines on locks of the file, or of the files in the folder."""
+    path = pathlib.Path(path)
+    ours = set()
+    for file in [path, *path.rglob("*")]:
+        try:
+            status = file.stat()
+        except OSError:
+            continue  # It is an address, or it has just gone.
+        ours.add(f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}")
+    lines = pathlib.Path("/proc/locks").read_text("ascii").splitlines()
+    return [line for line in lines if not ours.isdisjoint(line.split())]
+
+
 def wait_until_let_go(path, seconds=30):
-    """Until no program has the path on its command line any more."""
+    """Until no program has the path on its command line any more, nor a lock of it: one that is
+    killed has no command line, and keeps its locks, as long as a thread of it waits for the disk."""
     deadline = Deadline(seconds)
-    while left := programs_of(path):
+    while left := programs_of(path) or locks_of(path):
         if deadline.passed():
             raise AssertionError(f"{path} is still used by {left}")
         time.sleep(0.001)

@@ -3,6 +3,7 @@
 import os
 import select
 import signal
+import socket
 import time
 
 from harness.blob_server import plugin
@@ -46,6 +47,12 @@ class BlobDaemon:
                 raise AssertionError("nbdkit wrote no pid file")
             time.sleep(0.005)
         self.pid = int(self._pid_file.read_text())
+        # It writes that before the plugin hears that it is a daemon, and accepts after that.
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(60)
+            client.connect(str(self._socket))
+            if client.recv(8) != b"NBDMAGIC":
+                raise AssertionError("nbdkit does not serve")
 
     def uri(self, export):
         return f"nbd+unix:///{export}?socket={self._socket}"

@@ -22,6 +22,7 @@ class Devices(NbdkitCase):
         client.pwrite(b"one", 0, nbd.CMD_FLAG_FUA)
         server.kill()
         self.clients.clear()
+        wait_until_let_go(image)  # By the qemu-nbd of its own.
         server.start()
         client = self.connect(server, "eeprom")
         self.assertEqual(client.pread(3, 0), b"one")

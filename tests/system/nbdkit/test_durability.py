@@ -59,23 +59,26 @@ class Durability(NbdkitCase):
                 self.vnvram("check", self.image)
 
     def test_what_was_asked_for(self):
-        """One request makes itself durable, and everything before it."""
+        """One request makes itself durable, and everything before it, on every export."""
         requests = {
-            "FUA write": lambda client: client.pwrite(b"!", 200, nbd.CMD_FLAG_FUA),
-            "FUA zero": lambda client: client.zero(1, 200, nbd.CMD_FLAG_FUA),
-            "flush": lambda client: client.flush(),
-            "flush of another connection": lambda _: self.clients[1].flush(),
+            "FUA write": (lambda client: client.pwrite(b"!", 200, nbd.CMD_FLAG_FUA), b"!"),
+            "FUA zero": (lambda client: client.zero(1, 200, nbd.CMD_FLAG_FUA), b"\0"),
+            "flush": (lambda client: client.flush(), b"?"),
+            "flush of another connection": (lambda _: self.clients[1].flush(), b"?"),
         }
-        for number, (name, request) in enumerate(requests.items()):
+        for number, (name, (request, then)) in enumerate(requests.items()):
             with self.subTest(name):
                 server = self.serve(NEVER)
-                client = self.connect(server, "eeprom")
-                self.connect(server, "nvram")
+                client, other = self.connect(server, "eeprom"), self.connect(server, "nvram")
                 content = f"{number} before it".encode()
                 client.pwrite(content, 0)
+                client.pwrite(b"?", 200)
+                other.pwrite(content, 0)
                 request(client)
                 self.kill(server)
                 self.assertEqual(self.stored("eeprom")[:len(content)], content)
+                self.assertEqual(self.stored("eeprom")[200:201], then)
+                self.assertEqual(self.stored("nvram")[:len(content)], content)
 
     def test_disconnecting(self):
         """Of one client, while another one stays. Only then does the client's end have an event."""
@@ -171,7 +174,11 @@ class Merging(NbdkitCase):
         return cost
 
     def test_a_burst_of_single_bytes(self):
-        self.cost_of_a_burst(0.010)
+        """4 flushes are enough with the default of 10 ms, when this machine has nothing else to do
+        for so long."""
+        deadline = Deadline(120)
+        while self.cost_of_a_burst(0.010) > 4:
+            self.assertFalse(deadline.passed(), "it always takes more than 4")
 
     def test_a_burst_within_one_interval(self):
         """However slow this machine is just now."""

@@ -76,6 +76,8 @@ class Failing(NbdkitCase):
             self.must_fail(client.flush)
         server = self.serve("sync=60s", image=self.device.uri)
         self.fail_with(server, request)
+        # Readers are not told yet that it is lost.
+        self.assertEqual(self.connect(server, "eeprom").pread(6, 50), b"failed")
         server.kill()
         self.clients.clear()
         self.assertEqual(self.start_again(server), b"before")

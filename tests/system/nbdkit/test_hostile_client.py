@@ -136,11 +136,14 @@ class HostileClientTest(Case):
         late.stop()
 
     def test_more_clients_than_the_server_has_descriptors(self):
+        self.must_be_unharmed()
+        threads = self.status("Threads")
         resource.prlimit(self.server.child.pid, resource.RLIMIT_NOFILE, (64, 64))
         for _ in range(100):
             self.connect()
         self.good.must_go_on()
         self.close_clients()
+        self.must_be_left_alone(threads)
         self.must_be_unharmed()
 
     def test_a_conversation_that_is_cut_anywhere(self):
@@ -152,10 +155,12 @@ class HostileClientTest(Case):
                         + nbd_wire.export_option(nbd_wire.OPT_GO, b"hostile")
                         + nbd_wire.request(nbd_wire.WRITE, 0, 4096, bytes(4096)))
         headers = len(conversation) - 4096
+        self.must_be_unharmed()
+        threads = self.status("Threads")
         for cut in [*range(headers + 2), *range(headers + 2, len(conversation), 300)]:
-            client = self.connect()
-            client.send(conversation[:cut])
-            client.close()
+            with RawNbdClient(self.server.socket) as client:
+                client.send(conversation[:cut])
+        self.must_be_left_alone(threads)
         self.must_be_unharmed()
         with RawNbdClient(self.server.socket, b"hostile") as client:
             self.assertEqual(client.read(0, 4096), before, "a part of a write")

@@ -51,7 +51,7 @@ class PowerCuts(NbdkitCase):
             client, content = self.clients[which], contents[which]
             offset = dice.randrange(len(content))
             size = min(dice.choice((1, 1, 7, 512, 9000, 1 << 16)), len(content) - offset)
-            flags = nbd.CMD_FLAG_FUA if dice.random() < 0.02 else 0
+            flags = nbd.CMD_FLAG_FUA if dice.random() < 0.06 else 0
             if dice.random() < 0.1:
                 client.zero(size, offset, flags)
                 content[offset:offset + size] = bytes(size)
@@ -60,7 +60,7 @@ class PowerCuts(NbdkitCase):
                 client.pwrite(written, offset, flags)
                 content[offset:offset + size] = written
             states.append([bytes(content) for content in contents])
-            flush = dice.random() < 0.02
+            flush = dice.random() < 0.06
             if flush:
                 client.flush()
             if flush or flags:

@@ -44,7 +44,7 @@ class SocketActivation(NbdkitCase):
         number = self.listener.fileno()
         with open(self.log, "ab") as output:
             process = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", "--", "sh", "-c", ACTIVATE, "sh", str(number),
+                ["setpriv", "--pdeathsig", "KILL", "--", "bash", "-c", ACTIVATE, "bash", str(number),
                  *unit_command(image)], pass_fds=[number], stdin=subprocess.DEVNULL, stdout=output,
                 stderr=output)
         self.addCleanup(self.end, process)

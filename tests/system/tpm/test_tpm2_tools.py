@@ -78,6 +78,8 @@ class Tpm2Tools(TpmCase):
         acknowledged = 1
         for _ in range(15):
             client = self.client()
+            self.assertEqual(client.increment(), 0)
+            acknowledged += 1
             killer = threading.Timer(moments.uniform(0.0, 0.08), tpm.child.send, [signal.SIGKILL])
             killer.start()
             acknowledged += self.increments_until_it_ends(client)
@@ -107,9 +109,12 @@ class Tpm2Tools(TpmCase):
         self.assertEqual(self.client().increment(), 0)
         acknowledged = 1
         for _ in range(3):
+            client = self.client()
+            self.assertEqual(client.increment(), 0)
+            acknowledged += 1
             stopper = threading.Timer(0.1, tpm.child.send, [signal.SIGTERM])
             stopper.start()
-            acknowledged += self.increments_until_it_ends(self.client())
+            acknowledged += self.increments_until_it_ends(client)
             stopper.join()
             self.assertEqual(tpm.child.wait(), 0)
             tpm = self.start_server(image)

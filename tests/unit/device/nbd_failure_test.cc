@@ -18,7 +18,7 @@ using std::chrono::milliseconds;
 
 // Of a device whose server is to fail: short, as tests wait for its end, but long enough for a busy
 // machine to connect and to answer within it.
-constexpr milliseconds short_timeout{1500};
+constexpr milliseconds short_timeout{2500};
 
 /// Listens, and never says anything.
 class SilentServer {
@@ -104,11 +104,11 @@ TEST(NbdFailureTest, AServerThatStopsAnsweringIsGivenUp) {
   const Status written = device->write_durable(4096, blocks_of(1));
   EXPECT_KIND(written, io);
   EXPECT_EQ(written.error().cause(), "export: cannot durably write 4096 bytes at 4096: the server "
-                                     "has not answered for 1.5 s");
+                                     "has not answered for 2.5 s");
   server->go_on();
   const Status after = device->read(0, read);
   EXPECT_KIND(after, io);
-  EXPECT_NE(after.error().cause().find("has not answered for 1.5 s"), std::string::npos)
+  EXPECT_NE(after.error().cause().find("has not answered for 2.5 s"), std::string::npos)
       << after.error().text();
   ASSERT_OK(connect(*server)->read(0, read)); // Opening again is the way on.
 }

@@ -115,7 +115,9 @@ TEST_F(VmImageTest, ReadersShareIt) {
 
 TEST_F(VmImageTest, ServerThatDiesPoisonsTheStoreUntilItIsReopened) {
   const std::string path = image("qcow2");
-  auto opened = Store::open(open(path));
+  OpenOptions options;
+  options.idle_checkpoint_after = std::chrono::milliseconds(0); // It would be the first to fail.
+  auto opened = Store::open(open(path), options);
   ASSERT_OK(opened);
   const std::unique_ptr<Store> store = std::move(*opened);
   const std::vector<BlobSpec> specs = {{.name = "a", .type = "t", .size_max_bytes = 4096}};

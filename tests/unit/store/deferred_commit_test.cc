@@ -1,6 +1,7 @@
 // Deferred writes through a store: when they are seen, when they are durable, and what they cost.
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <map>
 #include <utility>
 
@@ -108,6 +109,36 @@ TEST_F(DeferredCommit, TheDeadlineCommitsByItself) {
     ASSERT_OK(store->write_range_deferred("a", 0, pattern(5000, i)));
     wait_until([&] { return store->info().generation > generation; });
     EXPECT_EQ(after_a_cut("a"), pattern(5000, i));
+  }
+}
+
+// Whatever else this machine does, at some time it has the 50 ms for it.
+TEST_F(DeferredCommit, TheDeadlineIsTheOneThatWasAskedFor) {
+  using std::chrono::steady_clock;
+  create({spec("a", 100)});
+  std::atomic<steady_clock::time_point> written;
+  *hook_ = [&](HookedDevice::Call call, auto, auto) -> Status {
+    if (call == HookedDevice::Call::write_durable) {
+      written = steady_clock::now();
+    }
+    return {};
+  };
+  unsigned number = 0;
+  for (const int deferral_ms : {10, 300}) {
+    const std::chrono::milliseconds deferral(deferral_ms);
+    auto store = open_counted(in_background(deferral));
+    auto waited = steady_clock::duration::max();
+    const auto deadline = steady_clock::now() + std::chrono::seconds(20);
+    while (waited > deferral + std::chrono::milliseconds(50)) {
+      ASSERT_LT(steady_clock::now(), deadline) << "it is always late";
+      const std::uint64_t generation = store->info().generation;
+      const auto begin = steady_clock::now();
+      ASSERT_OK(store->write_range_deferred("a", 0, pattern(100, ++number)));
+      wait_until([&] { return store->info().generation > generation; });
+      waited = written.load() - begin;
+      EXPECT_GE(waited, deferral);
+    }
+    ASSERT_OK(store->close());
   }
 }
 

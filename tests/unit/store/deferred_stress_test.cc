@@ -99,7 +99,7 @@ protected:
   /// The disk of a moment, as it is after a power cut: it holds a prefix of what every writer
   /// wrote.
   void cut_until_done() {
-    while (!done_) {
+    do { // One at least, however late this thread begins.
       const auto durable = snapshot(durable_);
       const auto store =
           Store::open(std::make_unique<MemoryDevice>(copy_of_disk()), inline_options());
@@ -114,7 +114,7 @@ protected:
         ASSERT_GE(right, seen.at(writer));
       }
       ++cuts_;
-    }
+    } while (!done_);
   }
 
   static std::array<std::uint64_t, writer_count> snapshot(const Numbers& numbers) {
