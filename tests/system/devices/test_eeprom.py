@@ -1,5 +1,7 @@
 """An I2C EEPROM, written byte by byte by its bus, across power cuts."""
 
+import signal
+import threading
 import time
 import unittest
 
@@ -61,8 +63,15 @@ class Eeprom(EepromCase):
         self.assertEqual(self.stored("eeprom")[:8], b"before, ")
         server.start()
         machine.write(8, b"after")
+        server.child.send(signal.SIGSTOP)
+        unanswered = threading.Thread(target=machine.write, args=(13, b", and again"), daemon=True)
+        unanswered.start()
+        server.kill()
+        server.start()
+        unanswered.join(60)
+        self.assertFalse(unanswered.is_alive(), "QEMU waits on")
         self.pull_the_plug(server, machine)
-        self.assertEqual(self.stored("eeprom")[:13], b"before, after")
+        self.assertEqual(self.stored("eeprom")[:24], b"before, after, and again")
         self.check()
 
 

@@ -79,13 +79,13 @@ class NbdkitCase(Case):
         listed = self.run_program("nbdinfo", "--list", "--json", server.uri(""))
         return {export["export-name"]: export for export in json.loads(listed)["exports"]}
 
-    def refused(self, *words):
+    def refused(self, *words, nbdkit_options=()):
         """Starts nbdkit, which must not come up and must leave nothing behind; returns what it
         said."""
         before = self.names()
         said = self.run_program(
             "nbdkit", "--foreground", "--unix", self.path("refused.sock"),
-            "--pidfile", self.path("refused.pid"), plugin(), *words, status=1)
+            "--pidfile", self.path("refused.pid"), *nbdkit_options, plugin(), *words, status=1)
         self.assertEqual(self.names(), before)
         self.assertTrue(said.startswith("nbdkit: "), said)
         return said

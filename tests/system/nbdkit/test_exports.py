@@ -25,7 +25,8 @@ class Exports(NbdkitCase):
                 self.assertEqual(export["block_size_maximum"], 32 * MIB)
                 can = {word for word, value in export.items() if value is True}
                 self.assertLessEqual({"can_flush", "can_fua", "can_zero", "can_multi_conn"}, can)
-                self.assertFalse(export["is_read_only"] or export["is_rotational"])
+                self.assertFalse(export["is_read_only"] or export["is_rotational"]
+                                 or export["can_trim"])
 
     def test_none_of_several_is_the_default(self):
         server = self.serve()

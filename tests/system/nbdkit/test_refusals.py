@@ -2,9 +2,11 @@
 
 import ctypes
 import struct
+import subprocess
 
 from cli.command import MIB
 from cli.owner import Owner
+from harness.blob_server import plugin
 
 from .nbdkit_case import NbdkitCase
 
@@ -34,6 +36,36 @@ class Refusals(NbdkitCase):
         for copy in (0, 4096):
             content[copy + 64] ^= 0xFF
         self.refused_image(self.file("corrupt.nvram", content), "superblock", "repair")
+
+    def test_damaged_behind_its_superblocks(self):
+        """All homes: nothing can be found."""
+        content = bytearray(self.image.read_bytes())
+        start = self.json("dump", self.image)["superblocks"][0]["zones_start_block"] * 4096
+        content[start:] = b"\xff" * (len(content) - start)
+        self.refused_image(self.file("damaged.nvram", content), "repair")
+
+    def test_a_device_that_cannot_be_written(self):
+        done = subprocess.run(["losetup", "--read-only", "--find", "--show", self.image],
+                              check=True, capture_output=True, text=True)
+        device = done.stdout.strip()
+        self.addCleanup(subprocess.run, ["losetup", "--detach", device], check=False)
+        for options in ((), ("--readonly",)):
+            with self.subTest(options):
+                said = self.refused(device, nbdkit_options=options)
+                self.assertIn(device, said)
+                self.assertIn("blockdev --setrw", said)
+
+    def test_a_socket_in_use_leaves_the_image_to_the_next_one(self):
+        socket = self.file("nbd.sock", b"")
+        said = self.run_program("nbdkit", "--foreground", "--unix", socket, plugin(), self.image,
+                                status=1)
+        self.assertIn("Address already in use", said)
+        self.vnvram("check", self.image)
+        server = self.serve()
+        self.connect(server, "eeprom").pwrite(b"next", 0)
+        self.stop(server)
+        self.assertEqual(self.stored("eeprom")[:4], b"next")
+        self.must_be_clean()
 
     def test_in_use(self):
         with Owner(self, self.image) as owner:
