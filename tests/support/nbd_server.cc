@@ -77,11 +77,8 @@ std::string wait_for_content(const std::string& path, const std::string& text) {
 
 std::unique_ptr<NbdServer> NbdServer::nbdkit(const Words& words) {
   std::unique_ptr<NbdServer> server(new NbdServer);
-  // Some of its plugins leave their files behind when they are killed.
-  Words all = {"env",       "TMPDIR=" + server->directory_.path(""),
-               "nbdkit",    "--foreground",
-               "--unix",    server->socket_,
-               "--pidfile", server->pid_file()};
+  Words all = {"nbdkit",        "--foreground", "--unix",
+               server->socket_, "--pidfile",    server->pid_file()};
   all.insert(all.end(), words.begin(), words.end());
   server->start(std::move(all));
   server->wait_for_pid_file();
