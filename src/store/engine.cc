@@ -110,9 +110,7 @@ std::size_t Engine::commit_round(std::span<CommitQueue::Request* const> waiting)
   try {
     return carry_out(waiting);
   } catch (const std::exception& failure) { // Memory: nobody knows how far it came.
-    const Error cause(ErrorKind::io, fmt::format("{}: {}", device_->name(), failure.what()),
-                      "open the image again");
-    const Error poisoned = poison(cause, "a commit");
+    const Error poisoned = poison(failure, "a commit");
     for (CommitQueue::Request* request : waiting) {
       request->result = poisoned;
     }
@@ -385,6 +383,12 @@ Error Engine::poison(const Error& cause, std::string_view during) {
           cause.remedy().empty()
               ? "it may or may not be on the image; mend the device, then open the image again"
               : cause.remedy()};
+}
+
+Error Engine::poison(const std::exception& failure, std::string_view during) {
+  const Error cause(ErrorKind::io, fmt::format("{}: {}", device_->name(), failure.what()),
+                    "open the image again");
+  return poison(cause, during);
 }
 
 // Whoever looks at blobs and pages only does not know where they are.

@@ -22,6 +22,7 @@
 #include <array>
 #include <condition_variable>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -135,6 +136,7 @@ private:
   [[nodiscard]] std::optional<Error> reason_to_refuse() const; // needs mutex_
   [[nodiscard]] BlobInfo info_of(const Blob& blob) const;      // needs mutex_
   Error poison(const Error& cause, std::string_view during);
+  Error poison(const std::exception& failure, std::string_view during);
   [[nodiscard]] Error of_this_image(const Error& error) const;
 
   // Reading (engine_read.cc).

@@ -44,9 +44,7 @@ Status Engine::run_checkpoint(bool even_if_empty,
   try {
     return carry_out_checkpoint(even_if_empty, edit);
   } catch (const std::exception& failure) { // Memory, as in commit_round().
-    const Error cause(ErrorKind::io, fmt::format("{}: {}", device_->name(), failure.what()),
-                      "open the image again");
-    return poison(cause, "a checkpoint");
+    return poison(failure, "a checkpoint");
   }
 }
 

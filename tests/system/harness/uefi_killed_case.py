@@ -16,9 +16,9 @@ class KilledCase(UefiCase):
     """
 
     policy = ()  # Options of the server; by default a write is durable 10 ms after it was answered.
-    # What was reported longer ago than this must be there, in seconds. The contract says 10 ms and a
-    # commit; the rest is for a host whose disk or processor is held up by other tests.
-    bound = 3.0
+    # What was reported longer ago than this must be there, in seconds. The contract says 10 ms; the
+    # rest is for a busy host.
+    bound = 1.0
 
     def setUp(self):
         super().setUp()

@@ -4,6 +4,7 @@ import os
 import resource
 import struct
 import subprocess
+import time
 import unittest
 
 from support import (Deadline, ESTABLISHED, LOCALITY, LOCK_STORAGE, STOP, TpmCase, TpmClient,
@@ -13,6 +14,31 @@ FAILURE = 0x101
 
 
 class FailingDevice(TpmCase):
+
+    def test_a_checkpoint_that_fails_is_logged_when_it_happens(self):
+        """It comes when nothing was committed for a second, and nobody has asked for it: the limit
+        has to be there before it, so this is tried again on a machine that is held up."""
+        tpm = self.start_server(self.new_image())
+        client = self.client()
+        client.define_counter()
+        deadline = Deadline(60)
+        while not self.told_of_a_checkpoint(tpm):
+            self.assertFalse(deadline.passed(), "it logs nothing")
+            resource.prlimit(tpm.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+            if client.increment() == FAILURE:
+                continue  # That was the last one's; the log is on its way.
+            resource.prlimit(tpm.pid, resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
+            soon = Deadline(3)
+            while not (soon.passed() or self.told_of_a_checkpoint(tpm)):
+                time.sleep(0.005)
+        self.assertEqual(client.increment(), FAILURE)
+        self.assertNotEqual(tpm.child.terminate(), 0)
+
+    @staticmethod
+    def told_of_a_checkpoint(tpm):
+        """Of its own, and not as the reason why a later command fails."""
+        return any("a checkpoint failed" in line and "failure mode" not in line
+                   for line in tpm.log.read_text(errors="replace").splitlines())
 
     def test_failure_mode(self):
         image = self.new_image()
