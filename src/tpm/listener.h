@@ -32,6 +32,8 @@ public:
 
   [[nodiscard]] int fd() const { return fd_.get(); }
   [[nodiscard]] const SocketAddress& address() const { return address_; }
+  /// Somebody else removes its name from now on.
+  void leave_name() { inode_ = 0; }
   /// The next client that waits, if there is one. Never blocks.
   [[nodiscard]] UniqueFd accept() const;
 

@@ -19,6 +19,7 @@
 #include "tpm/control_service.h"
 #include "tpm/listener.h"
 #include "tpm/log.h"
+#include "tpm/name_remover.h"
 #include "tpm/options.h"
 #include "tpm/sandbox.h"
 #include "tpm/service_notify.h"
@@ -76,6 +77,38 @@ Status open_sockets(Sockets& sockets, const Options& options) {
     status = open_socket(sockets.admin, options.admin, {.mode = 0600, .group = std::nullopt});
   }
   return status;
+}
+
+// Everything that is in the file system for as long as we serve.
+std::vector<std::string> names_of(const Options& options) {
+  std::vector<std::string> names;
+  for (const auto* address :
+       {&options.control, &options.server, &options.server_control, &options.admin}) {
+    if (*address && (*address)->kind == SocketAddress::Kind::unix_path) {
+      names.push_back((*address)->path);
+    }
+  }
+  if (!options.pid_file.empty()) {
+    names.push_back(options.pid_file);
+  }
+  return names;
+}
+
+// From now on the names are the remover's business.
+Status hand_over_names(NameRemover& remover, Sockets& sockets, std::optional<PidFile>& pid_file) {
+  if (Status remembered = remover.remember(); !remembered.ok()) {
+    return remembered;
+  }
+  for (auto* listener :
+       {&sockets.control, &sockets.server, &sockets.server_control, &sockets.admin}) {
+    if (*listener) {
+      (*listener)->leave_name();
+    }
+  }
+  if (pid_file) {
+    pid_file->leave_name();
+  }
+  return {};
 }
 
 Error about_image(const std::string& image, const Error& error) {
@@ -176,6 +209,11 @@ std::string opening_words(const Tpm& made) {
 
 Status run(const Options& options, const Log& log) {
   const UniqueFd signals = take_signals();
+  Result<std::unique_ptr<NameRemover>> started =
+      NameRemover::start(names_of(options), options.seccomp != Seccomp::off);
+  if (!started.ok()) {
+    return started.error();
+  }
   const ServiceNotify notify;
   Result<Tpm> made = options.detached ? make_detached(options, log) : make_attached(options, log);
   if (!made.ok()) {
@@ -192,6 +230,10 @@ Status run(const Options& options, const Log& log) {
       return written.error();
     }
     pid_file.emplace(std::move(*written));
+  }
+  const std::unique_ptr<NameRemover> remover = *std::move(started); // Ends before the sockets do.
+  if (Status handed_over = hand_over_names(*remover, sockets, pid_file); !handed_over.ok()) {
+    return handed_over;
   }
   if (options.admin) {
     // What a drive that is attached later needs; a drive that needs it and is there has it.

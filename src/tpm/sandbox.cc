@@ -4,11 +4,14 @@
 #include <linux/fs.h>
 #include <pwd.h>
 #include <seccomp.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
+#include <fcntl.h>
 #include <memory>
 #include <span>
 #include <string_view>
@@ -28,25 +31,25 @@ constexpr std::array allowed_calls = {
     SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(pread64), SCMP_SYS(pwrite64), SCMP_SYS(preadv),
     SCMP_SYS(pwritev), SCMP_SYS(preadv2), SCMP_SYS(pwritev2), SCMP_SYS(readv), SCMP_SYS(writev),
     SCMP_SYS(fsync), SCMP_SYS(fdatasync), SCMP_SYS(fallocate), SCMP_SYS(fadvise64), SCMP_SYS(lseek),
-    SCMP_SYS(fstat), SCMP_SYS(newfstatat), SCMP_SYS(statx), SCMP_SYS(fcntl), SCMP_SYS(flock),
-    SCMP_SYS(close),
-    // Sockets; lstat and unlink are for our own at the end.
+    SCMP_SYS(fstat), SCMP_SYS(newfstatat), SCMP_SYS(statx), SCMP_SYS(lstat), SCMP_SYS(stat),
+    SCMP_SYS(flock), SCMP_SYS(close),
+    // Sockets that are there.
     SCMP_SYS(poll), SCMP_SYS(ppoll), SCMP_SYS(accept4), SCMP_SYS(recvfrom), SCMP_SYS(recvmsg),
-    SCMP_SYS(sendto), SCMP_SYS(sendmsg), SCMP_SYS(setsockopt), SCMP_SYS(shutdown), SCMP_SYS(socket),
-    SCMP_SYS(lstat), SCMP_SYS(stat), SCMP_SYS(unlink), SCMP_SYS(unlinkat),
-    // The end of the qemu-nbd that serves a VM image; it needs no signal from us.
+    SCMP_SYS(sendto), SCMP_SYS(sendmsg), SCMP_SYS(setsockopt), SCMP_SYS(shutdown),
+    // The end of the qemu-nbd that serves a VM image, and of the remover of names; they need no
+    // signal from us.
     SCMP_SYS(wait4),
     // Memory, threads, time, random numbers.
-    SCMP_SYS(brk), SCMP_SYS(mmap), SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(mprotect),
-    SCMP_SYS(madvise), SCMP_SYS(futex), SCMP_SYS(sched_yield), SCMP_SYS(rseq),
-    SCMP_SYS(set_robust_list), SCMP_SYS(restart_syscall), SCMP_SYS(clock_gettime),
-    SCMP_SYS(clock_getres), SCMP_SYS(clock_nanosleep), SCMP_SYS(nanosleep), SCMP_SYS(gettimeofday),
-    SCMP_SYS(time), SCMP_SYS(times), SCMP_SYS(getrusage), SCMP_SYS(getrandom), SCMP_SYS(getpid),
-    SCMP_SYS(gettid), SCMP_SYS(getuid), SCMP_SYS(geteuid), SCMP_SYS(getgid), SCMP_SYS(getegid),
-    SCMP_SYS(uname), SCMP_SYS(sysinfo), SCMP_SYS(sched_getaffinity),
+    SCMP_SYS(brk), SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(madvise), SCMP_SYS(futex),
+    SCMP_SYS(sched_yield), SCMP_SYS(rseq), SCMP_SYS(set_robust_list), SCMP_SYS(restart_syscall),
+    SCMP_SYS(clock_gettime), SCMP_SYS(clock_getres), SCMP_SYS(clock_nanosleep), SCMP_SYS(nanosleep),
+    SCMP_SYS(gettimeofday), SCMP_SYS(time), SCMP_SYS(times), SCMP_SYS(getrusage),
+    SCMP_SYS(getrandom), SCMP_SYS(getpid), SCMP_SYS(gettid), SCMP_SYS(getuid), SCMP_SYS(geteuid),
+    SCMP_SYS(getgid), SCMP_SYS(getegid), SCMP_SYS(uname), SCMP_SYS(sysinfo),
+    SCMP_SYS(sched_getaffinity),
     // Ending, also by an assertion.
     SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn), SCMP_SYS(sigaltstack),
-    SCMP_SYS(tgkill), SCMP_SYS(exit), SCMP_SYS(exit_group)};
+    SCMP_SYS(exit), SCMP_SYS(exit_group)};
 
 // The admin socket's loop, and connecting to a drive that is attached later: to a unix socket or a
 // numeric address, without TLS, because names and certificates are in files.
@@ -64,6 +67,19 @@ constexpr std::array denied_calls = {SCMP_SYS(open),      SCMP_SYS(openat),   SC
 // Of ioctl only what asks a block device for its size, or tells it to forget or zero a range.
 constexpr std::array<unsigned long, 3> allowed_ioctls = {BLKGETSIZE64, BLKDISCARD, BLKZEROOUT};
 
+// Of fcntl only flags and locks. With F_SETOWN and F_SETSIG a descriptor sends any signal to any
+// process of the same user.
+constexpr std::array<unsigned long, 11> allowed_fcntls = {
+    F_DUPFD_CLOEXEC, F_GETFD,  F_SETFD,     F_GETFL,     F_SETFL,     F_GETLK,
+    F_SETLK,         F_SETLKW, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW};
+
+// What a drive is connected by.
+constexpr std::array<unsigned long, 3> allowed_families = {AF_UNIX, AF_INET, AF_INET6};
+
+constexpr std::array name_remover_calls = {
+    SCMP_SYS(read),       SCMP_SYS(write),  SCMP_SYS(fstat),      SCMP_SYS(lstat),
+    SCMP_SYS(newfstatat), SCMP_SYS(unlink), SCMP_SYS(exit_group), SCMP_SYS(restart_syscall)};
+
 struct FilterRelease {
   void operator()(void* filter) const { seccomp_release(filter); }
 };
@@ -77,28 +93,92 @@ int allow(void* filter, std::span<const int> calls) {
   return 0;
 }
 
-int fill_filter(void* filter, bool has_admin) {
-  int result = allow(filter, allowed_calls);
-  if (result == 0 && has_admin) {
-    result = allow(filter, admin_calls);
-  }
-  if (result != 0) {
-    return result;
-  }
-  for (const int call : denied_calls) {
-    result = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EACCES), call, 0);
-    if (result != 0) {
-      return result;
-    }
-  }
-  for (const unsigned long request : allowed_ioctls) {
-    const scmp_arg_cmp is_request{.arg = 1, .op = SCMP_CMP_EQ, .datum_a = request, .datum_b = 0};
-    result = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, &is_request);
+// All of an argument's bits count: what the kernel would cut off is no way around.
+int allow_if_equal(void* filter, int call, unsigned argument,
+                   std::span<const unsigned long> values) {
+  for (const unsigned long value : values) {
+    const scmp_arg_cmp is_value{.arg = argument, .op = SCMP_CMP_EQ, .datum_a = value, .datum_b = 0};
+    const int result = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, call, 1, &is_value);
     if (result != 0) {
       return result;
     }
   }
   return 0;
+}
+
+// Memory, but none that can be executed: all code is loaded.
+int allow_memory(void* filter) {
+  constexpr scmp_arg_cmp not_executable{
+      .arg = 2, .op = SCMP_CMP_MASKED_EQ, .datum_a = PROT_EXEC, .datum_b = 0};
+  for (const int call : {SCMP_SYS(mmap), SCMP_SYS(mprotect)}) {
+    const int result = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, call, 1, &not_executable);
+    if (result != 0) {
+      return result;
+    }
+  }
+  return 0;
+}
+
+int refuse(void* filter) {
+  for (const int call : denied_calls) {
+    const int result = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EACCES), call, 0);
+    if (result != 0) {
+      return result;
+    }
+  }
+  return 0;
+}
+
+int allow_admin(void* filter) {
+  int result = allow(filter, admin_calls);
+  if (result == 0) {
+    result = allow_if_equal(filter, SCMP_SYS(socket), 0, allowed_families);
+  }
+  // The C library looks up the host's own addresses before it connects, and does without.
+  constexpr scmp_arg_cmp is_netlink{
+      .arg = 0, .op = SCMP_CMP_EQ, .datum_a = AF_NETLINK, .datum_b = 0};
+  return result == 0 ? seccomp_rule_add_array(filter, SCMP_ACT_ERRNO(EACCES), SCMP_SYS(socket), 1,
+                                              &is_netlink)
+                     : result;
+}
+
+int fill_filter(void* filter, bool has_admin) {
+  int result = allow(filter, allowed_calls);
+  if (result == 0) {
+    result = allow_memory(filter);
+  }
+  // A signal reaches threads of this process alone: abort() raises one.
+  const std::array own_process = {static_cast<unsigned long>(::getpid())};
+  if (result == 0) {
+    result = allow_if_equal(filter, SCMP_SYS(tgkill), 0, own_process);
+  }
+  if (result == 0) {
+    result = allow_if_equal(filter, SCMP_SYS(ioctl), 1, allowed_ioctls);
+  }
+  if (result == 0) {
+    result = allow_if_equal(filter, SCMP_SYS(fcntl), 1, allowed_fcntls);
+  }
+  if (result == 0 && has_admin) {
+    result = allow_admin(filter);
+  }
+  return result == 0 ? refuse(filter) : result;
+}
+
+std::unique_ptr<void, FilterRelease> make_filter(std::uint32_t otherwise, int& result) {
+  std::unique_ptr<void, FilterRelease> filter(seccomp_init(otherwise));
+  result = filter ? 0 : -ENOMEM;
+  // A call of i386 or x32 is as bad as any other; by default it would end one thread only.
+  if (result == 0) {
+    result = seccomp_attr_set(filter.get(), SCMP_FLTATR_ACT_BADARCH, otherwise);
+  }
+  // All threads, and a tree instead of a list: the filter runs at each system call.
+  if (result == 0) {
+    result = seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_TSYNC, 1);
+  }
+  if (result == 0) {
+    result = seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2);
+  }
+  return filter;
 }
 
 } // namespace
@@ -131,15 +211,8 @@ Status confine(Seccomp mode, bool has_admin) {
     return {};
   }
   const std::uint32_t otherwise = mode == Seccomp::on ? SCMP_ACT_KILL_PROCESS : SCMP_ACT_LOG;
-  const std::unique_ptr<void, FilterRelease> filter(seccomp_init(otherwise));
-  if (!filter) {
-    return system_error("cannot make a seccomp filter", ENOMEM);
-  }
-  // All threads, and a tree instead of a list: the filter runs at each system call.
-  int result = seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_TSYNC, 1);
-  if (result == 0) {
-    result = seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2);
-  }
+  int result = 0;
+  const auto filter = make_filter(otherwise, result);
   if (result == 0) {
     result = fill_filter(filter.get(), has_admin);
   }
@@ -151,6 +224,18 @@ Status confine(Seccomp mode, bool has_admin) {
     return Error(error.kind(), error.cause(), "--seccomp off goes without");
   }
   return {};
+}
+
+bool confine_name_remover() {
+  int result = ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+  if (result != 0) {
+    return false;
+  }
+  const auto filter = make_filter(SCMP_ACT_KILL_PROCESS, result);
+  if (result == 0) {
+    result = allow(filter.get(), name_remover_calls);
+  }
+  return result == 0 && seccomp_load(filter.get()) == 0;
 }
 
 } // namespace vnvram

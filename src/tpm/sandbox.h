@@ -16,8 +16,13 @@ enum class Seccomp { on, log, off };
 
 /// From now on no thread of the process gets new privileges, nor makes a system call that serving a
 /// TPM and its store does not need: such a call ends the process (`on`), or reaches the system's
-/// audit log (`log`). Threads cannot be started afterwards, and no file can be opened;
-/// `has_admin`: but connections to drives can. Errors: unsupported.
+/// audit log (`log`). So does a call of another architecture that the processor runs, too.
+/// Afterwards threads cannot be started, no file can be opened or removed, no memory made
+/// executable, and no other process reached by a signal; `has_admin`: but connections to drives can
+/// be opened. Errors: unsupported.
 Status confine(Seccomp mode, bool has_admin);
+
+/// The same for the process of NameRemover, which needs far less. False: it could not be done.
+bool confine_name_remover();
 
 } // namespace vnvram

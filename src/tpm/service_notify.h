@@ -32,6 +32,9 @@ public:
   PidFile& operator=(const PidFile&) = delete;
   ~PidFile();
 
+  /// Somebody else removes it from now on.
+  void leave_name() { path_.clear(); }
+
 private:
   explicit PidFile(std::string path) : path_(std::move(path)) {}
   std::string path_;

@@ -4,6 +4,7 @@ import grp
 import json
 import os
 import pathlib
+import select
 import signal
 import stat
 import struct
@@ -65,6 +66,48 @@ class Process(TpmCase):
         tpm.stop()
         self.start_server(image)
         self.assertEqual(self.client().counter(), 50)
+
+    @unittest.skipUnless(os.geteuid() == 0, "becomes another user")
+    def test_files_of_another_user_are_removed_at_the_end(self):
+        """From a folder that only root may change, as /run is."""
+        image, pid_file = self.new_image(), self.workspace.file("pid")
+        for number in (signal.SIGTERM, signal.SIGINT):
+            tpm = self.start_server(image, ["--user", "nobody", "--pid", pid_file])
+            names = (pid_file, tpm.control, self.server, self.workspace.file("server.ctrl"))
+            for path in names:
+                self.assertTrue(path.exists(), path)
+            tpm.child.send(number)
+            self.assertEqual(tpm.child.wait(), 0)
+            for path in names:
+                self.assertFalse(path.exists(), path)
+
+    def test_what_took_a_name_over_stays(self):
+        image, pid_file = self.new_image(), self.workspace.file("pid")
+        tpm = self.start_server(image, ["--pid", pid_file])
+        pid_file.unlink()
+        pid_file.write_text("another's", "ascii")
+        tpm.stop()
+        self.assertEqual(pid_file.read_text("ascii"), "another's")
+        self.assertFalse(self.server.exists())
+
+    def test_nothing_holds_the_image_or_lives_on_after_a_kill(self):
+        image = self.new_image()
+        for _ in range(20):
+            tpm = self.start_server(image)
+            helpers = self.children_of(tpm.pid)
+            self.assertEqual(len(helpers), 1)
+            for descriptor in pathlib.Path(f"/proc/{helpers[0]}/fd").iterdir():
+                self.assertNotEqual(os.readlink(descriptor), str(image))
+            watched = os.pidfd_open(helpers[0])
+            self.addCleanup(os.close, watched)
+            tpm.kill()
+            ready, _, _ = select.select([watched], [], [], 60)
+            self.assertEqual(ready, [watched])
+
+    @staticmethod
+    def children_of(pid):
+        text = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii")
+        return [int(word) for word in text.split()]
 
     def test_idle_commands_cost_no_device(self):
         image = self.new_image()

@@ -1,6 +1,7 @@
 """vnvram-tpm on VM images, which it serves itself by a qemu-nbd of its own."""
 
 import os
+import pathlib
 import random
 import signal
 import subprocess
@@ -28,7 +29,8 @@ class VmImages(TpmCase):
         return image
 
     def server_of(self, tpm, image):
-        pids = [pid for pid in programs_of(image) if pid != tpm.pid]
+        pids = [pid for pid in programs_of(image) if pid != tpm.pid
+                and pathlib.Path(os.readlink(f"/proc/{pid}/exe")).name == "qemu-nbd"]
         self.assertEqual(len(pids), 1)
         return pids[0]
 
