@@ -9,13 +9,11 @@
 #include <cerrno>
 #include <cstring>
 
-#include "tpm/big_endian.h"
+#include "tpm/tpm_message.h"
 
 namespace vnvram {
 namespace {
 
-constexpr std::size_t command_header_bytes = 10; // Tag, length, code.
-constexpr std::size_t command_length_offset = 2;
 constexpr std::size_t head_bytes = 9; // A number, a locality, a length.
 constexpr std::uint32_t head_number = 8;
 constexpr std::size_t head_locality_offset = 4;
@@ -61,17 +59,17 @@ std::optional<CommandConnection::Command> CommandConnection::next() {
 
   const auto bytes = pending();
   Command command;
-  if (bytes.size() < command_header_bytes) {
+  if (bytes.size() < tpm_header_bytes) {
     return std::nullopt;
   }
   command.with_head = accepts_heads_ && load_big_endian<std::uint32_t>(bytes, 0) == head_number;
   const std::size_t skip = command.with_head ? head_bytes : 0;
-  const auto length = load_big_endian<std::uint32_t>(
-      bytes, command.with_head ? head_length_offset : command_length_offset);
+  const auto length = load_big_endian<std::uint32_t>(bytes, command.with_head ? head_length_offset
+                                                                              : tpm_length_offset);
   if (command.with_head) {
     command.locality = std::to_integer<std::uint8_t>(bytes[head_locality_offset]);
   }
-  if (length < command_header_bytes) {
+  if (length < tpm_header_bytes) {
     drop(bytes.size()); // Where the next command begins cannot be told.
     return command;
   }

@@ -83,7 +83,8 @@ TpmResult ControlService::act(ControlClient& client, const ControlRequest& reque
   case ControlCommand::init: return init(request);
   case ControlCommand::stop:
   case ControlCommand::shutdown:
-    tpm_.stop();
+    tpm_.stop([this] { return may_shut_down(); });
+    note_shutdown();
     worker_.wake(); // One that is off answers what waits for a drive, or was held.
     return tpm_success;
   case ControlCommand::set_locality: return set_locality(client, request.locality);
@@ -102,7 +103,8 @@ TpmResult ControlService::act(ControlClient& client, const ControlRequest& reque
 TpmResult ControlService::init(const ControlRequest& request) {
   const bool delete_volatile = (request.flags & control_init_delete_volatile) != 0;
   keeper_.power_on_begins();
-  const Status started = tpm_.initialise(delete_volatile);
+  const Status started = tpm_.initialise(delete_volatile, [this] { return may_shut_down(); });
+  note_shutdown();
   if (started.ok()) {
     log_.info(delete_volatile ? "the TPM is powered on, with its volatile state if there was one"
                               : "the TPM is powered on");
@@ -116,6 +118,17 @@ TpmResult ControlService::init(const ControlRequest& request) {
   worker_.wake();
   // QEMU ends at a refused INIT. A guest can live with a TPM in failure mode.
   return tpm_success;
+}
+
+// A TPM that is held is to stay as it is, whatever becomes of its power.
+bool ControlService::may_shut_down() const {
+  return !worker_.is_held() && keeper_.may_shut_down();
+}
+
+void ControlService::note_shutdown() const {
+  if (tpm_.was_shut_down()) {
+    log_.info("the TPM was sent TPM2_Shutdown, because its guest has not done so");
+  }
 }
 
 // QEMU says that its machine goes on here, after a snapshot or a migration that did not come about.
@@ -188,6 +201,9 @@ std::vector<std::byte> ControlService::state_blob(ControlClient& client,
     // First: the state that goes must have all that was acknowledged.
     const bool handed_over =
         *state == TpmState::permanent && controller_ == client.number && keeper_.hand_over();
+    if (*state == TpmState::permanent && (!controller_ || controller_ == client.number)) {
+      keeper_.note_copy();
+    }
     const TpmResult result = tpm_.get_state(*state, client.blob);
     if (result != tpm_success) {
       if (handed_over || controller_ == client.number) {

@@ -56,6 +56,8 @@ private:
   [[nodiscard]] bool is_refused(const ControlClient& client, const ControlRequest& request) const;
   TpmResult act(ControlClient& client, const ControlRequest& request, UniqueFd passed);
   TpmResult init(const ControlRequest& request);
+  [[nodiscard]] bool may_shut_down() const;
+  void note_shutdown() const;
   TpmResult lock_storage();
   TpmResult set_data_fd(const ControlClient& client, UniqueFd socket);
   TpmResult set_locality(const ControlClient& client, std::uint8_t locality);

@@ -154,6 +154,7 @@ StateKeeper::Setup setup_of(const Options& options) {
   return {options.image,
           {.image_key_file = options.image_key_file},
           options.seals,
+          options.shuts_down,
           options.seccomp == Seccomp::on};
 }
 
@@ -197,6 +198,15 @@ void serve(const Sockets& sockets, const Tpm& made, TpmWorker& worker, int signa
   worker.serve(sockets.server ? &*sockets.server : nullptr);
   const int signal = server.run(signal_fd);
   log.info(signal == SIGINT ? "ends, because of SIGINT" : "ends, because of SIGTERM");
+}
+
+// The end: what the machine's power switch would have done, and the image at rest.
+Status power_off(const Tpm& made, bool held, const Log& log) {
+  made.tpm->stop([&] { return !held && made.keeper->may_shut_down(); });
+  if (made.tpm->was_shut_down()) {
+    log.info("the TPM was sent TPM2_Shutdown, because its guest has not done so");
+  }
+  return made.keeper->close();
 }
 
 std::string opening_words(const Tpm& made) {
@@ -254,7 +264,7 @@ Status run(const Options& options, const Log& log) {
   notify.send("STOPPING=1\nSTATUS=Closing the image");
   admin.reset();
   worker.stop();
-  Status closed = made->keeper->close();
+  Status closed = power_off(*made, worker.is_held(), log);
   if (closed.ok() && made->tpm->failed()) {
     return Error(ErrorKind::poisoned, options.image + ": ended in failure mode");
   }

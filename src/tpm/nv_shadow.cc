@@ -27,6 +27,7 @@ void NvShadow::load(TpmState state, std::vector<std::byte> content) {
   assert(content.size() <= blob.size_max_bytes);
   blob.size_given_bytes = content.size();
   blob.content = std::move(content);
+  ++blob.revision;
 }
 
 void NvShadow::Blob::mark(std::size_t begin_bytes, std::size_t end_bytes) {
@@ -43,6 +44,7 @@ bool NvShadow::store(TpmState state, std::span<const std::byte> content) {
     return false;
   }
   const std::size_t size_before_bytes = blob.content.size();
+  bool differs = content.size() != size_before_bytes;
   if (content.size() != size_before_bytes) {
     // What is cut off counts as changed: the image may still hold it when the blob grows again.
     blob.mark(std::min(content.size(), size_before_bytes),
@@ -54,8 +56,10 @@ bool NvShadow::store(TpmState state, std::span<const std::byte> content) {
     if (std::memcmp(blob.content.data() + offset, content.data() + offset, length) != 0) {
       std::memcpy(blob.content.data() + offset, content.data() + offset, length);
       blob.mark(offset, offset + length);
+      differs = true;
     }
   }
+  blob.revision += differs ? 1U : 0U;
   return true;
 }
 
@@ -91,6 +95,7 @@ void NvShadow::mark_all() {
   for (Blob& blob : blobs_) {
     blob.mark(0, blob.content.size());
     blob.size_given_bytes.reset();
+    ++blob.revision;
   }
 }
 

@@ -34,6 +34,8 @@ public:
   [[nodiscard]] std::span<const std::byte> content(TpmState state) const;
   [[nodiscard]] std::uint64_t size_max_bytes(TpmState state) const;
   [[nodiscard]] bool has_changes() const;
+  /// Another one whenever the content, or all of it that counts as changed, is another one.
+  [[nodiscard]] std::uint64_t revision(TpmState state) const { return blob_of(state).revision; }
   /// Whether this is what take_changes() last left the image's blob at: compared where nothing has
   /// changed since.
   [[nodiscard]] bool matches(TpmState state, std::span<const std::byte> image_content) const;
@@ -51,6 +53,7 @@ private:
     /// What take_changes() last gave away; nullopt: the image's size is not known.
     std::optional<std::uint64_t> size_given_bytes = 0;
     std::vector<bool> piece_changed;
+    std::uint64_t revision = 0;
     bool changed = false;
 
     void mark(std::size_t begin_bytes, std::size_t end_bytes);

@@ -33,6 +33,8 @@ A TPM whose state is in a vNVRAM image.
   --incoming              accept a sealed image, for a machine that is about to come back to it:
                           the TPM serves once QEMU has set its state
   --no-seal               for a QEMU before 7.2: go on after it has fetched the state
+  --no-auto-shutdown      do not send TPM2_Shutdown in the stead of a guest that is reset or ends
+                          without
   --startup TYPE          power the TPM on at once: clear, state, deactivated (TPM 1.2 only)
   --tpm2, --tpm12         which one to run, if the image has both
   --image-key FILE        all bytes of this file are the key of an encrypted VM image
@@ -56,6 +58,7 @@ enum class Option {
   detached,
   incoming,
   no_seal,
+  no_auto_shutdown,
   startup,
   tpm2,
   tpm12,
@@ -81,6 +84,7 @@ constexpr std::array long_options = {
     long_option("detached", no_argument, Option::detached),
     long_option("incoming", no_argument, Option::incoming),
     long_option("no-seal", no_argument, Option::no_seal),
+    long_option("no-auto-shutdown", no_argument, Option::no_auto_shutdown),
     long_option("startup", required_argument, Option::startup),
     long_option("tpm2", no_argument, Option::tpm2),
     long_option("tpm12", no_argument, Option::tpm12),
@@ -188,6 +192,7 @@ Status set_option(Options& options, Option option, const char* argument) {
   case Option::detached: options.detached = true; return {};
   case Option::incoming: options.incoming = true; return {};
   case Option::no_seal: options.seals = false; return {};
+  case Option::no_auto_shutdown: options.shuts_down = false; return {};
   case Option::server: return set_server(options, argument);
   case Option::startup:
     return choose("--startup", argument,

@@ -25,6 +25,7 @@ struct Options {
   bool detached = false; ///< The image is not opened until the operator says so.
   bool incoming = false; ///< A sealed image is accepted: QEMU is going to set a state.
   bool seals = true;     ///< A state that QEMU has fetched is not committed until it is ours again.
+  bool shuts_down = true; ///< A TPM whose power goes is shut down in its guest's stead.
   std::optional<TpmVersion> version;
   Startup startup = Startup::none;
   std::string pid_file;

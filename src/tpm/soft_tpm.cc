@@ -10,31 +10,18 @@
 #include <libtpms/tpm_error.h>
 #include <libtpms/tpm_tis.h>
 
-#include "tpm/big_endian.h"
 #include "tpm/libtpms_callbacks.h"
+#include "tpm/libtpms_pointer.h"
+#include "tpm/tpm_message.h"
 
 namespace vnvram {
 namespace {
-
-template <std::size_t size>
-constexpr std::array<std::byte, size> bytes_of(const char (&text)[size + 1]) {
-  std::array<std::byte, size> bytes{};
-  for (std::size_t index = 0; index < size; ++index) {
-    bytes[index] = static_cast<std::byte>(text[index]);
-  }
-  return bytes;
-}
 
 // Tag, length 10, code: TPM_RC_FAILURE and TPM_RC_COMMAND_SIZE, TPM_FAIL and TPM_BAD_PARAM_SIZE.
 constexpr auto failure_tpm2 = bytes_of<10>("\x80\x01\0\0\0\x0a\0\0\x01\x01");
 constexpr auto failure_tpm12 = bytes_of<10>("\0\xc4\0\0\0\x0a\0\0\0\x09");
 constexpr auto wrong_size_tpm2 = bytes_of<10>("\x80\x01\0\0\0\x0a\0\0\x01\x42");
 constexpr auto wrong_size_tpm12 = bytes_of<10>("\0\xc4\0\0\0\x0a\0\0\0\x19");
-
-// TPM2_Startup(CLEAR) and TPM_Startup(ST_CLEAR); the last byte says which startup it is.
-constexpr auto startup_tpm2 = bytes_of<12>("\x80\x01\0\0\0\x0c\0\0\x01\x44\0\0");
-constexpr auto startup_tpm12 = bytes_of<12>("\0\xc1\0\0\0\x0c\0\0\0\x99\0\x01");
-constexpr std::size_t response_code_offset = 6;
 
 TPMLIB_StateType libtpms_state(TpmState state) {
   switch (state) {
@@ -43,18 +30,6 @@ TPMLIB_StateType libtpms_state(TpmState state) {
   case TpmState::save_state: return TPMLIB_STATE_SAVE_STATE;
   }
   return TPMLIB_STATE_PERMANENT;
-}
-
-struct LibtpmsFree {
-  // NOLINTNEXTLINE(cppcoreguidelines-owning-memory,cppcoreguidelines-no-malloc)
-  void operator()(void* memory) const { std::free(memory); }
-};
-template <typename T> using LibtpmsPointer = std::unique_ptr<T, LibtpmsFree>;
-
-Error refused_state(TpmResult result) {
-  return {
-      ErrorKind::corrupt, fmt::format("libtpms refuses the TPM's state with code 0x{:x}", result),
-      "restore the image from a backup; `vnvram check` tells whether the image itself is whole"};
 }
 
 } // namespace
@@ -104,37 +79,6 @@ bool SoftTpm::is_restored() const {
   return restored_;
 }
 
-Status SoftTpm::adopt(const std::vector<BlobSpec>& specs,
-                      std::vector<std::vector<std::byte>> contents, Manufacture manufacture) {
-  const std::lock_guard lock(mutex_);
-  if (restored_) { // Since the caller has looked.
-    shadow_.mark_all();
-    return {};
-  }
-  const bool powered_on = initialised_ && !failed_;
-  const bool has_staged = std::any_of(staged_.begin(), staged_.end(),
-                                      [](const auto& state) { return state.has_value(); });
-  stop_locked();
-  shadow_ = NvShadow(specs);
-  for (std::size_t state = 0; state < tpm_state_count; ++state) {
-    shadow_.load(static_cast<TpmState>(state), std::move(contents.at(state)));
-  }
-  may_manufacture_ = manufacture == Manufacture::allowed;
-  restored_ = false;
-  untouched_ = true;
-  if (has_staged) {
-    return {}; // The next INIT takes that.
-  }
-  const TpmResult result = start_locked();
-  if (!powered_on) {
-    stop_locked();
-  } else if (std::exchange(deletes_volatile_, false)) {
-    shadow_.erase(TpmState::volatile_state);
-  }
-  initialised_ = powered_on;
-  return result == tpm_success ? Status() : refused_state(result);
-}
-
 void SoftTpm::replace_image() {
   const std::lock_guard lock(mutex_);
   shadow_.mark_all();
@@ -148,107 +92,6 @@ bool SoftTpm::matches(const std::vector<std::vector<std::byte>>& contents) const
     }
   }
   return true;
-}
-
-Status SoftTpm::verify() {
-  const std::lock_guard lock(mutex_);
-  const TpmResult result = start_locked();
-  stop_locked();
-  return result == tpm_success ? Status() : refused_state(result);
-}
-
-Status SoftTpm::power_on(Startup startup) {
-  if (startup != Startup::none) {
-    // A TPM that goes on with its volatile state is started up already and refuses to be again.
-    const std::lock_guard lock(mutex_);
-    shadow_.erase(TpmState::volatile_state);
-  }
-  if (Status started = initialise(false); !started.ok()) {
-    return started;
-  }
-  const bool is_tpm2 = version_ == TpmVersion::tpm2_0;
-  auto command = is_tpm2 ? startup_tpm2 : startup_tpm12;
-  switch (startup) {
-  case Startup::none: return {};
-  case Startup::clear: break;
-  case Startup::state: command.back() = static_cast<std::byte>(is_tpm2 ? 1 : 2); break;
-  case Startup::deactivated:
-    if (is_tpm2) {
-      return Error(ErrorKind::invalid_argument, "a TPM 2.0 has no startup 'deactivated'",
-                   "use --startup clear or --startup state");
-    }
-    command.back() = std::byte{3};
-    break;
-  }
-  const auto response = *execute(command, 0, [] { return true; });
-  const auto code = response.size() < startup_tpm2.size() - 2
-                        ? TpmResult{tpm_fail}
-                        : load_big_endian<std::uint32_t>(response, response_code_offset);
-  if (code != tpm_success) {
-    return Error(ErrorKind::io, fmt::format("the TPM refuses to start up: code 0x{:x}", code),
-                 startup == Startup::state ? "use --startup clear" : "");
-  }
-  return {};
-}
-
-TpmResult SoftTpm::start_locked() {
-  const TpmResult result = TPMLIB_MainInit();
-  running_ = result == tpm_success;
-  if (result == tpm_success) {
-    may_manufacture_ = false; // A TPM is made once.
-  } else {
-    TPMLIB_Terminate();
-  }
-  return result;
-}
-
-void SoftTpm::stop_locked() {
-  if (running_) {
-    TPMLIB_Terminate();
-  }
-  running_ = false;
-  initialised_ = false;
-}
-
-Status SoftTpm::initialise(bool delete_volatile) {
-  const std::lock_guard lock(mutex_);
-  stop_locked();
-  initialised_ = true;
-  last_init_restored_ = false;
-  if (failed_) {
-    return Error(ErrorKind::poisoned, "the TPM is in failure mode since a commit failed",
-                 "restart vnvram-tpm when the device is well again");
-  }
-  if (!has_state_locked()) {
-    untouched_ = true;
-    deletes_volatile_ = delete_volatile;
-    return {}; // adopt() starts it.
-  }
-  // A TPM that does not start leaves no trace in what is committed.
-  NvShadow before = shadow_;
-  bool restored = false;
-  for (std::size_t state = 0; state < tpm_state_count; ++state) {
-    if (auto blob = std::exchange(staged_.at(state), std::nullopt)) {
-      [[maybe_unused]] const bool stored = shadow_.store(static_cast<TpmState>(state), *blob);
-      restored = restored || state == static_cast<std::size_t>(TpmState::permanent);
-    }
-  }
-  if (const TpmResult result = start_locked(); result != tpm_success) {
-    shadow_ = std::move(before);
-    return refused_state(result);
-  }
-  restored_ = restored_ || restored;
-  last_init_restored_ = restored;
-  untouched_ = true;
-  if (delete_volatile) {
-    shadow_.erase(TpmState::volatile_state);
-  }
-  return {};
-}
-
-void SoftTpm::stop() {
-  const std::lock_guard lock(mutex_);
-  stop_locked();
 }
 
 std::optional<std::span<const std::byte>> SoftTpm::execute(std::span<std::byte> command,
@@ -270,7 +113,9 @@ std::optional<std::span<const std::byte>> SoftTpm::execute(std::span<std::byte> 
   if (result != tpm_success || size_bytes == 0) {
     return failure_response();
   }
-  return std::as_bytes(std::span<const unsigned char>(response_, size_bytes));
+  const auto response = std::as_bytes(std::span<const unsigned char>(response_, size_bytes));
+  orderly_shutdown_.ran(command, response, shadow_.revision(TpmState::permanent));
+  return response;
 }
 
 std::span<const std::byte> SoftTpm::failure_response() const {
@@ -284,6 +129,11 @@ std::span<const std::byte> SoftTpm::wrong_size_response() const {
 bool SoftTpm::has_changes() const {
   const std::lock_guard lock(mutex_);
   return shadow_.has_changes();
+}
+
+bool SoftTpm::has_changes_to_keep() const {
+  const std::lock_guard lock(mutex_);
+  return has_changes_to_keep_locked();
 }
 
 SoftTpm::Changes SoftTpm::take_changes() {

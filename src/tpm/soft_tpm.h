@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "tpm/nv_shadow.h"
+#include "tpm/orderly_shutdown.h"
 #include "tpm/tpm_blobs.h"
 #include "vnvram/result.h"
 
@@ -90,11 +91,20 @@ public:
   /// for this version), io (the TPM refused to start up).
   [[nodiscard]] Status power_on(Startup startup);
 
+  /// Asked before the TPM's power goes: whether its state is one that may still be changed. A TPM
+  /// 2.0 whose guest has not sent TPM2_Shutdown is then sent it (see OrderlyShutdown). It is called
+  /// when no command can come between.
+  using MayShutDown = std::function<bool()>;
+  static bool must_not_shut_down() { return false; }
+
   /// INIT: stops the TPM if it runs, takes over the state blobs that were set, and starts it. Not a
   /// success: the reason; the TPM then counts as initialised and fails every command.
-  [[nodiscard]] Status initialise(bool delete_volatile);
+  [[nodiscard]] Status initialise(bool delete_volatile,
+                                  const MayShutDown& may_shut_down = must_not_shut_down);
   /// STOP, SHUTDOWN: harmless when it does not run.
-  void stop();
+  void stop(const MayShutDown& may_shut_down = must_not_shut_down);
+  /// The last stop(), or the last INIT, has shut the TPM down in its guest's stead.
+  [[nodiscard]] bool was_shut_down() const;
 
   /// Runs one command and returns the response, which stays valid until the next call. While the
   /// TPM does not run the response is the version's failure response. Nothing, and nothing was run,
@@ -118,6 +128,9 @@ public:
     bool restored = false; ///< The permanent state came from a state blob.
   };
   [[nodiscard]] bool has_changes() const;
+  /// Whether there are changes besides those of a shutdown in the guest's stead, which nobody
+  /// counts on.
+  [[nodiscard]] bool has_changes_to_keep() const;
   [[nodiscard]] Changes take_changes();
 
   // What the control protocol asks for; the results are its results.
@@ -143,6 +156,9 @@ private:
   [[nodiscard]] TpmResult start_locked();
   [[nodiscard]] bool has_state_locked() const;
   void stop_locked();
+  void shut_down_locked(const MayShutDown& may_shut_down);
+  [[nodiscard]] std::uint64_t revision_locked() const;
+  [[nodiscard]] bool has_changes_to_keep_locked() const;
   [[nodiscard]] bool seems_running() const { return failed_ || initialised_; }
   [[nodiscard]] std::span<const std::byte> stored(TpmState state) const;
 
@@ -154,6 +170,9 @@ private:
   bool restored_ = false;
   bool last_init_restored_ = false;
   bool untouched_ = true;
+  OrderlyShutdown orderly_shutdown_;
+  bool was_shut_down_ = false;
+  std::uint64_t shut_down_revision_ = 0;  ///< Nothing but a shutdown has led to it.
   bool deletes_volatile_ = false;         ///< What the INIT that adopt() makes up for asked for.
   std::atomic<bool> running_ = false;     ///< Written under mutex_.
   std::atomic<bool> initialised_ = false; ///< Written under mutex_.

@@ -10,11 +10,12 @@ namespace vnvram {
 
 StateKeeper::StateKeeper(SoftTpm& tpm, Setup setup, const Log& log)
     : tpm_(tpm), log_(log), device_options_(std::move(setup.device)), seals_(setup.seals),
-      confined_(setup.confined), location_(std::move(setup.location)) {}
+      shuts_down_(setup.shuts_down), confined_(setup.confined),
+      location_(std::move(setup.location)) {}
 
 StateKeeper::StateKeeper(SoftTpm& tpm, Setup setup, TpmImage image, const Log& log)
     : tpm_(tpm), log_(log), device_options_(std::move(setup.device)), seals_(setup.seals),
-      confined_(setup.confined), store_(std::move(image.store)),
+      shuts_down_(setup.shuts_down), confined_(setup.confined), store_(std::move(image.store)),
       location_(std::move(setup.location)) {
   if (store_->info().sealed) {
     custody_ = Custody::gone;
@@ -35,6 +36,7 @@ bool StateKeeper::hand_over() {
 }
 
 void StateKeeper::take_back() {
+  copied_ = false;
   Custody expected = Custody::handed_over;
   if (custody_.compare_exchange_strong(expected, Custody::ours)) {
     log_.info("the state is ours again");
@@ -43,6 +45,7 @@ void StateKeeper::take_back() {
 
 // By the word of someone who may say so, also about one that is gone.
 void StateKeeper::claim() {
+  copied_ = false;
   if (custody_.exchange(Custody::ours) != Custody::ours) {
     log_.info("the state is ours again");
   }
@@ -56,6 +59,7 @@ void StateKeeper::controller_gone() {
 }
 
 void StateKeeper::powered_on(bool restored) {
+  copied_ = false;
   look_again_ = true;
   if (restored) {
     claim();
@@ -126,6 +130,7 @@ bool StateKeeper::prepare() {
   if (const Status marked = mark_image_ours(); !marked.ok()) {
     return fail(marked.error(), "unsealing");
   }
+  copied_ = false;
   return true;
 }
 
@@ -379,9 +384,9 @@ bool StateKeeper::is_left_alone(Status& result) {
   } else {
     log_.warning("the drive is left as it is: " + current.error().text());
   }
-  if (!current.ok() && (tpm_.has_changes() || custody_ != Custody::ours)) {
+  if (!current.ok() && (tpm_.has_changes_to_keep() || custody_ != Custody::ours)) {
     result = current.error();
-  } else if (current.ok() && tpm_.has_changes()) {
+  } else if (current.ok() && tpm_.has_changes_to_keep()) {
     result = Error(ErrorKind::stale, "changes of the TPM that were not committed are lost: the "
                                      "drive's content was changed underneath");
   }

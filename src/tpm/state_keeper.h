@@ -59,6 +59,8 @@ public:
     /// False for a QEMU that does not say when its machine goes on after a snapshot (before 7.2):
     /// the state is ours, always.
     bool seals = true;
+    /// Whether a TPM whose power goes is shut down in its guest's stead.
+    bool shuts_down = true;
     /// True for a process that cannot open files any more once it serves: an image that is not an
     /// NBD export is then not given up, because it could not be taken again.
     bool confined = false;
@@ -88,6 +90,14 @@ public:
     return tpm_.failed() || tpm_.is_off() ||
            (serves() && custody_ == Custody::ours && !look_again_);
   }
+  /// Whether the TPM may be sent TPM2_Shutdown before its power goes: the state is on our image,
+  /// and no copy of it has left that could be what goes on.
+  [[nodiscard]] bool may_shut_down() const {
+    return shuts_down_ && attached_ && custody_ == Custody::ours && !copied_;
+  }
+  /// Someone who may stop the TPM has taken a copy of its state. It goes on here if a command
+  /// comes, or by one of the words that it does.
+  void note_copy() { copied_ = true; }
   /// From here on no command runs, so that the state is that of one moment. Returns false if it was
   /// not ours.
   bool hand_over();
@@ -144,12 +154,14 @@ private:
   const Log& log_;
   const DeviceOptions device_options_;
   const bool seals_;
+  const bool shuts_down_;
   const bool confined_;
   std::unique_ptr<Store> store_;
   bool content_may_change_ = false; ///< Of the store's device.
   bool complained_ = false;
   std::atomic<bool> attached_ = false;
   std::atomic<Custody> custody_ = Custody::ours;
+  std::atomic<bool> copied_ = false;
   std::atomic<bool> look_again_ = false;
   std::atomic<bool> powering_on_ = false;
 

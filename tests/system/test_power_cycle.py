@@ -3,7 +3,7 @@
 import subprocess
 import unittest
 
-from harness.case import AREA_TEXT, COUNTER, SECRET, GuestCase, read_counter
+from harness.case import AREA, AREA_TEXT, COUNTER, SECRET, GuestCase, read_counter
 from harness.case import store_three_things, three_things
 from harness.qemu import complaints_of
 
@@ -13,6 +13,12 @@ ZERO_PCR = "0" * 64
 def read_pcr(qemu, number):
     line = qemu.must(f"tpm2_pcrread sha256:{number} | tail -n 1")
     return line.split("0x")[1].lower()
+
+
+def lockout_counter(qemu):
+    """How many wrong guesses the TPM has counted."""
+    line = qemu.must("tpm2_getcap properties-variable | grep LOCKOUT_COUNTER")
+    return int(line.split(":")[1], 16)
 
 
 class PowerCycle:
@@ -88,6 +94,31 @@ class SameTpmProcess(GuestCase):
         self.assertEqual(read_counter(third), before[0] + 1)
         self.assertTrue(tpm.running())
         third.quit()
+        tpm.stop()
+        self.check()
+
+    def test_resets_lock_nobody_out(self):
+        """A guest that uses a PIN and is reset, or ended, without a word to its TPM, again and
+        again: more often than a TPM lets anybody guess."""
+        tpm = self.start_tpm()
+        qemu = self.boot(tpm)
+        qemu.must(f"tpm2_nvdefine {AREA} -C o -s 8 -p 1234 -a 'authread|authwrite'")
+        def use_pin():
+            qemu.must(f"printf whatever | tpm2_nvwrite {AREA} -C {AREA} -P 1234 -i -")
+            self.assertEqual(lockout_counter(qemu), 0)
+        for _ in range(4):
+            use_pin()
+            qemu.qmp.execute("system_reset")
+            qemu.wait_ready()
+        for _ in range(2):
+            use_pin()
+            qemu.quit()
+            qemu = self.boot(tpm)
+        use_pin()
+        qemu.kill()  # The next QEMU's first STOP is this one's.
+        qemu = self.boot(tpm)
+        use_pin()
+        qemu.quit()
         tpm.stop()
         self.check()
 

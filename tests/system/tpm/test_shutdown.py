@@ -1,0 +1,529 @@
+"""A guest that is reset, or loses its power, without saying so to its TPM: no lock-out."""
+
+import resource
+import signal
+import struct
+import unittest
+
+from support import (BUFFER_SIZE, DISABLED, EMPTY_PASSWORD, LOCK_STORAGE, OWNER, SHUTDOWN, STOP,
+                     TpmCase, swtpm_ioctl, tpm2, vnvram)
+
+# pylint: disable=wrong-import-order
+from harness.nbd_server import NbdServer
+
+AREA = 0x1500007
+PIN, WRONG_PIN = b"1234", b"4321"
+# An area that its own password reads and writes, and wrong passwords count.
+LOCKOUT_AREA = 0x00040004
+AUTH_FAIL = 0x98E
+GET_CAPABILITY, NV_READ, NV_WRITE, STARTUP, TPM2_SHUTDOWN = 0x17A, 0x14E, 0x137, 0x144, 0x145
+PCR_EXTEND, PCR_READ = 0x182, 0x17E
+CLEAR, STATE = b"\0\0", b"\0\1"
+SENT = "sent TPM2_Shutdown"
+ROUNDS = 4  # More than the tries that a TPM of libtpms allows.
+
+
+def password(secret):
+    return struct.pack(">IIHBH", 9 + len(secret), 0x40000009, 0, 0, len(secret)) + secret
+
+
+def define_area(client):
+    public = struct.pack(">IHIHH", AREA, 0xB, LOCKOUT_AREA, 0, 8)
+    body = struct.pack(">I", OWNER) + EMPTY_PASSWORD + struct.pack(">H", len(PIN)) + PIN
+    client.must(0x12A, body + struct.pack(">H", len(public)) + public, 0x8002)
+    write_area(client, b"whatever")
+
+
+def write_area(client, content):
+    client.must(NV_WRITE, struct.pack(">II", AREA, AREA) + password(PIN)
+                + struct.pack(">H", len(content)) + content + struct.pack(">H", 0), 0x8002)
+
+
+def read_area(client, secret=PIN):
+    """The response code."""
+    return client.run(NV_READ, struct.pack(">II", AREA, AREA) + password(secret)
+                      + struct.pack(">HH", 8, 0), 0x8002)[0]
+
+
+def lockout_counter(client):
+    data = client.must(GET_CAPABILITY, struct.pack(">III", 6, 0x20E, 1))
+    number, value = struct.unpack(">II", data[9:17])
+    assert number == 0x20E, data.hex()
+    return value
+
+
+def extend(client, number=10):
+    body = struct.pack(">I", number) + EMPTY_PASSWORD + struct.pack(">IH", 1, 0xB) + b"\x5a" * 32
+    client.must(PCR_EXTEND, body, 0x8002)
+
+
+def read_pcr(client, number=10):
+    select = bytearray(3)
+    select[number // 8] |= 1 << number % 8
+    return client.must(PCR_READ, struct.pack(">IHB", 1, 0xB, 3) + bytes(select))[-32:]
+
+
+class ShutdownCase(TpmCase):
+
+    def power_on(self, tpm):
+        """As QEMU does, with a guest that uses something that has a password."""
+        control = self.control(tpm)
+        client = control.take_control()
+        self.addCleanup(client.close)
+        self.assertEqual(control.init(), 0)
+        self.assertEqual(client.run(STARTUP, CLEAR)[0], 0)
+        return control, client
+
+    def log_of(self, tpm):
+        return tpm.log.read_text(errors="replace")
+
+    def permanent(self, image):
+        where = self.workspace.file("permanent")
+        vnvram("get", image, "tpm2.permanent", "-o", where)
+        return where.read_bytes()
+
+    def boot(self, control, client):
+        """What a machine does that comes back: INIT, and its firmware's startup."""
+        self.assertEqual(control.init(), 0)
+        self.assertEqual(client.run(STARTUP, CLEAR)[0], 0)
+
+    def next_machine(self, tpm, control, client):
+        """Another QEMU on the same TPM process, or the same one on another."""
+        control.close()
+        client.close()
+        return self.power_on(tpm)
+
+
+class LockOut(ShutdownCase):
+    """The same guest each time: it uses a PIN, and then its power goes."""
+
+    def rounds(self, options=()):
+        """Yields what is there before each cut, and takes by send() what is there after it."""
+        image = self.new_image()
+        tpm = self.start(image, options=options)
+        control, client = self.power_on(tpm)
+        define_area(client)
+        for round_number in range(ROUNDS):
+            self.assertEqual(read_area(client), 0, f"round {round_number}")
+            tpm, control, client = yield tpm, control, client
+            self.assertEqual(lockout_counter(client), 0, f"round {round_number}")
+        self.assertEqual(read_area(client), 0)
+        # What the counter is for still works.
+        self.assertEqual(read_area(client, WRONG_PIN), AUTH_FAIL)
+        self.assertEqual(lockout_counter(client), 1)
+        tpm.stop()
+        vnvram("check", image)
+        image.unlink()
+
+    def assert_no_lockout(self, cut, options=()):
+        rounds = self.rounds(options)
+        there = next(rounds)
+        while there:
+            try:
+                there = rounds.send(cut(*there))
+            except StopIteration:
+                there = None
+
+    def restarted(self, control, client):
+        control.close()
+        client.close()
+        tpm = self.start(self.workspace.file("nvram.img"))
+        return tpm, *self.power_on(tpm)
+
+    def test_init(self):
+        def cut(tpm, control, client):
+            self.boot(control, client)
+            return tpm, control, client
+        self.assert_no_lockout(cut)
+
+    def test_reset_as_qemu_does_it(self):
+        def cut(tpm, control, client):
+            for size in (0, 4096, 0, 4096):
+                self.assertEqual(control.result(STOP), 0)
+                self.assertEqual(control.ask(BUFFER_SIZE, struct.pack(">I", size), 16)[0], 0)
+            self.boot(control, client)
+            return tpm, control, client
+        self.assert_no_lockout(cut)
+
+    def test_the_next_machine_on_the_same_tpm(self):
+        def cut(tpm, control, client):
+            self.assertEqual(control.result(SHUTDOWN), 0)
+            return tpm, *self.next_machine(tpm, control, client)
+        self.assert_no_lockout(cut)
+
+    def test_a_machine_that_is_killed_and_the_next_one(self):
+        """Nobody says STOP for it but the next one."""
+        def cut(tpm, control, client):
+            control.close()
+            client.close()
+            control = self.control(tpm)
+            client = self.taken_control(control)
+            self.assertEqual(control.result(STOP), 0)
+            self.boot(control, client)
+            return tpm, control, client
+        self.assert_no_lockout(cut)
+
+    def taken_control(self, control):
+        """Once it has been noticed that the one before has gone."""
+        for _ in range(1000):
+            try:
+                client = control.take_control()
+                self.addCleanup(client.close)
+                return client
+            except PermissionError:
+                continue
+        raise AssertionError("the controller never went away")
+
+    def test_shutdown_before_the_tpm_is_killed(self):
+        """It was answered from memory, and was committed without being asked for."""
+        admin = self.workspace.file("admin")
+        options = ("--admin", f"unix:{admin}")
+        def cut(tpm, control, client):
+            self.assertEqual(control.result(SHUTDOWN), 0)
+            vnvram("tpm", "hold", admin)  # Returns when all that was under way is durable.
+            tpm.kill()
+            control.close()
+            client.close()
+            tpm = self.start(self.workspace.file("nvram.img"), options=options)
+            return tpm, *self.power_on(tpm)
+        self.assert_no_lockout(cut, options)
+
+    def test_the_end_of_the_process(self):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            def cut(tpm, control, client, number=number):
+                tpm.child.send(number)
+                self.assertEqual(tpm.child.wait(), 0)
+                self.assertIn(SENT, self.log_of(tpm))
+                return self.restarted(control, client)
+            with self.subTest(signal=number):
+                self.assert_no_lockout(cut)
+
+    def test_shutdown_and_the_end_of_the_process(self):
+        def cut(tpm, control, client):
+            self.assertEqual(control.result(SHUTDOWN), 0)
+            tpm.stop()
+            return self.restarted(control, client)
+        self.assert_no_lockout(cut)
+
+    def test_a_power_cut_counts(self):
+        """As on real hardware: nobody can tell it from an attack."""
+        image = self.new_image()
+        tpm = self.start(image)
+        control, client = self.power_on(tpm)
+        define_area(client)
+        for round_number in range(2):
+            self.assertEqual(read_area(client), 0)
+            tpm.kill()
+            tpm, control, client = self.restarted(control, client)
+            self.assertEqual(lockout_counter(client), round_number + 1)
+        self.assertEqual(read_area(client), 0)
+        tpm.stop()
+
+    def test_the_operator_may_want_none_of_it(self):
+        image = self.new_image()
+        tpm = self.start(image, options=["--no-auto-shutdown"])
+        control, client = self.power_on(tpm)
+        define_area(client)
+        self.assertEqual(read_area(client), 0)
+        self.boot(control, client)
+        self.assertEqual(lockout_counter(client), 1)
+        self.assertNotIn(SENT, self.log_of(tpm))
+        tpm.stop()
+
+    def test_by_tpm2_tools_and_swtpm_ioctl(self):
+        image = self.new_image()
+        tpm = self.start_server(image)
+        tcti, folder = f"swtpm:path={self.server}", self.workspace.file("tools")
+        folder.mkdir()
+        (folder / "in").write_bytes(b"whatever")
+        tpm2(tcti, folder, "nvdefine", "0x1500007", "-C", "o", "-s", 8, "-p", "1234",
+             "-a", "authread|authwrite")
+        def use():
+            tpm2(tcti, folder, "nvwrite", "0x1500007", "-C", "0x1500007", "-P", "1234", "-i", "in")
+        def assert_no_lockout():
+            text = tpm2(tcti, folder, "getcap", "properties-variable").decode()
+            self.assertIn("TPM2_PT_LOCKOUT_COUNTER: 0x0", text)
+        for words in (("-i",), ("--stop", "-i"), ("-s", "-i"), None):
+            for _ in range(ROUNDS):
+                use()
+                if words is None:
+                    tpm.stop()
+                    tpm = self.start_server(image)
+                else:
+                    for word in words:
+                        swtpm_ioctl(tpm, word)
+                    tpm2(tcti, folder, "startup", "-c")
+                assert_no_lockout()
+        use()
+        tpm.stop()
+
+
+class WhatStands(ShutdownCase):
+    """Nothing is sent where something else was said, or where the state is not ours."""
+
+    def start_in_use(self, options=(), image=None):
+        tpm = self.start(image or self.new_image(), options=options)
+        control, client = self.power_on(tpm)
+        define_area(client)
+        self.assertEqual(read_area(client), 0)
+        return tpm, control, client
+
+    def test_a_guest_that_shuts_down_itself(self):
+        tpm, control, client = self.start_in_use()
+        for ask in ((), (GET_CAPABILITY, struct.pack(">III", 6, 0x20E, 1))):
+            client.must(TPM2_SHUTDOWN, CLEAR)
+            if ask:
+                client.must(*ask)
+            self.assertEqual(control.result(STOP), 0)
+            self.boot(control, client)
+        self.assertNotIn(SENT, self.log_of(tpm))
+        # And one that goes on after it has not.
+        client.must(TPM2_SHUTDOWN, CLEAR)
+        self.assertEqual(read_area(client), 0)
+        extend(client)
+        self.boot(control, client)
+        self.assertIn(SENT, self.log_of(tpm))
+        self.assertEqual(lockout_counter(client), 0)
+        tpm.stop()
+
+    def test_a_suspended_guest_is_resumed(self):
+        """TPM2_Shutdown(STATE), power off, TPM2_Startup(STATE), as for ACPI S3."""
+        tpm, control, client = self.start_in_use()
+        after = {"nothing": lambda: None,
+                 "a question": lambda: lockout_counter(client),
+                 "a written area": lambda: write_area(client, b"suspends")}
+        for what, go_on in after.items():
+            with self.subTest(after=what):
+                extend(client)
+                register = read_pcr(client)
+                self.assertNotEqual(register, bytes(32))
+                client.must(TPM2_SHUTDOWN, STATE)
+                go_on()
+                for _ in range(2):
+                    self.assertEqual(control.result(STOP), 0)
+                self.assertEqual(control.init(), 0)
+                self.assertEqual(client.run(STARTUP, STATE)[0], 0)
+                self.assertEqual(read_pcr(client), register)
+                self.assertEqual(lockout_counter(client), 0)
+        tpm.stop()
+
+    def test_suspended_over_a_restart(self):
+        tpm, control, client = self.start_in_use()
+        extend(client)
+        register = read_pcr(client)
+        client.must(TPM2_SHUTDOWN, STATE)
+        self.assertEqual(control.result(SHUTDOWN), 0)
+        tpm.stop()
+        self.assertNotIn(SENT, self.log_of(tpm))
+        tpm = self.start(self.workspace.file("nvram.img"))
+        control = self.control(tpm)
+        client = control.take_control()
+        self.addCleanup(client.close)
+        self.assertEqual(control.init(), 0)
+        self.assertEqual(client.run(STARTUP, STATE)[0], 0)
+        self.assertEqual(read_pcr(client), register)
+        tpm.stop()
+
+    def test_a_reset_clears_the_registers(self):
+        tpm, control, client = self.start_in_use()
+        extend(client)
+        self.boot(control, client)
+        self.assertIn(SENT, self.log_of(tpm))
+        self.assertEqual(read_pcr(client), bytes(32))
+        # What a guest could use to be resumed without having asked for it.
+        self.assertEqual(control.init(), 0)
+        self.assertNotEqual(client.run(STARTUP, STATE)[0], 0)
+        tpm.stop()
+
+    def test_a_firmware_that_never_got_to_startup(self):
+        tpm, control, client = self.start_in_use()
+        self.assertEqual(control.init(), 0)
+        self.assertEqual(control.init(), 0)
+        self.assertEqual(self.log_of(tpm).count(SENT), 1)
+        tpm.stop()
+
+    def test_a_state_that_was_handed_over(self):
+        """Not a byte of it changes, with the seal and without."""
+        for options in ((), ("--no-seal",)):
+            with self.subTest(options=options):
+                tpm, control, client = self.start_in_use(options)
+                image = self.workspace.file("nvram.img")
+                result, _, handed = control.get_blob(1)
+                self.assertEqual(result, 0)
+                before = self.permanent(image)
+                for step in (STOP, SHUTDOWN):
+                    self.assertEqual(control.result(step), 0)
+                tpm.stop()
+                self.assertNotIn(SENT, self.log_of(tpm))
+                self.assertEqual(self.permanent(image), before)
+                self.assertIn(before, handed)  # It may be wrapped.
+                client.close()
+                image.unlink()
+
+    def test_a_copy_taken_by_hand(self):
+        """swtpm_ioctl --save, and the end: it is a migration by hand."""
+        tpm = self.start_server(self.new_image())
+        client = self.client()
+        define_area(client)
+        self.assertEqual(read_area(client), 0)
+        swtpm_ioctl(tpm, "--save", "permanent", self.workspace.file("saved"))
+        tpm.stop()
+        self.assertNotIn(SENT, self.log_of(tpm))
+
+    def test_a_machine_that_goes_on_after_a_snapshot(self):
+        for go_on in ("lock-storage", "command", "onlooker"):
+            with self.subTest(go_on=go_on):
+                options = ("--no-seal",) if go_on == "command" else ()
+                tpm, control, client = self.start_in_use(options)
+                if go_on == "onlooker":  # Who may not stop it has taken nothing away either.
+                    self.assertEqual(self.control(tpm).get_blob(1)[0], 0)
+                else:
+                    self.assertEqual(control.get_blob(1)[0], 0)
+                if go_on == "lock-storage":
+                    self.assertEqual(control.result(LOCK_STORAGE, bytes(4)), 0)
+                elif go_on == "command":
+                    self.assertEqual(read_area(client), 0)
+                self.boot(control, client)
+                self.assertIn(SENT, self.log_of(tpm))
+                self.assertEqual(lockout_counter(client), 0)
+                tpm.stop()
+                self.workspace.file("nvram.img").unlink()
+
+    def test_a_client_that_may_not(self):
+        tpm, _, client = self.start_in_use()
+        before = self.permanent(self.workspace.file("nvram.img"))
+        other = self.control(tpm)
+        for step in (STOP, SHUTDOWN):
+            self.assertEqual(other.result(step), DISABLED)
+        self.assertEqual(other.init(), DISABLED)
+        self.assertNotIn(SENT, self.log_of(tpm))
+        self.assertEqual(self.permanent(self.workspace.file("nvram.img")), before)
+        self.assertEqual(read_area(client), 0)
+        tpm.stop()
+
+    def test_a_tpm_in_failure_mode(self):
+        tpm, control, client = self.start_in_use()
+        resource.prlimit(tpm.pid, resource.RLIMIT_FSIZE, (4096, 4096))
+        extend(client)  # Needs no device, but for what it takes back of a shutdown.
+        self.assertNotEqual(client.run(NV_WRITE, struct.pack(">II", AREA, AREA) + password(PIN)
+                                       + struct.pack(">H", 8) + b"different"[:8] + b"\0\0",
+                                       0x8002)[0], 0)
+        for _ in range(2):
+            self.assertEqual(control.result(STOP), 0)
+            self.assertEqual(control.init(), 0)
+        self.assertEqual(control.result(SHUTDOWN), 0)
+        self.assertNotEqual(tpm.child.terminate(), 0)
+        self.assertNotIn(SENT, self.log_of(tpm))
+        vnvram("check", self.workspace.file("nvram.img"))
+
+    def test_a_tpm_that_is_held(self):
+        admin = self.workspace.file("admin")
+        tpm, control, client = self.start_in_use(("--admin", f"unix:{admin}"))
+        vnvram("tpm", "hold", admin)
+        before = self.permanent(self.workspace.file("nvram.img"))
+        self.assertEqual(control.result(STOP), 0)
+        self.assertEqual(control.init(), 0)
+        vnvram("tpm", "hold", admin)
+        self.assertNotIn(SENT, self.log_of(tpm))
+        self.assertEqual(self.permanent(self.workspace.file("nvram.img")), before)
+        vnvram("tpm", "resume", admin)
+        self.assertEqual(client.run(STARTUP, CLEAR)[0], 0)
+        tpm.stop()
+
+
+class SharedDrive(ShutdownCase):
+    """An NBD export that someone else may revert, or end first."""
+
+    def start_on_export(self):
+        image = self.new_image()
+        server = NbdServer(self.workspace, "nbdkit", image)
+        self.addCleanup(server.kill)
+        self.admin = self.workspace.file("admin")
+        tpm = self.start(server.uri, options=["--admin", f"unix:{self.admin}"])
+        control, client = self.power_on(tpm)
+        define_area(client)
+        self.assertEqual(read_area(client), 0)
+        return image, server, tpm, control, client
+
+    def test_it_is_written_with_the_next_command(self):
+        image, _, tpm, control, client = self.start_on_export()
+        for _ in range(ROUNDS):
+            self.assertEqual(read_area(client), 0)
+            before = image.read_bytes()
+            for _ in range(2):
+                self.assertEqual(control.result(STOP), 0)
+            self.assertEqual(control.init(), 0)
+            vnvram("tpm", "status", self.admin)
+            self.assertEqual(image.read_bytes(), before)
+            self.assertEqual(client.run(STARTUP, CLEAR)[0], 0)
+            self.assertNotEqual(image.read_bytes(), before)
+            self.assertEqual(lockout_counter(client), 0)
+        tpm.stop()
+
+    def test_the_end_of_the_process_writes_it(self):
+        _, server, tpm, control, client = self.start_on_export()
+        self.assertEqual(control.result(SHUTDOWN), 0)
+        tpm.stop()
+        client.close()
+        tpm = self.start(server.uri)
+        control, client = self.power_on(tpm)
+        self.assertEqual(lockout_counter(client), 0)
+        tpm.stop()
+
+    def test_a_drive_that_was_put_back_is_not_written_over(self):
+        image, _, tpm, control, client = self.start_on_export()
+        snapshot = image.read_bytes()
+        write_area(client, b"too late")
+        with open(image, "r+b") as file:  # loadvm does this, and resets the machine then.
+            file.write(snapshot)
+        self.assertEqual(control.result(STOP), 0)
+        self.assertIn(SENT, self.log_of(tpm))
+        self.assertEqual(control.init(), 0)
+        self.assertEqual(image.read_bytes(), snapshot)
+        self.assertEqual(client.run(STARTUP, CLEAR)[0], 0)
+        data = client.must(NV_READ, struct.pack(">II", AREA, AREA) + password(PIN)
+                           + struct.pack(">HH", 8, 0), 0x8002)
+        self.assertIn(b"whatever", data)
+        tpm.stop()
+        vnvram("check", image)
+
+    def test_a_drive_that_was_put_back_before_the_end(self):
+        image, _, tpm, control, client = self.start_on_export()
+        snapshot = image.read_bytes()
+        write_area(client, b"too late")
+        with open(image, "r+b") as file:
+            file.write(snapshot)
+        self.assertEqual(control.result(SHUTDOWN), 0)
+        tpm.stop()
+        self.assertIn("left as it is", self.log_of(tpm))
+        self.assertEqual(image.read_bytes(), snapshot)
+
+    def test_a_drive_that_ends_first(self):
+        """With the QEMU that owned it: an ordinary end, and the lock-out counter counts it."""
+        image, server, tpm, control, _ = self.start_on_export()
+        self.assertEqual(control.result(SHUTDOWN), 0)
+        server.kill()
+        tpm.stop()
+        self.assertIn("left as it is", self.log_of(tpm))
+        tpm = self.start(image)
+        _, client = self.power_on(tpm)
+        self.assertEqual(lockout_counter(client), 1)
+        tpm.stop()
+
+
+class Tpm12(ShutdownCase):
+    image_options = ("--tpm12",)
+
+    def test_it_has_no_such_command(self):
+        image = self.new_image()
+        tpm = self.start(image)
+        swtpm_ioctl(tpm, "-i")
+        swtpm_ioctl(tpm, "--stop")
+        swtpm_ioctl(tpm, "-i")
+        tpm.stop()
+        self.assertNotIn(SENT, self.log_of(tpm))
+        vnvram("check", image)
+
+
+if __name__ == "__main__":
+    unittest.main()
