@@ -8,7 +8,7 @@
 #include <system_error>
 
 #include <CLI/CLI.hpp>
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include "bench/measurements.h"
 #include "bench/report.h"

@@ -1,7 +1,7 @@
 #include <atomic>
 #include <thread>
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include "bench/bench_image.h"
 #include "bench/floor_file.h"

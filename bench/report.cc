@@ -1,8 +1,6 @@
 #include "bench/report.h"
 
-#include <iterator>
-
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <nlohmann/json.hpp>
 
 namespace vnvram::bench {
@@ -20,17 +18,15 @@ std::uint64_t nbd_requests(const test::DeviceCost& cost) {
 }
 
 void print_costs(const Report& report, std::string& text) {
-  const auto out = std::back_inserter(text);
-  fmt::format_to(out, "\nDevice cost of one commit             {:>26} {:>7} {:>8}\n", "writes",
-                 "bytes", "flushes");
+  text += fmt::format("\nDevice cost of one commit             {:>26} {:>7} {:>8}\n", "writes",
+                      "bytes", "flushes");
   for (const CommitCost& cost : report.costs) {
-    fmt::format_to(out, "  {:<52}{:>10} {:>7} {:>8}\n", cost.name,
-                   cost.worst.writes + cost.worst.durable_writes, cost.worst.bytes,
-                   cost.worst.flushes + cost.worst.durable_writes);
+    text += fmt::format("  {:<52}{:>10} {:>7} {:>8}\n", cost.name,
+                        cost.worst.writes + cost.worst.durable_writes, cost.worst.bytes,
+                        cost.worst.flushes + cost.worst.durable_writes);
   }
   const CheckpointCost& checkpoints = report.checkpoints;
-  fmt::format_to(
-      out,
+  text += fmt::format(
       "  checkpoints, apart: {} in {} commits, each {:.0f} writes, {:.0f} bytes, {:.1f} "
       "flushes: one extra flush in {:.0f} commits\n",
       checkpoints.checkpoints, checkpoints.commits,
@@ -41,14 +37,13 @@ void print_costs(const Report& report, std::string& text) {
 }
 
 void print_times(const Report& report, std::string& text) {
-  const auto out = std::back_inserter(text);
   const double floor = report.latency.floor_p50();
   const auto line = [&](const std::string& name, const Times& times) {
-    fmt::format_to(out, "  {:<52}{:>10.1f} {:>7.1f} {:>8.2f}\n", name, times.p50(), times.p99(),
-                   times.p50() / floor);
+    text += fmt::format("  {:<52}{:>10.1f} {:>7.1f} {:>8.2f}\n", name, times.p50(), times.p99(),
+                        times.p50() / floor);
   };
-  fmt::format_to(out, "\nMicroseconds, all in turn             {:>26} {:>7} {:>8}\n", "p50", "p99",
-                 "/ floor");
+  text += fmt::format("\nMicroseconds, all in turn             {:>26} {:>7} {:>8}\n", "p50", "p99",
+                      "/ floor");
   line("floor: durable 4 KiB write, page cache", report.latency.floor_buffered);
   line("floor: durable 4 KiB write, O_DIRECT", report.latency.floor_direct);
   for (const CommitTimes& commit : report.latency.commits) {
@@ -57,24 +52,23 @@ void print_times(const Report& report, std::string& text) {
 }
 
 void print_nbd(const Report& report, std::string& text) {
-  const auto out = std::back_inserter(text);
-  fmt::format_to(out, "\nDevice cost of one commit over NBD    {:>26} {:>7} {:>8}\n", "requests",
-                 "bytes", "FUA");
+  text += fmt::format("\nDevice cost of one commit over NBD    {:>26} {:>7} {:>8}\n", "requests",
+                      "bytes", "FUA");
   for (const NbdResult& nbd : report.nbd) {
-    fmt::format_to(out, "  {:<52}{:>10} {:>7} {:>8}\n", nbd.server, nbd_requests(nbd.worst),
-                   nbd.worst.bytes, nbd.worst.durable_writes);
+    text += fmt::format("  {:<52}{:>10} {:>7} {:>8}\n", nbd.server, nbd_requests(nbd.worst),
+                        nbd.worst.bytes, nbd.worst.durable_writes);
   }
   if (report.quick) {
     return;
   }
-  fmt::format_to(out, "\nMicroseconds over NBD, unix socket    {:>26} {:>7} {:>8}\n", "p50", "p99",
-                 "/ floor");
+  text += fmt::format("\nMicroseconds over NBD, unix socket    {:>26} {:>7} {:>8}\n", "p50", "p99",
+                      "/ floor");
   for (const NbdResult& nbd : report.nbd) {
     for (const auto& [name, times] : {std::pair{"floor: a 4 KiB write with FUA", &nbd.floor},
                                       std::pair{"commit", &nbd.commit}}) {
-      fmt::format_to(out, "  {:<52}{:>10.1f} {:>7.1f} {:>8.2f}\n",
-                     fmt::format("{}, {}", nbd.server, name), times->p50(), times->p99(),
-                     times->p50() / nbd.floor.p50());
+      text += fmt::format("  {:<52}{:>10.1f} {:>7.1f} {:>8.2f}\n",
+                          fmt::format("{}, {}", nbd.server, name), times->p50(), times->p99(),
+                          times->p50() / nbd.floor.p50());
     }
   }
 }
@@ -100,14 +94,12 @@ std::string as_text(const Report& report) {
   }
   print_times(report, text);
   print_nbd(report, text);
-  const auto out = std::back_inserter(text);
   const ThreadResult& threads = report.threads;
-  fmt::format_to(out, "\nCommits per second: 1 thread {:.0f}, {} threads {:.0f}: {:.1f} x\n",
-                 threads.one_per_second, threads.threads, threads.many_per_second,
-                 threads.many_per_second / threads.one_per_second);
+  text += fmt::format("\nCommits per second: 1 thread {:.0f}, {} threads {:.0f}: {:.1f} x\n",
+                      threads.one_per_second, threads.threads, threads.many_per_second,
+                      threads.many_per_second / threads.one_per_second);
   const OpeningResult& opening = report.opening;
-  fmt::format_to(
-      out,
+  text += fmt::format(
       "Opening a 4 MiB image, median: {:.2f} ms with {} of {} KiB of ring in use, {:.2f} "
       "ms after a clean close; closing {:.2f} ms\n"
       "Opening a 4 MiB image in a qcow2 image, the start of its qemu-nbd included, median: {:.1f} "

@@ -24,7 +24,7 @@ foreach(config RELEASE RELWITHDEBINFO MINSIZEREL)
   string(REPLACE "-DNDEBUG" "" CMAKE_C_FLAGS_${config} "${CMAKE_C_FLAGS_${config}}")
 endforeach()
 
-# The headers of {fmt}; what they need compiled is in src/base/fmt_library.cc, which says why.
+# The headers of {fmt}; src/base/fmt_library.cc compiles what is behind them, without locales.
 find_package(fmt REQUIRED)
 add_library(vnvram_fmt INTERFACE)
 target_include_directories(vnvram_fmt SYSTEM INTERFACE

@@ -1,20 +1,23 @@
 #!/usr/bin/env bash
-# Installs the Debian 12 packages that building, testing and the demo need. Run as root, or as a user
-# who may sudo. Quick when everything is there.
+# Installs the packages of Debian 12 or 13 that building, testing and the demo need. Run as root, or as
+# a user who may sudo. Quick when everything is there.
 set -euo pipefail
 
 build=(g++ cmake ninja-build pkg-config ca-certificates
   libfmt-dev libxxhash-dev nlohmann-json3-dev libcli11-dev
   libtpms-dev swtpm-dev libseccomp-dev libnbd-dev nbdkit-plugin-dev capnproto libcapnp-dev)
-check=(clang-format clang-tidy clang libclang-rt-14-dev libgtest-dev libgmock-dev git spin)
+check=(clang-format clang-tidy clang libclang-rt-dev libgtest-dev libgmock-dev git spin)
 system=(qemu-system-x86 qemu-system-arm qemu-system-ppc qemu-utils qemu-system-common ovmf nbdkit libnbd-bin
   python3-libnbd fio gnutls-bin python3 busybox-static cpio kmod
   file groff-base tpm2-tools libtss2-tcti-device0 libtss2-tcti-swtpm0 swtpm swtpm-tools util-linux xfsprogs dpkg-dev
   procps sbsigntool openssl e2fsprogs)
 
+# A package is there, too, if one of another name provides it: Debian 13 has libtss2-tcti-device0t64.
+there=$(dpkg-query -W -f='${db:Status-Status} ${Package}, ${Provides}\n' |
+  sed -n 's/^installed //p' | tr ',' '\n' | sed 's/^ *//; s/[ :].*//')
 missing=()
 for package in "${build[@]}" "${check[@]}" "${system[@]}"; do
-  [ "$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
+  grep -qxF "$package" <<<"$there" || missing+=("$package")
 done
 if [ ${#missing[@]} -eq 0 ]; then
   exit 0

@@ -1,20 +1,16 @@
-// {fmt}'s compiled part, once for all of ours: its shared library brings the C++ library's locales
-// along, and compiled into every source that formats something it takes a third of the build.
+// {fmt}'s functions, compiled once for all of ours. The other sources see <fmt/core.h> only, which
+// declares them: compiled into every source that formats something they take half of the build. The
+// package's own library, a shared one, brings the C++ library's locales along.
+#define FMT_HEADER_ONLY
 #include <fmt/format.h>
 
-// Weak, so that it does not clash with the library's own in a program that has both.
-#undef FMT_FUNC
-#define FMT_FUNC __attribute__((weak))
-#include <fmt/format-inl.h>
+namespace {
 
-FMT_BEGIN_NAMESPACE
-namespace detail {
+// An inline function is compiled where its address is taken: what core.h's format() and print()
+// call.
+[[gnu::used]] constexpr std::string (*format)(fmt::string_view, fmt::format_args) = &fmt::vformat;
+[[gnu::used]] constexpr void (*print)(fmt::string_view, fmt::format_args) = &fmt::vprint;
+[[gnu::used]] constexpr void (*print_to)(std::FILE*, fmt::string_view,
+                                         fmt::format_args) = &fmt::vprint;
 
-// What {fmt}'s headers say is instantiated elsewhere.
-template auto thousands_sep_impl<char>(locale_ref) -> thousands_sep_result<char>;
-template auto decimal_point_impl<char>(locale_ref) -> char;
-template auto dragonbox::to_decimal<float>(float) noexcept -> dragonbox::decimal_fp<float>;
-template auto dragonbox::to_decimal<double>(double) noexcept -> dragonbox::decimal_fp<double>;
-
-} // namespace detail
-FMT_END_NAMESPACE
+} // namespace

@@ -1,6 +1,6 @@
 #include "cli/blob_options.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include "cli/input.h"
 #include "cli/size_text.h"

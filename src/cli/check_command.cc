@@ -1,7 +1,6 @@
 #include "cli/check_command.h"
 
-#include <fmt/format.h>
-#include <fmt/ranges.h>
+#include <fmt/core.h>
 #include <nlohmann/json.hpp>
 
 #include "cli/progress.h"
@@ -16,8 +15,11 @@ std::string hit_text(const CheckProblem& problem) {
   if (problem.blobs.empty()) {
     return problem.data_lost ? "" : "; nothing depends on it";
   }
-  return fmt::format("; {} {}", problem.data_lost ? "blobs hit:" : "nothing is lost of",
-                     fmt::join(problem.blobs, ", "));
+  std::string hit = problem.data_lost ? "; blobs hit: " : "; nothing is lost of ";
+  for (const std::string& blob : problem.blobs) {
+    hit += (&blob == &problem.blobs.front() ? "" : ", ") + blob;
+  }
+  return hit;
 }
 
 std::string blob_text(const CheckedBlob& blob) {

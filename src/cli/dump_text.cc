@@ -1,7 +1,7 @@
 #include "cli/dump_text.h"
 
 #include <algorithm>
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <nlohmann/json.hpp>
 
 #include "cli/size_text.h"

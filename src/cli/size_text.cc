@@ -1,7 +1,7 @@
 #include "cli/size_text.h"
 
 #include <charconv>
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <limits>
 
 namespace vnvram::cli {

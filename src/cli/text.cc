@@ -1,7 +1,7 @@
 #include "cli/text.h"
 
 #include <algorithm>
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <nlohmann/json.hpp>
 
 namespace vnvram::cli {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <mutex>
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 namespace vnvram {
 namespace {

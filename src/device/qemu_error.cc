@@ -1,6 +1,6 @@
 #include "device/qemu_error.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 namespace vnvram {
 namespace {

@@ -12,7 +12,7 @@
 #include <system_error>
 #include <vector>
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include "device/qemu_error.h"
 #include "device/qemu_options.h"

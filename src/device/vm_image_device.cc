@@ -6,7 +6,7 @@
 #include <cerrno>
 #include <system_error>
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include "base/unique_fd.h"
 #include "device/nbd_device.h"

@@ -4,7 +4,7 @@
 #include <bit>
 #include <cstring>
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include "format/checksum.h"
 #include "rescue/bit_flip.h"

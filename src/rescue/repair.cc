@@ -1,5 +1,5 @@
 // Repair: what was mended in memory, written where it belongs.
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include "device/forwarding_device.h"
 #include "rescue/image_mender.h"

@@ -3,7 +3,7 @@
 #include <cstring>
 #include <map>
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include "rescue/image_mender.h"
 #include "rescue/root_finder.h"

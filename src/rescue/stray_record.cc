@@ -1,7 +1,7 @@
 // A commit that arrived after the device's content had been put back to an earlier state.
 #include <array>
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include "format/geometry.h"
 #include "store/ring_scanner.h"

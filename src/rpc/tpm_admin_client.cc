@@ -8,7 +8,7 @@
 #include <system_error>
 
 #include <capnp/rpc-twoparty.h>
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <kj/async-io.h>
 
 #include "base/exit_code.h"

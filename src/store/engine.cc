@@ -4,7 +4,7 @@
 #include <cstring>
 #include <exception>
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include "base/barrier.h"
 #include "format/checksum.h"

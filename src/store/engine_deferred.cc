@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <exception>
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include "base/barrier.h"
 #include "store/engine.h"

@@ -3,7 +3,7 @@
 #include <cstring>
 #include <exception>
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include "store/engine.h"
 #include "store/superblock_reader.h"

@@ -3,7 +3,7 @@
 #include <cassert>
 #include <cstring>
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <unistd.h>
 
 #include "base/barrier.h"

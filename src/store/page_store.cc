@@ -4,7 +4,7 @@
 #include <cassert>
 #include <cstring>
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include "base/aligned_buffer.h"
 #include "format/checksum.h"

@@ -4,7 +4,7 @@
 #include <cassert>
 #include <map>
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 namespace vnvram {
 

@@ -4,7 +4,7 @@
 #include <cassert>
 #include <cstring>
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include "store/byte_differences.h"
 

@@ -4,7 +4,7 @@
 #include <cstdlib>
 #include <utility>
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <libtpms/tpm_library.h>
 // After it: the other two do not include what they need.
 #include <libtpms/tpm_error.h>

@@ -3,7 +3,7 @@
 // it.
 #include <string>
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <gtest/gtest.h>
 
 #include "crash/crash_explorer.h"

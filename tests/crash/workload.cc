@@ -8,7 +8,7 @@
 #include <mutex>
 #include <thread>
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 namespace vnvram::test {
 namespace {

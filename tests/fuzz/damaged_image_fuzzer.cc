@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <memory>
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include "fuzz/fuzz_input.h"
 #include "fuzz/image_exerciser.h"

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include "fuzz/capi_model.h"
 #include "fuzz/require.h"

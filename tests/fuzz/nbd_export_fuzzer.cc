@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include "fuzz/fuzz_input.h"
 #include "fuzz/image_folder.h"

@@ -12,7 +12,7 @@
 #include <stdexcept>
 
 #include <CLI/CLI.hpp>
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include "crash/scenarios.h"
 #include "powercut/trace_replayer.h"

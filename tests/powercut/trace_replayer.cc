@@ -1,6 +1,6 @@
 #include "powercut/trace_replayer.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include "crash/crash_explorer.h"
 #include "device/memory_device.h"

@@ -9,6 +9,7 @@ it, so only the first test of a clone waits for it. Run as a program, it prints 
 import contextlib
 import fcntl
 import hashlib
+import lzma
 import os
 import pathlib
 import re
@@ -127,11 +128,21 @@ def _kernel(cache):
         run_tool("dpkg-deb", "-x", str(package), scratch)
         (kernel,) = pathlib.Path(scratch, "boot").glob("vmlinuz-*")
         kernel.chmod(0o644)
-        (module,) = pathlib.Path(scratch, "lib", "modules").glob(f"*/{EFIVARFS}")
         target = cache / kernel.name
+        module = pathlib.Path(scratch, "module")
+        module.write_bytes(_module(scratch, EFIVARFS))
         os.replace(module, _efivarfs_of(target))
         os.replace(kernel, target)
         return target
+
+
+def _module(root, name):
+    """A module's content. Debian 13 has its modules below /usr, and compressed."""
+    for folder in ("lib/modules", "usr/lib/modules"):
+        for module in pathlib.Path(root, folder).glob(f"*/{name}*"):
+            data = module.read_bytes()
+            return lzma.decompress(data) if module.suffix == ".xz" else data
+    raise RuntimeError(f"guest image: the kernel's package has no {name}")
 
 
 def _efivarfs_of(kernel):
