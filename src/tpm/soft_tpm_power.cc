@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <utility>
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <libtpms/tpm_library.h>
 // After it: it does not include what it needs.
 #include <libtpms/tpm_error.h>
