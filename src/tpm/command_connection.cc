@@ -40,6 +40,7 @@ bool CommandConnection::receive() {
   if (received < 0) {
     return errno == EAGAIN || errno == EINTR;
   }
+  stay_active();
   end_ += static_cast<std::size_t>(received);
   return received > 0;
 }
@@ -105,6 +106,7 @@ bool CommandConnection::respond(const Command& command, std::span<const std::byt
   if (result < 0 && errno != EAGAIN && errno != EINTR) {
     return false;
   }
+  stay_active();
   auto sent = static_cast<std::size_t>(std::max<ssize_t>(result, 0));
   for (const auto part : parts) {
     const std::size_t taken = std::min(sent, part.size());
@@ -120,6 +122,7 @@ bool CommandConnection::flush() {
   if (sent < 0) {
     return errno == EAGAIN || errno == EINTR;
   }
+  stay_active();
   outbox_.erase(outbox_.begin(), outbox_.begin() + sent);
   return true;
 }

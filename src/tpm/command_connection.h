@@ -1,6 +1,7 @@
 // One client's stream of TPM commands and responses.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -22,6 +23,8 @@ inline constexpr std::size_t tpm_command_bytes_max = 4096;
 /// behind.
 class CommandConnection {
 public:
+  using Clock = std::chrono::steady_clock;
+
   /// `accepts_heads`: of the two TPM versions only 2.0 knows those.
   CommandConnection(UniqueFd socket, bool accepts_heads);
 
@@ -44,6 +47,14 @@ public:
   /// Goes on with what respond() kept.
   [[nodiscard]] bool flush();
   [[nodiscard]] bool has_output() const { return !outbox_.empty(); }
+  /// After next() had none: one has begun, and its end has not come.
+  [[nodiscard]] bool is_unfinished() const {
+    return outbox_.empty() && (begin_ != end_ || discard_bytes_ != 0);
+  }
+  /// When a byte came or went last, or stay_active() was called; at first, when it was connected.
+  [[nodiscard]] Clock::time_point last_active() const { return last_active_; }
+  /// It could not say anything, because it was not listened to.
+  void stay_active() { last_active_ = Clock::now(); }
 
 private:
   [[nodiscard]] std::span<std::byte> pending() {
@@ -54,6 +65,7 @@ private:
   UniqueFd socket_;
   bool accepts_heads_;
   std::vector<std::byte> inbox_;
+  Clock::time_point last_active_ = Clock::now();
   std::size_t begin_ = 0;
   std::size_t end_ = 0;
   std::uint64_t discard_bytes_ = 0; ///< What is still to come of a command that is too long.

@@ -25,6 +25,14 @@ short ControlConnection::poll_events() const {
   return static_cast<short>(outbox_.empty() ? POLLIN : POLLOUT);
 }
 
+bool ControlConnection::is_unfinished() const {
+  if (!outbox_.empty()) {
+    return false; // What it has asked beyond that waits until it has read the answer.
+  }
+  const std::size_t idle_bytes = padding_possible_ ? control_padding_bytes_max : 0;
+  return in_body_ || inbox_.size() > idle_bytes;
+}
+
 bool ControlConnection::advance(ControlService& service) {
   if (outbox_.empty() ? !receive() : !send()) {
     return false;
@@ -54,6 +62,7 @@ bool ControlConnection::receive() {
     return errno == EAGAIN || errno == EINTR;
   }
   take_passed_fd(message);
+  last_active_ = Clock::now();
   return received > 0;
 }
 
@@ -80,6 +89,7 @@ bool ControlConnection::send() {
   if (sent < 0) {
     return errno == EAGAIN || errno == EINTR;
   }
+  last_active_ = Clock::now();
   sent_bytes_ += static_cast<std::size_t>(sent);
   if (sent_bytes_ == outbox_.size()) {
     outbox_ = {}; // A state blob is large, and the memory is not needed again soon.
@@ -112,7 +122,7 @@ bool ControlConnection::process_head(ControlService& service) {
   case ControlParse::incomplete: return false;
   case ControlParse::unknown:
     inbox_.clear();
-    outbox_ = encode_unknown_command(tpm_bad_ordinal);
+    outbox_ = encode_bare_result(tpm_bad_ordinal);
     return true;
   case ControlParse::complete: break;
   }
@@ -152,12 +162,12 @@ bool ControlConnection::process_body(ControlService& service) {
 }
 
 void ControlConnection::finish_body(ControlService& service) {
-  auto body = std::exchange(body_, {});
+  const auto body = std::exchange(body_, {});
   if (body_result_ == tpm_success && request_.command == ControlCommand::set_state_blob) {
     // What was allowed at the head may not be any more: another client may have started the TPM.
     body_result_ = service.check_body(client_, request_);
     if (body_result_ == tpm_success) {
-      body_result_ = service.set_state(request_, std::move(body));
+      body_result_ = service.set_state(request_, body);
     }
   }
   outbox_ = encode_result(request_.command, body_result_);

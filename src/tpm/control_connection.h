@@ -3,6 +3,7 @@
 
 #include <sys/socket.h>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -18,6 +19,8 @@ namespace vnvram {
 /// used. Nothing here blocks.
 class ControlConnection {
 public:
+  using Clock = std::chrono::steady_clock;
+
   ControlConnection(UniqueFd socket, ControlClient client);
 
   [[nodiscard]] int fd() const { return socket_.get(); }
@@ -25,6 +28,10 @@ public:
   [[nodiscard]] short poll_events() const;
   /// Reads, or writes, what can be, and has the service answer. False: the client is gone.
   [[nodiscard]] bool advance(ControlService& service);
+  /// A command has begun, and its end has not come.
+  [[nodiscard]] bool is_unfinished() const;
+  /// When a byte came or went last; at first, when it was connected.
+  [[nodiscard]] Clock::time_point last_active() const { return last_active_; }
 
 private:
   [[nodiscard]] bool receive();
@@ -40,6 +47,7 @@ private:
   UniqueFd socket_;
   ControlClient client_;
   UniqueFd passed_;
+  Clock::time_point last_active_ = Clock::now();
   std::vector<std::byte> inbox_;
   std::vector<std::byte> outbox_;
   std::size_t sent_bytes_ = 0;

@@ -16,6 +16,7 @@ struct CommandShape {
   std::string_view name;
   std::size_t head_size_bytes;  // With the command number.
   std::size_t reply_size_bytes; // Without data of variable length.
+  bool whole_error = false;     // An error has that size, too.
 };
 
 // By command number; 0 is not a command.
@@ -24,7 +25,7 @@ constexpr std::array<CommandShape, 0x14> shapes = {{
     {"CMD_GET_CAPABILITY", 4, 8},
     {"CMD_INIT", 8, 4},
     {"CMD_SHUTDOWN", 4, 4},
-    {"CMD_GET_TPMESTABLISHED", 4, 8},
+    {"CMD_GET_TPMESTABLISHED", 4, 8, true},
     {"CMD_SET_LOCALITY", 5, 4},
     {"CMD_HASH_START", 4, 4},
     {"CMD_HASH_DATA", 8, 4},
@@ -32,7 +33,7 @@ constexpr std::array<CommandShape, 0x14> shapes = {{
     {"CMD_CANCEL_TPM_CMD", 4, 4},
     {"CMD_STORE_VOLATILE", 4, 4},
     {"CMD_RESET_TPMESTABLISHED", 5, 4},
-    {"CMD_GET_STATEBLOB", 16, 16},
+    {"CMD_GET_STATEBLOB", 16, 16, true},
     {"CMD_SET_STATEBLOB", 16, 4},
     {"CMD_STOP", 4, 4},
     {"CMD_GET_CONFIG", 4, 8},
@@ -56,6 +57,8 @@ static_assert(shapes[CMD_GET_INFO].head_size_bytes ==
               sizeof(std::uint32_t) + sizeof(ptm_getinfo::u.req));
 static_assert(control_capabilities_commands == PTM_CAP_SEND_COMMAND_HEADER - 1);
 static_assert(control_capability_command_header == PTM_CAP_SEND_COMMAND_HEADER);
+
+static_assert(control_state_encrypted == PTM_STATE_FLAG_ENCRYPTED);
 
 const CommandShape& shape_of(ControlCommand command) {
   return shapes.at(static_cast<std::size_t>(command));
@@ -107,7 +110,8 @@ ControlParse parse_control_request(std::span<const std::byte> bytes, ControlRequ
     break;
   case ControlCommand::hash_data: request.length_bytes = word(4); break;
   case ControlCommand::get_state_blob:
-    // The flags at 4 ask for decrypted state, and ours is never encrypted.
+    // The flags at 4 ask for state that is not encrypted with the key of swtpm's file. Ours never
+    // is.
     request.blob_type = word(8);
     request.offset_bytes = word(12);
     break;
@@ -132,7 +136,7 @@ bool may_be_padded(ControlCommand command) {
 }
 
 std::size_t control_padding_bytes(std::span<const std::byte> bytes) {
-  constexpr std::size_t padding_bytes = 3;
+  constexpr std::size_t padding_bytes = control_padding_bytes_max;
   const auto is_number_at = [&](std::size_t offset) {
     const auto number = load_big_endian<std::uint32_t>(bytes, offset);
     return number != 0 && number < shapes.size();
@@ -148,10 +152,12 @@ std::string_view control_command_name(ControlCommand command) {
 }
 
 std::vector<std::byte> encode_result(ControlCommand command, std::uint32_t result) {
-  return encode(shape_of(command).reply_size_bytes, {result});
+  const CommandShape& shape = shape_of(command);
+  return result == 0 || shape.whole_error ? encode(shape.reply_size_bytes, {result})
+                                          : encode_bare_result(result);
 }
 
-std::vector<std::byte> encode_unknown_command(std::uint32_t result) {
+std::vector<std::byte> encode_bare_result(std::uint32_t result) {
   return encode(sizeof(result), {result});
 }
 
@@ -186,8 +192,9 @@ std::vector<std::byte> encode_info(std::string_view text, std::uint32_t offset_b
   const std::string terminated(text);
   const auto data = std::as_bytes(std::span(terminated.c_str(), terminated.size() + 1));
   const auto rest = data.subspan(std::min<std::size_t>(offset_bytes, data.size()));
-  return encode(shape_of(ControlCommand::get_info).reply_size_bytes, {0, count(data), count(rest)},
-                rest);
+  const auto part = rest.first(std::min(rest.size(), std::size_t{PTM_GETINFO_SIZE}));
+  return encode(shape_of(ControlCommand::get_info).reply_size_bytes, {0, count(data), count(part)},
+                part);
 }
 
 } // namespace vnvram

@@ -1,8 +1,8 @@
 // The control protocol of QEMU's `-tpmdev emulator` and of swtpm_ioctl: the bytes only.
 //
 // A request is a command number and a head of fixed size, then for two commands a body whose length
-// is in the head. Every reply to a command has the same fixed size, also when it is an error: QEMU
-// waits for all of it.
+// is in the head. Replies are as long as swtpm's, which is what clients count on: see
+// encode_result().
 #pragma once
 
 #include <cstddef>
@@ -44,12 +44,14 @@ inline constexpr std::uint64_t control_capability_command_header = 0x8000;
 inline constexpr std::uint64_t control_capability_lock_storage = 0x10000;
 
 inline constexpr std::uint32_t control_init_delete_volatile = 0x1;
+/// Of set_state_blob: the state is encrypted with the key of swtpm's file.
+inline constexpr std::uint32_t control_state_encrypted = 0x2;
 inline constexpr std::size_t control_head_size_bytes_max = 20;
 
 /// A request's number and head. Fields that the command does not have are 0.
 struct ControlRequest {
   ControlCommand command = ControlCommand::get_capability;
-  std::uint32_t flags = 0;         ///< init
+  std::uint32_t flags = 0;         ///< init, set_state_blob
   std::uint8_t locality = 0;       ///< set_locality, reset_tpm_established
   std::uint32_t blob_type = 0;     ///< get_state_blob, set_state_blob
   std::uint32_t offset_bytes = 0;  ///< get_state_blob, get_info
@@ -68,6 +70,7 @@ ControlParse parse_control_request(std::span<const std::byte> bytes, ControlRequ
 /// QEMU sends the one-byte heads of SET_LOCALITY and RESET_TPMESTABLISHED with three bytes behind
 /// them that mean nothing (the size of a C union), other clients do not.
 [[nodiscard]] bool may_be_padded(ControlCommand command);
+inline constexpr std::size_t control_padding_bytes_max = 3;
 /// How many bytes to skip at the beginning of what follows such a command: 0 or 3. The caller has
 /// waited for at least four bytes. It is never ambiguous: a command number begins with a zero byte,
 /// so three bytes in front of one never make another number.
@@ -76,9 +79,16 @@ ControlParse parse_control_request(std::span<const std::byte> bytes, ControlRequ
 /// For the log, e.g. "CMD_INIT".
 [[nodiscard]] std::string_view control_command_name(ControlCommand command);
 
-/// A reply that carries nothing but a result, filled up with zeros to the command's full length.
+/// A reply that carries nothing but a result. Success is filled up with zeros to the command's full
+/// length. An error is the result alone: QEMU 9.2 and newer reads four bytes, and no more if they
+/// are not zero. Where swtpm sends the whole reply in any case (GET_TPMESTABLISHED, GET_STATEBLOB),
+/// every QEMU waits for all of it.
+///
+/// An older QEMU waits for the whole reply always, so it must never be in the way of an error that
+/// is shorter: it only asks what cannot fail then.
 std::vector<std::byte> encode_result(ControlCommand command, std::uint32_t result);
-std::vector<std::byte> encode_unknown_command(std::uint32_t result);
+/// For what is not known, and where swtpm answers an error before it looks at the command.
+std::vector<std::byte> encode_bare_result(std::uint32_t result);
 std::vector<std::byte> encode_capability(std::uint64_t capabilities);
 std::vector<std::byte> encode_established(bool established);
 std::vector<std::byte> encode_buffer_size(std::uint32_t size_bytes, std::uint32_t min_bytes,
@@ -86,6 +96,7 @@ std::vector<std::byte> encode_buffer_size(std::uint32_t size_bytes, std::uint32_
 /// Everything from the offset on; nothing when it lies beyond the end.
 std::vector<std::byte> encode_state_blob(std::span<const std::byte> blob,
                                          std::uint32_t offset_bytes);
+/// From the offset on, which lies within the text, as much as fits.
 std::vector<std::byte> encode_info(std::string_view text, std::uint32_t offset_bytes);
 
 } // namespace vnvram

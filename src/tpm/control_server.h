@@ -1,6 +1,8 @@
 // The control thread's loop: listeners, clients and the signals that end the process.
 #pragma once
 
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <list>
 #include <vector>
@@ -9,15 +11,21 @@
 
 #include "tpm/control_connection.h"
 #include "tpm/control_service.h"
-#include "tpm/listener.h"
+#include "tpm/door.h"
 #include "tpm/log.h"
+#include "tpm/spare_descriptor.h"
 
 namespace vnvram {
 
+/// Whoever connects gets in. When there are too many clients, or no descriptor is left, the one
+/// that has been silent the longest has to go; the controller never, and a descriptor is kept for
+/// what it passes. A client that does not go on with a command that it has begun is dropped.
+///
 /// Threads: one. The listeners and the service outlive it.
 class ControlServer {
 public:
-  ControlServer(ControlService& service, const Log& log) : service_(service), log_(log) {}
+  ControlServer(ControlService& service, ConnectionLimits limits, const Log& log)
+      : service_(service), limits_(limits), log_(log) {}
 
   /// Clients of this listener set the locality of that source.
   void add_listener(const Listener& listener, CommandSource source);
@@ -25,19 +33,28 @@ public:
   int run(int signal_fd);
 
 private:
-  struct Door {
-    const Listener* listener = nullptr;
+  using Clock = std::chrono::steady_clock;
+  using Clients = std::list<ControlConnection>;
+
+  struct Entrance {
+    Door door;
     CommandSource source = CommandSource::vm;
   };
 
-  void collect_poll_entries(int signal_fd);
+  void collect_poll_entries(int signal_fd, Clock::time_point now);
+  [[nodiscard]] int poll_timeout_ms(Clock::time_point now) const;
   void serve_clients();
+  [[nodiscard]] bool goes_on(const ControlConnection& client, Clock::time_point now) const;
+  Clients::iterator drop(Clients::iterator client);
+  /// The one that has been silent the longest, if more than `spared` could be.
+  bool drop_a_silent_one(std::size_t spared);
   void accept_clients();
 
   ControlService& service_;
+  const ConnectionLimits limits_;
   const Log& log_;
-  std::vector<Door> doors_;
-  std::list<ControlConnection> clients_;
+  std::vector<Entrance> entrances_;
+  Clients clients_;
   std::vector<pollfd> poll_entries_;
   std::uint64_t next_client_number_ = 1;
 };

@@ -1,10 +1,14 @@
 #include "tpm/control_service.h"
 
-#include <sys/stat.h>
+#include <sys/socket.h>
 
+#include <algorithm>
 #include <string>
+#include <string_view>
 
 #include <fmt/core.h>
+
+#include "tpm/swtpm_state_blob.h"
 
 namespace vnvram {
 namespace {
@@ -30,9 +34,25 @@ bool only_asks(const ControlRequest& request) {
   }
 }
 
-bool is_stream_socket(const UniqueFd& fd) {
-  struct stat status {};
-  return fd.valid() && ::fstat(fd.get(), &status) == 0 && S_ISSOCK(status.st_mode);
+// Nothing: it can carry commands. Else why not.
+std::string_view unfit_for_commands(const UniqueFd& fd) {
+  if (!fd.valid()) {
+    return "no descriptor came with it, or none was left to take it";
+  }
+  int type = 0;
+  socklen_t size = sizeof(type);
+  if (::getsockopt(fd.get(), SOL_SOCKET, SO_TYPE, &type, &size) != 0) {
+    return "the descriptor is no socket";
+  }
+  if (type != SOCK_STREAM) {
+    return "the socket is no stream";
+  }
+  sockaddr_storage peer{};
+  size = sizeof(peer);
+  if (::getpeername(fd.get(), reinterpret_cast<sockaddr*>(&peer), &size) != 0) {
+    return "the socket is not connected";
+  }
+  return {};
 }
 
 } // namespace
@@ -61,11 +81,10 @@ std::vector<std::byte> ControlService::handle(ControlClient& client, const Contr
   }
   switch (request.command) {
   case ControlCommand::get_capability: return capability();
-  case ControlCommand::get_tpm_established: return established();
+  case ControlCommand::get_tpm_established: return established(client);
   case ControlCommand::get_state_blob: return state_blob(client, request);
   case ControlCommand::set_buffer_size: return buffer_size(request);
-  case ControlCommand::get_info:
-    return encode_info(tpm_.info(request.info_flags), request.offset_bytes);
+  case ControlCommand::get_info: return info(request);
   default: break;
   }
   const TpmResult result = act(client, request, std::move(passed));
@@ -139,11 +158,12 @@ TpmResult ControlService::lock_storage() {
 }
 
 TpmResult ControlService::set_data_fd(const ControlClient& client, UniqueFd socket) {
-  if (client.source != CommandSource::vm || client.over_network) {
+  if (client.over_network) {
     return tpm_disabled_command;
   }
-  if (!is_stream_socket(socket)) {
-    return tpm_fail;
+  if (const std::string_view why = unfit_for_commands(socket); !why.empty()) {
+    log_.warning(fmt::format("client {}: CMD_SET_DATAFD refused: {}", client.number, why));
+    return tpm_bad_parameter;
   }
   if (!keeper_.status().attached) {
     tpm_.stop(); // Whoever powered it on is gone, and its drive too.
@@ -159,7 +179,8 @@ TpmResult ControlService::set_locality(const ControlClient& client, std::uint8_t
   if (locality > locality_max) {
     return tpm_bad_locality;
   }
-  worker_.set_locality(client.source, locality);
+  // The controller's is that of the machine's commands, whichever socket it came by.
+  worker_.set_locality(is_controller(client) ? CommandSource::vm : client.source, locality);
   return tpm_success;
 }
 
@@ -175,9 +196,19 @@ std::vector<std::byte> ControlService::capability() const {
   return encode_capability(bits);
 }
 
-std::vector<std::byte> ControlService::established() {
+std::vector<std::byte> ControlService::info(const ControlRequest& request) {
+  const std::string text = tpm_.info(request.info_flags);
+  return request.offset_bytes < text.size() ? encode_info(text, request.offset_bytes)
+                                            : encode_result(request.command, tpm_bad_parameter);
+}
+
+std::vector<std::byte> ControlService::established(const ControlClient& client) {
   bool bit = false;
   const TpmResult result = tpm_.established(bit);
+  if (result == tpm_bad_ordinal) {
+    // It does not run. swtpm's answer is the bare result, for which every QEMU would wait for ever.
+    return is_controller(client) ? encode_established(false) : encode_bare_result(result);
+  }
   return result == tpm_success ? encode_established(bit)
                                : encode_result(ControlCommand::get_tpm_established, result);
 }
@@ -204,7 +235,8 @@ std::vector<std::byte> ControlService::state_blob(ControlClient& client,
     if (*state == TpmState::permanent && (!controller_ || controller_ == client.number)) {
       keeper_.note_copy();
     }
-    const TpmResult result = tpm_.get_state(*state, client.blob);
+    std::vector<std::byte> content;
+    const TpmResult result = tpm_.get_state(*state, content);
     if (result != tpm_success) {
       if (handed_over || controller_ == client.number) {
         keeper_.take_back(); // QEMU has not got all of it, and does not say that it goes on.
@@ -212,6 +244,7 @@ std::vector<std::byte> ControlService::state_blob(ControlClient& client,
       worker_.wake();
       return encode_result(request.command, result);
     }
+    client.blob = SwtpmStateBlob::wrap(content);
     client.blob_type = request.blob_type;
     worker_.wake();
   }
@@ -226,14 +259,33 @@ TpmResult ControlService::check_body(const ControlClient& client, const ControlR
     return tpm_success;
   }
   const auto state = state_of(request.blob_type);
-  // Flags would mean that it is encrypted with a key that we do not have.
-  return !state || request.flags != 0 ? tpm_bad_parameter
-                                      : tpm_.check_set_state(*state, request.length_bytes);
+  if (!state) {
+    return tpm_bad_parameter;
+  }
+  if ((request.flags & control_state_encrypted) != 0) {
+    log_.warning(
+        fmt::format("refused state blob {}: swtpm has encrypted it with its state's key, and "
+                    "there is no key here",
+                    request.blob_type));
+    return tpm_key_not_found;
+  }
+  // What is around it is not part of the state.
+  constexpr auto wrapping_bytes = std::uint32_t{SwtpmStateBlob::wrapping_bytes_max};
+  return tpm_.check_set_state(*state, request.length_bytes -
+                                          std::min(request.length_bytes, wrapping_bytes));
 }
 
-TpmResult ControlService::set_state(const ControlRequest& request, std::vector<std::byte> blob) {
-  const std::size_t size_bytes = blob.size();
-  const TpmResult result = tpm_.set_state(*state_of(request.blob_type), std::move(blob));
+TpmResult ControlService::set_state(const ControlRequest& request,
+                                    const std::vector<std::byte>& blob) {
+  const auto unwrapped = SwtpmStateBlob::unwrap(blob);
+  const std::size_t size_bytes = unwrapped.state.size();
+  if (unwrapped.result != tpm_success) {
+    log_.warning(fmt::format("refused state blob {}, {} bytes: {}", request.blob_type, blob.size(),
+                             unwrapped.reason));
+    return unwrapped.result;
+  }
+  const TpmResult result = tpm_.set_state(*state_of(request.blob_type),
+                                          {unwrapped.state.begin(), unwrapped.state.end()});
   if (result == tpm_success) {
     log_.info(fmt::format("took state blob {}, {} bytes, for the next INIT", request.blob_type,
                           size_bytes));

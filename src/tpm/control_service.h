@@ -22,7 +22,7 @@ struct ControlClient {
   CommandSource source = CommandSource::vm;
   /// Others than the owner of a file's mode could listen: no state blobs there.
   bool over_network = false;
-  /// The blob that the client is reading in pieces.
+  /// The blob that the client is reading in pieces, wrapped as it goes out.
   std::optional<std::uint32_t> blob_type;
   std::vector<std::byte> blob;
 };
@@ -48,8 +48,12 @@ public:
   // is the answer), then the bytes as they come, or all of them.
   TpmResult check_body(const ControlClient& client, const ControlRequest& request);
   TpmResult hash_piece(std::span<const std::byte> piece) { return tpm_.hash_data(piece); }
-  TpmResult set_state(const ControlRequest& request, std::vector<std::byte> blob);
+  TpmResult set_state(const ControlRequest& request, const std::vector<std::byte>& blob);
 
+  /// It stays, whoever else has to go.
+  [[nodiscard]] bool is_controller(const ControlClient& client) const {
+    return controller_ == client.number;
+  }
   void client_gone(const ControlClient& client);
 
 private:
@@ -63,7 +67,8 @@ private:
   TpmResult set_locality(const ControlClient& client, std::uint8_t locality);
   TpmResult reset_established(std::uint8_t locality);
   std::vector<std::byte> capability() const;
-  std::vector<std::byte> established();
+  std::vector<std::byte> info(const ControlRequest& request);
+  std::vector<std::byte> established(const ControlClient& client);
   std::vector<std::byte> buffer_size(const ControlRequest& request);
   std::vector<std::byte> state_blob(ControlClient& client, const ControlRequest& request);
 

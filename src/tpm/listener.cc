@@ -47,6 +47,9 @@ Status clear_stale(const SocketAddress& address) {
                  "name another path, or remove the file");
   }
   const UniqueFd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!probe.valid()) {
+    return system_error(address, "cannot make a socket");
+  }
   const sockaddr_un target = unix_address(address.path);
   if (::connect(probe.get(), generic(target), sizeof(target)) == 0 || errno != ECONNREFUSED) {
     return Error(ErrorKind::in_use, address.text() + ": another process listens there",
@@ -140,13 +143,19 @@ Listener::~Listener() {
   }
 }
 
-UniqueFd Listener::accept() const {
+Listener::Accepted Listener::accept() const {
   UniqueFd client(::accept4(fd(), nullptr, nullptr, SOCK_CLOEXEC));
-  if (client.valid() && address_.kind == SocketAddress::Kind::tcp) {
+  if (!client.valid()) {
+    // One that has given up, or that another look would find, is no failure.
+    const bool is_over = errno == EAGAIN || errno == EINTR || errno == ECONNABORTED ||
+                         errno == EPROTO || errno == EPERM;
+    return {UniqueFd(), is_over ? 0 : errno};
+  }
+  if (address_.kind == SocketAddress::Kind::tcp) {
     const int yes = 1;
     ::setsockopt(client.get(), IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
   }
-  return client;
+  return {std::move(client), 0};
 }
 
 } // namespace vnvram

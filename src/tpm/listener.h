@@ -34,8 +34,13 @@ public:
   [[nodiscard]] const SocketAddress& address() const { return address_; }
   /// Somebody else removes its name from now on.
   void leave_name() { inode_ = 0; }
+
+  struct Accepted {
+    UniqueFd client;
+    int failure = 0; ///< Of the system's: why a client that may wait could not be taken.
+  };
   /// The next client that waits, if there is one. Never blocks.
-  [[nodiscard]] UniqueFd accept() const;
+  [[nodiscard]] Accepted accept() const;
 
 private:
   Listener(UniqueFd fd, SocketAddress address) : fd_(std::move(fd)), address_(std::move(address)) {}

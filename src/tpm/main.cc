@@ -2,11 +2,13 @@
 #include <malloc.h>
 #include <sys/signalfd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <exception>
 #include <memory>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -32,7 +34,7 @@ namespace vnvram {
 namespace {
 
 // The signals that ask for an end come through a descriptor; every thread has them blocked.
-UniqueFd take_signals() {
+Result<UniqueFd> take_signals() {
   ::signal(SIGPIPE, SIG_IGN);
   ::signal(SIGXFSZ, SIG_IGN); // A limit on file sizes is an I/O error, not an end.
   sigset_t set;
@@ -40,7 +42,12 @@ UniqueFd take_signals() {
   sigaddset(&set, SIGTERM);
   sigaddset(&set, SIGINT);
   ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
-  return UniqueFd(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+  UniqueFd signals(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!signals.valid()) {
+    return Error(ErrorKind::io,
+                 "cannot make a signal descriptor: " + std::system_category().message(errno));
+  }
+  return signals;
 }
 
 // The sockets, in the order in which they are opened.
@@ -188,7 +195,7 @@ Result<Tpm> make_attached(const Options& options, const Log& log) {
 void serve(const Sockets& sockets, const Tpm& made, TpmWorker& worker, int signal_fd,
            const Log& log) {
   ControlService service(*made.tpm, *made.keeper, worker, log);
-  ControlServer server(service, log);
+  ControlServer server(service, ConnectionLimits(), log);
   if (sockets.control) {
     server.add_listener(*sockets.control, CommandSource::vm);
   }
@@ -218,7 +225,14 @@ std::string opening_words(const Tpm& made) {
 }
 
 Status run(const Options& options, const Log& log) {
-  const UniqueFd signals = take_signals();
+  const Result<UniqueFd> signals = take_signals();
+  if (!signals.ok()) {
+    return signals.error();
+  }
+  Result<UniqueFd> wake_fd = TpmWorker::make_wake_fd();
+  if (!wake_fd.ok()) {
+    return wake_fd.error();
+  }
   Result<std::unique_ptr<NameRemover>> started =
       NameRemover::start(names_of(options), options.seccomp != Seccomp::off);
   if (!started.ok()) {
@@ -249,7 +263,7 @@ Status run(const Options& options, const Log& log) {
     // What a drive that is attached later needs; a drive that needs it and is there has it.
     [[maybe_unused]] const auto loaded = NbdLibrary::load();
   }
-  TpmWorker worker(*made->tpm, *made->keeper, log);
+  TpmWorker worker(*made->tpm, *made->keeper, *std::move(wake_fd), ConnectionLimits(), log);
   std::optional<AdminServer> admin;
   if (sockets.admin) {
     admin.emplace(*sockets.admin, *made->tpm, *made->keeper, worker, log);
@@ -260,7 +274,7 @@ Status run(const Options& options, const Log& log) {
   ::malloc_trim(0); // Starting took far more memory than serving does.
   log.info(opening_words(*made));
   notify.send("READY=1\nSTATUS=Serving");
-  serve(sockets, *made, worker, signals.get(), log);
+  serve(sockets, *made, worker, signals->get(), log);
   notify.send("STOPPING=1\nSTATUS=Closing the image");
   admin.reset();
   worker.stop();

@@ -36,6 +36,8 @@ constexpr std::array allowed_calls = {
     // Sockets that are there.
     SCMP_SYS(poll), SCMP_SYS(ppoll), SCMP_SYS(accept4), SCMP_SYS(recvfrom), SCMP_SYS(recvmsg),
     SCMP_SYS(sendto), SCMP_SYS(sendmsg), SCMP_SYS(setsockopt), SCMP_SYS(shutdown),
+    // What a socket is that QEMU hands over.
+    SCMP_SYS(getsockopt), SCMP_SYS(getpeername),
     // The end of the qemu-nbd that serves a VM image, and of the remover of names; they need no
     // signal from us.
     SCMP_SYS(wait4),
@@ -53,9 +55,9 @@ constexpr std::array allowed_calls = {
 
 // The admin socket's loop, and connecting to a drive that is attached later: to a unix socket or a
 // numeric address, without TLS, because names and certificates are in files.
-constexpr std::array admin_calls = {
-    SCMP_SYS(epoll_wait), SCMP_SYS(epoll_pwait), SCMP_SYS(epoll_ctl),   SCMP_SYS(connect),
-    SCMP_SYS(getsockopt), SCMP_SYS(getsockname), SCMP_SYS(getpeername), SCMP_SYS(eventfd2)};
+constexpr std::array admin_calls = {SCMP_SYS(epoll_wait),  SCMP_SYS(epoll_pwait),
+                                    SCMP_SYS(epoll_ctl),   SCMP_SYS(connect),
+                                    SCMP_SYS(getsockname), SCMP_SYS(eventfd2)};
 
 // glibc's allocator looks at /proc/sys/vm/overcommit_memory the first time it gives memory back,
 // and gets by without: no file can be opened, but trying is no reason to die. Nor is looking up a

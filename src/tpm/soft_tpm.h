@@ -28,7 +28,9 @@ inline constexpr TpmResult tpm_disabled_command = 0x08;
 inline constexpr TpmResult tpm_fail = 0x09;
 /// "Not now": the TPM would have to run, or to be stopped.
 inline constexpr TpmResult tpm_bad_ordinal = 0x0a;
+inline constexpr TpmResult tpm_key_not_found = 0x0d;
 inline constexpr TpmResult tpm_bad_parameter_size = 0x19;
+inline constexpr TpmResult tpm_bad_version = 0x2e;
 inline constexpr TpmResult tpm_bad_locality = 0x3d;
 
 enum class Manufacture { allowed, forbidden };

@@ -4,12 +4,15 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <system_error>
 #include <utility>
+
+#include "tpm/poll_timeout.h"
 
 namespace vnvram {
 namespace {
 
-constexpr std::size_t server_clients_max = 32;
 constexpr std::uint8_t locality_max = 4;
 // QEMU may be about to write a command that the machine gave before it was stopped.
 constexpr std::chrono::milliseconds hold_quiet{20};
@@ -17,8 +20,18 @@ constexpr std::chrono::milliseconds hold_wait_max{1000};
 
 } // namespace
 
-TpmWorker::TpmWorker(SoftTpm& tpm, StateKeeper& keeper, const Log& log)
-    : tpm_(tpm), keeper_(keeper), log_(log), wake_fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+Result<UniqueFd> TpmWorker::make_wake_fd() {
+  UniqueFd made(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!made.valid()) {
+    return Error(ErrorKind::io,
+                 "cannot make an event descriptor: " + std::system_category().message(errno));
+  }
+  return made;
+}
+
+TpmWorker::TpmWorker(SoftTpm& tpm, StateKeeper& keeper, UniqueFd wake_fd, ConnectionLimits limits,
+                     const Log& log)
+    : tpm_(tpm), keeper_(keeper), limits_(limits), log_(log), wake_fd_(std::move(wake_fd)),
       thread_([this] { run(); }) {}
 
 TpmWorker::~TpmWorker() {
@@ -81,9 +94,51 @@ void TpmWorker::resume() {
   });
 }
 
-// -1: for ever.
-int TpmWorker::poll_timeout_ms() const {
-  return holds_.empty() ? -1 : static_cast<int>(hold_quiet.count());
+int TpmWorker::poll_timeout_ms(Clock::time_point now) const {
+  if (!holds_.empty()) {
+    return static_cast<int>(hold_quiet.count()); // How long it has to be quiet.
+  }
+  PollTimeout timeout(now);
+  if (door_) {
+    timeout.until(door_->rests_until());
+  }
+  for (const Client& client : clients_) {
+    if (client.connection.is_unfinished() && !client.waiting) {
+      timeout.until(client.connection.last_active() + limits_.unfinished_max);
+    }
+  }
+  return timeout.milliseconds();
+}
+
+// Asked about one that had nothing to say just now.
+bool TpmWorker::goes_on(const Client& client, Clock::time_point now) const {
+  if (!client.connection.is_unfinished() || client.waiting ||
+      now < client.connection.last_active() + limits_.unfinished_max) {
+    return true;
+  }
+  log_.warning(client.source == CommandSource::vm
+                   ? "the machine has not gone on with a TPM command that it has begun: dropped"
+                   : "a client has not gone on with a TPM command that it has begun: dropped");
+  return false;
+}
+
+bool TpmWorker::drop_a_silent_one() {
+  const auto may_go = [](const Client& client) {
+    return client.source == CommandSource::server && !client.waiting;
+  };
+  auto silent = clients_.end();
+  for (auto client = clients_.begin(); client != clients_.end(); ++client) {
+    if (may_go(*client) && (silent == clients_.end() ||
+                            client->connection.last_active() < silent->connection.last_active())) {
+      silent = client;
+    }
+  }
+  if (silent == clients_.end()) {
+    return false;
+  }
+  log_.info("a silent client of the command socket makes room for another one");
+  clients_.erase(silent);
+  return true;
 }
 
 void TpmWorker::end_hold_if_quiet(bool quiet) {
@@ -124,21 +179,14 @@ void TpmWorker::answer_wake() {
 
 void TpmWorker::run() {
   while (!stopping_) {
-    collect_poll_entries();
-    const int ready = ::poll(poll_entries_.data(), poll_entries_.size(), poll_timeout_ms());
+    const Clock::time_point before = Clock::now();
+    collect_poll_entries(before);
+    const int ready = ::poll(poll_entries_.data(), poll_entries_.size(), poll_timeout_ms(before));
     end_hold_if_quiet(ready == 0);
-    if (ready <= 0) {
-      continue; // Quiet, or a signal that is none of this thread's business.
+    if (ready < 0) {
+      continue; // A signal that is none of this thread's business.
     }
-    // The entries: the wake-up, the listener if there is one, the clients in their order.
-    auto client_entry = poll_entries_.end() - static_cast<std::ptrdiff_t>(clients_.size());
-    for (Client& client : clients_) {
-      if (client_entry->revents != 0) {
-        serve_client(client, client_entry->revents);
-      }
-      ++client_entry;
-    }
-    clients_.remove_if([](const Client& client) { return client.gone; });
+    serve_clients();
     if (poll_entries_.front().revents != 0) {
       answer_wake();
     }
@@ -149,15 +197,36 @@ void TpmWorker::run() {
   end_hold_if_quiet(true);
 }
 
-void TpmWorker::collect_poll_entries() {
+void TpmWorker::serve_clients() {
+  const Clock::time_point now = Clock::now();
+  // The entries: the wake-up, the listener if there is one, the clients in their order.
+  auto entry = poll_entries_.end() - static_cast<std::ptrdiff_t>(clients_.size());
+  for (Client& client : clients_) {
+    if (entry->revents != 0) {
+      serve_client(client, entry->revents);
+    } else {
+      client.gone = !goes_on(client, now);
+    }
+    ++entry;
+  }
+  clients_.remove_if([](const Client& client) { return client.gone; });
+}
+
+void TpmWorker::collect_poll_entries(Clock::time_point now) {
   poll_entries_.clear();
   poll_entries_.push_back({.fd = wake_fd_.get(), .events = POLLIN, .revents = 0});
-  if (const Listener* listener = listener_) {
-    poll_entries_.push_back({.fd = listener->fd(), .events = POLLIN, .revents = 0});
+  if (const Listener* listener = listener_; listener != nullptr && !door_) {
+    door_.emplace(*listener, limits_, log_);
   }
-  for (const Client& client : clients_) {
+  if (door_) {
+    poll_entries_.push_back(door_->poll_entry(now));
+  }
+  for (Client& client : clients_) {
     // What is not polled for waits in its socket. Answers go out in any case.
     const bool polls = takes_commands() || client.connection.has_output();
+    if (!polls) {
+      client.connection.stay_active();
+    }
     poll_entries_.push_back({.fd = polls ? client.connection.fd() : -1,
                              .events = client.connection.poll_events(),
                              .revents = 0});
@@ -181,17 +250,15 @@ void TpmWorker::adopt_vm_socket() {
 }
 
 void TpmWorker::accept_clients() {
-  const bool has_listener = poll_entries_.size() > 1 && listener_ != nullptr &&
-                            poll_entries_[1].fd == listener_.load()->fd();
-  if (!has_listener || poll_entries_[1].revents == 0) {
+  if (!door_ || poll_entries_.at(1).revents == 0) {
     return;
   }
-  UniqueFd socket = listener_.load()->accept();
+  UniqueFd socket = door_->accept(Clock::now(), [this] { return drop_a_silent_one(); });
   if (!socket.valid()) {
     return;
   }
-  if (clients_.size() >= server_clients_max) {
-    log_.warning("too many clients on the command socket: refused one");
+  if (clients_.size() >= limits_.clients_max && !drop_a_silent_one()) {
+    log_.warning("too many clients on the command socket, all with commands: refused one");
     return;
   }
   const bool is_tpm2 = tpm_.version() == TpmVersion::tpm2_0;

@@ -18,6 +18,8 @@
 
 #include "base/unique_fd.h"
 #include "tpm/command_connection.h"
+#include "tpm/connection_limits.h"
+#include "tpm/door.h"
 #include "tpm/listener.h"
 #include "tpm/log.h"
 #include "tpm/soft_tpm.h"
@@ -38,11 +40,17 @@ enum class CommandSource { vm, server };
 /// While it is held, or the keeper does not serve, commands wait in their sockets; but for a TPM
 /// that is off, whose answer is a failure in any case: QEMU asks one before it goes on.
 ///
+/// Clients of the listener are limited as those of the control sockets (ControlServer) are; one
+/// whose command waits is not silent, and the VM's socket is no such client.
+///
 /// Threads: the calls may come from any thread.
 class TpmWorker {
 public:
+  /// What its thread is woken by. Errors: io (no descriptor left).
+  static Result<UniqueFd> make_wake_fd();
   /// Starts the thread, which takes commands once serve() is called. The three outlive it.
-  TpmWorker(SoftTpm& tpm, StateKeeper& keeper, const Log& log);
+  TpmWorker(SoftTpm& tpm, StateKeeper& keeper, UniqueFd wake_fd, ConnectionLimits limits,
+            const Log& log);
   TpmWorker(const TpmWorker&) = delete;
   TpmWorker& operator=(const TpmWorker&) = delete;
   /// As stop().
@@ -82,13 +90,16 @@ private:
   using Clock = std::chrono::steady_clock;
 
   void run();
-  [[nodiscard]] int poll_timeout_ms() const;
+  void serve_clients();
+  [[nodiscard]] int poll_timeout_ms(Clock::time_point now) const;
+  [[nodiscard]] bool goes_on(const Client& client, Clock::time_point now) const;
+  bool drop_a_silent_one();
   void end_hold_if_quiet(bool quiet);
   void run_jobs();
   void answer_wake();
   void adopt_vm_socket();
   void accept_clients();
-  void collect_poll_entries();
+  void collect_poll_entries(Clock::time_point now);
   void serve_client(Client& client, short events);
   void run_commands(Client& client);
   /// To the command that waits. Nothing: not now.
@@ -99,8 +110,9 @@ private:
 
   SoftTpm& tpm_;
   StateKeeper& keeper_;
+  const ConnectionLimits limits_;
   const Log& log_;
-  UniqueFd wake_fd_;
+  const UniqueFd wake_fd_;
   std::atomic<const Listener*> listener_ = nullptr;
   std::atomic<bool> stopping_ = false;
   std::array<std::atomic<std::uint8_t>, 2> localities_{};
@@ -111,7 +123,8 @@ private:
   /// Under way: the thread's own.
   std::vector<std::function<void()>> holds_;
   Clock::time_point hold_deadline_;
-  std::list<Client> clients_; ///< The thread's own, as is the next one.
+  std::optional<Door> door_; ///< To the listener; the thread's own, as are the next two.
+  std::list<Client> clients_;
   std::vector<pollfd> poll_entries_;
   std::jthread thread_;
 };

@@ -154,7 +154,8 @@ public:
         disk_(std::make_shared<MemoryDisk>(made_.image)),
         // The library has one version at a time.
         tpm_(version, tpm_blob_specs(version), made_.contents, Manufacture::forbidden),
-        keeper_(tpm_, {"disk"}, open_image(disk_), log_), worker_(tpm_, keeper_, log_),
+        keeper_(tpm_, {"disk"}, open_image(disk_), log_),
+        worker_(tpm_, keeper_, wake_fd(), ConnectionLimits(), log_),
         service_(tpm_, keeper_, worker_, log_) {
     worker_.serve(nullptr);
   }
@@ -224,6 +225,12 @@ private:
     TpmImage image;
     image.store = *std::move(store);
     return image;
+  }
+
+  static UniqueFd wake_fd() {
+    Result<UniqueFd> made = TpmWorker::make_wake_fd();
+    require(made.ok(), "there are descriptors left");
+    return *std::move(made);
   }
 
   Client& client(FuzzInput& input) { return clients_.at(input.below(clients_.size())); }

@@ -72,15 +72,23 @@ TEST(ControlProtocol, PaddingBehindAByte) {
   EXPECT_EQ(padding("0000dead 00000000"), 0U);
 }
 
-TEST(ControlProtocol, ErrorRepliesHaveTheirFullLength) {
-  EXPECT_EQ(to_hex(encode_result(ControlCommand::init, 0)), "00000000");
+TEST(ControlProtocol, AnErrorIsFourBytesButForTwoCommands) {
+  for (std::uint32_t number = 1; number < 0x14; ++number) {
+    const auto command = static_cast<ControlCommand>(number);
+    if (command != ControlCommand::get_tpm_established &&
+        command != ControlCommand::get_state_blob) {
+      EXPECT_EQ(to_hex(encode_result(command, 0xa)), "0000000a") << control_command_name(command);
+    }
+  }
   EXPECT_EQ(to_hex(encode_result(ControlCommand::get_tpm_established, 0xa)), "0000000a00000000");
   EXPECT_EQ(to_hex(encode_result(ControlCommand::get_state_blob, 9)),
             "00000009000000000000000000000000");
-  EXPECT_EQ(to_hex(encode_result(ControlCommand::set_buffer_size, 0xa)),
-            "0000000a000000000000000000000000");
-  EXPECT_EQ(encode_result(ControlCommand::get_info, 9).size(), 12U);
-  EXPECT_EQ(encode_result(ControlCommand::get_capability, 8).size(), 8U);
+  EXPECT_EQ(to_hex(encode_bare_result(0xa)), "0000000a");
+}
+
+TEST(ControlProtocol, SuccessHasItsFullLength) {
+  EXPECT_EQ(to_hex(encode_result(ControlCommand::init, 0)), "00000000");
+  EXPECT_EQ(to_hex(encode_result(ControlCommand::get_config, 0)), "0000000000000000");
 }
 
 TEST(ControlProtocol, StateBlobIsSentFromTheOffsetOn) {
@@ -108,7 +116,10 @@ TEST(ControlProtocol, OtherReplies) {
   EXPECT_EQ(to_hex(encode_buffer_size(4096, 2808, 4096)), "000000000000100000000af800001000");
   EXPECT_EQ(to_hex(encode_info("{}", 0)), "0000000000000003000000037b7d00");
   EXPECT_EQ(to_hex(encode_info("{}", 1)), "0000000000000003000000027d00");
-  EXPECT_EQ(to_hex(encode_info("{}", 99)), "000000000000000300000000");
+  const std::string text(5000, 'x');
+  EXPECT_EQ(to_hex(encode_info(text, 0)).substr(0, 24), "000000000000138900000c00");
+  EXPECT_EQ(encode_info(text, 0).size(), 12U + 3072U);
+  EXPECT_EQ(encode_info(text, 3072).size(), 12U + 1929U);
 }
 
 } // namespace

@@ -1,0 +1,48 @@
+"""swtpm itself, the other side of comparisons and of migrations."""
+
+import itertools
+import select
+import socket
+
+from .child import Child, Deadline
+
+
+class SwtpmProcess:
+    """Listens when it is made. Its state is in a folder of its own, which may be there already."""
+
+    _numbers = itertools.count()
+
+    def __init__(self, workspace, folder, options=("--tpm2",), server=None):
+        number = next(self._numbers)
+        self.control = workspace.file(f"swtpm{number}.ctrl")
+        self.log = workspace.log("swtpm")
+        folder.mkdir(exist_ok=True)
+        argv = ["swtpm", "socket", "--tpmstate", f"dir={folder}",
+                "--ctrl", f"type=unixio,path={self.control}", *options]
+        if server:
+            argv += ["--server", f"type=unixio,path={server}"]
+        self.child = Child(argv, self.log)
+        self._wait_listening()
+
+    def _wait_listening(self, seconds=60):
+        """It answers one control client after the other, and is not hurt by one that says nothing."""
+        deadline = Deadline(seconds)
+        while True:
+            with socket.socket(socket.AF_UNIX) as probe:
+                if probe.connect_ex(str(self.control)) == 0:
+                    return
+            ended, _, _ = select.select([self.child.pidfd], [], [], 0.01)
+            if ended or deadline.passed():
+                self.child.kill()
+                raise AssertionError(f"swtpm does not listen: {self.log.read_text(errors='replace')}")
+
+    @property
+    def pid(self):
+        return self.child.pid
+
+    def kill(self):
+        self.child.kill()
+
+    def wait(self):
+        """For its end: it goes with the control client that sends CMD_SHUTDOWN, as QEMU does."""
+        return self.child.wait()
