@@ -21,9 +21,11 @@ constexpr std::size_t head_length_offset = 5;
 
 } // namespace
 
-CommandConnection::CommandConnection(UniqueFd socket, bool accepts_heads)
+CommandConnection::CommandConnection(UniqueFd socket, bool accepts_heads,
+                                     std::size_t command_bytes_max)
     : socket_(std::move(socket)), accepts_heads_(accepts_heads),
-      inbox_(head_bytes + tpm_command_bytes_max) {}
+      command_bytes_max_(std::max(command_bytes_max, tpm_header_bytes)),
+      inbox_(head_bytes + command_bytes_max_) {}
 
 short CommandConnection::poll_events() const {
   return static_cast<short>(outbox_.empty() ? POLLIN : POLLOUT);
@@ -74,7 +76,7 @@ std::optional<CommandConnection::Command> CommandConnection::next() {
     drop(bytes.size()); // Where the next command begins cannot be told.
     return command;
   }
-  if (length > tpm_command_bytes_max) {
+  if (length > command_bytes_max_) {
     discard_bytes_ = skip + std::uint64_t{length};
     return command;
   }

@@ -12,9 +12,6 @@
 
 namespace vnvram {
 
-/// The largest command that libtpms takes.
-inline constexpr std::size_t tpm_command_bytes_max = 4096;
-
 /// Cuts the stream into commands by the length that each command states, whatever pieces it arrives
 /// in. A client that sends nonsense gets an error for it and holds up nobody: nothing here blocks.
 ///
@@ -25,8 +22,9 @@ class CommandConnection {
 public:
   using Clock = std::chrono::steady_clock;
 
-  /// `accepts_heads`: of the two TPM versions only 2.0 knows those.
-  CommandConnection(UniqueFd socket, bool accepts_heads);
+  /// `accepts_heads`: of the two TPM versions only 2.0 knows those. `command_bytes_max`: the
+  /// longest command that the TPM takes, at least a header.
+  CommandConnection(UniqueFd socket, bool accepts_heads, std::size_t command_bytes_max);
 
   struct Command {
     std::span<std::byte>
@@ -64,6 +62,7 @@ private:
 
   UniqueFd socket_;
   bool accepts_heads_;
+  std::size_t command_bytes_max_;
   std::vector<std::byte> inbox_;
   Clock::time_point last_active_ = Clock::now();
   std::size_t begin_ = 0;

@@ -258,8 +258,7 @@ TpmResult ControlService::check_body(const ControlClient& client, const ControlR
   if (request.command != ControlCommand::set_state_blob) {
     return tpm_success;
   }
-  const auto state = state_of(request.blob_type);
-  if (!state) {
+  if (!state_of(request.blob_type)) {
     return tpm_bad_parameter;
   }
   if ((request.flags & control_state_encrypted) != 0) {
@@ -271,8 +270,29 @@ TpmResult ControlService::check_body(const ControlClient& client, const ControlR
   }
   // What is around it is not part of the state.
   constexpr auto wrapping_bytes = std::uint32_t{SwtpmStateBlob::wrapping_bytes_max};
-  return tpm_.check_set_state(*state, request.length_bytes -
-                                          std::min(request.length_bytes, wrapping_bytes));
+  return check_size(request, request.length_bytes - std::min(request.length_bytes, wrapping_bytes));
+}
+
+// Said before anything of the state that is here is given up.
+TpmResult ControlService::check_size(const ControlRequest& request,
+                                     std::uint64_t size_bytes) const {
+  const TpmState state = *state_of(request.blob_type);
+  const TpmResult allowed = tpm_.check_set_state(size_bytes);
+  if (allowed != tpm_success && allowed != tpm_bad_parameter_size) {
+    return allowed;
+  }
+  TpmStateSizes sizes = tpm_.state_sizes_bytes();
+  sizes.at(static_cast<std::size_t>(state)) = size_bytes;
+  const Status fits = allowed == tpm_success
+                          ? keeper_.check_room(sizes)
+                          : Error(ErrorKind::too_large, "no blob can be as large");
+  if (fits.ok()) {
+    return tpm_success;
+  }
+  log_.warning(fmt::format("refused state blob {}, {} bytes: the other side's TPM is larger than "
+                           "this one's: {}",
+                           request.blob_type, size_bytes, fits.error().text()));
+  return tpm_bad_parameter_size;
 }
 
 TpmResult ControlService::set_state(const ControlRequest& request,
@@ -284,14 +304,18 @@ TpmResult ControlService::set_state(const ControlRequest& request,
                              unwrapped.reason));
     return unwrapped.result;
   }
+  if (const TpmResult fits = check_size(request, size_bytes); fits != tpm_success) {
+    return fits;
+  }
   const TpmResult result = tpm_.set_state(*state_of(request.blob_type),
                                           {unwrapped.state.begin(), unwrapped.state.end()});
   if (result == tpm_success) {
     log_.info(fmt::format("took state blob {}, {} bytes, for the next INIT", request.blob_type,
                           size_bytes));
   } else {
-    log_.warning(fmt::format("refused state blob {}, {} bytes: code 0x{:x}", request.blob_type,
-                             size_bytes, result));
+    log_.warning(fmt::format("refused state blob {}, {} bytes: {} does not accept it, code 0x{:x}; "
+                             "it is damaged, or of a newer libtpms",
+                             request.blob_type, size_bytes, libtpms_producer(), result));
   }
   return result;
 }

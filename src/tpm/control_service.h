@@ -58,6 +58,7 @@ public:
 
 private:
   [[nodiscard]] bool is_refused(const ControlClient& client, const ControlRequest& request) const;
+  [[nodiscard]] TpmResult check_size(const ControlRequest& request, std::uint64_t size_bytes) const;
   TpmResult act(ControlClient& client, const ControlRequest& request, UniqueFd passed);
   TpmResult init(const ControlRequest& request);
   [[nodiscard]] bool may_shut_down() const;

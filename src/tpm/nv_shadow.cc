@@ -15,19 +15,22 @@ constexpr std::size_t piece_size_bytes = 512;
 NvShadow::NvShadow(const std::vector<BlobSpec>& specs) {
   assert(specs.size() == tpm_state_count);
   for (std::size_t state = 0; state < tpm_state_count; ++state) {
-    Blob& blob = blobs_.at(state);
-    blob.name = specs.at(state).name;
-    blob.size_max_bytes = specs.at(state).size_max_bytes;
-    blob.piece_changed.resize((blob.size_max_bytes + piece_size_bytes - 1) / piece_size_bytes);
+    blobs_.at(state).name = specs.at(state).name;
   }
 }
 
 void NvShadow::load(TpmState state, std::vector<std::byte> content) {
   Blob& blob = blob_of(state);
-  assert(content.size() <= blob.size_max_bytes);
+  assert(content.size() <= blob_size_bytes_max);
+  blob.make_pieces(content.size());
   blob.size_given_bytes = content.size();
   blob.content = std::move(content);
   ++blob.revision;
+}
+
+void NvShadow::Blob::make_pieces(std::size_t size_bytes) {
+  const std::size_t count = (size_bytes + piece_size_bytes - 1) / piece_size_bytes;
+  piece_changed.resize(std::max(piece_changed.size(), count));
 }
 
 void NvShadow::Blob::mark(std::size_t begin_bytes, std::size_t end_bytes) {
@@ -40,9 +43,10 @@ void NvShadow::Blob::mark(std::size_t begin_bytes, std::size_t end_bytes) {
 
 bool NvShadow::store(TpmState state, std::span<const std::byte> content) {
   Blob& blob = blob_of(state);
-  if (content.size() > blob.size_max_bytes) {
+  if (content.size() > blob_size_bytes_max) {
     return false;
   }
+  blob.make_pieces(content.size());
   const std::size_t size_before_bytes = blob.content.size();
   bool differs = content.size() != size_before_bytes;
   if (content.size() != size_before_bytes) {
@@ -65,10 +69,6 @@ bool NvShadow::store(TpmState state, std::span<const std::byte> content) {
 
 std::span<const std::byte> NvShadow::content(TpmState state) const {
   return blob_of(state).content;
-}
-
-std::uint64_t NvShadow::size_max_bytes(TpmState state) const {
-  return blob_of(state).size_max_bytes;
 }
 
 bool NvShadow::has_changes() const {

@@ -22,17 +22,17 @@ namespace vnvram {
 /// Threads: none of its own; its owner locks.
 class NvShadow {
 public:
-  /// `specs` in the order of TpmState.
+  /// `specs` in the order of TpmState; only their names count.
   explicit NvShadow(const std::vector<BlobSpec>& specs);
 
   /// What the image holds; it is not a change.
   void load(TpmState state, std::vector<std::byte> content);
-  /// The TPM's new content. False, and nothing has changed, if it is larger than the blob may be.
+  /// The TPM's new content, also if the blob on the image has to grow for it. False, and nothing
+  /// has changed, if it is larger than any blob (blob_size_bytes_max).
   [[nodiscard]] bool store(TpmState state, std::span<const std::byte> content);
   void erase(TpmState state) { [[maybe_unused]] const bool stored = store(state, {}); }
 
   [[nodiscard]] std::span<const std::byte> content(TpmState state) const;
-  [[nodiscard]] std::uint64_t size_max_bytes(TpmState state) const;
   [[nodiscard]] bool has_changes() const;
   /// Another one whenever the content, or all of it that counts as changed, is another one.
   [[nodiscard]] std::uint64_t revision(TpmState state) const { return blob_of(state).revision; }
@@ -48,14 +48,14 @@ public:
 private:
   struct Blob {
     std::string name;
-    std::uint64_t size_max_bytes = 0;
     std::vector<std::byte> content;
     /// What take_changes() last gave away; nullopt: the image's size is not known.
     std::optional<std::uint64_t> size_given_bytes = 0;
-    std::vector<bool> piece_changed;
+    std::vector<bool> piece_changed; ///< As many as the content has ever had.
     std::uint64_t revision = 0;
     bool changed = false;
 
+    void make_pieces(std::size_t size_bytes);
     void mark(std::size_t begin_bytes, std::size_t end_bytes);
   };
   static void take_changes_of(Blob& blob, Transaction& transaction);

@@ -36,7 +36,8 @@ TPMLIB_StateType libtpms_state(TpmState state) {
 
 SoftTpm::SoftTpm(TpmVersion version, const std::vector<BlobSpec>& specs,
                  std::vector<std::vector<std::byte>> contents, Manufacture manufacture)
-    : version_(version), shadow_(specs), may_manufacture_(manufacture == Manufacture::allowed) {
+    : version_(version), command_bytes_max_(tpm_command_bytes_max(version)), shadow_(specs),
+      may_manufacture_(manufacture == Manufacture::allowed) {
   for (std::size_t state = 0; state < tpm_state_count; ++state) {
     shadow_.load(static_cast<TpmState>(state), std::move(contents.at(state)));
   }
@@ -77,6 +78,21 @@ bool SoftTpm::last_init_restored() const {
 bool SoftTpm::is_restored() const {
   const std::lock_guard lock(mutex_);
   return restored_;
+}
+
+TpmStateSizes SoftTpm::state_sizes_bytes() const {
+  const std::lock_guard lock(mutex_);
+  TpmStateSizes sizes{};
+  for (std::size_t state = 0; state < tpm_state_count; ++state) {
+    sizes.at(state) = stored(static_cast<TpmState>(state)).size();
+  }
+  return sizes;
+}
+
+bool SoftTpm::has_state_from_elsewhere() const {
+  const std::lock_guard lock(mutex_);
+  return restored_ || std::any_of(staged_.begin(), staged_.end(),
+                                  [](const auto& state) { return state.has_value(); });
 }
 
 void SoftTpm::replace_image() {
@@ -231,16 +247,16 @@ TpmResult SoftTpm::get_state(TpmState state, std::vector<std::byte>& blob) {
   return result;
 }
 
-TpmResult SoftTpm::check_set_state(TpmState state, std::uint64_t length_bytes) const {
+TpmResult SoftTpm::check_set_state(std::uint64_t length_bytes) const {
   const std::lock_guard lock(mutex_);
   if (running_) {
     return tpm_bad_ordinal;
   }
-  return length_bytes > shadow_.size_max_bytes(state) ? tpm_bad_parameter_size : tpm_success;
+  return length_bytes > blob_size_bytes_max ? tpm_bad_parameter_size : tpm_success;
 }
 
 TpmResult SoftTpm::set_state(TpmState state, std::vector<std::byte> blob) {
-  if (const TpmResult allowed = check_set_state(state, blob.size()); allowed != tpm_success) {
+  if (const TpmResult allowed = check_set_state(blob.size()); allowed != tpm_success) {
     return allowed;
   }
   const std::lock_guard lock(mutex_);

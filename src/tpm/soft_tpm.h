@@ -55,7 +55,7 @@ struct BufferSize {
 /// execute() and the response that it returns belong to one thread at a time.
 class SoftTpm {
 public:
-  /// `specs` and `contents` in the order of TpmState; the specs' sizes bound what is accepted.
+  /// `specs` and `contents` in the order of TpmState.
   SoftTpm(TpmVersion version, const std::vector<BlobSpec>& specs,
           std::vector<std::vector<std::byte>> contents, Manufacture manufacture);
   SoftTpm(const SoftTpm&) = delete;
@@ -63,6 +63,8 @@ public:
   ~SoftTpm();
 
   [[nodiscard]] TpmVersion version() const { return version_; }
+  /// The longest command that libtpms takes.
+  [[nodiscard]] std::size_t command_bytes_max() const { return command_bytes_max_; }
 
   /// Whether there is any state to run with: a TPM that was made without contents has none until
   /// adopt(), or until state blobs are set. An INIT before that starts it as soon as there is.
@@ -82,6 +84,10 @@ public:
                              std::vector<std::vector<std::byte>> contents, Manufacture manufacture);
   /// The TPM's own content shall replace all of what the image holds.
   void replace_image();
+  /// How large each state is, or will be once a state blob that was set is taken over.
+  [[nodiscard]] TpmStateSizes state_sizes_bytes() const;
+  /// A state blob that was set is taken over by the next INIT, or has been and is not committed.
+  [[nodiscard]] bool has_state_from_elsewhere() const;
   /// Whether an image that holds this is the one that the TPM's changes so far went to.
   [[nodiscard]] bool matches(const std::vector<std::vector<std::byte>>& contents) const;
 
@@ -144,8 +150,9 @@ public:
   [[nodiscard]] TpmResult hash_end();
   [[nodiscard]] TpmResult store_volatile();
   [[nodiscard]] TpmResult get_state(TpmState state, std::vector<std::byte>& blob);
-  /// Whether set_state() could be called now with so many bytes.
-  [[nodiscard]] TpmResult check_set_state(TpmState state, std::uint64_t length_bytes) const;
+  /// Whether set_state() could be called now with so many bytes, as far as the TPM knows: whether
+  /// the image has room for them is another question (StateKeeper::check_room).
+  [[nodiscard]] TpmResult check_set_state(std::uint64_t length_bytes) const;
   /// Keeps the blob until the next INIT. A refused one changes nothing.
   [[nodiscard]] TpmResult set_state(TpmState state, std::vector<std::byte> blob);
   /// 0 only asks.
@@ -165,6 +172,7 @@ private:
   [[nodiscard]] std::span<const std::byte> stored(TpmState state) const;
 
   const TpmVersion version_;
+  const std::size_t command_bytes_max_;
   mutable std::mutex mutex_;
   NvShadow shadow_;
   std::array<std::optional<std::vector<std::byte>>, tpm_state_count> staged_;

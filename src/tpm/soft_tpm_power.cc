@@ -1,5 +1,6 @@
 // SoftTpm: power on, power off, and what is started with.
 #include <algorithm>
+#include <cassert>
 #include <utility>
 
 #include <fmt/core.h>
@@ -179,7 +180,8 @@ Status SoftTpm::initialise(bool delete_volatile, const MayShutDown& may_shut_dow
   bool restored = false;
   for (std::size_t state = 0; state < tpm_state_count; ++state) {
     if (auto blob = std::exchange(staged_.at(state), std::nullopt)) {
-      [[maybe_unused]] const bool stored = shadow_.store(static_cast<TpmState>(state), *blob);
+      const bool stored = shadow_.store(static_cast<TpmState>(state), *blob);
+      assert(stored); // set_state() has looked at its size.
       restored = restored || state == static_cast<std::size_t>(TpmState::permanent);
     }
   }

@@ -21,6 +21,7 @@ StateKeeper::StateKeeper(SoftTpm& tpm, Setup setup, TpmImage image, const Log& l
     custody_ = Custody::gone;
   }
   note_store();
+  note_room();
 }
 
 // ---- Any thread
@@ -67,6 +68,11 @@ void StateKeeper::powered_on(bool restored) {
   powering_on_ = false;
 }
 
+Status StateKeeper::check_room(const TpmStateSizes& sizes_bytes) const {
+  const std::lock_guard lock(mutex_);
+  return attached_ ? room_.check(sizes_bytes) : Status();
+}
+
 KeeperStatus StateKeeper::status() const {
   KeeperStatus status;
   {
@@ -97,6 +103,14 @@ void StateKeeper::note_store() {
   }
 }
 
+// What there is when an image is taken up: by as much as a blob grows afterwards there is less
+// left.
+void StateKeeper::note_room() {
+  const BlobRoom room(*store_, tpm_.version());
+  const std::lock_guard lock(mutex_);
+  room_ = room;
+}
+
 bool StateKeeper::fail(const Error& error, std::string_view during) {
   tpm_.fail();
   log_.error(
@@ -105,7 +119,8 @@ bool StateKeeper::fail(const Error& error, std::string_view during) {
 }
 
 Status StateKeeper::commit_first() {
-  const Status committed = store_->commit(tpm_.take_changes().transaction);
+  const Status committed =
+      commit_with_room(*store_, tpm_.take_changes().transaction, tpm_.version());
   note_store();
   return committed;
 }
@@ -143,7 +158,7 @@ bool StateKeeper::commit() {
     return true;
   }
   const std::uint64_t generation_before = changes.restored ? store_->info().generation : 0;
-  const Status committed = store_->commit(changes.transaction);
+  const Status committed = commit_with_room(*store_, changes.transaction, tpm_.version());
   if (!committed.ok()) {
     return fail(committed.error(), "a commit");
   }
@@ -270,6 +285,15 @@ bool StateKeeper::belongs_to_tpm(const TpmImage& image, std::uint64_t generation
 
 Status StateKeeper::take_up(TpmImage image, const std::string& location) {
   const StoreInfo info = image.store->info();
+  if (tpm_.has_state_from_elsewhere()) {
+    const Status fits = BlobRoom(*image.store, image.version).check(tpm_.state_sizes_bytes());
+    if (!fits.ok()) {
+      return Error(
+          fits.error().kind(),
+          fmt::format("{}: the state that was set has no room: {}", location, fits.error().cause()),
+          fits.error().remedy());
+    }
+  }
   if (tpm_.is_restored()) {
     tpm_.replace_image(); // What QEMU has set wins.
   } else if (!tpm_.has_state() || !belongs_to_tpm(image, info.generation)) {
@@ -292,6 +316,7 @@ Status StateKeeper::take_up(TpmImage image, const std::string& location) {
     log_.warning(location + " is sealed: its state was handed over");
   }
   note_store();
+  note_room();
   return {};
 }
 

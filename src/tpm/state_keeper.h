@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 
+#include "tpm/blob_room.h"
 #include "tpm/log.h"
 #include "tpm/soft_tpm.h"
 #include "tpm/tpm_image.h"
@@ -109,6 +110,9 @@ public:
   /// Around an INIT; `restored`: with a state that QEMU has set.
   void power_on_begins() { powering_on_ = true; }
   void powered_on(bool restored);
+  /// Whether the image has room for states of these sizes; without one they will find out when it
+  /// is attached. Errors: those of BlobRoom::check().
+  [[nodiscard]] Status check_room(const TpmStateSizes& sizes_bytes) const;
   [[nodiscard]] KeeperStatus status() const;
 
   // ---- The thread that waits for the device.
@@ -131,7 +135,8 @@ public:
   Status detach(bool held);
   /// Opens the image there, or where the last one was. If the TPM is in use, with other content
   /// than the image's and none that QEMU has set, that is refused (ErrorKind::stale). Other errors:
-  /// exists (one is attached), those of open_tpm_image().
+  /// exists (one is attached), those of open_tpm_image(), and of BlobRoom::check() if a state that
+  /// QEMU has set has no room on it.
   Status attach(const std::string& location);
   /// The operator's word that the state is ours.
   Status unseal();
@@ -149,6 +154,7 @@ private:
   [[nodiscard]] bool is_left_alone(Status& result);
   void mark_image_sealed();
   void note_store();
+  void note_room();
 
   SoftTpm& tpm_;
   const Log& log_;
@@ -169,6 +175,7 @@ private:
   std::string location_;
   std::uint64_t generation_ = 0;
   std::array<std::byte, 16> image_uuid_{};
+  BlobRoom room_;
 };
 
 } // namespace vnvram

@@ -1,5 +1,6 @@
 #include "tpm/tpm_blobs.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 
@@ -12,13 +13,20 @@
 namespace vnvram {
 namespace {
 
-using Sizes = std::array<std::uint64_t, tpm_state_count>;
+// No libtpms so far (0.9 to 0.11) says these sizes of a TPM 2.0: TPM_FAIL. So that is what is
+// reserved, and not a bound. Measured with 0.9: with its 128 KiB of NV memory full of written
+// indices the permanent state is 147 KB; with every session and object slot taken the volatile
+// state is 13 KB and the save-state no larger.
+constexpr TpmStateSizes sizes_tpm2 = {256U << 10U, 128U << 10U, 64U << 10U};
+// What libtpms 0.9 says, in case another build does not.
+constexpr TpmStateSizes sizes_tpm12 = {40U << 10U, 24U << 10U, 24U << 10U};
+constexpr std::array properties = {TPMPROP_TPM_MAX_NV_SPACE, TPMPROP_TPM_MAX_VOLATILESTATE_SPACE,
+                                   TPMPROP_TPM_MAX_SAVESTATE_SPACE};
 
-// libtpms 0.9 answers TPM_FAIL when asked for these sizes of a TPM 2.0, so they are bounds of ours.
-// Measured: with its 128 KiB of NV memory full of written indices the permanent state is 147 KB;
-// with every session and object slot taken the volatile state is 13 KB and the save-state no
-// larger.
-constexpr Sizes sizes_tpm2 = {256U << 10U, 128U << 10U, 64U << 10U};
+void select(TpmVersion version) {
+  TPMLIB_ChooseTPMVersion(version == TpmVersion::tpm2_0 ? TPMLIB_TPM_VERSION_2
+                                                        : TPMLIB_TPM_VERSION_1_2);
+}
 
 std::uint64_t property_or(TPMLIB_TPMProperty property, std::uint64_t fallback) {
   int value = 0;
@@ -28,21 +36,16 @@ std::uint64_t property_or(TPMLIB_TPMProperty property, std::uint64_t fallback) {
   // Whole blocks: the image reserves no less anyway, and a later libtpms may need a little more.
   const std::uint64_t blocks =
       (static_cast<std::uint64_t>(value) + block_size_bytes - 1) / block_size_bytes;
-  return blocks * block_size_bytes;
+  return std::min(blocks * block_size_bytes, blob_size_bytes_max);
 }
 
-Sizes sizes_of(TpmVersion version) {
-  const bool is_tpm2 = version == TpmVersion::tpm2_0;
-  TPMLIB_ChooseTPMVersion(is_tpm2 ? TPMLIB_TPM_VERSION_2 : TPMLIB_TPM_VERSION_1_2);
-  if (is_tpm2) {
-    return {property_or(TPMPROP_TPM_MAX_NV_SPACE, sizes_tpm2[0]),
-            property_or(TPMPROP_TPM_MAX_VOLATILESTATE_SPACE, sizes_tpm2[1]),
-            property_or(TPMPROP_TPM_MAX_SAVESTATE_SPACE, sizes_tpm2[2])};
+TpmStateSizes sizes_of(TpmVersion version) {
+  select(version);
+  TpmStateSizes sizes = version == TpmVersion::tpm2_0 ? sizes_tpm2 : sizes_tpm12;
+  for (std::size_t state = 0; state < tpm_state_count; ++state) {
+    sizes.at(state) = property_or(properties.at(state), sizes.at(state));
   }
-  // What libtpms 0.9 says, in case another build does not.
-  return {property_or(TPMPROP_TPM_MAX_NV_SPACE, 40960),
-          property_or(TPMPROP_TPM_MAX_VOLATILESTATE_SPACE, 24576),
-          property_or(TPMPROP_TPM_MAX_SAVESTATE_SPACE, 24576)};
+  return sizes;
 }
 
 } // namespace
@@ -56,7 +59,7 @@ std::string_view tpm_blob_name(TpmVersion version, TpmState state) {
 }
 
 std::vector<BlobSpec> tpm_blob_specs(TpmVersion version) {
-  const Sizes sizes = sizes_of(version);
+  const TpmStateSizes sizes = sizes_of(version);
   const std::string producer = libtpms_producer();
   std::vector<BlobSpec> specs;
   for (std::size_t state = 0; state < tpm_state_count; ++state) {
@@ -68,6 +71,17 @@ std::vector<BlobSpec> tpm_blob_specs(TpmVersion version) {
     specs.push_back(std::move(spec));
   }
   return specs;
+}
+
+std::size_t tpm_command_bytes_max(TpmVersion version) {
+  select(version);
+  int size_bytes = 0;
+  if (TPMLIB_GetTPMProperty(TPMPROP_TPM_BUFFER_MAX, &size_bytes) == TPM_SUCCESS && size_bytes > 0) {
+    return static_cast<std::size_t>(size_bytes);
+  }
+  std::uint32_t size_max_bytes = 0;
+  TPMLIB_SetBufferSize(0, nullptr, &size_max_bytes);
+  return size_max_bytes;
 }
 
 std::string libtpms_producer() {

@@ -1,6 +1,9 @@
 // The blobs that a software TPM keeps its state in.
 #pragma once
 
+#include <array>
+#include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,14 +17,20 @@ enum class TpmVersion { tpm1_2, tpm2_0 };
 /// The three kinds of state that libtpms hands out, in the order of the control protocol's numbers.
 enum class TpmState { permanent, volatile_state, save_state };
 inline constexpr std::size_t tpm_state_count = 3;
+/// In the order of TpmState.
+using TpmStateSizes = std::array<std::uint64_t, tpm_state_count>;
 
 /// The name of a state's blob, e.g. "tpm2.permanent". The text is static.
 [[nodiscard]] std::string_view tpm_blob_name(TpmVersion version, TpmState state);
 
 /// What `create --tpm2`, `register --tpm2` and the TPM itself register: the three blobs, in the
-/// order of TpmState, at the largest sizes that libtpms can fill. Selects the version in libtpms,
-/// so it must not be called while a TPM of the other version runs in this process.
+/// order of TpmState, at the largest sizes that libtpms says it can fill; where it does not say so,
+/// at sizes with room to spare, beyond which a blob grows (see BlobRoom). Selects the version in
+/// libtpms, so it must not be called while a TPM of the other version runs in this process.
 [[nodiscard]] std::vector<BlobSpec> tpm_blob_specs(TpmVersion version);
+
+/// The longest command that the library takes for this version, which it selects, too.
+[[nodiscard]] std::size_t tpm_command_bytes_max(TpmVersion version);
 
 /// "libtpms 0.9.2": the library that this process runs with.
 [[nodiscard]] std::string libtpms_producer();

@@ -46,6 +46,17 @@ Result<TpmVersion> choose_version(const Store& store, const std::string& path,
                    " " + option + "` makes a new image");
 }
 
+// An image that was large enough once: a newer libtpms may ask for more.
+Error no_room(const std::string& path, const Error& error) {
+  if (error.kind() != ErrorKind::no_space) {
+    return error;
+  }
+  return {error.kind(),
+          path + ": " + libtpms_producer() +
+              " asks for larger TPM blobs than the image has: " + error.cause(),
+          "make it larger: vnvram resize " + path + " SIZE"};
+}
+
 Status load_blobs(TpmImage& image, const std::string& path) {
   for (BlobSpec& spec : image.specs) {
     const Result<BlobInfo> info = image.store->blob(spec.name);
@@ -104,7 +115,7 @@ Result<TpmImage> open_tpm_image(std::unique_ptr<BlockDevice> device, const std::
   image.specs = tpm_blob_specs(image.version);
   if (!image.store->info().sealed) {
     if (Status registered = image.store->register_blobs(image.specs); !registered.ok()) {
-      return registered.error();
+      return no_room(path, registered.error());
     }
   }
   if (Status loaded = load_blobs(image, path); !loaded.ok()) {

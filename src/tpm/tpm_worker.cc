@@ -244,9 +244,14 @@ void TpmWorker::adopt_vm_socket() {
   }
   clients_.remove_if([](const Client& client) { return client.source == CommandSource::vm; });
   if (socket->valid()) {
-    const bool is_tpm2 = tpm_.version() == TpmVersion::tpm2_0;
-    clients_.push_back({CommandConnection(std::move(*socket), is_tpm2), CommandSource::vm});
+    add_client(std::move(*socket), CommandSource::vm);
   }
+}
+
+void TpmWorker::add_client(UniqueFd socket, CommandSource source) {
+  const bool is_tpm2 = tpm_.version() == TpmVersion::tpm2_0;
+  clients_.push_back(
+      {CommandConnection(std::move(socket), is_tpm2, tpm_.command_bytes_max()), source});
 }
 
 void TpmWorker::accept_clients() {
@@ -261,8 +266,7 @@ void TpmWorker::accept_clients() {
     log_.warning("too many clients on the command socket, all with commands: refused one");
     return;
   }
-  const bool is_tpm2 = tpm_.version() == TpmVersion::tpm2_0;
-  clients_.push_back({CommandConnection(std::move(socket), is_tpm2), CommandSource::server});
+  add_client(std::move(socket), CommandSource::server);
 }
 
 void TpmWorker::serve_client(Client& client, short events) {

@@ -98,6 +98,7 @@ private:
   void run_jobs();
   void answer_wake();
   void adopt_vm_socket();
+  void add_client(UniqueFd socket, CommandSource source);
   void accept_clients();
   void collect_poll_entries(Clock::time_point now);
   void serve_client(Client& client, short events);

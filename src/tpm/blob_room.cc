@@ -1,0 +1,115 @@
+#include "tpm/blob_room.h"
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "vnvram/block_device.h"
+
+namespace vnvram {
+namespace {
+
+// A blob that has once become too small grows by this much more than it must.
+constexpr std::uint64_t growth_bytes = std::uint64_t{64} << 10U;
+
+std::uint64_t whole(std::uint64_t size_bytes, std::uint64_t unit_bytes) {
+  return (size_bytes + unit_bytes - 1) / unit_bytes * unit_bytes;
+}
+
+// The blobs that are too small for this transaction, with the sizes that they need.
+std::vector<BlobSpec> outgrown(const Store& store, const Transaction& transaction,
+                               TpmVersion version) {
+  std::vector<BlobSpec> specs;
+  for (const Transaction::Update& update : transaction.updates()) {
+    if (update.action != Transaction::Action::set_size) {
+      continue; // What is written lies within the size that was set, now or earlier.
+    }
+    const Result<BlobInfo> info = store.blob(update.blob);
+    if (!info.ok() || update.end_bytes() <= info->size_max_bytes) {
+      continue; // An unknown blob is the commit's affair.
+    }
+    for (BlobSpec& spec : tpm_blob_specs(version)) {
+      if (spec.name == update.blob) {
+        spec.size_max_bytes = update.end_bytes();
+        specs.push_back(std::move(spec));
+      }
+    }
+  }
+  return specs;
+}
+
+Status grow(Store& store, std::vector<BlobSpec> specs) {
+  std::vector<BlobSpec> generous = specs;
+  for (BlobSpec& spec : generous) {
+    spec.size_max_bytes = std::min(whole(spec.size_max_bytes, growth_bytes), blob_size_bytes_max);
+  }
+  if (store.register_blobs(generous).ok()) {
+    return {};
+  }
+  for (BlobSpec& spec : specs) {
+    spec.size_max_bytes =
+        std::min(whole(spec.size_max_bytes, block_size_bytes), blob_size_bytes_max);
+  }
+  return store.register_blobs(specs);
+}
+
+} // namespace
+
+BlobRoom::BlobRoom(const Store& store, TpmVersion version) : version_(version) {
+  for (std::size_t state = 0; state < tpm_state_count; ++state) {
+    const auto info = store.blob(tpm_blob_name(version, static_cast<TpmState>(state)));
+    sizes_max_bytes_.at(state) = info.ok() ? info->size_max_bytes : 0;
+  }
+  const StoreInfo info = store.info();
+  space_free_bytes_ = info.space_free_bytes;
+  commit_bytes_max_ = info.blob_size_max_bytes;
+}
+
+Status BlobRoom::check(const TpmStateSizes& sizes_bytes) const {
+  std::uint64_t more_bytes = 0;
+  std::uint64_t all_bytes = 0;
+  std::string too_small;
+  for (std::size_t state = 0; state < tpm_state_count; ++state) {
+    const std::uint64_t has_bytes = whole(sizes_max_bytes_.at(state), block_size_bytes);
+    const std::uint64_t needed_bytes = whole(sizes_bytes.at(state), block_size_bytes);
+    all_bytes += sizes_bytes.at(state);
+    if (needed_bytes > has_bytes) {
+      more_bytes += needed_bytes - has_bytes;
+      too_small += fmt::format("{}{} has {} bytes and needs {}", too_small.empty() ? "" : ", ",
+                               tpm_blob_name(version_, static_cast<TpmState>(state)),
+                               sizes_max_bytes_.at(state), sizes_bytes.at(state));
+    }
+  }
+  if (more_bytes > space_free_bytes_) {
+    return Error(
+        ErrorKind::no_space,
+        fmt::format("{}, and the image has room for {} bytes more", too_small, space_free_bytes_),
+        "make the image larger: vnvram resize");
+  }
+  if (all_bytes > commit_bytes_max_) {
+    return Error(ErrorKind::too_large,
+                 fmt::format("{} bytes of state, and the image's log has room for {}", all_bytes,
+                             commit_bytes_max_),
+                 "make a new image with a larger log: vnvram create --ring-size");
+  }
+  return {};
+}
+
+Status commit_with_room(Store& store, const Transaction& transaction, TpmVersion version) {
+  std::vector<BlobSpec> specs = outgrown(store, transaction, version);
+  if (!specs.empty()) {
+    const std::string name = specs.front().name;
+    const std::uint64_t size_bytes = specs.front().size_max_bytes;
+    if (Status grown = grow(store, std::move(specs)); !grown.ok()) {
+      return Error(grown.error().kind(),
+                   fmt::format("blob {} cannot grow to {} bytes: {}", name, size_bytes,
+                               grown.error().cause()),
+                   grown.error().remedy());
+    }
+  }
+  return store.commit(transaction);
+}
+
+} // namespace vnvram

@@ -1,0 +1,40 @@
+// How large the TPM's blobs are on an image, and how much larger they may become there.
+#pragma once
+
+#include <cstdint>
+
+#include "tpm/tpm_blobs.h"
+#include "vnvram/result.h"
+#include "vnvram/store.h"
+#include "vnvram/transaction.h"
+
+namespace vnvram {
+
+/// libtpms does not say how large the state of a TPM 2.0 can be, and the state of another host's
+/// TPM is as large as that host's libtpms makes it. So a blob is registered at a size that has room
+/// to spare, and grows when that is not enough.
+///
+/// Holds what it has seen of a store when it was made; threads: none of its own.
+class BlobRoom {
+public:
+  /// Of no image.
+  BlobRoom() = default;
+  BlobRoom(const Store& store, TpmVersion version);
+
+  /// Whether states of these sizes have room, all of them in one commit. Errors: no_space,
+  /// too_large (for the image's log): what is too large for what, and what helps.
+  [[nodiscard]] Status check(const TpmStateSizes& sizes_bytes) const;
+
+private:
+  TpmVersion version_ = TpmVersion::tpm2_0;
+  TpmStateSizes sizes_max_bytes_{};
+  std::uint64_t space_free_bytes_ = 0;
+  std::uint64_t commit_bytes_max_ = 0;
+};
+
+/// Commits what a TPM has changed. A blob that it makes larger than was registered is registered at
+/// a larger size first. Errors: those of Store::register_blobs and Store::commit.
+[[nodiscard]] Status commit_with_room(Store& store, const Transaction& transaction,
+                                      TpmVersion version);
+
+} // namespace vnvram
