@@ -4,10 +4,11 @@ more than it has asked for."""
 import json
 import os
 import struct
+import subprocess
 import unittest
 from unittest import mock
 
-from support import BUFFER_SIZE, STOP, TpmCase, vnvram
+from support import BUFFER_SIZE, STOP, TpmCase, program, vnvram
 
 LIBRARY = os.environ["VNVRAM_OTHER_LIBTPMS"]
 COMMAND_SIZE = 0x142
@@ -303,6 +304,36 @@ class FromElsewhere(SizesCase):
         self.assertEqual(self.sizes_max(image), before)
         tpm.stop()
         vnvram("check", image)
+
+    def test_an_image_without_room_for_it_is_not_attached(self):
+        blob = self.state_of_another(900 * KIB)
+        self.other_libtpms(state_more=900 * KIB)
+        image, admin = self.new_image(), self.workspace.file("admin")
+        before = image.read_bytes()
+        tpm = self.start(image, options=["--detached", "--tpm2", "--seccomp", "off",
+                                         "--admin", f"unix:{admin}"])
+        control = self.control(tpm)
+        client = control.take_control()
+        self.addCleanup(client.close)
+        self.assertEqual(control.set_blob(1, blob), 0)
+        self.assertEqual(control.init(), 0)
+        done = subprocess.run([program("vnvram"), "tpm", "attach", admin], text=True, timeout=60,
+                              stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        self.assertEqual(done.returncode, NO_SPACE, done.stderr)
+        self.assertIn("the state that was set has no room", done.stderr)
+        self.assertIn("vnvram resize", done.stderr)
+        self.assertTrue(self.same_blobs(image, before))
+        vnvram("resize", image, "8M")
+        vnvram("tpm", "attach", admin)
+        self.assertEqual(client.startup(), 0)
+        self.assertEqual(client.counter(), 1)
+        tpm.stop()
+        vnvram("check", image)
+
+    def same_blobs(self, image, before):
+        old = self.workspace.file("before.img")
+        old.write_bytes(before)
+        return vnvram("ls", "--json", old) == vnvram("ls", "--json", image)
 
 
 if __name__ == "__main__":
