@@ -10,6 +10,7 @@
 
 #include "base/exit_code.h"
 #include "rpc/tpm_admin.capnp.h"
+#include "tpm/admin_stream.h"
 
 namespace vnvram {
 namespace {
@@ -111,28 +112,43 @@ private:
 };
 #pragma GCC diagnostic pop
 
+// What listening for clients needs.
+struct Entrance {
+  kj::Timer& timer;
+  capnp::TwoPartyServer& server;
+  kj::ConnectionReceiver& receiver;
+  ConnectionLimits limits;
+  const Log& log;
+};
+
+kj::Promise<void> listen(Entrance& entrance) {
+  return entrance.receiver.accept().then([&entrance](kj::Own<kj::AsyncIoStream>&& client) {
+    entrance.server.accept(kj::heap<AdminStream>(kj::mv(client), entrance.timer,
+                                                 entrance.limits.unfinished_max));
+    return listen(entrance);
+  });
+}
+
 // Too many connections are a reason to wait, not to leave a held TPM with nobody to resume it.
-kj::Promise<void> listen_again_and_again(kj::AsyncIoContext& io, capnp::TwoPartyServer& server,
-                                         kj::ConnectionReceiver& receiver, const Log& log) {
-  return server.listen(receiver)
-      .catch_([&io, &log](const kj::Exception& exception) {
-        log.warning(std::string("the admin socket: ") + exception.getDescription().cStr());
-        return io.provider->getTimer().afterDelay(listen_again_after);
+kj::Promise<void> listen_again_and_again(Entrance& entrance) {
+  return listen(entrance)
+      .catch_([&entrance](const kj::Exception& exception) {
+        entrance.log.warning(std::string("the admin socket: ") +
+                             exception.getDescription().cStr());
+        return entrance.timer.afterDelay(listen_again_after);
       })
-      .then([&io, &server, &receiver, &log] {
-        return listen_again_and_again(io, server, receiver, log);
-      });
+      .then([&entrance] { return listen_again_and_again(entrance); });
 }
 
 } // namespace
 
 AdminServer::AdminServer(const Listener& listener, SoftTpm& tpm, StateKeeper& keeper,
-                         TpmWorker& worker, const Log& log) {
+                         TpmWorker& worker, ConnectionLimits limits, const Log& log) {
   // Its system calls to start with are made before the constructor returns: afterwards the process
   // may be confined.
   std::promise<std::function<void()>> started;
   auto stop = started.get_future();
-  thread_ = std::jthread([&listener, &tpm, &keeper, &worker, &log,
+  thread_ = std::jthread([&listener, &tpm, &keeper, &worker, limits, &log,
                           started = std::move(started)]() mutable {
     try {
       kj::AsyncIoContext io = kj::setupAsyncIo();
@@ -144,7 +160,8 @@ AdminServer::AdminServer(const Listener& listener, SoftTpm& tpm, StateKeeper& ke
       auto fulfiller =
           std::make_shared<kj::Own<kj::CrossThreadPromiseFulfiller<void>>>(kj::mv(end.fulfiller));
       started.set_value([fulfiller] { (*fulfiller)->fulfill(); });
-      listen_again_and_again(io, server, *receiver, log)
+      Entrance entrance{io.provider->getTimer(), server, *receiver, limits, log};
+      listen_again_and_again(entrance)
           .exclusiveJoin(kj::mv(end.promise))
           .wait(io.waitScope);
     } catch (const kj::Exception& exception) {

@@ -4,6 +4,7 @@
 #include <functional>
 #include <thread>
 
+#include "tpm/connection_limits.h"
 #include "tpm/listener.h"
 #include "tpm/log.h"
 #include "tpm/soft_tpm.h"
@@ -20,7 +21,7 @@ namespace vnvram {
 class AdminServer {
 public:
   AdminServer(const Listener& listener, SoftTpm& tpm, StateKeeper& keeper, TpmWorker& worker,
-              const Log& log);
+              ConnectionLimits limits, const Log& log);
   AdminServer(const AdminServer&) = delete;
   AdminServer& operator=(const AdminServer&) = delete;
   ~AdminServer();

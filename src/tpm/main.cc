@@ -266,7 +266,7 @@ Status run(const Options& options, const Log& log) {
   TpmWorker worker(*made->tpm, *made->keeper, *std::move(wake_fd), ConnectionLimits(), log);
   std::optional<AdminServer> admin;
   if (sockets.admin) {
-    admin.emplace(*sockets.admin, *made->tpm, *made->keeper, worker, log);
+    admin.emplace(*sockets.admin, *made->tpm, *made->keeper, worker, ConnectionLimits(), log);
   }
   if (Status confined = give_up_privileges(options); !confined.ok()) {
     return confined;
