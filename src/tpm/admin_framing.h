@@ -9,8 +9,8 @@
 namespace vnvram {
 
 /// Follows a stream of Cap'n Proto messages: the number of a message's segments less one and their
-/// lengths in words of eight bytes, each a little-endian word of four bytes, filled up to a multiple
-/// of eight; then the segments. What the messages say is not looked at.
+/// lengths in words of eight bytes, each a little-endian word of four bytes, filled up to a
+/// multiple of eight; then the segments. What the messages say is not looked at.
 class AdminFraming {
 public:
   /// The next bytes of the stream.

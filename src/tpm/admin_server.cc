@@ -123,8 +123,8 @@ struct Entrance {
 
 kj::Promise<void> listen(Entrance& entrance) {
   return entrance.receiver.accept().then([&entrance](kj::Own<kj::AsyncIoStream>&& client) {
-    entrance.server.accept(kj::heap<AdminStream>(kj::mv(client), entrance.timer,
-                                                 entrance.limits.unfinished_max));
+    entrance.server.accept(
+        kj::heap<AdminStream>(kj::mv(client), entrance.timer, entrance.limits.unfinished_max));
     return listen(entrance);
   });
 }
@@ -133,8 +133,7 @@ kj::Promise<void> listen(Entrance& entrance) {
 kj::Promise<void> listen_again_and_again(Entrance& entrance) {
   return listen(entrance)
       .catch_([&entrance](const kj::Exception& exception) {
-        entrance.log.warning(std::string("the admin socket: ") +
-                             exception.getDescription().cStr());
+        entrance.log.warning(std::string("the admin socket: ") + exception.getDescription().cStr());
         return entrance.timer.afterDelay(listen_again_after);
       })
       .then([&entrance] { return listen_again_and_again(entrance); });
@@ -161,9 +160,7 @@ AdminServer::AdminServer(const Listener& listener, SoftTpm& tpm, StateKeeper& ke
           std::make_shared<kj::Own<kj::CrossThreadPromiseFulfiller<void>>>(kj::mv(end.fulfiller));
       started.set_value([fulfiller] { (*fulfiller)->fulfill(); });
       Entrance entrance{io.provider->getTimer(), server, *receiver, limits, log};
-      listen_again_and_again(entrance)
-          .exclusiveJoin(kj::mv(end.promise))
-          .wait(io.waitScope);
+      listen_again_and_again(entrance).exclusiveJoin(kj::mv(end.promise)).wait(io.waitScope);
     } catch (const kj::Exception& exception) {
       log.error(std::string("the admin socket is served no more: ") +
                 exception.getDescription().cStr());

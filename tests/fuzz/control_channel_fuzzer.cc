@@ -22,6 +22,7 @@
 #include "tpm/control_connection.h"
 #include "tpm/control_service.h"
 #include "tpm/soft_tpm.h"
+#include "tpm/swtpm_state_blob.h"
 #include "tpm/tpm_blobs.h"
 #include "tpm/tpm_worker.h"
 #include "vnvram/store.h"
@@ -169,6 +170,7 @@ public:
       command,
       leave,
       monitor_leaves,
+      wrapped_state,
       count
     };
     switch (static_cast<Step>(input.below(count))) {
@@ -194,6 +196,7 @@ public:
       replace(monitor_);
       command_socket_.reset();
       break;
+    case wrapped_state: set_wrapped_state(input); break;
     case count: break;
     }
   }
@@ -251,6 +254,28 @@ private:
     if (load_big_endian<std::uint32_t>(reply, 0) == tpm_success) {
       command_socket_ = std::move(ours);
     }
+  }
+
+  /// A state of this TPM as swtpm would send it, with some of its first bytes changed, or cut.
+  void set_wrapped_state(FuzzInput& input) {
+    const std::size_t state = input.below(tpm_state_count);
+    Bytes blob = SwtpmStateBlob::wrap(made_.contents[state]);
+    const std::uint32_t flags = input.byte();
+    for (std::size_t edits = input.below(8); edits > 0; --edits) {
+      const std::size_t place = input.byte();
+      const auto change = std::byte{input.byte()};
+      if (place < blob.size()) {
+        blob[place] ^= change;
+      }
+    }
+    blob.resize(blob.size() - std::min<std::size_t>(blob.size(), input.byte()));
+    Bytes request(16);
+    store_big_endian(std::span(request), 0, std::uint32_t{0x0d});
+    store_big_endian(std::span(request), 4, flags);
+    store_big_endian(std::span(request), 8, static_cast<std::uint32_t>(state + 1));
+    store_big_endian(std::span(request), 12, static_cast<std::uint32_t>(blob.size()));
+    request.insert(request.end(), blob.begin(), blob.end());
+    require(monitor_.talk(service_, request).size() == 4, "SET_STATEBLOB is answered");
   }
 
   /// One TPM command of the right length; a response of the length that it names must come.
