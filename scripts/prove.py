@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The proof in one run: crash images, faults, removed barriers, the model, fuzzing; one summary.
+"""The proof in one run: crash images, faults, removed barriers, the model, fuzzing, all tests on
+Debian 13; one summary.
 
 Called by ./dev prove, which has built everything. Ends with 0 only if each part found what it must.
 """
@@ -65,6 +66,10 @@ def summarize(found):
     if found["fuzz"]:
         summary["fuzz executions"] = sum(run["executions"] for run in found["fuzz"])
         summary["fuzz findings"] = sum(run["findings"] for run in found["fuzz"])
+    if found["debian13"]:
+        tests = found["debian13"]
+        summary["tests passed on Debian 13"] = (
+            f"{tests['tests'] - tests['failed']} of {tests['tests']}")
     return summary
 
 
@@ -91,6 +96,10 @@ def main():
             "fuzz": Part("Fuzzing, under the address and undefined sanitizers",
                          ["scripts/fuzz.sh", "--seconds", options.fuzz_seconds, "--json",
                           out("fuzz")], out("fuzz")),
+            "debian13": Part("The demo and all tests in a bare Debian 13",
+                             ["scripts/bare-debian.sh", "--json", out("debian13"), "trixie",
+                              "./dev demo", "./dev build", "ctest --preset release -j $(nproc)"],
+                             out("debian13")),
         }
         start = time.monotonic()
         results = {name: part.run() for name, part in parts.items()}
