@@ -7,7 +7,7 @@ import time
 import unittest
 
 from harness.child import Deadline
-from harness.firmware import SECURE_2M
+from harness.firmware import SMALLEST_SECURE
 from harness.uefi_case import read_blob
 from harness.uefi_killed_case import KilledCase
 from harness.variable_store import reclaim_phase
@@ -39,7 +39,7 @@ class KilledInReclaim(KilledCase):
     repaired it. The one with SMM looks into the spare area then.
     """
 
-    firmware = SECURE_2M
+    firmware = SMALLEST_SECURE
 
     def test_killed(self):
         self.kill_in(lambda blob: reclaim_phase(blob) == "spare", "while the spare area is written")

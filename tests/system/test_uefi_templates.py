@@ -3,11 +3,9 @@
 import unittest
 
 from efi.application import uefi_application
-from harness.firmware import ENROLLED, OVMF, PLAIN, PLAIN_2M
+from harness.firmware import ENROLLED, OPEN, OVMF
 from harness.uefi_case import REFUSED, STARTED, UefiCase, read_blob
 from harness.vnvram import create
-
-OPEN = (PLAIN, PLAIN_2M)
 
 
 class Templates(UefiCase):

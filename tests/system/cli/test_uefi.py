@@ -2,7 +2,9 @@
 
 import pathlib
 import struct
+import tempfile
 
+from harness.variable_store import smaller_store
 from harness.vm_image import image_format, wait_until_let_go
 
 from .command import (Case, EXISTS, IO, MIB, NO_SPACE, NOT_FOUND, TOO_LARGE, TYPE_MISMATCH,
@@ -10,9 +12,17 @@ from .command import (Case, EXISTS, IO, MIB, NO_SPACE, NOT_FOUND, TOO_LARGE, TYP
 
 FOLDER = pathlib.Path("/usr/share/OVMF")
 TEMPLATES = sorted(FOLDER.glob("OVMF_VARS*.fd"))
-VARS_4M, VARS_2M = FOLDER / "OVMF_VARS_4M.fd", FOLDER / "OVMF_VARS.fd"
+VARS_4M = FOLDER / "OVMF_VARS_4M.fd"
 SECURE_BOOT_4M = FOLDER / "OVMF_VARS_4M.ms.fd"
 SIZE_4M, SIZE_2M = 540672, 131072
+# Debian 13 has none of that size any more; there are machines that have.
+MADE = tempfile.TemporaryDirectory(prefix="vnvram-template-")
+VARS_2M = pathlib.Path(MADE.name, "OVMF_VARS.fd")
+VARS_2M.write_bytes(smaller_store(VARS_4M.read_bytes()))
+
+
+def tearDownModule():
+    MADE.cleanup()
 
 
 class UefiCase(Case):
@@ -31,11 +41,14 @@ class UefiCase(Case):
 
 class CreateTest(UefiCase):
     def test_every_template_of_debian(self):
-        self.assertGreaterEqual(len(TEMPLATES), 5)
+        sizes_4m = {"OVMF_VARS_4M.fd", "OVMF_VARS_4M.ms.fd", "OVMF_VARS_4M.snakeoil.fd"}
+        self.assertLessEqual(sizes_4m, {template.name for template in TEMPLATES})
         for template in TEMPLATES:
             with self.subTest(template=template.name):
                 content = template.read_bytes()
                 self.assertEqual(len(content), SIZE_4M if "4M" in template.name else SIZE_2M)
+                if template.name == VARS_2M.name:
+                    self.assertEqual(content, VARS_2M.read_bytes())
                 self.create("--uefi", template, "--force")
                 self.assert_store(content)
                 self.assertGreater(self.blob("uefi.vars")["generation"], 0)
@@ -93,7 +106,7 @@ class RefusalTest(UefiCase):
         self.content = self.image.read_bytes()
 
     def test_what_people_take_for_a_template(self):
-        for name in ("OVMF_CODE.fd", "OVMF_CODE_4M.secboot.fd"):
+        for name in ("OVMF_CODE_4M.fd", "OVMF_CODE_4M.secboot.fd"):
             self.assert_refused(FOLDER / name, "the firmware's code")
         self.assert_refused("/usr/share/ovmf/OVMF.fd", "code behind variables")
         qcow2 = self.path("vars.qcow2")

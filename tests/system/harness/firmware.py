@@ -34,10 +34,14 @@ class Firmware(NamedTuple):
 
 
 PLAIN = Firmware("OVMF_CODE_4M.fd", "OVMF_VARS_4M.fd")
-PLAIN_2M = Firmware("OVMF_CODE.fd", "OVMF_VARS.fd")
 SECURE = Firmware("OVMF_CODE_4M.secboot.fd", "OVMF_VARS_4M.fd", SMM)
-SECURE_2M = Firmware("OVMF_CODE.secboot.fd", "OVMF_VARS.fd", SMM)
 # With keys on them: Microsoft's, and ones that everybody has the private half of.
 ENROLLED = (Firmware("OVMF_CODE_4M.ms.fd", "OVMF_VARS_4M.ms.fd", SMM),
-            Firmware("OVMF_CODE_4M.snakeoil.fd", "OVMF_VARS_4M.snakeoil.fd", SMM),
-            Firmware("OVMF_CODE.ms.fd", "OVMF_VARS.ms.fd", SMM))
+            Firmware("OVMF_CODE_4M.snakeoil.fd", "OVMF_VARS_4M.snakeoil.fd", SMM))
+OPEN = (PLAIN,)
+SMALLEST_SECURE = SECURE
+# Debian 13 has no firmware of 2 MiB, with its store of 128 KiB.
+if (OVMF / "OVMF_VARS.fd").exists():
+    OPEN += (Firmware("OVMF_CODE.fd", "OVMF_VARS.fd"),)
+    ENROLLED += (Firmware("OVMF_CODE.ms.fd", "OVMF_VARS.ms.fd", SMM),)
+    SMALLEST_SECURE = Firmware("OVMF_CODE.secboot.fd", "OVMF_VARS.fd", SMM)

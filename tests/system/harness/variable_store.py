@@ -15,6 +15,19 @@ RECORD = struct.Struct("<B7xQQQq")  # state, where to
 UNUSED = 0xFF
 
 
+def smaller_store(store):
+    """What the firmware of 2 MiB begins with, from an empty store of the firmware of 4 MiB."""
+    small, (work, work_size), size = bytearray(b"\xff" * 131072), AREAS[131072], AREAS[len(store)]
+    small[:100] = store[:100]  # The headers of the volume and of the log.
+    small[work:work + WORK_HEADER] = store[size.work:size.work + WORK_HEADER]
+    struct.pack_into("<Q", small, 32, len(small))
+    struct.pack_into("<II", small, 56, len(small) // work_size, work_size)  # Its blocks.
+    struct.pack_into("<I", small, 88, 0xE000 - 72)  # The log's size.
+    struct.pack_into("<H", small, 50, 0)
+    struct.pack_into("<H", small, 50, -sum(struct.unpack("<36H", small[:72])) & 0xFFFF)
+    return bytes(small)
+
+
 class Areas(NamedTuple):
     """Where in the blob they are, by its size: OVMF's VarStore.fdf.inc."""
     work: int

