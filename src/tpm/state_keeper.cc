@@ -216,8 +216,9 @@ void StateKeeper::mark_image_sealed() {
   }
   // What was handed over and is in memory only belongs on the image first: it may be all that is
   // left of it one day.
-  if (content_may_change_ && tpm_.has_changes() && !tpm_.failed()) {
-    if ((look_again_.exchange(false) && !look_again()) || !commit()) {
+  if (tpm_.has_changes() && !tpm_.failed()) {
+    const bool looks = content_may_change_ && look_again_.exchange(false);
+    if ((looks && !look_again()) || !commit()) {
       return;
     }
   }

@@ -163,14 +163,18 @@ void TpmWorker::run_jobs() {
   }
 }
 
+void TpmWorker::settle() {
+  if (!held_) {
+    keeper_.commit_without_command();
+  }
+}
+
 void TpmWorker::answer_wake() {
   std::uint64_t count = 0;
   [[maybe_unused]] const auto taken = ::read(wake_fd_.get(), &count, sizeof(count));
   adopt_vm_socket();
   run_jobs();
-  if (!held_) {
-    keeper_.commit_without_command();
-  }
+  settle();
   for (Client& client : clients_) {
     run_commands(client); // Those that came before they could be taken.
   }
@@ -296,6 +300,9 @@ void TpmWorker::run_commands(Client& client) {
 std::optional<std::span<const std::byte>> TpmWorker::response_to(const Client& client) {
   const CommandConnection::Command& command = *client.waiting;
   if (!keeper_.prepare()) {
+    if (tpm_.has_changes()) {
+      settle(); // What powered it off may have changed its state, and comes before any answer.
+    }
     return tpm_.failure_response();
   }
   if (command.bytes.empty()) {

@@ -96,6 +96,8 @@ private:
   bool drop_a_silent_one();
   void end_hold_if_quiet(bool quiet);
   void run_jobs();
+  /// What control commands have changed becomes durable now, where that is allowed.
+  void settle();
   void answer_wake();
   void adopt_vm_socket();
   void add_client(UniqueFd socket, CommandSource source);

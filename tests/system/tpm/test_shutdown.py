@@ -15,7 +15,7 @@ AREA = 0x1500007
 PIN, WRONG_PIN = b"1234", b"4321"
 # An area that its own password reads and writes, and wrong passwords count.
 LOCKOUT_AREA = 0x00040004
-AUTH_FAIL = 0x98E
+FAILURE, AUTH_FAIL = 0x101, 0x98E
 GET_CAPABILITY, NV_READ, NV_WRITE, STARTUP, TPM2_SHUTDOWN = 0x17A, 0x14E, 0x137, 0x144, 0x145
 PCR_EXTEND, PCR_READ = 0x182, 0x17E
 CLEAR, STATE = b"\0\0", b"\0\1"
@@ -175,18 +175,13 @@ class LockOut(ShutdownCase):
         raise AssertionError("the controller never went away")
 
     def test_shutdown_before_the_tpm_is_killed(self):
-        """It was answered from memory, and was committed without being asked for."""
-        admin = self.workspace.file("admin")
-        options = ("--admin", f"unix:{admin}")
+        """It was answered from memory; it is durable before any TPM command is answered."""
         def cut(tpm, control, client):
             self.assertEqual(control.result(SHUTDOWN), 0)
-            vnvram("tpm", "hold", admin)  # Returns when all that was under way is durable.
+            self.assertEqual(client.read_clock(), FAILURE)
             tpm.kill()
-            control.close()
-            client.close()
-            tpm = self.start(self.workspace.file("nvram.img"), options=options)
-            return tpm, *self.power_on(tpm)
-        self.assert_no_lockout(cut, options)
+            return self.restarted(control, client)
+        self.assert_no_lockout(cut)
 
     def test_the_end_of_the_process(self):
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -427,6 +422,40 @@ class WhatStands(ShutdownCase):
         self.assertNotIn(SENT, self.log_of(tpm))
         self.assertEqual(self.permanent(self.workspace.file("nvram.img")), before)
         vnvram("tpm", "resume", admin)
+        self.assertEqual(client.run(STARTUP, CLEAR)[0], 0)
+        tpm.stop()
+
+
+    def test_a_sealed_image_that_waits_for_its_machine(self):
+        tpm, _, client = self.start_in_use()
+        tpm.kill()
+        image = self.workspace.file("nvram.img")
+        vnvram("seal", image)
+        before = self.permanent(image)
+        tpm = self.start(image, options=["--incoming"])
+        control = self.control(tpm)
+        client = control.take_control()
+        self.addCleanup(client.close)
+        self.assertEqual(control.init(), 0)
+        self.assertEqual(client.run(STARTUP, CLEAR)[0], FAILURE)
+        self.assertEqual(control.result(STOP), 0)
+        self.assertEqual(control.init(), 0)
+        tpm.stop()
+        self.assertNotIn(SENT, self.log_of(tpm))
+        self.assertEqual(self.permanent(image), before)
+
+    def test_a_tpm_without_its_image(self):
+        admin = self.workspace.file("admin")
+        tpm, control, client = self.start_in_use(("--admin", f"unix:{admin}", "--seccomp", "off"))
+        image = self.workspace.file("nvram.img")
+        vnvram("tpm", "detach", admin)
+        before = self.permanent(image)
+        for _ in range(2):
+            self.assertEqual(control.result(STOP), 0)
+            self.assertEqual(control.init(), 0)
+        self.assertNotIn(SENT, self.log_of(tpm))
+        vnvram("tpm", "attach", admin)
+        self.assertEqual(self.permanent(image), before)
         self.assertEqual(client.run(STARTUP, CLEAR)[0], 0)
         tpm.stop()
 
