@@ -18,7 +18,8 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build" / "mutants"
-PROGRAMS = ["damage_test", "store_test", "device_test", "crash_test"]  # The quick ones first.
+# The quick ones first. block_device_test needs root.
+PROGRAMS = ["damage_test", "store_test", "device_test", "block_device_test", "crash_test"]
 TIMEOUT_SECONDS = 600  # For one run of a program; all of crash_test takes about one minute.
 
 # The test that is there for a barrier runs first. If it stays green all others do, too.
@@ -41,6 +42,9 @@ EXPECTED = {
     "second_superblock_at_open": "store_test:Open.ARottenSuperblockAfterAnEpochBeganLosesNothing",
     "second_superblock_at_close": "store_test:Open.EitherSuperblockOfANewImageIsEnough",
     "owner_check": "store_test:Ownership.AnOvertakenOwnerWritesNothingAtACheckpoint",
+    "look_first": "store_test:Ownership.AnIdleOwnerLooksBeforeItWrites",
+    "replaced_content": "store_test:Ownership.ContentThatWasPutInTheImagesPlace*",
+    "medium_reads": "block_device_test:BlockDeviceTest.AnotherLoopDevicesWritesAreSeen",
     "drop_cache": "device_test:FileDeviceTest.ANewOwnerReadsFromTheDiskAndNotFromTheCache",
     "create_superblocks_wipe": "damage_test:ForeignImageTest.AForcedCreateThatIsCut*",
     "create_superblocks_flush": "damage_test:ForeignImageTest.AForcedCreateThatIsCut*",

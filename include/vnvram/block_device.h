@@ -27,6 +27,9 @@ struct DeviceCapabilities {
   /// Each call is a round trip to another process. Where such a device cannot lock, the check that
   /// the image is still ours goes out together with each commit, not before it.
   bool remote = false;
+  /// write_durable_and_read() takes hardly longer than write_durable(), and an ordinary read does
+  /// not: the check that the image is still ours goes out together with a commit.
+  bool read_beside_write = false;
 };
 
 /// A linear array of bytes that can lose what was not flushed.
@@ -51,7 +54,8 @@ public:
   /// The current size. It may not be a multiple of the block size; the engine uses whole blocks.
   virtual Result<std::uint64_t> size_bytes() = 0;
 
-  /// Fills the whole buffer.
+  /// Fills the whole buffer. With what is really there: where a cache of this host can hide what
+  /// another owner has written by another way, it is read around that cache, if that can be done.
   virtual Status read(std::uint64_t offset_bytes, std::span<std::byte> buffer) = 0;
   /// Durable only after a later flush(); until then it may be lost, reordered with other unflushed
   /// writes, or torn at any 512-byte sector.

@@ -18,6 +18,7 @@
 #include "base/aligned_buffer.h"
 #include "base/barrier.h"
 #include "device/file_lock.h"
+#include "device/hidden_writes.h"
 
 namespace vnvram {
 namespace {
@@ -88,7 +89,8 @@ Error open_error(const std::string& path, Access access, bool block_special, int
 
 FileDevice::FileDevice(std::string path, UniqueFd fd, Access access, bool block_special)
     : path_(std::move(path)), buffered_(std::move(fd)), access_(access),
-      block_special_(block_special) {}
+      block_special_(block_special),
+      medium_reads_(kept(Barrier::medium_reads) && cache_may_hide_writes(buffered_.get())) {}
 
 Result<std::unique_ptr<FileDevice>> FileDevice::open(const std::string& path, Access access) {
   // Looked at first: opening a pipe would wait for its other end.
@@ -127,7 +129,7 @@ Result<std::unique_ptr<FileDevice>> FileDevice::open(const std::string& path, Ac
   // No read-ahead: it would fill the page cache with large folios that span what is read and what
   // is written directly beside it, and the engine keeps its own cache.
   (void)::posix_fadvise(device->buffered_.get(), 0, 0, POSIX_FADV_RANDOM);
-  if (access == Access::read_write) {
+  if (access == Access::read_write || device->medium_reads_) {
     device->open_direct();
   }
   return device;
@@ -137,7 +139,8 @@ Result<std::unique_ptr<FileDevice>> FileDevice::open(const std::string& path, Ac
 /// that a block device's exclusive opening is not asked for twice.
 void FileDevice::open_direct() {
   const std::string again = fmt::format("/proc/self/fd/{}", buffered_.get());
-  direct_ = UniqueFd(::open(again.c_str(), O_RDWR | O_CLOEXEC | O_DIRECT));
+  const int access = access_ == Access::read_write ? O_RDWR : O_RDONLY;
+  direct_ = UniqueFd(::open(again.c_str(), access | O_CLOEXEC | O_DIRECT));
   direct_works_ = direct_.valid();
 }
 
@@ -149,7 +152,9 @@ DeviceCapabilities FileDevice::capabilities() const {
           .discard = writable && block_special_,
           .resize = writable && !block_special_,
           .lock = true,
-          .content_may_change = false};
+          .content_may_change = false,
+          .remote = false,
+          .read_beside_write = medium_reads_};
 }
 
 Error FileDevice::failure(ErrorKind kind, const std::string& what, int error) const {
@@ -211,11 +216,44 @@ Status FileDevice::read(std::uint64_t offset_bytes, std::span<std::byte> buffer)
     return status;
   }
   // Long reads (the ring, at an opening) are cut into small ones by the page cache when it is cold.
-  if (buffer.size() >= direct_read_bytes_min && direct_works_.load() && is_aligned(buffer.data()) &&
-      ::pread(direct_.get(), buffer.data(), buffer.size(), static_cast<off_t>(offset_bytes)) ==
-          static_cast<ssize_t>(buffer.size())) {
+  const bool is_long = buffer.size() >= direct_read_bytes_min && is_aligned(buffer.data());
+  int error = 0;
+  if ((medium_reads_ || is_long) && read_directly(offset_bytes, buffer, error)) {
     return {};
   }
+  if (error != 0 && medium_reads_) {
+    return failure_at("read", offset_bytes, buffer.size(), error);
+  }
+  if (medium_reads_) { // Without O_DIRECT: what is there in the cache, and clean, goes first.
+    (void)::posix_fadvise(buffered_.get(), static_cast<off_t>(offset_bytes),
+                          static_cast<off_t>(buffer.size()), POSIX_FADV_DONTNEED);
+  }
+  return read_buffered(offset_bytes, buffer);
+}
+
+/// False without an `error`: it is to be read in the other way.
+bool FileDevice::read_directly(std::uint64_t offset_bytes, std::span<std::byte> buffer,
+                               int& error) {
+  if (!direct_works_.load()) {
+    return false;
+  }
+  if (!is_aligned(buffer.data())) {
+    AlignedBuffer copy(buffer.size());
+    const bool read = read_directly(offset_bytes, copy.span(), error);
+    if (read) {
+      std::copy(copy.span().begin(), copy.span().end(), buffer.begin());
+    }
+    return read;
+  }
+  ssize_t count = 0;
+  do {
+    count = ::pread(direct_.get(), buffer.data(), buffer.size(), static_cast<off_t>(offset_bytes));
+  } while (count < 0 && errno == EINTR);
+  error = count < 0 && errno != EINVAL ? errno : 0; // EINVAL: no direct reads here.
+  return count == static_cast<ssize_t>(buffer.size());
+}
+
+Status FileDevice::read_buffered(std::uint64_t offset_bytes, std::span<std::byte> buffer) {
   std::size_t done = 0;
   while (done < buffer.size()) {
     const ssize_t count = ::pread(buffered_.get(), buffer.data() + done, buffer.size() - done,
@@ -304,6 +342,65 @@ Status FileDevice::write_durable(std::uint64_t offset_bytes, std::span<const std
     return failure_at("durably write", offset_bytes, data.size(), error);
   }
   return {};
+}
+
+AsyncIo::Ends FileDevice::begin_both(std::uint64_t write_offset_bytes,
+                                     std::span<const std::byte> data,
+                                     std::uint64_t read_offset_bytes, std::span<std::byte> buffer,
+                                     Status& written) {
+  const int fd = direct_.get();
+  if (block_special_) {
+    const AsyncIo::Ends ends =
+        async_io_.write_durable_and_read(fd, write_offset_bytes, data, read_offset_bytes, buffer);
+    // What the kernel does after a direct write that it has waited for: a reader beside us may have
+    // put the old content into the page cache meanwhile.
+    (void)::posix_fadvise(buffered_.get(), static_cast<off_t>(write_offset_bytes),
+                          static_cast<off_t>(data.size()), POSIX_FADV_DONTNEED);
+    return ends;
+  }
+  AsyncIo::Ends ends;
+  ends.read = async_io_.read_while(fd, read_offset_bytes, buffer,
+                                   [&] { written = write_durable(write_offset_bytes, data); });
+  ends.written = written ? static_cast<std::int64_t>(data.size()) : -EIO;
+  return ends;
+}
+
+Status FileDevice::write_durable_and_read(std::uint64_t write_offset_bytes,
+                                          std::span<const std::byte> data,
+                                          std::uint64_t read_offset_bytes,
+                                          std::span<std::byte> buffer) {
+  if (!reads_directly() || !is_aligned(data.data()) || !is_aligned(buffer.data()) ||
+      data.size() % block_size_bytes != 0 || buffer.size() % block_size_bytes != 0) {
+    return BlockDevice::write_durable_and_read(write_offset_bytes, data, read_offset_bytes, buffer);
+  }
+  Status status = check_writable();
+  if (status) {
+    status = check_range("durably write", write_offset_bytes, data.size());
+  }
+  if (status) {
+    status = check_range("read", read_offset_bytes, buffer.size());
+  }
+  if (!status) {
+    return status;
+  }
+  const AsyncIo::Ends ends =
+      begin_both(write_offset_bytes, data, read_offset_bytes, buffer, status);
+  if (!status) {
+    return status;
+  }
+  // What was not begun, or not done in full, is done now, in the ordinary way.
+  const auto missed = [](std::int64_t end) { return end >= 0 || end == -EAGAIN || end == -EINVAL; };
+  if (ends.written != static_cast<std::int64_t>(data.size())) {
+    status = missed(ends.written) ? write_durable(write_offset_bytes, data)
+                                  : failure_at("durably write", write_offset_bytes, data.size(),
+                                               static_cast<int>(-ends.written));
+  }
+  if (status && ends.read != static_cast<std::int64_t>(buffer.size())) {
+    status = missed(ends.read) ? read(read_offset_bytes, buffer)
+                               : failure_at("read", read_offset_bytes, buffer.size(),
+                                            static_cast<int>(-ends.read));
+  }
+  return status;
 }
 
 Status FileDevice::flush() {

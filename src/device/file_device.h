@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/unique_fd.h"
+#include "device/async_io.h"
 #include "vnvram/block_device.h"
 #include "vnvram/open_device.h"
 
@@ -15,7 +16,8 @@ namespace vnvram {
 /// Two descriptors of the same file: a buffered one for everything, and one opened with O_DIRECT
 /// for write_durable, where the copy through the page cache and its write-back would be paid on
 /// every commit. The kernel drops the page cache of a range that is written directly, so reads see
-/// it.
+/// it. Where a page cache may hide what another owner writes (hidden_writes.h), all reads are
+/// direct as well.
 class FileDevice final : public BlockDevice {
 public:
   /// What open_device() promises.
@@ -27,6 +29,10 @@ public:
   Status read(std::uint64_t offset_bytes, std::span<std::byte> buffer) override;
   Status write(std::uint64_t offset_bytes, std::span<const std::byte> data) override;
   Status write_durable(std::uint64_t offset_bytes, std::span<const std::byte> data) override;
+  /// Both are under way at once where reads are direct.
+  Status write_durable_and_read(std::uint64_t write_offset_bytes, std::span<const std::byte> data,
+                                std::uint64_t read_offset_bytes,
+                                std::span<std::byte> buffer) override;
   Status flush() override;
   Status discard(std::uint64_t offset_bytes, std::uint64_t length_bytes) override;
   Status resize(std::uint64_t size_bytes) override;
@@ -48,6 +54,12 @@ private:
   Status check_not_cut() const;
   Status check_still_named() const;
   Status drop_cache();
+  [[nodiscard]] bool reads_directly() const { return medium_reads_ && direct_works_.load(); }
+  bool read_directly(std::uint64_t offset_bytes, std::span<std::byte> buffer, int& error);
+  Status read_buffered(std::uint64_t offset_bytes, std::span<std::byte> buffer);
+  AsyncIo::Ends begin_both(std::uint64_t write_offset_bytes, std::span<const std::byte> data,
+                           std::uint64_t read_offset_bytes, std::span<std::byte> buffer,
+                           Status& written);
   Status grow_file(std::uint64_t old_size_bytes, std::uint64_t new_size_bytes);
   Result<std::size_t> write_direct(std::uint64_t offset_bytes, std::span<const std::byte> data);
   [[nodiscard]] Error failure(ErrorKind kind, const std::string& what, int error) const;
@@ -59,6 +71,8 @@ private:
   UniqueFd direct_;
   Access access_;
   bool block_special_;
+  bool medium_reads_; ///< The page cache is not to be trusted.
+  AsyncIo async_io_;
   std::atomic<bool> direct_works_{false};
   std::atomic<std::uint64_t> size_bytes_{0};
 };

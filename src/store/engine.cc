@@ -1,22 +1,18 @@
 #include "store/engine.h"
 
 #include <algorithm>
-#include <cstring>
 #include <exception>
 
 #include <fmt/core.h>
 
 #include "base/barrier.h"
-#include "format/checksum.h"
 #include "store/registration.h"
-#include "store/superblock_reader.h"
 
 namespace vnvram {
 
 Engine::Engine(std::unique_ptr<BlockDevice> device, const format::Superblock& superblock,
                OpenOptions options)
-    : device_(std::move(device)), options_(std::move(options)),
-      owner_check_(owner_check_for(device_->capabilities())),
+    : device_(std::move(device)), options_(std::move(options)), owner_watch_(*device_),
       checkpoint_mode_(checkpoint_mode_for(device_->capabilities(), options_)),
       geometry_(format::geometry_of(superblock)),
       pages_(*device_, geometry_, superblock.salt, superblock.index_entries,
@@ -258,7 +254,7 @@ Status Engine::write_record(Directory* changed_directory) {
   if (!place) {
     return place.error();
   }
-  if (owner_check_ == OwnerCheck::before_commit) {
+  if (owner_watch_.looks_first()) {
     const Status still_ours = check_owner();
     if (!still_ours) {
       return still_ours;
@@ -278,75 +274,44 @@ Status Engine::write_record(Directory* changed_directory) {
   return {};
 }
 
-Engine::OwnerCheck Engine::owner_check_for(const DeviceCapabilities& can) {
-  if (!can.remote) {
-    return OwnerCheck::before_commit;
-  }
-  return can.lock ? OwnerCheck::at_checkpoint : OwnerCheck::with_commit;
-}
-
-// INV7a: where a look at the superblocks takes as long as the write itself, both are under way
-// together, and neither alone is enough for the caller to be answered. What an owner that was
-// overtaken has written then is a record of another epoch than the image's: it counts for nobody.
+// INV7a: where a look at the superblocks can be under way together with the record it is, and
+// neither alone is enough for the caller to be answered. What an owner that was overtaken has
+// written then is a record of another epoch than the image's: it counts for nobody.
 Status Engine::put_record(std::uint64_t offset_bytes, std::span<const std::byte> record) {
   if (!kept(Barrier::commit_durability) || !kept(Barrier::owner_check) ||
-      owner_check_ != OwnerCheck::with_commit) {
+      owner_watch_.timing() != OwnerWatch::Timing::with_commit) {
     const Status written = kept(Barrier::commit_durability)
                                ? device_->write_durable(offset_bytes, record)
                                : device_->write(offset_bytes, record);
     return written ? written : Status(poison(written.error(), "a commit"));
   }
-  std::uint64_t sequence = 0;
+  format::Superblock own;
   {
     const std::lock_guard lock(mutex_);
-    sequence = superblock_.sequence;
+    own = superblock_;
   }
-  alignas(block_size_bytes) SuperblockBytes superblocks;
-  const Status done = device_->write_durable_and_read(offset_bytes, record, 0, superblocks);
-  if (!done) {
-    return poison(done.error(), "a commit");
-  }
-  return find_other_owner(superblocks, sequence,
-                          "end one of the two owners; this commit does not count");
+  bool looked = false;
+  const Status done =
+      owner_watch_.look_and_write(own, "this commit does not count", offset_bytes, record, looked);
+  return done ? done : Status(poison(done.error(), looked ? "ownership" : "a commit"));
 }
 
-// INV7a: whoever was overtaken commits nothing more.
+// Poisons if it is not ours any more; not to know is an error, and no more.
 Status Engine::check_owner() {
-  if (!kept(Barrier::owner_check)) {
+  if (!kept(Barrier::owner_check) || !has_superblock_) {
     return {};
   }
-  std::uint64_t sequence = 0;
+  format::Superblock own;
   {
     const std::lock_guard lock(mutex_);
-    sequence = superblock_.sequence;
+    own = superblock_;
   }
-  alignas(block_size_bytes) SuperblockBytes bytes;
-  const Status read = device_->read(0, bytes);
-  return read ? find_other_owner(bytes, sequence, "end one of the two owners; nothing was written")
-              : read;
-}
-
-Status Engine::find_other_owner(const SuperblockBytes& bytes, std::uint64_t sequence,
-                                std::string_view remedy) {
-  for (unsigned copy = 0; copy < format::superblock_count; ++copy) {
-    const auto block = std::span(bytes).subspan(copy * block_size_bytes).first<block_size_bytes>();
-    format::Superblock found;
-    std::memcpy(&found, block.data(), sizeof(found));
-    const bool differs = found.epoch_number != epoch_number_ || found.epoch_random != epoch_random_;
-    // Only a whole one counts (checked if need be): damage to a copy is nobody's claim. Nor is one
-    // that was there, and older, when we opened: two that raced to open may have left one each.
-    if (differs && found.epoch_number >= epoch_number_ && found.sequence >= sequence &&
-        format::check_superblock(block, copy).state == format::SuperblockState::valid) {
-      return poison(
-          {ErrorKind::in_use,
-           fmt::format("{}: another owner has opened it since (epoch {}, process {} on {})",
-                       device_->name(), found.epoch_number, found.owner_pid,
-                       found.owner_host.data()),
-           std::string(remedy)},
-          "ownership");
-    }
+  Status looked = owner_watch_.look(own, "nothing was written");
+  if (!looked &&
+      (looked.error().kind() == ErrorKind::in_use || looked.error().kind() == ErrorKind::stale)) {
+    return poison(looked.error(), "ownership");
   }
-  return {};
+  return looked;
 }
 
 // The record is durable: now memory may know of it.

@@ -19,7 +19,6 @@
 // epoch.
 #pragma once
 
-#include <array>
 #include <condition_variable>
 #include <cstdint>
 #include <exception>
@@ -35,6 +34,7 @@
 #include "store/completions.h"
 #include "store/deferred_writes.h"
 #include "store/directory.h"
+#include "store/owner_watch.h"
 #include "store/page_store.h"
 #include "store/ring_scanner.h"
 #include "store/stage.h"
@@ -115,18 +115,7 @@ private:
   Status run_directory_change(CommitQueue::DirectoryChange change);
   /// `changed_directory` takes the directory's place if the record changes it.
   Status write_record(Directory* changed_directory = nullptr);
-  /// When a commit asks whether the image is still ours. What no lock sees (a file and a loop
-  /// device over it, a second client of an NBD server) the epoch shows.
-  enum class OwnerCheck {
-    before_commit, ///< Nothing is written if it is not.
-    with_commit,   ///< In the same round trip: nothing is acknowledged if it is not.
-    at_checkpoint, ///< Only there: the device keeps others out, and a look is a round trip more.
-  };
-  static OwnerCheck owner_check_for(const DeviceCapabilities& can);
   Status check_owner();
-  using SuperblockBytes = std::array<std::byte, format::superblock_count * block_size_bytes>;
-  Status find_other_owner(const SuperblockBytes& bytes, std::uint64_t sequence,
-                          std::string_view remedy);
   Status put_record(std::uint64_t offset_bytes, std::span<const std::byte> record);
   Result<RingPlace> wait_for_room(std::uint32_t block_count);
   void install(const RingPlace& place, std::uint64_t checksum, Directory* changed_directory);
@@ -210,7 +199,7 @@ private:
 
   std::unique_ptr<BlockDevice> device_;
   const OpenOptions options_;
-  const OwnerCheck owner_check_;
+  OwnerWatch owner_watch_;
   const CheckpointMode checkpoint_mode_;
   format::Geometry geometry_;
   PageStore pages_;
@@ -232,6 +221,7 @@ private:
   bool closed_ = false;
   bool failing_in_background_ = false;
   bool being_created_ = false; // Superblocks stay in memory until close().
+  bool has_superblock_ = true; // One is on the device: not before that.
 
   std::mutex checkpoint_mutex_; // one checkpoint at a time; held during its I/O
   std::condition_variable checkpoint_wake_;

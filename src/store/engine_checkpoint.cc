@@ -28,6 +28,7 @@ Status Engine::write_superblock(const format::Superblock& superblock) {
   const auto bytes = std::as_bytes(std::span(&next, 1));
   Status written;
   if (!being_created_) {
+    has_superblock_ = true;
     written = kept(Barrier::superblock_durability) ? device_->write_durable(offset_bytes, bytes)
                                                    : device_->write(offset_bytes, bytes);
   }

@@ -113,6 +113,7 @@ Result<std::unique_ptr<Engine>> Engine::create(std::unique_ptr<BlockDevice> devi
                                                OpenOptions options) {
   std::unique_ptr<Engine> engine(new Engine(std::move(device), superblock, std::move(options)));
   engine->being_created_ = true;
+  engine->has_superblock_ = false;
   const Status done = engine->start();
   if (!done) {
     engine->abandon();

@@ -1,7 +1,11 @@
 // Owners that no lock keeps apart, and owners that cannot see whether they still are.
+#include <algorithm>
+#include <chrono>
 #include <cstring>
+#include <utility>
 
 #include "format/layout.h"
+#include "store/owner_watch.h"
 #include "unit/store/hooked_device.h"
 #include "unit/store/store_fixture.h"
 
@@ -10,11 +14,23 @@ namespace {
 
 class Ownership : public StoreFixture {
 protected:
-  std::unique_ptr<Store> open_hooked(OpenOptions options = inline_options()) {
-    auto store =
-        Store::open(std::make_unique<HookedDevice>(disk_, hook_, false), std::move(options));
+  /// A local file; a block device.
+  static constexpr DeviceCapabilities here{.write = true};
+  static constexpr DeviceCapabilities beside{.write = true, .read_beside_write = true};
+
+  std::unique_ptr<Store> open_hooked(OpenOptions options = inline_options(),
+                                     const DeviceCapabilities& can = here) {
+    auto device = std::make_unique<HookedDevice>(disk_, hook_, false);
+    device->set_capabilities(can);
+    auto store = Store::open(std::move(device), std::move(options));
     EXPECT_TRUE(store.ok()) << store.error().text();
     return store ? *std::move(store) : nullptr;
+  }
+  /// Nobody replaces content, nor opens an image and writes half its ring, in a shorter time.
+  static void last_look_is_old() {
+    const auto now = OwnerWatch::Clock::now();
+    while (OwnerWatch::Clock::now() - now <= std::chrono::milliseconds(2)) {
+    }
   }
   static Status fail_reading_superblocks(HookedDevice::Call call, std::uint64_t offset_bytes,
                                          std::span<const std::byte>) {
@@ -65,6 +81,123 @@ TEST_F(Ownership, AnOvertakenOwnerWritesNothingAtACheckpoint) {
   EXPECT_EQ(disk_->bytes(), before);
   second.reset();
   EXPECT_EQ(*open()->read("a"), pattern(20000, 4));
+}
+
+// A backup that is copied over an open image, another store's image, mkfs, zeros: nothing is
+// written to what is there now.
+TEST_F(Ownership, ContentThatWasPutInTheImagesPlaceIsLeftAsItIs) {
+  create({spec("a", 100)});
+  ASSERT_OK(open()->write("a", bytes("of the backup")));
+  const Bytes backup = disk_->bytes();
+  create({spec("a", 100)});
+  ASSERT_OK(open()->write("a", bytes("of another image")));
+  ASSERT_OK(open()->write("a", bytes("in a later epoch")));
+  const Bytes another = disk_->bytes();
+  Bytes overwritten = backup;
+  std::fill_n(overwritten.begin(), 2 * block_size_bytes, std::byte{0x5a});
+  const Bytes zeros(backup.size());
+  for (const DeviceCapabilities& can : {here, beside}) {
+    for (const Bytes* content : {&backup, &another, &std::as_const(overwritten), &zeros}) {
+      for (const bool commits : {true, false}) {
+        disk_ = std::make_shared<MemoryDisk>(backup);
+        auto store = open_hooked(inline_options(), can);
+        ASSERT_OK(store->write("a", bytes("acknowledged")));
+        disk_->bytes() = *content;
+        last_look_is_old();
+        if (commits) {
+          const Status refused = store->write("a", bytes("refused"));
+          EXPECT_KIND(refused, stale);
+          EXPECT_NE(refused.error().text().find("the content was replaced"), std::string::npos)
+              << refused.error().text();
+          EXPECT_KIND(store->write("a", bytes("refused")), poisoned);
+          EXPECT_TRUE(store->info().poisoned.has_value());
+        }
+        EXPECT_FALSE(store->close().ok());
+        store.reset();
+        EXPECT_EQ(disk_->bytes(), *content);
+      }
+    }
+  }
+}
+
+TEST_F(Ownership, AnEarlierStateOfTheSameEpochIsReplacedContentToo) {
+  create({spec("a", 100)});
+  auto store = open_hooked();
+  ASSERT_OK(store->write("a", bytes("one")));
+  const Bytes earlier = disk_->bytes();
+  ASSERT_OK(store->checkpoint());
+  disk_->bytes() = earlier;
+  EXPECT_KIND(store->write("a", bytes("two")), stale);
+  EXPECT_FALSE(store->close().ok());
+  EXPECT_EQ(disk_->bytes(), earlier);
+}
+
+// Damage to one copy says nothing about whose image it is, and a checkpoint mends it.
+TEST_F(Ownership, OneCopyThatIsLostIsNobodysClaim) {
+  create({spec("a", 100)});
+  for (const unsigned copy : {0U, 1U}) {
+    for (const int value : {0, 0x5a}) {
+      auto store = open_hooked();
+      ASSERT_OK(store->write("a", bytes("one")));
+      std::fill_n(disk_->bytes().begin() + copy * block_size_bytes, block_size_bytes,
+                  static_cast<std::byte>(value));
+      ASSERT_OK(store->write("a", bytes("two")));
+      ASSERT_OK(store->checkpoint());
+      ASSERT_OK(store->write("a", bytes("three")));
+      ASSERT_OK(store->close());
+      EXPECT_EQ(*open()->read("a"), bytes("three"));
+    }
+  }
+}
+
+// The commit of an owner that was idle does not fall on what another one has had acknowledged half
+// a ring further, where no look at the same time could help any more.
+TEST_F(Ownership, AnIdleOwnerLooksBeforeItWrites) {
+  create({spec("a", 4000)});
+  auto first = open_hooked(inline_options(), beside);
+  ASSERT_OK(first->write("a", pattern(4000, 0)));
+  auto second = open_hooked(inline_options(), beside);
+  const std::uint64_t half_a_ring = second->info().ring_size_bytes / block_size_bytes / 2;
+  unsigned i = 1;
+  for (; i <= half_a_ring + 1; ++i) {
+    ASSERT_OK(second->write("a", pattern(4000, i)));
+  }
+  last_look_is_old();
+  const Bytes before = disk_->bytes();
+  EXPECT_KIND(first->write("a", pattern(4000, i)), in_use);
+  EXPECT_EQ(disk_->bytes(), before);
+}
+
+TEST_F(Ownership, ALookIsRecentForSoLong) {
+  static OwnerWatch::Clock::time_point now{std::chrono::hours(1)};
+  const auto hook = std::make_shared<HookedDevice::Hook>();
+  const auto disk = std::make_shared<MemoryDisk>(std::uint64_t{1} << 20U);
+  format::Superblock own{};
+  own.sequence = 1;
+  format::seal_superblock(own, 0);
+  std::memcpy(disk->bytes().data(), &own, sizeof(own));
+  for (const auto& [remote, recent] : {std::pair{false, std::chrono::milliseconds(2)},
+                                       std::pair{true, std::chrono::milliseconds(1000)}}) {
+    HookedDevice device(disk, hook, false);
+    DeviceCapabilities can = beside;
+    can.remote = remote;
+    device.set_capabilities(can);
+    OwnerWatch watch(device, [] { return now; });
+    EXPECT_TRUE(watch.looks_first());
+    ASSERT_OK(watch.look(own, ""));
+    EXPECT_FALSE(watch.looks_first());
+    now += recent;
+    EXPECT_FALSE(watch.looks_first());
+    now += std::chrono::nanoseconds(1);
+    EXPECT_TRUE(watch.looks_first());
+    bool looked = false;
+    ASSERT_OK(watch.look_and_write(own, "", 8 * block_size_bytes, Bytes(block_size_bytes), looked));
+    EXPECT_TRUE(looked);
+    EXPECT_FALSE(watch.looks_first());
+    own.sequence += 2; // What is on the device is not the newest any more.
+    EXPECT_KIND(watch.look(own, ""), stale);
+    own.sequence -= 2;
+  }
 }
 
 // Two that open at once each write both superblocks; what is left may be one of each.

@@ -1,0 +1,51 @@
+#include "device/hidden_writes.h"
+
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+#include <algorithm>
+#include <array>
+
+namespace vnvram {
+namespace {
+
+// Of linux/magic.h those that are there in all versions that we build with, and of those whose
+// numbers are only in their own sources.
+constexpr std::array<std::uint64_t, 16> shared_file_systems = {
+    0x6969,     // NFS
+    0x517b,     // SMB
+    0xff534d42, // CIFS
+    0xfe534d42, // SMB 2 and later
+    0x00c36400, // Ceph
+    0x65735546, // FUSE: GlusterFS, sshfs, virtiofs
+    0x01021997, // 9p
+    0x01161970, // GFS2
+    0x7461636f, // OCFS2
+    0x0bd00bd0, // Lustre
+    0x5346414f, // AFS
+    0x73757245, // Coda
+    0x47504653, // GPFS
+    0x19830326, // BeeGFS
+    0x786f4256, // VirtualBox's shared folders
+    0xbacbacbc, // VMware's
+};
+
+} // namespace
+
+bool is_shared_file_system(std::uint64_t magic) {
+  return std::find(shared_file_systems.begin(), shared_file_systems.end(), magic) !=
+         shared_file_systems.end();
+}
+
+bool cache_may_hide_writes(int fd) {
+  struct stat status = {};
+  struct statfs file_system = {};
+  if (::fstat(fd, &status) == 0 && S_ISBLK(status.st_mode)) {
+    return true;
+  }
+  // Of 32 bits, whatever the field's type is.
+  return ::fstatfs(fd, &file_system) == 0 &&
+         is_shared_file_system(static_cast<std::uint32_t>(file_system.f_type));
+}
+
+} // namespace vnvram

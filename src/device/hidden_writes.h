@@ -1,0 +1,17 @@
+// Where a cache of this host can hide what someone else has written.
+#pragma once
+
+#include <cstdint>
+
+namespace vnvram {
+
+/// Whether another owner's writes may go past the page cache of what `fd` is open on: a block
+/// device (the same bytes are behind a second loop device, a file, another host's adapter), and a
+/// file that other hosts, or a server, have as well. Not a local file: everyone's writes to it, a
+/// loop device's included, go by its one page cache.
+[[nodiscard]] bool cache_may_hide_writes(int fd);
+
+/// The same by a file system's magic number (statfs(2)).
+[[nodiscard]] bool is_shared_file_system(std::uint64_t magic);
+
+} // namespace vnvram

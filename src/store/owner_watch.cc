@@ -1,0 +1,124 @@
+#include "store/owner_watch.h"
+
+#include <cstring>
+
+#include <fmt/format.h>
+
+#include "base/barrier.h"
+
+namespace vnvram {
+
+namespace {
+
+// An owner that comes reads the ring, flushes, and makes two superblocks durable one after the
+// other, before it can write half a ring. Over a network that takes longer, and so does a look.
+constexpr std::chrono::milliseconds recent_max_here{2};
+constexpr std::chrono::milliseconds recent_max_remote{1000};
+
+OwnerWatch::Timing timing_for(const DeviceCapabilities& can) {
+  if (can.remote && can.lock) {
+    return OwnerWatch::Timing::at_checkpoint;
+  }
+  return can.remote || can.read_beside_write ? OwnerWatch::Timing::with_commit
+                                             : OwnerWatch::Timing::before_commit;
+}
+
+bool same_epoch(const format::Superblock& found, const format::Superblock& own) {
+  return found.epoch_number == own.epoch_number && found.epoch_random == own.epoch_random;
+}
+
+/// By what it names alone: while it is being written it may be torn, and damage to it is nobody's
+/// claim. The copies are written in turn, so that the other one is the one before the current.
+bool is_own(const format::Superblock& found, unsigned copy, const format::Superblock& own) {
+  return found.magic == format::superblock_magic && found.uuid == own.uuid &&
+         same_epoch(found, own) && found.sequence + (copy == own.copy ? 0 : 1) >= own.sequence;
+}
+
+bool is_valid(std::span<const std::byte, block_size_bytes> block, unsigned copy) {
+  return format::check_superblock(block, copy).state == format::SuperblockState::valid;
+}
+
+} // namespace
+
+OwnerWatch::OwnerWatch(BlockDevice& device, Clock::time_point (*now)())
+    : device_(device), timing_(timing_for(device.capabilities())),
+      recent_max_(device.capabilities().remote ? recent_max_remote : recent_max_here), now_(now) {}
+
+bool OwnerWatch::looks_first() const {
+  if (timing_ != Timing::with_commit) {
+    return timing_ == Timing::before_commit;
+  }
+  const Clock::time_point last = last_look_;
+  return kept(Barrier::look_first) &&
+         (last == Clock::time_point::min() || now_() - last > recent_max_);
+}
+
+Status OwnerWatch::look(const format::Superblock& own, std::string_view remedy) {
+  const Clock::time_point begin = now_();
+  alignas(block_size_bytes) SuperblockBytes bytes;
+  Status done = device_.read(0, bytes);
+  if (done) {
+    done = judge(bytes, own, remedy);
+  }
+  if (done) {
+    last_look_ = begin;
+  }
+  return done;
+}
+
+Status OwnerWatch::look_and_write(const format::Superblock& own, std::string_view remedy,
+                                  std::uint64_t offset_bytes, std::span<const std::byte> record,
+                                  bool& looked) {
+  const Clock::time_point begin = now_();
+  alignas(block_size_bytes) SuperblockBytes bytes;
+  Status done = device_.write_durable_and_read(offset_bytes, record, 0, bytes);
+  looked = done.ok();
+  if (done) {
+    done = judge(bytes, own, remedy);
+  }
+  if (done) {
+    last_look_ = begin;
+  }
+  return done;
+}
+
+// INV7a: whoever was overtaken commits nothing more, and neither does whose content is not there
+// any more: what someone else has put in its place is left as it is.
+Status OwnerWatch::judge(const SuperblockBytes& bytes, const format::Superblock& own,
+                         std::string_view remedy) const {
+  bool any_own = false;
+  bool went_back = false;
+  for (unsigned copy = 0; copy < format::superblock_count; ++copy) {
+    const auto block = std::span(bytes).subspan(copy * block_size_bytes).first<block_size_bytes>();
+    format::Superblock found;
+    std::memcpy(&found, block.data(), sizeof(found));
+    if (is_own(found, copy, own)) {
+      any_own = true;
+      continue;
+    }
+    if (found.uuid != own.uuid || found.epoch_number < own.epoch_number || !is_valid(block, copy)) {
+      continue;
+    }
+    // Only a whole one counts: damage to a copy is nobody's claim. Nor is one that was there, and
+    // older, when we opened: two that raced to open may have left one each.
+    if (same_epoch(found, own)) {
+      went_back = true; // An earlier one of our own in a newer one's place.
+    } else if (found.sequence >= own.sequence) {
+      return Error(ErrorKind::in_use,
+                   fmt::format("{}: another owner has opened it since (epoch {}, process {} on {})",
+                               device_.name(), found.epoch_number, found.owner_pid,
+                               found.owner_host.data()),
+                   fmt::format("end one of the two owners; {}", remedy));
+    }
+  }
+  if ((any_own && !went_back) || !kept(Barrier::replaced_content)) {
+    return {};
+  }
+  return Error(ErrorKind::stale,
+               fmt::format("{}: the content was replaced while it was open", device_.name()),
+               fmt::format("what is there now is left as it is; {}; open the image again to go on "
+                           "with it, if it is one",
+                           remedy));
+}
+
+} // namespace vnvram

@@ -1,0 +1,63 @@
+// Whether an image is still its owner's: what the superblocks on the device say, against what the
+// owner has last made them say.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <string_view>
+
+#include "format/superblock.h"
+#include "vnvram/block_device.h"
+#include "vnvram/result.h"
+
+namespace vnvram {
+
+/// What no lock sees (a file and a loop device over it, a volume on two hosts, a second client of
+/// an NBD server, someone who copies a backup over an open image) the superblocks show.
+///
+/// Threads: all calls but the constructor may come from any.
+class OwnerWatch {
+public:
+  using Clock = std::chrono::steady_clock;
+  using SuperblockBytes = std::array<std::byte, format::superblock_count * block_size_bytes>;
+
+  /// When a commit asks whether the image is still ours.
+  enum class Timing {
+    before_commit, ///< Nothing is written if it is not.
+    with_commit,   ///< At the same time: nothing is acknowledged if it is not.
+    at_checkpoint, ///< Only there: the device keeps others out, and a look is a round trip more.
+  };
+
+  /// The device outlives it. `now` is for tests.
+  explicit OwnerWatch(BlockDevice& device, Clock::time_point (*now)() = &Clock::now);
+
+  [[nodiscard]] Timing timing() const { return timing_; }
+  /// Whether a commit looks before it writes: always, or because the last look is so long ago that
+  /// another owner could have come since and be half a ring further, where the record would be put
+  /// over one of its own.
+  [[nodiscard]] bool looks_first() const;
+
+  /// Reads the superblocks and judges them. `own`: the newest superblock that the caller knows to
+  /// be on the device, taken before the call. Errors: in_use (another owner), stale (the content
+  /// was replaced); io, the device's own.
+  Status look(const format::Superblock& own, std::string_view remedy);
+  /// The same with a record under way: both have to succeed. `looked`: whether it is not the device
+  /// that has failed, but the judgement.
+  Status look_and_write(const format::Superblock& own, std::string_view remedy,
+                        std::uint64_t offset_bytes, std::span<const std::byte> record,
+                        bool& looked);
+
+private:
+  [[nodiscard]] Status judge(const SuperblockBytes& bytes, const format::Superblock& own,
+                             std::string_view remedy) const;
+
+  BlockDevice& device_;
+  const Timing timing_;
+  const Clock::duration recent_max_;
+  Clock::time_point (*const now_)();
+  std::atomic<Clock::time_point> last_look_{Clock::time_point::min()};
+};
+
+} // namespace vnvram
