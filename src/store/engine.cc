@@ -278,7 +278,7 @@ Status Engine::write_record(Directory* changed_directory) {
 // neither alone is enough for the caller to be answered. What an owner that was overtaken has
 // written then is a record of another epoch than the image's: it counts for nobody.
 Status Engine::put_record(std::uint64_t offset_bytes, std::span<const std::byte> record) {
-  if (!kept(Barrier::commit_durability) || !kept(Barrier::owner_check) ||
+  if (!kept(Barrier::commit_durability) || !kept(Barrier::owner_check) || !has_superblock_ ||
       owner_watch_.timing() != OwnerWatch::Timing::with_commit) {
     const Status written = kept(Barrier::commit_durability)
                                ? device_->write_durable(offset_bytes, record)

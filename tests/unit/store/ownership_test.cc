@@ -120,6 +120,18 @@ TEST_F(Ownership, ContentThatWasPutInTheImagesPlaceIsLeftAsItIs) {
   }
 }
 
+// Before an image is complete there is none to look at.
+TEST_F(Ownership, AnImageIsMadeInPlaceOnAnyDevice) {
+  for (const DeviceCapabilities& can : {here, beside}) {
+    disk_ = std::make_shared<MemoryDisk>(std::uint64_t{4} << 20U);
+    HookedDevice device(disk_, hook_, false);
+    device.set_capabilities(can);
+    const std::vector<NewBlob> blobs = {{.spec = spec("a", 100), .content = bytes("new")}};
+    ASSERT_OK(create_image(device, {.blobs = blobs}));
+    EXPECT_EQ(*open_hooked(inline_options(), can)->read("a"), bytes("new"));
+  }
+}
+
 TEST_F(Ownership, AnEarlierStateOfTheSameEpochIsReplacedContentToo) {
   create({spec("a", 100)});
   auto store = open_hooked();
