@@ -79,12 +79,12 @@ class Qemu:
             options += ["-incoming", incoming]
         return options
 
-    def wait_ready(self, seconds=120):
+    def wait_ready(self, seconds=300):
         """The guest's shell reads commands now."""
         self.console.expect(READY, seconds)
         return self
 
-    def run(self, command, seconds=120):
+    def run(self, command, seconds=300):
         """Runs a line of shell in the guest and returns how it ended."""
         marker = f"end-{next(self._commands)}"
         self.console.send(f"{marker} {command}\n".encode())
