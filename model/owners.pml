@@ -2,11 +2,16 @@
  * Two owners of one image on a device that cannot lock, for spin: invariant 7 as far as the epoch upholds it.
  * store.pml models everything else, with one owner.
  *
- * What is modelled: the two superblocks; owners that open (new epoch, both copies), check the superblocks before each
- * record and each checkpoint (Engine::check_owner; on a remote device with the record, Engine::put_record), and close, in any interleaving. Nothing is cut here: what a cut
- * does to a superblock is in store.pml.
+ * What is modelled: the two superblocks; owners that open (new epoch, both copies), look at the superblocks before each
+ * record and each checkpoint (Engine::check_owner) or at the same time as a record is under way (Engine::put_record),
+ * and close, in any interleaving. Looks read what is on the medium. Nothing is cut here: what a cut does to a superblock
+ * is in store.pml. Nor is content replaced: whoever does that is no owner.
  *
  * INV7a: of two open stores only one has commits acknowledged: whoever is overtaken has none from then on.
+ * INV7b: a record that goes out together with its look, and is one too many, lands where the other owner has no record
+ * yet. An opening begins half a ring away, so the other one has to commit half a ring (HALF records here) before it gets
+ * there. The engine measures time (OwnerWatch::looks_first): what the other can do between a look and a record is a
+ * matter of how long ago the look is.
  *
  * Variants
  *   (none)       No lock. An opening is one step, and so is a check with the write that follows: what the epoch upholds.
@@ -22,6 +27,9 @@
 #ifndef CHECKPOINTS
 #define CHECKPOINTS 2 /* between an opening and its closing */
 #endif
+#ifndef HALF
+#define HALF 2 /* records in half of the ring */
+#endif
 #define COPIES 2
 #define OWNERS 2
 
@@ -34,6 +42,7 @@ Superblock block[COPIES];
 
 byte fresh = 2;
 bool is_open[OWNERS], overtaken[OWNERS]; /* known to us, who judge; overtaken: the other has committed since */
+byte since_look[OWNERS];                 /* records of the other since we last looked; HALF: that many, or more */
 bool locked;
 
 #ifdef LOCK
@@ -52,8 +61,18 @@ bool locked;
 #ifdef WRONG_NO_CHECK
 #define CLAIMED(copy) false
 #else
-#define CLAIMED(copy) ((block[copy].number != number || block[copy].random != random) && \
-  block[copy].number >= number && block[copy].sequence >= sequence)
+#ifdef WRONG_STALE_READS /* a cache shows what was there when it was filled, and what its owner writes */
+#define SEEN(copy) seen[copy]
+#else
+#define SEEN(copy) block[copy]
+#endif
+#define CLAIMED(copy) ((SEEN(copy).number != number || SEEN(copy).random != random) && \
+  SEEN(copy).number >= number && SEEN(copy).sequence >= sequence)
+#endif
+#ifdef WRONG_NO_LOOK_FIRST
+#define RECENT true
+#else
+#define RECENT (since_look[me] < HALF)
 #endif
 #define STILL_OURS (!CLAIMED(0) && !CLAIMED(1))
 
@@ -62,7 +81,16 @@ inline write_superblock() {
   sequence++;
   block[copy].sequence = sequence;
   block[copy].number = number;
-  block[copy].random = random
+  block[copy].random = random;
+  seen[copy].sequence = sequence;
+  seen[copy].number = number;
+  seen[copy].random = random
+}
+
+inline fill_cache(which) {
+  seen[which].sequence = block[which].sequence;
+  seen[which].number = block[which].number;
+  seen[which].random = block[which].random
 }
 
 #ifdef STALL
@@ -82,6 +110,8 @@ inline write_superblock() {
 #endif
 
 inline recover() {
+  fill_cache(0);
+  fill_cache(1);
   copy = CURRENT;
   sequence = block[copy].sequence;
   number = block[copy].number;
@@ -99,17 +129,25 @@ inline claim() { /* Engine::begin_epoch */
 
 inline finish_opening() {
   write_superblock();
-  is_open[me] = true
+  is_open[me] = true;
+  since_look[me] = 0
 }
 
 inline commit() {
   assert(!overtaken[me]); /* INV7a */
-  overtaken[1 - me] = is_open[1 - me]
+  overtaken[1 - me] = is_open[1 - me];
+  since_look[me] = 0;
+  since_look[1 - me] = (since_look[1 - me] < HALF -> since_look[1 - me] + 1 : HALF)
+}
+
+inline land_record() {
+  assert(!(overtaken[me] && since_look[me] == HALF)) /* INV7b */
 }
 
 proctype owner(byte me) {
   byte openings_left = OPENINGS, checkpoints_left, sequence, number, random;
   bit copy;
+  Superblock seen[COPIES]; /* by a cache, if looks went to one */
   do
   :: openings_left > 0 ->
     openings_left--;
@@ -130,6 +168,13 @@ proctype owner(byte me) {
     checkpoints_left = CHECKPOINTS;
     do
     :: CHECKED(commit())
+    :: atomic { RECENT -> land_record() } -> /* with its look: what comes between the two is seen */
+      atomic {
+        if
+        :: STILL_OURS -> commit()
+        :: !STILL_OURS -> goto poisoned
+        fi
+      }
     :: checkpoints_left > 0 ->
       checkpoints_left--;
       CHECKED(write_superblock())
@@ -142,6 +187,7 @@ poisoned:
       sequence = 0; number = 0; random = 0; copy = 0; checkpoints_left = 0;
       is_open[me] = false;
       overtaken[me] = false;
+      since_look[me] = 0;
       locked = false
     }
   :: openings_left == 0 -> break

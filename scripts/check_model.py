@@ -41,6 +41,8 @@ VARIANTS = [
     Variant("store", "WRONG_EARLY_REUSE", REFUTED, "ring space reused before the superblock is durable"),
     Variant("store", "WRONG_NO_OPENING_FLUSH", REFUTED, "no flush at open"),
     Variant("owners", "WRONG_NO_CHECK", REFUTED, "no look at the epoch before a commit"),
+    Variant("owners", "WRONG_STALE_READS", REFUTED, "looks at what a cache has kept"),
+    Variant("owners", "WRONG_NO_LOOK_FIRST", REFUTED, "an idle owner's record goes out without a look before"),
     Variant("owners", "WRONG_SAME_EPOCH", REFUTED, "no new epoch at open"),
     Variant("owners", "LIMIT_STALL", REFUTED, "known limit: no lock, stall before a write"),
     Variant("owners", "LIMIT_RACE", REFUTED, "known limit: no lock, two openings race"),

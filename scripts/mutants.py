@@ -42,6 +42,7 @@ EXPECTED = {
     "second_superblock_at_open": "store_test:Open.ARottenSuperblockAfterAnEpochBeganLosesNothing",
     "second_superblock_at_close": "store_test:Open.EitherSuperblockOfANewImageIsEnough",
     "owner_check": "store_test:Ownership.AnOvertakenOwnerWritesNothingAtACheckpoint",
+    "wait_for_overtaken": "damage_test:TwoOwnersTest.AnOwnerThatWasOvertakenWhileIdleDestroysNoRecord",
     "look_first": "store_test:Ownership.AnIdleOwnerLooksBeforeItWrites",
     "replaced_content": "store_test:Ownership.ContentThatWasPutInTheImagesPlace*",
     "medium_reads": "block_device_test:BlockDeviceTest.AnotherLoopDevicesWritesAreSeen",

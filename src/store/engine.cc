@@ -7,6 +7,7 @@
 
 #include "base/barrier.h"
 #include "store/registration.h"
+#include "store/superblock_reader.h"
 
 namespace vnvram {
 
@@ -254,7 +255,10 @@ Status Engine::write_record(Directory* changed_directory) {
   if (!place) {
     return place.error();
   }
-  if (owner_watch_.looks_first()) {
+  // A long record may begin anew at the ring's start, and end where another owner's first one is.
+  const bool long_record = 4 * builder.block_count() > geometry_.ring_block_count();
+  if (owner_watch_.looks_first() ||
+      (long_record && owner_watch_.timing() == OwnerWatch::Timing::with_commit)) {
     const Status still_ours = check_owner();
     if (!still_ours) {
       return still_ours;
@@ -266,6 +270,10 @@ Status Engine::write_record(Directory* changed_directory) {
       {epoch_number_, epoch_random_, stage_.generation(), ring_.chain}, salt_, checksum);
   const std::uint64_t offset_bytes =
       format::Geometry::ring_block(place->position) * block_size_bytes;
+  blocks_since_opening_ += place->cost_blocks;
+  if (2 * blocks_since_opening_ > geometry_.ring_block_count()) {
+    owner_watch_.wait_for_overtaken();
+  }
   const Status written = put_record(offset_bytes, record);
   if (!written) {
     return written;

@@ -203,7 +203,8 @@ private:
   const CheckpointMode checkpoint_mode_;
   format::Geometry geometry_;
   PageStore pages_;
-  Stage stage_; // only the thread that leads a commit
+  Stage stage_;                            // only the thread that leads a commit
+  std::uint64_t blocks_since_opening_ = 0; // of the ring; likewise
   const std::uint64_t salt_;
   std::uint64_t epoch_number_; // fixed once the store is open
   std::uint64_t epoch_random_;

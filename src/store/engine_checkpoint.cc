@@ -28,6 +28,9 @@ Status Engine::write_superblock(const format::Superblock& superblock) {
   const auto bytes = std::as_bytes(std::span(&next, 1));
   Status written;
   if (!being_created_) {
+    written = check_owner(); // Directly before: another content's superblock is not lost.
+  }
+  if (!being_created_ && written) {
     has_superblock_ = true;
     written = kept(Barrier::superblock_durability) ? device_->write_durable(offset_bytes, bytes)
                                                    : device_->write(offset_bytes, bytes);
@@ -63,8 +66,8 @@ Status Engine::carry_out_checkpoint(bool even_if_empty,
       return {};
     }
   }
-  // Before a home is written: what is the other slot to us may be another owner's current one. And
-  // again before the superblock. Not to know is a failure, too: whoever waits for room must hear.
+  // Before a home is written: what is the other slot to us may be another owner's current one.
+  // write_superblock() looks again. Not to know is a failure, too: who waits for room must hear.
   Status done = check_owner();
   if (!done) {
     return poison(done.error(), "a checkpoint");
@@ -82,8 +85,7 @@ Status Engine::carry_out_checkpoint(bool even_if_empty,
   if (!index_entries) {
     return poison(index_entries.error(), "a checkpoint");
   }
-  done = check_owner();
-  if (done && kept(Barrier::checkpoint_flush)) {
+  if (kept(Barrier::checkpoint_flush)) {
     done = device_->flush(); // INV2c: before anything points to what was written.
   }
   if (done) {

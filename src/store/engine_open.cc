@@ -243,6 +243,7 @@ Status Engine::begin_epoch() {
   if (!done) {
     return done;
   }
+  owner_watch_.epoch_begins();
   ring_ = ring_start(superblock_);
   epoch_number_ = superblock_.epoch_number;
   epoch_random_ = superblock_.epoch_random;

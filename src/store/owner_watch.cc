@@ -1,6 +1,7 @@
 #include "store/owner_watch.h"
 
 #include <cstring>
+#include <thread>
 
 #include <fmt/core.h>
 
@@ -44,6 +45,7 @@ OwnerWatch::OwnerWatch(BlockDevice& device, Clock::time_point (*now)())
     : device_(device), timing_(timing_for(device.capabilities())),
       recent_max_(device.capabilities().remote ? recent_max_remote : recent_max_here), now_(now) {}
 
+// INV7b: a record that comes with its look, and is one too many, lands where nothing is lost by it.
 bool OwnerWatch::looks_first() const {
   if (timing_ != Timing::with_commit) {
     return timing_ == Timing::before_commit;
@@ -51,6 +53,17 @@ bool OwnerWatch::looks_first() const {
   const Clock::time_point last = last_look_;
   return kept(Barrier::look_first) &&
          (last == Clock::time_point::min() || now_() - last > recent_max_);
+}
+
+// INV7b: and a little longer, for what was under way.
+void OwnerWatch::wait_for_overtaken() const {
+  if (timing_ != Timing::with_commit || !kept(Barrier::wait_for_overtaken)) {
+    return;
+  }
+  const Clock::duration left = epoch_began_ + (5 * recent_max_) / 4 - now_();
+  if (left > Clock::duration::zero()) {
+    std::this_thread::sleep_for(left);
+  }
 }
 
 Status OwnerWatch::look(const format::Superblock& own, std::string_view remedy) {
@@ -101,8 +114,8 @@ Status OwnerWatch::judge(const SuperblockBytes& bytes, const format::Superblock&
     }
     // Only a whole one counts: damage to a copy is nobody's claim. Nor is one that was there, and
     // older, when we opened: two that raced to open may have left one each.
-    if (same_epoch(found, own)) {
-      went_back = true; // An earlier one of our own in a newer one's place.
+    if (same_epoch(found, own)) { // An earlier one of our own in a newer one's place.
+      went_back = went_back || copy == own.copy;
     } else if (found.sequence >= own.sequence) {
       return Error(ErrorKind::in_use,
                    fmt::format("{}: another owner has opened it since (epoch {}, process {} on {})",

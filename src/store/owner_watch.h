@@ -39,6 +39,13 @@ public:
   /// over one of its own.
   [[nodiscard]] bool looks_first() const;
 
+  /// Our epoch is on the device. An owner that was overtaken by it may still write one record with
+  /// its look, for as long as its last one is recent: behind where we found the ring's end.
+  void epoch_begins() { epoch_began_ = now_(); }
+  /// Returns when no such record can come any more. Called before a record that goes beyond the
+  /// first half of the ring from our opening on, and so to where one may land.
+  void wait_for_overtaken() const;
+
   /// Reads the superblocks and judges them. `own`: the newest superblock that the caller knows to
   /// be on the device, taken before the call. Errors: in_use (another owner), stale (the content
   /// was replaced); io, the device's own.
@@ -57,6 +64,7 @@ private:
   const Timing timing_;
   const Clock::duration recent_max_;
   Clock::time_point (*const now_)();
+  Clock::time_point epoch_began_{}; ///< Fixed once the store is open.
   std::atomic<Clock::time_point> last_look_{Clock::time_point::min()};
 };
 

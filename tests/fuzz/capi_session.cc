@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <memory>
 #include <span>
 #include <system_error>
@@ -159,6 +161,7 @@ void CapiSession::open(FuzzInput& input) {
     return;
   }
   mode_ = read_only ? Mode::read_only : Mode::read_write;
+  read_only_content_ = read_only ? file_content() : std::string();
   knows_ = options.known_attribute_count > 0 || any_must_know(wanted);
   model_.register_blobs(wanted);
   require(info().blob_size_max == blob_size_max, "the model knows what the ring allows");
@@ -168,6 +171,8 @@ void CapiSession::close() {
   ErrorSlot error;
   error.judge(vnvram_close(std::exchange(store_, nullptr), error.out()), {VNVRAM_OK},
               "vnvram_close");
+  require(mode_ != Mode::read_only || file_content() == read_only_content_,
+          "who reads changes nothing, whatever was called");
   mode_ = Mode::closed;
   for (const auto& [pending, allowed] : pending_) {
     const int result = pending.result;
@@ -175,6 +180,11 @@ void CapiSession::close() {
             fmt::format("after close a commit has ended as it may: {}", result));
   }
   pending_.clear();
+}
+
+std::string CapiSession::file_content() const {
+  std::ifstream file(path_, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
 
 void CapiSession::register_blobs(FuzzInput& input) {

@@ -66,6 +66,7 @@ private:
   [[nodiscard]] bool may_write() const { return mode_ == Mode::read_write; }
   /// What a call on the store answers, if it gets to what `otherwise` is about.
   [[nodiscard]] Kinds with_store(Kinds otherwise, bool writes) const;
+  [[nodiscard]] std::string file_content() const;
   static std::string name(FuzzInput& input);
   static std::vector<ModelSpec> specs(FuzzInput& input);
   static ModelUpdate update(FuzzInput& input, ModelUpdate::Action action);
@@ -75,7 +76,8 @@ private:
   const std::string path_ = ImageFolder::get().path("image");
   CapiModel model_{blob_size_max};
   Mode mode_ = Mode::closed;
-  bool knows_ = false; ///< The open store knows `model_attribute`.
+  std::string read_only_content_; ///< Of the file that is open to be read.
+  bool knows_ = false;            ///< The open store knows `model_attribute`.
   vnvram_store* store_ = nullptr;
   vnvram_transaction* transaction_ = nullptr;
   std::vector<ModelUpdate> updates_;

@@ -2,8 +2,11 @@
 // TPM commands on the socket that QEMU hands over. The real libtpms and a real store are behind it.
 //
 // An input: flags, then steps; see ControlChannel::step().
+#include <fcntl.h>
 #include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -171,6 +174,7 @@ public:
       leave,
       monitor_leaves,
       wrapped_state,
+      hand_over_kind,
       count
     };
     switch (static_cast<Step>(input.below(count))) {
@@ -197,6 +201,7 @@ public:
       command_socket_.reset();
       break;
     case wrapped_state: set_wrapped_state(input); break;
+    case hand_over_kind: hand_over_what_is_no_stream(input); break;
     case count: break;
     }
   }
@@ -276,6 +281,46 @@ private:
     store_big_endian(std::span(request), 12, static_cast<std::uint32_t>(blob.size()));
     request.insert(request.end(), blob.begin(), blob.end());
     require(monitor_.talk(service_, request).size() == 4, "SET_STATEBLOB is answered");
+  }
+
+  void hand_over_what_is_no_stream(FuzzInput& input) {
+    static constexpr std::array set_data_fd = {std::byte{0}, std::byte{0}, std::byte{0},
+                                               std::byte{0x10}};
+    const auto [kept, given] = no_stream(input.below(8));
+    require(given.valid(), "there are descriptors left");
+    const Bytes reply = monitor_.talk(service_, set_data_fd, given.get());
+    require(reply.size() == 4 && load_big_endian<std::uint32_t>(reply, 0) != tpm_success,
+            "what can carry no command is refused as command socket");
+  }
+
+  /// The other end, if there is one, and what is handed over.
+  static std::pair<UniqueFd, UniqueFd> no_stream(std::size_t kind) {
+    std::array<int, 2> fds = {-1, -1};
+    switch (kind) {
+    case 0:
+    case 1:
+      require(::socketpair(AF_UNIX, (kind == 0 ? SOCK_DGRAM : SOCK_SEQPACKET) | SOCK_CLOEXEC, 0,
+                           fds.data()) == 0,
+              "there are descriptors left");
+      break;
+    case 2: require(::pipe2(fds.data(), O_CLOEXEC) == 0, "there are descriptors left"); break;
+    case 3: fds[1] = ::eventfd(1, EFD_CLOEXEC); break;
+    case 4: fds[1] = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0); break; // Not connected,
+    case 5: // and one that listens.
+      fds[1] = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+      require(::listen(bound(fds[1]), 1) == 0, "a socket listens");
+      break;
+    case 6: fds[1] = ::open("/dev/null", O_RDWR | O_CLOEXEC); break;
+    default: fds[1] = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0); break;
+    }
+    return {UniqueFd(fds[0]), UniqueFd(fds[1])};
+  }
+
+  /// To a name that the kernel makes up.
+  static int bound(int fd) {
+    const sockaddr address{.sa_family = AF_UNIX, .sa_data = {}};
+    require(::bind(fd, &address, sizeof(address.sa_family)) == 0, "a socket gets a name");
+    return fd;
   }
 
   /// One TPM command of the right length; a response of the length that it names must come.

@@ -36,6 +36,14 @@ void SimulatedDisk::rot(std::uint64_t byte, unsigned bit) {
   cache_.at(byte) ^= std::byte{1} << bit;
 }
 
+void SimulatedDisk::replace(std::vector<std::byte> content) {
+  const std::scoped_lock lock(mutex_);
+  assert(content.size() == cache_.size());
+  pending_.clear();
+  cache_ = content;
+  durable_ = std::move(content);
+}
+
 bool SimulatedDisk::begin(SimulatedOperation operation) {
   if (gate_) {
     gate_();
@@ -114,6 +122,9 @@ SimulatedDevice::~SimulatedDevice() {
 
 DeviceCapabilities SimulatedDevice::capabilities() const {
   const bool writable = access_ == Access::read_write;
+  if (capabilities_) {
+    return *capabilities_;
+  }
   return {.write = writable,
           .discard = writable,
           .resize = writable,
@@ -240,6 +251,9 @@ Status SimulatedDevice::resize(std::uint64_t size_bytes) {
 
 Status SimulatedDevice::lock_for_writing() {
   assert(access_ == Access::read_write);
+  if (!capabilities().lock) {
+    return {};
+  }
   const std::scoped_lock lock(disk_->mutex_);
   if (disk_->owner_ != nullptr && disk_->owner_ != this) {
     return Error(ErrorKind::in_use, "simulated disk: another owner has it open for writing");

@@ -19,6 +19,7 @@
 //     who takes the lock next reads what the disk holds.
 //   - A failing read returns nothing. Bits rot only where a test flips them in the durable half.
 //   - Discarded blocks read as garbage. A resize is pending until the next flush.
+//   - Someone else may put another content in the disk's place at any moment.
 // Not modelled: writes that land in the wrong place, and devices that answer a flush without doing
 // it.
 #pragma once
@@ -84,6 +85,9 @@ public:
   [[nodiscard]] std::uint64_t count(OperationKind kind) const { return counts_.at(index(kind)); }
   /// Flips one bit of what is on the disk, and of the cache.
   void rot(std::uint64_t byte, unsigned bit);
+  /// Another content of the same size takes the disk's place, durably: what a copy onto the device
+  /// does. What is pending is gone with what was there.
+  void replace(std::vector<std::byte> content);
 
 private:
   friend class SimulatedDevice;
@@ -130,6 +134,8 @@ public:
   Status resize(std::uint64_t size_bytes) override;
   Status lock_for_writing() override;
   void unlock() override;
+  /// What it says of itself, instead. Without a lock it can be opened beside another owner.
+  void set_capabilities(const DeviceCapabilities& can) { capabilities_ = can; }
 
 private:
   Status check(const char* verb, std::uint64_t offset_bytes, std::uint64_t length_bytes,
@@ -138,6 +144,7 @@ private:
 
   std::shared_ptr<SimulatedDisk> disk_;
   Access access_;
+  std::optional<DeviceCapabilities> capabilities_;
 };
 
 } // namespace vnvram::test
