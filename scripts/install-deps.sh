@@ -7,7 +7,7 @@ build=(g++ cmake ninja-build pkg-config ca-certificates
   libfmt-dev libxxhash-dev nlohmann-json3-dev libcli11-dev
   libtpms-dev swtpm-dev libseccomp-dev libnbd-dev nbdkit-plugin-dev capnproto libcapnp-dev)
 check=(clang-format clang-tidy clang libclang-rt-dev libgtest-dev libgmock-dev git spin debootstrap)
-system=(qemu-system-x86 qemu-system-arm qemu-system-ppc qemu-utils qemu-system-common ovmf nbdkit libnbd-bin
+system=(qemu-system-x86 qemu-system-arm qemu-system-ppc qemu-utils qemu-system-common ovmf qemu-efi-aarch64 nbdkit libnbd-bin
   python3-libnbd fio gnutls-bin python3 busybox-static cpio kmod
   file groff-base tpm2-tools libtss2-tcti-device0 libtss2-tcti-swtpm0 swtpm swtpm-tools util-linux xfsprogs dpkg-dev
   procps sbsigntool openssl e2fsprogs)

@@ -5,6 +5,7 @@
 #include "cli/input.h"
 #include "cli/size_text.h"
 #include "tpm/tpm_blobs.h"
+#include "uefi/flash_chip.h"
 #include "uefi/variable_store_template.h"
 
 namespace vnvram::cli {
@@ -39,12 +40,13 @@ Result<BlobOptions::NamedBlob> parse_blob(const std::string& text, bool with_fil
   return BlobOptions::NamedBlob{
       .fresh = {.spec = {text.substr(0, type_at), text.substr(type_at + 1, size_at - type_at - 1),
                          *size_max}},
-      .file = has_file ? text.substr(file_at + 1) : std::string()};
+      .file = has_file ? text.substr(file_at + 1) : std::string(),
+      .note = {}};
 }
 
-Result<NewBlob> read_template(const std::string& file) {
-  // One byte more than a blob has tells a file that is too large.
-  auto bytes = read_at_most(file, blob_size_bytes_max + 1);
+Result<BlobOptions::NamedBlob> read_template(const std::string& file) {
+  // One byte more than a chip has tells a file that is too large.
+  auto bytes = read_at_most(file, chip_size_bytes_max + 1);
   if (!bytes) {
     return bytes.error();
   }
@@ -52,7 +54,7 @@ Result<NewBlob> read_template(const std::string& file) {
   if (!store) {
     return store.error();
   }
-  return store->blob();
+  return BlobOptions::NamedBlob{.fresh = store->blob(), .file = {}, .note = store->note()};
 }
 
 std::string refuse_empty(const std::string& file) {
@@ -85,7 +87,7 @@ Result<std::vector<BlobOptions::NamedBlob>> BlobOptions::named_blobs() const {
   std::vector<NamedBlob> result;
   const auto add_tpm = [&](TpmVersion version) {
     for (BlobSpec& spec : tpm_blob_specs(version)) {
-      result.push_back({{.spec = std::move(spec)}, {}});
+      result.push_back({.fresh = {.spec = std::move(spec)}, .file = {}, .note = {}});
     }
   };
   if (tpm2_) {
@@ -99,7 +101,7 @@ Result<std::vector<BlobOptions::NamedBlob>> BlobOptions::named_blobs() const {
     if (!blob) {
       return blob.error();
     }
-    result.push_back({*std::move(blob), {}});
+    result.push_back(*std::move(blob));
   }
   for (const std::string& text : blobs_) {
     auto blob = parse_blob(text, with_file_);
@@ -123,7 +125,7 @@ Result<std::vector<BlobSpec>> BlobOptions::specs() const {
   return result;
 }
 
-Result<std::vector<NewBlob>> BlobOptions::new_blobs() const {
+Result<std::vector<NewBlob>> BlobOptions::new_blobs(bool force) const {
   auto named = named_blobs();
   if (!named) {
     return named.error();
@@ -131,12 +133,15 @@ Result<std::vector<NewBlob>> BlobOptions::new_blobs() const {
   std::vector<NewBlob> result;
   for (NamedBlob& blob : *named) {
     if (!blob.file.empty()) {
-      auto content = read_input(blob.file, blob.fresh.spec.size_max_bytes);
+      BlobSpec& spec = blob.fresh.spec;
+      auto content = read_content(blob.file, spec.type, spec.size_max_bytes, force);
       if (!content) {
         return content.error();
       }
-      blob.fresh.content = std::move(*content);
+      spec.attributes = std::move(content->attributes);
+      blob.fresh.content = std::move(content->bytes);
     }
+    show_note(blob.note);
     result.push_back(std::move(blob.fresh));
   }
   return result;

@@ -20,6 +20,7 @@ public:
   struct NamedBlob {
     NewBlob fresh;
     std::string file;
+    std::string note; ///< What the user should know about --uefi's file.
   };
   /// Errors: invalid_argument; for --uefi's file too_large and io, too.
   [[nodiscard]] Result<std::vector<NamedBlob>> named_blobs() const;
@@ -27,9 +28,9 @@ public:
   /// The specs alone. Errors: those of named_blobs().
   [[nodiscard]] Result<std::vector<BlobSpec>> specs() const;
 
-  /// The specs and the content of their files. Errors: too_large for a file that does not fit its
-  /// blob; invalid_argument; io.
-  [[nodiscard]] Result<std::vector<NewBlob>> new_blobs() const;
+  /// The specs and the content of their files, checked as read_content() does. Errors: too_large
+  /// for a file that does not fit its blob; invalid_argument; io.
+  [[nodiscard]] Result<std::vector<NewBlob>> new_blobs(bool force) const;
 
 private:
   bool with_file_ = false;

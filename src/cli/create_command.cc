@@ -54,7 +54,7 @@ Result<ExitCode> CreateCommand::run(Output& /*output*/) {
     }
     *target = *parsed;
   }
-  auto blobs = blobs_.new_blobs();
+  auto blobs = blobs_.new_blobs(force_);
   if (!blobs) {
     return blobs.error();
   }

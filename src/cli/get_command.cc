@@ -2,6 +2,7 @@
 
 #include "cli/output_file.h"
 #include "cli/reader.h"
+#include "uefi/flash_chip.h"
 
 namespace vnvram::cli {
 
@@ -19,6 +20,8 @@ GetCommand::GetCommand(CLI::App& parent)
   app()
       .add_option("-o,--output", file_, "write to this file; \"-\" for standard output")
       ->type_name("FILE");
+  app().add_flag("--chip", chip_,
+                 "all bytes of the flash chip, with the zeros behind those that are kept");
 }
 
 Result<ExitCode> GetCommand::run(Output& output) {
@@ -29,6 +32,13 @@ Result<ExitCode> GetCommand::run(Output& output) {
       return bytes.error();
     }
     content = std::move(*bytes);
+    const auto info = store.blob(blob_);
+    if (!info) {
+      return info.error();
+    }
+    if (chip_) {
+      content.resize(chip_size_bytes(*info));
+    }
     return {};
   });
   if (!got) {

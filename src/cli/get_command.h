@@ -13,6 +13,7 @@ public:
 private:
   std::string blob_;
   std::string file_;
+  bool chip_ = false;
 };
 
 } // namespace vnvram::cli

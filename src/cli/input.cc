@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <fcntl.h>
 #include <system_error>
 #include <unistd.h>
+
+#include <fmt/core.h>
 
 #include "base/unique_fd.h"
 
@@ -16,6 +19,12 @@ constexpr std::size_t chunk_size_bytes = std::size_t{64} << 10U;
 Error read_failure(const std::string& name, int error_number) {
   return {ErrorKind::io,
           "cannot read " + name + ": " + std::generic_category().message(error_number)};
+}
+
+Error too_large(const std::string& path, std::uint64_t size_max_bytes) {
+  return {ErrorKind::too_large,
+          input_name(path) + " holds more than " + std::to_string(size_max_bytes) + " bytes",
+          "the blob's largest size; `vnvram register` can raise it"};
 }
 
 Result<std::vector<std::byte>> read_from(int descriptor, const std::string& name,
@@ -57,11 +66,35 @@ Result<std::vector<std::byte>> read_input(const std::string& path, std::uint64_t
   // One byte more than allowed tells a file that is too large from one that just fits.
   auto bytes = read_at_most(path, size_max_bytes + 1);
   if (bytes && bytes->size() > size_max_bytes) {
-    return Error(ErrorKind::too_large,
-                 input_name(path) + " holds more than " + std::to_string(size_max_bytes) + " bytes",
-                 "the blob's largest size; `vnvram register` can raise it");
+    return too_large(path, size_max_bytes);
   }
   return bytes;
+}
+
+Result<CheckedContent> read_content(const std::string& path, std::string_view type,
+                                    std::uint64_t size_max_bytes, bool force) {
+  auto bytes = read_input(path, content_source_bytes_max(type, size_max_bytes));
+  if (!bytes) {
+    return bytes.error();
+  }
+  auto checked = check_content(type, size_max_bytes, *bytes, input_name(path));
+  if (checked) {
+    show_note(checked->note);
+    return checked;
+  }
+  if (!force || checked.error().kind() != ErrorKind::invalid_argument) {
+    return checked;
+  }
+  if (bytes->size() > size_max_bytes) {
+    return too_large(path, size_max_bytes);
+  }
+  return CheckedContent{.bytes = *std::move(bytes), .attributes = {}, .note = {}};
+}
+
+void show_note(const std::string& note) {
+  if (!note.empty()) {
+    std::fputs(fmt::format("vnvram: note: {}\n", note).c_str(), stderr);
+  }
 }
 
 } // namespace vnvram::cli

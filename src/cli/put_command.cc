@@ -9,8 +9,11 @@ PutCommand::PutCommand(CLI::App& parent)
     : Command(
           parent, "put", "make a file the content of a blob",
           "The blob becomes exactly the bytes of FILE, or of standard input for \"-\". They are\n"
-          "read to their end first, and a FILE that is too large changes nothing. When the\n"
-          "command ends with 0, the new content is durable; whenever it is cut off, the blob has\n"
+          "read to their end first, and a FILE that is too large changes nothing. Nor does one\n"
+          "that is no UEFI variable store of the blob's size for a blob of UEFI variables (of a\n"
+          "whole chip's content the part that is the store is taken), or no TPM's state for a\n"
+          "TPM's, unless --force. When the command ends with 0, the new content is durable; "
+          "whenever it is cut off, the blob has\n"
           "either its old or its new content. The image must not be in use.\n\n"
           "Examples:\n"
           "  vnvram put vm.nvram uefi.vars OVMF_VARS_4M.fd\n"
@@ -18,23 +21,24 @@ PutCommand::PutCommand(CLI::App& parent)
   add_image();
   app().add_option("BLOB", blob_, "the blob's name")->required();
   app().add_option("FILE", file_, "the bytes; \"-\" for standard input")->required();
+  app().add_flag("--force", force_, "put the bytes in whatever they are");
 }
 
 Result<ExitCode> PutCommand::run(Output& /*output*/) {
   // Look first, so that a wrong name or size is found before anything is written at all.
-  std::uint64_t size_max_bytes = 0;
+  BlobInfo blob;
   const Status looked = read_image(image(), device(), [&](Store& store) -> Status {
     const auto info = store.blob(blob_);
     if (!info) {
       return info.error();
     }
-    size_max_bytes = info->size_max_bytes;
+    blob = *info;
     return {};
   });
   if (!looked) {
     return looked.error();
   }
-  const auto content = read_input(file_, size_max_bytes);
+  const auto content = read_content(file_, blob.type, blob.size_max_bytes, force_);
   if (!content) {
     return content.error();
   }
@@ -42,7 +46,7 @@ Result<ExitCode> PutCommand::run(Output& /*output*/) {
   if (!store) {
     return store.error();
   }
-  const Status written = (*store)->write(blob_, *content);
+  const Status written = (*store)->write(blob_, content->bytes);
   if (!written) {
     return written.error();
   }

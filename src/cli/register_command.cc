@@ -21,7 +21,7 @@ RegisterCommand::RegisterCommand(CLI::App& parent)
 }
 
 Result<ExitCode> RegisterCommand::run(Output& /*output*/) {
-  const auto blobs = blobs_.new_blobs();
+  const auto blobs = blobs_.new_blobs(false);
   if (!blobs) {
     return blobs.error();
   }
@@ -35,7 +35,9 @@ Result<ExitCode> RegisterCommand::run(Output& /*output*/) {
   }
   for (const NewBlob& blob : *blobs) {
     const auto there = (*store)->blob(blob.spec.name);
-    const Status fits = there && blob.content ? check_uefi_blob_there(*there, blob.spec) : Status{};
+    const Status fits = there && blob.spec.type == uefi_variables_type
+                            ? check_uefi_blob_there(*there, blob.spec)
+                            : Status{};
     if (!fits) {
       return fits.error();
     }

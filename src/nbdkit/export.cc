@@ -1,13 +1,17 @@
 #include "nbdkit/export.h"
 
+#include <algorithm>
 #include <utility>
 
 #include <fmt/core.h>
 
+#include "uefi/flash_chip.h"
+
 namespace vnvram::nbdkit {
 
 Export::Export(BlobClient& client, BlobInfo blob, bool read_only, bool durable)
-    : client_(client), blob_(std::move(blob)), read_only_(read_only), durable_(durable) {}
+    : client_(client), blob_(std::move(blob)), size_bytes_(chip_size_bytes(blob_)),
+      read_only_(read_only), durable_(durable) {}
 
 std::string Export::description(const BlobInfo& blob) {
   return blob.producer.empty()
@@ -23,16 +27,37 @@ Durability Export::durability(bool durable) {
   return Durability::deferred;
 }
 
+std::size_t Export::bytes_in_blob(std::uint64_t offset_bytes, std::uint64_t length_bytes) const {
+  return static_cast<std::size_t>(
+      std::min(length_bytes, blob_.size_max_bytes - std::min(offset_bytes, blob_.size_max_bytes)));
+}
+
 Status Export::read(std::uint64_t offset_bytes, std::span<std::byte> bytes) {
-  return client_.read(blob_.name, offset_bytes, bytes);
+  const std::size_t kept = bytes_in_blob(offset_bytes, bytes.size());
+  const std::span<std::byte> behind = bytes.subspan(kept);
+  std::fill(behind.begin(), behind.end(), std::byte{0});
+  return kept == 0 ? Status{} : client_.read(blob_.name, offset_bytes, bytes.first(kept));
 }
 
 Status Export::write(std::uint64_t offset_bytes, std::span<const std::byte> bytes, bool durable) {
-  return client_.write(blob_.name, offset_bytes, bytes, durability(durable));
+  const std::size_t kept = bytes_in_blob(offset_bytes, bytes.size());
+  const std::span<const std::byte> behind = bytes.subspan(kept);
+  if (!std::all_of(behind.begin(), behind.end(),
+                   [](std::byte each) { return each == std::byte{0}; })) {
+    return Error(ErrorKind::no_space,
+                 fmt::format("blob {}: a write at {} of something else than zeros behind its {} "
+                             "bytes, where its chip of {} keeps nothing",
+                             blob_.name, offset_bytes, blob_.size_max_bytes, size_bytes_),
+                 "the firmware that the blob is for writes nothing there");
+  }
+  return kept == 0
+             ? Status{}
+             : client_.write(blob_.name, offset_bytes, bytes.first(kept), durability(durable));
 }
 
 Status Export::zero(std::uint64_t offset_bytes, std::uint64_t length_bytes, bool durable) {
-  return client_.zero(blob_.name, offset_bytes, length_bytes, durability(durable));
+  const std::size_t kept = bytes_in_blob(offset_bytes, length_bytes);
+  return kept == 0 ? Status{} : client_.zero(blob_.name, offset_bytes, kept, durability(durable));
 }
 
 Status Export::flush() {

@@ -1,4 +1,4 @@
-// One blob as a client of the NBD server sees it: an array of bytes.
+// One blob as a client of the NBD server sees it: an array of bytes, as long as its chip.
 #pragma once
 
 #include <cstddef>
@@ -13,13 +13,17 @@ namespace vnvram::nbdkit {
 /// One connection's, whose requests come one after the other. What it has written is durable when
 /// close() has succeeded.
 ///
+/// Where a blob is the beginning of a larger flash chip (see chip_size_bytes), the export is the
+/// chip: zeros behind the blob. Those can be written, as QEMU writes a whole flash when a machine
+/// goes on; a write of anything else there is refused (no_space), all of it.
+///
 /// Ranges were checked by nbdkit against size_bytes(); the store checks them once more.
 class Export {
 public:
   /// `client` must outlive it. `durable`: every write, asked for or not.
   Export(BlobClient& client, BlobInfo blob, bool read_only, bool durable);
 
-  [[nodiscard]] std::uint64_t size_bytes() const { return blob_.size_max_bytes; }
+  [[nodiscard]] std::uint64_t size_bytes() const { return size_bytes_; }
   [[nodiscard]] bool read_only() const { return read_only_; }
   /// For people.
   [[nodiscard]] static std::string description(const BlobInfo& blob);
@@ -35,9 +39,13 @@ public:
 
 private:
   [[nodiscard]] Durability durability(bool durable);
+  /// How many of these bytes are the blob's; the others are behind it.
+  [[nodiscard]] std::size_t bytes_in_blob(std::uint64_t offset_bytes,
+                                          std::uint64_t length_bytes) const;
 
   BlobClient& client_;
   const BlobInfo blob_;
+  const std::uint64_t size_bytes_;
   const bool read_only_;
   const bool durable_;
   bool has_deferred_ = false;

@@ -57,15 +57,6 @@ Result<std::uint64_t> choose_size(std::uint64_t size_bytes, std::uint64_t old_si
   return std::max(*recommended, old_blocks * block_size_bytes);
 }
 
-// Keeps what the old file allowed to whom.
-Status take_over_rights(const NewFile& file, const struct stat& old, const std::string& target) {
-  if (::fchown(file.fd(), old.st_uid, old.st_gid) != 0 ||
-      ::fchmod(file.fd(), old.st_mode & 07777) != 0) {
-    return file_error(target, "cannot give the new image the owner and mode of the old file");
-  }
-  return {};
-}
-
 // What the caller has named and not what it is made of.
 Error named_after(const std::string& target, const Error& error, const std::string& path) {
   std::string cause = error.cause();
@@ -81,6 +72,7 @@ struct Plan {
   std::string target;
   ImageFormat format = ImageFormat::raw;
   const struct stat* old = nullptr;
+  BlockDevice* old_device = nullptr; ///< Locked; what it holds may be written over.
   std::uint64_t old_size_bytes = 0;
 };
 
@@ -115,18 +107,32 @@ Status fill_vm_image(const NewFile& file, const Plan& plan, std::uint64_t size_b
   return done;
 }
 
-Status try_to_create(const Plan& plan, std::uint64_t size_bytes, const CreateOptions& options) {
-  Result<NewFile> file = plan.format == ImageFormat::raw ? NewFile::make(plan.target)
+Status try_to_create(const Plan& plan, std::uint64_t size_bytes, const CreateOptions& options,
+                     bool& forbidden) {
+  Result<NewFile> file = plan.format == ImageFormat::raw ? NewFile::make(plan.target, forbidden)
                                                          : NewFile::make_in_folder(plan.target);
   if (!file) {
     return file.error();
   }
-  Status done = plan.old == nullptr ? Status{} : take_over_rights(*file, *plan.old, plan.target);
+  Status done =
+      plan.old == nullptr ? Status{} : file->take_over_rights(*plan.old, plan.target, forbidden);
   if (done) {
     done = plan.format == ImageFormat::raw ? fill_raw(*file, size_bytes, options)
                                            : fill_vm_image(*file, plan, size_bytes, options);
   }
-  return done ? file->rename_to(plan.target) : named_after(plan.target, done.error(), file->path());
+  return done ? file->rename_to(plan.target, forbidden)
+              : named_after(plan.target, done.error(), file->path());
+}
+
+// The file that is there, as a block device is formatted: no superblock until all is complete. It
+// may grow first, with what is blank.
+Status format_old(BlockDevice& old, std::uint64_t size_bytes, const CreateOptions& options) {
+  const Result<std::uint64_t> there_bytes = old.size_bytes();
+  if (!there_bytes) {
+    return there_bytes.error();
+  }
+  const Status grown = size_bytes > *there_bytes ? old.resize(size_bytes) : Status{};
+  return grown ? create_image(old, options) : grown;
 }
 
 Status create_file(const Plan& plan, std::uint64_t size_bytes, const CreateOptions& options) {
@@ -137,12 +143,15 @@ Status create_file(const Plan& plan, std::uint64_t size_bytes, const CreateOptio
   if (const Status key = check_key_fits(plan.target, plan.format, options.device); !key) {
     return key;
   }
-  Status done = try_to_create(plan, *size, options);
+  bool forbidden = false;
+  Status done = try_to_create(plan, *size, options, forbidden);
   // In a new file each time: qemu-img deletes the one that it fails with.
   for (int tries = 1; !done && failed_by_chance(done.error()) && tries < tries_max; ++tries) {
-    done = try_to_create(plan, *size, options);
+    done = try_to_create(plan, *size, options, forbidden);
   }
-  return done;
+  const bool in_place =
+      !done && forbidden && plan.old_device != nullptr && plan.format == ImageFormat::raw;
+  return in_place ? format_old(*plan.old_device, *size, options) : done;
 }
 
 Result<ImageFormat> choose_format(const std::string& path, ImageFormat there,
@@ -204,8 +213,14 @@ Status replace_file(const std::string& path, const struct stat& old, std::uint64
   }
   // `there` keeps its lock until the rename.
   return create_file(
-      {.target = target, .format = *format, .old = &old, .old_size_bytes = *old_size}, size_bytes,
-      options);
+      {.target = target,
+       .format = *format,
+       .old = &old,
+       // What is no raw file is a VM image in the eyes of its device, and blank inside only.
+       .old_device =
+           options.force || old_container.format == ImageFormat::raw ? there->get() : nullptr,
+       .old_size_bytes = *old_size},
+      size_bytes, options);
 }
 
 } // namespace

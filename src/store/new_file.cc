@@ -21,12 +21,30 @@ Error file_error(const std::string& path, std::string_view what) {
           fmt::format("{}: {}: {}", path, what, std::generic_category().message(error))};
 }
 
-Result<NewFile> NewFile::make(const std::string& target) {
+namespace {
+
+bool forbids_replacing(int error) {
+  switch (error) {
+  case EACCES:
+  case EPERM:
+  case EROFS:
+  case EBUSY: // A mount point, as one file that is mounted over another.
+  case EXDEV:
+  case ENOSYS:
+  case EOPNOTSUPP: return true;
+  default: return false;
+  }
+}
+
+} // namespace
+
+Result<NewFile> NewFile::make(const std::string& target, bool& forbidden) {
   NewFile file;
   file.path_ = target + ".XXXXXX";
   file.fd_ = UniqueFd(::mkostemp(file.path_.data(), O_CLOEXEC));
   if (!file.fd_.valid()) {
-    file.path_.clear();
+    forbidden = forbids_replacing(errno);
+    file.path_.clear(); // Leaves errno as it is.
     return file_error(target, "cannot make a file beside it");
   }
   return file;
@@ -61,8 +79,19 @@ NewFile::~NewFile() {
   }
 }
 
-Status NewFile::rename_to(const std::string& target) {
+Status NewFile::take_over_rights(const struct stat& old, const std::string& target,
+                                 bool& forbidden) {
+  if (::fchown(fd_.get(), old.st_uid, old.st_gid) != 0 ||
+      ::fchmod(fd_.get(), old.st_mode & 07777) != 0) {
+    forbidden = forbids_replacing(errno);
+    return file_error(target, "cannot give the new image the owner and mode of the old file");
+  }
+  return {};
+}
+
+Status NewFile::rename_to(const std::string& target, bool& forbidden) {
   if (::rename(path_.c_str(), target.c_str()) != 0) {
+    forbidden = forbids_replacing(errno);
     return file_error(target, "cannot rename the new image to this name");
   }
   path_.clear();

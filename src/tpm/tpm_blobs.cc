@@ -58,6 +58,10 @@ std::string_view tpm_blob_name(TpmVersion version, TpmState state) {
   return names.at(static_cast<std::size_t>(version)).at(static_cast<std::size_t>(state));
 }
 
+std::string tpm_blob_type(TpmVersion version, TpmState state) {
+  return "libtpms." + std::string(tpm_blob_name(version, state));
+}
+
 std::vector<BlobSpec> tpm_blob_specs(TpmVersion version) {
   const TpmStateSizes sizes = sizes_of(version);
   const std::string producer = libtpms_producer();
@@ -65,7 +69,7 @@ std::vector<BlobSpec> tpm_blob_specs(TpmVersion version) {
   for (std::size_t state = 0; state < tpm_state_count; ++state) {
     BlobSpec spec;
     spec.name = tpm_blob_name(version, static_cast<TpmState>(state));
-    spec.type = "libtpms." + spec.name;
+    spec.type = tpm_blob_type(version, static_cast<TpmState>(state));
     spec.size_max_bytes = sizes.at(state);
     spec.producer = producer;
     specs.push_back(std::move(spec));

@@ -23,6 +23,9 @@ using TpmStateSizes = std::array<std::uint64_t, tpm_state_count>;
 /// The name of a state's blob, e.g. "tpm2.permanent". The text is static.
 [[nodiscard]] std::string_view tpm_blob_name(TpmVersion version, TpmState state);
 
+/// The type of that blob, e.g. "libtpms.tpm2.permanent".
+[[nodiscard]] std::string tpm_blob_type(TpmVersion version, TpmState state);
+
 /// What `create --tpm2`, `register --tpm2` and the TPM itself register: the three blobs, in the
 /// order of TpmState, at the largest sizes that libtpms says it can fill; where it does not say so,
 /// at sizes with room to spare, beyond which a blob grows (see BlobRoom). Selects the version in

@@ -9,6 +9,7 @@
 
 #include <fmt/core.h>
 
+#include "uefi/flash_chip.h"
 #include "vnvram/block_device.h"
 
 namespace vnvram {
@@ -56,6 +57,13 @@ constexpr std::uint8_t volume_revision = 2;
 constexpr std::uint8_t store_formatted = 0x5a;
 constexpr std::uint8_t store_healthy = 0xfe;
 constexpr std::array<std::uint8_t, 4> qcow2_magic = {'Q', 'F', 'I', 0xfb};
+
+// QEMU's virt machines, of ARM and of RISC-V: a flash chip of erase blocks of 256 KiB, of a size of
+// its own, whose first three blocks edk2 uses, however large the chip is.
+constexpr std::uint64_t virt_block_size_bytes = std::uint64_t{256} << 10U;
+constexpr std::uint64_t virt_volume_size_bytes = 3 * virt_block_size_bytes;
+constexpr std::array<std::uint64_t, 2> virt_chip_sizes_bytes = {std::uint64_t{64} << 20U,
+                                                                std::uint64_t{32} << 20U};
 
 // EFI_SYSTEM_NV_DATA_FV_GUID, fff12b8d-7696-4c8b-a985-2747075b4f50.
 constexpr Guid variables_volume = {0x8d, 0x2b, 0xf1, 0xff, 0x96, 0x76, 0x8b, 0x4c,
@@ -108,13 +116,22 @@ public:
 
   Status run();
 
+  /// After a success. Of empty flash: what the firmware will use.
+  [[nodiscard]] std::uint64_t volume_size_bytes() const { return volume_size_bytes_; }
+  [[nodiscard]] bool is_blank() const { return blank_; }
+  [[nodiscard]] std::uint64_t chip_size_bytes() const;
+  /// The firmware is for a chip that is larger than the volume, and nothing tells how large.
+  [[nodiscard]] bool lacks_chip_size() const {
+    return has_virt_blocks_ && chip_size_bytes() == volume_size_bytes_;
+  }
+
 private:
   [[nodiscard]] Error refused(std::string_view what, std::string_view remedy) const {
     return {ErrorKind::invalid_argument, fmt::format("{}: {}", name_, what), std::string(remedy)};
   }
   [[nodiscard]] Error no_volume() const;
   [[nodiscard]] Status check_volume() const;
-  [[nodiscard]] Status check_block_map() const;
+  [[nodiscard]] Status check_block_map();
   [[nodiscard]] Status check_store() const;
   [[nodiscard]] Status check_size() const;
   [[nodiscard]] Status check_rest() const;
@@ -122,25 +139,52 @@ private:
   const Bytes bytes_;
   const std::string& name_;
   VolumeHeader volume_{};
+  std::uint64_t volume_size_bytes_ = 0;
+  std::uint64_t mapped_size_bytes_ = 0; ///< Of all blocks that the header lists.
+  bool has_virt_blocks_ = false;
+  bool blank_ = false;
 };
 
 Status Inspection::run() {
+  if (bytes_.size() > chip_size_bytes_max) {
+    return Error{ErrorKind::too_large,
+                 fmt::format("{}: more than {} bytes, and no flash chip has more", name_,
+                             chip_size_bytes_max)};
+  }
   if (!volume_at(bytes_, 0, volume_)) {
-    return no_volume();
+    blank_ = nothing_in(bytes_) &&
+             std::find(virt_chip_sizes_bytes.begin(), virt_chip_sizes_bytes.end(), bytes_.size()) !=
+                 virt_chip_sizes_bytes.end();
+    volume_size_bytes_ = virt_volume_size_bytes;
+    return blank_ ? Status{} : no_volume();
   }
   if (volume_.file_system != variables_volume) {
     return refused("a firmware volume without variables, most likely the firmware's code",
                    give_variables);
   }
-  for (const auto check :
-       {&Inspection::check_volume, &Inspection::check_block_map, &Inspection::check_store,
-        &Inspection::check_size, &Inspection::check_rest}) {
-    const Status checked = (this->*check)();
-    if (!checked) {
-      return checked;
-    }
+  volume_size_bytes_ = volume_.length_bytes;
+  Status checked = check_volume();
+  if (checked) {
+    checked = check_block_map();
   }
-  return {};
+  for (const auto check :
+       {&Inspection::check_store, &Inspection::check_size, &Inspection::check_rest}) {
+    checked = checked ? (this->*check)() : checked;
+  }
+  return checked;
+}
+
+// The header lists the chip's blocks where firmware wrote it itself, and the volume's where the
+// file was built; then the file is as long as the chip, unless it was cut. QEMU's x86 machines make
+// a chip of any size, so there what follows the volume is a rounded-up volume's or a mishap.
+std::uint64_t Inspection::chip_size_bytes() const {
+  if (blank_) {
+    return bytes_.size();
+  }
+  const std::uint64_t size = mapped_size_bytes_ > volume_size_bytes_ ? mapped_size_bytes_
+                             : has_virt_blocks_                      ? std::uint64_t{bytes_.size()}
+                                                                     : volume_size_bytes_;
+  return is_chip_size(size) ? std::max(size, volume_size_bytes_) : volume_size_bytes_;
 }
 
 Error Inspection::no_volume() const {
@@ -189,21 +233,22 @@ Status Inspection::check_volume() const {
 
 // The blocks must have room for the volume. They are the volume's own in OVMF, as the specification
 // has it, and those of the whole chip in ARM's firmware.
-Status Inspection::check_block_map() const {
+Status Inspection::check_block_map() {
   std::uint64_t offset = sizeof(VolumeHeader);
-  std::uint64_t missing_bytes = volume_.length_bytes;
   bool ended = false;
   for (; !ended && offset < volume_.header_length_bytes; offset += sizeof(BlockRun)) {
     BlockRun run{};
     load(bytes_, offset, run);
-    missing_bytes -=
-        std::min(missing_bytes, std::uint64_t{run.block_count} * run.block_length_bytes);
+    const std::uint64_t size_bytes = std::uint64_t{run.block_count} * run.block_length_bytes;
+    mapped_size_bytes_ += std::min(size_bytes, UINT64_MAX - mapped_size_bytes_);
+    has_virt_blocks_ = has_virt_blocks_ || run.block_length_bytes == virt_block_size_bytes;
     ended = run.block_count == 0 && run.block_length_bytes == 0;
   }
-  if (!ended || offset != volume_.header_length_bytes || missing_bytes != 0) {
+  if (!ended || offset != volume_.header_length_bytes ||
+      mapped_size_bytes_ < volume_.length_bytes) {
     return refused("damaged: the volume does not fit its blocks", take_it_anew);
   }
-  if (volume_.length_bytes > bytes_.size() && bytes_.size() <= blob_size_bytes_max) {
+  if (volume_.length_bytes > bytes_.size()) {
     return refused(fmt::format("cut short: a volume of {} bytes in a file of {}",
                                volume_.length_bytes, bytes_.size()),
                    take_it_anew);
@@ -234,20 +279,19 @@ Status Inspection::check_store() const {
 }
 
 Status Inspection::check_size() const {
-  if (bytes_.size() <= blob_size_bytes_max) {
-    return {};
-  }
-  const std::string cause = fmt::format("{}: more than {} bytes, the most that a blob may have",
-                                        name_, blob_size_bytes_max);
   if (volume_.length_bytes > blob_size_bytes_max) {
-    return Error{ErrorKind::too_large, cause};
+    return Error{ErrorKind::too_large,
+                 fmt::format("{}: a volume of {} bytes, and a blob has {} at most", name_,
+                             volume_.length_bytes, blob_size_bytes_max)};
   }
-  return Error{ErrorKind::too_large,
-               fmt::format("{}; the variables are in the first {}, what follows fills up the chip",
-                           cause, volume_.length_bytes),
-               fmt::format("cut it (head -c {}) and let nbdkit fill up the chip: vnvram(1), UEFI "
-                           "VARIABLES",
-                           volume_.length_bytes)};
+  if (volume_.length_bytes % block_size_bytes != 0) {
+    return refused(
+        fmt::format("its volume, {} bytes, is not a multiple of {}, and QEMU takes no such "
+                    "flash",
+                    volume_.length_bytes, block_size_bytes),
+        take_it_anew);
+  }
+  return {};
 }
 
 Status Inspection::check_rest() const {
@@ -261,13 +305,6 @@ Status Inspection::check_rest() const {
         fmt::format("something else follows its volume of {} bytes", volume_.length_bytes),
         fmt::format("if that is not the firmware's: head -c {}", volume_.length_bytes));
   }
-  if (bytes_.size() % block_size_bytes != 0) {
-    return refused(
-        fmt::format("its size, {} bytes, is not a multiple of {}, and QEMU takes no such "
-                    "flash",
-                    bytes_.size(), block_size_bytes),
-        take_it_anew);
-  }
   return {};
 }
 
@@ -275,23 +312,50 @@ Status Inspection::check_rest() const {
 
 Result<VariableStoreTemplate> VariableStoreTemplate::parse(std::vector<std::byte> bytes,
                                                            const std::string& name) {
-  const Status inspected = Inspection(bytes, name).run();
+  Inspection inspection(bytes, name);
+  const Status inspected = inspection.run();
   if (!inspected) {
     return inspected.error();
   }
-  return VariableStoreTemplate(std::move(bytes));
+  VariableStoreTemplate result;
+  result.size_bytes_ = inspection.volume_size_bytes();
+  result.chip_size_bytes_ = inspection.chip_size_bytes();
+  result.blank_ = inspection.is_blank();
+  // What a chip has behind its volume comes back with the export; anything else is gone.
+  if (const std::uint64_t kept_bytes = std::max(result.chip_size_bytes_, result.size_bytes_);
+      bytes.size() > kept_bytes) {
+    result.note_ =
+        fmt::format("{}: cut to {} bytes, which its volume of variables has; nothing is in "
+                    "the {} behind it",
+                    name, result.size_bytes_, bytes.size() - result.size_bytes_);
+  }
+  if (inspection.lacks_chip_size()) {
+    result.note_ =
+        fmt::format("{}: it does not tell the size of its flash chip, which is larger; give "
+                    "all of the chip's file, from the firmware's package or vnvram get "
+                    "--chip",
+                    name);
+  }
+  bytes.resize(result.blank_ ? 0 : static_cast<std::size_t>(result.size_bytes_));
+  bytes.shrink_to_fit();
+  result.bytes_ = std::move(bytes);
+  return result;
 }
 
 BlobSpec VariableStoreTemplate::spec() const {
   BlobSpec spec;
   spec.name = uefi_variables_name;
   spec.type = uefi_variables_type;
-  spec.size_max_bytes = bytes_.size();
+  spec.size_max_bytes = size_bytes_;
+  if (chip_size_bytes_ > size_bytes_) {
+    spec.attributes.push_back(chip_size_attribute(chip_size_bytes_));
+  }
   return spec;
 }
 
 NewBlob VariableStoreTemplate::blob() const {
-  return {.spec = spec(), .content = bytes_};
+  return {.spec = spec(),
+          .content = blank_ ? std::nullopt : std::optional<std::vector<std::byte>>(bytes_)};
 }
 
 Status check_uefi_blob_there(const BlobInfo& there, const BlobSpec& wanted) {
@@ -299,7 +363,7 @@ Status check_uefi_blob_there(const BlobInfo& there, const BlobSpec& wanted) {
     return {};
   }
   return Error{ErrorKind::exists,
-               fmt::format("blob {}: a store of {} bytes is there, and the template has {}: they "
+               fmt::format("blob {}: a store of {} bytes is there, and one of {} is wanted: they "
                            "belong to different firmware",
                            there.name, there.size_max_bytes, wanted.size_max_bytes),
                there.generation == 0

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,27 +17,41 @@ namespace vnvram {
 inline constexpr std::string_view uefi_variables_name = "uefi.vars";
 inline constexpr std::string_view uefi_variables_type = "edk2.variables";
 
-/// A file such as OVMF_VARS_4M.fd: a firmware volume (PI specification, volume 3) that begins with
-/// a variable store of edk2's. In OVMF its other parts are the working and the spare space of
-/// edk2's fault-tolerant writes. Zeros or erased flash may follow, up to the size of the chip.
+/// A file such as OVMF_VARS_4M.fd or AAVMF_VARS.fd: a firmware volume (PI specification, volume 3)
+/// that begins with a variable store of edk2's. In OVMF its other parts are the working and the
+/// spare space of edk2's fault-tolerant writes. Zeros or erased flash may follow: they are no part
+/// of the blob. A chip of QEMU's ARM and RISC-V machines is much larger than what its firmware uses
+/// of it, and may be all empty.
 class VariableStoreTemplate {
 public:
-  /// Takes all bytes of a file, or the first blob_size_bytes_max + 1 of one that is larger. `name`
+  /// Takes all bytes of a file, or the first chip_size_bytes_max + 1 of one that is larger. `name`
   /// is for messages. The headers of volume and store are checked, and that nothing but padding
   /// comes after the volume; the variables are not looked at.
   /// Errors: invalid_argument for what is no such file, with a word on what it is instead;
-  /// too_large for more than a blob holds.
+  /// too_large for more than a blob or a chip holds.
   static Result<VariableStoreTemplate> parse(std::vector<std::byte> bytes, const std::string& name);
 
-  /// The blob to create or to register. Its largest size is the template's: QEMU takes a flash of
-  /// exactly that many bytes.
+  /// The blob to create or to register: the volume, and how large the chip is that it is the
+  /// beginning of. Empty flash is a blob without content, in which the firmware makes its store.
   [[nodiscard]] NewBlob blob() const;
   [[nodiscard]] BlobSpec spec() const;
 
+  [[nodiscard]] std::uint64_t size_bytes() const { return size_bytes_; }
+  /// Empty for empty flash.
+  [[nodiscard]] const std::vector<std::byte>& content() const { return bytes_; }
+  [[nodiscard]] bool is_blank() const { return blank_; }
+  /// What the user should know: that padding was cut off, or that the chip's size is not known.
+  /// Empty: nothing.
+  [[nodiscard]] const std::string& note() const { return note_; }
+
 private:
-  explicit VariableStoreTemplate(std::vector<std::byte> bytes) : bytes_(std::move(bytes)) {}
+  VariableStoreTemplate() = default;
 
   std::vector<std::byte> bytes_;
+  std::uint64_t size_bytes_ = 0;
+  std::uint64_t chip_size_bytes_ = 0;
+  bool blank_ = false;
+  std::string note_;
 };
 
 /// Whether a blob that an image has already can be what `wanted` (a template's spec) asks for.

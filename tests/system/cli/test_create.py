@@ -204,6 +204,72 @@ class CreateTest(Case):
                               check=False)
         self.assertEqual(done.stdout, f"status {NO_SPACE}\nfile vm.nvram\nprecious", done.stderr)
 
+    def in_a_name_space(self, script, *words):
+        """Runs a script as root in a name space of mounts that ends with it; returns its output."""
+        done = subprocess.run(["unshare", "--mount", "sh", "-ec", script, "sh", program("vnvram"),
+                               self.workspace.path, *words],
+                              capture_output=True, text=True, timeout=120, check=False)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        return done.stdout
+
+    def test_a_mounted_file_is_formatted_in_place(self):
+        """As a container gets one: nothing can be renamed over a mount point."""
+        for size, options, expected in ((0, "", 4 * MIB), (6 * MIB, "", 6 * MIB),
+                                        (0, "--size 5M", 5 * MIB)):
+            self.file("below", bytes(size))
+            inode = self.path("below").stat().st_ino
+            self.file("vm.nvram", b"")
+            self.in_a_name_space(f"""
+                mount --bind "$2/below" "$2/vm.nvram"
+                "$1" create "$2/vm.nvram" --tpm2 --blob a:t:1K {options}
+                printf kept | "$1" put "$2/vm.nvram" a -
+                "$1" check "$2/vm.nvram" """)
+            self.assertEqual(self.names(), ["below", "vm.nvram"])
+            self.assertEqual(self.vnvram("get", self.path("below"), "a"), b"kept")
+            status = self.path("below").stat()
+            self.assertEqual((status.st_ino, status.st_size), (inode, expected))
+            self.assertGreaterEqual(status.st_blocks * 512, expected)
+
+    def test_a_mounted_file_with_something_in_it_needs_force(self):
+        self.file("below", b"precious")
+        self.file("vm.nvram", b"")
+        script = """
+            mount --bind "$2/below" "$2/vm.nvram"
+            status=0
+            "$1" create "$2/vm.nvram" --tpm2 $3 2> "$2/said" || status=$?
+            echo $status """
+        self.assertEqual(self.in_a_name_space(script), f"{EXISTS}\n")
+        self.assertEqual(self.path("below").read_bytes(), b"precious")
+        self.assertEqual(self.in_a_name_space(script, "--force"), "0\n")
+        self.vnvram("check", self.path("below"))
+
+    def test_a_file_in_a_folder_of_somebody_elses(self):
+        """It may be written to, and nothing be made beside it."""
+        folder = self.path("locked")
+        folder.mkdir()
+        (folder / "vm.nvram").write_bytes(b"")
+        os.chmod(folder / "vm.nvram", 0o666)
+        os.chmod(self.workspace.path, 0o755)
+        os.chmod(folder, 0o555)
+        argv = [program("vnvram"), "create", folder / "vm.nvram", "--tpm2"]
+        if os.geteuid() == 0:
+            argv = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *argv]
+        done = subprocess.run(argv, capture_output=True, timeout=60, check=False)
+        self.assertEqual(done.returncode, 0, done)
+        self.vnvram("check", folder / "vm.nvram")
+        self.assertEqual(self.names(folder), ["vm.nvram"])
+
+    def test_a_mounted_file_that_has_no_room_to_grow(self):
+        """It is left as it was."""
+        self.assertEqual(self.in_a_name_space("""
+            mount -t tmpfs -o size=3M none "$2"
+            : > "$2/below"
+            : > "$2/vm.nvram"
+            mount --bind "$2/below" "$2/vm.nvram"
+            status=0
+            "$1" create "$2/vm.nvram" --tpm2 --size 4M || status=$?
+            echo "$status $(stat -c %s "$2/below") $(ls "$2" | wc -l)" """), f"{NO_SPACE} 0 2\n")
+
     def test_resize(self):
         self.create("--blob", "a:t:64K")
         content = os.urandom(65536)

@@ -177,18 +177,31 @@ TEST(VariableStoreTemplate, CodeIsToldFromVariables) {
   expect_refused(joined(volume(), code), "code behind variables", "VARS");
 }
 
-TEST(VariableStoreTemplate, PaddingStaysPartOfTheFlash) {
+// As a store lies on a volume that was rounded up. OVMF takes the flash's end for the store's, and
+// stores nothing in one that is larger.
+TEST(VariableStoreTemplate, PaddingIsCutAndSaid) {
   for (const std::byte padding : {std::byte{0}, std::byte{0xff}}) {
-    Bytes padded = volume();
-    padded.resize(2 * mib, padding);
-    const auto parsed = parse(padded);
-    ASSERT_OK(parsed);
-    EXPECT_EQ(parsed->spec().size_max_bytes, 2 * mib);
-    padded.back() = std::byte{1};
-    expect_refused(padded, "something else follows its volume of 540672 bytes", "head -c 540672");
-    padded.resize(ovmf_4m_bytes + 512, padding);
-    expect_refused(padded, "541184 bytes, is not a multiple of 4096", "");
+    for (const std::size_t size : {ovmf_4m_bytes + 1, ovmf_4m_bytes + 512, 4 * mib, 17 * mib}) {
+      Bytes padded = volume();
+      padded.resize(size, padding);
+      const auto parsed = parse(padded);
+      ASSERT_OK(parsed);
+      EXPECT_EQ(parsed->spec().size_max_bytes, ovmf_4m_bytes);
+      EXPECT_EQ(parsed->blob().content, volume());
+      EXPECT_TRUE(parsed->spec().attributes.empty());
+      EXPECT_NE(parsed->note().find("cut to 540672 bytes"), std::string::npos) << parsed->note();
+      padded.back() = std::byte{1};
+      expect_refused(padded, "something else follows its volume of 540672 bytes", "head -c 540672");
+    }
   }
+  EXPECT_TRUE(parse(volume())->note().empty());
+}
+
+TEST(VariableStoreTemplate, AVolumeIsWholeBlocks) {
+  Bytes odd = volume(ovmf_4m_bytes + 512);
+  put<std::uint32_t>(odd, block_count_at, 133);
+  mend_checksum(odd);
+  expect_refused(odd, "541184 bytes, is not a multiple of 4096", "");
 }
 
 // The header says how the chip is made, of which the volume is the first part.
@@ -203,20 +216,57 @@ TEST(VariableStoreTemplate, BlocksMayBeThoseOfALargerChip) {
   }
 }
 
+constexpr std::size_t arm_bytes = 786432;
+
+Bytes arm_volume(std::uint32_t block_count) {
+  Bytes bytes = volume(arm_bytes);
+  put<std::uint32_t>(bytes, block_count_at, block_count);
+  put<std::uint32_t>(bytes, block_length_at, 262144);
+  mend_checksum(bytes);
+  return bytes;
+}
+
+void expect_chip(const Result<VariableStoreTemplate>& parsed, const std::string& size) {
+  ASSERT_OK(parsed);
+  const BlobSpec spec = parsed->spec();
+  EXPECT_EQ(spec.size_max_bytes, arm_bytes);
+  ASSERT_EQ(spec.attributes.size(), 1U);
+  EXPECT_EQ(spec.attributes[0].name, "flash.chip_size_bytes");
+  EXPECT_EQ(spec.attributes[0].value, size);
+  EXPECT_FALSE(spec.attributes[0].must_know);
+  EXPECT_TRUE(parsed->note().empty()) << parsed->note();
+}
+
 // AAVMF_VARS.ms.fd: 64 MiB in 256 blocks, of which 768 KiB are the volume.
-TEST(VariableStoreTemplate, MoreThanABlobHoldsIsRefused) {
-  Bytes padded = volume(786432);
-  put<std::uint32_t>(padded, block_count_at, 256);
-  put<std::uint32_t>(padded, block_length_at, 262144);
-  mend_checksum(padded);
-  EXPECT_TRUE(parse(padded).ok());
-  padded.resize(16 * mib);
-  EXPECT_TRUE(parse(padded).ok());
-  padded.resize(16 * mib + 1);
-  expect_refused(padded, "more than 16777216 bytes", "head -c 786432", ErrorKind::too_large);
-  Bytes large = volume(17 * mib);
-  large.resize(16 * mib + 1);
-  expect_refused(large, "more than 16777216 bytes", "", ErrorKind::too_large);
+TEST(VariableStoreTemplate, AChipIsRememberedNotStored) {
+  Bytes padded = arm_volume(256);
+  expect_chip(parse(padded), "67108864"); // What `get` gives.
+  padded.resize(64 * mib);
+  expect_chip(parse(padded), "67108864");
+  EXPECT_EQ(parse(padded)->blob().content, arm_volume(256));
+  // Built by edk2, where the header has the volume's blocks: the file is as long as the chip.
+  Bytes built = arm_volume(3);
+  ASSERT_OK(parse(built));
+  EXPECT_TRUE(parse(built)->spec().attributes.empty());
+  EXPECT_NE(parse(built)->note().find("does not tell the size"), std::string::npos);
+  built.resize(32 * mib);
+  expect_chip(parse(built), "33554432");
+}
+
+TEST(VariableStoreTemplate, EmptyFlashOfAKnownChipIsABlobWithoutContent) {
+  for (const std::byte empty : {std::byte{0}, std::byte{0xff}}) {
+    const auto arm = parse(Bytes(64 * mib, empty));
+    expect_chip(arm, "67108864");
+    EXPECT_FALSE(arm->blob().content.has_value());
+    expect_chip(parse(Bytes(32 * mib, empty)), "33554432");
+  }
+}
+
+TEST(VariableStoreTemplate, MoreThanABlobOrAChipHoldsIsRefused) {
+  expect_refused(volume(17 * mib), "a volume of 17825792 bytes", "", ErrorKind::too_large);
+  Bytes padded = volume();
+  padded.resize(256 * mib + 1);
+  expect_refused(padded, "more than 268435456 bytes", "", ErrorKind::too_large);
 }
 
 TEST(VariableStoreTemplate, EveryFieldCounts) {
@@ -296,8 +346,8 @@ TEST(VariableStoreTemplate, CutShortAtAnyByteIsRefused) {
 }
 
 // No change of the headers gets through but of the bytes that mean nothing, and of sizes if the
-// store still fits the volume and the volume its blocks; with the checksum as it was, or made right
-// again.
+// store still fits the volume and the volume, of whole blocks, its blocks; with the checksum as it
+// was, or made right again.
 TEST(VariableStoreTemplate, EveryByteOfTheHeadersIsChecked) {
   const std::size_t size = 8192;
   Bytes bytes = volume(size);
@@ -311,7 +361,7 @@ TEST(VariableStoreTemplate, EveryByteOfTheHeadersIsChecked) {
       const std::uint64_t blocks_bytes = std::uint64_t{get<std::uint32_t>(bytes, block_count_at)} *
                                          get<std::uint32_t>(bytes, block_length_at);
       const bool fits = store_size >= 28 && header_length + std::uint64_t{store_size} <= length &&
-                        length <= blocks_bytes && length <= size;
+                        length <= blocks_bytes && length <= size && length % 4096 == 0;
       const bool in_size = (offset >= store_size_at && offset < store_format_at) ||
                            (offset >= volume_length_at && offset < signature_at) ||
                            (offset >= block_count_at && offset < last_run_at);

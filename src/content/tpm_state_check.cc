@@ -1,0 +1,121 @@
+#include "content/tpm_state_check.h"
+
+#include <algorithm>
+#include <array>
+#include <vector>
+
+#include <fcntl.h>
+#include <fmt/core.h>
+#include <libtpms/tpm_library.h>
+#include <unistd.h>
+
+#include "base/unique_fd.h"
+#include "tpm/soft_tpm.h"
+
+namespace vnvram {
+namespace {
+
+struct Mark {
+  std::size_t offset_bytes;
+  std::string_view bytes;
+  std::string_view what;
+};
+
+// What is taken for a TPM's state, and what states begin with: swtpm's headers as in its
+// documentation of its state files, libtpms' own from the states that it has written.
+constexpr std::array<Mark, 9> marks = {{
+    {0, {"\x02\x01\x00\x0a", 4}, "a state in swtpm's header, or a file of swtpm's"},
+    {0, "swtpmlin", "a state file of swtpm's (its backend file://)"},
+    {0, "QFI\xfb", "a qcow2 image"},
+    {40, "_FVH", "a firmware volume"},
+    {2, "\xab\x36\x47\x23", "the permanent state of a TPM 2.0"},
+    {2, "\x45\x63\x78\x89", "the volatile state of a TPM 2.0"},
+    {0, {"\x00\x01\x00\x22", 4}, "the permanent state of a TPM 1.2"},
+    {0, {"\x00\x01\x00\x01", 4}, "the volatile state of a TPM 1.2"},
+    {0, {"\x00\x24", 2}, "the save-state of a TPM 1.2"},
+}};
+
+bool is_at(std::span<const std::byte> bytes, const Mark& mark) {
+  const auto there = std::as_bytes(std::span(mark.bytes));
+  if (bytes.size() < mark.offset_bytes + there.size()) {
+    return false;
+  }
+  const auto part = bytes.subspan(mark.offset_bytes, there.size());
+  return std::equal(there.begin(), there.end(), part.begin());
+}
+
+std::string_view what_it_is(std::span<const std::byte> bytes) {
+  if (bytes.empty()) {
+    return "nothing: it is empty";
+  }
+  const auto* const mark = std::find_if(marks.begin(), marks.end(),
+                                        [&](const Mark& each) { return is_at(bytes, each); });
+  return mark == marks.end() ? "nothing that is known" : mark->what;
+}
+
+std::string name_of(const TpmStateType& type) {
+  constexpr std::array<std::string_view, tpm_state_count> names = {"permanent state",
+                                                                   "volatile state", "save-state"};
+  return fmt::format("the {} of a {}", names.at(static_cast<std::size_t>(type.state)),
+                     type.version == TpmVersion::tpm2_0 ? "TPM 2.0" : "TPM 1.2");
+}
+
+/// libtpms says on standard error what it does not like, in its own words and beside ours.
+class QuietLibtpms {
+public:
+  QuietLibtpms() : nowhere_(::open("/dev/null", O_WRONLY | O_CLOEXEC)) {
+    TPMLIB_SetDebugFD(nowhere_.get());
+  }
+  QuietLibtpms(const QuietLibtpms&) = delete;
+  QuietLibtpms& operator=(const QuietLibtpms&) = delete;
+  ~QuietLibtpms() { TPMLIB_SetDebugFD(STDERR_FILENO); }
+
+private:
+  UniqueFd nowhere_;
+};
+
+/// libtpms' own judgement. Of a TPM 1.2 it has one on the permanent state alone; the others it
+/// compares with that one, which is not here.
+std::string refusal(const TpmStateType& type, std::span<const std::byte> bytes) {
+  if (type.version == TpmVersion::tpm1_2 && type.state != TpmState::permanent) {
+    return what_it_is(bytes) == name_of(type) ? "" : "this does not begin as";
+  }
+  const QuietLibtpms quiet;
+  SoftTpm tpm(type.version, tpm_blob_specs(type.version),
+              std::vector<std::vector<std::byte>>(tpm_state_count), Manufacture::forbidden);
+  const TpmResult result = tpm.set_state(type.state, {bytes.begin(), bytes.end()});
+  return result == tpm_success
+             ? ""
+             : fmt::format("{} (code 0x{:x}) does not take this for", libtpms_producer(), result);
+}
+
+} // namespace
+
+std::optional<TpmStateType> tpm_state_of_type(std::string_view type) {
+  for (const TpmVersion version : {TpmVersion::tpm2_0, TpmVersion::tpm1_2}) {
+    for (std::size_t index = 0; index < tpm_state_count; ++index) {
+      const auto state = static_cast<TpmState>(index);
+      if (type == tpm_blob_type(version, state)) {
+        return TpmStateType{.version = version, .state = state};
+      }
+    }
+  }
+  return std::nullopt;
+}
+
+Status check_tpm_state(const TpmStateType& type, std::span<const std::byte> bytes,
+                       const std::string& source) {
+  if (bytes.empty() && type.state != TpmState::permanent) {
+    return {};
+  }
+  const std::string refused = refusal(type, bytes);
+  if (refused.empty()) {
+    return {};
+  }
+  return Error(
+      ErrorKind::invalid_argument,
+      fmt::format("{}: {} {}; it is {}", source, refused, name_of(type), what_it_is(bytes)),
+      "give what `vnvram get` has taken out of such a blob; --force writes it all the same");
+}
+
+} // namespace vnvram
