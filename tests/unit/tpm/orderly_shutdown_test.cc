@@ -9,7 +9,7 @@ namespace {
 
 constexpr std::string_view shutdown_clear = "8001 0000000c 00000145 0000";
 constexpr std::string_view shutdown_state = "8001 0000000c 00000145 0001";
-constexpr std::string_view get_random = "8001 0000000c 0000017b 0001";
+constexpr std::string_view get_one_random_byte = "8001 0000000c 0000017b 0001";
 constexpr std::string_view success = "8001 0000000a 00000000";
 constexpr std::string_view failure = "8001 0000000a 00000101";
 
@@ -34,14 +34,14 @@ protected:
 
 TEST_F(OrderlyShutdownTest, ClearForAGuestThatSaidNothing) {
   EXPECT_EQ(due(0), clear);
-  run(get_random, success, 7);
+  run(get_one_random_byte, success, 7);
   EXPECT_EQ(due(7), clear);
 }
 
 TEST_F(OrderlyShutdownTest, NothingWhileTheGuestsOwnStands) {
   run(shutdown_clear, success, 7);
   EXPECT_EQ(due(7), "");
-  run(get_random, success, 7);
+  run(get_one_random_byte, success, 7);
   EXPECT_EQ(due(7), "");
   EXPECT_EQ(due(8), clear);
 }

@@ -127,15 +127,15 @@ int call(long number, long a = -1, long b = -1, long c = -1) {
 }
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool can_be_confined = false;
+constexpr bool filter_runs_here = false;
 #else
-constexpr bool can_be_confined = true;
+constexpr bool filter_runs_here = true;
 #endif
 
 class SandboxTest : public testing::Test {
 protected:
   void SetUp() override {
-    if (!can_be_confined) {
+    if (!filter_runs_here) {
       // Its runtime makes system calls that the filter ends a process for. The release build runs
       // it.
       GTEST_SKIP() << "not with a sanitizer";
