@@ -25,6 +25,15 @@ thread_local long fails_at = -1; // NOLINT: operator new has no other place for 
 [[gnu::noinline]] void* operator new(std::size_t size) {
   return operator new (size, std::align_val_t{alignof(std::max_align_t)});
 }
+// What GoogleTest on GCC 14's library calls; a sanitizer would bring its own, and no delete that
+// fits.
+[[gnu::noinline]] void* operator new(std::size_t size, const std::nothrow_t& /*tag*/) noexcept {
+  try {
+    return operator new(size);
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+}
 [[gnu::noinline]] void operator delete(void* memory) noexcept {
   std::free(memory);
 }
