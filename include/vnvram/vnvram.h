@@ -162,6 +162,10 @@ VNVRAM_API vnvram_kind vnvram_resize(const char* path, uint64_t size, vnvram_err
  * forks after opening. Others always start with the first deferred write and asynchronous commit.
  */
 #define VNVRAM_OPEN_THREADS_LATE (1U << 5)
+/* Opens for writing also where the image has no space of its own for all that may be written (a
+ * sparse copy), and none can be allocated. Without it that is VNVRAM_NO_SPACE or
+ * VNVRAM_UNSUPPORTED. */
+#define VNVRAM_OPEN_WITHOUT_SPACE (1U << 6)
 
 typedef struct vnvram_open_options {
   size_t struct_size;

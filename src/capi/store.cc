@@ -6,6 +6,7 @@
 #include "capi/blob_list.h"
 #include "capi/open_options.h"
 #include "capi/transaction.h"
+#include "vnvram/space.h"
 #include "vnvram/store.h"
 
 using namespace vnvram;
@@ -94,6 +95,9 @@ vnvram_kind vnvram_open(const char* path, const vnvram_open_options* options, vn
     auto device = open_device(*name, open->access, device_options);
     if (!device) {
       return device.error();
+    }
+    if (options != nullptr && (options->flags & VNVRAM_OPEN_WITHOUT_SPACE) != 0) {
+      set_space_policy(**device, SpacePolicy::warn);
     }
     auto opened = Store::open(std::move(*device), std::move(*open));
     if (!opened) {

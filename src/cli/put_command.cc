@@ -19,6 +19,7 @@ PutCommand::PutCommand(CLI::App& parent)
           "  vnvram put vm.nvram uefi.vars OVMF_VARS_4M.fd\n"
           "  vnvram get old.nvram tpm2.permanent | vnvram put vm.nvram tpm2.permanent -") {
   add_image();
+  add_space_option(app(), space_);
   app().add_option("BLOB", blob_, "the blob's name")->required();
   app().add_option("FILE", file_, "the bytes; \"-\" for standard input")->required();
   app().add_flag("--force", force_, "put the bytes in whatever they are");
@@ -42,7 +43,7 @@ Result<ExitCode> PutCommand::run(Output& /*output*/) {
   if (!content) {
     return content.error();
   }
-  const auto store = open_for_writing(image(), device());
+  const auto store = open_for_writing(image(), device(), space_);
   if (!store) {
     return store.error();
   }

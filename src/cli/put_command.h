@@ -14,6 +14,7 @@ private:
   std::string blob_;
   std::string file_;
   bool force_ = false;
+  std::string space_ = "reserve";
 };
 
 } // namespace vnvram::cli

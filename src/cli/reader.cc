@@ -1,5 +1,8 @@
 #include "cli/reader.h"
 
+#include "cli/input.h"
+#include "vnvram/space.h"
+
 namespace vnvram::cli {
 namespace {
 
@@ -37,12 +40,24 @@ Status read_image(const std::string& path, const DeviceOptions& device,
   return retry_while_stale([&] { return read_once(path, device, use); });
 }
 
-Result<std::unique_ptr<Store>> open_for_writing(const std::string& path,
-                                                const DeviceOptions& options) {
+void add_space_option(CLI::App& app, std::string& space) {
+  app.add_option("--space", space,
+                 "where the image was copied without all of its space: reserve it, or do not begin "
+                 "(the default); warn, and go on; ignore it")
+      ->type_name("reserve|warn|ignore");
+}
+
+Result<std::unique_ptr<Store>>
+open_for_writing(const std::string& path, const DeviceOptions& options, const std::string& space) {
+  const Result<SpacePolicy> policy = parse_space_policy(space);
+  if (!policy) {
+    return policy.error();
+  }
   auto device = open_device(path, Access::read_write, options);
   if (!device) {
     return device.error();
   }
+  set_space_policy(**device, *policy, [](const Error& error) { show_note(error.text()); });
   return Store::open(std::move(*device), {.background = false});
 }
 

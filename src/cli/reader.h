@@ -1,6 +1,7 @@
 // Reading an image that someone else may be writing.
 #pragma once
 
+#include <CLI/App.hpp>
 #include <functional>
 #include <string>
 
@@ -17,8 +18,12 @@ Status retry_while_stale(const std::function<Status()>& attempt);
 Status read_image(const std::string& path, const DeviceOptions& device,
                   const std::function<Status(Store&)>& use);
 
-/// Opens the image for writing, for one short piece of work.
-Result<std::unique_ptr<Store>> open_for_writing(const std::string& path,
-                                                const DeviceOptions& device);
+/// Declares --space, whose value goes to open_for_writing().
+void add_space_option(CLI::App& app, std::string& space);
+
+/// Opens the image for writing, for one short piece of work. `space`: a policy's name; what it
+/// warns of is said on standard error.
+Result<std::unique_ptr<Store>>
+open_for_writing(const std::string& path, const DeviceOptions& device, const std::string& space);
 
 } // namespace vnvram::cli

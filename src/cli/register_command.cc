@@ -17,6 +17,7 @@ RegisterCommand::RegisterCommand(CLI::App& parent)
           "  vnvram register vm.nvram --uefi /usr/share/OVMF/OVMF_VARS_4M.fd\n"
           "  vnvram register vm.nvram --blob eeprom:at24c:8K --blob bbram:xlnx-bbram:36") {
   add_image();
+  add_space_option(app(), space_);
   blobs_.add_to(app(), false);
 }
 
@@ -29,7 +30,7 @@ Result<ExitCode> RegisterCommand::run(Output& /*output*/) {
     return Error(ErrorKind::invalid_argument, "no blob to register",
                  "name some with --tpm2, --tpm12, --uefi FILE or --blob NAME:TYPE:MAX");
   }
-  const auto store = open_for_writing(image(), device());
+  const auto store = open_for_writing(image(), device(), space_);
   if (!store) {
     return store.error();
   }

@@ -13,6 +13,7 @@ public:
 
 private:
   BlobOptions blobs_;
+  std::string space_ = "reserve";
 };
 
 } // namespace vnvram::cli

@@ -10,6 +10,7 @@ RmCommand::RmCommand(CLI::App& parent)
               "Example:\n"
               "  vnvram rm vm.nvram eeprom") {
   add_image();
+  add_space_option(app(), space_);
   app().add_option("BLOB", blob_, "the blob's name")->required();
 }
 
@@ -21,7 +22,7 @@ Result<ExitCode> RmCommand::run(Output& /*output*/) {
   if (!there) {
     return there.error();
   }
-  const auto store = open_for_writing(image(), device());
+  const auto store = open_for_writing(image(), device(), space_);
   if (!store) {
     return store.error();
   }

@@ -12,6 +12,7 @@ public:
 
 private:
   std::string blob_;
+  std::string space_ = "reserve";
 };
 
 } // namespace vnvram::cli

@@ -9,12 +9,13 @@ LocalBlobClient::LocalBlobClient(std::unique_ptr<Store> store)
 
 Result<std::unique_ptr<BlobClient>>
 LocalBlobClient::open(const std::string& location, const DeviceOptions& device_options,
-                      std::chrono::microseconds deferral,
+                      SpacePolicy space, std::chrono::microseconds deferral,
                       std::function<void(const Error&)> failed_in_background) {
   auto device = open_device(location, Access::read_write, device_options);
   if (!device) {
     return device.error();
   }
+  set_space_policy(**device, space, failed_in_background);
   OpenOptions options;
   options.deferral = deferral;
   options.failed_in_background = std::move(failed_in_background);

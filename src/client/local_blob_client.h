@@ -8,6 +8,7 @@
 
 #include "client/blob_client.h"
 #include "vnvram/open_device.h"
+#include "vnvram/space.h"
 #include "vnvram/store.h"
 
 namespace vnvram {
@@ -15,10 +16,10 @@ namespace vnvram {
 class LocalBlobClient : public BlobClient {
 public:
   /// Opens the image at `location` (see open_device) for writing. `deferral`: how long deferred
-  /// writes may wait; `failed_in_background`: see OpenOptions. Errors: those of open_device() and
-  /// Store::open().
+  /// writes may wait; `failed_in_background`: see OpenOptions; it hears of missing space as well.
+  /// Errors: those of open_device() and Store::open().
   static Result<std::unique_ptr<BlobClient>>
-  open(const std::string& location, const DeviceOptions& device_options,
+  open(const std::string& location, const DeviceOptions& device_options, SpacePolicy space,
        std::chrono::microseconds deferral, std::function<void(const Error&)> failed_in_background);
 
   Result<std::vector<BlobInfo>> blobs() override;

@@ -18,6 +18,7 @@
 #include "base/aligned_buffer.h"
 #include "base/barrier.h"
 #include "device/file_lock.h"
+#include "device/file_space.h"
 #include "device/hidden_writes.h"
 
 namespace vnvram {
@@ -484,6 +485,13 @@ Status FileDevice::grow_file(std::uint64_t old_size_bytes, std::uint64_t new_siz
     offset += length;
   }
   return {};
+}
+
+Status FileDevice::reserve_space(std::uint64_t length_bytes) {
+  return block_special_ ? Status{}
+                        : reserve_file_space(buffered_.get(), path_,
+                                             std::min(length_bytes, size_bytes_.load()),
+                                             MissingSpace::written);
 }
 
 /// A file that was replaced under its name between opening and locking is nobody's image any more:

@@ -8,6 +8,7 @@
 
 #include "base/unique_fd.h"
 #include "device/async_io.h"
+#include "device/space_keeper.h"
 #include "vnvram/block_device.h"
 #include "vnvram/open_device.h"
 
@@ -18,7 +19,7 @@ namespace vnvram {
 /// every commit. The kernel drops the page cache of a range that is written directly, so reads see
 /// it. Where a page cache may hide what another owner writes (hidden_writes.h), all reads are
 /// direct as well.
-class FileDevice final : public BlockDevice {
+class FileDevice final : public BlockDevice, public SpaceKeeper {
 public:
   /// What open_device() promises.
   static Result<std::unique_ptr<FileDevice>> open(const std::string& path, Access access);
@@ -45,6 +46,7 @@ public:
   [[nodiscard]] bool writes_directly() const { return direct_works_.load(); }
 
 private:
+  Status reserve_space(std::uint64_t length_bytes) override;
   FileDevice(std::string path, UniqueFd fd, Access access, bool block_special);
 
   void open_direct();

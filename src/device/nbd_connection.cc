@@ -47,9 +47,24 @@ const char* verb(NbdRequest::Kind kind) {
   case NbdRequest::Kind::write: return "write";
   case NbdRequest::Kind::write_durable: return "durably write";
   case NbdRequest::Kind::discard: return "discard";
+  case NbdRequest::Kind::block_status: return "find out about";
   case NbdRequest::Kind::flush: break;
   }
   return "flush";
+}
+
+constexpr const char* allocation_context = LIBNBD_CONTEXT_BASE_ALLOCATION;
+
+// libnbd hands out pairs of a length and flags.
+int take_extents(void* extents, const char* context, std::uint64_t /*offset*/,
+                 std::uint32_t* entries, std::size_t count, int* /*error*/) {
+  auto& found = *static_cast<std::vector<NbdExtent>*>(extents);
+  if (std::string_view(context) == allocation_context) {
+    for (std::size_t index = 0; index + 1 < count; index += 2) {
+      found.push_back({entries[index], (entries[index + 1] & LIBNBD_STATE_HOLE) != 0});
+    }
+  }
+  return 0;
 }
 
 std::string seconds_text(std::chrono::milliseconds time) {
@@ -121,6 +136,7 @@ Status NbdConnection::start(const NbdTarget& target, UniqueFd socket) {
       library_.set_uri_allow_local_file(handle, true) == 0 &&
       library_.set_uri_allow_transports(handle, LIBNBD_ALLOW_TRANSPORT_TCP |
                                                     LIBNBD_ALLOW_TRANSPORT_UNIX) == 0 &&
+      (!target.private_server || library_.add_meta_context(handle, allocation_context) == 0) &&
       (!target.uri.empty() || library_.set_export_name(handle, target.export_name.c_str()) == 0);
   const bool started = set && connect_by(library_, handle, target, std::move(socket)) == 0;
   return started ? Status{} : Status(connect_error());
@@ -160,6 +176,7 @@ Status NbdConnection::learn_properties() {
   properties_.can_flush = library_.can_flush(handle) == 1;
   properties_.can_fua = library_.can_fua(handle) == 1;
   properties_.can_discard = library_.can_trim(handle) == 1;
+  properties_.can_block_status = library_.can_meta_context(handle, allocation_context) == 1;
   return {};
 }
 
@@ -220,6 +237,14 @@ Result<std::int64_t> NbdConnection::send(const NbdRequest& request) {
   case NbdRequest::Kind::discard:
     cookie = library_.aio_trim(handle, request.length_bytes, request.offset_bytes, none, 0);
     break;
+  case NbdRequest::Kind::block_status: {
+    nbd_extent_callback take{};
+    take.callback = take_extents;
+    take.user_data = request.extents;
+    cookie = library_.aio_block_status(handle, request.length_bytes, request.offset_bytes, take,
+                                       none, 0);
+    break;
+  }
   }
   const std::string refusal = cookie < 0 ? library_.get_error() : "";
   if (library_.aio_is_dead(handle) == 1 || library_.aio_is_closed(handle) == 1) {

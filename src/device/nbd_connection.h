@@ -9,6 +9,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "base/unique_fd.h"
 #include "device/nbd_library.h"
@@ -18,14 +19,22 @@ namespace vnvram {
 
 struct NbdTarget;
 
+/// Whether the server has space for a stretch of the export.
+struct NbdExtent {
+  std::uint64_t length_bytes = 0;
+  bool is_hole = false;
+};
+
 /// What is sent at once; no larger than the server takes.
 struct NbdRequest {
-  enum class Kind { read, write, write_durable, flush, discard };
+  enum class Kind { read, write, write_durable, flush, discard, block_status };
   Kind kind = Kind::flush;
   std::uint64_t offset_bytes = 0;
   std::uint64_t length_bytes = 0;
   std::byte* into = nullptr;
   const std::byte* from = nullptr;
+  /// For block_status: gets the extents from offset_bytes on, one at least.
+  std::vector<NbdExtent>* extents = nullptr;
 };
 
 /// Threads: run() may be called by several at the same time, and all their requests are under way
@@ -52,6 +61,7 @@ public:
     bool can_flush = false;
     bool can_fua = false;
     bool can_discard = false;
+    bool can_block_status = false; ///< Only of a server of our own: the others are not asked.
   };
   [[nodiscard]] const std::string& name() const { return name_; }
   [[nodiscard]] const Export& properties() const { return properties_; }

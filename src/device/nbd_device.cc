@@ -15,6 +15,8 @@ namespace {
 using Kind = NbdRequest::Kind;
 
 // A server may limit reads and writes to very little; a discard carries no data.
+constexpr std::uint64_t block_status_size_bytes_max = std::uint64_t{1} << 30U;
+constexpr std::uint64_t reserve_step_bytes = std::uint64_t{1} << 20U;
 constexpr std::uint64_t discard_size_bytes_max = std::uint64_t{32} << 20U;
 
 /// The requests that make up one of these, each as large as it may be.
@@ -229,6 +231,39 @@ Status NbdDevice::resize(std::uint64_t size_bytes) {
                fmt::format("{}: an export of {} bytes cannot be resized to {} from here", name(),
                            current, size_bytes),
                "let its server resize it, then open it again");
+}
+
+Status NbdDevice::fill_holes(std::uint64_t length_bytes) {
+  if (!private_server_ || !connection_->properties().can_block_status) {
+    return {};
+  }
+  const std::vector<std::byte> zeros(reserve_step_bytes);
+  std::uint64_t at = 0;
+  while (at < length_bytes) {
+    std::vector<NbdExtent> extents;
+    const std::array<NbdRequest, 1> question = {
+        {{.kind = Kind::block_status,
+          .offset_bytes = at,
+          .length_bytes = std::min(length_bytes - at, block_status_size_bytes_max),
+          .extents = &extents}}};
+    Status done = connection_->run(question);
+    const std::uint64_t asked_at = at;
+    for (auto extent = extents.begin(); done && extent != extents.end(); ++extent) {
+      const std::uint64_t end = std::min(at + extent->length_bytes, length_bytes);
+      for (; done && extent->is_hole && at < end; at += std::min(end - at, reserve_step_bytes)) {
+        done = write(at, std::span(zeros).first(std::min(end - at, reserve_step_bytes)));
+      }
+      at = end;
+    }
+    if (!done || at == asked_at) {
+      return done ? Error(ErrorKind::io,
+                          fmt::format("{}: its server does not tell what it has space "
+                                      "for at {}",
+                                      name(), at))
+                  : done;
+    }
+  }
+  return {};
 }
 
 Status NbdDevice::lock_for_writing() {

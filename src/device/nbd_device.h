@@ -59,6 +59,9 @@ public:
   Status discard(std::uint64_t offset_bytes, std::uint64_t length_bytes) override;
   /// An export has the size that its server gives it: unsupported.
   Status resize(std::uint64_t size_bytes) override;
+  /// A private server's image: what it has no space for is written with the zeros that it reads as.
+  /// Another server's space is its owner's affair.
+  Status fill_holes(std::uint64_t length_bytes);
   /// NBD has no locks: without effect, but that a read-only device refuses. The private server has
   /// taken QEMU's.
   Status lock_for_writing() override;

@@ -43,6 +43,8 @@ Result<NbdLibrary> NbdLibrary::find_all() {
       find(library, "nbd_get_error", found.get_error) &&
       find(library, "nbd_get_errno", found.get_errno) &&
       find(library, "nbd_set_export_name", found.set_export_name) &&
+      find(library, "nbd_add_meta_context", found.add_meta_context) &&
+      find(library, "nbd_can_meta_context", found.can_meta_context) &&
       find(library, "nbd_set_uri_allow_transports", found.set_uri_allow_transports) &&
       find(library, "nbd_set_uri_allow_local_file", found.set_uri_allow_local_file) &&
       find(library, "nbd_aio_connect_uri", found.aio_connect_uri) &&
@@ -59,6 +61,7 @@ Result<NbdLibrary> NbdLibrary::find_all() {
       find(library, "nbd_aio_pwrite", found.aio_pwrite) &&
       find(library, "nbd_aio_flush", found.aio_flush) &&
       find(library, "nbd_aio_trim", found.aio_trim) &&
+      find(library, "nbd_aio_block_status", found.aio_block_status) &&
       find(library, "nbd_aio_get_fd", found.aio_get_fd) &&
       find(library, "nbd_aio_get_direction", found.aio_get_direction) &&
       find(library, "nbd_aio_notify_read", found.aio_notify_read) &&

@@ -23,6 +23,8 @@ public:
   decltype(&::nbd_get_error) get_error = nullptr;
   decltype(&::nbd_get_errno) get_errno = nullptr;
   decltype(&::nbd_set_export_name) set_export_name = nullptr;
+  decltype(&::nbd_add_meta_context) add_meta_context = nullptr;
+  decltype(&::nbd_can_meta_context) can_meta_context = nullptr;
   decltype(&::nbd_set_uri_allow_transports) set_uri_allow_transports = nullptr;
   decltype(&::nbd_set_uri_allow_local_file) set_uri_allow_local_file = nullptr;
   decltype(&::nbd_aio_connect_uri) aio_connect_uri = nullptr;
@@ -39,6 +41,7 @@ public:
   decltype(&::nbd_aio_pwrite) aio_pwrite = nullptr;
   decltype(&::nbd_aio_flush) aio_flush = nullptr;
   decltype(&::nbd_aio_trim) aio_trim = nullptr;
+  decltype(&::nbd_aio_block_status) aio_block_status = nullptr;
   decltype(&::nbd_aio_get_fd) aio_get_fd = nullptr;
   decltype(&::nbd_aio_get_direction) aio_get_direction = nullptr;
   decltype(&::nbd_aio_notify_read) aio_notify_read = nullptr;

@@ -1,6 +1,7 @@
 #include "device/vm_image_device.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -8,8 +9,11 @@
 
 #include <fmt/core.h>
 
+#include "base/aligned_buffer.h"
 #include "base/unique_fd.h"
+#include "device/file_space.h"
 #include "device/nbd_device.h"
+#include "device/qcow2_clusters.h"
 #include "device/qemu_nbd_server.h"
 
 namespace vnvram {
@@ -32,6 +36,22 @@ Status check_key(const std::string& path, const ImageContainer& image,
                  "check the key file's path and its permissions");
   }
   return {};
+}
+
+constexpr std::size_t rewrite_step_bytes = std::size_t{1} << 20U;
+
+/// qemu-nbd's word for it reaches us as text.
+Error space_error(const std::string& path, const Error& error) {
+  if (error.cause().find(std::generic_category().message(ENOSPC)) == std::string::npos &&
+      error.cause().find(std::generic_category().message(EDQUOT)) == std::string::npos) {
+    return error;
+  }
+  return {ErrorKind::no_space,
+          fmt::format("{}: it has no space for all that will be written into it (a sparse copy, a "
+                      "snapshot?), and none can be reserved: {}",
+                      path, error.cause()),
+          "make room there, then open it again; --space warn, and space=warn for nbdkit, goes on "
+          "until a commit fails"};
 }
 
 /// What an owner before us has left in the page cache and the disk does not have, after a failed
@@ -179,6 +199,58 @@ Status VmImageDevice::resize(std::uint64_t size_bytes) {
       ErrorKind::unsupported,
       fmt::format("{}: a VM image of {} bytes cannot be resized while it is open", path_, *current),
       "close it, and use vnvram resize");
+}
+
+// The same bytes once more, for which QEMU takes clusters that are this image's alone.
+Status VmImageDevice::rewrite(NbdDevice& device, std::uint64_t offset_bytes,
+                              std::uint64_t length_bytes) {
+  AlignedBuffer bytes(std::min(length_bytes, rewrite_step_bytes));
+  Status done;
+  for (std::uint64_t at = 0; done && at < length_bytes; at += bytes.span().size()) {
+    const auto step =
+        bytes.span().first(std::min<std::uint64_t>(bytes.span().size(), length_bytes - at));
+    done = device.read(offset_bytes + at, step);
+    done = done ? device.write(offset_bytes + at, step) : done;
+  }
+  return done;
+}
+
+Status VmImageDevice::allocate(std::uint64_t length_bytes) {
+  if (image_.format == ImageFormat::luks) {
+    return {}; // All of it is in the file.
+  }
+  return with_connection([&](NbdDevice& device) -> Status {
+    if (image_.format != ImageFormat::qcow2) {
+      const Status reserved = device.fill_holes(length_bytes);
+      return reserved ? device.flush() : reserved;
+    }
+    const Result<std::vector<GuestRange>> borrowed = find_borrowed_clusters(path_, length_bytes);
+    if (!borrowed) {
+      return borrowed.error();
+    }
+    Status done;
+    for (auto range = borrowed->begin(); done && range != borrowed->end(); ++range) {
+      done = rewrite(device, range->offset_bytes, range->length_bytes);
+    }
+    return done && !borrowed->empty() ? device.flush() : done;
+  });
+}
+
+Status VmImageDevice::reserve_space(std::uint64_t length_bytes) {
+  if (const Status allocated = allocate(length_bytes); !allocated) {
+    return space_error(path_, allocated.error());
+  }
+  const UniqueFd fd(::open(path_.c_str(), O_RDWR | O_CLOEXEC));
+  struct stat status = {};
+  if (!fd.valid() || ::fstat(fd.get(), &status) != 0) {
+    return Error(ErrorKind::io,
+                 fmt::format("{}: cannot open: {}", path_, std::generic_category().message(errno)));
+  }
+  // Allocated and not written: the file is qemu-nbd's, which may be writing its own tables.
+  return S_ISREG(status.st_mode)
+             ? reserve_file_space(fd.get(), path_, static_cast<std::uint64_t>(status.st_size),
+                                  MissingSpace::allocated)
+             : Status{};
 }
 
 Status VmImageDevice::lock_for_writing() {

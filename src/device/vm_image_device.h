@@ -6,6 +6,7 @@
 #include <string>
 
 #include "device/image_format.h"
+#include "device/space_keeper.h"
 #include "vnvram/block_device.h"
 #include "vnvram/open_device.h"
 
@@ -17,7 +18,7 @@ class QemuNbdServer;
 /// Opening takes QEMU's own locks on the image and unlock() gives them up: the server ends with
 /// them, and the next call that needs one starts another. A server that is lost in between is not
 /// replaced: nobody knows what became of its last writes.
-class VmImageDevice final : public BlockDevice {
+class VmImageDevice final : public BlockDevice, public SpaceKeeper {
 public:
   /// Errors: in_use, in reading, too, as QEMU does not let others read beside a writer; key_needed,
   /// wrong_key, invalid_argument (a key for an image without encryption), unsupported (no
@@ -44,12 +45,16 @@ public:
   void unlock() override;
 
 private:
+  /// In the VM image, and then in the file that it is.
+  Status reserve_space(std::uint64_t length_bytes) override;
   VmImageDevice(std::string path, const ImageContainer& image, Access access,
                 DeviceOptions options);
   Status start();
   /// Runs `call` on the connection, which is made anew after unlock().
   template <typename Call> Status with_connection(Call&& call);
   Error explained(const Error& error);
+  Status allocate(std::uint64_t length_bytes);
+  Status rewrite(NbdDevice& device, std::uint64_t offset_bytes, std::uint64_t length_bytes);
 
   const std::string path_;
   const ImageContainer image_;

@@ -29,6 +29,12 @@ Status Options::set(std::string_view key, std::string_view value) {
     }
   } else if (key == "image-key") {
     device.image_key_file = value;
+  } else if (key == "space") {
+    const Result<SpacePolicy> policy = parse_space_policy(value);
+    if (!policy) {
+      return policy.error();
+    }
+    space = *policy;
   } else if (key == "image-format") {
     device.image_format = value;
   } else {

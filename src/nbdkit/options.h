@@ -9,6 +9,7 @@
 
 #include "vnvram/open_device.h"
 #include "vnvram/result.h"
+#include "vnvram/space.h"
 
 namespace vnvram::nbdkit {
 
@@ -17,6 +18,7 @@ inline constexpr std::chrono::microseconds sync_max = std::chrono::seconds(60);
 struct Options {
   std::string image;
   DeviceOptions device;
+  SpacePolicy space = SpacePolicy::reserve;
   std::chrono::microseconds sync{10000}; ///< 0: each write is durable before it is answered.
   std::vector<std::string> exports;      ///< Only these; empty: all blobs.
   std::set<std::string, std::less<>> read_only;

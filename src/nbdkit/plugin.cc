@@ -201,6 +201,8 @@ constexpr const char* help =
     "                     e.g. 10ms (default), 500us, 1s; always: not at all.\n"
     "export=NAME          Serve this blob only; may be repeated. The first is the default.\n"
     "readonly=NAME,...    These blobs cannot be written.\n"
+    "space=POLICY         Where the image was copied without all of its space: reserve (the\n"
+    "                     default: or do not start), warn or ignore.\n"
     "image-key=FILE       The key of a LUKS or encrypted qcow2 image.\n"
     "image-format=FORMAT  raw, qcow2, vmdk, vhdx, vdi or luks, if not as its first bytes say.";
 

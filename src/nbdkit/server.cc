@@ -34,8 +34,8 @@ Status Server::open(std::function<void(const Error&)> failed_in_background) {
     return Error(ErrorKind::invalid_argument, "no image named",
                  "nbdkit vnvram IMAGE; vnvram create makes one");
   }
-  auto client = LocalBlobClient::open(options_.image, options_.device, options_.sync,
-                                      std::move(failed_in_background));
+  auto client = LocalBlobClient::open(options_.image, options_.device, options_.space,
+                                      options_.sync, std::move(failed_in_background));
   if (!client) {
     return client.error();
   }

@@ -7,6 +7,7 @@
 
 #include "base/barrier.h"
 #include "base/random_bytes.h"
+#include "device/space_keeper.h"
 #include "store/engine.h"
 #include "store/registration.h"
 #include "store/replay.h"
@@ -58,6 +59,13 @@ Result<std::unique_ptr<Engine>> Engine::open_for_writing(std::unique_ptr<BlockDe
   if ((superblock->features_must_know & format::feature_sealed) != 0 && !options.accept_sealed) {
     device->unlock();
     return sealed_error(device->name(), superblock->generation);
+  }
+  // Now that it is ours, and before anything is written that could fail for it.
+  if (const Status ensured =
+          ensure_space(*device, superblock->image_block_count * block_size_bytes);
+      !ensured) {
+    device->unlock();
+    return ensured.error();
   }
   std::unique_ptr<Engine> engine(new Engine(std::move(device), *superblock, std::move(options)));
   Status done = engine->recover();

@@ -176,8 +176,15 @@ Tpm make_detached(const Options& options, const Log& log) {
 }
 
 Result<Tpm> make_attached(const Options& options, const Log& log) {
-  Result<TpmImage> image = open_tpm_image(options.image, options.version, options.incoming,
-                                          setup_of(options).device, log);
+  Result<std::unique_ptr<BlockDevice>> device =
+      open_device(options.image, Access::read_write, setup_of(options).device);
+  if (!device.ok()) {
+    return device.error();
+  }
+  set_space_policy(**device, options.space,
+                   [&log](const Error& error) { log.warning(error.text()); });
+  Result<TpmImage> image =
+      open_tpm_image(std::move(*device), options.image, options.version, options.incoming, log);
   if (!image.ok()) {
     return image.error();
   }

@@ -37,6 +37,8 @@ A TPM whose state is in a vNVRAM image.
                           without
   --startup TYPE          power the TPM on at once: clear, state, deactivated (TPM 1.2 only)
   --tpm2, --tpm12         which one to run, if the image has both
+  --space POLICY          where the image was copied without all of its space: reserve it, or do
+                          not start (the default); warn, and start; ignore it
   --image-key FILE        all bytes of this file are the key of an encrypted VM image
   --user USER             become this user once everything is open
   --mode MODE             mode of the unix sockets, octal; 0660 unless given
@@ -53,6 +55,7 @@ See vnvram-tpm(8) for what it guarantees and for its exit codes.
 enum class Option {
   control = 1,
   image_key,
+  space,
   server,
   admin,
   detached,
@@ -79,6 +82,7 @@ constexpr option long_option(const char* name, int argument, Option value) {
 constexpr std::array long_options = {
     long_option("ctrl", required_argument, Option::control),
     long_option("image-key", required_argument, Option::image_key),
+    long_option("space", required_argument, Option::space),
     long_option("server", required_argument, Option::server),
     long_option("admin", required_argument, Option::admin),
     long_option("detached", no_argument, Option::detached),
@@ -184,10 +188,20 @@ Status set_group(Options& options, const char* name) {
   return {};
 }
 
+Status set_space(Options& options, std::string_view text) {
+  const Result<SpacePolicy> space = parse_space_policy(text);
+  if (!space) {
+    return usage_error("--space: " + space.error().cause(), space.error().remedy());
+  }
+  options.space = *space;
+  return {};
+}
+
 Status set_option(Options& options, Option option, const char* argument) {
   switch (option) {
   case Option::control: return set_unix_socket(options.control, "--ctrl", argument);
   case Option::image_key: options.image_key_file = argument; return {};
+  case Option::space: return set_space(options, argument);
   case Option::admin: return set_unix_socket(options.admin, "--admin", argument);
   case Option::detached: options.detached = true; return {};
   case Option::incoming: options.incoming = true; return {};

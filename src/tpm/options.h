@@ -12,12 +12,14 @@
 #include "tpm/socket_address.h"
 #include "tpm/soft_tpm.h"
 #include "tpm/tpm_blobs.h"
+#include "vnvram/space.h"
 
 namespace vnvram {
 
 struct Options {
   std::string image;
   std::string image_key_file;
+  SpacePolicy space = SpacePolicy::reserve;
   std::optional<SocketAddress> control;
   std::optional<SocketAddress> server;
   std::optional<SocketAddress> server_control; ///< Beside `server`.

@@ -10,8 +10,8 @@ import sys
 
 CPP_CLASSES = {"BlockDevice", "Error", "Store", "Transaction"}
 CPP_FUNCTIONS = {"check_image", "create_image", "create_image_file", "kind_name", "open_device",
-                 "discard_stray_record", "repair_image", "salvage_image", "seal_image",
-                 "unseal_image", "recommended_size_bytes", "required_size_bytes", "resize_image",
+                 "discard_stray_record", "parse_space_policy", "repair_image", "salvage_image", "seal_image",
+                 "set_space_policy", "unseal_image", "recommended_size_bytes", "required_size_bytes", "resize_image",
                  "resize_image_file", "version"}
 
 

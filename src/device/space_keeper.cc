@@ -1,0 +1,51 @@
+#include "device/space_keeper.h"
+
+#include <utility>
+
+#include <fmt/core.h>
+
+namespace vnvram {
+
+Status SpaceKeeper::ensure_space(std::uint64_t length_bytes) {
+  if (done_ || policy_ == SpacePolicy::ignore) {
+    return {};
+  }
+  const Status reserved = reserve_space(length_bytes);
+  if (!reserved && policy_ == SpacePolicy::reserve) {
+    return reserved;
+  }
+  if (!reserved && warned_) {
+    warned_(reserved.error());
+  }
+  done_ = true;
+  return {};
+}
+
+Status ensure_space(BlockDevice& device, std::uint64_t length_bytes) {
+  auto* const keeper = dynamic_cast<SpaceKeeper*>(&device);
+  return keeper == nullptr ? Status{} : keeper->ensure_space(length_bytes);
+}
+
+void set_space_policy(BlockDevice& device, SpacePolicy policy,
+                      std::function<void(const Error&)> warned) {
+  if (auto* const keeper = dynamic_cast<SpaceKeeper*>(&device)) {
+    keeper->set_policy(policy, std::move(warned));
+  }
+}
+
+Result<SpacePolicy> parse_space_policy(std::string_view text) {
+  if (text == "reserve") {
+    return SpacePolicy::reserve;
+  }
+  if (text == "warn") {
+    return SpacePolicy::warn;
+  }
+  if (text == "ignore") {
+    return SpacePolicy::ignore;
+  }
+  return Error(ErrorKind::invalid_argument,
+               fmt::format("'{}' is not what to do about space that is missing", text),
+               "reserve, warn or ignore");
+}
+
+} // namespace vnvram
