@@ -8,10 +8,12 @@
 #include <unistd.h>
 
 #include "device/file_device.h"
+#include "device/file_space.h"
 #include "device/image_format.h"
 #include "device/nbd_device.h"
 #include "device/qemu_error.h"
 #include "device/qemu_img.h"
+#include "device/space_keeper.h"
 #include "store/image_creator.h"
 #include "store/new_file.h"
 #include "vnvram/store.h"
@@ -99,7 +101,14 @@ Status fill_vm_image(const NewFile& file, const Plan& plan, std::uint64_t size_b
       return device.error();
     }
     options.force = true; // What has never been written reads as noise where it is encrypted.
-    done = create_image(**device, options);
+    // All of it from the beginning, the file below as well: no opening finds anything missing.
+    done = ensure_space(**device, size_bytes);
+    done = done ? create_image(**device, options) : done;
+  }
+  struct stat made {};
+  if (done && ::fstat(file.fd(), &made) == 0) { // It has grown since.
+    done = reserve_file_space(file.fd(), file.path(), static_cast<std::uint64_t>(made.st_size),
+                              MissingSpace::allocated);
   }
   if (done && ::fsync(file.fd()) != 0) {
     return file_error(file.path(), "cannot flush");
