@@ -11,7 +11,7 @@ import tempfile
 _REAPER = """
 cat >/dev/null
 if [ -n "$2" ]; then
-  findmnt --list --noheadings --raw --output TARGET | while read -r place; do
+  findmnt --noheadings --raw --output TARGET | while read -r place; do
     case "$place" in "$1"/*) umount "$place" ;; esac
   done
   losetup --list --noheadings --raw --output NAME,BACK-FILE | while read -r name file; do
