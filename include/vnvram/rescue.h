@@ -68,21 +68,26 @@ struct SalvageReport {
   /// What hits the image as a whole, e.g. a ring that is damaged in its middle: blobs may have had
   /// newer versions that nothing tells of.
   std::vector<std::string> notes;
+  bool sealed = false; ///< The new image is.
   /// Every blob is there, at its newest version, and there are no notes.
   [[nodiscard]] bool complete() const;
 };
 
 struct SalvageOptions {
-  /// Of the new image; 0: as large as the damaged one says it is, or as its blobs need.
+  /// Of the new image; 0: as large as what there is of the damaged one, or as its blobs need.
   std::uint64_t size_bytes = 0;
   /// Write over what is at `out_path`.
   bool force = false;
+  /// Leave the seal of a damaged image off: the operator's word that its state goes on here and
+  /// nowhere else. Without it the new image of a sealed one is sealed, as Store::seal() does it.
+  bool unseal = false;
   /// Format and key of the new image: see create_image_file().
   DeviceOptions device = {};
 };
 
-/// Reads a damaged image and makes a new one at `out_path` with every blob that is intact, each at
-/// its newest intact version, with its type, sizes, producer and attributes. A blob is saved whole,
+/// Reads a damaged image, also one of which the end is missing, and makes a new one at `out_path`
+/// with every blob that is intact, each at its newest intact version, with its type, sizes, producer
+/// and attributes. A blob is saved whole,
 /// as of one generation, or not at all; one that is lost is not registered in the new image, so
 /// that nobody takes it for one that was never written. The damaged image is only read.
 /// Errors: as create_image_file() for the new image; blank, foreign, too_new; corrupt if nothing

@@ -42,6 +42,8 @@ struct CreateOptions {
   std::uint64_t ring_size_bytes = 0;
   /// Write over what is there, whatever it is. Without it only a blank device is accepted.
   bool force = false;
+  /// Sealed from its first moment on: see Store::seal().
+  bool sealed = false;
   /// For create_image_file(): in which format, and with which key, a VM image is made.
   DeviceOptions device = {};
   /// Called now and then while the image is written in full.

@@ -40,6 +40,10 @@ std::string report_text(const std::string& out, const SalvageReport& report) {
   for (const std::string& note : report.notes) {
     text += printable(fmt::format("note: {}", note)) + '\n';
   }
+  if (report.sealed) {
+    text += "note: OUT is sealed, as IMAGE is: its state was handed over to another machine, or is "
+            "in a snapshot or file\n";
+  }
   return text + fmt::format("{}: {} of {} blobs saved, {}\n", out, saved, report.blobs.size(),
                             report.complete() ? "all at their newest version"
                                               : "not all at their newest version");
@@ -58,6 +62,7 @@ nlohmann::ordered_json report_json(const SalvageReport& report) {
   }
   return {{"complete", report.complete()},
           {"generation", report.generation},
+          {"sealed", report.sealed},
           {"notes", report.notes},
           {"blobs", blobs}};
 }
@@ -71,6 +76,8 @@ SalvageCommand::SalvageCommand(CLI::App& parent)
           "is not registered in OUT. IMAGE is only read. Ends with 0 if nothing is missing or\n"
           "old, with 13 if something is (OUT is there, and the report says what), and makes no\n"
           "OUT if no blob is intact.\n\n"
+          "What is salvaged of a sealed image is sealed. Say --unseal only if the machine that its\n"
+          "state was handed over to is not to go on: else there are two TPMs that are one.\n\n"
           "Examples:\n"
           "  vnvram salvage damaged.nvram rescued.nvram\n"
           "  vnvram salvage --json /dev/vg0/vm-nvram rescued.nvram | jq '.blobs[]'") {
@@ -87,12 +94,14 @@ SalvageCommand::SalvageCommand(CLI::App& parent)
       .add_option("--out-key", out_device_.image_key_file, "the key of OUT, if it is encrypted")
       ->type_name("FILE");
   app().add_flag("--force", force_, "write over what OUT holds");
+  app().add_flag("--unseal", unseal_, "let OUT be written to, though the state was handed over");
   app().add_flag("--json", json_, "print JSON");
 }
 
 Result<ExitCode> SalvageCommand::run(Output& output) {
   SalvageOptions options;
   options.force = force_;
+  options.unseal = unseal_;
   options.device = out_device_;
   if (!size_.empty()) {
     const auto parsed = parse_size(size_);

@@ -15,6 +15,7 @@ private:
   std::string size_;
   DeviceOptions out_device_;
   bool force_ = false;
+  bool unseal_ = false;
   bool json_ = false;
 };
 

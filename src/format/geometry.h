@@ -1,6 +1,7 @@
 // Where things are on an image of a given size: pure arithmetic on the superblock's numbers.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "format/layout.h"
@@ -22,8 +23,11 @@ public:
   }
   [[nodiscard]] std::uint32_t page_count() const;
   [[nodiscard]] std::uint32_t zone_count() const;
-  /// A record may be no longer: two of them always fit, whatever is lost at the ring's end.
-  [[nodiscard]] std::uint32_t record_block_count_max() const { return ring_block_count_ / 2; }
+  /// A record may be no longer: two of them always fit, whatever is lost at the ring's end, and
+  /// whoever reads one needs no more memory than that.
+  [[nodiscard]] std::uint32_t record_block_count_max() const {
+    return std::min(ring_block_count_ / 2, format::record_block_count_max);
+  }
 
   [[nodiscard]] static std::uint64_t superblock_block(unsigned copy) { return copy; }
   [[nodiscard]] static std::uint64_t index_block(std::uint32_t index, unsigned slot);

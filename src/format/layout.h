@@ -41,6 +41,9 @@ inline constexpr std::uint64_t features_known = feature_sealed;
 
 // No counter ever gets there: what counts up from it cannot wrap around.
 inline constexpr std::uint64_t counter_max = std::uint64_t{1} << 62U;
+// Whoever writes stops here: what an opening, a ring full of records and a clean end still count up
+// is less than what is left then.
+inline constexpr std::uint64_t counter_writable_max = counter_max - (std::uint64_t{1} << 24U);
 
 inline constexpr std::uint32_t superblock_count = 2;
 inline constexpr std::uint32_t keys_start_block = 2;
@@ -54,6 +57,8 @@ inline constexpr std::uint32_t entries_per_block = 512;
 inline constexpr std::uint32_t zone_block_count = 2 + (2 * entries_per_block);
 inline constexpr std::uint32_t zone_count_max = index_block_count * entries_per_block;
 inline constexpr std::uint64_t image_block_count_max = std::uint64_t{1} << 20U; // 4 GiB
+// What a reader has to hold of one record, whatever a ring is said to be.
+inline constexpr std::uint32_t record_block_count_max = 16384; // 64 MiB
 
 // An entry of the table: bit 0 is the slot, the others are the upper 63 bits of the checksum of the
 // block in it. Zero: the block is all zero and is in no slot.

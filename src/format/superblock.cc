@@ -77,7 +77,7 @@ CheckedSuperblock check_superblock(std::span<const std::byte, block_size_bytes> 
     checked.state = SuperblockState::damaged;
     checked.reason = "the other copy is in its place";
   } else if (const char* reason = field_error(superblock); reason != nullptr) {
-    checked.state = SuperblockState::damaged;
+    checked.state = SuperblockState::bogus;
     checked.reason = reason;
   } else {
     checked.state = SuperblockState::valid;
@@ -87,6 +87,31 @@ CheckedSuperblock check_superblock(std::span<const std::byte, block_size_bytes> 
 
 Geometry geometry_of(const Superblock& superblock) {
   return {superblock.image_block_count, superblock.ring_block_count};
+}
+
+const char* contradiction(const Superblock& current, const Superblock& other) {
+  if (current.uuid != other.uuid || current.salt != other.salt) {
+    return "it is of another store";
+  }
+  if (current.ring_block_count != other.ring_block_count) {
+    return "its ring is of another size";
+  }
+  // All of them only ever rise, and each write takes the next sequence.
+  if (other.sequence == current.sequence) {
+    return "both have the same sequence";
+  }
+  if (other.epoch_number > current.epoch_number || other.generation > current.generation ||
+      other.image_block_count > current.image_block_count) {
+    return "it is older by its sequence, and newer by what it says";
+  }
+  return nullptr;
+}
+
+const char* worn_counter(const Superblock& superblock, std::uint64_t generation) {
+  return superblock.sequence >= counter_writable_max       ? "sequence"
+         : superblock.epoch_number >= counter_writable_max ? "epoch"
+         : generation >= counter_writable_max              ? "generation"
+                                                           : nullptr;
 }
 
 } // namespace vnvram::format

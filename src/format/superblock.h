@@ -19,14 +19,15 @@ enum class SuperblockState {
   valid,
   zero,      ///< All bytes are zero.
   no_magic,  ///< Something else, or too damaged to tell.
-  damaged,   ///< Ours by its magic; checksum, copy number or a field is wrong.
+  damaged,   ///< Ours by its magic; checksum or copy number is wrong.
+  bogus,     ///< Its checksum fits, and what it says cannot be: no rot and no tear made that.
   too_new,   ///< A later format, or a feature that a reader must know and we do not.
   encrypted, ///< As too_new: the feature is encryption.
 };
 
 struct CheckedSuperblock {
   SuperblockState state = SuperblockState::zero;
-  const char* reason = ""; ///< For damaged and too_new: what is wrong.
+  const char* reason = ""; ///< For damaged, bogus and too_new: what is wrong.
   Superblock superblock{}; ///< Meaningful for valid; as found on the device otherwise.
 };
 
@@ -35,5 +36,13 @@ struct CheckedSuperblock {
                                                  unsigned copy);
 
 [[nodiscard]] Geometry geometry_of(const Superblock& superblock);
+
+/// Why these two valid copies cannot be of one image, `current` being the one with the higher
+/// sequence; nullptr if they can.
+[[nodiscard]] const char* contradiction(const Superblock& current, const Superblock& other);
+
+/// The counter that is too near its end for anything to be written; nullptr: none. `generation` is
+/// that of the newest record.
+[[nodiscard]] const char* worn_counter(const Superblock& superblock, std::uint64_t generation);
 
 } // namespace vnvram::format

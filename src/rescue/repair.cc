@@ -1,8 +1,13 @@
-// Repair: what was mended in memory, written where it belongs.
+// Repair: what was mended in memory, judged as check does, and written where it belongs.
+#include <bit>
+#include <memory>
+#include <vector>
+
 #include <fmt/core.h>
 
 #include "device/forwarding_device.h"
 #include "rescue/image_mender.h"
+#include "rescue/judge.h"
 #include "rescue/root_finder.h"
 #include "vnvram/rescue.h"
 
@@ -14,14 +19,6 @@ std::string copy_name(unsigned copy) {
   return fmt::format("superblock {} (block {})", copy == 0 ? 'A' : 'B', copy);
 }
 
-// The lost copy comes back as the current one, with the same content: nothing of the image changes.
-Status replace_copy(BlockDevice& device, format::Superblock superblock, unsigned copy) {
-  superblock.sequence += 1;
-  format::seal_superblock(superblock, copy);
-  return device.write_durable(format::Geometry::superblock_block(copy) * block_size_bytes,
-                              std::as_bytes(std::span(&superblock, 1)));
-}
-
 class Repair {
 public:
   Repair(BlockDevice& device, bool dry_run) : device_(device), dry_run_(dry_run) {}
@@ -31,58 +28,92 @@ public:
     if (!roots) {
       return roots.error();
     }
-    const format::Superblock& current = roots->superblocks.front();
-    ImageMender mender(device_, current);
-    for (const auto& [copy, content] : roots->mended) {
-      report_.findings.push_back({copy_name(copy), "mended: one flipped bit", true});
-      mender.mended().replace(copy, content);
-    }
-    mender.run(progress);
-    report_.findings.insert(report_.findings.end(), mender.findings().begin(),
-                            mender.findings().end());
-    Status done = dry_run_ ? Status{} : write(mender.mended());
-    for (const unsigned copy : roots->lost) {
-      if (done) {
-        done = restore(copy, current, mender.ring_damaged());
+    Result<Attempt> best = attempt(*roots, 0, progress);
+    // Two that cannot be beside each other: the one that leads to a whole image is this one's.
+    if (best && !best->report.sound && roots->contradictory()) {
+      Result<Attempt> other = attempt(*roots, 1, progress);
+      if (!other || other->report.sound) {
+        best = std::move(other);
       }
     }
-    if (!done) {
-      return done.error();
+    if (!best) {
+      return best.error();
     }
-    for (const RepairFinding& finding : report_.findings) {
-      report_.sound = report_.sound && finding.mended;
-    }
-    return report_;
+    // Without a proof that the root is this image's newest, nothing of it is written.
+    const bool proven = best->report.sound || !roots->contradictory();
+    const Status done = dry_run_ || !proven ? Status{} : write(best->mender->mended());
+    return done ? Result<RepairReport>(std::move(best->report)) : done.error();
   }
 
 private:
-  Status write(const OverlayDevice& mended) {
-    for (const auto& [block, content] : mended.replaced()) {
-      const Status written = device_.write(block * block_size_bytes, content);
-      if (!written) {
-        return written;
-      }
+  struct Attempt {
+    std::unique_ptr<ImageMender> mender;
+    RepairReport report;
+  };
+
+  Result<Attempt> attempt(const Roots& roots, std::size_t number, const RescueProgress& progress) {
+    const format::Superblock& root = roots.superblocks[number];
+    Attempt made{std::make_unique<ImageMender>(device_, root), {}};
+    ImageMender& mender = *made.mender;
+    std::vector<RepairFinding>& findings = made.report.findings;
+    for (const auto& [copy, content] : roots.mended) {
+      findings.push_back({copy_name(copy), "mended: one flipped bit", true});
+      mender.mended().replace(copy, content);
     }
-    return mended.replaced().empty() ? Status{} : device_.flush();
+    mender.run(progress);
+    findings.insert(findings.end(), mender.findings().begin(), mender.findings().end());
+    std::vector<unsigned> lost = roots.lost;
+    if (roots.contradictory()) {
+      lost.push_back(1 - root.copy);
+    }
+    for (const unsigned copy : lost) {
+      findings.push_back(restore(mender, root, copy));
+    }
+    // As it would be then.
+    const Status judged = judge(mender.mended(), made.report);
+    return judged ? Result<Attempt>(std::move(made)) : judged.error();
   }
 
-  // The lost copy may have been the newer one: what is behind it in the ring tells.
-  Status restore(unsigned copy, const format::Superblock& current, bool ring_damaged) {
-    if (ring_damaged) {
-      report_.findings.push_back(
-          {copy_name(copy),
-           "lost, and it may have been the newer one: the ring does not lead on "
-           "from the other copy",
-           false});
+  // Superblocks behind all else, one after the other: whenever it is cut, one leads to an image.
+  Status write(const OverlayDevice& mended) {
+    const auto write_some = [&](bool superblocks) {
+      Status written;
+      for (const auto& [block, content] : mended.replaced()) {
+        if (written && (block < format::superblock_count) == superblocks) {
+          written = superblocks ? device_.write_durable(block * block_size_bytes, content)
+                                : device_.write(block * block_size_bytes, content);
+        }
+      }
+      return written;
+    };
+    if (mended.replaced().empty()) {
       return {};
     }
-    report_.findings.push_back({copy_name(copy), "mended: written anew from the other copy", true});
-    return dry_run_ ? Status{} : replace_copy(device_, current, copy);
+    Status done = write_some(false);
+    if (done) {
+      done = device_.flush();
+    }
+    return done ? write_some(true) : done;
+  }
+
+  // The lost copy comes back as the current one, with the same content: nothing of the image
+  // changes. It may have been the newer one: what is behind it in the ring tells.
+  static RepairFinding restore(ImageMender& mender, format::Superblock root, unsigned copy) {
+    if (mender.ring_damaged()) {
+      return {copy_name(copy),
+              "lost, and it may have been the newer one: the ring does not lead on "
+              "from the other copy",
+              false};
+    }
+    root.sequence += 1;
+    format::seal_superblock(root, copy);
+    mender.mended().replace(format::Geometry::superblock_block(copy),
+                            std::bit_cast<Block>(root));
+    return {copy_name(copy), "mended: written anew from the other copy", true};
   }
 
   BlockDevice& device_;
   const bool dry_run_;
-  RepairReport report_;
 };
 
 } // namespace

@@ -35,23 +35,16 @@ void look_at(BlockDevice& device, unsigned copy, Roots& roots) {
 } // namespace
 
 Result<Roots> find_roots(BlockDevice& device) {
-  const Result<format::Superblock> opened = find_superblock(device);
+  const Result<format::Superblock> opened = find_superblock_of_any_length(device);
   // A device that cannot read one copy may still have the other.
   if (!opened && opened.error().kind() != ErrorKind::corrupt &&
       opened.error().kind() != ErrorKind::io) {
     return opened.error();
   }
-  const Result<std::uint64_t> size = device.size_bytes();
-  if (!size) {
-    return size.error();
-  }
   Roots roots;
   for (unsigned copy = 0; copy < format::superblock_count; ++copy) {
     look_at(device, copy, roots);
   }
-  std::erase_if(roots.superblocks, [&](const format::Superblock& superblock) {
-    return superblock.image_block_count > *size / block_size_bytes;
-  });
   if (roots.superblocks.empty()) {
     return opened ? Error{ErrorKind::stale, device.name() + ": it changed while it was read"}
                   : opened.error();

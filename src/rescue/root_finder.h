@@ -1,7 +1,8 @@
 // The superblocks of a damaged image: which can be gone by.
 #pragma once
 
-#include <array>
+#include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "device/overlay_device.h"
@@ -17,6 +18,18 @@ struct Roots {
   std::vector<std::pair<unsigned, Block>> mended;
   /// Copies that are lost.
   std::vector<unsigned> lost;
+
+  /// One of them says that what the image holds was handed over.
+  [[nodiscard]] bool sealed() const {
+    return std::any_of(superblocks.begin(), superblocks.end(), [](const auto& superblock) {
+      return (superblock.features_must_know & format::feature_sealed) != 0;
+    });
+  }
+  /// Both copies are valid, and cannot be of one image.
+  [[nodiscard]] bool contradictory() const {
+    return superblocks.size() == 2 &&
+           format::contradiction(superblocks[0], superblocks[1]) != nullptr;
+  }
 };
 
 /// Errors: blank, foreign, too_new, key_needed, io; corrupt if there is none.

@@ -7,6 +7,7 @@
 
 #include "rescue/image_mender.h"
 #include "rescue/root_finder.h"
+#include "rescue/zero_filled_device.h"
 #include "store/directory.h"
 #include "store/page_store.h"
 #include "store/replay.h"
@@ -73,7 +74,8 @@ public:
 
 private:
   Status replay() {
-    RingScanner scanner(mender_.mended(), superblock_);
+    ZeroFilledDevice readable(mender_.mended());
+    RingScanner scanner(readable, superblock_);
     Replay replay(pages_, [&](std::uint32_t page, const Error& error) {
       bad_pages_.emplace(page, error); // It stays bad: a record changed it.
       return Status{};
@@ -90,6 +92,10 @@ private:
     if (end->damaged) {
       notes_.push_back(
           fmt::format("{}: newer versions than generation {} are lost", end->reason, generation_));
+    } else if (readable.has_filled()) {
+      notes_.push_back(fmt::format(
+          "part of the ring cannot be read: newer versions than generation {} may be lost",
+          generation_));
     }
     return {};
   }
@@ -186,7 +192,7 @@ bool same_view(const format::Superblock& a, const format::Superblock& b) {
 }
 
 Result<std::uint64_t> size_for(const SalvageOptions& options, const CreateOptions& created,
-                               const format::Superblock& damaged) {
+                               const format::Superblock& root, BlockDevice& damaged) {
   if (options.size_bytes != 0) {
     return options.size_bytes;
   }
@@ -195,9 +201,12 @@ Result<std::uint64_t> size_for(const SalvageOptions& options, const CreateOption
     specs.push_back(blob.spec);
   }
   const Result<std::uint64_t> needed = recommended_size_bytes(specs);
-  return needed ? Result<std::uint64_t>(
-                      std::max(*needed, damaged.image_block_count * block_size_bytes))
-                : needed;
+  const Result<std::uint64_t> there = damaged.size_bytes();
+  if (!needed || !there) {
+    return needed ? there.error() : needed.error();
+  }
+  // No more than there is, whatever a superblock claims.
+  return std::max(*needed, std::min(*there, root.image_block_count * block_size_bytes));
 }
 
 } // namespace
@@ -239,7 +248,10 @@ Result<SalvageReport> salvage_image(BlockDevice& damaged, const std::string& out
   }
   created.force = options.force;
   created.device = options.device;
-  const Result<std::uint64_t> size_bytes = size_for(options, created, roots->superblocks.front());
+  created.sealed = roots->sealed() && !options.unseal;
+  report.sealed = created.sealed;
+  const Result<std::uint64_t> size_bytes =
+      size_for(options, created, roots->superblocks.front(), damaged);
   if (!size_bytes) {
     return size_bytes.error();
   }

@@ -1,9 +1,9 @@
 // A commit that arrived after the device's content had been put back to an earlier state.
-#include <array>
-
 #include <fmt/core.h>
 
+#include "device/overlay_device.h"
 #include "format/geometry.h"
+#include "rescue/judge.h"
 #include "store/ring_scanner.h"
 #include "store/superblock_reader.h"
 #include "vnvram/rescue.h"
@@ -28,26 +28,30 @@ Result<RepairReport> discard(BlockDevice& device, bool dry_run) {
     return end.error();
   }
   RepairReport report;
+  OverlayDevice repaired(device);
   if (!end->damaged) {
-    return report;
+    const Status judged = judge(repaired, report);
+    return judged ? Result<RepairReport>(std::move(report)) : judged.error();
   }
   if (!end->stray) {
     return Error{ErrorKind::corrupt,
                  fmt::format("{}: {}, and that is no late write", device.name(), end->reason),
-                 "vnvram repair mends what can be mended, vnvram salvage gets out what is intact"};
+                 "vnvram repair without --discard-stray mends what can be mended, vnvram salvage gets "
+                 "out what is intact"};
   }
   const std::string place = fmt::format("record of generation {} at ring block {}",
                                         end->newer_sequence, end->newer_position);
   report.findings.push_back(
       {place, fmt::format("dropped; the image goes on from generation {}", end->behind.sequence),
        true});
-  if (dry_run) {
-    return report;
+  alignas(block_size_bytes) constexpr Block zeros{};
+  const std::uint64_t block = format::Geometry::ring_block(end->newer_position);
+  repaired.replace(block, zeros);
+  Status done = judge(repaired, report);
+  if (done && !dry_run) {
+    done = device.write_durable(block * block_size_bytes, zeros);
   }
-  alignas(block_size_bytes) constexpr std::array<std::byte, block_size_bytes> zeros{};
-  const Status written = device.write_durable(
-      format::Geometry::ring_block(end->newer_position) * block_size_bytes, zeros);
-  return written ? Result<RepairReport>(report) : written.error();
+  return done ? Result<RepairReport>(std::move(report)) : done.error();
 }
 
 } // namespace

@@ -249,7 +249,17 @@ Result<RingPlace> Engine::wait_for_room(std::uint32_t block_count) {
   }
 }
 
+// What an opening needs and what a clean end does is left over, always.
+Status Engine::refuse_worn_counters() const {
+  const std::lock_guard lock(mutex_);
+  return check_counters(device_->name(), superblock_, ring_.sequence);
+}
+
 Status Engine::write_record(Directory* changed_directory) {
+  const Status countable = refuse_worn_counters();
+  if (!countable) {
+    return countable;
+  }
   format::RecordBuilder& builder = stage_.builder();
   const Result<RingPlace> place = wait_for_room(builder.block_count());
   if (!place) {
@@ -322,12 +332,19 @@ Status Engine::check_owner() {
   return looked;
 }
 
-// The record is durable: now memory may know of it.
+// The record is durable: now memory may know of it. What needs memory comes first and changes
+// nothing that a reader sees if there is none; behind the pages, nothing needs any.
 void Engine::install(const RingPlace& place, std::uint64_t checksum, Directory* changed_directory) {
   const std::vector<PageUpdate> updates = stage_.take_pages();
-  const std::uint32_t block_count = stage_.builder().block_count();
+  stage_.prepare_blob_changes();
   const std::lock_guard lock(mutex_);
   pages_.install(updates);
+  install_changes(place, checksum, changed_directory);
+}
+
+void Engine::install_changes(const RingPlace& place, std::uint64_t checksum,
+                             Directory* changed_directory) noexcept {
+  const std::uint32_t block_count = stage_.builder().block_count();
   stage_.apply_blob_changes();
   deferred_.taken_is_durable(); // It is the first that every record holds.
   if (changed_directory != nullptr) {

@@ -119,9 +119,12 @@ private:
   Status put_record(std::uint64_t offset_bytes, std::span<const std::byte> record);
   Result<RingPlace> wait_for_room(std::uint32_t block_count);
   void install(const RingPlace& place, std::uint64_t checksum, Directory* changed_directory);
+  void install_changes(const RingPlace& place, std::uint64_t checksum,
+                       Directory* changed_directory) noexcept; // needs mutex_
   void know_attributes_of(std::span<const BlobSpec> specs);
   Status refuse_commit() const;
   Status refuse_any_write() const;
+  Status refuse_worn_counters() const;
   [[nodiscard]] std::optional<Error> reason_to_refuse() const; // needs mutex_
   [[nodiscard]] BlobInfo info_of(const Blob& blob) const;      // needs mutex_
   Error poison(const Error& cause, std::string_view during);

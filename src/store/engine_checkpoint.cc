@@ -3,7 +3,6 @@
 #include <cassert>
 #include <cstring>
 #include <exception>
-#include <system_error>
 #include <utility>
 
 #include <fmt/core.h>
@@ -139,7 +138,7 @@ bool Engine::start_checkpointer() {
   if (checkpoint_mode_ == CheckpointMode::in_background && !checkpointer_.joinable() && !stop_) {
     try {
       checkpointer_ = std::jthread([this] { checkpointer_main(); });
-    } catch (const std::system_error&) {
+    } catch (const std::exception&) { // No thread, or no memory for one.
       return false; // The next commit tries again, and one that finds no room does without it.
     }
   }

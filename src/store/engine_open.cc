@@ -60,6 +60,13 @@ Result<std::unique_ptr<Engine>> Engine::open_for_writing(std::unique_ptr<BlockDe
     device->unlock();
     return sealed_error(device->name(), superblock->generation);
   }
+  // Before anything is written. A recovery may checkpoint on its way, and adds no more to the
+  // counters than the ring has blocks.
+  const Status countable = check_counters(device->name(), *superblock, superblock->generation);
+  if (!countable) {
+    device->unlock();
+    return countable.error();
+  }
   // Now that it is ours, and before anything is written that could fail for it.
   if (const Status ensured =
           ensure_space(*device, superblock->image_block_count * block_size_bytes);
@@ -69,6 +76,9 @@ Result<std::unique_ptr<Engine>> Engine::open_for_writing(std::unique_ptr<BlockDe
   }
   std::unique_ptr<Engine> engine(new Engine(std::move(device), *superblock, std::move(options)));
   Status done = engine->recover();
+  if (done) {
+    done = engine->refuse_worn_counters();
+  }
   if (done) {
     done = engine->begin_epoch();
   }

@@ -8,6 +8,7 @@
 #include "format/checksum.h"
 #include "store/replay.h"
 #include "store/ring_scanner.h"
+#include "store/unfinished_superblock.h"
 
 namespace vnvram {
 
@@ -16,12 +17,6 @@ using format::SuperblockState;
 namespace {
 
 constexpr int check_attempts_max = 20; // beside an owner that goes on writing
-
-const char* describe(const format::CheckedSuperblock& copy) {
-  return copy.state == SuperblockState::zero       ? "all zero"
-         : copy.state == SuperblockState::no_magic ? "not a superblock"
-                                                   : copy.reason;
-}
 
 std::string describe(const Result<CheckReport>& report) {
   std::string text;
@@ -39,11 +34,15 @@ ImageChecker::ImageChecker(BlockDevice& device, const SuperblockPair& superblock
       superblock_(*superblocks.current()),
       pages_(device, format::geometry_of(superblock_), superblock_.salt, superblock_.index_entries,
              cache_size_bytes_default),
-      directory_(format::geometry_of(superblock_).page_count()) {}
+      directory_(format::geometry_of(superblock_).page_count()),
+      looked_at_(format::geometry_of(superblock_).page_count()) {}
 
 Result<CheckReport> ImageChecker::run() {
   check_superblocks();
-  Status done = check_keys_area();
+  Status done = check_length();
+  if (done) {
+    done = check_keys_area();
+  }
   const Status index = pages_.load_index();
   if (!index) {
     report_.problems.push_back(
@@ -54,22 +53,53 @@ Result<CheckReport> ImageChecker::run() {
   if (done) {
     done = check_ring();
   }
-  if (!done) {
+  if (!done && !cut_off_) {
     return done.error();
   }
+  check_counters();
   check_directory();
+  if (!done) { // The ring lies behind the end, or some of it.
+    ring_damaged_ = true;
+    ring_reason_ = done.error().cause();
+  }
   check_blobs();
+  check_pages_of_nobody();
   add_page_problems();
   return report_;
 }
 
+Status ImageChecker::check_length() {
+  const Result<std::uint64_t> size = device_.size_bytes();
+  if (size && *size / block_size_bytes < superblock_.image_block_count) {
+    cut_off_ = true;
+    report_.problems.push_back(
+        {"device", cut_off(device_.name(), superblock_, *size).cause(), {}, true});
+  }
+  return size ? Status{} : size.error();
+}
+
+void ImageChecker::check_counters() {
+  const Status countable =
+      vnvram::check_counters(device_.name(), superblock_, report_.generation);
+  if (!countable) {
+    report_.problems.push_back({"superblock", countable.error().cause(), {}, true});
+  }
+}
+
 void ImageChecker::check_superblocks() {
   for (unsigned copy = 0; copy < format::superblock_count; ++copy) {
-    if (superblocks_.copies[copy].state != SuperblockState::valid) {
-      report_.problems.push_back({fmt::format("superblock {}", copy == 0 ? 'A' : 'B'),
-                                  describe(superblocks_.copies[copy]),
-                                  {},
-                                  false});
+    const format::CheckedSuperblock& checked = superblocks_.copies[copy];
+    const std::string place = fmt::format("superblock {}", copy == 0 ? 'A' : 'B');
+    if (checked.state == SuperblockState::valid) {
+      continue;
+    }
+    if (may_be_unfinished(superblock_, checked.superblock)) {
+      report_.notes.push_back(fmt::format(
+          "{}: {}: a write of it that a power cut tore, or damage; the other one is whole, and "
+          "nothing depends on this one",
+          place, describe_copy(checked)));
+    } else {
+      report_.problems.push_back({place, describe_copy(checked), {}, false});
     }
   }
 }
@@ -115,6 +145,9 @@ std::optional<Error> ImageChecker::load(std::uint32_t page) {
     return known->second;
   }
   const Result<PageRef> loaded = pages_.load(page);
+  if (page < looked_at_.size()) {
+    looked_at_[page] = true;
+  }
   ++report_.pages_checked;
   if (loaded) {
     return std::nullopt;
@@ -213,6 +246,24 @@ void ImageChecker::check_blobs() {
   }
 }
 
+// They are zero, and in no slot, on an image that an engine wrote. Whoever registers a blob reads
+// them.
+void ImageChecker::check_pages_of_nobody() {
+  const format::Geometry geometry = format::geometry_of(superblock_);
+  for (std::uint32_t zone = 0; zone < geometry.zone_count(); ++zone) {
+    const auto pages = pages_.pages_in_slots(zone);
+    if (!pages) {
+      bad_pages_.emplace(zone * format::entries_per_block, pages.error());
+      continue;
+    }
+    for (const std::uint32_t page : *pages) {
+      if (!looked_at_[page]) {
+        static_cast<void>(load(page)); // Remembered in bad_pages_.
+      }
+    }
+  }
+}
+
 // One damaged leaf makes many pages unreadable: one problem for each cause.
 void ImageChecker::add_page_problems() {
   std::map<std::string, std::set<std::string>> blobs_by_cause;
@@ -232,7 +283,7 @@ Result<CheckReport> check_image(
     const std::function<void(std::uint64_t done_bytes, std::uint64_t all_bytes)>& progress) {
   std::string last_found;
   for (int attempt = 1;; ++attempt) {
-    const Result<format::Superblock> current = find_superblock(device);
+    const Result<format::Superblock> current = find_superblock_of_any_length(device);
     if (!current) {
       return current.error();
     }
@@ -243,7 +294,7 @@ Result<CheckReport> check_image(
                          : superblocks.error();
     }
     Result<CheckReport> report = ImageChecker(device, *superblocks, progress).run();
-    const Result<format::Superblock> after = find_superblock(device);
+    const Result<format::Superblock> after = find_superblock_of_any_length(device);
     const bool moved = !after || after->sequence != superblocks->current()->sequence;
     // An owner appends to the ring while we read it, so one look can find a break that is none.
     // What two looks in a row find, with no checkpoint in between, is there.

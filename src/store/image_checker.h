@@ -1,4 +1,5 @@
-// Looks at every byte that matters of an image, however damaged.
+// The judge: looks at every byte that matters of an image, however damaged. What it finds whole,
+// every opener opens and writes to.
 #pragma once
 
 #include <functional>
@@ -24,10 +25,13 @@ public:
 
 private:
   void check_superblocks();
+  Status check_length();
+  void check_counters();
   Status check_keys_area();
   Status check_ring();
   void check_directory();
   void check_blobs();
+  void check_pages_of_nobody();
   void add_page_problems();
   std::optional<Error> load(std::uint32_t page);
   [[nodiscard]] std::vector<std::string> all_blobs() const;
@@ -35,13 +39,15 @@ private:
   std::vector<std::string> listed_unchecked();
 
   BlockDevice& device_;
-  const SuperblockPair& superblocks_;
+  const SuperblockPair superblocks_;
   const Progress& progress_;
   const format::Superblock superblock_;
   PageStore pages_;
   Directory directory_;
   CheckReport report_;
+  std::vector<bool> looked_at_; ///< By page.
   std::map<std::uint32_t, Error> bad_pages_;
+  bool cut_off_ = false;
   bool ring_damaged_ = false;
   std::string ring_reason_;
 };

@@ -146,6 +146,13 @@ Status fill(Engine& engine, const CreateOptions& options) {
       return written;
     }
   }
+  if (options.sealed) {
+    const Status sealed = engine.seal(); // Nothing is on the device before the close.
+    if (!sealed) {
+      engine.abandon();
+      return sealed;
+    }
+  }
   return engine.close();
 }
 

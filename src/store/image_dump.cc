@@ -11,6 +11,7 @@
 #include "format/checksum.h"
 #include "format/record_view.h"
 #include "store/directory.h"
+#include "store/ring_scanner.h"
 #include "store/superblock_reader.h"
 
 namespace vnvram {
@@ -25,6 +26,7 @@ const char* state_text(SuperblockState state) {
   case SuperblockState::zero: return "all zero";
   case SuperblockState::no_magic: return "not a superblock";
   case SuperblockState::damaged: return "damaged";
+  case SuperblockState::bogus: return "cannot be";
   case SuperblockState::too_new: return "too new";
   case SuperblockState::encrypted: return "encrypted";
   }
@@ -117,6 +119,18 @@ void Dumper::dump_ring() {
   }
 }
 
+ImageDump::Record whole_record(std::uint32_t position, const format::RecordView& view) {
+  ImageDump::Record record;
+  record.valid = true;
+  record.position = position;
+  record.header = view.header();
+  for (const auto& extent : view.extents()) {
+    record.extents.push_back(
+        {extent.offset_bytes, extent.length_bytes, extent.kind == format::ExtentKind::zeros});
+  }
+  return record;
+}
+
 /// Returns how many blocks it covers for sure.
 std::uint32_t Dumper::dump_record(std::uint32_t position, const format::RecordHeader& header) {
   ImageDump::Record record;
@@ -135,12 +149,8 @@ std::uint32_t Dumper::dump_record(std::uint32_t position, const format::RecordHe
                                    *blocks, superblock_.salt,
                                    std::uint64_t{geometry_.page_count()} * block_size_bytes, reason)
                              : std::nullopt;
-    record.valid = view.has_value();
     if (view) {
-      for (const auto& extent : view->extents()) {
-        record.extents.push_back(
-            {extent.offset_bytes, extent.length_bytes, extent.kind == format::ExtentKind::zeros});
-      }
+      record = whole_record(position, *view);
     } else if (blocks) {
       record.why = reason;
     }
@@ -149,38 +159,25 @@ std::uint32_t Dumper::dump_record(std::uint32_t position, const format::RecordHe
   return dump_.records.back().valid ? header.block_count : 1;
 }
 
-/// Follows the chain from the checkpoint on, as recovery does.
+/// What recovery would replay, by what recovery scans with.
 void Dumper::mark_records_that_count() {
   std::map<std::uint32_t, std::size_t> by_position;
   for (std::size_t i = 0; i < dump_.records.size(); ++i) {
     by_position[dump_.records[i].position] = i;
   }
-  std::uint32_t position = superblock_.ring_position;
-  std::uint64_t sequence = superblock_.generation;
-  std::uint64_t chain = superblock_.chain;
-  const auto next_at = [&](std::uint32_t candidate) -> ImageDump::Record* {
-    const auto found = by_position.find(candidate);
-    if (found == by_position.end()) {
-      return nullptr;
-    }
-    ImageDump::Record& record = dump_.records[found->second];
-    const bool follows = record.valid && !record.counts && record.header.chain == chain &&
-                         record.header.sequence == sequence + 1 &&
-                         record.header.epoch_number == superblock_.epoch_number &&
-                         record.header.epoch_random == superblock_.epoch_random;
-    return follows ? &record : nullptr;
-  };
-  while (true) {
-    ImageDump::Record* record = next_at(position);
-    record = record == nullptr ? next_at(0) : record;
-    if (record == nullptr) {
-      return;
-    }
-    record->counts = true;
-    counting_.push_back(static_cast<std::size_t>(record - dump_.records.data()));
-    position = (record->position + record->header.block_count) % geometry_.ring_block_count();
-    sequence = record->header.sequence;
-    chain = record->header.checksum;
+  RingScanner scanner(device_, superblock_);
+  const auto end = scanner.scan(
+      [&](const format::RecordView& record, std::uint32_t position, const RingPosition&) {
+        const auto [found, fresh] = by_position.emplace(position, dump_.records.size());
+        if (fresh) { // It lies inside a record of another time.
+          dump_.records.push_back(whole_record(position, record));
+        }
+        dump_.records[found->second].counts = true;
+        counting_.push_back(found->second);
+        return Status{};
+      });
+  if (!end || end->damaged) {
+    dump_.remarks.push_back(end ? end->reason : end.error().cause());
   }
 }
 
@@ -309,6 +306,8 @@ format::DirectoryPage Dumper::directory_page(std::uint32_t page) {
 }
 
 void Dumper::dump_directory() {
+  Directory directory(geometry_.page_count());
+  Status usable;
   std::set<std::uint32_t> seen;
   std::uint32_t number = 0;
   do {
@@ -322,6 +321,12 @@ void Dumper::dump_directory() {
     }
     const format::DirectoryPage page = directory_page(number);
     dump_directory_page(number, page);
+    if (usable) {
+      usable = directory.add_page(number, page); // What every opener goes by.
+      if (!usable) {
+        dump_.remarks.push_back(usable.error().cause());
+      }
+    }
     number = page.next_page;
   } while (number != 0);
 }
@@ -356,7 +361,9 @@ const format::Superblock* superblock_to_use(const SuperblockPair& pair) {
   for (const auto& copy : pair.copies) {
     const format::Superblock& fields = copy.superblock;
     const format::Geometry geometry = format::geometry_of(fields);
-    if (copy.state == SuperblockState::damaged && geometry.valid() &&
+    const bool legible =
+        copy.state == SuperblockState::damaged || copy.state == SuperblockState::bogus;
+    if (legible && geometry.valid() &&
         fields.ring_position < fields.ring_block_count &&
         (best == nullptr || fields.sequence > best->sequence)) {
       best = &fields;

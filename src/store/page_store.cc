@@ -168,6 +168,21 @@ Result<PageRef> PageStore::load(std::uint32_t page) {
   }
 }
 
+Result<std::vector<std::uint32_t>> PageStore::pages_in_slots(std::uint32_t zone) {
+  const Result<LeafRef> leaf = load_leaf(zone);
+  if (!leaf) {
+    return leaf.error();
+  }
+  const std::uint32_t first = zone * entries_per_block;
+  std::vector<std::uint32_t> pages;
+  for (std::uint32_t i = 0; i < entries_per_block && first + i < geometry_.page_count(); ++i) {
+    if ((**leaf)[i] != 0) {
+      pages.push_back(first + i);
+    }
+  }
+  return pages;
+}
+
 // Few of them must not push out all that a small cache holds.
 std::uint32_t PageStore::cluster_page_count() const {
   return static_cast<std::uint32_t>(std::clamp<std::uint64_t>(
@@ -244,12 +259,29 @@ void PageStore::evict() {
   }
 }
 
+// Empty ones, where there are none. All or none of them.
+void PageStore::add_frames(std::span<const PageUpdate> updates) {
+  std::size_t done = 0;
+  try {
+    for (; done < updates.size(); ++done) {
+      frames_.try_emplace(updates[done].page);
+    }
+  } catch (...) {
+    for (const PageUpdate& update : updates.first(done)) {
+      if (const auto found = frames_.find(update.page); found->second.content == nullptr) {
+        frames_.erase(found);
+      }
+    }
+    throw;
+  }
+}
+
 void PageStore::install(std::span<const PageUpdate> updates) {
   const std::lock_guard lock(mutex_);
+  add_frames(updates);
   for (const PageUpdate& update : updates) {
-    const auto [found, fresh] = frames_.try_emplace(update.page);
-    Frame& frame = found->second;
-    if (!fresh && !frame.dirty && !frame.writing) {
+    Frame& frame = frames_.find(update.page)->second;
+    if (frame.content != nullptr && !frame.dirty && !frame.writing) {
       clean_.erase(frame.clean_position);
     }
     dirty_count_ += frame.dirty ? 0 : 1;

@@ -46,10 +46,14 @@ public:
   /// hardly more time than one. corrupt: what is there is not what its parent vouches for.
   Result<PageRef> load(std::uint32_t page);
 
+  /// The pages of a zone that are in a slot on the device, whoever owns them.
+  Result<std::vector<std::uint32_t>> pages_in_slots(std::uint32_t zone);
+
   /// What every page of zeros shares.
   [[nodiscard]] const PageRef& zero_page() const { return zero_page_; }
 
-  /// Makes these the pages' content, all at once; they are dirty from now on.
+  /// Makes these the pages' content, all at once; they are dirty from now on. Without the memory for
+  /// it, it throws and nothing has changed.
   void install(std::span<const PageUpdate> updates);
   [[nodiscard]] std::uint64_t dirty_size_bytes() const;
   [[nodiscard]] std::uint64_t cache_size_bytes() const { return cache_size_bytes_; }
@@ -100,6 +104,7 @@ private:
   /// Needs mutex_.
   void insert_clean(std::uint32_t page, PageRef content);
   void make_clean(std::uint32_t page, Frame& frame);
+  void add_frames(std::span<const PageUpdate> updates);
   void evict();
 
   BlockDevice& device_;

@@ -87,11 +87,13 @@ Result<bool> RingScanner::record_at(const RingPosition& from, std::uint32_t posi
   }
   const auto header = format::peek_record(*first, geometry_.record_block_count_max());
   if (!header || !is_of_this_epoch(*header) || header->sequence != from.sequence + 1 ||
-      (kept(Barrier::chain) && header->chain != from.chain) ||
-      header->block_count > geometry_.ring_block_count() - position ||
-      from.used_blocks +
-              ring_place(from, header->block_count, geometry_.ring_block_count()).cost_blocks >
-          geometry_.ring_block_count()) {
+      (kept(Barrier::chain) && header->chain != from.chain)) {
+    return false;
+  }
+  // Nowhere but where its writer would have put it: what it takes of the ring follows from that.
+  const RingPlace place = ring_place(from, header->block_count, geometry_.ring_block_count());
+  if (place.position != position ||
+      place.cost_blocks > geometry_.ring_block_count() - from.used_blocks) {
     return false;
   }
   const Result<std::span<const std::byte>> all =
@@ -155,9 +157,9 @@ Status RingScanner::scan_to_the_break(const OnRecord& on_record, End& end) {
     }
     RingPosition& behind = end.behind;
     const RecordHeader& header = candidate.view.header();
-    behind.used_blocks += candidate.position == behind.position
-                              ? header.block_count
-                              : geometry_.ring_block_count() - behind.position + header.block_count;
+    behind.used_blocks +=
+        ring_place(behind, header.block_count, geometry_.ring_block_count()).cost_blocks;
+    assert(behind.used_blocks <= geometry_.ring_block_count());
     behind.position = (candidate.position + header.block_count) % geometry_.ring_block_count();
     behind.sequence = header.sequence;
     behind.chain = header.checksum;

@@ -118,7 +118,7 @@ Stage::BlobChange& Stage::change_of(Blob* blob) {
       return change;
     }
   }
-  changes_.push_back({blob, blob->info.size_bytes, false, false});
+  changes_.push_back({blob, blob->info.size_bytes, false, false, {}});
   return changes_.back();
 }
 
@@ -294,14 +294,20 @@ std::vector<PageUpdate> Stage::take_pages() {
   return updates;
 }
 
-void Stage::apply_blob_changes() {
-  for (const BlobChange& change : changes_) {
-    BlobInfo& info = change.blob->info;
+void Stage::prepare_blob_changes() {
+  for (BlobChange& change : changes_) {
+    const Blob& blob = *change.blob;
+    change.producer = blob.next_producer.empty() ? blob.info.producer : blob.next_producer;
+  }
+}
+
+void Stage::apply_blob_changes() noexcept {
+  for (BlobChange& change : changes_) {
     if (change.changed) {
+      BlobInfo& info = change.blob->info;
       info.size_bytes = change.size_bytes;
       info.generation = generation_;
-      info.producer =
-          change.blob->next_producer.empty() ? info.producer : change.blob->next_producer;
+      info.producer = std::move(change.producer);
     }
   }
 }

@@ -49,8 +49,10 @@ public:
 
   /// The new pages, once the record is durable.
   [[nodiscard]] std::vector<PageUpdate> take_pages();
+  /// What apply_blob_changes() needs memory for.
+  void prepare_blob_changes();
   /// Sizes, generations and producers, into the blobs that they are about.
-  void apply_blob_changes();
+  void apply_blob_changes() noexcept;
 
 private:
   struct StagedPage {
@@ -63,6 +65,7 @@ private:
     std::uint64_t size_bytes = 0;
     bool changed_by_transaction = false; // the one that is being added
     bool changed = false;
+    std::string producer = {}; // once it is prepared
   };
   struct Undo {
     std::uint32_t page = 0;

@@ -14,24 +14,30 @@ using format::SuperblockState;
 
 namespace {
 
+// clang-format off
 // Open, first half: what the two copies say. The first row that fits decides. (The second half,
-// what the table and the ring say, can only add "corrupt": see Recovery.)
+// what the table and the ring say, can only add "corrupt": see Engine::recover.)
 //
 //   one copy is ...   the other is ...        result
-//   too new           anything                too new: a newer writer was here, its word is the
-//   newer encrypted         anything                key needed valid             anything else
-//   ours; the valid one with the higher sequence is current damaged           damaged, zero, other
-//   corrupt: our magic is there other data        other data, zero        foreign zero zero blank
-//   if the beginning and the end are zero, else foreign
+//   too new           anything                too new: a newer writer was here, its word is the newer
+//   encrypted         anything                key needed
+//   bogus             anything else           corrupt: whole, and yet nothing that a writer leaves
+//   valid             anything else           ours; the valid one with the higher sequence is current;
+//                                             corrupt if the two cannot be of one image
+//   damaged           damaged, zero, other    corrupt: our magic is there
+//   other data        other data, zero        foreign
+//   zero              zero                    blank if the beginning and the end are zero, else foreign
+// clang-format on
 enum class Verdict { too_new, key_needed, ours, corrupt, foreign, blank_or_foreign };
 
 struct Row {
   SuperblockState either;
   Verdict verdict;
 };
-constexpr std::array<Row, 6> decision_table = {{
+constexpr std::array<Row, 7> decision_table = {{
     {SuperblockState::too_new, Verdict::too_new},
     {SuperblockState::encrypted, Verdict::key_needed},
+    {SuperblockState::bogus, Verdict::corrupt},
     {SuperblockState::valid, Verdict::ours},
     {SuperblockState::damaged, Verdict::corrupt},
     {SuperblockState::no_magic, Verdict::foreign},
@@ -63,16 +69,34 @@ Error refusal(BlockDevice& device, const SuperblockPair& pair, Verdict verdict) 
     return {ErrorKind::key_needed, fmt::format("{}: the image is encrypted", device.name()),
             "this version cannot open encrypted images"};
   case Verdict::corrupt:
-    return {
-        ErrorKind::corrupt,
-        fmt::format("{}: no superblock is whole (A: {}, B: {})", device.name(),
-                    pair.copies[0].reason, pair.copies[1].reason),
-        "try vnvram repair, and vnvram dump to see what is left; else restore it from a backup"};
+    return {ErrorKind::corrupt,
+            fmt::format("{}: {} (A: {}, B: {})", device.name(),
+                        pair.current() == nullptr ? "no superblock is whole"
+                                                  : "one superblock cannot be",
+                        describe_copy(pair.copies[0]), describe_copy(pair.copies[1])),
+            "vnvram repair mends what can be mended; vnvram dump shows what is left"};
   default: return foreign(device);
   }
 }
 
 } // namespace
+
+const char* describe_copy(const CheckedSuperblock& copy) {
+  switch (copy.state) {
+  case SuperblockState::valid: return "whole";
+  case SuperblockState::zero: return "all zero";
+  case SuperblockState::no_magic: return "not a superblock";
+  default: return copy.reason;
+  }
+}
+
+const char* SuperblockPair::contradiction() const {
+  const bool both_valid = std::all_of(copies.begin(), copies.end(), [](const auto& copy) {
+    return copy.state == SuperblockState::valid;
+  });
+  const format::Superblock* now = current();
+  return both_valid ? format::contradiction(*now, copies[1 - now->copy].superblock) : nullptr;
+}
 
 const format::Superblock* SuperblockPair::current() const {
   const format::Superblock* best = nullptr;
@@ -83,6 +107,27 @@ const format::Superblock* SuperblockPair::current() const {
     }
   }
   return best;
+}
+
+Error cut_off(const std::string& name, const format::Superblock& superblock,
+              std::uint64_t device_size_bytes) {
+  return {ErrorKind::corrupt,
+          fmt::format("{}: the image is {} bytes long and the device only {}", name,
+                      superblock.image_block_count * block_size_bytes, device_size_bytes),
+          "if only its unused end was cut off, giving it its length back makes it whole; vnvram "
+          "salvage gets out what is intact"};
+}
+
+Status check_counters(const std::string& name, const format::Superblock& superblock,
+                      std::uint64_t generation) {
+  const char* worn = format::worn_counter(superblock, generation);
+  return worn == nullptr
+             ? Status{}
+             : Error{ErrorKind::corrupt,
+                     fmt::format("{}: its {} is at its end, which no image reaches in use: nothing "
+                                 "more can be written",
+                                 name, worn),
+                     "vnvram salvage makes a fresh image of it"};
 }
 
 Result<SuperblockPair> read_superblocks(BlockDevice& device) {
@@ -127,7 +172,7 @@ Result<bool> is_blank(BlockDevice& device) {
   return *size == whole_bytes;
 }
 
-Result<format::Superblock> find_superblock(BlockDevice& device) {
+Result<format::Superblock> find_superblock_of_any_length(BlockDevice& device) {
   const Result<SuperblockPair> pair = read_superblocks(device);
   if (!pair) {
     return pair.error();
@@ -146,15 +191,23 @@ Result<format::Superblock> find_superblock(BlockDevice& device) {
     return refusal(device, *pair, row.verdict);
   }
   const format::Superblock& current = *pair->current();
-  const Result<std::uint64_t> size = device.size_bytes();
-  if (!size) {
-    return size.error();
-  }
-  if (*size / block_size_bytes < current.image_block_count) {
+  if (const char* reason = pair->contradiction(); reason != nullptr) {
     return Error{ErrorKind::corrupt,
-                 fmt::format("{}: the image is {} bytes long and the device only {}", device.name(),
-                             current.image_block_count * block_size_bytes, *size),
-                 "it was cut off; restore it from a backup"};
+                 fmt::format("{}: superblock {} cannot be beside the other one: {}", device.name(),
+                             current.copy == 0 ? 'B' : 'A', reason),
+                 "vnvram repair mends it if the other one leads to a whole image"};
+  }
+  return current;
+}
+
+Result<format::Superblock> find_superblock(BlockDevice& device) {
+  Result<format::Superblock> current = find_superblock_of_any_length(device);
+  const Result<std::uint64_t> size = device.size_bytes();
+  if (!current || !size) {
+    return current ? size.error() : current.error();
+  }
+  if (*size / block_size_bytes < current->image_block_count) {
+    return cut_off(device.name(), *current, *size);
   }
   return current;
 }

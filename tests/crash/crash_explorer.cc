@@ -164,11 +164,9 @@ std::string CrashExplorer::judge_check(bool after_close) const {
     return "cannot be checked: " + report.error().text();
   }
   for (const CheckProblem& problem : report->problems) {
-    if (problem.data_lost || after_close) {
-      return fmt::format("check finds {}: {}", problem.place, problem.what);
-    }
+    return fmt::format("check finds {}: {}", problem.place, problem.what);
   }
-  return {};
+  return after_close && !report->notes.empty() ? "check notes: " + report->notes.front() : "";
 }
 
 std::string CrashExplorer::judge(bool thoroughly) const {

@@ -14,7 +14,7 @@
 //   4     the same holds after a recovery that was cut
 //   8     follows, too: each deferred write is submitted for itself, so every state is the one
 //         behind a write and all before it
-//   and check_image() finds no damage that hits a blob.
+//   and check_image() finds no damage at all.
 #pragma once
 
 #include <cstdint>

@@ -68,5 +68,31 @@ TEST_F(CommitMemory, ACheckpointPoisonsAndThrowsNothing) {
             10);
 }
 
+// More pages than the cache keeps: some have no frame when the record is installed.
+TEST_F(CommitMemory, ReadersSeeAllOfARecordOrNothing) {
+  constexpr std::size_t size_bytes = 400000;
+  for (long allocation = 0, failed = 1; failed != 0; ++allocation) {
+    create({spec("a", size_bytes)}, std::uint64_t{2} << 20U, std::uint64_t{900} << 10U);
+    OpenOptions options = inline_options();
+    options.cache_size_bytes = cache_size_bytes_min;
+    auto store = open(options);
+    ASSERT_TRUE(store->write("a", pattern(size_bytes, 1)).ok());
+    ASSERT_TRUE(store->checkpoint().ok());
+    {
+      const FailingAllocation failing(allocation);
+      try {
+        (void)store->write("a", pattern(size_bytes, 2));
+      } catch (const std::bad_alloc&) {
+      }
+      failed = failing.has_failed() ? 1 : 0;
+    }
+    const auto seen = store->read("a");
+    ASSERT_TRUE(seen.ok()) << "allocation " << allocation;
+    ASSERT_TRUE(*seen == pattern(size_bytes, 1) || *seen == pattern(size_bytes, 2))
+        << "allocation " << allocation;
+    store.reset();
+  }
+}
+
 } // namespace
 } // namespace vnvram

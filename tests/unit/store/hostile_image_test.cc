@@ -1,8 +1,11 @@
 // Images that someone made to harm whoever reads them: every checksum fits.
+#include <algorithm>
 #include <cstring>
+#include <functional>
 
 #include "store/directory.h"
 #include "store/image_dump.h"
+#include "support/counting_device.h"
 #include "support/image_editor.h"
 #include "unit/store/store_fixture.h"
 
@@ -135,6 +138,105 @@ TEST_F(HostileImage, CountersAtTheirEnd) {
     editor.seal();
     EXPECT_KIND(try_open(), corrupt);
   }
+}
+
+// They would open once more, and never again.
+TEST_F(HostileImage, CountersTooNearTheirEndToBeWrittenTo) {
+  for (const auto field : {&format::Superblock::sequence, &format::Superblock::generation,
+                           &format::Superblock::epoch_number}) {
+    create({spec("a", 100)});
+    ImageEditor editor(disk_->bytes());
+    editor.superblock().*field = format::counter_max - 1;
+    editor.seal();
+    const Bytes before = disk_->bytes();
+    EXPECT_KIND(try_open(), corrupt);
+    EXPECT_EQ(disk_->bytes(), before);
+    EXPECT_NE(open_read_only(), nullptr);
+    auto there = device();
+    const auto report = check_image(there);
+    ASSERT_OK(report);
+    EXPECT_FALSE(report->clean());
+  }
+}
+
+TEST_F(HostileImage, CommitsStopBeforeACounterIsAtItsEnd) {
+  create({spec("a", 100)});
+  ImageEditor editor(disk_->bytes());
+  editor.superblock().generation = format::counter_writable_max - 2;
+  editor.seal();
+  {
+    const auto store = open();
+    ASSERT_OK(store->write("a", bytes("one")));
+    ASSERT_OK(store->write("a", bytes("two")));
+    EXPECT_KIND(store->write("a", bytes("three")), corrupt);
+    ASSERT_OK(store->close());
+  }
+  const auto store = open_read_only();
+  ASSERT_NE(store, nullptr);
+  EXPECT_EQ(*store->read("a"), bytes("two"));
+}
+
+class HostileRing : public HostileImage {
+protected:
+  /// A record of so many blocks at this place, and a superblock that says that the ring begins at
+  /// another.
+  void put_record(std::uint32_t block_count, std::uint32_t position, std::uint32_t begins_at) {
+    create({spec("a", 20000)});
+    {
+      ImageEditor editor(disk_->bytes());
+      editor.superblock().clean = 0;
+      editor.superblock().ring_position = position;
+      editor.seal();
+    }
+    ImageEditor editor(disk_->bytes());
+    format::RecordBuilder builder;
+    builder.add_bytes(block_size_bytes, pattern((block_count * block_size_bytes) - 200, 1));
+    editor.append_record(builder);
+    editor.superblock().ring_position = begins_at;
+    editor.seal();
+  }
+  [[nodiscard]] std::uint64_t reads_of(const std::function<void(BlockDevice&)>& read) const {
+    const auto counter = std::make_shared<test::DeviceCounter>();
+    test::CountingDevice counted(std::make_unique<MemoryDevice>(disk_, Access::read_only), counter);
+    read(counted);
+    return counter->cost().reads;
+  }
+};
+
+// A writer goes to the ring's beginning only with what does not fit before the end. Charged for all
+// that it left out, the ring would hold more than there is.
+TEST_F(HostileRing, ARecordThatWouldHaveFitBeforeTheEndDoesNotCount) {
+  put_record(2, 0, 1);
+  EXPECT_LT(reads_of([](BlockDevice& device) { (void)check_image(device); }), 100U);
+  const auto store = open_read_only();
+  ASSERT_NE(store, nullptr);
+  EXPECT_EQ(store->info().generation, 1U);
+  EXPECT_LE(store->info().ring_used_bytes, store->info().ring_size_bytes);
+  auto there = device();
+  const auto dump = dump_image(there);
+  ASSERT_OK(dump);
+  EXPECT_TRUE(std::none_of(dump->records.begin(), dump->records.end(),
+                           [](const auto& record) { return record.counts; }));
+}
+
+TEST_F(HostileRing, ADumpCountsWhatRecoveryDoes) {
+  put_record(2, 5, 5);
+  auto there = device();
+  const auto dump = dump_image(there);
+  ASSERT_OK(dump);
+  EXPECT_EQ(std::count_if(dump->records.begin(), dump->records.end(),
+                          [](const auto& record) { return record.counts; }),
+            1);
+  EXPECT_EQ(open_read_only()->info().generation, 2U);
+}
+
+// Half of a ring that nobody filled would be 2 GiB.
+TEST_F(HostileRing, ARecordIsBoundedWhateverTheRingIsSaidToBe) {
+  const format::Geometry geometry(format::image_block_count_max,
+                                  format::image_block_count_max - 1000);
+  ASSERT_TRUE(geometry.valid());
+  EXPECT_EQ(geometry.record_block_count_max(), format::record_block_count_max);
+  EXPECT_LE(format::record_block_count_max * block_size_bytes, std::uint64_t{64} << 20U);
 }
 
 TEST_F(HostileImage, ADumpOfARingThatTheDeviceDoesNotHave) {
