@@ -86,12 +86,11 @@ struct SalvageOptions {
 };
 
 /// Reads a damaged image, also one of which the end is missing, and makes a new one at `out_path`
-/// with every blob that is intact, each at its newest intact version, with its type, sizes, producer
-/// and attributes. A blob is saved whole,
-/// as of one generation, or not at all; one that is lost is not registered in the new image, so
-/// that nobody takes it for one that was never written. The damaged image is only read.
-/// Errors: as create_image_file() for the new image; blank, foreign, too_new; corrupt if nothing
-/// could be saved: no new image is made then.
+/// with every blob that is intact, each at its newest intact version, with its type, sizes,
+/// producer and attributes. A blob is saved whole, as of one generation, or not at all; one that is
+/// lost is not registered in the new image, so that nobody takes it for one that was never written.
+/// The damaged image is only read. Errors: as create_image_file() for the new image; blank,
+/// foreign, too_new; corrupt if nothing could be saved: no new image is made then.
 VNVRAM_API Result<SalvageReport> salvage_image(BlockDevice& damaged, const std::string& out_path,
                                                const SalvageOptions& options = {},
                                                const RescueProgress& progress = {});

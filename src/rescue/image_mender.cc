@@ -31,7 +31,10 @@ constexpr std::uint64_t zone_size_bytes =
 
 ImageMender::ImageMender(BlockDevice& device, const format::Superblock& superblock)
     : superblock_(superblock), geometry_(format::geometry_of(superblock)), mended_(device),
-      tries_left_(tries_max) {}
+      tries_left_(tries_max) {
+  const Result<std::uint64_t> size = device.size_bytes();
+  device_block_count_ = size ? *size / block_size_bytes : 0;
+}
 
 std::optional<Block> ImageMender::read(std::uint64_t block) {
   Block content;
@@ -60,7 +63,11 @@ bool ImageMender::note(const std::string& place, std::uint64_t block,
     return false;
   }
   mended_.replace(block, mended->content);
-  findings_.push_back({where, fmt::format("mended: {}", mended->how), true});
+  const bool is_there = block < device_block_count_;
+  findings_.push_back({where,
+                       is_there ? fmt::format("mended: {}", mended->how)
+                                : std::string("known, and behind the device's end"),
+                       is_there});
   return true;
 }
 

@@ -47,6 +47,7 @@ private:
   std::optional<RingHistory> history_;
   std::vector<RepairFinding> findings_;
   std::uint32_t tries_left_;
+  std::uint64_t device_block_count_ = 0;
   bool ring_damaged_ = false;
 };
 

@@ -76,19 +76,21 @@ private:
 
   // Superblocks behind all else, one after the other: whenever it is cut, one leads to an image.
   Status write(const OverlayDevice& mended) {
+    const Result<std::uint64_t> size = device_.size_bytes();
+    if (!size || mended.replaced().empty()) {
+      return size ? Status{} : size.error();
+    }
     const auto write_some = [&](bool superblocks) {
       Status written;
       for (const auto& [block, content] : mended.replaced()) {
-        if (written && (block < format::superblock_count) == superblocks) {
+        if (written && (block < format::superblock_count) == superblocks &&
+            block < *size / block_size_bytes) {
           written = superblocks ? device_.write_durable(block * block_size_bytes, content)
                                 : device_.write(block * block_size_bytes, content);
         }
       }
       return written;
     };
-    if (mended.replaced().empty()) {
-      return {};
-    }
     Status done = write_some(false);
     if (done) {
       done = device_.flush();
@@ -107,8 +109,7 @@ private:
     }
     root.sequence += 1;
     format::seal_superblock(root, copy);
-    mender.mended().replace(format::Geometry::superblock_block(copy),
-                            std::bit_cast<Block>(root));
+    mender.mended().replace(format::Geometry::superblock_block(copy), std::bit_cast<Block>(root));
     return {copy_name(copy), "mended: written anew from the other copy", true};
   }
 

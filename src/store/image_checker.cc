@@ -79,8 +79,7 @@ Status ImageChecker::check_length() {
 }
 
 void ImageChecker::check_counters() {
-  const Status countable =
-      vnvram::check_counters(device_.name(), superblock_, report_.generation);
+  const Status countable = vnvram::check_counters(device_.name(), superblock_, report_.generation);
   if (!countable) {
     report_.problems.push_back({"superblock", countable.error().cause(), {}, true});
   }

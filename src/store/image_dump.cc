@@ -363,8 +363,7 @@ const format::Superblock* superblock_to_use(const SuperblockPair& pair) {
     const format::Geometry geometry = format::geometry_of(fields);
     const bool legible =
         copy.state == SuperblockState::damaged || copy.state == SuperblockState::bogus;
-    if (legible && geometry.valid() &&
-        fields.ring_position < fields.ring_block_count &&
+    if (legible && geometry.valid() && fields.ring_position < fields.ring_block_count &&
         (best == nullptr || fields.sequence > best->sequence)) {
       best = &fields;
     }

@@ -52,8 +52,8 @@ public:
   /// What every page of zeros shares.
   [[nodiscard]] const PageRef& zero_page() const { return zero_page_; }
 
-  /// Makes these the pages' content, all at once; they are dirty from now on. Without the memory for
-  /// it, it throws and nothing has changed.
+  /// Makes these the pages' content, all at once; they are dirty from now on. Without the memory
+  /// for it, it throws and nothing has changed.
   void install(std::span<const PageUpdate> updates);
   [[nodiscard]] std::uint64_t dirty_size_bytes() const;
   [[nodiscard]] std::uint64_t cache_size_bytes() const { return cache_size_bytes_; }

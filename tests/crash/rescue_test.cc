@@ -11,6 +11,7 @@
 #include "support/crash_state.h"
 #include "support/random.h"
 #include "support/temporary_directory.h"
+#include "vnvram/open_device.h"
 #include "vnvram/rescue.h"
 
 namespace vnvram::test {
@@ -306,6 +307,77 @@ TEST_P(Rescue, ARepairMayBeCut) {
   disk->set_hook({});
   EXPECT_GE(cuts, 8U) << flipped;
   expect_newest(disk->durable(), good_.versions, "not cut");
+}
+
+std::unique_ptr<Store> open_file(const std::string& path, Access access) {
+  OpenOptions options = deterministic_options();
+  options.access = access;
+  auto device = open_device(path, access);
+  EXPECT_TRUE(device.ok());
+  auto store = Store::open(*std::move(device), options);
+  EXPECT_TRUE(store.ok()) << store.error().text();
+  return store ? *std::move(store) : nullptr;
+}
+
+// Wherever the end is cut off: what is still there comes out, and nothing is said to be missing
+// that is not.
+TEST_P(Rescue, AnImageWithoutItsEndIsSalvaged) {
+  const TemporaryDirectory directory;
+  unsigned complete = 0;
+  unsigned incomplete = 0;
+  for (std::uint64_t blocks = block_count_ - 1; blocks > 24; blocks -= 5) {
+    const std::string where = std::to_string(blocks) + " blocks";
+    Image image = good_.bytes;
+    image.resize(blocks * block_size_bytes);
+    EXPECT_NE(check(image), "");
+    RepairReport report;
+    EXPECT_EQ(repaired(image, report), image) << where;
+    EXPECT_FALSE(report.sound);
+    Image padded = image;
+    padded.resize(good_.bytes.size());
+    const bool is_whole = check(padded).empty();
+    MemoryDevice device(std::make_shared<MemoryDisk>(image), Access::read_only);
+    const std::string out = directory.path("out");
+    const auto salvaged = salvage_image(device, out, {.force = true});
+    if (!salvaged) {
+      EXPECT_FALSE(is_whole) << where << ": " << salvaged.error().text();
+      ++incomplete;
+      continue;
+    }
+    EXPECT_TRUE(salvaged->complete() || !is_whole) << where;
+    complete += salvaged->complete() ? 1U : 0U;
+    incomplete += salvaged->complete() ? 0U : 1U;
+    const auto store = open_file(out, Access::read_only);
+    for (const SalvagedBlob& blob : salvaged->blobs) {
+      const auto& history = good_.versions.at(blob.name);
+      ASSERT_TRUE(!blob.saved || *store->read(blob.name) == history.at(blob.generation)) << where;
+      ASSERT_TRUE(!salvaged->complete() || blob.generation == history.rbegin()->first) << where;
+    }
+  }
+  EXPECT_GT(complete, 3U);
+  EXPECT_GT(incomplete, 3U);
+}
+
+TEST_P(Rescue, WhatIsSalvagedOfASealedImageIsSealed) {
+  const auto disk = std::make_shared<MemoryDisk>(good_.bytes);
+  ASSERT_TRUE(seal_image(std::make_unique<MemoryDevice>(disk)).ok());
+  const TemporaryDirectory directory;
+  MemoryDevice device(disk, Access::read_only);
+  const auto sealed = salvage_image(device, directory.path("sealed"));
+  ASSERT_TRUE(sealed.ok());
+  EXPECT_TRUE(sealed->sealed && sealed->complete());
+  auto out = open_device(directory.path("sealed"), Access::read_write);
+  const auto refused = Store::open(*std::move(out), deterministic_options());
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().kind(), ErrorKind::sealed);
+  EXPECT_EQ(*open_file(directory.path("sealed"), Access::read_only)->read("a"),
+            good_.versions.at("a").rbegin()->second);
+
+  const auto unsealed = salvage_image(device, directory.path("unsealed"), {.unseal = true});
+  ASSERT_TRUE(unsealed.ok());
+  EXPECT_FALSE(unsealed->sealed);
+  const auto store = open_file(directory.path("unsealed"), Access::read_write);
+  EXPECT_TRUE(store->write_range("a", 0, std::vector<std::byte>(3)).ok());
 }
 
 TEST(RescueRefusal, AnImageInUseIsNotRepaired) {

@@ -162,9 +162,7 @@ std::string TraceReplayer::judge(const std::vector<std::byte>& image) {
   MemoryDevice device(std::make_shared<MemoryDisk>(image), Access::read_only);
   const Result<CheckReport> report = check_image(device);
   for (const CheckProblem& problem : report ? report->problems : std::vector<CheckProblem>()) {
-    if (problem.data_lost) {
-      return fmt::format("check finds {}: {}", problem.place, problem.what);
-    }
+    return fmt::format("check finds {}: {}", problem.place, problem.what);
   }
   return report ? "" : "cannot be checked: " + report.error().text();
 }

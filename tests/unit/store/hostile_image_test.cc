@@ -208,10 +208,7 @@ protected:
 TEST_F(HostileRing, ARecordThatWouldHaveFitBeforeTheEndDoesNotCount) {
   put_record(2, 0, 1);
   EXPECT_LT(reads_of([](BlockDevice& device) { (void)check_image(device); }), 100U);
-  const auto store = open_read_only();
-  ASSERT_NE(store, nullptr);
-  EXPECT_EQ(store->info().generation, 1U);
-  EXPECT_LE(store->info().ring_used_bytes, store->info().ring_size_bytes);
+  expect_corrupt(); // It is whole, newer, and in a place that leads on from nothing.
   auto there = device();
   const auto dump = dump_image(there);
   ASSERT_OK(dump);
