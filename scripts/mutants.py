@@ -40,6 +40,7 @@ EXPECTED = {
     "open_flush": "damage_test:OpeningCutTest.*CacheOnly",
     "recovery_flush": "damage_test:OpeningCutTest.*Recovery*",
     "second_superblock_at_open": "store_test:Open.ARottenSuperblockAfterAnEpochBeganLosesNothing",
+    "third_superblock": "damage_test:ThirdSuperblock.*",
     "second_superblock_at_close": "store_test:Open.EitherSuperblockOfANewImageIsEnough",
     "owner_check": "store_test:Ownership.AnOvertakenOwnerWritesNothingAtACheckpoint",
     "wait_for_overtaken": "damage_test:TwoOwnersTest.AnOwnerThatWasOvertakenWhileIdleDestroysNoRecord",

@@ -100,7 +100,7 @@ struct StoreInfo {
   std::uint32_t format_version = 0;
   std::uint64_t generation = 0; ///< The last durable commit.
   std::uint64_t epoch = 0;      ///< How often the image was opened for writing.
-  std::uint64_t image_size_bytes = 0;
+  std::uint64_t image_size_bytes = 0; ///< With the third superblock and the room around it.
   std::uint64_t ring_size_bytes = 0;
   std::uint64_t ring_used_bytes = 0;  ///< Not yet behind a checkpoint.
   std::uint64_t space_size_bytes = 0; ///< Largest sizes that could be registered in an empty image.

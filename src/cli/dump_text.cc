@@ -24,12 +24,16 @@ bool is_ours(const ImageDump::Superblock& superblock) {
   return superblock.fields.magic == format::superblock_magic;
 }
 
+std::string copy_name(const ImageDump::Superblock& superblock) {
+  return std::string(1, static_cast<char>('A' + superblock.copy));
+}
+
 std::string hex64(std::uint64_t value) {
   return fmt::format("{:016x}", value);
 }
 
 std::string superblock_text(const ImageDump::Superblock& superblock) {
-  std::string text = fmt::format("superblock {}: {}{}\n", superblock.copy == 0 ? 'A' : 'B',
+  std::string text = fmt::format("superblock {}: {}{}\n", copy_name(superblock),
                                  verdict(superblock), superblock.current ? ", current" : "");
   if (!is_ours(superblock)) {
     return text;
@@ -117,7 +121,7 @@ Json finding_json(const ImageDump::Finding& finding) {
 
 Json superblock_json(const ImageDump::Superblock& superblock) {
   Json json = finding_json(superblock);
-  json["copy"] = superblock.copy == 0 ? "A" : "B";
+  json["copy"] = copy_name(superblock);
   json["current"] = superblock.current;
   if (!is_ours(superblock)) {
     return json;

@@ -7,6 +7,7 @@
 //   18 .. 21      the table's index: two blocks, two slots each
 //   22 ..         ring
 //   then          zones: [leaf slot 0, leaf slot 1, then slot 0 and slot 1 of each of 512 pages]
+//   behind the image, 8 blocks from the device's end: the superblock's third copy
 //
 // The pages of all zones, in order, are the page space: the directory is in page 0 and the pages it
 // links to, blobs own runs of the others. A leaf holds one entry (slot and checksum) for each page
@@ -46,6 +47,10 @@ inline constexpr std::uint64_t counter_max = std::uint64_t{1} << 62U;
 inline constexpr std::uint64_t counter_writable_max = counter_max - (std::uint64_t{1} << 24U);
 
 inline constexpr std::uint32_t superblock_count = 2;
+// A third copy finds the image again when both others are overwritten. It is behind the image, and
+// not quite at the device's end, where second partition tables and RAID superblocks are.
+inline constexpr std::uint32_t third_copy = 2;
+inline constexpr std::uint64_t third_copy_blocks_from_end = 8;
 inline constexpr std::uint32_t keys_start_block = 2;
 inline constexpr std::uint32_t keys_block_count = 16;
 inline constexpr std::uint32_t index_start_block = 18;
@@ -69,7 +74,7 @@ static_assert(sizeof(TableBlock) == block_size_bytes);
 struct Superblock {
   std::array<char, 8> magic;
   std::uint32_t format_version;
-  std::uint32_t copy; // 0 in block 0, 1 in block 1
+  std::uint32_t copy; // 0 in block 0, 1 in block 1, 2 in the third copy
   std::uint64_t features_must_know;
   std::uint64_t features_may_ignore;
   std::array<std::byte, 16> uuid;

@@ -1,6 +1,8 @@
 // Repair: what was mended in memory, judged as check does, and written where it belongs.
 #include <bit>
 #include <memory>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include <fmt/core.h>
@@ -9,6 +11,7 @@
 #include "rescue/image_mender.h"
 #include "rescue/judge.h"
 #include "rescue/root_finder.h"
+#include "rescue/third_copy_doubt.h"
 #include "vnvram/rescue.h"
 
 namespace vnvram {
@@ -40,7 +43,8 @@ public:
       return best.error();
     }
     // Without a proof that the root is this image's newest, nothing of it is written.
-    const bool proven = best->report.sound || !roots->contradictory();
+    const bool proven =
+        best->report.sound || !(roots->contradictory() || roots->by_third_copy);
     const Status done = dry_run_ || !proven ? Status{} : write(best->mender->mended());
     return done ? Result<RepairReport>(std::move(best->report)) : done.error();
   }
@@ -66,8 +70,11 @@ private:
     if (roots.contradictory()) {
       lost.push_back(1 - root.copy);
     }
+    const std::optional<std::string> doubt =
+        roots.by_third_copy ? doubt_third_copy(device_, root) : std::nullopt;
     for (const unsigned copy : lost) {
-      findings.push_back(restore(mender, root, copy));
+      findings.push_back(doubt ? RepairFinding{copy_name(copy), *doubt, false}
+                               : restore(mender, root, copy, roots.by_third_copy));
     }
     // As it would be then.
     const Status judged = judge(mender.mended(), made.report);
@@ -100,17 +107,20 @@ private:
 
   // The lost copy comes back as the current one, with the same content: nothing of the image
   // changes. It may have been the newer one: what is behind it in the ring tells.
-  static RepairFinding restore(ImageMender& mender, format::Superblock root, unsigned copy) {
+  static RepairFinding restore(ImageMender& mender, format::Superblock root, unsigned copy,
+                               bool by_third_copy) {
     if (mender.ring_damaged()) {
       return {copy_name(copy),
               "lost, and it may have been the newer one: the ring does not lead on "
               "from the other copy",
               false};
     }
-    root.sequence += 1;
+    root.sequence += 1 + (by_third_copy ? copy : 0); // Not both the same.
     format::seal_superblock(root, copy);
     mender.mended().replace(format::Geometry::superblock_block(copy), std::bit_cast<Block>(root));
-    return {copy_name(copy), "mended: written anew from the other copy", true};
+    return {copy_name(copy),
+            fmt::format("mended: written anew from the {} copy", by_third_copy ? "third" : "other"),
+            true};
   }
 
   BlockDevice& device_;

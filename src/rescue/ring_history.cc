@@ -20,6 +20,7 @@ RingHistory::RingHistory(BlockDevice& device, const format::Superblock& superblo
   const format::Geometry geometry = format::geometry_of(superblock);
   const std::uint64_t ring_bytes = std::uint64_t{geometry.ring_block_count()} * block_size_bytes;
   if (ring_bytes > ring_size_bytes_max) {
+    complete_ = false;
     return;
   }
   ring_.resize(ring_bytes);
@@ -39,6 +40,7 @@ void RingHistory::read_ring(BlockDevice& device) {
       const auto block = part.subspan(in_part, block_size_bytes);
       if (!device.read(start + done + in_part, block)) {
         std::fill(block.begin(), block.end(), std::byte{0});
+        complete_ = false;
       }
     }
   }
@@ -52,8 +54,11 @@ void RingHistory::find_records(std::uint64_t salt, std::uint32_t block_count_max
     const auto rest =
         std::span<const std::byte>(ring_).subspan(std::size_t{position} * block_size_bytes);
     const auto header = format::peek_record(rest.first(block_size_bytes), block_count_max);
-    if (!header || header->block_count > block_count - position ||
-        header->block_count > blocks_to_check) {
+    if (!header || header->block_count > block_count - position) {
+      continue;
+    }
+    if (header->block_count > blocks_to_check) {
+      complete_ = false;
       continue;
     }
     blocks_to_check -= header->block_count;

@@ -27,6 +27,8 @@ public:
   };
   /// Oldest first.
   [[nodiscard]] const std::vector<Entry>& entries() const { return entries_; }
+  /// Every whole record that the ring holds is there: all of it could be read.
+  [[nodiscard]] bool complete() const { return complete_; }
 
   /// The records up to this generation that change one of `page_count` pages from `first_page` on,
   /// oldest first; if there are more than changes_max, the newest.
@@ -39,6 +41,7 @@ private:
 
   std::vector<std::byte> ring_;
   std::vector<Entry> entries_;
+  bool complete_ = true;
 };
 
 /// Does the record's part that lies in this page to the page's content.

@@ -5,6 +5,7 @@
 
 #include "rescue/bit_flip.h"
 #include "store/superblock_reader.h"
+#include "store/third_copy.h"
 
 namespace vnvram {
 
@@ -44,6 +45,13 @@ Result<Roots> find_roots(BlockDevice& device) {
   Roots roots;
   for (unsigned copy = 0; copy < format::superblock_count; ++copy) {
     look_at(device, copy, roots);
+  }
+  if (roots.superblocks.empty()) {
+    const auto third = read_third_copy(device);
+    if (third && *third) {
+      roots.superblocks.push_back(**third);
+      roots.by_third_copy = true;
+    }
   }
   if (roots.superblocks.empty()) {
     return opened ? Error{ErrorKind::stale, device.name() + ": it changed while it was read"}

@@ -19,6 +19,9 @@ struct Roots {
   /// Copies that are lost.
   std::vector<unsigned> lost;
 
+  /// Both copies are lost, and the root is the third one.
+  bool by_third_copy = false;
+
   /// One of them says that what the image holds was handed over.
   [[nodiscard]] bool sealed() const {
     return std::any_of(superblocks.begin(), superblocks.end(), [](const auto& superblock) {

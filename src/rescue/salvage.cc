@@ -206,7 +206,8 @@ Result<std::uint64_t> size_for(const SalvageOptions& options, const CreateOption
     return needed ? there.error() : needed.error();
   }
   // No more than there is, whatever a superblock claims.
-  return std::max(*needed, std::min(*there, root.image_block_count * block_size_bytes));
+  const std::uint64_t claimed_blocks = root.image_block_count + format::third_copy_blocks_from_end;
+  return std::max(*needed, std::min(*there, claimed_blocks * block_size_bytes));
 }
 
 } // namespace
@@ -239,6 +240,12 @@ Result<SalvageReport> salvage_image(BlockDevice& damaged, const std::string& out
   }
   CreateOptions created = salvage.create_options();
   SalvageReport report = salvage.take_report();
+  if (roots->by_third_copy && roots->superblocks.front().clean == 0) {
+    report.notes.push_back(fmt::format(
+        "the image was in use when its beginning was overwritten: newer versions than generation "
+        "{} may be lost",
+        report.generation));
+  }
   if (!first) {
     report.notes.insert(report.notes.begin(), first.error().cause());
   }

@@ -8,6 +8,7 @@
 #include "base/barrier.h"
 #include "store/registration.h"
 #include "store/superblock_reader.h"
+#include "store/third_copy.h"
 
 namespace vnvram {
 
@@ -30,6 +31,8 @@ Engine::Engine(std::unique_ptr<BlockDevice> device, const format::Superblock& su
           [this](Completions::Prepared answer) { completions_.deliver(std::move(answer)); }),
       deferral_clock_([this] { commit_overdue(); }) {
   know_attributes_of(options_.blobs);
+  const Result<std::uint64_t> size = device_->size_bytes();
+  device_block_count_ = size ? *size / block_size_bytes : superblock.image_block_count;
 }
 
 Engine::~Engine() {
@@ -469,6 +472,11 @@ BlobInfo Engine::info_of(const Blob& blob) const {
   return info;
 }
 
+std::uint64_t Engine::image_block_count() const {
+  const std::lock_guard lock(mutex_);
+  return geometry_.image_block_count();
+}
+
 StoreInfo Engine::info() const {
   const std::lock_guard lock(mutex_);
   StoreInfo info;
@@ -476,7 +484,12 @@ StoreInfo Engine::info() const {
   info.format_version = superblock_.format_version;
   info.generation = ring_.sequence;
   info.epoch = superblock_.epoch_number;
-  info.image_size_bytes = geometry_.image_block_count() * block_size_bytes;
+  // With the room behind it that the third superblock is in.
+  const bool has_room =
+      third_copy_block(geometry_.image_block_count(), device_block_count_).has_value();
+  info.image_size_bytes =
+      (geometry_.image_block_count() + (has_room ? format::third_copy_blocks_from_end : 0)) *
+      block_size_bytes;
   info.ring_size_bytes = std::uint64_t{geometry_.ring_block_count()} * block_size_bytes;
   info.ring_used_bytes = std::uint64_t{ring_.used_blocks} * block_size_bytes;
   info.space_size_bytes = std::uint64_t{geometry_.page_count() - 1} * block_size_bytes;
@@ -512,6 +525,7 @@ Status Engine::close() {
   } while (completions_.run_count() != callbacks_run);
   Status done = kept(Barrier::deferred_at_close) ? flush() : Status{};
   stop_checkpointer();
+  const bool created = being_created_;
   being_created_ = false;
   if (writes()) {
     if (done) { // Else it is no clean end.
@@ -523,6 +537,11 @@ Status Engine::close() {
     }
     if (done && kept(Barrier::second_superblock_at_close)) {
       done = write_superblock(superblock_); // Both copies: whichever rots, the other says the same.
+    }
+    if (done && created) { // The others first: before them there is no image.
+      find_third_copy();
+      done = write_third_copy(superblock_);
+      done = done ? device_->flush() : done;
     }
     device_->unlock();
   }

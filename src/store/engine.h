@@ -78,6 +78,7 @@ public:
   Result<BlobInfo> blob(std::string_view name) const;
   StoreInfo info() const;
   Status checkpoint();
+  [[nodiscard]] std::uint64_t image_block_count() const;
   /// Takes more of the device into the image.
   Status grow(std::uint64_t image_block_count);
   Status seal();
@@ -189,6 +190,9 @@ private:
   Status carry_out_checkpoint(bool even_if_empty,
                               const std::function<void(format::Superblock&)>& edit);
   Status write_superblock(const format::Superblock& superblock);
+  /// Where this owner keeps the third copy up to date, if anywhere.
+  void find_third_copy();
+  Status write_third_copy(const format::Superblock& superblock);
   Status mark_sealed(bool sealed);
   void request_checkpoint();
   [[nodiscard]] bool checkpoint_is_due() const; // needs mutex_
@@ -218,6 +222,8 @@ private:
   Directory directory_;
   RingPosition ring_;
   format::Superblock superblock_; // the current one on the device
+  std::uint64_t device_block_count_ = 0;
+  std::optional<std::uint64_t> third_copy_block_; // only who writes superblocks uses it
   DeferredWrites deferred_;
   std::optional<Error> poisoned_;
   std::condition_variable room_; // a checkpoint was published, or the store is poisoned

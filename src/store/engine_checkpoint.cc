@@ -10,6 +10,7 @@
 #include "base/barrier.h"
 #include "store/engine.h"
 #include "store/superblock_reader.h"
+#include "store/third_copy.h"
 
 namespace vnvram {
 
@@ -39,6 +40,22 @@ Status Engine::write_superblock(const format::Superblock& superblock) {
     superblock_ = next;
   }
   return written;
+}
+
+// An owner without one goes on: nothing depends on it.
+void Engine::find_third_copy() {
+  const auto room = find_room_for_third_copy(*device_, superblock_);
+  third_copy_block_ = room ? *room : std::nullopt;
+}
+
+Status Engine::write_third_copy(const format::Superblock& superblock) {
+  if (!third_copy_block_ || !kept(Barrier::third_superblock)) {
+    return {};
+  }
+  format::Superblock third = superblock;
+  third.sequence = superblock_.sequence + 1;
+  const Status cleared = clear_old_third_copy(*device_, third, *third_copy_block_);
+  return cleared ? vnvram::write_third_copy(*device_, *third_copy_block_, third) : cleared;
 }
 
 Status Engine::run_checkpoint(bool even_if_empty,
@@ -84,17 +101,21 @@ Status Engine::carry_out_checkpoint(bool even_if_empty,
   if (!index_entries) {
     return poison(index_entries.error(), "a checkpoint");
   }
-  if (kept(Barrier::checkpoint_flush)) {
+  next.index_entries = *index_entries;
+  next.generation = point.sequence;
+  next.chain = point.chain;
+  next.ring_position = point.position;
+  if (edit) {
+    edit(next);
+    // The third copy is durable by the same flush, before the others say so: whatever an owner does
+    // after this, it never tells of a time before.
+    done = check_owner();
+    done = done ? write_third_copy(next) : done;
+  }
+  if (done && kept(Barrier::checkpoint_flush)) {
     done = device_->flush(); // INV2c: before anything points to what was written.
   }
   if (done) {
-    next.index_entries = *index_entries;
-    next.generation = point.sequence;
-    next.chain = point.chain;
-    next.ring_position = point.position;
-    if (edit) {
-      edit(next);
-    }
     done = write_superblock(next);
   }
   if (!done) {
@@ -197,6 +218,10 @@ void Engine::stop_checkpointer() {
 Status Engine::grow(std::uint64_t image_block_count) {
   const format::Geometry geometry(image_block_count, geometry_.ring_block_count());
   assert(geometry.valid() && image_block_count >= geometry_.image_block_count());
+  format::Superblock grown = superblock_;
+  grown.image_block_count = image_block_count;
+  const auto room = find_room_for_third_copy(*device_, grown);
+  third_copy_block_ = room ? *room : std::nullopt;
   // Twice, so that both copies know the new size.
   for (int copy = 0; copy < 2; ++copy) {
     const Status done = run_checkpoint(true, [&](format::Superblock& superblock) {
@@ -206,7 +231,9 @@ Status Engine::grow(std::uint64_t image_block_count) {
       return done;
     }
   }
+  const Result<std::uint64_t> size = device_->size_bytes();
   const std::lock_guard lock(mutex_);
+  device_block_count_ = size ? *size / block_size_bytes : image_block_count;
   geometry_ = geometry;
   pages_.grow(geometry);
   directory_.grow(geometry.page_count());

@@ -80,6 +80,7 @@ Result<std::unique_ptr<Engine>> Engine::open_for_writing(std::unique_ptr<BlockDe
     done = engine->refuse_worn_counters();
   }
   if (done) {
+    engine->find_third_copy();
     done = engine->begin_epoch();
   }
   if (done) {

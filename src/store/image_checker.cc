@@ -8,6 +8,7 @@
 #include "format/checksum.h"
 #include "store/replay.h"
 #include "store/ring_scanner.h"
+#include "store/third_copy.h"
 #include "store/unfinished_superblock.h"
 
 namespace vnvram {
@@ -86,6 +87,14 @@ void ImageChecker::check_counters() {
 }
 
 void ImageChecker::check_superblocks() {
+  const Result<format::CheckedSuperblock> third = look_at_third_copy(device_);
+  if (third && superblock_.clean != 0 &&
+      (third->state == SuperblockState::damaged || third->state == SuperblockState::bogus)) {
+    report_.notes.push_back(
+        fmt::format("superblock C, which only counts when both others are lost: {}; the next "
+                    "opening for writing writes it anew",
+                    third->reason));
+  }
   for (unsigned copy = 0; copy < format::superblock_count; ++copy) {
     const format::CheckedSuperblock& checked = superblocks_.copies[copy];
     const std::string place = fmt::format("superblock {}", copy == 0 ? 'A' : 'B');

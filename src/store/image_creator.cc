@@ -14,6 +14,7 @@
 #include "store/image_size.h"
 #include "store/registration.h"
 #include "store/superblock_reader.h"
+#include "store/third_copy.h"
 #include "vnvram/version.h"
 
 namespace vnvram {
@@ -23,8 +24,13 @@ using format::Superblock;
 
 Status check_creatable(BlockDevice& device) {
   const Result<Superblock> there = find_superblock(device);
-  if (there || there.error().kind() == ErrorKind::corrupt ||
-      there.error().kind() == ErrorKind::too_new || there.error().kind() == ErrorKind::key_needed) {
+  if (!there && there.error().kind() == ErrorKind::corrupt) {
+    return Error{ErrorKind::exists, there.error().cause(),
+                 fmt::format("{}; force its creation only to lose what is in it",
+                             there.error().remedy())};
+  }
+  if (there || there.error().kind() == ErrorKind::too_new ||
+      there.error().kind() == ErrorKind::key_needed) {
     return Error{ErrorKind::exists, fmt::format("{}: holds a vNVRAM image already", device.name()),
                  "force its creation to lose what is in it"};
   }
@@ -49,6 +55,13 @@ Status check_contents(const CreateOptions& options) {
   return {};
 }
 
+/// What a device has room for in front of the third superblock.
+std::uint64_t blocks_for_image(std::uint64_t device_size_bytes) {
+  const std::uint64_t blocks = device_size_bytes / block_size_bytes;
+  return std::min(blocks - std::min(blocks, format::third_copy_blocks_from_end),
+                  image_size_bytes_max / block_size_bytes);
+}
+
 Result<Geometry> plan(BlockDevice& device, const CreateOptions& options) {
   const std::vector<BlobSpec> specs = specs_of(options.blobs);
   const Result<std::uint64_t> size = device.size_bytes();
@@ -60,8 +73,7 @@ Result<Geometry> plan(BlockDevice& device, const CreateOptions& options) {
   if (!size || !required || !needs) {
     return !size ? size.error() : !required ? required.error() : needs.error();
   }
-  const std::uint64_t blocks =
-      std::min(*size / block_size_bytes, image_size_bytes_max / block_size_bytes);
+  const std::uint64_t blocks = blocks_for_image(*size);
   if (ring_asked != 0 && ring_asked < needs->ring_block_count) {
     return Error{ErrorKind::invalid_argument,
                  fmt::format("a ring of {} bytes is too small for these blobs, which need {}",
@@ -74,7 +86,9 @@ Result<Geometry> plan(BlockDevice& device, const CreateOptions& options) {
   if (!geometry.valid() || geometry.page_count() < needs->page_count) {
     return Error{ErrorKind::no_space,
                  fmt::format("{}: {} bytes are needed and there are {}", device.name(),
-                             needed_blocks * block_size_bytes, *size),
+                             (needed_blocks + format::third_copy_blocks_from_end) *
+                                 block_size_bytes,
+                             *size),
                  "make it larger; vnvram size tells how large"};
   }
   return geometry;
@@ -109,12 +123,22 @@ Result<Superblock> first_superblock(const Geometry& geometry) {
 }
 
 // Superblocks first, and durably: whatever else happens, no old store's newer superblock can win.
-Status wipe(BlockDevice& device, std::uint64_t block_count, const CreateOptions& options) {
+Status wipe(BlockDevice& device, const Geometry& geometry, const CreateOptions& options) {
   constexpr std::uint64_t step_blocks = 256;
   const std::vector<std::byte> zeros(step_blocks * block_size_bytes);
+  const Result<std::uint64_t> size = device.size_bytes();
+  if (!size) {
+    return size.error();
+  }
+  const std::uint64_t block_count =
+      geometry.image_block_count() + format::third_copy_blocks_from_end;
+  const auto third = third_copy_block(geometry.image_block_count(), *size / block_size_bytes);
+  assert(third);
   Status done;
   if (kept(Barrier::create_superblocks_wipe)) {
     done = device.write(0, std::span(zeros).first(format::superblock_count * block_size_bytes));
+    done = done ? device.write(*third * block_size_bytes, std::span(zeros).first(block_size_bytes))
+                : done;
   }
   if (done && kept(Barrier::create_superblocks_flush)) {
     done = device.flush();
@@ -165,7 +189,7 @@ Status format_locked(BlockDevice& device, const CreateOptions& options) {
   if (!superblock) {
     return superblock.error();
   }
-  const Status wiped = wipe(device, geometry->image_block_count(), options);
+  const Status wiped = wipe(device, *geometry, options);
   if (!wiped) {
     return wiped;
   }
@@ -231,8 +255,11 @@ Status resize_image(BlockDevice& device, std::uint64_t size_bytes) {
   if (wanted_bytes > *device_bytes) {
     done = device.resize(wanted_bytes);
   }
-  if (done && wanted_bytes > now_bytes) {
-    done = (*engine)->grow(wanted_bytes / block_size_bytes);
+  const std::uint64_t blocks =
+      std::min(wanted_bytes / block_size_bytes,
+               blocks_for_image(std::max(wanted_bytes, *device_bytes)));
+  if (done && blocks > (*engine)->image_block_count()) {
+    done = (*engine)->grow(blocks);
   }
   const Status closed = (*engine)->close();
   return done ? closed : done;

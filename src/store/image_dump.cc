@@ -13,6 +13,7 @@
 #include "store/directory.h"
 #include "store/ring_scanner.h"
 #include "store/superblock_reader.h"
+#include "store/third_copy.h"
 
 namespace vnvram {
 namespace {
@@ -31,6 +32,20 @@ const char* state_text(SuperblockState state) {
   case SuperblockState::encrypted: return "encrypted";
   }
   return "unknown";
+}
+
+ImageDump::Superblock dump_superblock(const format::CheckedSuperblock& checked, unsigned copy,
+                                      const format::Superblock* used) {
+  ImageDump::Superblock superblock;
+  superblock.copy = copy;
+  superblock.valid = checked.state == SuperblockState::valid;
+  superblock.why = state_text(checked.state);
+  if (*checked.reason != '\0') {
+    superblock.why += fmt::format(": {}", checked.reason);
+  }
+  superblock.current = used == &checked.superblock;
+  superblock.fields = checked.superblock;
+  return superblock;
 }
 
 /// Reads one image by one superblock, and goes on wherever something is wrong.
@@ -351,11 +366,15 @@ void Dumper::dump_directory_page(std::uint32_t number, const format::DirectoryPa
   }
 }
 
-/// The one to read the rest by: the current one, or the better of two damaged ones if its numbers
-/// are possible at all.
-const format::Superblock* superblock_to_use(const SuperblockPair& pair) {
+/// The one to read the rest by: the current one, the third copy without one, or the better of two
+/// damaged ones if its numbers are possible at all.
+const format::Superblock* superblock_to_use(const SuperblockPair& pair,
+                                            const format::CheckedSuperblock& third) {
   if (const auto* current = pair.current()) {
     return current;
+  }
+  if (third.state == SuperblockState::valid) {
+    return &third.superblock;
   }
   const format::Superblock* best = nullptr;
   for (const auto& copy : pair.copies) {
@@ -385,19 +404,15 @@ Result<ImageDump> dump_image(BlockDevice& device) {
   }
   ImageDump dump;
   dump.device_size_bytes = *size_bytes;
-  const format::Superblock* used = superblock_to_use(*pair);
+  const auto found_third = look_at_third_copy(device);
+  const format::CheckedSuperblock third =
+      found_third ? *found_third : format::CheckedSuperblock{};
+  const format::Superblock* used = superblock_to_use(*pair, third);
   for (unsigned copy = 0; copy < pair->copies.size(); ++copy) {
-    const auto& checked = pair->copies[copy];
-    ImageDump::Superblock superblock;
-    superblock.copy = copy;
-    superblock.valid = checked.state == SuperblockState::valid;
-    superblock.why = state_text(checked.state);
-    if (*checked.reason != '\0') {
-      superblock.why += fmt::format(": {}", checked.reason);
-    }
-    superblock.current = used == &checked.superblock;
-    superblock.fields = checked.superblock;
-    dump.superblocks.push_back(std::move(superblock));
+    dump.superblocks.push_back(dump_superblock(pair->copies[copy], copy, used));
+  }
+  if (third.state != SuperblockState::zero && third.state != SuperblockState::no_magic) {
+    dump.superblocks.push_back(dump_superblock(third, format::third_copy, used));
   }
   if (!found) {
     dump.remarks.push_back(found.error().cause());

@@ -62,7 +62,7 @@ struct ImageDump {
   };
 
   std::uint64_t device_size_bytes = 0;
-  std::vector<Superblock> superblocks;
+  std::vector<Superblock> superblocks; ///< Both, and the third copy if there is one.
   std::vector<Record> records;
   std::vector<TableBlock> table;
   std::vector<Page> pages;

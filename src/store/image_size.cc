@@ -109,7 +109,8 @@ Result<std::uint64_t> required_size_bytes(std::span<const BlobSpec> blobs,
   if (blocks * block_size_bytes > image_size_bytes_max) {
     return too_many(blocks);
   }
-  return std::max(blocks * block_size_bytes, image_size_bytes_min);
+  return std::max((blocks + format::third_copy_blocks_from_end) * block_size_bytes,
+                  image_size_bytes_min);
 }
 
 Result<std::uint64_t> recommended_size_bytes(std::span<const BlobSpec> blobs,
@@ -124,14 +125,15 @@ Result<std::uint64_t> recommended_size_bytes(std::span<const BlobSpec> blobs,
   Result<std::uint32_t> ring = ring_for(*needs, ring_size_bytes);
   if (ring && ring_size_bytes == 0) {
     // choose_ring() takes an eighth of the image when it can, and must not take it from the homes.
-    const std::uint64_t eighth = ((homes_blocks + step_blocks) / 7) + 1;
+    const std::uint64_t eighth =
+        ((homes_blocks + format::third_copy_blocks_from_end + step_blocks) / 7) + 1;
     *ring = std::max(*ring, static_cast<std::uint32_t>(
                                 std::min<std::uint64_t>(eighth, ring_block_count_useful)));
   }
   if (!ring) {
     return ring.error();
   }
-  const std::uint64_t blocks = homes_blocks + *ring;
+  const std::uint64_t blocks = homes_blocks + *ring + format::third_copy_blocks_from_end;
   const std::uint64_t rounded =
       (blocks + step_blocks - 1) / step_blocks * step_blocks * block_size_bytes;
   return std::clamp(rounded, recommended_size_bytes_min, image_size_bytes_max);

@@ -6,6 +6,7 @@
 #include <fmt/core.h>
 
 #include "format/checksum.h"
+#include "store/third_copy.h"
 
 namespace vnvram {
 
@@ -25,6 +26,7 @@ namespace {
 //   valid             anything else           ours; the valid one with the higher sequence is current;
 //                                             corrupt if the two cannot be of one image
 //   damaged           damaged, zero, other    corrupt: our magic is there
+//   other data, zero  other data, zero        corrupt if a third copy is whole: the beginning was overwritten
 //   other data        other data, zero        foreign
 //   zero              zero                    blank if the beginning and the end are zero, else foreign
 // clang-format on
@@ -178,6 +180,13 @@ Result<format::Superblock> find_superblock_of_any_length(BlockDevice& device) {
     return pair.error();
   }
   const Row& row = decide(*pair);
+  if (row.verdict == Verdict::blank_or_foreign || row.verdict == Verdict::foreign) {
+    const auto third = read_third_copy(device);
+    if (third && *third) {
+      const Result<Error> found = beginning_overwritten(device, **third);
+      return found ? *found : found.error();
+    }
+  }
   if (row.verdict == Verdict::blank_or_foreign) {
     const Result<bool> blank = is_blank(device);
     if (!blank) {

@@ -69,8 +69,8 @@ class JsonTest(Case):
         self.assertEqual(set(dump), {"device_size_bytes", "superblocks", "records", "table",
                                      "pages", "directory", "remarks"})
         self.assertEqual(dump["device_size_bytes"], 4 * MIB)
-        self.assertEqual([s["copy"] for s in dump["superblocks"]], ["A", "B"])
-        self.assertEqual([s["valid"] for s in dump["superblocks"]], [True, True])
+        self.assertEqual([s["copy"] for s in dump["superblocks"]], ["A", "B", "C"])
+        self.assertEqual([s["valid"] for s in dump["superblocks"]], [True, True, True])
         self.assertEqual(sum(s["current"] for s in dump["superblocks"]), 1)
         counting = [record for record in dump["records"] if record["counts"]]
         self.assertEqual(len(counting), 2)
