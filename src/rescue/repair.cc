@@ -43,8 +43,7 @@ public:
       return best.error();
     }
     // Without a proof that the root is this image's newest, nothing of it is written.
-    const bool proven =
-        best->report.sound || !(roots->contradictory() || roots->by_third_copy);
+    const bool proven = best->report.sound || !(roots->contradictory() || roots->by_third_copy);
     const Status done = dry_run_ || !proven ? Status{} : write(best->mender->mended());
     return done ? Result<RepairReport>(std::move(best->report)) : done.error();
   }

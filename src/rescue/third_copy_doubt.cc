@@ -22,8 +22,8 @@ std::optional<std::string> doubt_third_copy(BlockDevice& device, const format::S
     const format::RecordHeader& header = entry.record.header();
     const bool same_epoch = header.epoch_number == third.epoch_number;
     return header.epoch_number > third.epoch_number ||
-           (same_epoch && (header.epoch_random != third.epoch_random ||
-                           header.sequence > third.generation));
+           (same_epoch &&
+            (header.epoch_random != third.epoch_random || header.sequence > third.generation));
   };
   const auto& entries = history.entries();
   const auto newer = std::find_if(entries.begin(), entries.end(), is_newer);

@@ -25,9 +25,9 @@ using format::Superblock;
 Status check_creatable(BlockDevice& device) {
   const Result<Superblock> there = find_superblock(device);
   if (!there && there.error().kind() == ErrorKind::corrupt) {
-    return Error{ErrorKind::exists, there.error().cause(),
-                 fmt::format("{}; force its creation only to lose what is in it",
-                             there.error().remedy())};
+    return Error{
+        ErrorKind::exists, there.error().cause(),
+        fmt::format("{}; force its creation only to lose what is in it", there.error().remedy())};
   }
   if (there || there.error().kind() == ErrorKind::too_new ||
       there.error().kind() == ErrorKind::key_needed) {
@@ -84,12 +84,11 @@ Result<Geometry> plan(BlockDevice& device, const CreateOptions& options) {
   const Geometry geometry(blocks, ring);
   const std::uint64_t needed_blocks = Geometry::blocks_for(ring, needs->page_count);
   if (!geometry.valid() || geometry.page_count() < needs->page_count) {
-    return Error{ErrorKind::no_space,
-                 fmt::format("{}: {} bytes are needed and there are {}", device.name(),
-                             (needed_blocks + format::third_copy_blocks_from_end) *
-                                 block_size_bytes,
-                             *size),
-                 "make it larger; vnvram size tells how large"};
+    return Error{
+        ErrorKind::no_space,
+        fmt::format("{}: {} bytes are needed and there are {}", device.name(),
+                    (needed_blocks + format::third_copy_blocks_from_end) * block_size_bytes, *size),
+        "make it larger; vnvram size tells how large"};
   }
   return geometry;
 }
@@ -255,9 +254,8 @@ Status resize_image(BlockDevice& device, std::uint64_t size_bytes) {
   if (wanted_bytes > *device_bytes) {
     done = device.resize(wanted_bytes);
   }
-  const std::uint64_t blocks =
-      std::min(wanted_bytes / block_size_bytes,
-               blocks_for_image(std::max(wanted_bytes, *device_bytes)));
+  const std::uint64_t blocks = std::min(wanted_bytes / block_size_bytes,
+                                        blocks_for_image(std::max(wanted_bytes, *device_bytes)));
   if (done && blocks > (*engine)->image_block_count()) {
     done = (*engine)->grow(blocks);
   }

@@ -405,8 +405,7 @@ Result<ImageDump> dump_image(BlockDevice& device) {
   ImageDump dump;
   dump.device_size_bytes = *size_bytes;
   const auto found_third = look_at_third_copy(device);
-  const format::CheckedSuperblock third =
-      found_third ? *found_third : format::CheckedSuperblock{};
+  const format::CheckedSuperblock third = found_third ? *found_third : format::CheckedSuperblock{};
   const format::Superblock* used = superblock_to_use(*pair, third);
   for (unsigned copy = 0; copy < pair->copies.size(); ++copy) {
     dump.superblocks.push_back(dump_superblock(pair->copies[copy], copy, used));

@@ -183,8 +183,7 @@ Result<format::Superblock> find_superblock_of_any_length(BlockDevice& device) {
   if (row.verdict == Verdict::blank_or_foreign || row.verdict == Verdict::foreign) {
     const auto third = read_third_copy(device);
     if (third && *third) {
-      const Result<Error> found = beginning_overwritten(device, **third);
-      return found ? *found : found.error();
+      return beginning_overwritten(device, **third);
     }
   }
   if (row.verdict == Verdict::blank_or_foreign) {

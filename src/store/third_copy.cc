@@ -87,10 +87,9 @@ Result<std::optional<std::uint64_t>> find_room_for_third_copy(BlockDevice& devic
     return there.error();
   }
   // Or the first one there ever was, torn.
-  const bool ours =
-      format::all_zero(std::span(*there).first(sector_size_bytes)) ||
-      std::memcmp(there->data(), format::superblock_magic.data(),
-                  format::superblock_magic.size()) == 0;
+  const bool ours = format::all_zero(std::span(*there).first(sector_size_bytes)) ||
+                    std::memcmp(there->data(), format::superblock_magic.data(),
+                                format::superblock_magic.size()) == 0;
   return ours ? block : std::nullopt;
 }
 
@@ -142,20 +141,20 @@ Status clear_old_third_copy(BlockDevice& device, const Superblock& superblock,
              : Status{};
 }
 
-Result<Error> beginning_overwritten(BlockDevice& device, const Superblock& third) {
+Error beginning_overwritten(BlockDevice& device, const Superblock& third) {
   std::array<std::byte, format::superblock_count * block_size_bytes> beginning{};
   const Status read = device.read(0, beginning);
   if (!read) {
     return read.error();
   }
   const std::string by = what_lies_there(beginning);
-  return Error(ErrorKind::corrupt,
-               fmt::format("{}: holds a vNVRAM image of which the beginning was overwritten{}{}",
-                           device.name(), by.empty() ? "" : " ", by),
-               third.clean != 0
-                   ? "vnvram repair finds it again by its third superblock"
-                   : "it was in use then: vnvram salvage gets out what its third superblock leads "
-                     "to");
+  return {ErrorKind::corrupt,
+          fmt::format("{}: holds a vNVRAM image of which the beginning was overwritten{}{}",
+                      device.name(), by.empty() ? "" : " ", by),
+          third.clean != 0
+              ? "vnvram repair finds it again by its third superblock"
+              : "it was in use then: vnvram salvage gets out what its third superblock leads "
+                "to"};
 }
 
 } // namespace vnvram

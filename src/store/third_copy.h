@@ -1,6 +1,6 @@
-// The superblock's third copy, far from the device's beginning, where partition tables, boot sectors
-// and labels go. An image is found again by it when both others are overwritten; while one of them
-// is whole it says nothing.
+// The superblock's third copy, far from the device's beginning, where partition tables, boot
+// sectors and labels go. An image is found again by it when both others are overwritten; while one
+// of them is whole it says nothing.
 #pragma once
 
 #include <cstdint>
@@ -34,7 +34,7 @@ Status write_third_copy(BlockDevice& device, std::uint64_t block, format::Superb
 Status clear_old_third_copy(BlockDevice& device, const format::Superblock& superblock,
                             std::uint64_t block);
 
-/// corrupt: what an opener says of an image that only its third copy tells of.
-Result<Error> beginning_overwritten(BlockDevice& device, const format::Superblock& third);
+/// What an opener says of an image that only its third copy tells of: corrupt; io.
+[[nodiscard]] Error beginning_overwritten(BlockDevice& device, const format::Superblock& third);
 
 } // namespace vnvram

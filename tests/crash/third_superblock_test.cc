@@ -1,5 +1,5 @@
-// The superblock's third copy: an image is found again whose beginning was overwritten, and never an
-// older state of it.
+// The superblock's third copy: an image is found again whose beginning was overwritten, and never
+// an older state of it.
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
@@ -214,8 +214,7 @@ TEST(ThirdSuperblock, ASealIsInItToo) {
 
   // And before the close.
   const auto in_use = std::make_shared<MemoryDisk>(closed_image().bytes);
-  const auto store =
-      Store::open(std::make_unique<MemoryDevice>(in_use), deterministic_options());
+  const auto store = Store::open(std::make_unique<MemoryDevice>(in_use), deterministic_options());
   ASSERT_TRUE((*store)->seal().ok());
   const auto third = look_at_third_copy(*std::make_unique<MemoryDevice>(
       std::make_shared<MemoryDisk>(in_use->bytes()), Access::read_only));
@@ -230,15 +229,15 @@ TEST(ThirdSuperblock, ItMovesWithTheDevicesEnd) {
   {
     MemoryDevice grown(disk);
     EXPECT_FALSE(*read_third_copy(grown));
-    const auto store =
-        Store::open(std::make_unique<MemoryDevice>(disk), deterministic_options());
+    const auto store = Store::open(std::make_unique<MemoryDevice>(disk), deterministic_options());
     ASSERT_TRUE((*store)->write("blob0", Random(1).bytes(50)).ok());
     ASSERT_TRUE((*store)->close().ok());
     EXPECT_TRUE(*read_third_copy(grown));
   }
   // The old one cannot come back: nothing is there any more.
   const auto at = disk->bytes().begin() + static_cast<std::ptrdiff_t>(old_block * block_size_bytes);
-  EXPECT_TRUE(std::all_of(at, at + block_size_bytes, [](std::byte b) { return b == std::byte{0}; }));
+  EXPECT_TRUE(
+      std::all_of(at, at + block_size_bytes, [](std::byte b) { return b == std::byte{0}; }));
   Image image = disk->bytes();
   wipe_beginning(image);
   ASSERT_TRUE(repair(image).sound);
@@ -260,8 +259,7 @@ TEST(ThirdSuperblock, AnOlderOneBringsNothingBack) {
   const Image older(disk->bytes().begin() + static_cast<std::ptrdiff_t>(at),
                     disk->bytes().begin() + static_cast<std::ptrdiff_t>(at + block_size_bytes));
   {
-    const auto store =
-        Store::open(std::make_unique<MemoryDevice>(disk), deterministic_options());
+    const auto store = Store::open(std::make_unique<MemoryDevice>(disk), deterministic_options());
     ASSERT_TRUE((*store)->write_range("blob0", 0, Random(1).bytes(50)).ok());
     ASSERT_TRUE((*store)->close().ok());
   }
