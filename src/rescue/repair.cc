@@ -72,7 +72,7 @@ private:
     const std::optional<std::string> doubt =
         roots.by_third_copy ? doubt_third_copy(device_, root) : std::nullopt;
     for (const unsigned copy : lost) {
-      findings.push_back(doubt ? RepairFinding{copy_name(copy), *doubt, false}
+      findings.push_back(doubt ? RepairFinding{copy_name(copy), "lost, and " + *doubt, false}
                                : restore(mender, root, copy, roots.by_third_copy));
     }
     // As it would be then.

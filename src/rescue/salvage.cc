@@ -7,6 +7,7 @@
 
 #include "rescue/image_mender.h"
 #include "rescue/root_finder.h"
+#include "rescue/third_copy_doubt.h"
 #include "rescue/zero_filled_device.h"
 #include "store/directory.h"
 #include "store/page_store.h"
@@ -240,11 +241,12 @@ Result<SalvageReport> salvage_image(BlockDevice& damaged, const std::string& out
   }
   CreateOptions created = salvage.create_options();
   SalvageReport report = salvage.take_report();
-  if (roots->by_third_copy && roots->superblocks.front().clean == 0) {
-    report.notes.push_back(fmt::format(
-        "the image was in use when its beginning was overwritten: newer versions than generation "
-        "{} may be lost",
-        report.generation));
+  if (const auto doubt = roots->by_third_copy
+                             ? doubt_third_copy(damaged, roots->superblocks.front())
+                             : std::nullopt) {
+    report.notes.push_back(fmt::format("both superblocks are lost, and {}: versions newer than "
+                                       "generation {} may be lost",
+                                       *doubt, report.generation));
   }
   if (!first) {
     report.notes.insert(report.notes.begin(), first.error().cause());

@@ -12,11 +12,11 @@ std::optional<std::string> doubt_third_copy(BlockDevice& device, const format::S
   // What its owner has committed since is in the ring. But what overwrote the image's beginning
   // may have hit the newest record, and nothing would tell.
   if (third.clean == 0) {
-    return "lost, and the image was in use: the third copy does not tell what was committed last";
+    return "the image was in use: the third copy does not tell what was committed last";
   }
   const RingHistory history(device, third);
   if (!history.complete()) {
-    return "lost, and the ring, which may hold newer commits than the third copy, cannot be read";
+    return "the ring, which may hold newer commits than the third copy, cannot be read";
   }
   const auto is_newer = [&](const RingHistory::Entry& entry) {
     const format::RecordHeader& header = entry.record.header();
@@ -29,10 +29,10 @@ std::optional<std::string> doubt_third_copy(BlockDevice& device, const format::S
   const auto newer = std::find_if(entries.begin(), entries.end(), is_newer);
   return newer == entries.end()
              ? std::nullopt
-             : std::optional(fmt::format(
-                   "lost, and the third copy is of generation {}, while the ring has a record of "
-                   "generation {}",
-                   third.generation, newer->record.header().sequence));
+             : std::optional(
+                   fmt::format("the third copy is of generation {}, while the ring has a record of "
+                               "generation {}",
+                               third.generation, newer->record.header().sequence));
 }
 
 } // namespace vnvram

@@ -270,6 +270,10 @@ TEST(ThirdSuperblock, AnOlderOneBringsNothingBack) {
   const Repaired repaired = repair(image);
   EXPECT_FALSE(repaired.sound);
   EXPECT_EQ(repaired.image, image);
+  const TemporaryDirectory directory;
+  MemoryDevice device(std::make_shared<MemoryDisk>(image), Access::read_only);
+  const auto salvaged = salvage_image(device, directory.path("out"));
+  EXPECT_TRUE(!salvaged || !salvaged->complete());
 }
 
 TEST(ThirdSuperblock, AnImageAsLongAsItsDeviceGoesOnWithoutIt) {
