@@ -36,7 +36,7 @@ struct NewBlob {
 
 struct CreateOptions {
   std::vector<NewBlob> blobs;
-  /// 0: a ring that holds the largest blob's rewrite twice, at least 2016 KiB, and an eighth of the
+  /// 0: a ring that holds the largest blob's rewrite twice, at least 1984 KiB, and an eighth of the
   /// image where the blobs leave room for that. A larger ring lets larger blobs be registered later
   /// and makes checkpoints rarer.
   std::uint64_t ring_size_bytes = 0;

@@ -124,7 +124,7 @@ VNVRAM_API vnvram_kind vnvram_recommended_size(const vnvram_blob_spec* blobs, si
 typedef struct vnvram_create_options {
   size_t struct_size;
   uint64_t image_size; /* 0: vnvram_recommended_size. Ignored for a block device and NBD. */
-  /* 0: holds the largest blob's rewrite twice, at least 2016 KiB, and an eighth of the image where
+  /* 0: holds the largest blob's rewrite twice, at least 1984 KiB, and an eighth of the image where
    * the blobs leave room for that. */
   uint64_t ring_size;
   const vnvram_blob_spec* blobs; /* Registered, of size 0, never written. */

@@ -12,7 +12,7 @@ namespace vnvram {
 inline constexpr std::uint32_t ring_block_count_min = 4;
 /// A little less than half of the smallest image that is recommended, of 4 MiB: with a TPM 2.0 in
 /// it there must be room for OVMF's variable store and an EEPROM of 8 KiB.
-inline constexpr std::uint32_t ring_block_count_default = 504;
+inline constexpr std::uint32_t ring_block_count_default = 496;
 
 struct ImageNeeds {
   std::uint32_t ring_block_count = 0; ///< The smallest ring for these blobs.

@@ -4,6 +4,7 @@
 
 #include <sys/stat.h>
 
+#include "format/layout.h"
 #include "store/image_size.h"
 #include "support/temporary_directory.h"
 #include "unit/store/hooked_device.h"
@@ -177,11 +178,15 @@ TEST_F(Create, TheRequiredSizeIsEnoughForBlobsThatAreRegisteredLater) {
 // More than the ring and the cache hold, so that homes are written on the way.
 TEST_F(Create, ThereIsNoImageBeforeItIsComplete) {
   disk_ = std::make_shared<MemoryDisk>(std::uint64_t{64} << 20U);
+  const std::uint64_t third_copy_offset_bytes =
+      disk_->bytes().size() - (format::third_copy_blocks_from_end * block_size_bytes);
   bool superblock_written = false;
   int homes_written = 0;
   const auto hook = std::make_shared<HookedDevice::Hook>(
       [&](HookedDevice::Call call, std::uint64_t offset_bytes, std::span<const std::byte> data) {
-        if (call != HookedDevice::Call::read && offset_bytes < 2 * block_size_bytes) {
+        if (offset_bytes == third_copy_offset_bytes) {
+          EXPECT_TRUE(superblock_written || homes_written == 0); // Cleared first, written last.
+        } else if (call != HookedDevice::Call::read && offset_bytes < 2 * block_size_bytes) {
           superblock_written =
               std::any_of(data.begin(), data.end(), [](std::byte b) { return b != std::byte{0}; });
         } else if (call == HookedDevice::Call::write) {
