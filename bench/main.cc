@@ -52,6 +52,7 @@ int run(const std::string& parent, bool quick, bool json) {
   report.costs = count_commits(directory.path(), amount, report.checkpoints);
   report.latency = time_commits(directory.path(), amount);
   report.nbd = measure_nbd(directory.path(), amount);
+  report.owner_check = measure_owner_check(directory.path(), amount);
   report.threads = time_threads(directory.path(), amount);
   report.opening = time_opening(directory.path(), amount);
   fmt::print("{}\n", json ? as_json(report) : as_text(report));

@@ -25,6 +25,10 @@ count_commits(const std::string& directory, const Amount& amount, CheckpointCost
 /// turn.
 [[nodiscard]] std::vector<NbdResult> measure_nbd(const std::string& directory,
                                                  const Amount& amount);
+/// What the look costs that each commit has at the superblocks: on a file, and on a block device if
+/// one can be made (as root).
+[[nodiscard]] std::vector<OwnerCheckResult> measure_owner_check(const std::string& directory,
+                                                                const Amount& amount);
 /// Many threads that commit at once, alternating with one thread.
 [[nodiscard]] ThreadResult time_threads(const std::string& directory, const Amount& amount);
 /// Opening a 4 MiB image whose ring is full, one that was closed, and one in a qcow2 image.

@@ -16,6 +16,7 @@ struct Report {
   CheckpointCost checkpoints;
   LatencyResult latency;
   std::vector<NbdResult> nbd;
+  std::vector<OwnerCheckResult> owner_check;
   ThreadResult threads;
   OpeningResult opening;
 };

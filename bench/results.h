@@ -76,6 +76,13 @@ struct NbdResult {
   Times commit;
 };
 
+/// In one place: commits that look whether the image is still ours, and commits that do not.
+struct OwnerCheckResult {
+  std::string where;
+  Times with;
+  Times without;
+};
+
 struct ThreadResult {
   unsigned threads = 0;
   double one_per_second = 0;

@@ -72,7 +72,6 @@ inner='
 set -eo pipefail
 root=$1 folder=$2 seconds=$3
 shift 3
-mount --bind "$root" "$root" # unshare wants the root to be a mount.
 mount --rbind /dev "$root/dev"
 mount --rbind /sys "$root/sys"
 mount -t proc proc "$root/proc"

@@ -46,6 +46,7 @@ EXPECTED = {
     "wait_for_overtaken": "damage_test:TwoOwnersTest.AnOwnerThatWasOvertakenWhileIdleDestroysNoRecord",
     "look_first": "store_test:Ownership.AnIdleOwnerLooksBeforeItWrites",
     "replaced_content": "store_test:Ownership.ContentThatWasPutInTheImagesPlace*",
+    "file_named": "device_test:FileNameTest.*",
     "medium_reads": "block_device_test:BlockDeviceTest.AnotherLoopDevicesWritesAreSeen",
     "drop_cache": "device_test:FileDeviceTest.ANewOwnerReadsFromTheDiskAndNotFromTheCache",
     "create_superblocks_wipe": "damage_test:ForeignImageTest.AForcedCreateThatIsCut*",

@@ -6,18 +6,6 @@ set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
 jobs=$(nproc)
 
-# In a chroot the root may be no mount, which `unshare --mount` in some tests wants it to be: then all this
-# runs on a mount of the same root. `/..` is what is mounted there.
-if [ "$(id -u)" -eq 0 ] && ! findmnt --noheadings / >/dev/null; then
-  status=0
-  unshare --mount --propagation unchanged sh -c 'mount --rbind / / &&
-    mount --no-canonicalize --make-rprivate /.. && exec chroot /.. "$0"' "$PWD/scripts/test.sh" || status=$?
-  if findmnt --noheadings / >/dev/null; then # It has spread, because the mounts here are shared.
-    mount --no-canonicalize --make-rprivate /.. && umount --no-canonicalize --lazy /..
-  fi
-  exit $status
-fi
-
 ./dev check-format
 
 for preset in asan tsan; do

@@ -30,6 +30,8 @@ struct DeviceCapabilities {
   /// write_durable_and_read() takes hardly longer than write_durable(), and an ordinary read does
   /// not: the check that the image is still ours goes out together with a commit.
   bool read_beside_write = false;
+  /// check_name() can tell: to be asked now and then.
+  bool named = false;
 };
 
 /// A linear array of bytes that can lose what was not flushed.
@@ -84,6 +86,12 @@ public:
   virtual Status lock_for_writing() = 0;
   /// Gives the right up; harmless when it is not held. Destroying the device gives it up, too.
   virtual void unlock() = 0;
+
+  /// Whether what was opened is what its name leads to. A durable write asks the same, and fails if
+  /// it would be lost. Unlike the others, from any thread at any time. Success where nothing can be
+  /// told. Errors: stale (it was removed, or something else has its name: what is written is lost);
+  /// absent (it was only moved: what is written is there, and not found by the old name).
+  virtual Status check_name() { return {}; }
 };
 
 } // namespace vnvram

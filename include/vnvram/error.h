@@ -21,15 +21,18 @@ enum class ErrorKind {
   wrong_key,  ///< The key does not open the image.
   too_new,    ///< The image, or a blob's attribute, needs a newer reader.
 
-  no_space,      ///< The image has no room for what is to be registered.
-  io,            ///< The device failed; after a failed write or flush the store is poisoned.
-  poisoned,      ///< An earlier write or flush failed: no commit until the store is reopened.
-  stale,         ///< A read-only store was overtaken by the owner: reopen to see the newer state.
-  read_only,     ///< The store, or the device, was opened read-only.
-  not_found,     ///< No blob of that name.
-  exists,        ///< Something is there already and must not be overwritten.
-  type_mismatch, ///< The blob is registered with another type.
-  too_large,     ///< Larger than the blob's largest size, or than a transaction may be.
+  no_space, ///< The image has no room for what is to be registered.
+  io,       ///< The device failed; after a failed write or flush the store is poisoned.
+  poisoned, ///< An earlier write or flush failed: no commit until the store is reopened.
+  /// What was opened is not what is there now. A read-only store: the owner has overtaken it,
+  /// reopen it to see the newer state. An owner: its content was replaced, or its file was removed
+  /// or has lost its name to another; nothing more is written.
+  stale,
+  read_only,        ///< The store, or the device, was opened read-only.
+  not_found,        ///< No blob of that name.
+  exists,           ///< Something is there already and must not be overwritten.
+  type_mismatch,    ///< The blob is registered with another type.
+  too_large,        ///< Larger than the blob's largest size, or than a transaction may be.
   invalid_argument, ///< A name, size or option that can never be right.
   unsupported,      ///< The device or system cannot do this.
   sealed, ///< What the image holds was handed over to another machine: no commit until unsealed.

@@ -85,9 +85,11 @@ struct OpenOptions {
   std::chrono::microseconds deferral{10000};
   /// Called when what the store does of its own accord fails, which no caller hears of: the commit
   /// that `deferral` asks for (what was deferred waits on and is tried again, or is lost if the
-  /// store is poisoned), or a checkpoint (the store is poisoned). Once for a series of failures. On
-  /// threads of the store, which it holds up; it may read and ask for info(), and must neither
-  /// write nor close the store, nor throw.
+  /// store is poisoned), or a checkpoint (the store is poisoned). Once for a series of failures.
+  /// Also within about a second when the image's file was removed, or another has its name (stale;
+  /// the store is poisoned), or it was moved (absent; it goes on); with `threads_late`, once
+  /// something was committed. On threads of the store, which it holds up; it may read and ask for
+  /// info(), and must neither write nor close the store, nor throw.
   std::function<void(const Error&)> failed_in_background = {};
   /// With `background`: bring the homes up to date when nothing was committed for so long. 0:
   /// never; nor ever on a device whose content may change underneath.
@@ -255,6 +257,8 @@ public:
   /// Commits a transaction and returns when it is durable. One that changes nothing costs nothing.
   /// Errors: not_found, too_large (a blob's largest size, or more than half the ring), read_only,
   /// too_new: nothing has changed; io, poisoned: it may or may not be there after reopening, whole.
+  /// in_use (another owner has opened the image since), stale (the image's content was replaced, or
+  /// its file was removed or lost its name): it is not there, and the store is poisoned.
   Status commit(const Transaction& transaction);
   /// Shorthands for a transaction of one update.
   Status write(std::string_view blob, std::span<const std::byte> bytes);
@@ -308,9 +312,9 @@ public:
   /// For state that has been handed over to another machine, so that it does not go on in two
   /// places. Refuses commits from the call on (ErrorKind::sealed), then marks the image: on return
   /// it is durable that nobody opens it for writing before unseal(). Sealing twice is once.
-  /// Errors: io, poisoned: commits are refused all the same.
+  /// Errors: read_only; io, poisoned: commits are refused all the same.
   Status seal();
-  /// The state is ours again. Durable on return. Errors: io, poisoned.
+  /// The state is ours again. Durable on return. Errors: read_only, io, poisoned.
   Status unseal();
 
   /// For a process that has forked after it opened the store, as daemons do: the image names this

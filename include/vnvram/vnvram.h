@@ -43,14 +43,16 @@ typedef enum vnvram_kind {
   VNVRAM_NO_SPACE = 20,        /* No room for what is to be registered. */
   VNVRAM_IO = 21,              /* The device failed. */
   VNVRAM_POISONED = 22,        /* An earlier write failed: no commit until the store is reopened. */
-  VNVRAM_STALE = 23,           /* A read-only store was overtaken by the owner: reopen it. */
-  VNVRAM_READ_ONLY = 24,       /* The store, or the device, was opened read-only. */
-  VNVRAM_NOT_FOUND = 25,       /* No blob of that name. */
-  VNVRAM_EXISTS = 26,          /* Something is there and must not be overwritten. */
-  VNVRAM_TYPE_MISMATCH = 27,   /* The blob is registered with another type. */
-  VNVRAM_TOO_LARGE = 28,       /* Larger than the blob, or a transaction, may be. */
-  VNVRAM_UNSUPPORTED = 29,     /* The device, system or this version of the library cannot do it. */
-  VNVRAM_SEALED = 30           /* Its state was handed over to another machine: unseal it first. */
+  /* A read-only store was overtaken by the owner: reopen it. An owner: its image was replaced, or
+   * its file was removed; nothing more is written. */
+  VNVRAM_STALE = 23,
+  VNVRAM_READ_ONLY = 24,     /* The store, or the device, was opened read-only. */
+  VNVRAM_NOT_FOUND = 25,     /* No blob of that name. */
+  VNVRAM_EXISTS = 26,        /* Something is there and must not be overwritten. */
+  VNVRAM_TYPE_MISMATCH = 27, /* The blob is registered with another type. */
+  VNVRAM_TOO_LARGE = 28,     /* Larger than the blob, or a transaction, may be. */
+  VNVRAM_UNSUPPORTED = 29,   /* The device, system or this version of the library cannot do it. */
+  VNVRAM_SEALED = 30         /* Its state was handed over to another machine: unseal it first. */
 } vnvram_kind;
 
 typedef struct vnvram_error vnvram_error;

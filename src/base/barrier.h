@@ -30,6 +30,7 @@ enum class Barrier {
   look_first,                 // 7: one that was idle looks before it writes a record, not with it
   wait_for_overtaken,         // 7: nor is a new one where its last record may land, before that
   replaced_content,           // 6, 7: nor does one whose content was replaced write, over the new
+  file_named,                 // 1: nothing is acknowledged that no later opener finds
   medium_reads,               // 7: what a cache can hide of another's writes is read around it
   drop_cache,                 // 1: a new owner reads what the disk holds, not what a cache kept
   create_superblocks_wipe,    // 2: create clears both superblocks first

@@ -49,6 +49,9 @@ std::string status_text(const TpmAdminStatus& status) {
   line("commands", commands_text(status));
   line("state", custody_text(status) +
                     (status.uncommitted ? "; memory has changes that are not on the image" : ""));
+  if (!status.image_error.empty()) {
+    line("trouble", printable(status.image_error));
+  }
   return text;
 }
 
@@ -57,7 +60,8 @@ nlohmann::ordered_json status_json(const TpmAdminStatus& status) {
           {"attached", status.attached},       {"held", status.held},
           {"custody", status.custody},         {"content_may_change", status.content_may_change},
           {"uncommitted", status.uncommitted}, {"failed", status.failed},
-          {"generation", status.generation},   {"uuid", uuid_text(uuid_of(status))}};
+          {"generation", status.generation},   {"uuid", uuid_text(uuid_of(status))},
+          {"image_error", status.image_error}};
 }
 
 } // namespace

@@ -25,6 +25,9 @@ namespace vnvram {
 namespace {
 
 constexpr std::size_t direct_read_bytes_min = std::size_t{128} << 10U;
+// How long a file's name is taken for what it was: a look takes a hundredth of a commit. That the
+// file has lost its last name is seen each time.
+constexpr std::chrono::milliseconds name_known_for{10};
 
 std::string reason(int error) {
   return std::generic_category().message(error);
@@ -133,6 +136,9 @@ Result<std::unique_ptr<FileDevice>> FileDevice::open(const std::string& path, Ac
   if (access == Access::read_write || device->medium_reads_) {
     device->open_direct();
   }
+  if (access == Access::read_write && !block_special) {
+    device->file_name_.emplace(device->buffered_.get(), path);
+  }
   return device;
 }
 
@@ -155,7 +161,8 @@ DeviceCapabilities FileDevice::capabilities() const {
           .lock = true,
           .content_may_change = false,
           .remote = false,
-          .read_beside_write = medium_reads_};
+          .read_beside_write = medium_reads_,
+          .named = file_name_.has_value() && file_name_->known()};
 }
 
 Error FileDevice::failure(ErrorKind kind, const std::string& what, int error) const {
@@ -186,23 +193,42 @@ Status FileDevice::check_range(const char* verb, std::uint64_t offset_bytes,
   return {};
 }
 
-// A write beyond the end of a file would lengthen it again, and succeed: asked before each. A block
-// device refuses by itself.
-Status FileDevice::check_not_cut() const {
+// A write beyond the end of a file would lengthen it again, and succeed, and one to a file without
+// a name succeeds and is lost: asked before each. A block device refuses by itself.
+Status FileDevice::check_there() const {
   if (block_special_) {
     return {};
   }
-  const Result<std::uint64_t> now = measure(buffered_.get(), block_special_, path_);
-  if (!now) {
-    return now.error();
+  struct statx now = {}; // Nothing of its times: see measure().
+  if (::statx(buffered_.get(), "", AT_EMPTY_PATH, STATX_SIZE | STATX_NLINK, &now) < 0) {
+    return failure(ErrorKind::io, "cannot tell its size", errno);
   }
-  if (*now < size_bytes_.load()) {
+  if (now.stx_size < size_bytes_.load()) {
     return Error(ErrorKind::io,
                  fmt::format("{}: it has shrunk from {} to {} bytes while it was open", path_,
-                             size_bytes_.load(), *now),
+                             size_bytes_.load(), now.stx_size),
                  "what was cut off is lost; restore the image from a backup");
   }
-  return {};
+  return file_name_ ? file_name_->check_links(now.stx_nlink, buffered_.get()) : Status{};
+}
+
+// What is acknowledged must be found by whoever comes next.
+Status FileDevice::check_durable_is_found() {
+  Status status = check_there();
+  const auto now = std::chrono::steady_clock::now();
+  if (status && file_name_ && now - name_checked_.load() > name_known_for) {
+    status = file_name_->check_name(buffered_.get());
+    name_checked_ = now;
+  }
+  return status;
+}
+
+Status FileDevice::check_name() {
+  if (!file_name_) {
+    return {};
+  }
+  const Status found = file_name_->check(buffered_.get());
+  return found ? file_name_->check_not_moved() : found;
 }
 
 Status FileDevice::check_writable() const {
@@ -281,7 +307,7 @@ Status FileDevice::write(std::uint64_t offset_bytes, std::span<const std::byte> 
   if (Status status = check_range("write", offset_bytes, data.size()); !status) {
     return status;
   }
-  if (Status status = check_not_cut(); !status) {
+  if (Status status = check_there(); !status) {
     return status;
   }
   if (const int error = write_all(buffered_.get(), offset_bytes, data, 0); error != 0) {
@@ -320,7 +346,7 @@ Status FileDevice::write_durable(std::uint64_t offset_bytes, std::span<const std
   if (Status status = check_range("durably write", offset_bytes, data.size()); !status) {
     return status;
   }
-  if (Status status = check_not_cut(); !status) {
+  if (Status status = check_durable_is_found(); !status) {
     return status;
   }
   std::size_t done = 0;

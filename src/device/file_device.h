@@ -2,12 +2,15 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/unique_fd.h"
 #include "device/async_io.h"
+#include "device/file_name.h"
 #include "device/space_keeper.h"
 #include "vnvram/block_device.h"
 #include "vnvram/open_device.h"
@@ -41,6 +44,7 @@ public:
   /// other owners on this host out; here it gets the same locks as a file, for QEMU's sake.
   Status lock_for_writing() override;
   void unlock() override;
+  Status check_name() override;
 
   /// Whether write_durable goes around the page cache.
   [[nodiscard]] bool writes_directly() const { return direct_works_.load(); }
@@ -53,7 +57,8 @@ private:
   Status check_range(const char* verb, std::uint64_t offset_bytes,
                      std::uint64_t length_bytes) const;
   Status check_writable() const;
-  Status check_not_cut() const;
+  Status check_there() const;
+  Status check_durable_is_found();
   Status check_still_named() const;
   Status drop_cache();
   [[nodiscard]] bool reads_directly() const { return medium_reads_ && direct_works_.load(); }
@@ -75,6 +80,8 @@ private:
   bool block_special_;
   bool medium_reads_; ///< The page cache is not to be trusted.
   AsyncIo async_io_;
+  std::optional<FileName> file_name_; ///< Of a regular file that is open for writing.
+  std::atomic<std::chrono::steady_clock::time_point> name_checked_{};
   std::atomic<bool> direct_works_{false};
   std::atomic<std::uint64_t> size_bytes_{0};
 };

@@ -32,6 +32,7 @@ public:
   Status resize(std::uint64_t size_bytes) override { return target_.resize(size_bytes); }
   Status lock_for_writing() override { return target_.lock_for_writing(); }
   void unlock() override { target_.unlock(); }
+  Status check_name() override { return target_.check_name(); }
 
 private:
   BlockDevice& target_;

@@ -30,6 +30,16 @@ constexpr std::array<std::uint64_t, 16> shared_file_systems = {
     0xbacbacbc, // VMware's
 };
 
+constexpr std::array<std::uint64_t, 5> without_inode_numbers = {0x517b, 0xff534d42, 0xfe534d42,
+                                                                0x786f4256, 0xbacbacbc};
+
+/// 0: that cannot be told.
+std::uint64_t magic_of(int fd) {
+  struct statfs status = {};
+  // Of 32 bits, whatever the field's type is.
+  return ::fstatfs(fd, &status) == 0 ? static_cast<std::uint32_t>(status.f_type) : 0;
+}
+
 } // namespace
 
 bool is_shared_file_system(std::uint64_t magic) {
@@ -39,13 +49,15 @@ bool is_shared_file_system(std::uint64_t magic) {
 
 bool cache_may_hide_writes(int fd) {
   struct stat status = {};
-  struct statfs file_system = {};
   if (::fstat(fd, &status) == 0 && S_ISBLK(status.st_mode)) {
     return true;
   }
-  // Of 32 bits, whatever the field's type is.
-  return ::fstatfs(fd, &file_system) == 0 &&
-         is_shared_file_system(static_cast<std::uint32_t>(file_system.f_type));
+  return is_shared_file_system(magic_of(fd));
+}
+
+bool inodes_last(int fd) {
+  return std::find(without_inode_numbers.begin(), without_inode_numbers.end(), magic_of(fd)) ==
+         without_inode_numbers.end();
 }
 
 } // namespace vnvram

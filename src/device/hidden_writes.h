@@ -11,7 +11,11 @@ namespace vnvram {
 /// loop device's included, go by its one page cache.
 [[nodiscard]] bool cache_may_hide_writes(int fd);
 
-/// The same by a file system's magic number (statfs(2)).
+/// Whether an open file keeps its inode number, as seen by its name. Not where it is made up by the
+/// client, anew with each look.
+[[nodiscard]] bool inodes_last(int fd);
+
+/// The same as the first by a file system's magic number (statfs(2)).
 [[nodiscard]] bool is_shared_file_system(std::uint64_t magic);
 
 } // namespace vnvram

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <system_error>
 #include <vector>
 
@@ -82,7 +83,12 @@ std::vector<std::string> command_line(const std::string& program, const std::str
                                       const DeviceOptions& options) {
   // What comes must reach the file as it comes: no hole where a commit would have to allocate.
   std::vector<std::string> arguments = {program, "--shared=1", "--discard=ignore",
-                                        "--detect-zeroes=off", "--cache=writeback"};
+                                        "--detect-zeroes=off"};
+  // The cache of a block device may hide what another owner has written by another one, see
+  // hidden_writes.h; on a network file system QEMU's locks keep that out.
+  std::error_code unknown;
+  arguments.emplace_back(std::filesystem::is_block_file(path, unknown) ? "--cache=none"
+                                                                       : "--cache=writeback");
   if (access == Access::read_only) {
     arguments.emplace_back("--read-only");
   }

@@ -85,7 +85,23 @@ Result<std::unique_ptr<VmImageDevice>> VmImageDevice::open(const std::string& pa
   if (const Status started = device->start(); !started) {
     return started.error();
   }
+  if (access == Access::read_write) {
+    device->file_ = UniqueFd(::open(path.c_str(), O_PATH | O_CLOEXEC));
+    if (device->file_.valid()) {
+      device->file_name_.emplace(device->file_.get(), path);
+    }
+  }
   return device;
+}
+
+// What is acknowledged must be found by whoever comes next.
+Status VmImageDevice::check_durable_is_found() const {
+  return file_name_ ? file_name_->check(file_.get()) : Status{};
+}
+
+Status VmImageDevice::check_name() {
+  const Status found = check_durable_is_found();
+  return found && file_name_ ? file_name_->check_not_moved() : found;
 }
 
 Status VmImageDevice::start() {
@@ -144,7 +160,9 @@ DeviceCapabilities VmImageDevice::capabilities() const {
           .resize = false,
           .lock = true,
           .content_may_change = false,
-          .remote = true};
+          .remote = true,
+          .read_beside_write = false,
+          .named = file_name_.has_value() && file_name_->known()};
 }
 
 Result<std::uint64_t> VmImageDevice::size_bytes() {
@@ -169,6 +187,9 @@ Status VmImageDevice::write(std::uint64_t offset_bytes, std::span<const std::byt
 }
 
 Status VmImageDevice::write_durable(std::uint64_t offset_bytes, std::span<const std::byte> data) {
+  if (Status found = check_durable_is_found(); !found) {
+    return found;
+  }
   return with_connection(
       [&](NbdDevice& device) { return device.write_durable(offset_bytes, data); });
 }
@@ -177,6 +198,9 @@ Status VmImageDevice::write_durable_and_read(std::uint64_t write_offset_bytes,
                                              std::span<const std::byte> data,
                                              std::uint64_t read_offset_bytes,
                                              std::span<std::byte> buffer) {
+  if (Status found = check_durable_is_found(); !found) {
+    return found;
+  }
   return with_connection([&](NbdDevice& device) {
     return device.write_durable_and_read(write_offset_bytes, data, read_offset_bytes, buffer);
   });

@@ -3,8 +3,11 @@
 
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 
+#include "base/unique_fd.h"
+#include "device/file_name.h"
 #include "device/image_format.h"
 #include "device/space_keeper.h"
 #include "vnvram/block_device.h"
@@ -43,6 +46,7 @@ public:
   Status resize(std::uint64_t size_bytes) override;
   Status lock_for_writing() override;
   void unlock() override;
+  Status check_name() override;
 
 private:
   /// In the VM image, and then in the file that it is.
@@ -50,6 +54,7 @@ private:
   VmImageDevice(std::string path, const ImageContainer& image, Access access,
                 DeviceOptions options);
   Status start();
+  [[nodiscard]] Status check_durable_is_found() const;
   /// Runs `call` on the connection, which is made anew after unlock().
   template <typename Call> Status with_connection(Call&& call);
   Error explained(const Error& error);
@@ -60,6 +65,8 @@ private:
   const ImageContainer image_;
   const Access access_;
   const DeviceOptions options_;
+  UniqueFd file_; ///< The image's file, to look at: O_PATH.
+  std::optional<FileName> file_name_;
   std::mutex starting_;
   std::unique_ptr<QemuNbdServer> server_;
   std::unique_ptr<NbdDevice> connection_; ///< Closed before the server's end is waited for.

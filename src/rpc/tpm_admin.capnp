@@ -23,6 +23,7 @@ struct TpmStatus {
   generation @7 :UInt64;       # Of the image, or of the last one that was attached.
   imageUuid @8 :Data;
   tpmVersion @9 :Text;         # "2.0" or "1.2"
+  imageError @10 :Text;        # Why the image takes no commit, or what else is wrong with it; or empty.
 }
 
 struct Failure {

@@ -78,6 +78,7 @@ Result<TpmAdminStatus> read_reply(rpc::Reply::Reader reply) {
   const auto bytes = std::as_bytes(std::span(uuid.begin(), uuid.size()));
   status.image_uuid.assign(bytes.begin(), bytes.end());
   status.tpm_version = from.getTpmVersion().cStr();
+  status.image_error = from.getImageError().cStr();
   return status;
 }
 

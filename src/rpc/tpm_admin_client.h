@@ -25,6 +25,7 @@ struct TpmAdminStatus {
   std::uint64_t generation = 0;
   std::vector<std::byte> image_uuid;
   std::string tpm_version;
+  std::string image_error;
 };
 
 /// One call on a connection of its own, with a deadline of 60 s (5 s for the first sign of a TPM).

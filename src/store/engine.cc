@@ -523,7 +523,7 @@ Status Engine::close() {
     queue_.drain();
     completions_.drain();
   } while (completions_.run_count() != callbacks_run);
-  Status done = kept(Barrier::deferred_at_close) ? flush() : Status{};
+  Status done = writes() && kept(Barrier::deferred_at_close) ? flush() : Status{};
   stop_checkpointer();
   const bool created = being_created_;
   being_created_ = false;

@@ -203,6 +203,7 @@ private:
   /// How something ended that no caller has asked for.
   void note_background(const Status& done);
   void stop_checkpointer();
+  void watch_name();
 
   std::unique_ptr<BlockDevice> device_;
   const OpenOptions options_;
@@ -230,6 +231,7 @@ private:
   bool sealed_ = false;          // No commit. The image says so, too, or will soon.
   bool closed_ = false;
   bool failing_in_background_ = false;
+  bool moved_ = false;         // Its name does not lead to the image any more; that was said.
   bool being_created_ = false; // Superblocks stay in memory until close().
   bool has_superblock_ = true; // One is on the device: not before that.
 

@@ -1,6 +1,7 @@
 // How an engine brings its homes up to date: checkpoints, and what a superblock says beyond them
 // (the image's size, its seal). And whether the device still holds what it was made to hold.
 #include <cassert>
+#include <chrono>
 #include <cstring>
 #include <exception>
 #include <utility>
@@ -13,6 +14,13 @@
 #include "store/third_copy.h"
 
 namespace vnvram {
+
+namespace {
+
+// How soon an owner that has nothing to do notices that its file is gone.
+constexpr std::chrono::seconds name_watch_interval{1};
+
+} // namespace
 
 Status Engine::checkpoint() {
   const Status refused = refuse_commit();
@@ -31,7 +39,10 @@ Status Engine::write_superblock(const format::Superblock& superblock) {
     written = check_owner(); // Directly before: another content's superblock is not lost.
   }
   if (!being_created_ && written) {
-    has_superblock_ = true;
+    if (!has_superblock_) { // Once, in an image's making: a commit may look at it at any other
+                            // time.
+      has_superblock_ = true;
+    }
     written = kept(Barrier::superblock_durability) ? device_->write_durable(offset_bytes, bytes)
                                                    : device_->write(offset_bytes, bytes);
   }
@@ -77,6 +88,9 @@ Status Engine::carry_out_checkpoint(bool even_if_empty,
     checkpoint_requested_ = false;
     if (poisoned_) {
       return *poisoned_;
+    }
+    if (const std::optional<Error> refused = reason_to_refuse(); refused) {
+      return *refused;
     }
     if (ring_.used_blocks == 0 && pages_.dirty_size_bytes() == 0 && !even_if_empty) {
       return {};
@@ -172,14 +186,23 @@ void Engine::checkpointer_main() {
   const auto idle_clock_runs = [&] {
     return options_.idle_checkpoint_after.count() > 0 && ring_.used_blocks > 0 && !poisoned_;
   };
+  const bool named = device_->capabilities().named;
   while (!stop_) {
     bool idle = false;
+    const std::uint64_t commits = commit_count_;
     if (idle_clock_runs()) {
-      const std::uint64_t commits = commit_count_;
       idle = !checkpoint_wake_.wait_for(lock, options_.idle_checkpoint_after, asked) &&
              commits == commit_count_;
+    } else if (named && !poisoned_) {
+      checkpoint_wake_.wait_for(lock, name_watch_interval,
+                                [&] { return asked() || idle_clock_runs(); });
     } else {
       checkpoint_wake_.wait(lock, [&] { return asked() || idle_clock_runs(); });
+    }
+    if (!stop_ && named && commits == commit_count_ && !poisoned_) {
+      lock.unlock();
+      watch_name();
+      lock.lock();
     }
     if (!stop_ && (idle || checkpoint_requested_)) {
       lock.unlock();
@@ -189,6 +212,27 @@ void Engine::checkpointer_main() {
       }
       lock.lock();
     }
+  }
+}
+
+// A commit asks as well. Who has none to make hears of it, too: as long as the process runs what it
+// has can be saved.
+void Engine::watch_name() {
+  const Status found = device_->check_name();
+  const bool only_moved = !found && found.error().kind() == ErrorKind::absent;
+  if (!found && !only_moved) {
+    const Error poisoned = poison(found.error(), "ownership");
+    note_background(poisoned);
+    return;
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    if (std::exchange(moved_, only_moved) || !only_moved) {
+      return;
+    }
+  }
+  if (options_.failed_in_background) {
+    options_.failed_in_background(found.error());
   }
 }
 
@@ -244,6 +288,10 @@ Status Engine::grow(std::uint64_t image_block_count) {
 // ------------------------------------------------------------------
 
 Status Engine::seal() {
+  const Status refused = refuse_any_write();
+  if (!refused && !writes()) {
+    return refused;
+  }
   {
     const std::lock_guard lock(mutex_);
     sealed_ = true; // From here on no commit begins; those that have begun are waited for.
@@ -254,7 +302,8 @@ Status Engine::seal() {
 }
 
 Status Engine::unseal() {
-  const Status marked = mark_sealed(false);
+  const Status refused = refuse_any_write();
+  const Status marked = refused ? mark_sealed(false) : refused;
   if (marked) {
     const std::lock_guard lock(mutex_);
     sealed_ = false;

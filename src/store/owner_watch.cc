@@ -12,14 +12,12 @@ namespace vnvram {
 namespace {
 
 // An owner that comes reads the ring, flushes, and makes two superblocks durable one after the
-// other, before it can write half a ring. Over a network that takes longer, and so does a look.
+// other, before it can write half a ring. Over a network that takes longer, and so does a look; a
+// server of our own is not far away.
 constexpr std::chrono::milliseconds recent_max_here{2};
 constexpr std::chrono::milliseconds recent_max_remote{1000};
 
 OwnerWatch::Timing timing_for(const DeviceCapabilities& can) {
-  if (can.remote && can.lock) {
-    return OwnerWatch::Timing::at_checkpoint;
-  }
   return can.remote || can.read_beside_write ? OwnerWatch::Timing::with_commit
                                              : OwnerWatch::Timing::before_commit;
 }
@@ -43,12 +41,14 @@ bool is_valid(std::span<const std::byte, block_size_bytes> block, unsigned copy)
 
 OwnerWatch::OwnerWatch(BlockDevice& device, Clock::time_point (*now)())
     : device_(device), timing_(timing_for(device.capabilities())),
-      recent_max_(device.capabilities().remote ? recent_max_remote : recent_max_here), now_(now) {}
+      recent_max_(device.capabilities().remote && !device.capabilities().lock ? recent_max_remote
+                                                                              : recent_max_here),
+      now_(now) {}
 
 // INV7b: a record that comes with its look, and is one too many, lands where nothing is lost by it.
 bool OwnerWatch::looks_first() const {
-  if (timing_ != Timing::with_commit) {
-    return timing_ == Timing::before_commit;
+  if (timing_ == Timing::before_commit) {
+    return true;
   }
   const Clock::time_point last = last_look_;
   return kept(Barrier::look_first) &&

@@ -27,7 +27,6 @@ public:
   enum class Timing {
     before_commit, ///< Nothing is written if it is not.
     with_commit,   ///< At the same time: nothing is acknowledged if it is not.
-    at_checkpoint, ///< Only there: the device keeps others out, and a look is a round trip more.
   };
 
   /// The device outlives it. `now` is for tests.

@@ -97,6 +97,7 @@ private:
     status.setGeneration(from.generation);
     status.setImageUuid(kj::arrayPtr(reinterpret_cast<const kj::byte*>(from.image_uuid.data()),
                                      from.image_uuid.size()));
+    status.setImageError(from.image_error);
     status.setTpmVersion(tpm_.version() == TpmVersion::tpm2_0 ? "2.0" : "1.2");
     if (!result.ok()) {
       auto failure = reply.initFailure();

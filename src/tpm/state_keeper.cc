@@ -14,7 +14,7 @@ StateKeeper::StateKeeper(SoftTpm& tpm, Setup setup, const Log& log)
 StateKeeper::StateKeeper(SoftTpm& tpm, Setup setup, TpmImage image, const Log& log)
     : tpm_(tpm), log_(log), device_options_(std::move(setup.device)), seals_(setup.seals),
       shuts_down_(setup.shuts_down), confined_(setup.confined), store_(std::move(image.store)),
-      location_(std::move(setup.location)) {
+      location_(std::move(setup.location)), trouble_(std::move(image.trouble)) {
   if (store_->info().sealed) {
     custody_ = Custody::gone;
   }
@@ -79,6 +79,7 @@ KeeperStatus StateKeeper::status() const {
     status.generation = generation_;
     status.image_uuid = image_uuid_;
     status.content_may_change = content_may_change_;
+    status.image_error = failure_.empty() && trouble_ != nullptr ? trouble_->text() : failure_;
   }
   status.attached = attached_;
   status.custody = custody_;
@@ -111,6 +112,10 @@ void StateKeeper::note_room() {
 
 bool StateKeeper::fail(const Error& error, std::string_view during) {
   tpm_.fail();
+  {
+    const std::lock_guard lock(mutex_);
+    failure_ = error.text();
+  }
   log_.error(
       fmt::format("the TPM goes into failure mode, because {} failed: {}", during, error.text()));
   return false;

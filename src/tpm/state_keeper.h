@@ -36,6 +36,7 @@ struct KeeperStatus {
   bool content_may_change = false;
   bool uncommitted = false; ///< The TPM's memory has changes that are not on the image.
   bool failed = false;
+  std::string image_error;      ///< Why the image takes no commit, or what else is wrong with it.
   std::uint64_t generation = 0; ///< Of the image, or of the last one.
   std::array<std::byte, 16> image_uuid{};
 };
@@ -173,6 +174,8 @@ private:
 
   mutable std::mutex mutex_; ///< Guards what follows; never held during I/O.
   std::string location_;
+  std::string failure_; ///< Why the TPM has failed.
+  std::shared_ptr<ImageTrouble> trouble_;
   std::uint64_t generation_ = 0;
   std::array<std::byte, 16> image_uuid_{};
   BlobRoom room_;

@@ -76,6 +76,10 @@ Status StateKeeper::take_up(TpmImage image, const std::string& location) {
     }
   }
   store_ = std::move(image.store);
+  {
+    const std::lock_guard lock(mutex_);
+    trouble_ = std::move(image.trouble);
+  }
   Custody expected = Custody::ours;
   if (info.sealed && !tpm_.is_restored() &&
       custody_.compare_exchange_strong(expected, Custody::gone)) {

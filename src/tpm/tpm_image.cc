@@ -100,12 +100,17 @@ Result<TpmImage> open_tpm_image(std::unique_ptr<BlockDevice> device, const std::
   OpenOptions options;
   options.cache_size_bytes = cache_size_bytes;
   options.accept_sealed = accept_sealed;
-  options.failed_in_background = [&log](const Error& error) { log.error(error.text()); };
+  const auto trouble = std::make_shared<ImageTrouble>();
+  options.failed_in_background = [&log, trouble](const Error& error) {
+    log.error(error.text());
+    trouble->note(error.text());
+  };
   auto store = Store::open(std::move(device), std::move(options));
   if (!store.ok()) {
     return store.error();
   }
   TpmImage image;
+  image.trouble = trouble;
   image.store = std::move(*store);
   const Result<TpmVersion> chosen = choose_version(*image.store, path, version);
   if (!chosen.ok()) {

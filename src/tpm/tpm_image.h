@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "tpm/image_trouble.h"
 #include "tpm/log.h"
 #include "tpm/soft_tpm.h"
 #include "tpm/tpm_blobs.h"
@@ -15,6 +16,7 @@
 namespace vnvram {
 
 struct TpmImage {
+  std::shared_ptr<ImageTrouble> trouble; ///< Of the store, which notes it.
   std::unique_ptr<Store> store;
   TpmVersion version = TpmVersion::tpm2_0;
   std::vector<BlobSpec> specs; ///< In the order of TpmState, as the image has them.

