@@ -21,14 +21,14 @@ enum class ErrorKind {
   wrong_key,  ///< The key does not open the image.
   too_new,    ///< The image, or a blob's attribute, needs a newer reader.
 
-  no_space, ///< The image has no room for what is to be registered.
+  no_space, ///< No room: in the image for what is to be registered, or on the disk for it.
   io,       ///< The device failed; after a failed write or flush the store is poisoned.
   poisoned, ///< An earlier write or flush failed: no commit until the store is reopened.
   /// What was opened is not what is there now. A read-only store: the owner has overtaken it,
   /// reopen it to see the newer state. An owner: its content was replaced, or its file was removed
   /// or has lost its name to another; nothing more is written.
   stale,
-  read_only,        ///< The store, or the device, was opened read-only.
+  read_only,        ///< The store was opened read-only, or the device cannot be written to.
   not_found,        ///< No blob of that name.
   exists,           ///< Something is there already and must not be overwritten.
   type_mismatch,    ///< The blob is registered with another type.

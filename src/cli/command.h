@@ -20,6 +20,11 @@ public:
 
   /// The command line names this one.
   [[nodiscard]] bool chosen() const { return app_->parsed(); }
+  /// After the IMAGE of a command that takes a BLOB: `--help` may be meant as the name of one, and
+  /// a script must not take the help for its content.
+  [[nodiscard]] bool may_mean_blob() const {
+    return app_->get_option_no_throw("BLOB") != nullptr && app_->count("IMAGE") > 0;
+  }
   /// What the user gave as IMAGE; empty when there is none.
   [[nodiscard]] const std::string& image() const { return image_; }
   /// The exit code, or why it gave up. What it wrote to `output` still has to be delivered.

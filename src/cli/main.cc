@@ -2,6 +2,7 @@
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <fmt/core.h>
@@ -9,6 +10,7 @@
 #include <unistd.h>
 #include <vector>
 
+#include "base/plain_text.h"
 #include "cli/check_command.h"
 #include "cli/create_command.h"
 #include "cli/dump_command.h"
@@ -51,12 +53,15 @@ A TPM for a virtual machine in three steps:
 
 `vnvram COMMAND --help` tells more about each command; so does vnvram(1).)";
 
+void say(std::string_view line) {
+  std::fputs(fmt::format("vnvram: {}\n", plain_text(line)).c_str(), stderr);
+}
+
 int report_error(const std::string& image, const Error& error) {
   const std::string text = error.text();
   const bool names_image = image.empty() || text.starts_with(image + ":");
-  const std::string line = names_image ? fmt::format("vnvram: {}\n", text)
-                                       : fmt::format("vnvram: {}: {}\n", image, text);
-  std::fputs(line.c_str(), stderr);
+  const std::string line = names_image ? text : fmt::format("{}: {}", image, text);
+  say(line);
   return static_cast<int>(exit_code(error.kind()));
 }
 
@@ -78,6 +83,17 @@ int finish(Output& output, const std::string& image, const Result<ExitCode>& res
   return static_cast<int>(*result);
 }
 
+bool blob_is_asked_for(const std::vector<std::unique_ptr<Command>>& commands) {
+  return std::any_of(commands.begin(), commands.end(), [](const auto& command) {
+    return command->chosen() && command->may_mean_blob();
+  });
+}
+
+Error help_for_a_blob() {
+  return {ErrorKind::invalid_argument, "help was asked for after IMAGE",
+          "a blob of such a name is written after --; help is vnvram COMMAND --help"};
+}
+
 int run(int argument_count, const char* const* arguments) {
   CLI::App app("Keeps all NVRAM of a virtual machine in one crash-consistent image.", "vnvram");
   app.set_version_flag("--version", "vnvram " + std::string(version()));
@@ -92,16 +108,24 @@ int run(int argument_count, const char* const* arguments) {
   try {
     app.parse(argument_count, arguments);
   } catch (const CLI::CallForAllHelp&) {
+    if (blob_is_asked_for(commands)) {
+      return report_error("", help_for_a_blob());
+    }
     output.write_text(app.help("", CLI::AppFormatMode::All));
     return finish(output, "", ExitCode::ok);
   } catch (const CLI::CallForHelp&) {
+    if (blob_is_asked_for(commands)) {
+      return report_error("", help_for_a_blob());
+    }
     output.write_text(app.help());
     return finish(output, "", ExitCode::ok);
   } catch (const CLI::CallForVersion& version_text) {
     output.write_text(std::string(version_text.what()) + '\n');
     return finish(output, "", ExitCode::ok);
   } catch (const CLI::ParseError& error) {
-    std::fputs(fmt::format("vnvram: {} (see vnvram --help)\n", error.what()).c_str(), stderr);
+    const char* const hint =
+        blob_is_asked_for(commands) ? "; a name that begins with - is written after --" : "";
+    say(fmt::format("{} (see vnvram --help{})", error.what(), hint));
     return static_cast<int>(ExitCode::usage);
   }
   for (const auto& command : commands) {
@@ -122,7 +146,7 @@ int main(int argument_count, char** arguments) {
   try {
     return vnvram::cli::run(argument_count, arguments);
   } catch (const std::exception& exception) {
-    std::fputs(fmt::format("vnvram: {}\n", exception.what()).c_str(), stderr);
+    vnvram::cli::say(exception.what());
     return static_cast<int>(vnvram::ExitCode::failure);
   }
 }

@@ -23,7 +23,8 @@ void Output::write_text(std::string_view text) {
 }
 
 void Output::write_json(const nlohmann::ordered_json& json) {
-  write_text(json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + '\n');
+  // All that is not ASCII is escaped, and so is DEL: an image must not steer a terminal.
+  write_text(json.dump(2, ' ', true, nlohmann::ordered_json::error_handler_t::replace) + '\n');
 }
 
 Status Output::finish() {

@@ -19,7 +19,8 @@ public:
 
   void write_text(std::string_view text);
   void write_bytes(std::span<const std::byte> bytes);
-  /// Two spaces deep, in the order of the keys; bytes that are not UTF-8 become U+FFFD.
+  /// Two spaces deep, in the order of the keys; bytes that are not UTF-8 become U+FFFD, and
+  /// what is not printable ASCII is escaped.
   void write_json(const nlohmann::ordered_json& json);
 
   /// Closes the descriptor, and says whether everything was taken.

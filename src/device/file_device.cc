@@ -17,6 +17,7 @@
 
 #include "base/aligned_buffer.h"
 #include "base/barrier.h"
+#include "base/file_error.h"
 #include "device/file_lock.h"
 #include "device/file_space.h"
 #include "device/hidden_writes.h"
@@ -83,10 +84,11 @@ Error open_error(const std::string& path, Access access, bool block_special, int
     return {ErrorKind::in_use, std::move(cause),
             "unmount it, or stop the program that has it open"};
   }
-  if (access == Access::read_write && (error == EACCES || error == EROFS || error == EPERM)) {
-    return {ErrorKind::io, std::move(cause), "give this user write access"};
+  if (access == Access::read_write) {
+    return change_error(path, "cannot open for writing", error);
   }
-  return {ErrorKind::io, std::move(cause)};
+  return {ErrorKind::io, std::move(cause),
+          error == EACCES ? "give this user read access to it" : ""};
 }
 
 } // namespace
@@ -171,7 +173,8 @@ Error FileDevice::failure(ErrorKind kind, const std::string& what, int error) co
 
 Error FileDevice::failure_at(const char* verb, std::uint64_t offset_bytes,
                              std::uint64_t length_bytes, int error) const {
-  return failure(ErrorKind::io,
+  const bool full = error == ENOSPC || error == EDQUOT || error == EFBIG;
+  return failure(full ? ErrorKind::no_space : ErrorKind::io,
                  fmt::format("cannot {} {} bytes at {}", verb, length_bytes, offset_bytes), error);
 }
 

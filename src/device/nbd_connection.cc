@@ -180,12 +180,13 @@ Status NbdConnection::learn_properties() {
   return {};
 }
 
-Error NbdConnection::failure(const NbdRequest& request, const std::string& cause) const {
+Error NbdConnection::failure(const NbdRequest& request, const std::string& cause,
+                             ErrorKind kind) const {
   const std::string what = request.kind == NbdRequest::Kind::flush
                                ? std::string("flush")
                                : fmt::format("{} {} bytes at {}", verb(request.kind),
                                              request.length_bytes, request.offset_bytes);
-  return {ErrorKind::io, fmt::format("{}: cannot {}: {}", name_, what, cause)};
+  return {kind, fmt::format("{}: cannot {}: {}", name_, what, cause)};
 }
 
 Status NbdConnection::run(std::span<const NbdRequest> requests) {
@@ -272,7 +273,8 @@ Status NbdConnection::wait(std::unique_lock<std::mutex>& lock, const NbdRequest&
       return failure(request, given_up_->cause());
     }
     if (completed < 0) {
-      return failure(request, library_.get_error());
+      const bool full = library_.get_errno() == ENOSPC;
+      return failure(request, library_.get_error(), full ? ErrorKind::no_space : ErrorKind::io);
     }
     if (Clock::now() >= deadline) {
       give_up(ErrorKind::io,

@@ -90,7 +90,8 @@ private:
   void give_up(ErrorKind kind, const std::string& cause);
   void wake_driver() const;
   [[nodiscard]] Error connect_error() const;
-  [[nodiscard]] Error failure(const NbdRequest& request, const std::string& cause) const;
+  [[nodiscard]] Error failure(const NbdRequest& request, const std::string& cause,
+                              ErrorKind kind = ErrorKind::io) const;
 
   const NbdLibrary& library_;
   const std::string name_;

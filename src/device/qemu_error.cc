@@ -44,9 +44,8 @@ Error qemu_error(std::string_view program, const std::string& name, Access acces
     return {ErrorKind::io, error.cause(), "do it again: QEMU before 9.2.1 fails so by chance"};
   }
   if (says("Permission denied")) {
-    return {ErrorKind::io, error.cause(),
-            access == Access::read_write ? "give this user write access, or open it read-only"
-                                         : "give this user read access"};
+    // The image itself was looked at first.
+    return {ErrorKind::io, error.cause(), "give this user access to all files of the image"};
   }
   return error;
 }

@@ -10,6 +10,7 @@
 #include <fmt/core.h>
 
 #include "base/aligned_buffer.h"
+#include "base/file_error.h"
 #include "base/unique_fd.h"
 #include "device/file_space.h"
 #include "device/nbd_device.h"
@@ -54,6 +55,12 @@ Error space_error(const std::string& path, const Error& error) {
           "until a commit fails"};
 }
 
+/// In our words, and before a program is started that says it in its own.
+Status check_writable(const std::string& path) {
+  const UniqueFd writable(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NONBLOCK));
+  return writable.valid() ? Status{} : Status(change_error(path, "cannot open for writing", errno));
+}
+
 /// What an owner before us has left in the page cache and the disk does not have, after a failed
 /// write-back, must not be read: see FileDevice::drop_cache.
 Status drop_cache(const std::string& path) {
@@ -80,6 +87,11 @@ Result<std::unique_ptr<VmImageDevice>> VmImageDevice::open(const std::string& pa
                                                            const DeviceOptions& options) {
   if (const Status key = check_key(path, image, options); !key) {
     return key.error();
+  }
+  if (access == Access::read_write) {
+    if (const Status writable = check_writable(path); !writable) {
+      return writable.error();
+    }
   }
   std::unique_ptr<VmImageDevice> device(new VmImageDevice(path, image, access, options));
   if (const Status started = device->start(); !started) {

@@ -3,22 +3,20 @@
 #include <cerrno>
 #include <cstdlib>
 #include <filesystem>
-#include <system_error>
 #include <utility>
 
 #include <fcntl.h>
-#include <fmt/core.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "base/file_error.h"
 
 namespace vnvram {
 
 namespace fs = std::filesystem;
 
 Error file_error(const std::string& path, std::string_view what) {
-  const int error = errno;
-  return {error == ENOSPC || error == EDQUOT ? ErrorKind::no_space : ErrorKind::io,
-          fmt::format("{}: {}: {}", path, what, std::generic_category().message(error))};
+  return change_error(path, what, errno, "the folder");
 }
 
 namespace {

@@ -11,7 +11,7 @@
 
 namespace vnvram {
 
-/// What errno says about a file: no_space or io.
+/// What errno says about a file that is being made: no_space, read_only or io.
 Error file_error(const std::string& path, std::string_view what);
 
 /// An empty file beside `target` that only this user may read, gone again unless it was renamed.

@@ -7,6 +7,8 @@
 #include <cstdlib>
 #include <string>
 
+#include "base/plain_text.h"
+
 namespace vnvram {
 namespace {
 
@@ -37,9 +39,10 @@ void Log::write(LogLevel level, std::string_view text) const {
   }
   line += "vnvram-tpm: ";
   line += marks.name;
-  line += text;
   // A file's name may hold anything; one event stays one line.
-  std::replace(line.begin(), line.end(), '\n', ' ');
+  std::string one_line(text);
+  std::replace(one_line.begin(), one_line.end(), '\n', ' ');
+  line += plain_text(one_line);
   line += '\n';
   // There is nobody to tell when the log itself cannot be written.
   [[maybe_unused]] const auto written = ::write(STDERR_FILENO, line.data(), line.size());

@@ -58,5 +58,14 @@ class NbdServer:
                                      f"{self._log.read_text(errors='replace')}")
             time.sleep(0.005)
 
+    def restart_with(self, word, options=()):
+        """nbdkit, with one more of its own options, and with filters' options."""
+        self.kill()
+        self._argv = [self._argv[0], word, *self._argv[1:], *options]
+        self.start()
+
+    def restart_read_only(self):
+        self.restart_with("--readonly")
+
     def kill(self):
         self.child.kill()
