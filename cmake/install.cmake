@@ -1,6 +1,10 @@
 # `cmake --install`: programs, libraries, headers, manual pages, pkg-config file, CMake package.
 include(CMakePackageConfigHelpers)
 
+# What is installed has to be built: `./dev demo` builds this and what it shows, and no tests.
+add_custom_target(installed)
+add_dependencies(installed vnvram vnvram_static vnvram_cli vnvram-tpm nbdkit-vnvram-plugin)
+
 install(TARGETS vnvram vnvram_static EXPORT vnvramTargets)
 install(TARGETS vnvram_cli)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/vnvram DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})

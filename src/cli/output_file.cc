@@ -4,10 +4,12 @@
 #include <cstdlib>
 #include <fcntl.h>
 #include <filesystem>
+#include <optional>
 #include <sys/stat.h>
 #include <system_error>
 
 #include "base/unique_fd.h"
+#include "base/work_folder.h"
 
 namespace vnvram::cli {
 namespace {
@@ -36,28 +38,20 @@ bool write_all(int descriptor, std::span<const std::byte> bytes) {
 class Draft {
 public:
   explicit Draft(const fs::path& target)
-      : path_((target.parent_path() / ("." + target.filename().string() + ".XXXXXX")).string()),
-        file_(::mkostemp(path_.data(), O_CLOEXEC)) {}
-  Draft(const Draft&) = delete;
-  Draft& operator=(const Draft&) = delete;
-  ~Draft() {
-    if (file_.valid()) {
-      ::unlink(path_.c_str());
+      : folder_(WorkFolder::make((target.parent_path() / ".vnvram-new-").string())) {
+    if (folder_) {
+      path_ = folder_->path() + "/file";
+      file_ = UniqueFd(::open(path_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
     }
   }
 
   [[nodiscard]] bool is_open() const { return file_.valid(); }
   [[nodiscard]] int descriptor() const { return file_.get(); }
   /// False with errno set.
-  bool rename_to(const fs::path& target) {
-    if (::rename(path_.c_str(), target.c_str()) != 0) {
-      return false;
-    }
-    file_.reset();
-    return true;
-  }
+  bool rename_to(const fs::path& target) { return ::rename(path_.c_str(), target.c_str()) == 0; }
 
 private:
+  std::optional<WorkFolder> folder_; ///< Goes with what is in it.
   std::string path_;
   UniqueFd file_;
 };

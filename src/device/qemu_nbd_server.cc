@@ -10,11 +10,13 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <optional>
 #include <system_error>
 #include <vector>
 
 #include <fmt/core.h>
 
+#include "base/work_folder.h"
 #include "device/qemu_error.h"
 #include "device/qemu_options.h"
 
@@ -46,9 +48,6 @@ bool connect_in(const std::string& folder, ConnectionToCome& result) {
                          ::bind(result.listening.get(), name, sizeof(address)) == 0 &&
                          ::listen(result.listening.get(), 1) == 0 &&
                          ::connect(result.connection.get(), name, sizeof(address)) == 0;
-  const int error = errno;
-  (void)::unlink(path.c_str());
-  errno = error;
   return connected;
 }
 
@@ -61,15 +60,14 @@ Result<ConnectionToCome> prepare_connection() {
   parents.insert(parents.end(), {"/tmp", "/run", "/dev/shm"});
   int error = 0;
   for (const std::string& parent : parents) {
-    std::string folder = parent + "/vnvram-XXXXXX"; // Ours alone: its mode is 0700.
-    if (::mkdtemp(folder.data()) == nullptr) {
+    const std::optional<WorkFolder> folder = WorkFolder::make(parent + "/vnvram-socket-");
+    if (!folder) {
       error = errno;
       continue;
     }
     ConnectionToCome result;
-    const bool connected = connect_in(folder, result);
+    const bool connected = connect_in(folder->path(), result);
     error = errno;
-    (void)::rmdir(folder.c_str());
     if (connected) {
       return result;
     }

@@ -118,8 +118,7 @@ Status fill_vm_image(const NewFile& file, const Plan& plan, std::uint64_t size_b
 
 Status try_to_create(const Plan& plan, std::uint64_t size_bytes, const CreateOptions& options,
                      bool& forbidden) {
-  Result<NewFile> file = plan.format == ImageFormat::raw ? NewFile::make(plan.target, forbidden)
-                                                         : NewFile::make_in_folder(plan.target);
+  Result<NewFile> file = NewFile::make(plan.target, forbidden);
   if (!file) {
     return file.error();
   }

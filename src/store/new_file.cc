@@ -1,8 +1,8 @@
 #include "store/new_file.h"
 
 #include <cerrno>
-#include <cstdlib>
 #include <filesystem>
+#include <optional>
 #include <utility>
 
 #include <fcntl.h>
@@ -37,44 +37,18 @@ bool forbids_replacing(int error) {
 } // namespace
 
 Result<NewFile> NewFile::make(const std::string& target, bool& forbidden) {
-  NewFile file;
-  file.path_ = target + ".XXXXXX";
-  file.fd_ = UniqueFd(::mkostemp(file.path_.data(), O_CLOEXEC));
-  if (!file.fd_.valid()) {
+  const std::string prefix = (fs::path(target).parent_path() / ".vnvram-new-").string();
+  std::optional<WorkFolder> folder = WorkFolder::make(prefix);
+  if (!folder) {
     forbidden = forbids_replacing(errno);
-    file.path_.clear(); // Leaves errno as it is.
-    return file_error(target, "cannot make a file beside it");
-  }
-  return file;
-}
-
-Result<NewFile> NewFile::make_in_folder(const std::string& target) {
-  NewFile file;
-  std::string folder = target + ".XXXXXX";
-  if (::mkdtemp(folder.data()) == nullptr) {
     return file_error(target, "cannot make a folder beside it");
   }
-  file.folder_ = folder;
-  const std::string path = folder + "/" + fs::path(target).filename().string();
-  file.fd_ = UniqueFd(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-  if (!file.fd_.valid()) {
+  std::string path = folder->path() + "/" + fs::path(target).filename().string();
+  UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  if (!fd.valid()) {
     return file_error(target, "cannot make a file beside it");
   }
-  file.path_ = path;
-  return file;
-}
-
-NewFile::NewFile(NewFile&& other) noexcept
-    : path_(std::exchange(other.path_, {})), folder_(std::exchange(other.folder_, {})),
-      fd_(std::move(other.fd_)) {}
-
-NewFile::~NewFile() {
-  if (!path_.empty()) {
-    ::unlink(path_.c_str());
-  }
-  if (!folder_.empty()) {
-    ::rmdir(folder_.c_str());
-  }
+  return NewFile(std::move(*folder), std::move(path), std::move(fd));
 }
 
 Status NewFile::take_over_rights(const struct stat& old, const std::string& target,
@@ -92,7 +66,6 @@ Status NewFile::rename_to(const std::string& target, bool& forbidden) {
     forbidden = forbids_replacing(errno);
     return file_error(target, "cannot rename the new image to this name");
   }
-  path_.clear();
   const std::string folder = fs::path(target).parent_path();
   const UniqueFd folder_fd(
       ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));

@@ -5,6 +5,7 @@ The environment says what to test: VNVRAM_BUILD_DIR, VNVRAM_SOURCE_DIR.
 
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,43 @@ def run(*argv, **options):
     if done.returncode != 0:
         raise AssertionError(f"{argv}: status {done.returncode}\n{done.stdout}")
     return done.stdout
+
+
+class BuiltForInstallingTest(unittest.TestCase):
+    """`cmake --install` after a demo, and nothing else, finds everything that it installs."""
+
+    @staticmethod
+    def installed_files():
+        """What install rules take from the build, by the rules' own text."""
+        found = set()
+        for script in BUILD.rglob("cmake_install.cmake"):
+            for name in re.findall(rf'"{re.escape(str(BUILD))}/([^"]+)"',
+                                   script.read_text("utf-8")):
+                if name.startswith(("bin/", "lib/")):
+                    found.add(name)
+        return found
+
+    @staticmethod
+    def targets_of_demos():
+        """{command: the targets that it builds}."""
+        lines = (SOURCE / "dev").read_text("utf-8").replace("\\\n", " ")
+        found = {}
+        for names, build in re.findall(r"^  (demo[a-z |-]*)\)\s*install_deps; build release ([^;]+);",
+                                       lines, re.MULTILINE):
+            for name in names.split(" | "):
+                found[name] = build.split()
+        return found
+
+    def test_every_demo_builds_all_that_is_installed(self):
+        files = self.installed_files()
+        self.assertGreaterEqual({pathlib.Path(name).name for name in files},
+                                {"vnvram", "vnvram-tpm", "nbdkit-vnvram-plugin.so", "libvnvram.a",
+                                 "libvnvram.so"})
+        demos = self.targets_of_demos()
+        self.assertEqual(set(demos), {"demo", "demo-snapshot", "demo-migrate", "demo-uefi"})
+        for command, targets in demos.items():
+            inputs = run("ninja", "-C", BUILD, "-t", "inputs", *targets).split("\n")
+            self.assertEqual(files - set(inputs), set(), f"./dev {command} does not build them")
 
 
 class InstallTest(unittest.TestCase):

@@ -1,0 +1,123 @@
+"""What a command that is killed leaves behind is removed by the next one, and nothing else is."""
+
+import os
+import signal
+import subprocess
+
+from harness.child import Deadline
+from harness.tpm_process import program
+from harness.vm_image import wait_until_let_go
+
+from .command import Case
+
+# A new file is written, flushed and renamed.
+MOMENTS = ("pwritev2", "pwrite64", "fsync", "fdatasync", "rename")
+
+
+class LeftoverTest(Case):
+    def interrupted(self, call, sent, *words, **options):
+        """The command, under a tracer that sends it this signal at its first such system call."""
+        argv = ["strace", "-f", "-qqq", "-o", "/dev/null", "-e", f"trace={call}",
+                "-e", f"inject={call}:signal={sent}:when=1", program("vnvram"), *words]
+        return subprocess.Popen([str(word) for word in argv], stdin=subprocess.DEVNULL,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                start_new_session=True, **options)
+
+    def kill_at(self, call, *words, **options):
+        """False: it made no such call, and ended."""
+        process = self.interrupted(call, "KILL", *words, **options)
+        process.communicate(timeout=120)
+        wait_until_let_go(self.workspace.path)
+        return process.returncode != 0
+
+    def hidden(self):
+        return [name for name in self.names() if name.startswith(".vnvram-new-")]
+
+    def test_killed_creates(self):
+        for name in ("vm.nvram", "vm.qcow2"):
+            left = 0
+            for call in MOMENTS:
+                with self.subTest(name=name, call=call):
+                    if self.kill_at(call, "create", self.path(name), "--blob", "a:t:1K"):
+                        left += len(self.hidden())
+                        if name in self.names():  # It was complete before it had this name.
+                            self.vnvram("check", self.path(name))
+                    self.path(name).unlink(missing_ok=True)
+            self.assertGreater(left, 0, "nothing was left: this test tests nothing")
+            self.vnvram("create", self.path("other.nvram"))
+            self.assertEqual(self.hidden(), [])
+            self.path("other.nvram").unlink()
+
+    def test_a_killed_create_over_what_is_there(self):
+        content = b"precious" * 1000
+        self.file("vm.nvram", content)
+        self.assertTrue(self.kill_at("rename", "create", self.image, "--force"))
+        self.assertEqual(self.image.read_bytes(), content)
+        self.assertEqual(len(self.hidden()), 1)
+        self.vnvram("create", self.image, "--force")
+        self.assertEqual(self.names(), ["vm.nvram"])
+
+    def test_a_killed_get(self):
+        self.create("--blob", "a:t:64K")
+        self.vnvram("put", self.image, "a", "-", input=b"x" * 5000)
+        for call in ("fsync", "rename"):
+            self.assertTrue(self.kill_at(call, "get", self.image, "a", "-o", self.path("out")))
+            self.assertEqual(len(self.hidden()), 1)
+        self.vnvram("get", self.image, "a", "-o", self.path("out"))
+        self.assertEqual(self.names(), ["out", "vm.nvram"])
+
+    def test_the_folder_of_a_killed_commands_socket(self):
+        image, run = self.path("vm.qcow2"), self.path("run")
+        run.mkdir()
+        self.vnvram("create", image)
+        environment = {**os.environ, "XDG_RUNTIME_DIR": str(run)}
+        for call in ("bind", "listen", "connect"):
+            self.assertTrue(self.kill_at(call, "ls", image, env=environment))
+            self.assertEqual(len(self.names(run)), 1, call)
+        self.vnvram("ls", image, env=environment)
+        self.assertEqual(self.names(run), [])
+
+    def test_one_that_is_at_work_is_left_alone(self):
+        process = self.interrupted("rename", "STOP", "create", self.image)
+        self.addCleanup(process.communicate)
+        self.addCleanup(process.kill)
+        deadline = Deadline(60)
+        stopped = None
+        while stopped is None:
+            self.assertFalse(deadline.passed())
+            stopped = self.stopped_child_of(process.pid)
+        self.assertEqual(len(self.hidden()), 1)
+        self.vnvram("create", self.path("other.nvram"))
+        self.assertEqual(len(self.hidden()), 1)
+        os.kill(stopped, signal.SIGCONT)
+        self.assertEqual(process.wait(60), 0)
+        self.assertEqual(self.names(), ["other.nvram", "vm.nvram"])
+        self.vnvram("check", self.image)
+
+    @staticmethod
+    def stopped_child_of(tracer):
+        with open(f"/proc/{tracer}/task/{tracer}/children", encoding="ascii") as file:
+            for pid in map(int, file.read().split()):
+                try:
+                    with open(f"/proc/{pid}/status", encoding="ascii") as status:
+                        text = status.read()
+                except OSError:
+                    continue  # It has just ended.
+                if "\nName:\tvnvram\n" in "\n" + text and "State:\tT (stopped)" in text:
+                    return pid
+        return None
+
+    def test_many_at_the_same_time(self):
+        commands = [subprocess.Popen([program("vnvram"), "create", self.path(f"{number}.nvram")])
+                    for number in range(24)]
+        self.assertEqual([command.wait(120) for command in commands], [0] * 24)
+        self.assertEqual(len(self.names()), 24)
+
+    def test_what_only_looks_like_it_stays(self):
+        names = ("vm.nvram.backup", "vm.nvram.abcdef", ".vnvram-new-file12", ".vnvram-new-longer12")
+        for name in names:
+            self.file(name, b"mine")
+        self.path(".vnvram-new-folder").mkdir()
+        (self.path(".vnvram-new-folder") / "mine").write_bytes(b"mine")
+        self.create()
+        self.assertEqual(self.names(), sorted([*names, ".vnvram-new-folder", "vm.nvram"]))
