@@ -1,8 +1,8 @@
 """What a command that is killed leaves behind is removed by the next one, and nothing else is."""
 
 import os
-import signal
 import subprocess
+import time
 
 from harness.child import Deadline
 from harness.tpm_process import program
@@ -15,17 +15,17 @@ MOMENTS = ("pwritev2", "pwrite64", "fsync", "fdatasync", "rename")
 
 
 class LeftoverTest(Case):
-    def interrupted(self, call, sent, *words, **options):
-        """The command, under a tracer that sends it this signal at its first such system call."""
+    def traced(self, call, injected, *words, **options):
+        """The command, under a tracer that does this at its first such system call."""
         argv = ["strace", "-f", "-qqq", "-o", "/dev/null", "-e", f"trace={call}",
-                "-e", f"inject={call}:signal={sent}:when=1", program("vnvram"), *words]
+                "-e", f"inject={call}:{injected}:when=1", program("vnvram"), *words]
         return subprocess.Popen([str(word) for word in argv], stdin=subprocess.DEVNULL,
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                 start_new_session=True, **options)
 
     def kill_at(self, call, *words, **options):
         """False: it made no such call, and ended."""
-        process = self.interrupted(call, "KILL", *words, **options)
+        process = self.traced(call, "signal=KILL", *words, **options)
         process.communicate(timeout=120)
         wait_until_let_go(self.workspace.path)
         return process.returncode != 0
@@ -78,34 +78,21 @@ class LeftoverTest(Case):
         self.assertEqual(self.names(run), [])
 
     def test_one_that_is_at_work_is_left_alone(self):
-        process = self.interrupted("rename", "STOP", "create", self.image)
-        self.addCleanup(process.communicate)
-        self.addCleanup(process.kill)
-        deadline = Deadline(60)
-        stopped = None
-        while stopped is None:
-            self.assertFalse(deadline.passed())
-            stopped = self.stopped_child_of(process.pid)
-        self.assertEqual(len(self.hidden()), 1)
+        tracer = self.traced("rename", "delay_enter=600000000", "create", self.image)
+        self.addCleanup(tracer.communicate)
+        self.addCleanup(tracer.kill)
+        self.wait_for(lambda: len(self.hidden()) == 1)
         self.vnvram("create", self.path("other.nvram"))
         self.assertEqual(len(self.hidden()), 1)
-        os.kill(stopped, signal.SIGCONT)
-        self.assertEqual(process.wait(60), 0)
-        self.assertEqual(self.names(), ["other.nvram", "vm.nvram"])
+        tracer.kill()  # What it holds up goes on then.
+        self.wait_for(lambda: self.names() == ["other.nvram", "vm.nvram"])
         self.vnvram("check", self.image)
 
-    @staticmethod
-    def stopped_child_of(tracer):
-        with open(f"/proc/{tracer}/task/{tracer}/children", encoding="ascii") as file:
-            for pid in map(int, file.read().split()):
-                try:
-                    with open(f"/proc/{pid}/status", encoding="ascii") as status:
-                        text = status.read()
-                except OSError:
-                    continue  # It has just ended.
-                if "\nName:\tvnvram\n" in "\n" + text and "State:\tT (stopped)" in text:
-                    return pid
-        return None
+    def wait_for(self, condition):
+        deadline = Deadline(60)
+        while not condition():
+            self.assertFalse(deadline.passed(), self.names())
+            time.sleep(0.01)
 
     def test_many_at_the_same_time(self):
         commands = [subprocess.Popen([program("vnvram"), "create", self.path(f"{number}.nvram")])
