@@ -119,13 +119,15 @@ struct Entrance {
   capnp::TwoPartyServer& server;
   kj::ConnectionReceiver& receiver;
   ConnectionLimits limits;
+  AdminClients& clients;
   const Log& log;
 };
 
 kj::Promise<void> listen(Entrance& entrance) {
   return entrance.receiver.accept().then([&entrance](kj::Own<kj::AsyncIoStream>&& client) {
-    entrance.server.accept(
-        kj::heap<AdminStream>(kj::mv(client), entrance.timer, entrance.limits.unfinished_max));
+    entrance.clients.make_room();
+    entrance.server.accept(kj::heap<AdminStream>(kj::mv(client), entrance.timer,
+                                                 entrance.limits.unfinished_max, entrance.clients));
     return listen(entrance);
   });
 }
@@ -135,6 +137,7 @@ kj::Promise<void> listen_again_and_again(Entrance& entrance) {
   return listen(entrance)
       .catch_([&entrance](const kj::Exception& exception) {
         entrance.log.warning(std::string("the admin socket: ") + exception.getDescription().cStr());
+        entrance.clients.drop_a_silent_one();
         return entrance.timer.afterDelay(listen_again_after);
       })
       .then([&entrance] { return listen_again_and_again(entrance); });
@@ -155,12 +158,13 @@ AdminServer::AdminServer(const Listener& listener, SoftTpm& tpm, StateKeeper& ke
       auto receiver = io.lowLevelProvider->wrapListenSocketFd(
           listener.fd(), kj::LowLevelAsyncIoProvider::ALREADY_CLOEXEC |
                              kj::LowLevelAsyncIoProvider::ALREADY_NONBLOCK);
+      AdminClients clients(limits.clients_max);
       capnp::TwoPartyServer server(kj::heap<TpmAdminService>(tpm, keeper, worker));
       auto end = kj::newPromiseAndCrossThreadFulfiller<void>();
       auto fulfiller =
           std::make_shared<kj::Own<kj::CrossThreadPromiseFulfiller<void>>>(kj::mv(end.fulfiller));
       started.set_value([fulfiller] { (*fulfiller)->fulfill(); });
-      Entrance entrance{io.provider->getTimer(), server, *receiver, limits, log};
+      Entrance entrance{io.provider->getTimer(), server, *receiver, limits, clients, log};
       listen_again_and_again(entrance).exclusiveJoin(kj::mv(end.promise)).wait(io.waitScope);
     } catch (const kj::Exception& exception) {
       log.error(std::string("the admin socket is served no more: ") +

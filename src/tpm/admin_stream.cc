@@ -2,7 +2,23 @@
 
 #include <span>
 
+#include <kj/debug.h>
+
 namespace vnvram {
+namespace {
+
+kj::Exception made_room() {
+  return KJ_EXCEPTION(DISCONNECTED, "this client was silent, and has made room for another one");
+}
+
+} // namespace
+
+void AdminStream::give_up() {
+  given_up_ = true;
+  if (end_.get() != nullptr) {
+    end_->reject(made_room());
+  }
+}
 
 kj::Promise<std::size_t> AdminStream::tryRead(void* buffer, std::size_t min_bytes,
                                               std::size_t max_bytes) {
@@ -11,12 +27,20 @@ kj::Promise<std::size_t> AdminStream::tryRead(void* buffer, std::size_t min_byte
 
 kj::Promise<std::size_t> AdminStream::read_on(kj::byte* buffer, std::size_t done_bytes,
                                               std::size_t min_bytes, std::size_t max_bytes) {
-  auto piece = inner_->tryRead(buffer + done_bytes, 1, max_bytes - done_bytes);
+  if (given_up_) {
+    return made_room();
+  }
+  auto end = kj::newPromiseAndFulfiller<std::size_t>();
+  end_ = kj::mv(end.fulfiller);
+  auto piece = inner_->tryRead(buffer + done_bytes, 1, max_bytes - done_bytes)
+                   .exclusiveJoin(kj::mv(end.promise));
   if (!framing_.is_between_messages()) {
     piece = timer_.timeoutAfter(unfinished_max_.count() * kj::MILLISECONDS, kj::mv(piece));
   }
   return piece.then([this, buffer, done_bytes, min_bytes,
                      max_bytes](std::size_t count) -> kj::Promise<std::size_t> {
+    last_active_ = Clock::now();
+    waits_for_answer_ = true;
     framing_.take(std::as_bytes(std::span(buffer + done_bytes, count)));
     const std::size_t done = done_bytes + count;
     if (count == 0 || done >= min_bytes) {

@@ -7,6 +7,7 @@
 #include <kj/async-io.h>
 #include <kj/timer.h>
 
+#include "tpm/admin_clients.h"
 #include "tpm/admin_framing.h"
 
 namespace vnvram {
@@ -18,17 +19,33 @@ namespace vnvram {
 /// to go on; if it does not, reading fails, and Cap'n Proto closes the connection.
 class AdminStream final : public kj::AsyncIoStream {
 public:
-  /// The timer outlives it.
+  using Clock = std::chrono::steady_clock;
+
+  /// Timer and clients, to which it belongs from now on, outlive it.
   AdminStream(kj::Own<kj::AsyncIoStream> inner, kj::Timer& timer,
-              std::chrono::milliseconds unfinished_max)
-      : inner_(kj::mv(inner)), timer_(timer), unfinished_max_(unfinished_max) {}
+              std::chrono::milliseconds unfinished_max, AdminClients& clients)
+      : inner_(kj::mv(inner)), timer_(timer), unfinished_max_(unfinished_max), clients_(clients) {
+    clients_.add(*this);
+  }
+  AdminStream(const AdminStream&) = delete;
+  AdminStream& operator=(const AdminStream&) = delete;
+  ~AdminStream() noexcept(false) { clients_.remove(*this); }
+
+  /// When a byte of the client's came last; at first, when it was connected.
+  [[nodiscard]] Clock::time_point last_active() const { return last_active_; }
+  /// Something came, and nothing went since. What wants no answer counts as well.
+  [[nodiscard]] bool waits_for_answer() const { return waits_for_answer_; }
+  /// Reading fails, now or at its next attempt.
+  void give_up();
 
   kj::Promise<std::size_t> tryRead(void* buffer, std::size_t min_bytes,
                                    std::size_t max_bytes) override;
   kj::Promise<void> write(const void* buffer, std::size_t size_bytes) override {
+    waits_for_answer_ = false;
     return inner_->write(buffer, size_bytes);
   }
   kj::Promise<void> write(kj::ArrayPtr<const kj::ArrayPtr<const kj::byte>> pieces) override {
+    waits_for_answer_ = false;
     return inner_->write(pieces);
   }
   kj::Promise<void> whenWriteDisconnected() override { return inner_->whenWriteDisconnected(); }
@@ -43,7 +60,12 @@ private:
   kj::Own<kj::AsyncIoStream> inner_;
   kj::Timer& timer_;
   std::chrono::milliseconds unfinished_max_;
+  AdminClients& clients_;
   AdminFraming framing_;
+  Clock::time_point last_active_ = Clock::now();
+  bool waits_for_answer_ = false;
+  bool given_up_ = false;
+  kj::Own<kj::PromiseFulfiller<std::size_t>> end_; ///< Of the read that is under way.
 };
 #pragma GCC diagnostic pop
 

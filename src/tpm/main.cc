@@ -246,6 +246,9 @@ Status run(const Options& options, const Log& log) {
     return started.error();
   }
   const ServiceNotify notify;
+  if (!notify.trouble().empty()) {
+    log.warning("the service manager will hear nothing: " + notify.trouble());
+  }
   Result<Tpm> made = options.detached ? make_detached(options, log) : make_attached(options, log);
   if (!made.ok()) {
     return made.error();

@@ -23,6 +23,7 @@ ServiceNotify::ServiceNotify() {
   address.sun_family = AF_UNIX;
   const bool is_known = path.starts_with('/') || path.starts_with('@');
   if (!is_known || path.size() >= sizeof(address.sun_path)) {
+    trouble_ = "NOTIFY_SOCKET is no address of a socket: " + path;
     return;
   }
   path.copy(address.sun_path, path.size());
@@ -34,6 +35,8 @@ ServiceNotify::ServiceNotify() {
   if (socket.valid() && ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address),
                                   static_cast<socklen_t>(size)) == 0) {
     socket_ = std::move(socket);
+  } else {
+    trouble_ = "NOTIFY_SOCKET " + path + ": " + std::system_category().message(errno);
   }
 }
 

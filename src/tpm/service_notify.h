@@ -17,9 +17,12 @@ public:
   ServiceNotify();
   /// E.g. "READY=1\nSTATUS=Serving".
   void send(std::string_view assignments) const;
+  /// Why the service manager that there is hears nothing; empty if it does.
+  [[nodiscard]] const std::string& trouble() const { return trouble_; }
 
 private:
   UniqueFd socket_; ///< Connected.
+  std::string trouble_;
 };
 
 /// A file with the process's number, for as long as the object lives.

@@ -84,6 +84,19 @@ class ManyClients(TpmCase):
         swtpm_ioctl(tpm, "-c")
         tpm.stop()
 
+    def test_silent_ones_do_not_lock_out_the_operator(self):
+        admin = self.workspace.file("admin")
+        tpm = self.start(self.new_image(), options=("--admin", f"unix:{admin}"))
+        opened = len(os.listdir(f"/proc/{tpm.pid}/fd"))
+        socks = self.idle(admin, 2 * CLIENTS_MAX)
+        self.vnvram_tpm("status", admin)
+        for sock in socks[:CLIENTS_MAX]:  # Cap'n Proto says why.
+            self.assertIn(b"has made room", receive(sock, 1 << 20))
+        self.assertLessEqual(len(os.listdir(f"/proc/{tpm.pid}/fd")), opened + CLIENTS_MAX + 1)
+        self.vnvram_tpm("hold", admin)
+        self.vnvram_tpm("resume", admin)
+        tpm.stop()
+
     def test_what_is_not_gone_on_with_is_dropped(self):
         tpm = self.start(self.new_image(), self.server,
                          ("--admin", f"unix:{self.workspace.file('admin')}"))
