@@ -45,6 +45,7 @@ EXPECTED = {
     "owner_check": "store_test:Ownership.AnOvertakenOwnerWritesNothingAtACheckpoint",
     "wait_for_overtaken": "damage_test:TwoOwnersTest.AnOwnerThatWasOvertakenWhileIdleDestroysNoRecord",
     "look_first": "store_test:Ownership.AnIdleOwnerLooksBeforeItWrites",
+    "look_before_superblock": "damage_test:*ReplacedContentTest*",
     "replaced_content": "store_test:Ownership.ContentThatWasPutInTheImagesPlace*",
     "file_named": "device_test:FileNameTest.*",
     "medium_reads": "block_device_test:BlockDeviceTest.AnotherLoopDevicesWritesAreSeen",

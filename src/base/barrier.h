@@ -29,6 +29,7 @@ enum class Barrier {
   owner_check,                // 7: an owner that was overtaken writes no more
   look_first,                 // 7: one that was idle looks before it writes a record, not with it
   wait_for_overtaken,         // 7: nor is a new one where its last record may land, before that
+  look_before_superblock,     // 6, 7: it looks again directly before each superblock
   replaced_content,           // 6, 7: nor does one whose content was replaced write, over the new
   file_named,                 // 1: nothing is acknowledged that no later opener finds
   medium_reads,               // 7: what a cache can hide of another's writes is read around it

@@ -35,7 +35,7 @@ Status Engine::write_superblock(const format::Superblock& superblock) {
       format::Geometry::superblock_block(next.copy) * block_size_bytes;
   const auto bytes = std::as_bytes(std::span(&next, 1));
   Status written;
-  if (!being_created_) {
+  if (!being_created_ && kept(Barrier::look_before_superblock)) {
     written = check_owner(); // Directly before: another content's superblock is not lost.
   }
   if (!being_created_ && written) {

@@ -2,6 +2,7 @@
 // workload: no commit is acknowledged that is not on what lies there, what lies there stays as it
 // is, and no wrong byte is returned.
 #include <algorithm>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,10 @@ struct Case {
   Content content;
   DeviceCapabilities can;
 };
+
+void PrintTo(const Case& what, std::ostream* out) {
+  *out << what.name;
+}
 
 constexpr DeviceCapabilities local = {.write = true, .discard = true, .resize = true, .lock = true};
 constexpr DeviceCapabilities remote = {.write = true, .remote = true};

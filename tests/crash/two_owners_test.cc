@@ -3,6 +3,7 @@
 // and whatever it still does, nothing is lost that was acknowledged to either.
 #include <algorithm>
 #include <optional>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,10 @@ struct Case {
   unsigned commits = 1; ///< Of the second owner, when it comes.
   bool closes = false;  ///< It is gone again when the first one goes on.
 };
+
+void PrintTo(const Case& what, std::ostream* out) {
+  *out << what.name;
+}
 
 std::shared_ptr<SimulatedDisk> new_disk(StoreState& content) {
   auto disk = std::make_shared<SimulatedDisk>(Bytes(image_size_bytes));
