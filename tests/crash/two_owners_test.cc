@@ -20,7 +20,7 @@ namespace {
 using Bytes = std::vector<std::byte>;
 
 constexpr std::uint64_t image_size_bytes = std::uint64_t{384} << 10U;
-constexpr std::uint64_t ring_size_bytes = std::uint64_t{64} << 10U;
+constexpr std::uint64_t ring_size_bytes = std::uint64_t{128} << 10U; // Its first half is not left.
 
 struct Case {
   std::string name;
