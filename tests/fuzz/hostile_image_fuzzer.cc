@@ -3,6 +3,8 @@
 //
 // An input: steps, see Forger::step(). An edit is a length, an offset in what is edited, and bytes.
 #include <algorithm>
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <memory>
@@ -41,6 +43,9 @@ public:
       odd_record,
       raw,
       device_size,
+      counter,
+      ring_size,
+      overwritten_front,
       count
     };
     switch (static_cast<Step>(input.below(count))) {
@@ -56,7 +61,7 @@ public:
       const std::uint8_t copies = input.byte();
       const std::uint16_t offset = input.word();
       const auto bytes = input.bytes(input.below(32));
-      superblock_patches_.push_back({copies, offset, Bytes(bytes.begin(), bytes.end())});
+      superblock_patches_.push_back({copies, offset, Bytes(bytes.begin(), bytes.end()), false});
       break;
     }
     case record: add_record(input, false); break;
@@ -65,6 +70,12 @@ public:
       edit(input, std::span(image_).subspan(input.byte() % block_count() * block_size_bytes));
       break;
     case device_size: size_change_bytes_ = input.number32(); break;
+    case counter: bring_counter_to_its_end(input); break;
+    case ring_size: make_up_ring_size(input); break;
+    case overwritten_front: // As partitioning tools do it; then the third copy has to find it all.
+      overwritten_front_bytes_ = input.word() % (4 * block_size_bytes);
+      overwritten_with_ = input.byte();
+      break;
     case count: break;
     }
   }
@@ -74,6 +85,7 @@ public:
     for (const SuperblockPatch& patch : superblock_patches_) {
       patch_superblocks(patch);
     }
+    std::fill_n(image_.begin(), overwritten_front_bytes_, std::byte{overwritten_with_});
     if (size_change_bytes_ != 0) {
       image_.resize(size_change_bytes_ % device_size_bytes_max);
     }
@@ -82,8 +94,9 @@ public:
 private:
   struct SuperblockPatch {
     std::uint8_t spared_copies = 0; ///< A bit for each.
-    std::uint16_t offset = 0;
+    std::size_t offset = 0;
     Bytes bytes;
+    bool exactly_there = false; ///< Else the offset is taken as below.
   };
 
   [[nodiscard]] std::size_t block_count() const { return image_.size() / block_size_bytes; }
@@ -110,13 +123,50 @@ private:
     }
   }
 
+  void bring_counter_to_its_end(FuzzInput& input) {
+    static constexpr std::array fields = {offsetof(format::Superblock, sequence),
+                                          offsetof(format::Superblock, generation),
+                                          offsetof(format::Superblock, epoch_number)};
+    const std::size_t field = fields.at(input.below(fields.size()));
+    const std::uint8_t spared_copies = input.byte();
+    patch_number(spared_copies, field, format::counter_max - input.byte());
+  }
+
+  /// One that fits the rest of the superblock.
+  void make_up_ring_size(FuzzInput& input) {
+    const std::uint32_t blocks = input.number32();
+    patch_number(0, offsetof(format::Superblock, ring_block_count), blocks);
+    patch_number(0, offsetof(format::Superblock, zones_start_block),
+                 format::ring_start_block + blocks);
+    if (input.below(2) == 0) {
+      const format::Superblock& now = editor_.superblock();
+      patch_number(0, offsetof(format::Superblock, image_block_count),
+                   now.image_block_count - now.ring_block_count + blocks);
+    }
+  }
+
+  template <typename Number>
+  void patch_number(std::uint8_t spared_copies, std::size_t offset, Number number) {
+    const auto bytes = std::as_bytes(std::span(&number, 1));
+    superblock_patches_.push_back({spared_copies, offset, Bytes(bytes.begin(), bytes.end()), true});
+  }
+
   void patch_superblocks(const SuperblockPatch& patch) {
-    for (unsigned copy = 0; copy < format::superblock_count; ++copy) {
-      const auto block = std::span(image_).subspan(copy * block_size_bytes, block_size_bytes);
+    for (unsigned copy = 0; copy <= format::third_copy; ++copy) {
+      const std::size_t number = copy < format::superblock_count
+                                     ? copy
+                                     : block_count() - format::third_copy_blocks_from_end;
+      const auto block = std::span(image_).subspan(number * block_size_bytes, block_size_bytes);
+      if (copy == format::third_copy && std::memcmp(block.data(), format::superblock_magic.data(),
+                                                    format::superblock_magic.size()) != 0) {
+        continue; // An image may have none.
+      }
       const auto body = block.first(offsetof(format::Superblock, checksum));
       // Most of a superblock is reserved: half of the edits go to the fields in front.
       const std::size_t field =
-          patch.offset % (patch.offset % 2 == 0 ? std::size_t{280} : body.size());
+          patch.exactly_there
+              ? patch.offset
+              : patch.offset % (patch.offset % 2 == 0 ? std::size_t{280} : body.size());
       if (((unsigned{patch.spared_copies} >> copy) & 1U) == 0) {
         std::copy_n(patch.bytes.begin(), std::min(patch.bytes.size(), body.size() - field),
                     body.begin() + static_cast<std::ptrdiff_t>(field));
@@ -130,6 +180,8 @@ private:
   ImageEditor editor_;
   std::vector<SuperblockPatch> superblock_patches_; ///< Last: the editor goes by the superblock.
   std::uint32_t size_change_bytes_ = 0;
+  std::size_t overwritten_front_bytes_ = 0;
+  std::uint8_t overwritten_with_ = 0;
 };
 
 } // namespace

@@ -4,8 +4,10 @@
 #include <array>
 #include <vector>
 
+#include "fuzz/image_history.h"
 #include "fuzz/require.h"
 #include "store/image_dump.h"
+#include "support/image_verdict.h"
 #include "support/random.h"
 #include "support/temporary_directory.h"
 #include "vnvram/open_device.h"
@@ -76,6 +78,49 @@ void write_some(Store& store, Contents& acknowledged) {
   }
 }
 
+/// A reader can change nothing, whatever it calls.
+void write_read_only(Store& store, MemoryDisk& disk) {
+  const Bytes before = disk.bytes();
+  const std::array<BlobSpec, 1> added = {{{"fuzz.added", "test", 50, "fuzz", {}}}};
+  const std::array<std::byte, 1> content{};
+  const auto refused = [](const Status& status) {
+    require(!status && status.error().kind() == ErrorKind::read_only,
+            "a store that was opened to be read says so to whoever writes");
+  };
+  refused(store.register_blobs(added));
+  refused(store.checkpoint());
+  refused(store.seal());
+  refused(store.unseal());
+  refused(store.adopt_after_fork());
+  for (const BlobInfo& blob : store.blobs()) {
+    refused(store.write(blob.name, content));
+    refused(store.remove_blob(blob.name));
+    if (!must_know(blob)) {
+      refused(store.write_range_deferred(blob.name, 0, content));
+    }
+    break;
+  }
+  require(disk.bytes() == before, "nor does it change anything");
+}
+
+/// This content takes the place of another image's that a store has open.
+void replace_while_open(const Bytes& content) {
+  const auto disk = std::make_shared<MemoryDisk>(ImageHistory::get().last_closed());
+  auto store = open(disk, Access::read_write);
+  require(store.ok(), "a sound image opens");
+  const std::string blob = (*store)->blobs().front().name;
+  const std::array<std::byte, 2> bytes = {std::byte{0xAB}, std::byte{0xCD}};
+  require((*store)->write_range(blob, 0, std::span(bytes).first(1)).ok(), "and takes a commit");
+  disk->bytes() = content;
+  disk->bytes().resize(std::max<std::size_t>(content.size(), 2 * block_size_bytes));
+  const Bytes before = disk->bytes();
+  require(!(*store)->write_range(blob, 1, std::span(bytes).last(1)).ok(),
+          "no commit is acknowledged on another content");
+  [[maybe_unused]] const Status checkpoint = (*store)->checkpoint();
+  require(!(*store)->close().ok(), "the end is none in good order");
+  require(disk->bytes() == before, "another content is left as it is");
+}
+
 void change_and_reopen(const std::shared_ptr<MemoryDisk>& disk) {
   Contents acknowledged;
   {
@@ -138,8 +183,12 @@ void exercise_image(const std::shared_ptr<MemoryDisk>& disk, const OnState& on_s
                                       (store.ok() ? std::string() : store.error().text()));
     if (store.ok()) {
       on_state(read_all(**store, clean));
+      write_read_only(**store, *disk);
     }
   }
+  const std::string disagreement = test::disagreement(disk->bytes(), false);
+  require(disagreement.empty(), "all agree about an image: " + disagreement);
+  replace_while_open(disk->bytes());
   rescue(disk, on_state);
   change_and_reopen(disk);
 }

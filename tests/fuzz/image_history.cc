@@ -10,7 +10,7 @@
 namespace vnvram::fuzz {
 namespace {
 
-constexpr std::uint64_t image_size_bytes = std::uint64_t{384} << 10U;
+constexpr std::uint64_t image_size_bytes = std::uint64_t{448} << 10U;
 constexpr std::uint64_t ring_size_bytes = std::uint64_t{96} << 10U;
 constexpr std::size_t small_blob_count = 7; // With the two large ones: two directory pages.
 
