@@ -235,7 +235,7 @@ Result<SalvageReport> salvage_image(BlockDevice& damaged, const std::string& out
     const Status read = view.read(progress);
     if (read) {
       salvage.add(view, i == 0);
-    } else if (first) {
+    } else if (i == 0) { // What the older copy tells of is a second chance, and no loss.
       first = read;
     }
   }
