@@ -100,8 +100,8 @@ struct OpenOptions {
 struct StoreInfo {
   std::array<std::byte, 16> uuid{};
   std::uint32_t format_version = 0;
-  std::uint64_t generation = 0; ///< The last durable commit.
-  std::uint64_t epoch = 0;      ///< How often the image was opened for writing.
+  std::uint64_t generation = 0;       ///< The last durable commit.
+  std::uint64_t epoch = 0;            ///< How often the image was opened for writing.
   std::uint64_t image_size_bytes = 0; ///< With the third superblock and the room around it.
   std::uint64_t ring_size_bytes = 0;
   std::uint64_t ring_used_bytes = 0;  ///< Not yet behind a checkpoint.
