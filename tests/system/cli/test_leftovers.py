@@ -17,7 +17,8 @@ MOMENTS = ("pwritev2", "pwrite64", "fsync", "fdatasync", "rename")
 class LeftoverTest(Case):
     def traced(self, call, injected, *words, **options):
         """The command, under a tracer that does this at its first such system call."""
-        argv = ["strace", "-f", "-qqq", "-o", "/dev/null", "-e", f"trace={call}",
+        argv = ["setpriv", "--pdeathsig", "KILL", "--",
+                "strace", "-f", "-qqq", "-o", "/dev/null", "-e", f"trace={call}",
                 "-e", f"inject={call}:{injected}:when=1", program("vnvram"), *words]
         return subprocess.Popen([str(word) for word in argv], stdin=subprocess.DEVNULL,
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE,
