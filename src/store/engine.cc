@@ -273,6 +273,9 @@ Status Engine::write_record(Directory* changed_directory) {
   if (owner_watch_.looks_first() ||
       (long_record && owner_watch_.timing() == OwnerWatch::Timing::with_commit)) {
     const Status still_ours = check_owner();
+    if (!still_ours && owner_watch_.timing() == OwnerWatch::Timing::with_commit) {
+      return poison(still_ours.error(), "a commit"); // As the look that goes with the record does.
+    }
     if (!still_ours) {
       return still_ours;
     }
