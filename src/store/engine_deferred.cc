@@ -97,7 +97,7 @@ Status Engine::defer(const Wanted& written, const Transaction& transaction,
 Status Engine::flush() {
   {
     const std::lock_guard lock(mutex_);
-    if (deferred_.nothing_waits() && !reason_to_refuse()) {
+    if (deferred_.nothing_waits() && !poisoned_) {
       return {};
     }
   }

@@ -83,13 +83,13 @@ TEST(NbdFailureTest, AnErrorReplyIsAnErrorAndTheConnectionGoesOn) {
   ASSERT_OK(device->write_durable(4096, blocks_of(1)));
   std::ofstream(trigger) << "now";
   const Status written = device->write_durable(4096, blocks_of(2, 2));
-  EXPECT_KIND(written, io);
+  EXPECT_KIND(written, no_space);
   EXPECT_NE(written.error().cause().find("cannot durably write 8192 bytes at 4096"),
             std::string::npos)
       << written.error().text();
-  EXPECT_KIND(device->write_durable_and_read(0, blocks_of(2), 0, read), io);
-  EXPECT_KIND(device->read(0, read), io);
-  EXPECT_KIND(device->discard(0, block_size_bytes), io);
+  EXPECT_KIND(device->write_durable_and_read(0, blocks_of(2), 0, read), no_space);
+  EXPECT_KIND(device->read(0, read), no_space);
+  EXPECT_KIND(device->discard(0, block_size_bytes), no_space);
   std::filesystem::remove(trigger);
   ASSERT_OK(device->read(4096, read));
   EXPECT_EQ(read, blocks_of(1));
