@@ -8,6 +8,7 @@
 #include "crash/crash_explorer.h"
 #include "crash/example_image.h"
 #include "device/memory_device.h"
+#include "format/layout.h"
 #include "support/crash_state.h"
 #include "support/random.h"
 #include "support/temporary_directory.h"
