@@ -146,7 +146,7 @@ TEST_F(Create, ResizeGivesRoomAndKeepsEverything) {
   {
     auto store = open();
     ASSERT_OK(store->write("a", bytes("kept")));
-    const BlobSpec large[] = {spec("b", 1000000)};
+    const BlobSpec large[] = {spec("b", 1000000), spec("bb", 1000000)};
     EXPECT_KIND(store->register_blobs(large), no_space);
     ASSERT_OK(store->close());
   }
