@@ -21,12 +21,13 @@ class SecureBoot(UefiCase):
         unsigned = uefi_application()
         server = self.serve()
         qemu = self.boot_from_disk(server, unsigned, "byte SecureBoot", "byte SetupMode",
-                                   "enrol db", "enrol KEK", "enrol PK", "byte SetupMode",
-                                   updates={"db": self.exchange.update_of("db", self.database),
+                                   "enrol PK", "byte SetupMode", "enrol KEK", "enrol db",
+                                   updates={"PK": self.platform.update_of("PK", self.platform),
                                             "KEK": self.platform.update_of("KEK", self.exchange),
-                                            "PK": self.platform.update_of("PK", self.platform)})
+                                            "db": self.exchange.update_of("db", self.database)})
+        # From the first on, the firmware verifies who has signed the next one.
         self.assert_says(qemu, "started", "SecureBoot=0", "SetupMode=1",
-                         "enrolled db", "enrolled KEK", "enrolled PK", "SetupMode=0", "done")
+                         "enrolled PK", "SetupMode=0", "enrolled KEK", "enrolled db", "done")
         wait_until_durable(server, self.image)
         qemu.kill()
         server.kill()

@@ -1,10 +1,11 @@
 """The keys of somebody who runs machines with Secure Boot: made by openssl, used by sbsigntool."""
 
+import pathlib
 import subprocess
 
+from .authenticated_variable import authenticated
+
 OWNER = "4d565241-6d21-4c55-9a01-764e5652414d"
-ATTRIBUTES = ("NON_VOLATILE,BOOTSERVICE_ACCESS,RUNTIME_ACCESS,"
-              "TIME_BASED_AUTHENTICATED_WRITE_ACCESS")
 
 
 def _run(*argv):
@@ -39,6 +40,14 @@ class Key:
              "-outform", "DER", "-out", f"{stem}.der")
         _run("sbsiglist", "--owner", OWNER, "--type", "x509", "--output", f"{stem}.list",
              f"{stem}.der")
-        _run("sbvarsign", "--key", self._private, "--cert", self._certificate,
-             "--attr", ATTRIBUTES, "--output", f"{stem}.update", variable, f"{stem}.list")
-        return f"{stem}.update"
+        signature_list = pathlib.Path(f"{stem}.list").read_bytes()
+        update = pathlib.Path(f"{stem}.update")
+        update.write_bytes(authenticated(variable, signature_list, self._signature_of))
+        return update
+
+    def _signature_of(self, content):
+        source, target = self._private.with_suffix(".content"), self._private.with_suffix(".p7")
+        source.write_bytes(content)
+        _run("openssl", "smime", "-sign", "-binary", "-noattr", "-md", "sha256", "-outform", "DER",
+             "-signer", self._certificate, "-inkey", self._private, "-in", source, "-out", target)
+        return target.read_bytes()
