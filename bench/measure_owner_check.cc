@@ -12,7 +12,7 @@
 namespace vnvram::bench {
 namespace {
 
-constexpr std::uint64_t image_size_bytes = std::uint64_t{8} << 20U;
+constexpr std::uint64_t checked_size_bytes = std::uint64_t{8} << 20U;
 
 /// Says of the superblocks what was last written to them, without asking the device: commits on it
 /// are durable writes and nothing else.
@@ -95,7 +95,7 @@ std::vector<OwnerCheckResult> measure_owner_check(const std::string& directory,
                                                   const Amount& amount) {
   const std::array<std::string, 2> files = {directory + "/watched", directory + "/unwatched"};
   for (const std::string& file : files) {
-    require(create_image_file(file, image_size_bytes, options_for({range_blobs().front()})));
+    require(create_image_file(file, checked_size_bytes, options_for({range_blobs().front()})));
   }
   std::vector<OwnerCheckResult> results = {measure("local file", files[0], files[1], amount)};
   {

@@ -9,7 +9,7 @@ using format::Superblock;
 
 namespace {
 
-using Block = std::array<unsigned char, block_size_bytes>;
+using RawSuperblock = std::array<unsigned char, block_size_bytes>;
 
 /// What the other copy holds when it says the same as the current one.
 Superblock twin_of(const Superblock& current, std::uint64_t sequence) {
@@ -24,8 +24,8 @@ bool same_body(const Superblock& a, const Superblock& b) {
 }
 
 unsigned differing_bits(const Superblock& a, const Superblock& b) {
-  const auto left = std::bit_cast<Block>(a);
-  const auto right = std::bit_cast<Block>(b);
+  const auto left = std::bit_cast<RawSuperblock>(a);
+  const auto right = std::bit_cast<RawSuperblock>(b);
   unsigned bits = 0;
   for (std::size_t i = 0; i < left.size(); ++i) {
     bits += static_cast<unsigned>(std::popcount(static_cast<unsigned>(left[i] ^ right[i])));
@@ -40,8 +40,8 @@ bool has_the_same_identity(const Superblock& a, const Superblock& b) {
 
 /// The first write there ever was goes over zeros.
 bool is_begun_over_zeros(const Superblock& found, const Superblock& next) {
-  const auto written = std::bit_cast<Block>(found);
-  const auto wanted = std::bit_cast<Block>(next);
+  const auto written = std::bit_cast<RawSuperblock>(found);
+  const auto wanted = std::bit_cast<RawSuperblock>(next);
   for (std::size_t i = 0; i < written.size(); ++i) {
     if (written[i] != 0 && written[i] != wanted[i]) {
       return false;

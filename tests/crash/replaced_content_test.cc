@@ -19,7 +19,7 @@ namespace {
 
 using Bytes = std::vector<std::byte>;
 
-constexpr std::size_t image_size_bytes = std::size_t{512} << 10U;
+constexpr std::size_t replaced_size_bytes = std::size_t{512} << 10U;
 constexpr std::size_t superblocks_size_bytes = format::superblock_count * block_size_bytes;
 
 enum class Content {
@@ -109,7 +109,7 @@ private:
 
   static Bytes another_store() {
     Bytes bytes = interrupted_image().bytes;
-    bytes.resize(image_size_bytes);
+    bytes.resize(replaced_size_bytes);
     return bytes;
   }
 
@@ -118,13 +118,13 @@ private:
     case Content::earlier_epoch: return earlier_epoch_;
     case Content::earlier_checkpoint: return earlier_checkpoint_;
     case Content::another_store: return another_store();
-    case Content::zeros: return Bytes(image_size_bytes);
-    case Content::garbage: return Random(7).bytes(image_size_bytes);
+    case Content::zeros: return Bytes(replaced_size_bytes);
+    case Content::garbage: return Random(7).bytes(replaced_size_bytes);
     case Content::another_store_in_front: break;
     }
     Bytes mixed = disk_->cache();
     const Bytes other = another_store();
-    std::copy_n(other.begin(), image_size_bytes / 2, mixed.begin());
+    std::copy_n(other.begin(), replaced_size_bytes / 2, mixed.begin());
     return mixed;
   }
 
@@ -260,7 +260,8 @@ private:
 
   const Case case_;
   const std::uint64_t count_;
-  std::shared_ptr<SimulatedDisk> disk_ = std::make_shared<SimulatedDisk>(Bytes(image_size_bytes));
+  std::shared_ptr<SimulatedDisk> disk_ =
+      std::make_shared<SimulatedDisk>(Bytes(replaced_size_bytes));
   std::unique_ptr<Store> store_;
   StoreState newest_;
   StoreState before_; ///< Without what was done last.

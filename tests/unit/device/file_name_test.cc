@@ -24,7 +24,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::uint64_t file_size_bytes = std::uint64_t{4} << 20U;
+constexpr std::uint64_t named_size_bytes = std::uint64_t{4} << 20U;
 
 class FileNameTest : public testing::Test {
 protected:
@@ -46,7 +46,7 @@ protected:
     return *std::move(store);
   }
   static void create(const std::string& path) {
-    ASSERT_OK(create_image_file(path, file_size_bytes, {.blobs = {{.spec = spec("a", 100)}}}));
+    ASSERT_OK(create_image_file(path, named_size_bytes, {.blobs = {{.spec = spec("a", 100)}}}));
   }
 
   test::TemporaryDirectory directory_;
@@ -175,7 +175,7 @@ TEST_F(FileNameTest, ACommitThatNoLaterOpenerFindsIsRefused) {
     } else {
       fs::remove(path("store"));
     }
-    std::vector<std::byte> before(file_size_bytes);
+    std::vector<std::byte> before(named_size_bytes);
     ASSERT_EQ(::pread(kept_open.get(), before.data(), before.size(), 0),
               static_cast<ssize_t>(before.size()));
     EXPECT_KIND(store->write("a", bytes("refused")), stale);
@@ -183,7 +183,7 @@ TEST_F(FileNameTest, ACommitThatNoLaterOpenerFindsIsRefused) {
     ASSERT_TRUE(store->info().poisoned.has_value());
     EXPECT_EQ(*store->read("a"), bytes("kept"));
     EXPECT_FALSE(store->close().ok());
-    std::vector<std::byte> after(file_size_bytes);
+    std::vector<std::byte> after(named_size_bytes);
     ASSERT_EQ(::pread(kept_open.get(), after.data(), after.size(), 0),
               static_cast<ssize_t>(after.size()));
     EXPECT_EQ(after, before);
