@@ -32,7 +32,19 @@ std::size_t Export::bytes_in_blob(std::uint64_t offset_bytes, std::uint64_t leng
       std::min(length_bytes, blob_.size_max_bytes - std::min(offset_bytes, blob_.size_max_bytes)));
 }
 
+Status Export::check_range(std::uint64_t offset_bytes, std::uint64_t length_bytes) const {
+  if (offset_bytes <= size_bytes_ && length_bytes <= size_bytes_ - offset_bytes) {
+    return {};
+  }
+  return Error(ErrorKind::too_large,
+               fmt::format("blob {}: {} bytes at {} are behind its {} bytes", blob_.name,
+                           length_bytes, offset_bytes, size_bytes_));
+}
+
 Status Export::read(std::uint64_t offset_bytes, std::span<std::byte> bytes) {
+  if (Status in_range = check_range(offset_bytes, bytes.size()); !in_range) {
+    return in_range;
+  }
   const std::size_t kept = bytes_in_blob(offset_bytes, bytes.size());
   const std::span<std::byte> behind = bytes.subspan(kept);
   std::fill(behind.begin(), behind.end(), std::byte{0});
@@ -40,6 +52,9 @@ Status Export::read(std::uint64_t offset_bytes, std::span<std::byte> bytes) {
 }
 
 Status Export::write(std::uint64_t offset_bytes, std::span<const std::byte> bytes, bool durable) {
+  if (Status in_range = check_range(offset_bytes, bytes.size()); !in_range) {
+    return in_range;
+  }
   const std::size_t kept = bytes_in_blob(offset_bytes, bytes.size());
   const std::span<const std::byte> behind = bytes.subspan(kept);
   if (!std::all_of(behind.begin(), behind.end(),
@@ -56,6 +71,9 @@ Status Export::write(std::uint64_t offset_bytes, std::span<const std::byte> byte
 }
 
 Status Export::zero(std::uint64_t offset_bytes, std::uint64_t length_bytes, bool durable) {
+  if (Status in_range = check_range(offset_bytes, length_bytes); !in_range) {
+    return in_range;
+  }
   const std::size_t kept = bytes_in_blob(offset_bytes, length_bytes);
   return kept == 0 ? Status{} : client_.zero(blob_.name, offset_bytes, kept, durability(durable));
 }

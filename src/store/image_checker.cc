@@ -260,8 +260,14 @@ void ImageChecker::check_pages_of_nobody() {
   const format::Geometry geometry = format::geometry_of(superblock_);
   for (std::uint32_t zone = 0; zone < geometry.zone_count(); ++zone) {
     const auto pages = pages_.pages_in_slots(zone);
+    const std::uint32_t first = zone * format::entries_per_block;
     if (!pages) {
-      bad_pages_.emplace(zone * format::entries_per_block, pages.error());
+      const auto begin = looked_at_.begin() + first;
+      const auto end =
+          begin + std::min<std::ptrdiff_t>(format::entries_per_block, looked_at_.end() - begin);
+      if (std::find(begin, end, true) == end) { // Else its leaf's damage is known by these pages.
+        bad_pages_.emplace(first, pages.error());
+      }
       continue;
     }
     for (const std::uint32_t page : *pages) {

@@ -138,7 +138,7 @@ class RegisterTest(Case):
         self.vnvram("put", self.image, "a", "-", input=b"kept")
         self.vnvram("register", self.image, "--blob", "b:t:1K", "--blob", "a:other:64K",
                     status=TYPE_MISMATCH)
-        self.vnvram("register", self.image, "--blob", "b:t:1000K", "--blob", "c:t:1000K",
+        self.vnvram("register", self.image, "--blob", "b:t:980K", "--blob", "c:t:980K",
                     status=NO_SPACE)
         self.vnvram("register", self.image, "--blob", "b:t:1K=file", status=USAGE)
         self.vnvram("register", self.image, status=USAGE)

@@ -5,7 +5,7 @@ import os
 import subprocess
 
 from harness.tpm_process import program
-from .command import BLANK, Case, CORRUPT, FOREIGN, IO
+from .command import BLANK, Case, CORRUPT, FOREIGN, IO, NO_SPACE
 from .owner import Owner
 
 SIZE = 3000
@@ -37,7 +37,7 @@ class FaultTest(Case):
         done = subprocess.run(["unshare", "--mount", "sh", "-c", script, "sh", folder,
                                program("vnvram")], capture_output=True, text=True, timeout=60,
                               check=False)
-        self.assertEqual(done.stdout, f"put {IO}\nfirst\nagain", done.stderr)
+        self.assertEqual(done.stdout, f"put {NO_SPACE}\nfirst\nagain", done.stderr)
         self.assertIn("No space left on device", done.stderr)
         self.assertIn("vm.nvram", done.stderr)
 

@@ -66,6 +66,6 @@ class PowercutTest(Case):
         self.assertRegex(said, r"\d+ images in .*: no failure")
         self.powercut("explore", "--scenario", "none-such", status=2)
         self.powercut("explore", "--replay", "nonsense", status=2)
-        self.assertIn("no failure", self.powercut("explore", "--replay", "mixed/1/26+c0"))
+        self.assertIn("no failure", self.powercut("explore", "--replay", "mixed/1/27+c0"))
         said = self.powercut("explore", "--replay", "mixed/1/100000+c0", status=1)
         self.assertIn("names no cut", said)
