@@ -362,6 +362,9 @@ class UnprivilegedTest(Case):
     def test_a_block_device_of_root(self):
         place = BlockDevice(self)
         self.addCleanup(place.end)
+        mode = os.stat(place.location).st_mode
+        self.addCleanup(os.chmod, place.location, mode)
+        os.chmod(place.location, mode | 0o004)
         self.refused("put", place.location, "a", "-")
 
     def test_a_folder_of_root(self):

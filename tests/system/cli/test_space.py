@@ -6,7 +6,7 @@ import subprocess
 from harness.small_file_system import SmallFileSystem, holes_in
 from harness.vm_image import wait_until_let_go
 
-from .command import Case, IO, MIB, NO_SPACE
+from .command import Case, MIB, NO_SPACE
 
 SIZE = 256 << 10
 WRITES = 20  # Twice what the ring holds of them.
@@ -103,7 +103,7 @@ class FilesTest(SpaceCase):
                     if done.returncode != 0:
                         break
                     self.file("new", os.urandom(SIZE))
-                self.assertEqual(done.returncode, IO, done.stderr)
+                self.assertEqual(done.returncode, NO_SPACE, done.stderr)
                 self.assertIn(b"No space left on device", done.stderr)
                 # What was durable is; and with room again, a new start is all it needs.
                 self.assertGreater(len(self.vnvram("get", copy, "a")), 0)
