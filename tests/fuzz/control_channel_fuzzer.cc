@@ -273,7 +273,9 @@ private:
         blob[place] ^= change;
       }
     }
-    blob.resize(blob.size() - std::min<std::size_t>(blob.size(), input.byte()));
+    blob.erase(blob.end() -
+                   static_cast<std::ptrdiff_t>(std::min<std::size_t>(blob.size(), input.byte())),
+               blob.end());
     Bytes request(16);
     store_big_endian(std::span(request), 0, std::uint32_t{0x0d});
     store_big_endian(std::span(request), 4, flags);

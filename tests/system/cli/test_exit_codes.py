@@ -362,6 +362,7 @@ class UnprivilegedTest(Case):
     def test_a_block_device_of_root(self):
         place = BlockDevice(self)
         self.addCleanup(place.end)
+        self.vnvram("create", place.location, "--blob", "a:t:1K")
         mode = os.stat(place.location).st_mode
         self.addCleanup(os.chmod, place.location, mode)
         os.chmod(place.location, mode | 0o004)
