@@ -28,7 +28,7 @@ PutCommand::PutCommand(CLI::App& parent)
 Result<ExitCode> PutCommand::run(Output& /*output*/) {
   // Look first, so that a wrong name or size is found before anything is written at all.
   BlobInfo blob;
-  const Status looked = read_image(image(), device(), [&](Store& store) -> Status {
+  const Status looked = look_before_writing(image(), device(), [&](Store& store) -> Status {
     const auto info = store.blob(blob_);
     if (!info) {
       return info.error();

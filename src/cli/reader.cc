@@ -40,6 +40,16 @@ Status read_image(const std::string& path, const DeviceOptions& device,
   return retry_while_stale([&] { return read_once(path, device, use); });
 }
 
+Status look_before_writing(const std::string& path, const DeviceOptions& options,
+                           const std::function<Status(Store&)>& use) {
+  const Status looked = read_image(path, options, use);
+  if (looked || looked.error().kind() != ErrorKind::io) {
+    return looked;
+  }
+  const auto writable = open_device(path, Access::read_write, options);
+  return !writable && writable.error().kind() == ErrorKind::read_only ? writable.error() : looked;
+}
+
 void add_space_option(CLI::App& app, std::string& space) {
   app.add_option("--space", space,
                  "where the image was copied without all of its space: reserve it, or do not begin "

@@ -18,6 +18,11 @@ Status retry_while_stale(const std::function<Status()>& attempt);
 Status read_image(const std::string& path, const DeviceOptions& device,
                   const std::function<Status(Store&)>& use);
 
+/// The same for a command that is to write afterwards: who may not write hears of that, also where
+/// it may not even read.
+Status look_before_writing(const std::string& path, const DeviceOptions& device,
+                           const std::function<Status(Store&)>& use);
+
 /// Declares --space, whose value goes to open_for_writing().
 void add_space_option(CLI::App& app, std::string& space);
 

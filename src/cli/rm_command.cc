@@ -15,7 +15,7 @@ RmCommand::RmCommand(CLI::App& parent)
 }
 
 Result<ExitCode> RmCommand::run(Output& /*output*/) {
-  const Status there = read_image(image(), device(), [&](Store& store) -> Status {
+  const Status there = look_before_writing(image(), device(), [&](Store& store) -> Status {
     const auto info = store.blob(blob_);
     return info ? Status() : Status(info.error());
   });

@@ -365,8 +365,18 @@ class UnprivilegedTest(Case):
         self.vnvram("create", place.location, "--blob", "a:t:1K")
         mode = os.stat(place.location).st_mode
         self.addCleanup(os.chmod, place.location, mode)
-        os.chmod(place.location, mode | 0o004)
-        self.refused("put", place.location, "a", "-")
+        for readable in (0, 0o004):
+            os.chmod(place.location, mode | readable)
+            self.refused("put", place.location, "a", "-")
+            self.refused("rm", place.location, "a")
+
+    def test_an_image_that_this_user_may_not_even_read(self):
+        for name in ("vm.nvram", "vm.qcow2"):
+            image = self.path(name)
+            self.vnvram("create", image, "--blob", "a:t:1K")
+            os.chmod(image, 0o600)
+            self.refused("put", image, "a", "-")
+            self.refused("rm", image, "a")
 
     def test_a_folder_of_root(self):
         for name in ("vm.nvram", "vm.qcow2"):
