@@ -148,13 +148,17 @@ Error beginning_overwritten(BlockDevice& device, const Superblock& third) {
     return read.error();
   }
   const std::string by = what_lies_there(beginning);
+  // The end of a VM image may be the end of the image in it.
+  const bool by_vm_image = by.find("qcow2") != std::string::npos;
   return {ErrorKind::corrupt,
-          fmt::format("{}: holds a vNVRAM image of which the beginning was overwritten{}{}",
-                      device.name(), by.empty() ? "" : " ", by),
-          third.clean != 0
-              ? "vnvram repair finds it again by its third superblock"
-              : "it was in use then: vnvram salvage gets out what its third superblock leads "
-                "to"};
+          fmt::format("{}: holds a vNVRAM image of which the beginning was overwritten{}{}{}",
+                      device.name(), by.empty() ? "" : " ", by,
+                      by_vm_image ? ", or is a VM image that holds one and is taken for raw" : ""),
+          fmt::format("{}{}", by_vm_image ? "open a VM image in its own format; else " : "",
+                      third.clean != 0
+                          ? "vnvram repair finds it again by its third superblock"
+                          : "it was in use then: vnvram salvage gets out what its third "
+                            "superblock leads to")};
 }
 
 } // namespace vnvram

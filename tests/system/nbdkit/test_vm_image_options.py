@@ -82,7 +82,7 @@ class Formats(NbdkitCase):
     def test_the_bytes_of_a_vm_image_are_not_an_image(self):
         """Nothing of it is written over: its first bytes are not ours."""
         said = self.refused_image(self.qcow2, "raw")
-        self.assertIn("not a vNVRAM image", said)
+        self.assertIn("is a VM image that holds one and is taken for raw", said)
         self.assertIn(str(self.qcow2), said)
         self.must_be_clean(self.qcow2)
 
