@@ -234,7 +234,10 @@ Result<SalvageReport> salvage_image(BlockDevice& damaged, const std::string& out
     View view(damaged, roots->superblocks[i]);
     const Status read = view.read(progress);
     if (read) {
-      salvage.add(view, i == 0);
+      // Of two that cannot be of one image it is the one that leads there, as repair has it.
+      const bool decides = i == 0 || (!first && roots->contradictory());
+      salvage.add(view, decides);
+      first = decides ? Status{} : first;
     } else if (i == 0) { // What the older copy tells of is a second chance, and no loss.
       first = read;
     }

@@ -1,6 +1,7 @@
 #include "store/superblock_reader.h"
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include <fmt/core.h>
@@ -160,8 +161,11 @@ Result<bool> is_blank(BlockDevice& device) {
     return size.error();
   }
   const std::uint64_t whole_bytes = *size / block_size_bytes * block_size_bytes;
-  std::vector<std::byte> content(static_cast<std::size_t>(std::min(whole_bytes, looked_at_bytes)));
-  for (const std::uint64_t offset : {std::uint64_t{0}, whole_bytes - content.size()}) {
+  const std::uint64_t beginning_bytes = std::min(whole_bytes, looked_at_bytes);
+  // The last sectors of a partition may be less than a block, and hold its label.
+  for (const auto& [offset, end] : {std::pair{std::uint64_t{0}, beginning_bytes},
+                                    std::pair{whole_bytes - beginning_bytes, *size}}) {
+    std::vector<std::byte> content(static_cast<std::size_t>(end - offset));
     const Status read = content.empty() ? Status{} : device.read(offset, content);
     if (!read) {
       return read.error();
@@ -170,8 +174,7 @@ Result<bool> is_blank(BlockDevice& device) {
       return false;
     }
   }
-  // Less than a block can only be somebody's text.
-  return *size == whole_bytes;
+  return true;
 }
 
 Result<format::Superblock> find_superblock_of_any_length(BlockDevice& device) {

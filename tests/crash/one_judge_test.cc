@@ -15,6 +15,7 @@
 #include "store/superblock_reader.h"
 #include "support/image_editor.h"
 #include "support/random.h"
+#include "support/temporary_directory.h"
 #include "vnvram/rescue.h"
 
 namespace vnvram::test {
@@ -278,6 +279,26 @@ TEST(OneJudge, AnOlderSuperblockThatCannotBeBesideTheCurrentOne) {
     EXPECT_FALSE(check(image).whole) << i;
     EXPECT_EQ(disagreement(image), "") << i;
   }
+}
+
+// Who wrote it: the first block of another image, copied over this one's.
+TEST(OneJudge, WhatASuperblockOfAnotherStoreLeadsToIsMissedByNobody) {
+  Image image = closed_image().bytes;
+  MemoryDevice device(std::make_shared<MemoryDisk>(image), Access::read_only);
+  format::Superblock fields = *read_superblocks(device)->current();
+  const unsigned other = 1 - fields.copy;
+  fields.uuid[3] ^= std::byte{1};
+  fields.salt += 1;
+  fields.sequence += 5;
+  format::seal_superblock(fields, other);
+  std::memcpy(&image[other * block_size_bytes], &fields, sizeof(fields));
+  EXPECT_EQ(disagreement(image), "");
+  MemoryDevice overwritten(std::make_shared<MemoryDisk>(image), Access::read_only);
+  const TemporaryDirectory directory;
+  const auto salvaged = salvage_image(overwritten, directory.path("out"));
+  ASSERT_TRUE(salvaged.ok()) << salvaged.error().text();
+  EXPECT_FALSE(salvaged->blobs.empty());
+  EXPECT_TRUE(salvaged->complete());
 }
 
 } // namespace

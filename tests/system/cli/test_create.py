@@ -145,6 +145,16 @@ class CreateTest(Case):
         self.vnvram("create", self.path("empty"), "--tpm2")
         self.assertEqual(self.path("empty").stat().st_size, 4 * MIB)
 
+    def test_blank_file_of_any_size_is_used(self):
+        for size in (1, 4095, 5_000_000):
+            odd = self.file("odd", bytes(size))
+            self.vnvram("ls", odd, status=BLANK)
+            self.vnvram("create", odd, "--tpm2")
+            self.vnvram("check", odd)
+            odd.write_bytes(bytes(size - 1) + b"x")
+            self.vnvram("create", odd, "--tpm2", status=EXISTS)
+            self.assertEqual(odd.read_bytes(), bytes(size - 1) + b"x")
+
     def test_symbolic_link_stays_one(self):
         folder = self.path("elsewhere")
         folder.mkdir()

@@ -15,6 +15,11 @@ def _qemu_nbd(image, socket, pid_file):
             "--pid-file", pid_file, image]
 
 
+def _qemu_nbd_uncached(image, socket, pid_file):
+    command = _qemu_nbd(image, socket, pid_file)
+    return [*command[:-1], "--cache=none", command[-1]]
+
+
 def _qemu_nbd_qcow2(image, socket, pid_file):
     return ["qemu-nbd", "--persistent", "--format=qcow2", "--socket", socket,
             "--pid-file", pid_file, image]
@@ -39,7 +44,8 @@ class NbdServer:
         name = f"nbd{next(self._numbers)}"
         self._socket = workspace.file(f"{name}.sock")
         self._pid_file = workspace.file(f"{name}.pid")
-        servers = {**SERVERS, "qemu-nbd-qcow2": _qemu_nbd_qcow2}
+        servers = {**SERVERS, "qemu-nbd-qcow2": _qemu_nbd_qcow2,
+                   "qemu-nbd-uncached": _qemu_nbd_uncached}
         self._argv = servers[kind](image, self._socket, self._pid_file)
         self._log = workspace.log(kind)
         self.uri = f"nbd+unix:///?socket={self._socket}"

@@ -58,6 +58,24 @@ class _Nbd(Place):
             self._server.kill()
 
 
+class _NbdOnLoop(Place):
+    """A server whose device is another one than the other owner's: it has to read around its host's
+    cache, which nobody can do for it."""
+
+    def __init__(self, workspace, image):
+        super().__init__(None)
+        self._loop = _Loop(image)
+        self._server = _Nbd(workspace, "qemu-nbd-uncached", self._loop.where)
+
+    def open(self):
+        self._server.open()
+        self.where = self._server.where
+
+    def close(self):
+        self._server.close()
+        self._loop.close()
+
+
 def _link(make, workspace, image):
     link = workspace.file(f"{image.name}.{make.__name__}{len(list(workspace.path.iterdir()))}")
     make(image, link)
@@ -72,4 +90,5 @@ KINDS = {
     "direct loop": lambda workspace, image: _Loop(image, "--direct-io=on"),
     "nbdkit": lambda workspace, image: _Nbd(workspace, "nbdkit", image),
     "qemu-nbd": lambda workspace, image: _Nbd(workspace, "qemu-nbd", image),
+    "qemu-nbd on a loop": _NbdOnLoop,
 }

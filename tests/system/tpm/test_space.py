@@ -9,7 +9,7 @@ from support import TpmCase, vnvram
 from harness.small_file_system import SmallFileSystem, holes_in
 
 NO_SPACE = 20
-INCREMENTS = 1200  # Each is a record of a block, and the ring has 504.
+INCREMENTS = 1200  # Each is a record of a block, and the ring has 496.
 
 
 class Space(TpmCase):

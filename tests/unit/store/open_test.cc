@@ -43,6 +43,11 @@ TEST_F(Open, Blank) {
   EXPECT_KIND(try_open(), blank);
   disk_ = std::make_shared<MemoryDisk>(std::uint64_t{0});
   EXPECT_KIND(try_open(), blank);
+  // A partition of an odd number of sectors.
+  disk_ = std::make_shared<MemoryDisk>((std::uint64_t{4} << 20U) + 512);
+  EXPECT_KIND(try_open(), blank);
+  disk_->bytes().back() = std::byte{0x55};
+  EXPECT_KIND(try_open(), foreign);
 }
 
 TEST_F(Open, Foreign) {
