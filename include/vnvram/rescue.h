@@ -90,7 +90,7 @@ struct SalvageOptions {
 /// producer and attributes. A blob is saved whole, as of one generation, or not at all; one that is
 /// lost is not registered in the new image, so that nobody takes it for one that was never written.
 /// The damaged image is only read. Errors: as create_image_file() for the new image; blank,
-/// foreign, too_new; corrupt if nothing could be saved: no new image is made then.
+/// foreign, too_new; stale if its owner changes it; corrupt if nothing can be saved. None is made.
 VNVRAM_API Result<SalvageReport> salvage_image(BlockDevice& damaged, const std::string& out_path,
                                                const SalvageOptions& options = {},
                                                const RescueProgress& progress = {});

@@ -192,6 +192,12 @@ bool same_view(const format::Superblock& a, const format::Superblock& b) {
          a.epoch_number == b.epoch_number && a.ring_position == b.ring_position;
 }
 
+// No lock keeps an owner out: what is damaged is only read, and may be on a read-only device.
+bool is_changed(BlockDevice& damaged, const Roots& before) {
+  const Result<Roots> now = find_roots(damaged);
+  return now && now->superblocks.front().sequence != before.superblocks.front().sequence;
+}
+
 Result<std::uint64_t> size_for(const SalvageOptions& options, const CreateOptions& created,
                                const format::Superblock& root, BlockDevice& damaged) {
   if (options.size_bytes != 0) {
@@ -228,7 +234,8 @@ Result<SalvageReport> salvage_image(BlockDevice& damaged, const std::string& out
   Salvage salvage;
   Status first;
   for (std::size_t i = 0; i < roots->superblocks.size(); ++i) {
-    if (i > 0 && same_view(roots->superblocks[0], roots->superblocks[i])) {
+    if (i > 0 && !roots->contradictory() &&
+        same_view(roots->superblocks[0], roots->superblocks[i])) {
       continue;
     }
     View view(damaged, roots->superblocks[i]);
@@ -253,6 +260,12 @@ Result<SalvageReport> salvage_image(BlockDevice& damaged, const std::string& out
   }
   if (!first) {
     report.notes.insert(report.notes.begin(), first.error().cause());
+  }
+  if (!report.complete() && is_changed(damaged, *roots)) {
+    return Error{ErrorKind::stale,
+                 damaged.name() + ": its owner changed it while it was read: what seems to be lost "
+                                  "may be there",
+                 "end the owner first, or try again"};
   }
   if (created.blobs.empty() && !report.complete()) {
     return Error{ErrorKind::corrupt, fmt::format("{}: no blob of it is intact", damaged.name()),

@@ -161,6 +161,9 @@ Result<bool> is_blank(BlockDevice& device) {
     return size.error();
   }
   const std::uint64_t whole_bytes = *size / block_size_bytes * block_size_bytes;
+  if (whole_bytes == 0) { // Less than a block can only be somebody's text.
+    return *size == 0;
+  }
   const std::uint64_t beginning_bytes = std::min(whole_bytes, looked_at_bytes);
   // The last sectors of a partition may be less than a block, and hold its label.
   for (const auto& [offset, end] : {std::pair{std::uint64_t{0}, beginning_bytes},

@@ -404,6 +404,32 @@ TEST(RescueRefusal, WhereNothingIsIntactNothingIsMade) {
   EXPECT_FALSE(std::filesystem::exists(directory.path("out")));
 }
 
+TEST(RescueRefusal, WhatAnOwnerChangesMeanwhileIsNotCalledLost) {
+  const auto disk = std::make_shared<MemoryDisk>(make_image(End::clean).bytes);
+  MemoryDevice device(disk, Access::read_only);
+  const TemporaryDirectory directory;
+  bool changed = false;
+  const auto change = [&](std::uint64_t, std::uint64_t) {
+    if (changed) {
+      return;
+    }
+    changed = true;
+    const auto owner = open(disk);
+    for (unsigned i = 0; i < 4; ++i) {
+      const std::vector<std::byte> bytes(12000, static_cast<std::byte>(0x40 + i));
+      for (const char* name : {"a", "b", "c"}) {
+        EXPECT_TRUE(owner->write(name, bytes).ok());
+      }
+      EXPECT_TRUE(owner->checkpoint().ok());
+    }
+  };
+  const auto salvaged = salvage_image(device, directory.path("out"), {}, change);
+  EXPECT_TRUE(changed);
+  ASSERT_FALSE(salvaged.ok());
+  EXPECT_EQ(salvaged.error().kind(), ErrorKind::stale) << salvaged.error().text();
+  EXPECT_FALSE(std::filesystem::exists(directory.path("out")));
+}
+
 TEST(RescueRefusal, WhatIsThereIsNotOverwritten) {
   const TemporaryDirectory directory;
   const std::string out = directory.make_file("out", 1);

@@ -146,7 +146,7 @@ class CreateTest(Case):
         self.assertEqual(self.path("empty").stat().st_size, 4 * MIB)
 
     def test_blank_file_of_any_size_is_used(self):
-        for size in (1, 4095, 5_000_000):
+        for size in (4097, 8191, 5_000_000):
             odd = self.file("odd", bytes(size))
             self.vnvram("ls", odd, status=BLANK)
             self.vnvram("create", odd, "--tpm2")
