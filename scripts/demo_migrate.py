@@ -44,7 +44,7 @@ def play(demo):
 
     say("There: an empty image, and a machine that waits")
     image = demo.file("there.qcow2")
-    with_tool("qemu-img", "create", "-q", "-f", "qcow2", "-o", "preallocation=metadata", image, SIZE)
+    with_tool("qemu-img", "create", "-q", "-f", "qcow2", "-o", "preallocation=full", image, SIZE)
     there = Side(demo, image, "--detached", "--incoming", "--tpm2", incoming="defer")
 
     say("The guest counts as fast as it can from now on, and remembers the last value")

@@ -15,9 +15,9 @@ JOB = "nvram-backup"
 
 
 def add_target(qmp, file, node, size_bytes):
-    """A new qcow2 image as a node; no later write has to allocate metadata."""
+    """A new qcow2 image as a node; all of it has its space, and no later write fails for any."""
     file = pathlib.Path(file).resolve()
-    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-o", "preallocation=metadata", file,
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-o", "preallocation=full", file,
                     str(size_bytes)], check=True, umask=0o077)  # The TPM's secrets come in.
     qmp.execute("blockdev-add", driver="qcow2", node_name=node,
                 file={"driver": "file", "filename": str(file)})

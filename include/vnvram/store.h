@@ -167,9 +167,18 @@ VNVRAM_API Status create_image(BlockDevice& device, const CreateOptions& options
 
 /// create_image at a path. A regular file is made beside its name, in full, and renamed over it
 /// only when it is complete and durable, so that a failure leaves what was there; an existing one
-/// keeps its owner and mode, and is refused unless it is blank or `force` is given. A block device,
-/// an NBD export, and a VM image of the wanted format that holds nothing are formatted in place and
-/// `size_bytes` is ignored. `size_bytes` 0: recommended_size_bytes, or the size of the file that is
+/// keeps its owner and mode, and is refused unless it is blank or `force` is given.
+///
+/// Formatted in place, as create_image() does it, are
+/// - a block device, an NBD export, and a VM image of the wanted format that holds nothing:
+///   `size_bytes` is ignored;
+/// - a raw file whose place no new one can take, for a reason that will not go away: it is a mount
+///   point (a container's bind mount), its file system knows no rename over a file, or its folder
+///   cannot be written to. It is lengthened to `size_bytes`, never shortened.
+/// Then a failure leaves what was there, or what no opener takes for an image: the superblocks are
+/// wiped first and written last. A full disk is no reason to go on in place.
+///
+/// `size_bytes` 0: recommended_size_bytes, or the size of the file that is
 /// there if that is larger.
 /// The format of a new file: what options.device says; else that of the VM image that is there;
 /// else by the name's ending: .qcow2, .vmdk, .vhdx, .vdi, .luks; else raw. A VM image is allocated

@@ -140,8 +140,11 @@ typedef struct vnvram_create_options {
 
 /* Makes an image of a file, a host block device or an NBD export; the only call that writes to what
  * is not ours. A file is made beside its name and renamed over it when it is complete, so a failure
- * leaves what was there. Durable on return. `options` may be NULL. Errors: VNVRAM_EXISTS (not blank
- * and not forced), VNVRAM_IN_USE, VNVRAM_NO_SPACE, VNVRAM_IO. */
+ * leaves what was there. Formatted in place are a block device, an NBD export, a VM image of the
+ * wanted format that holds nothing, and a raw file that no new one can take the place of (a mount
+ * point, a folder that cannot be written to): a failure leaves them blank, or as something that no
+ * opener takes for an image. Durable on return. `options` may be NULL. Errors: VNVRAM_EXISTS (not
+ * blank and not forced), VNVRAM_IN_USE, VNVRAM_NO_SPACE, VNVRAM_IO, VNVRAM_READ_ONLY. */
 VNVRAM_API vnvram_kind vnvram_create(const char* path, const vnvram_create_options* options,
                                      vnvram_error** error);
 
@@ -274,9 +277,9 @@ VNVRAM_API vnvram_kind vnvram_zero_range_deferred(vnvram_store* store, const cha
                                                   uint64_t offset, uint64_t size,
                                                   vnvram_error** error);
 /* Returns when all deferred writes whose calls have returned are durable, those of other threads
- * included. Costs nothing when none waits, and one write to the device when some do. A read-only
- * store has none. Errors: VNVRAM_IO, VNVRAM_POISONED: they may or may not be there after reopening,
- * up to some moment. */
+ * included. Costs nothing when none waits, and one write to the device when some do.
+ * Errors: VNVRAM_IO, VNVRAM_POISONED: they may or may not be there after reopening, up to some
+ * moment; VNVRAM_READ_ONLY. */
 VNVRAM_API vnvram_kind vnvram_flush(vnvram_store* store, vnvram_error** error);
 
 /* ---- transactions: updates that become durable together or not at all ---- */
@@ -327,7 +330,7 @@ VNVRAM_API int vnvram_event_fd(vnvram_store* store);
 VNVRAM_API size_t vnvram_dispatch(vnvram_store* store);
 
 /* Brings the homes up to date and empties the ring. Never needed for durability; it commits
- * nothing, deferred writes neither. */
+ * nothing, deferred writes neither. Errors: VNVRAM_READ_ONLY, VNVRAM_IO, VNVRAM_POISONED. */
 VNVRAM_API vnvram_kind vnvram_checkpoint(vnvram_store* store, vnvram_error** error);
 
 /* ---- looking ---- */

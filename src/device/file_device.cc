@@ -516,11 +516,14 @@ Status FileDevice::grow_file(std::uint64_t old_size_bytes, std::uint64_t new_siz
   return {};
 }
 
-Status FileDevice::reserve_space(std::uint64_t length_bytes) {
-  return block_special_ ? Status{}
-                        : reserve_file_space(buffered_.get(), path_,
-                                             std::min(length_bytes, size_bytes_.load()),
-                                             MissingSpace::written);
+Status FileDevice::reserve_space(const ByteRange& range) {
+  const std::uint64_t size_bytes = size_bytes_.load();
+  if (block_special_ || range.offset_bytes >= size_bytes) {
+    return {};
+  }
+  const ByteRange there = {range.offset_bytes,
+                           std::min(range.length_bytes, size_bytes - range.offset_bytes)};
+  return reserve_file_space(buffered_.get(), path_, there, MissingSpace::written);
 }
 
 /// A file that was replaced under its name between opening and locking is nobody's image any more:

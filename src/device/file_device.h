@@ -50,7 +50,7 @@ public:
   [[nodiscard]] bool writes_directly() const { return direct_works_.load(); }
 
 private:
-  Status reserve_space(std::uint64_t length_bytes) override;
+  Status reserve_space(const ByteRange& range) override;
   FileDevice(std::string path, UniqueFd fd, Access access, bool block_special);
 
   void open_direct();

@@ -21,13 +21,8 @@ namespace {
 
 constexpr std::uint64_t step_bytes = std::uint64_t{1} << 20U;
 
-struct Range {
-  std::uint64_t offset_bytes = 0;
-  std::uint64_t length_bytes = 0;
-};
-
 /// The first hole from offset_bytes on; nullopt: none, or the file system does not say.
-std::optional<Range> next_hole(int fd, std::uint64_t offset_bytes, std::uint64_t end_bytes) {
+std::optional<ByteRange> next_hole(int fd, std::uint64_t offset_bytes, std::uint64_t end_bytes) {
   const off_t hole = ::lseek(fd, static_cast<off_t>(offset_bytes), SEEK_HOLE);
   if (hole < 0 || static_cast<std::uint64_t>(hole) >= end_bytes) {
     return std::nullopt;
@@ -36,12 +31,13 @@ std::optional<Range> next_hole(int fd, std::uint64_t offset_bytes, std::uint64_t
   const std::uint64_t begin = static_cast<std::uint64_t>(hole);
   const std::uint64_t end =
       data < 0 ? end_bytes : std::min(static_cast<std::uint64_t>(data), end_bytes);
-  return end > begin ? std::optional<Range>({begin, end - begin}) : std::nullopt;
+  return end > begin ? std::optional<ByteRange>({begin, end - begin}) : std::nullopt;
 }
 
 /// The extents from offset_bytes on that another file has, too, as many as one question finds;
 /// `offset_bytes` is moved behind what was looked at. None where the file system does not say.
-std::vector<Range> shared_extents(int fd, std::uint64_t& offset_bytes, std::uint64_t end_bytes) {
+std::vector<ByteRange> shared_extents(int fd, std::uint64_t& offset_bytes,
+                                      std::uint64_t end_bytes) {
   constexpr std::size_t extent_count_max = 64;
   fiemap head = {};
   head.fm_start = offset_bytes;
@@ -59,7 +55,7 @@ std::vector<Range> shared_extents(int fd, std::uint64_t& offset_bytes, std::uint
   std::array<fiemap_extent, extent_count_max> extents = {};
   std::memcpy(extents.data(), question.data() + sizeof(head) / sizeof(std::uint64_t),
               sizeof(extents));
-  std::vector<Range> shared;
+  std::vector<ByteRange> shared;
   for (std::size_t index = 0; index < std::min<std::size_t>(head.fm_mapped_extents, extents.size());
        ++index) {
     const fiemap_extent& extent = extents.at(index);
@@ -77,7 +73,7 @@ std::vector<Range> shared_extents(int fd, std::uint64_t& offset_bytes, std::uint
 }
 
 /// 0 or an errno.
-int write_all(int fd, const Range& range, const std::byte* data) {
+int write_all(int fd, const ByteRange& range, const std::byte* data) {
   std::uint64_t done = 0;
   while (done < range.length_bytes) {
     const ssize_t count = ::pwrite(fd, data + done, range.length_bytes - done,
@@ -94,7 +90,7 @@ int write_all(int fd, const Range& range, const std::byte* data) {
 }
 
 /// 0 or an errno. What the file ends before stays zero.
-int read_all(int fd, const Range& range, std::byte* data) {
+int read_all(int fd, const ByteRange& range, std::byte* data) {
   std::uint64_t done = 0;
   while (done < range.length_bytes) {
     const ssize_t count = ::pread(fd, data + done, range.length_bytes - done,
@@ -116,17 +112,17 @@ public:
   Reservation(int fd, const std::string& path, MissingSpace missing)
       : fd_(fd), path_(path), missing_(missing) {}
 
-  Status fill_holes(std::uint64_t length_bytes);
-  Status unshare(std::uint64_t length_bytes);
+  Status fill_holes(const ByteRange& range);
+  Status unshare(const ByteRange& range);
   Status make_durable() const;
 
 private:
-  [[nodiscard]] Error failure(const Range& range, int error) const;
+  [[nodiscard]] Error failure(const ByteRange& range, int error) const;
   /// `mode`: fallocate's. 0 or an errno; EOPNOTSUPP where the file system has no such call.
-  [[nodiscard]] int allocate(const Range& range, int mode) const;
+  [[nodiscard]] int allocate(const ByteRange& range, int mode) const;
   /// The same bytes once more; 0 or an errno.
-  [[nodiscard]] int rewrite(const Range& range) const;
-  Status reserve(const Range& range, int mode);
+  [[nodiscard]] int rewrite(const ByteRange& range) const;
+  Status reserve(const ByteRange& range, int mode);
 
   const int fd_;
   const std::string& path_;
@@ -134,7 +130,7 @@ private:
   bool changed_ = false;
 };
 
-Error Reservation::failure(const Range& range, int error) const {
+Error Reservation::failure(const ByteRange& range, int error) const {
   const std::string reason = std::generic_category().message(error);
   const std::string what =
       fmt::format("{}: {} bytes at {} have no space on its file system (a sparse copy?), and none "
@@ -154,7 +150,7 @@ Error Reservation::failure(const Range& range, int error) const {
   return {ErrorKind::io, what};
 }
 
-int Reservation::allocate(const Range& range, int mode) const {
+int Reservation::allocate(const ByteRange& range, int mode) const {
   int result = 0;
   do {
     result = ::fallocate(fd_, mode | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(range.offset_bytes),
@@ -164,12 +160,12 @@ int Reservation::allocate(const Range& range, int mode) const {
   return result == 0 ? 0 : no_such_call ? EOPNOTSUPP : errno;
 }
 
-int Reservation::rewrite(const Range& range) const {
+int Reservation::rewrite(const ByteRange& range) const {
   std::vector<std::byte> bytes(std::min(range.length_bytes, step_bytes));
   int error = 0;
   for (std::uint64_t done = 0; error == 0 && done < range.length_bytes; done += bytes.size()) {
-    const Range step = {range.offset_bytes + done,
-                        std::min<std::uint64_t>(bytes.size(), range.length_bytes - done)};
+    const ByteRange step = {range.offset_bytes + done,
+                            std::min<std::uint64_t>(bytes.size(), range.length_bytes - done)};
     error = read_all(fd_, step, bytes.data());
     error = error == 0 ? write_all(fd_, step, bytes.data()) : error;
   }
@@ -178,7 +174,7 @@ int Reservation::rewrite(const Range& range) const {
 
 // Allocated first, which fails at once and changes nothing when there is no room. Then written: the
 // first write into space that is only allocated is slower, and a hole to whoever looks for holes.
-Status Reservation::reserve(const Range& range, int mode) {
+Status Reservation::reserve(const ByteRange& range, int mode) {
   changed_ = true;
   int error = allocate(range, mode);
   if (missing_ == MissingSpace::written && (error == 0 ? mode == 0 : error == EOPNOTSUPP)) {
@@ -187,21 +183,21 @@ Status Reservation::reserve(const Range& range, int mode) {
   return error == 0 ? Status{} : failure(range, error);
 }
 
-Status Reservation::fill_holes(std::uint64_t length_bytes) {
-  std::uint64_t at = 0;
-  while (const std::optional<Range> hole = next_hole(fd_, at, length_bytes)) {
+Status Reservation::fill_holes(const ByteRange& range) {
+  std::uint64_t at = range.offset_bytes;
+  while (const std::optional<ByteRange> hole = next_hole(fd_, at, range.end_bytes())) {
     if (const Status reserved = reserve(*hole, 0); !reserved) {
       return reserved;
     }
-    at = hole->offset_bytes + hole->length_bytes;
+    at = hole->end_bytes();
   }
   return {};
 }
 
-Status Reservation::unshare(std::uint64_t length_bytes) {
-  std::uint64_t at = 0;
-  while (at < length_bytes) {
-    for (const Range& extent : shared_extents(fd_, at, length_bytes)) {
+Status Reservation::unshare(const ByteRange& range) {
+  std::uint64_t at = range.offset_bytes;
+  while (at < range.end_bytes()) {
+    for (const ByteRange& extent : shared_extents(fd_, at, range.end_bytes())) {
       const Status reserved = reserve(extent, FALLOC_FL_UNSHARE_RANGE);
       // Where only writing gives a file its own space, the writes to come may fail for it; that is
       // so for every one of them on such a file system.
@@ -226,11 +222,11 @@ Status Reservation::make_durable() const {
 
 } // namespace
 
-Status reserve_file_space(int fd, const std::string& path, std::uint64_t length_bytes,
+Status reserve_file_space(int fd, const std::string& path, const ByteRange& range,
                           MissingSpace missing) {
   Reservation reservation(fd, path, missing);
-  Status done = reservation.fill_holes(length_bytes);
-  done = done ? reservation.unshare(length_bytes) : done;
+  Status done = reservation.fill_holes(range);
+  done = done ? reservation.unshare(range) : done;
   return done ? reservation.make_durable() : done;
 }
 

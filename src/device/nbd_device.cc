@@ -233,23 +233,24 @@ Status NbdDevice::resize(std::uint64_t size_bytes) {
                "let its server resize it, then open it again");
 }
 
-Status NbdDevice::fill_holes(std::uint64_t length_bytes) {
+Status NbdDevice::fill_holes(const ByteRange& range) {
   if (!private_server_ || !connection_->properties().can_block_status) {
     return {};
   }
   const std::vector<std::byte> zeros(reserve_step_bytes);
-  std::uint64_t at = 0;
-  while (at < length_bytes) {
+  const std::uint64_t range_end = range.end_bytes();
+  std::uint64_t at = range.offset_bytes;
+  while (at < range_end) {
     std::vector<NbdExtent> extents;
     const std::array<NbdRequest, 1> question = {
         {{.kind = Kind::block_status,
           .offset_bytes = at,
-          .length_bytes = std::min(length_bytes - at, block_status_size_bytes_max),
+          .length_bytes = std::min(range_end - at, block_status_size_bytes_max),
           .extents = &extents}}};
     Status done = connection_->run(question);
     const std::uint64_t asked_at = at;
     for (auto extent = extents.begin(); done && extent != extents.end(); ++extent) {
-      const std::uint64_t end = std::min(at + extent->length_bytes, length_bytes);
+      const std::uint64_t end = std::min(at + extent->length_bytes, range_end);
       for (; done && extent->is_hole && at < end; at += std::min(end - at, reserve_step_bytes)) {
         done = write(at, std::span(zeros).first(std::min(end - at, reserve_step_bytes)));
       }

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "device/byte_range.h"
 #include "vnvram/block_device.h"
 #include "vnvram/open_device.h"
 
@@ -61,7 +62,7 @@ public:
   Status resize(std::uint64_t size_bytes) override;
   /// A private server's image: what it has no space for is written with the zeros that it reads as.
   /// Another server's space is its owner's affair.
-  Status fill_holes(std::uint64_t length_bytes);
+  Status fill_holes(const ByteRange& range);
   /// NBD has no locks: without effect, but that a read-only device refuses. The private server has
   /// taken QEMU's.
   Status lock_for_writing() override;

@@ -37,7 +37,7 @@ public:
   Tables(int fd, const std::string& path) : fd_(fd), path_(path) {}
 
   Status read_header();
-  Result<std::vector<GuestRange>> borrowed(std::uint64_t length_bytes) const;
+  Result<std::vector<ByteRange>> borrowed(const ByteRange& part) const;
 
 private:
   /// Big-endian numbers of 8 bytes.
@@ -89,11 +89,11 @@ Status Tables::read_header() {
   return {};
 }
 
-void append(std::vector<GuestRange>& ranges, std::uint64_t begin, std::uint64_t end) {
+void append(std::vector<ByteRange>& ranges, std::uint64_t begin, std::uint64_t end) {
   if (begin >= end) {
     return;
   }
-  if (!ranges.empty() && ranges.back().offset_bytes + ranges.back().length_bytes == begin) {
+  if (!ranges.empty() && ranges.back().end_bytes() == begin) {
     ranges.back().length_bytes += end - begin;
   } else {
     ranges.push_back({begin, end - begin});
@@ -104,19 +104,21 @@ bool is_owned(std::uint64_t entry) {
   return (entry & flag_owned) != 0 && (entry & flag_compressed) == 0 && (entry & offset_mask) != 0;
 }
 
-Result<std::vector<GuestRange>> Tables::borrowed(std::uint64_t length_bytes) const {
+Result<std::vector<ByteRange>> Tables::borrowed(const ByteRange& part) const {
   const std::uint64_t entries_per_table =
       cluster_size_bytes_ / (sizeof(std::uint64_t) * numbers_per_entry_);
   const std::uint64_t table_reach_bytes = entries_per_table * cluster_size_bytes_;
-  const std::uint64_t table_count = (length_bytes + table_reach_bytes - 1) / table_reach_bytes;
+  const std::uint64_t table_count = (part.end_bytes() + table_reach_bytes - 1) / table_reach_bytes;
   std::vector<std::uint64_t> level_1(std::min(table_count, level_1_entry_count_));
   if (const Status got = read_numbers(level_1_offset_bytes_, level_1); !got) {
     return got.error();
   }
-  std::vector<GuestRange> ranges;
-  for (std::uint64_t index = 0; index < level_1.size(); ++index) {
-    const std::uint64_t begin = index * table_reach_bytes;
-    const std::uint64_t end = std::min(begin + table_reach_bytes, length_bytes);
+  std::vector<ByteRange> ranges;
+  for (std::uint64_t index = part.offset_bytes / table_reach_bytes; index < level_1.size();
+       ++index) {
+    const std::uint64_t table_begin = index * table_reach_bytes;
+    const std::uint64_t begin = std::max(table_begin, part.offset_bytes);
+    const std::uint64_t end = std::min(table_begin + table_reach_bytes, part.end_bytes());
     if ((level_1[index] & offset_mask) == 0 || (level_1[index] & flag_owned) == 0) {
       append(ranges, begin, end); // Its table is missing, or a snapshot's as well.
       continue;
@@ -125,9 +127,11 @@ Result<std::vector<GuestRange>> Tables::borrowed(std::uint64_t length_bytes) con
     if (const Status got = read_numbers(level_1[index] & offset_mask, level_2); !got) {
       return got.error();
     }
-    for (std::uint64_t at = begin; at < end; at += cluster_size_bytes_) {
-      const std::uint64_t entry = level_2[(at - begin) / cluster_size_bytes_ * numbers_per_entry_];
-      append(ranges, at, is_owned(entry) ? at : std::min(at + cluster_size_bytes_, end));
+    for (std::uint64_t at = begin; at < end;) {
+      const std::uint64_t cluster = (at - table_begin) / cluster_size_bytes_;
+      const std::uint64_t next = std::min(table_begin + ((cluster + 1) * cluster_size_bytes_), end);
+      append(ranges, at, is_owned(level_2[cluster * numbers_per_entry_]) ? at : next);
+      at = next;
     }
   }
   return ranges;
@@ -135,8 +139,8 @@ Result<std::vector<GuestRange>> Tables::borrowed(std::uint64_t length_bytes) con
 
 } // namespace
 
-Result<std::vector<GuestRange>> find_borrowed_clusters(const std::string& path,
-                                                       std::uint64_t length_bytes) {
+Result<std::vector<ByteRange>> find_borrowed_clusters(const std::string& path,
+                                                      const ByteRange& part) {
   const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd.valid()) {
     return Error(ErrorKind::io,
@@ -144,7 +148,7 @@ Result<std::vector<GuestRange>> find_borrowed_clusters(const std::string& path,
   }
   Tables tables(fd.get(), path);
   const Status header = tables.read_header();
-  return header ? tables.borrowed(length_bytes) : header.error();
+  return header ? tables.borrowed(part) : header.error();
 }
 
 } // namespace vnvram

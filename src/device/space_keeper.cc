@@ -6,11 +6,14 @@
 
 namespace vnvram {
 
-Status SpaceKeeper::ensure_space(std::uint64_t length_bytes) {
+Status SpaceKeeper::ensure_space(std::span<const ByteRange> ranges) {
   if (done_ || policy_ == SpacePolicy::ignore) {
     return {};
   }
-  const Status reserved = reserve_space(length_bytes);
+  Status reserved;
+  for (auto range = ranges.begin(); reserved && range != ranges.end(); ++range) {
+    reserved = reserve_space(*range);
+  }
   if (!reserved && policy_ == SpacePolicy::reserve) {
     return reserved;
   }
@@ -21,9 +24,9 @@ Status SpaceKeeper::ensure_space(std::uint64_t length_bytes) {
   return {};
 }
 
-Status ensure_space(BlockDevice& device, std::uint64_t length_bytes) {
+Status ensure_space(BlockDevice& device, std::span<const ByteRange> ranges) {
   auto* const keeper = dynamic_cast<SpaceKeeper*>(&device);
-  return keeper == nullptr ? Status{} : keeper->ensure_space(length_bytes);
+  return keeper == nullptr ? Status{} : keeper->ensure_space(ranges);
 }
 
 void set_space_policy(BlockDevice& device, SpacePolicy policy,

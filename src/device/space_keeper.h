@@ -3,7 +3,9 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 
+#include "device/byte_range.h"
 #include "vnvram/space.h"
 
 namespace vnvram {
@@ -20,14 +22,14 @@ public:
     policy_ = policy;
     warned_ = std::move(warned);
   }
-  /// Does what the policy says, so that later writes into the first length_bytes do not fail for
-  /// space. Once for each device: what was reserved stays so. With the device's lock held.
-  Status ensure_space(std::uint64_t length_bytes);
+  /// Does what the policy says, so that later writes into these ranges do not fail for space. Once
+  /// for each device: what was reserved stays so. With the device's lock held.
+  Status ensure_space(std::span<const ByteRange> ranges);
 
 private:
   /// What is read does not change. Durable on return; free where nothing is missing. Errors:
   /// no_space, unsupported, io.
-  virtual Status reserve_space(std::uint64_t length_bytes) = 0;
+  virtual Status reserve_space(const ByteRange& range) = 0;
 
   SpacePolicy policy_ = SpacePolicy::reserve;
   std::function<void(const Error&)> warned_;
@@ -35,6 +37,6 @@ private:
 };
 
 /// Of a device that is one; success for any other.
-Status ensure_space(BlockDevice& device, std::uint64_t length_bytes);
+Status ensure_space(BlockDevice& device, std::span<const ByteRange> ranges);
 
 } // namespace vnvram

@@ -238,42 +238,41 @@ Status VmImageDevice::resize(std::uint64_t size_bytes) {
 }
 
 // The same bytes once more, for which QEMU takes clusters that are this image's alone.
-Status VmImageDevice::rewrite(NbdDevice& device, std::uint64_t offset_bytes,
-                              std::uint64_t length_bytes) {
-  AlignedBuffer bytes(std::min(length_bytes, rewrite_step_bytes));
+Status VmImageDevice::rewrite(NbdDevice& device, const ByteRange& range) {
+  AlignedBuffer bytes(std::min(range.length_bytes, rewrite_step_bytes));
   Status done;
-  for (std::uint64_t at = 0; done && at < length_bytes; at += bytes.span().size()) {
+  for (std::uint64_t at = 0; done && at < range.length_bytes; at += bytes.span().size()) {
     const auto step =
-        bytes.span().first(std::min<std::uint64_t>(bytes.span().size(), length_bytes - at));
-    done = device.read(offset_bytes + at, step);
-    done = done ? device.write(offset_bytes + at, step) : done;
+        bytes.span().first(std::min<std::uint64_t>(bytes.span().size(), range.length_bytes - at));
+    done = device.read(range.offset_bytes + at, step);
+    done = done ? device.write(range.offset_bytes + at, step) : done;
   }
   return done;
 }
 
-Status VmImageDevice::allocate(std::uint64_t length_bytes) {
+Status VmImageDevice::allocate(const ByteRange& range) {
   if (image_.format == ImageFormat::luks) {
     return {}; // All of it is in the file.
   }
   return with_connection([&](NbdDevice& device) -> Status {
     if (image_.format != ImageFormat::qcow2) {
-      const Status reserved = device.fill_holes(length_bytes);
+      const Status reserved = device.fill_holes(range);
       return reserved ? device.flush() : reserved;
     }
-    const Result<std::vector<GuestRange>> borrowed = find_borrowed_clusters(path_, length_bytes);
+    const Result<std::vector<ByteRange>> borrowed = find_borrowed_clusters(path_, range);
     if (!borrowed) {
       return borrowed.error();
     }
     Status done;
-    for (auto range = borrowed->begin(); done && range != borrowed->end(); ++range) {
-      done = rewrite(device, range->offset_bytes, range->length_bytes);
+    for (auto part = borrowed->begin(); done && part != borrowed->end(); ++part) {
+      done = rewrite(device, *part);
     }
     return done && !borrowed->empty() ? device.flush() : done;
   });
 }
 
-Status VmImageDevice::reserve_space(std::uint64_t length_bytes) {
-  if (const Status allocated = allocate(length_bytes); !allocated) {
+Status VmImageDevice::reserve_space(const ByteRange& range) {
+  if (const Status allocated = allocate(range); !allocated) {
     return space_error(path_, allocated.error());
   }
   const UniqueFd fd(::open(path_.c_str(), O_RDWR | O_CLOEXEC));
@@ -284,7 +283,7 @@ Status VmImageDevice::reserve_space(std::uint64_t length_bytes) {
   }
   // Allocated and not written: the file is qemu-nbd's, which may be writing its own tables.
   return S_ISREG(status.st_mode)
-             ? reserve_file_space(fd.get(), path_, static_cast<std::uint64_t>(status.st_size),
+             ? reserve_file_space(fd.get(), path_, {0, static_cast<std::uint64_t>(status.st_size)},
                                   MissingSpace::allocated)
              : Status{};
 }

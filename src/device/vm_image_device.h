@@ -50,7 +50,7 @@ public:
 
 private:
   /// In the VM image, and then in the file that it is.
-  Status reserve_space(std::uint64_t length_bytes) override;
+  Status reserve_space(const ByteRange& range) override;
   VmImageDevice(std::string path, const ImageContainer& image, Access access,
                 DeviceOptions options);
   Status start();
@@ -58,8 +58,8 @@ private:
   /// Runs `call` on the connection, which is made anew after unlock().
   template <typename Call> Status with_connection(Call&& call);
   Error explained(const Error& error);
-  Status allocate(std::uint64_t length_bytes);
-  Status rewrite(NbdDevice& device, std::uint64_t offset_bytes, std::uint64_t length_bytes);
+  Status allocate(const ByteRange& range);
+  Status rewrite(NbdDevice& device, const ByteRange& range);
 
   const std::string path_;
   const ImageContainer image_;

@@ -1,4 +1,5 @@
 // create_image at a path: a file is complete and durable before it takes its name.
+#include <array>
 #include <cerrno>
 #include <filesystem>
 #include <system_error>
@@ -102,12 +103,12 @@ Status fill_vm_image(const NewFile& file, const Plan& plan, std::uint64_t size_b
     }
     options.force = true; // What has never been written reads as noise where it is encrypted.
     // All of it from the beginning, the file below as well: no opening finds anything missing.
-    done = ensure_space(**device, size_bytes);
+    done = ensure_space(**device, std::array{ByteRange{0, size_bytes}});
     done = done ? create_image(**device, options) : done;
   }
   struct stat made {};
   if (done && ::fstat(file.fd(), &made) == 0) { // It has grown since.
-    done = reserve_file_space(file.fd(), file.path(), static_cast<std::uint64_t>(made.st_size),
+    done = reserve_file_space(file.fd(), file.path(), {0, static_cast<std::uint64_t>(made.st_size)},
                               MissingSpace::allocated);
   }
   if (done && ::fsync(file.fd()) != 0) {

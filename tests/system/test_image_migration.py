@@ -59,7 +59,7 @@ class WithTheImage:
         """Its image is empty: neither TPM nor store has touched it."""
         self.count += 1
         image = self.workspace.file(f"destination{self.count}.qcow2")
-        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-o", "preallocation=metadata",
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-o", "preallocation=full",
                         image, str(SIZE_BYTES)], check=True)
         return self.start_side(image, "defer")
 

@@ -11,8 +11,10 @@ from harness.case import COUNTER, GuestCase
 from harness.point_in_time import counter_in
 from harness.qemu import complaints_of, drops_in, values_of
 from harness.recipe import recipe
+from harness.small_file_system import holes_in
 
 ROUNDS = 3
+HOLES_MAX_BYTES = 256 << 10  # Between the tables of a qcow2 file; its clusters have their space.
 
 
 class LiveImage:
@@ -67,6 +69,7 @@ class LiveImage:
             copy = self.workspace.file(f"backup{number}.qcow2")
             _, values = self.under_load("backup.py", copy)
             self.assertIn(counter_in(self.workspace, copy, COUNTER), values)
+            self.assertLess(holes_in(copy), HOLES_MAX_BYTES)
         self.end()
 
     def test_moves(self):
@@ -74,6 +77,7 @@ class LiveImage:
             left, self.image = self.image, self.workspace.file(f"moved{number}.qcow2")
             _, values = self.under_load("move_image.py", self.image)
             self.assertIn(counter_in(self.workspace, left, COUNTER), values)
+            self.assertLess(holes_in(self.image), HOLES_MAX_BYTES)
         self.end()
 
 

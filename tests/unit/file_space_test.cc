@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <fstream>
 #include <iterator>
 
@@ -20,6 +21,10 @@ namespace vnvram::test {
 namespace {
 
 constexpr std::uint64_t file_size_bytes = std::uint64_t{3} << 20U;
+
+std::array<ByteRange, 1> range(std::uint64_t offset_bytes, std::uint64_t length_bytes) {
+  return {{{offset_bytes, length_bytes}}};
+}
 
 class FileSpace : public testing::Test {
 protected:
@@ -57,11 +62,11 @@ TEST_F(FileSpace, HolesAreFilledAndReadAsBefore) {
     make_sparse({place, file_size_bytes - 2 * block_size_bytes});
     const std::string before = content();
     ASSERT_LT(first_hole(), file_size_bytes) << "this file system has no holes";
-    ASSERT_OK(reserve_file_space(fd_.get(), path_, file_size_bytes, MissingSpace::written));
+    ASSERT_OK(reserve_file_space(fd_.get(), path_, {0, file_size_bytes}, MissingSpace::written));
     EXPECT_EQ(first_hole(), file_size_bytes);
     EXPECT_GE(allocated_bytes(), file_size_bytes);
     EXPECT_EQ(content(), before);
-    ASSERT_OK(reserve_file_space(fd_.get(), path_, file_size_bytes, MissingSpace::written));
+    ASSERT_OK(reserve_file_space(fd_.get(), path_, {0, file_size_bytes}, MissingSpace::written));
     EXPECT_EQ(content(), before);
   }
 }
@@ -69,19 +74,33 @@ TEST_F(FileSpace, HolesAreFilledAndReadAsBefore) {
 TEST_F(FileSpace, AllocatedIsEnoughWhereNothingMayBeWritten) {
   make_sparse({block_size_bytes});
   const std::string before = content();
-  ASSERT_OK(reserve_file_space(fd_.get(), path_, file_size_bytes, MissingSpace::allocated));
+  ASSERT_OK(reserve_file_space(fd_.get(), path_, {0, file_size_bytes}, MissingSpace::allocated));
   EXPECT_GE(allocated_bytes(), file_size_bytes);
   EXPECT_EQ(content(), before);
 }
 
 TEST_F(FileSpace, OnlyWhatTheImageHasAndNeverMoreThanTheFile) {
   make_sparse({});
-  ASSERT_OK(reserve_file_space(fd_.get(), path_, file_size_bytes / 3, MissingSpace::written));
+  ASSERT_OK(reserve_file_space(fd_.get(), path_, {0, file_size_bytes / 3}, MissingSpace::written));
   EXPECT_EQ(first_hole(), file_size_bytes / 3);
   const auto device = FileDevice::open(path_, Access::read_write);
   ASSERT_OK(device);
-  ASSERT_OK(ensure_space(**device, file_size_bytes * 2));
+  ASSERT_OK(ensure_space(**device, range(0, file_size_bytes * 2)));
   EXPECT_EQ(first_hole(), file_size_bytes);
+  EXPECT_EQ(content().size(), file_size_bytes);
+}
+
+TEST_F(FileSpace, RangesApartAreReservedAndNothingBetween) {
+  make_sparse({});
+  const auto device = FileDevice::open(path_, Access::read_write);
+  ASSERT_OK(device);
+  constexpr std::uint64_t third = file_size_bytes / 3;
+  const std::array<ByteRange, 3> ranges = {
+      {{0, third}, {2 * third, file_size_bytes}, {2 * file_size_bytes, third}}};
+  ASSERT_OK(ensure_space(**device, ranges));
+  EXPECT_EQ(first_hole(), third);
+  EXPECT_EQ(::lseek(fd_.get(), third, SEEK_DATA), static_cast<off_t>(2 * third));
+  EXPECT_EQ(::lseek(fd_.get(), 2 * third, SEEK_HOLE), static_cast<off_t>(file_size_bytes));
   EXPECT_EQ(content().size(), file_size_bytes);
 }
 
@@ -90,7 +109,7 @@ TEST_F(FileSpace, IgnoredSpaceIsNotLookedAt) {
   const auto device = FileDevice::open(path_, Access::read_write);
   ASSERT_OK(device);
   set_space_policy(**device, SpacePolicy::ignore);
-  ASSERT_OK(ensure_space(**device, file_size_bytes));
+  ASSERT_OK(ensure_space(**device, range(0, file_size_bytes)));
   EXPECT_EQ(first_hole(), 0U);
 }
 
@@ -100,7 +119,7 @@ public:
   int calls = 0;
 
 private:
-  Status reserve_space(std::uint64_t /*length_bytes*/) override {
+  Status reserve_space(const ByteRange& /*range*/) override {
     ++calls;
     return answer;
   }
@@ -110,12 +129,12 @@ TEST(SpaceKeeper, DoesWhatItsPolicySays) {
   const Error full(ErrorKind::no_space, "full");
   Keeper strict;
   strict.answer = full;
-  EXPECT_EQ(strict.ensure_space(1).error().kind(), ErrorKind::no_space);
-  EXPECT_EQ(strict.ensure_space(1).error().kind(), ErrorKind::no_space) << "asked again";
+  EXPECT_EQ(strict.ensure_space(range(0, 1)).error().kind(), ErrorKind::no_space);
+  EXPECT_EQ(strict.ensure_space(range(0, 1)).error().kind(), ErrorKind::no_space) << "asked again";
   strict.answer = {};
-  EXPECT_TRUE(strict.ensure_space(1).ok());
+  EXPECT_TRUE(strict.ensure_space(range(0, 1)).ok());
   strict.answer = full;
-  EXPECT_TRUE(strict.ensure_space(1).ok()) << "what was reserved stays so";
+  EXPECT_TRUE(strict.ensure_space(range(0, 1)).ok()) << "what was reserved stays so";
   EXPECT_EQ(strict.calls, 3);
 
   std::vector<std::string> warnings;
@@ -123,14 +142,14 @@ TEST(SpaceKeeper, DoesWhatItsPolicySays) {
   lenient.answer = full;
   lenient.set_policy(SpacePolicy::warn,
                      [&](const Error& error) { warnings.push_back(error.cause()); });
-  EXPECT_TRUE(lenient.ensure_space(1).ok());
-  EXPECT_TRUE(lenient.ensure_space(1).ok());
+  EXPECT_TRUE(lenient.ensure_space(range(0, 1)).ok());
+  EXPECT_TRUE(lenient.ensure_space(range(0, 1)).ok());
   EXPECT_EQ(warnings, std::vector<std::string>{"full"});
 
   Keeper blind;
   blind.answer = full;
   blind.set_policy(SpacePolicy::ignore, {});
-  EXPECT_TRUE(blind.ensure_space(1).ok());
+  EXPECT_TRUE(blind.ensure_space(range(0, 1)).ok());
   EXPECT_EQ(blind.calls, 0);
 }
 

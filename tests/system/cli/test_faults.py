@@ -5,7 +5,7 @@ import os
 import subprocess
 
 from harness.tpm_process import program
-from .command import BLANK, Case, CORRUPT, FOREIGN, IO, NO_SPACE
+from .command import BLANK, Case, CORRUPT, FOREIGN, NO_SPACE
 from .owner import Owner
 
 SIZE = 3000

@@ -88,6 +88,52 @@ class FilesTest(SpaceCase):
         file_system.make_room()
         self.go_on_when_full(file_system, copy)
 
+    def test_hole_where_the_third_superblock_is(self):
+        """Behind the image, at the file's end."""
+        file_system = SmallFileSystem(self.workspace, "ext4")
+        copy = file_system.file("copy.nvram")
+        for room in (True, False):
+            self.run_tool("cp", "--sparse=never", self.image, copy)
+            place = copy.stat().st_size - 8 * 4096
+            self.run_tool("fallocate", "--punch-hole", "--offset", place, "--length", 8 * 4096, copy)
+            if room:
+                self.go_on_when_full(file_system, copy)
+                self.assertEqual(holes_in(copy), 0)
+                file_system.make_room()
+        file_system.fill()
+        before = copy.read_bytes()
+        self.put(copy, b"x", status=NO_SPACE, message=f"32768 bytes at {place} have no space")
+        self.assertEqual(copy.read_bytes(), before)
+
+    def test_superblock_that_was_torn_for_space(self):
+        """A hole in the middle of one: a write reaches up to it. Nothing depends on that copy."""
+        file_system = SmallFileSystem(self.workspace, "ext4")
+        copy = file_system.file("copy.nvram")
+        torn = []
+        for block in (0, 1):
+            self.run_tool("cp", "--sparse=never", self.image, copy)
+            self.run_tool("fallocate", "--punch-hole", "--offset", block * 4096 + 1024,
+                          "--length", 2048, copy)
+            file_system.fill()
+            self.put(copy, b"lost", "--space", "ignore", status=NO_SPACE,
+                     message="No space left on device")
+            copies = self.json("dump", copy)["superblocks"]
+            torn += [entry["copy"] for entry in copies if not entry["valid"]]
+            for room in (False, True):
+                if room:
+                    file_system.make_room()
+                report = self.json("check", copy)
+                self.assertEqual(report["problems"], [])
+                self.assertEqual(any("superblock" in note for note in report["notes"]),
+                                 not all(entry["valid"] for entry in copies), report["notes"])
+                self.assertEqual(self.vnvram("get", copy, "a"), b"first" * 100)
+            self.vnvram("repair", copy)
+            self.put(copy, b"again")
+            self.assertEqual(self.vnvram("get", copy, "a"), b"again")
+            report = self.json("check", copy)
+            self.assertEqual((report["problems"], report["notes"]), ([], []))
+        self.assertTrue(torn, "no superblock was torn")
+
     def test_warned_or_ignored(self):
         file_system = SmallFileSystem(self.workspace, "ext4")
         for policy in ("warn", "ignore"):
@@ -106,6 +152,7 @@ class FilesTest(SpaceCase):
                 self.assertEqual(done.returncode, NO_SPACE, done.stderr)
                 self.assertIn(b"No space left on device", done.stderr)
                 # What was durable is; and with room again, a new start is all it needs.
+                self.vnvram("check", copy)
                 self.assertGreater(len(self.vnvram("get", copy, "a")), 0)
                 file_system.make_room()
                 self.put(copy, b"again")

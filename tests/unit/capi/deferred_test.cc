@@ -131,15 +131,6 @@ TEST_F(CApiDeferred, WritesKeepToTheirBlob) {
   }
 }
 
-TEST_F(CApiDeferred, AReadOnlyStoreRefuses) {
-  create({spec("a", 100)});
-  open(VNVRAM_OPEN_READ_ONLY);
-  EXPECT_EQ(vnvram_write_range_deferred(store_, "a", 0, "x", 1, nullptr), VNVRAM_READ_ONLY);
-  EXPECT_EQ(vnvram_zero_range_deferred(store_, "a", 0, 1, nullptr), VNVRAM_READ_ONLY);
-  EXPECT_EQ(vnvram_flush(store_, nullptr), VNVRAM_OK); // Nothing waits.
-  EXPECT_EQ(vnvram_adopt_after_fork(store_, nullptr), VNVRAM_READ_ONLY);
-}
-
 // As a daemon does: what opens the image starts the process that goes on with it, and ends.
 void own_after_fork(const std::string& path, int result_fd) {
   vnvram_store* store = nullptr;

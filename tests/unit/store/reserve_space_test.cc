@@ -1,5 +1,6 @@
 // When an opening asks the device for the space that its image needs.
-#include <optional>
+#include <functional>
+#include <vector>
 
 #include "device/forwarding_device.h"
 #include "device/space_keeper.h"
@@ -10,7 +11,7 @@ namespace {
 
 /// What was asked for, and what is answered; outside of the device, which a store takes over.
 struct Asked {
-  std::optional<std::uint64_t> length_bytes;
+  std::vector<ByteRange> ranges;
   Status answer;
 };
 
@@ -20,13 +21,30 @@ public:
       : ForwardingDevice(*target), target_(std::move(target)), asked_(asked) {}
 
 private:
-  Status reserve_space(std::uint64_t length_bytes) override {
-    asked_.length_bytes = length_bytes;
+  Status reserve_space(const ByteRange& range) override {
+    asked_.ranges.push_back(range);
     return asked_.answer;
   }
 
   std::unique_ptr<BlockDevice> target_;
   Asked& asked_;
+};
+
+/// Asked before each write where it goes.
+class RefusingDevice final : public ForwardingDevice {
+public:
+  using Refuse = std::function<Status(std::uint64_t offset_bytes)>;
+  RefusingDevice(std::unique_ptr<BlockDevice> target, Refuse refuse)
+      : ForwardingDevice(*target), target_(std::move(target)), refuse_(std::move(refuse)) {}
+
+  Status write(std::uint64_t offset_bytes, std::span<const std::byte> data) override {
+    const Status refused = refuse_(offset_bytes);
+    return refused ? ForwardingDevice::write(offset_bytes, data) : refused;
+  }
+
+private:
+  std::unique_ptr<BlockDevice> target_;
+  Refuse refuse_;
 };
 
 class ReserveSpace : public StoreFixture {
@@ -38,6 +56,12 @@ protected:
                        std::move(options));
   }
 
+  Result<std::unique_ptr<Store>> open_refusing(RefusingDevice::Refuse refuse) {
+    return Store::open(
+        std::make_unique<RefusingDevice>(std::make_unique<MemoryDevice>(disk_), std::move(refuse)),
+        inline_options());
+  }
+
   Asked asked_;
 };
 
@@ -45,13 +69,58 @@ TEST_F(ReserveSpace, AnOpeningForWritingAsksForAllOfTheImage) {
   create({spec("a", 100)});
   auto store = open_asked();
   ASSERT_OK(store);
-  EXPECT_EQ(asked_.length_bytes, (*store)->info().image_size_bytes);
+  ASSERT_EQ(asked_.ranges.size(), 1U);
+  EXPECT_EQ(asked_.ranges[0].offset_bytes, 0U);
+  EXPECT_EQ(asked_.ranges[0].length_bytes, disk_->bytes().size()) << "the third superblock's, too";
+}
+
+// The room for the third superblock moves with the end; what is between is nobody's.
+TEST_F(ReserveSpace, OnAGrownDeviceNothingBetweenTheImageAndItsEnd) {
+  create({spec("a", 100)});
+  constexpr std::uint64_t room_bytes = 8 * block_size_bytes;
+  const std::uint64_t image_bytes = disk_->bytes().size() - room_bytes;
+  disk_->bytes().resize(3 * disk_->bytes().size());
+  const auto store = open_asked();
+  ASSERT_OK(store);
+  ASSERT_EQ(asked_.ranges.size(), 2U);
+  EXPECT_EQ(asked_.ranges[0].offset_bytes, 0U);
+  EXPECT_EQ(asked_.ranges[0].length_bytes, image_bytes);
+  EXPECT_EQ(asked_.ranges[1].offset_bytes, disk_->bytes().size() - room_bytes);
+  EXPECT_EQ(asked_.ranges[1].length_bytes, room_bytes);
+}
+
+TEST_F(ReserveSpace, AnImageAsLongAsItsDeviceHasNoMore) {
+  create({spec("a", 100)});
+  disk_->bytes().resize(disk_->bytes().size() - (8 * block_size_bytes));
+  const auto store = open_asked();
+  ASSERT_OK(store);
+  ASSERT_EQ(asked_.ranges.size(), 1U);
+  EXPECT_EQ(asked_.ranges[0].length_bytes, disk_->bytes().size());
+}
+
+// Nothing is acknowledged by an owner whose third superblock could not be written.
+TEST_F(ReserveSpace, AThirdSuperblockThatCannotBeWrittenFailsTheOpeningOrTheClose) {
+  create({spec("a", 100)});
+  const std::uint64_t third_bytes = disk_->bytes().size() - (8 * block_size_bytes);
+  bool full = true;
+  const auto refuse = [&](std::uint64_t offset_bytes) {
+    return full && offset_bytes == third_bytes ? Status(Error(ErrorKind::io, "no space left"))
+                                               : Status{};
+  };
+  EXPECT_KIND(open_refusing(refuse), io);
+  full = false;
+  auto store = open_refusing(refuse);
+  ASSERT_OK(store);
+  ASSERT_OK((*store)->write("a", bytes("kept")));
+  full = true;
+  EXPECT_KIND((*store)->close(), io);
+  EXPECT_EQ(*open()->read("a"), bytes("kept"));
 }
 
 TEST_F(ReserveSpace, AReaderDoesNotAsk) {
   create({spec("a", 100)});
   ASSERT_OK(open_asked(Access::read_only));
-  EXPECT_FALSE(asked_.length_bytes.has_value());
+  EXPECT_TRUE(asked_.ranges.empty());
 }
 
 TEST_F(ReserveSpace, WhatIsNotOursIsLeftAlone) {
@@ -60,7 +129,7 @@ TEST_F(ReserveSpace, WhatIsNotOursIsLeftAlone) {
   create({spec("a", 100)});
   ASSERT_OK(open()->seal());
   EXPECT_KIND(open_asked(), sealed);
-  EXPECT_FALSE(asked_.length_bytes.has_value());
+  EXPECT_TRUE(asked_.ranges.empty());
 }
 
 TEST_F(ReserveSpace, ARefusalChangesNothingAndKeepsNoLock) {
