@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
 
+#include "cli/lost_file.h"
 #include "cli/reader.h"
 #include "cli/size_text.h"
 #include "cli/text.h"
@@ -22,7 +23,8 @@ std::string state_text(const StoreInfo& info) {
                      info.owner_host.empty() ? "an unnamed host" : printable(info.owner_host));
 }
 
-std::string info_text(const StoreInfo& info, ImageFormat format) {
+std::string info_text(const StoreInfo& info, ImageFormat format,
+                      const std::optional<LostFile>& lost) {
   std::string text;
   const auto line = [&](std::string_view name, const std::string& value) {
     text += fmt::format("{:<17}{}\n", std::string(name) + ":", value);
@@ -42,10 +44,18 @@ std::string info_text(const StoreInfo& info, ImageFormat format) {
                                       format_size(info.space_free_bytes)));
   line("largest blob", format_size(info.blob_size_max_bytes));
   line("blobs", std::to_string(info.blob_count));
+  if (lost) {
+    line("trouble", lost->text());
+  }
   return text;
 }
 
-nlohmann::ordered_json info_json(const StoreInfo& info, ImageFormat format) {
+nlohmann::ordered_json lost_json(const std::optional<LostFile>& lost) {
+  return lost ? lost->json() : nlohmann::ordered_json();
+}
+
+nlohmann::ordered_json info_json(const StoreInfo& info, ImageFormat format,
+                                 const std::optional<LostFile>& lost) {
   return {{"uuid", uuid_text(info.uuid)},
           {"format_version", info.format_version},
           {"generation", info.generation},
@@ -61,14 +71,16 @@ nlohmann::ordered_json info_json(const StoreInfo& info, ImageFormat format) {
           {"clean", info.clean},
           {"sealed", info.sealed},
           {"owner_pid", info.owner_pid},
-          {"owner_host", info.owner_host}};
+          {"owner_host", info.owner_host},
+          {"lost_file", lost_json(lost)}};
 }
 
 } // namespace
 
 InfoCommand::InfoCommand(CLI::App& parent)
     : Command(parent, "info", "show what an image says about itself",
-              "Works beside a program that has the image in use.\n\n"
+              "Works beside a program that has the image in use. Says so if one has a file of this "
+              "name open that was removed or replaced.\n\n"
               "Examples:\n"
               "  vnvram info vm.nvram\n"
               "  vnvram info --json vm.nvram | jq .space_free_bytes") {
@@ -82,15 +94,19 @@ Result<ExitCode> InfoCommand::run(Output& output) {
     info = store.info();
     return {};
   });
+  const std::optional<LostFile> lost = find_lost_file(image());
   if (!status) {
+    if (json_ && lost && status.error().kind() == ErrorKind::absent) {
+      output.write_json({{"lost_file", lost->json()}});
+    }
     return status.error();
   }
   const Result<ImageContainer> container = find_container(image(), device());
   const ImageFormat format = container ? container->format : ImageFormat::raw;
   if (json_) {
-    output.write_json(info_json(info, format));
+    output.write_json(info_json(info, format, lost));
   } else {
-    output.write_text(info_text(info, format));
+    output.write_text(info_text(info, format, lost));
   }
   return ExitCode::ok;
 }

@@ -16,6 +16,7 @@
 #include "cli/dump_command.h"
 #include "cli/get_command.h"
 #include "cli/info_command.h"
+#include "cli/lost_file.h"
 #include "cli/ls_command.h"
 #include "cli/put_command.h"
 #include "cli/register_command.h"
@@ -57,8 +58,15 @@ void say(std::string_view line) {
   std::fputs(fmt::format("vnvram: {}\n", plain_text(line)).c_str(), stderr);
 }
 
+/// Where an image should be and is not, somebody may have it still; then making one is no remedy.
+Error with_lost_file(const std::string& image, const Error& error) {
+  const auto lost =
+      !image.empty() && error.kind() == ErrorKind::absent ? find_lost_file(image) : std::nullopt;
+  return lost ? Error(error.kind(), error.cause(), lost->text()) : error;
+}
+
 int report_error(const std::string& image, const Error& error) {
-  const std::string text = error.text();
+  const std::string text = with_lost_file(image, error).text();
   const bool names_image = image.empty() || text.starts_with(image + ":");
   const std::string line = names_image ? text : fmt::format("{}: {}", image, text);
   say(line);

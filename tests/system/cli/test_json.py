@@ -33,7 +33,9 @@ class JsonTest(Case):
         self.assertEqual(set(info), {
             "uuid", "format_version", "generation", "epoch", "image_size_bytes", "ring_size_bytes",
             "ring_used_bytes", "space_size_bytes", "space_free_bytes", "blob_size_max_bytes",
-            "blob_count", "clean", "owner_pid", "owner_host", "sealed", "image_format"})
+            "blob_count", "clean", "owner_pid", "owner_host", "sealed", "image_format",
+            "lost_file"})
+        self.assertIsNone(info["lost_file"])
         self.assertEqual(info["image_format"], "raw")
         self.assertRegex(info["uuid"], r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
         self.assertEqual((info["format_version"], info["blob_count"], info["clean"]), (1, 3, True))

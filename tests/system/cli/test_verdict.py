@@ -4,13 +4,14 @@ import random
 import shutil
 import unittest
 
-from .command import CORRUPT, MIB, OK, Case
+from .command import CORRUPT, MIB, OK
+from .every_command import EveryCommandCase
 
 BLOCK = 4096
 KIB = 1 << 10
 
 
-class Verdict(Case):
+class Verdict(EveryCommandCase):
     def setUp(self):
         super().setUp()
         self.create("--blob", "a:test:20000", "--blob", "b:test:300", "--size", str(MIB),
@@ -18,29 +19,6 @@ class Verdict(Case):
         for number in range(6):
             self.vnvram("put", self.image, "ab"[number % 2], "-", input=bytes([65 + number]) * 250)
         self.whole = self.image.read_bytes()
-
-    def status(self, *words, **options):
-        return self.run_vnvram(*words, **options).returncode
-
-    def every_command(self, image):
-        """The first that fails, with its status; None: none does."""
-        names = [blob["name"] for blob in self.json("ls", image)["blobs"]]
-        out = self.path("salvaged")
-        out.unlink(missing_ok=True)
-        commands = [("info", image), ("dump", image), ("salvage", image, out)]
-        commands += [("get", image, name) for name in names]
-        for words in commands:
-            if self.status(*words) != OK:
-                return words
-        for words in [("put", image, name, "-") for name in names]:
-            if self.status(*words, input=b"x") != OK:
-                return words
-        for words in (("register", image, "--blob", "more:test:100"), ("rm", image, "more"),
-                      ("resize", image, str(2 * MIB)), ("seal", image),
-                      ("unseal", image), ("check", image)):
-            if self.status(*words) != OK:
-                return words
-        return None
 
     def judge(self, what, content):
         image = self.path("judged")
