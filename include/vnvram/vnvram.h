@@ -277,9 +277,9 @@ VNVRAM_API vnvram_kind vnvram_zero_range_deferred(vnvram_store* store, const cha
                                                   uint64_t offset, uint64_t size,
                                                   vnvram_error** error);
 /* Returns when all deferred writes whose calls have returned are durable, those of other threads
- * included. Costs nothing when none waits, and one write to the device when some do.
- * Errors: VNVRAM_IO, VNVRAM_POISONED: they may or may not be there after reopening, up to some
- * moment; VNVRAM_READ_ONLY. */
+ * included. Costs nothing when none waits, and one write to the device when some do. A read-only
+ * store has none. Errors: VNVRAM_IO, VNVRAM_POISONED: they may or may not be there after reopening,
+ * up to some moment. */
 VNVRAM_API vnvram_kind vnvram_flush(vnvram_store* store, vnvram_error** error);
 
 /* ---- transactions: updates that become durable together or not at all ---- */
