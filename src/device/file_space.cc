@@ -39,7 +39,8 @@ std::optional<ByteRange> next_hole(int fd, std::uint64_t offset_bytes, std::uint
 std::vector<ByteRange> shared_extents(int fd, std::uint64_t& offset_bytes,
                                       std::uint64_t end_bytes) {
   constexpr std::size_t extent_count_max = 64;
-  fiemap head = {};
+  fiemap head; // With an array of no length behind it, which clang lets nobody initialise.
+  std::memset(&head, 0, sizeof(head));
   head.fm_start = offset_bytes;
   head.fm_length = end_bytes - offset_bytes;
   head.fm_extent_count = extent_count_max;
