@@ -66,7 +66,7 @@ Status Export::write(std::uint64_t offset_bytes, std::span<const std::byte> byte
                  "the firmware that the blob is for writes nothing there");
   }
   return kept == 0
-             ? Status{}
+             ? nothing_of_it_is_kept(durable)
              : client_.write(blob_.name, offset_bytes, bytes.first(kept), durability(durable));
 }
 
@@ -75,7 +75,13 @@ Status Export::zero(std::uint64_t offset_bytes, std::uint64_t length_bytes, bool
     return in_range;
   }
   const std::size_t kept = bytes_in_blob(offset_bytes, length_bytes);
-  return kept == 0 ? Status{} : client_.zero(blob_.name, offset_bytes, kept, durability(durable));
+  return kept == 0 ? nothing_of_it_is_kept(durable)
+                   : client_.zero(blob_.name, offset_bytes, kept, durability(durable));
+}
+
+// It is a write all the same: what waits is durable with it, or with the end of this client.
+Status Export::nothing_of_it_is_kept(bool durable) {
+  return durability(durable) == Durability::on_return ? flush() : Status{};
 }
 
 Status Export::flush() {

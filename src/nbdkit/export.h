@@ -39,6 +39,7 @@ public:
 
 private:
   [[nodiscard]] Durability durability(bool durable);
+  Status nothing_of_it_is_kept(bool durable);
   [[nodiscard]] Status check_range(std::uint64_t offset_bytes, std::uint64_t length_bytes) const;
   /// How many of these bytes are the blob's; the others are behind it.
   [[nodiscard]] std::size_t bytes_in_blob(std::uint64_t offset_bytes,
