@@ -90,7 +90,7 @@ int write_all(int fd, const ByteRange& range, const std::byte* data) {
   return 0;
 }
 
-/// 0 or an errno. What the file ends before stays zero.
+/// 0 or an errno; EIO if the file ends before.
 int read_all(int fd, const ByteRange& range, std::byte* data) {
   std::uint64_t done = 0;
   while (done < range.length_bytes) {
