@@ -4,7 +4,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 
-#include "store/image_dump.h"
+#include "rescue/image_dump.h"
 
 namespace vnvram::cli {
 

@@ -1,4 +1,5 @@
 // Repair: what was mended in memory, judged as check does, and written where it belongs.
+#include <algorithm>
 #include <bit>
 #include <memory>
 #include <optional>
@@ -32,18 +33,30 @@ public:
       return roots.error();
     }
     Result<Attempt> best = attempt(*roots, 0, progress);
-    // Two that cannot be beside each other: the one that leads to a whole image is this one's.
-    if (best && !best->report.sound && roots->contradictory()) {
+    bool proven = best && (best->report.sound || !(roots->contradictory() || roots->by_third_copy));
+    if (best && !best->report.sound && (roots->contradictory() || roots->newest_was_mended())) {
       Result<Attempt> other = attempt(*roots, 1, progress);
-      if (!other || other->report.sound) {
+      if (!other || (other->report.sound && roots->contradictory())) {
+        // Two that cannot be beside each other: the one that leads to a whole image is this one's.
         best = std::move(other);
+        proven = best.ok();
+      } else if (other->report.sound) {
+        // The image opens as it is: mended, it would not. But to go by the other one for good would
+        // give up what the newest one vouches for.
+        proven = false;
+        best->report.findings.push_back(
+            {copy_name(roots->superblocks[0].copy),
+             "it is the newer one, and what it leads to is not whole; the other one leads to a "
+             "whole older state: the image is left as it is",
+             false});
       }
     }
     if (!best) {
       return best.error();
     }
-    // Without a proof that the root is this image's newest, nothing of it is written.
-    const bool proven = best->report.sound || !(roots->contradictory() || roots->by_third_copy);
+    if (!proven) { // Without a proof that the root is this image's newest, nothing is written.
+      leave_as_it_is(best->report);
+    }
     const Status done = dry_run_ || !proven ? Status{} : write(best->mender->mended());
     return done ? Result<RepairReport>(std::move(best->report)) : done.error();
   }
@@ -59,16 +72,18 @@ private:
     Attempt made{std::make_unique<ImageMender>(device_, root), {}};
     ImageMender& mender = *made.mender;
     std::vector<RepairFinding>& findings = made.report.findings;
+    std::vector<unsigned> lost = roots.lost;
+    if (number != 0 || roots.contradictory()) {
+      lost.push_back(1 - root.copy);
+    }
     for (const auto& [copy, content] : roots.mended) {
-      findings.push_back({copy_name(copy), "mended: one flipped bit", true});
-      mender.mended().replace(copy, content);
+      if (std::find(lost.begin(), lost.end(), copy) == lost.end()) {
+        findings.push_back({copy_name(copy), "mended: one flipped bit", true});
+        mender.mended().replace(copy, content);
+      }
     }
     mender.run(progress);
     findings.insert(findings.end(), mender.findings().begin(), mender.findings().end());
-    std::vector<unsigned> lost = roots.lost;
-    if (roots.contradictory()) {
-      lost.push_back(1 - root.copy);
-    }
     const std::optional<std::string> doubt =
         roots.by_third_copy ? doubt_third_copy(device_, root) : std::nullopt;
     for (const unsigned copy : lost) {
@@ -78,6 +93,14 @@ private:
     // As it would be then.
     const Status judged = judge(mender.mended(), made.report);
     return judged ? Result<Attempt>(std::move(made)) : judged.error();
+  }
+
+  static void leave_as_it_is(RepairReport& report) {
+    for (RepairFinding& finding : report.findings) {
+      if (finding.mended) {
+        finding = {finding.place, "left as it is; it could be " + finding.what, false};
+      }
+    }
   }
 
   // Superblocks behind all else, one after the other: whenever it is cut, one leads to an image.

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "rescue/bit_flip.h"
+#include "rescue/superblock_mender.h"
 #include "store/superblock_reader.h"
 #include "store/third_copy.h"
 
@@ -18,12 +18,9 @@ void look_at(BlockDevice& device, unsigned copy, Roots& roots) {
     roots.lost.push_back(copy);
     return;
   }
-  const auto check = [&] { return format::check_superblock(block, copy); };
-  format::CheckedSuperblock found = check();
-  if (found.state != format::SuperblockState::valid && unflip_bit(std::span(block), [&] {
-        return check().state == format::SuperblockState::valid;
-      })) {
-    found = check();
+  const Block there = block;
+  const format::CheckedSuperblock found = mend_superblock(block, copy);
+  if (block != there) {
     roots.mended.emplace_back(copy, block);
   }
   if (found.state == format::SuperblockState::valid) {

@@ -28,6 +28,11 @@ struct Roots {
       return (superblock.features_must_know & format::feature_sealed) != 0;
     });
   }
+  /// The newest copy had to be mended, and the other one is whole without that.
+  [[nodiscard]] bool newest_was_mended() const {
+    return superblocks.size() == 2 && mended.size() == 1 &&
+           mended.front().first == superblocks.front().copy;
+  }
   /// Both copies are valid, and cannot be of one image.
   [[nodiscard]] bool contradictory() const {
     return superblocks.size() == 2 &&

@@ -94,6 +94,27 @@ TEST_F(VerdictTest, AllAgreeAboutAnyDamagedBlock) {
   }
 }
 
+// Mended, it is the newer one, and may lead to what is not there.
+TEST_F(VerdictTest, AllAgreeAboutASuperblockOfAnotherTimeInWhichABitRotted) {
+  for (const Base& base : bases()) {
+    Random random(23);
+    for (std::uint64_t copy = 0; copy < format::superblock_count; ++copy) {
+      for (const unsigned other_copy : {0U, 1U}) {
+        for (int attempt = 0; attempt < 8; ++attempt) {
+          Bytes image = base.image.bytes;
+          Bytes other = base.other.bytes;
+          std::ranges::copy(block_of(other, copy), block_of(image, copy).begin());
+          block_of(image, other_copy)[random.below(block_size_bytes)] ^= std::byte{1}
+                                                                         << random.below(8);
+          expect_agreement(image,
+                           fmt::format("{}, superblock {} of the other, {} with a flipped bit",
+                                       base.name, copy, other_copy));
+        }
+      }
+    }
+  }
+}
+
 TEST_F(VerdictTest, AllAgreeAboutAnImageThatEndsTooSoonOrTooLate) {
   for (const Base& base : bases()) {
     const std::size_t size = base.image.bytes.size();

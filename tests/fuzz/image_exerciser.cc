@@ -6,7 +6,7 @@
 
 #include "fuzz/image_history.h"
 #include "fuzz/require.h"
-#include "store/image_dump.h"
+#include "rescue/image_dump.h"
 #include "support/image_verdict.h"
 #include "support/random.h"
 #include "support/temporary_directory.h"

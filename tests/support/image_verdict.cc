@@ -6,7 +6,7 @@
 #include <fmt/core.h>
 
 #include "device/memory_device.h"
-#include "store/image_dump.h"
+#include "rescue/image_dump.h"
 #include "support/temporary_directory.h"
 #include "vnvram/rescue.h"
 #include "vnvram/store.h"

@@ -3,8 +3,8 @@
 #include <cstring>
 #include <functional>
 
+#include "rescue/image_dump.h"
 #include "store/directory.h"
-#include "store/image_dump.h"
 #include "support/counting_device.h"
 #include "support/image_editor.h"
 #include "unit/store/store_fixture.h"

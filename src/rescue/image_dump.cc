@@ -1,4 +1,4 @@
-#include "store/image_dump.h"
+#include "rescue/image_dump.h"
 
 #include <algorithm>
 #include <cstring>
