@@ -2,18 +2,22 @@
 # Runs the fuzz targets, one after the other: how many executions, how much code, what was found.
 # Ends with 1 if there was a finding; the input is in build/fuzz/findings/TARGET, and the target,
 # run with that file, shows it again. New inputs that reach more code stay in build/fuzz/corpus.
+# --fixed is what CI runs: the same inputs each time (one seed, so many of each target, no corpus of
+# earlier runs), so that what turns red is the change and not the dice. The dice are ./dev prove's.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
 
-usage() { echo "usage: scripts/fuzz.sh [--seconds N] [--json FILE] [TARGET]..." >&2; exit 2; }
+usage() { echo "usage: scripts/fuzz.sh [--seconds N | --fixed] [--json FILE] [TARGET]..." >&2; exit 2; }
 
 all=(damaged_image_fuzzer hostile_image_fuzzer control_channel_fuzzer capi_fuzzer nbd_export_fuzzer)
 seconds=60
+fixed=
 json=
 targets=()
 while [ $# -gt 0 ]; do
   case "$1" in
     --seconds) seconds=${2:?}; shift 2 ;;
+    --fixed) fixed=1; shift ;;
     --json) json=${2:?}; shift 2 ;;
     -*) usage ;;
     *) targets+=("${1%_fuzzer}_fuzzer"); shift ;;
@@ -34,6 +38,15 @@ dictionary() {
   esac
 }
 
+# What takes each of them about 20 seconds here.
+fixed_runs() {
+  case "$1" in
+    *_image_fuzzer) echo 300 ;;
+    capi_fuzzer) echo 800 ;;
+    *) echo 2500 ;;
+  esac
+}
+
 findings_of() { find "build/fuzz/findings/$1" -type f | sort; }
 
 # The last number behind a word in libFuzzer's log.
@@ -43,6 +56,12 @@ results=()
 found=0
 for target in "${targets[@]}"; do
   corpus=build/fuzz/corpus/$target
+  bound=(-max_total_time="$seconds")
+  if [ -n "$fixed" ]; then
+    corpus=build/fuzz/fixed/$target
+    rm -rf "$corpus"
+    bound=(-seed=1 -runs="$(fixed_runs "$target")")
+  fi
   findings=build/fuzz/findings/$target
   log=build/fuzz/$target.log
   seeds=()
@@ -54,7 +73,7 @@ for target in "${targets[@]}"; do
   begin=$SECONDS
   status=0
   # libFuzzer counts its own memory and the sanitizers' in; an input may not take much beside it.
-  "build/fuzz/bin/$target" -max_total_time="$seconds" -max_len=1024 -len_control=0 -timeout=20 \
+  "build/fuzz/bin/$target" "${bound[@]}" -max_len=1024 -len_control=0 -timeout=20 \
     -rss_limit_mb=2048 -malloc_limit_mb=256 -dict="$(dictionary "$target")" \
     -artifact_prefix="$findings/" -print_final_stats=1 "$corpus" "${seeds[@]}" >"$log" 2>&1 || status=$?
   took=$((SECONDS - begin))
