@@ -95,14 +95,7 @@ void ImageChecker::check_counters() {
 }
 
 void ImageChecker::check_superblocks() {
-  const Result<format::CheckedSuperblock> third = look_at_third_copy(device_);
-  if (third && superblock_.clean != 0 &&
-      (third->state == SuperblockState::damaged || third->state == SuperblockState::bogus)) {
-    report_.notes.push_back(
-        fmt::format("superblock C, which only counts when both others are lost: {}; the next "
-                    "opening for writing writes it anew",
-                    third->reason));
-  }
+  check_third_copy();
   for (unsigned copy = 0; copy < format::superblock_count; ++copy) {
     const format::CheckedSuperblock& checked = superblocks_.copies[copy];
     const std::string place = fmt::format("superblock {}", copy == 0 ? 'A' : 'B');
@@ -120,6 +113,29 @@ void ImageChecker::check_superblocks() {
     } else {
       report_.problems.push_back({place, describe_copy(checked), {}, false});
     }
+  }
+}
+
+// Every opening and every close writes it, so that an image that was closed has one if its device
+// has room for it. Nothing depends on it while one of the others is whole.
+void ImageChecker::check_third_copy() {
+  const Result<std::uint64_t> size = device_.size_bytes();
+  if (!size || superblock_.clean == 0 ||
+      !third_copy_block(superblock_.image_block_count, *size / block_size_bytes)) {
+    return;
+  }
+  const Result<format::CheckedSuperblock> third = look_at_third_copy(device_);
+  const bool ours =
+      third && third->state == SuperblockState::valid && third->superblock.uuid == superblock_.uuid;
+  if (third && !ours) {
+    const bool of_another = third->state == SuperblockState::valid;
+    report_.notes.push_back(
+        fmt::format("superblock C, which only counts when both others are lost: {}; the next "
+                    "opening for writing writes it anew{}",
+                    of_another ? "of another store" : describe_copy(*third),
+                    third->state == SuperblockState::no_magic
+                        ? " if its first 512 bytes are zero: else they may be somebody's"
+                        : ""));
   }
 }
 

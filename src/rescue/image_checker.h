@@ -25,6 +25,7 @@ public:
 
 private:
   void check_superblocks();
+  void check_third_copy();
   Status check_length();
   void check_counters();
   Status check_keys_area();

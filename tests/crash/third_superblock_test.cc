@@ -109,6 +109,34 @@ TEST(ThirdSuperblock, AnImageWhoseBeginningWasOverwrittenIsFoundAgain) {
   }
 }
 
+// Nothing depends on it until both others are lost, and nobody would know that it is gone.
+TEST(ThirdSuperblock, CheckSaysThatAClosedImageHasNone) {
+  const Image good = closed_image().bytes;
+  const auto notes_of = [](const Image& image) {
+    MemoryDevice device(std::make_shared<MemoryDisk>(image), Access::read_only);
+    const auto report = check_image(device);
+    EXPECT_TRUE(report && report->clean());
+    return report ? report->notes : std::vector<std::string>();
+  };
+  EXPECT_TRUE(notes_of(good).empty());
+  const std::size_t at = good.size() - (format::third_copy_blocks_from_end * block_size_bytes);
+  const auto with = [&](const auto& change) {
+    Image image = good;
+    change(std::span(image).subspan(at, block_size_bytes));
+    return image;
+  };
+  const std::vector<std::pair<std::string, Image>> damaged = {
+      {"all zero", with([](auto block) { std::ranges::fill(block, std::byte{0}); })},
+      {"not a superblock", with([](auto block) { std::ranges::fill(block, std::byte{7}); })},
+      {"checksum mismatch", with([](auto block) { block[100] ^= std::byte{1}; })}};
+  for (const auto& [what, image] : damaged) {
+    const std::vector<std::string> notes = notes_of(image);
+    ASSERT_EQ(notes.size(), 1U) << what;
+    EXPECT_NE(notes[0].find("superblock C"), std::string::npos) << notes[0];
+    EXPECT_NE(notes[0].find(what), std::string::npos) << notes[0];
+  }
+}
+
 TEST(ThirdSuperblock, SalvageFindsItToo) {
   Image image = closed_image().bytes;
   wipe_beginning(image);
