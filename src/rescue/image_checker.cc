@@ -1,13 +1,11 @@
 #include "rescue/image_checker.h"
 
 #include <algorithm>
-#include <bit>
 #include <cstring>
 
 #include <fmt/core.h>
 
 #include "format/checksum.h"
-#include "rescue/superblock_mender.h"
 #include "store/replay.h"
 #include "store/ring_scanner.h"
 #include "store/third_copy.h"
@@ -20,12 +18,6 @@ using format::SuperblockState;
 namespace {
 
 constexpr int check_attempts_max = 20; // beside an owner that goes on writing
-
-/// No cut leaves that: it is whole once a single bit is flipped.
-bool is_one_bit_off(const format::CheckedSuperblock& found, unsigned copy) {
-  auto block = std::bit_cast<Block>(found.superblock);
-  return mend_superblock(block, copy).state == SuperblockState::valid;
-}
 
 std::string describe(const Result<CheckReport>& report) {
   std::string text;
@@ -102,10 +94,7 @@ void ImageChecker::check_superblocks() {
     if (checked.state == SuperblockState::valid) {
       continue;
     }
-    if (is_one_bit_off(checked, copy)) {
-      report_.problems.push_back(
-          {place, fmt::format("{}: one flipped bit", describe_copy(checked)), {}, false});
-    } else if (may_be_unfinished(superblock_, checked.superblock)) {
+    if (may_be_unfinished(superblock_, checked.superblock)) {
       report_.notes.push_back(fmt::format(
           "{}: {}: a write of it that a power cut tore, or damage; the other one is whole, and "
           "nothing depends on this one",

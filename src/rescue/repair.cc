@@ -33,28 +33,20 @@ public:
       return roots.error();
     }
     Result<Attempt> best = attempt(*roots, 0, progress);
-    bool proven = best && (best->report.sound || !(roots->contradictory() || roots->by_third_copy));
+    // Two that cannot be beside each other, or a newer one that was whole but for a bit: the one
+    // that leads to a whole image is this one's, as it is for whoever opens it.
     if (best && !best->report.sound && (roots->contradictory() || roots->newest_was_mended())) {
       Result<Attempt> other = attempt(*roots, 1, progress);
-      if (!other || (other->report.sound && roots->contradictory())) {
-        // Two that cannot be beside each other: the one that leads to a whole image is this one's.
+      if (!other || other->report.sound) {
         best = std::move(other);
-        proven = best.ok();
-      } else if (other->report.sound) {
-        // The image opens as it is: mended, it would not. But to go by the other one for good would
-        // give up what the newest one vouches for.
-        proven = false;
-        best->report.findings.push_back(
-            {copy_name(roots->superblocks[0].copy),
-             "it is the newer one, and what it leads to is not whole; the other one leads to a "
-             "whole older state: the image is left as it is",
-             false});
       }
     }
     if (!best) {
       return best.error();
     }
-    if (!proven) { // Without a proof that the root is this image's newest, nothing is written.
+    // Without a proof that the root is this image's newest, nothing of it is written.
+    const bool proven = best->report.sound || !(roots->contradictory() || roots->by_third_copy);
+    if (!proven) {
       leave_as_it_is(best->report);
     }
     const Status done = dry_run_ || !proven ? Status{} : write(best->mender->mended());

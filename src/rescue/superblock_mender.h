@@ -7,7 +7,7 @@
 namespace vnvram {
 
 /// What the block is as that copy; one that is not valid, and is once a single bit is flipped, is
-/// left with that bit flipped. No cut leaves such a block: it was whole, and then it rotted.
+/// left with that bit flipped.
 [[nodiscard]] format::CheckedSuperblock mend_superblock(Block& block, unsigned copy);
 
 } // namespace vnvram
