@@ -4,12 +4,15 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string_view>
 #include <vector>
 
+#include "client/image_state.h"
 #include "vnvram/blob.h"
 #include "vnvram/result.h"
+#include "vnvram/transaction.h"
 
 namespace vnvram {
 
@@ -19,8 +22,13 @@ enum class Durability {
   on_return,
 };
 
+/// What every implementation promises is what tests/unit/client/blob_client_conformance_test.cc
+/// asks of each.
+///
 /// Threads: every call may be made from any thread at any time, except that close() must be the
-/// last. Errors are those of the store's calls, and io when the owner cannot be reached.
+/// last. A call may wait for the device, and while the owner holds changes. Errors are those of the
+/// store's calls, absent while the owner has no image, and io when the owner cannot be reached:
+/// then the change may or may not be there. Changes to an image that is sealed: sealed.
 class BlobClient {
 public:
   BlobClient() = default;
@@ -30,18 +38,36 @@ public:
 
   /// Those that this client may use, in the order of their names.
   virtual Result<std::vector<BlobInfo>> blobs() = 0;
+  virtual Result<BlobInfo> blob(std::string_view name) = 0;
+  virtual Result<ImageState> state() = 0;
+
+  /// The blob's current bytes, of one generation, as many as its size says.
+  virtual Result<std::vector<std::byte>> read_all(std::string_view blob) = 0;
   /// Fills `bytes`, with zeros beyond the blob's current size. Sees what was written before.
   virtual Status read(std::string_view blob, std::uint64_t offset_bytes,
                       std::span<std::byte> bytes) = 0;
-  /// All of it or, on an error, nothing.
+
+  /// All of it or, on an error, nothing; a blob grows to hold it, up to its largest size.
   virtual Status write(std::string_view blob, std::uint64_t offset_bytes,
                        std::span<const std::byte> bytes, Durability durability) = 0;
   virtual Status zero(std::string_view blob, std::uint64_t offset_bytes, std::uint64_t length_bytes,
                       Durability durability) = 0;
+  /// Durable when it returns, all of it or, on an error, nothing. Returns a generation of the image
+  /// that has it: the one that it made, or a later one. One that changes nothing makes none.
+  virtual Result<std::uint64_t> commit(const Transaction& transaction) = 0;
   /// Every write that has returned, of whichever blob, is durable when it returns.
   virtual Status flush() = 0;
-  /// The process has forked since the client was made, and nothing was asked of it before.
-  virtual Status after_fork() = 0;
+
+  /// Adds the blobs that are not there, and makes those larger that are smaller: see
+  /// Store::register_blobs.
+  virtual Status register_blobs(std::span<const BlobSpec> blobs) = 0;
+
+  /// Called when something fails that no caller hears of, as the commit of deferred writes (see
+  /// OpenOptions::failed_in_background). On any thread, which it holds up; it must not call the
+  /// client. In place of an earlier one, which does not run any more when this returns; empty:
+  /// nobody.
+  virtual void watch_failures(std::function<void(const Error&)> failed_in_background) = 0;
+
   /// The end. All writes are durable when it returns.
   virtual Status close() = 0;
 };

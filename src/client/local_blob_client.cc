@@ -1,69 +1,116 @@
 #include "client/local_blob_client.h"
 
-#include <unistd.h>
+#include <utility>
 
 namespace vnvram {
+namespace {
 
-LocalBlobClient::LocalBlobClient(std::unique_ptr<Store> store)
-    : store_(std::move(store)), opened_by_pid_(static_cast<std::uint32_t>(::getpid())) {}
+using Purpose = StoreGate::Purpose;
 
-Result<std::unique_ptr<BlobClient>>
-LocalBlobClient::open(const std::string& location, const DeviceOptions& device_options,
-                      SpacePolicy space, std::chrono::microseconds deferral,
-                      std::function<void(const Error&)> failed_in_background) {
-  auto device = open_device(location, Access::read_write, device_options);
-  if (!device) {
-    return device.error();
-  }
-  set_space_policy(**device, space, failed_in_background);
-  OpenOptions options;
-  options.deferral = deferral;
-  options.failed_in_background = std::move(failed_in_background);
-  options.threads_late = true; // For after_fork().
-  auto store = Store::open(*std::move(device), std::move(options));
-  if (!store) {
-    return store.error();
-  }
-  return std::unique_ptr<BlobClient>(new LocalBlobClient(*std::move(store)));
+} // namespace
+
+LocalBlobClient::~LocalBlobClient() {
+  LocalBlobClient::watch_failures({});
 }
 
 Result<std::vector<BlobInfo>> LocalBlobClient::blobs() {
-  return store_->blobs();
+  Result<StoreUse> store = keeper_.use(Purpose::read);
+  if (!store) {
+    return store.error();
+  }
+  return (*store)->blobs();
+}
+
+Result<BlobInfo> LocalBlobClient::blob(std::string_view name) {
+  Result<StoreUse> store = keeper_.use(Purpose::read);
+  return store ? (*store)->blob(name) : store.error();
+}
+
+Result<ImageState> LocalBlobClient::state() {
+  Result<StoreUse> store = keeper_.use(Purpose::read);
+  if (!store) {
+    return store.error();
+  }
+  const StoreInfo info = (*store)->info();
+  return ImageState{.uuid = info.uuid,
+                    .generation = info.generation,
+                    .sealed = info.sealed,
+                    .content_may_change = info.content_may_change,
+                    .space_free_bytes = info.space_free_bytes,
+                    .blob_size_max_bytes = info.blob_size_max_bytes};
+}
+
+Result<std::vector<std::byte>> LocalBlobClient::read_all(std::string_view blob) {
+  Result<StoreUse> store = keeper_.use(Purpose::read);
+  return store ? (*store)->read(blob) : store.error();
 }
 
 Status LocalBlobClient::read(std::string_view blob, std::uint64_t offset_bytes,
                              std::span<std::byte> bytes) {
-  return store_->read_range(blob, offset_bytes, bytes);
+  Result<StoreUse> store = keeper_.use(Purpose::read);
+  return store ? (*store)->read_range(blob, offset_bytes, bytes) : store.error();
 }
 
 Status LocalBlobClient::write(std::string_view blob, std::uint64_t offset_bytes,
                               std::span<const std::byte> bytes, Durability durability) {
+  Result<StoreUse> store = keeper_.use(Purpose::change);
+  if (!store) {
+    return store.error();
+  }
   return durability == Durability::deferred
-             ? store_->write_range_deferred(blob, offset_bytes, bytes)
-             : store_->write_range(blob, offset_bytes, bytes);
+             ? (*store)->write_range_deferred(blob, offset_bytes, bytes)
+             : (*store)->write_range(blob, offset_bytes, bytes);
 }
 
 Status LocalBlobClient::zero(std::string_view blob, std::uint64_t offset_bytes,
                              std::uint64_t length_bytes, Durability durability) {
+  Result<StoreUse> store = keeper_.use(Purpose::change);
+  if (!store) {
+    return store.error();
+  }
   if (durability == Durability::deferred) {
-    return store_->zero_range_deferred(blob, offset_bytes, length_bytes);
+    return (*store)->zero_range_deferred(blob, offset_bytes, length_bytes);
   }
   Transaction transaction;
   transaction.zero_range(blob, offset_bytes, length_bytes);
-  return store_->commit(transaction);
+  return (*store)->commit(transaction);
 }
 
+Result<std::uint64_t> LocalBlobClient::commit(const Transaction& transaction) {
+  Result<StoreUse> store = keeper_.use(Purpose::change);
+  if (!store) {
+    return store.error();
+  }
+  if (Status committed = (*store)->commit(transaction); !committed) {
+    return committed.error();
+  }
+  return (*store)->info().generation;
+}
+
+// While changes are held nothing waits to be flushed, and nobody shall wait for that.
 Status LocalBlobClient::flush() {
-  return store_->flush();
+  Result<StoreUse> store = keeper_.use(Purpose::read);
+  return store ? (*store)->flush() : store.error();
 }
 
-Status LocalBlobClient::after_fork() {
-  return static_cast<std::uint32_t>(::getpid()) == opened_by_pid_ ? Status{}
-                                                                  : store_->adopt_after_fork();
+Status LocalBlobClient::register_blobs(std::span<const BlobSpec> blobs) {
+  Result<StoreUse> store = keeper_.use(Purpose::change);
+  return store ? (*store)->register_blobs(blobs) : store.error();
 }
 
+void LocalBlobClient::watch_failures(std::function<void(const Error&)> failed_in_background) {
+  const std::lock_guard lock(watch_mutex_);
+  if (watch_number_ != 0) {
+    keeper_.end_watch(std::exchange(watch_number_, 0));
+  }
+  if (failed_in_background) {
+    watch_number_ = keeper_.watch_failures(std::move(failed_in_background));
+  }
+}
+
+// The image is the keeper's to close.
 Status LocalBlobClient::close() {
-  return store_->close();
+  return flush();
 }
 
 } // namespace vnvram

@@ -1,43 +1,42 @@
-// A client whose store is its own.
+// A client whose owner is in this process.
 #pragma once
 
-#include <chrono>
-#include <functional>
-#include <memory>
-#include <string>
+#include <cstdint>
+#include <mutex>
 
 #include "client/blob_client.h"
-#include "vnvram/open_device.h"
-#include "vnvram/space.h"
-#include "vnvram/store.h"
+#include "owner/image_keeper.h"
 
 namespace vnvram {
 
+/// One front end's. It lasts as long as the front end, whatever image the keeper has meanwhile.
 class LocalBlobClient : public BlobClient {
 public:
-  /// Opens the image at `location` (see open_device) for writing. `deferral`: how long deferred
-  /// writes may wait; `failed_in_background`: see OpenOptions; it hears of missing space as well.
-  /// Errors: those of open_device() and Store::open().
-  static Result<std::unique_ptr<BlobClient>>
-  open(const std::string& location, const DeviceOptions& device_options, SpacePolicy space,
-       std::chrono::microseconds deferral, std::function<void(const Error&)> failed_in_background);
+  /// The keeper outlives it.
+  explicit LocalBlobClient(ImageKeeper& keeper) : keeper_(keeper) {}
+  /// Ends the watch, and writes nothing.
+  ~LocalBlobClient() override;
 
   Result<std::vector<BlobInfo>> blobs() override;
+  Result<BlobInfo> blob(std::string_view name) override;
+  Result<ImageState> state() override;
+  Result<std::vector<std::byte>> read_all(std::string_view blob) override;
   Status read(std::string_view blob, std::uint64_t offset_bytes,
               std::span<std::byte> bytes) override;
   Status write(std::string_view blob, std::uint64_t offset_bytes, std::span<const std::byte> bytes,
                Durability durability) override;
   Status zero(std::string_view blob, std::uint64_t offset_bytes, std::uint64_t length_bytes,
               Durability durability) override;
+  Result<std::uint64_t> commit(const Transaction& transaction) override;
   Status flush() override;
-  Status after_fork() override;
+  Status register_blobs(std::span<const BlobSpec> blobs) override;
+  void watch_failures(std::function<void(const Error&)> failed_in_background) override;
   Status close() override;
 
 private:
-  explicit LocalBlobClient(std::unique_ptr<Store> store);
-
-  std::unique_ptr<Store> store_;
-  std::uint32_t opened_by_pid_;
+  ImageKeeper& keeper_;
+  std::mutex watch_mutex_;
+  std::uint64_t watch_number_ = 0; ///< Under the mutex; 0: none.
 };
 
 } // namespace vnvram

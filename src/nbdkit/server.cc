@@ -34,12 +34,18 @@ Status Server::open(std::function<void(const Error&)> failed_in_background) {
     return Error(ErrorKind::invalid_argument, "no image named",
                  "nbdkit vnvram IMAGE; vnvram create makes one");
   }
-  auto client = LocalBlobClient::open(options_.image, options_.device, options_.space,
-                                      options_.sync, std::move(failed_in_background));
-  if (!client) {
-    return client.error();
+  keeper_ = std::make_unique<ImageKeeper>(ImageKeeper::Setup{.device = options_.device,
+                                                             .deferral = options_.sync,
+                                                             .forks = true,
+                                                             .space_warned = failed_in_background});
+  client_ = std::make_unique<LocalBlobClient>(*keeper_);
+  client_->watch_failures(std::move(failed_in_background));
+  if (Status attached = keeper_->attach({.location = options_.image, .space = options_.space});
+      !attached) {
+    client_.reset();
+    keeper_.reset();
+    return attached;
   }
-  client_ = *std::move(client);
   auto all = client_->blobs();
   const Status chosen = all ? choose_blobs(*std::move(all)) : Status(all.error());
   if (!chosen) {
@@ -73,11 +79,13 @@ Status Server::choose_blobs(std::vector<BlobInfo> all) {
 }
 
 Status Server::close() {
-  if (client_ == nullptr) {
+  if (keeper_ == nullptr) {
     return {};
   }
-  const std::unique_ptr<BlobClient> client = std::move(client_);
-  return client->close();
+  Status closed = keeper_->detach();
+  client_.reset(); // It has heard of what failed until now.
+  keeper_.reset();
+  return closed;
 }
 
 std::string_view Server::default_export() const {

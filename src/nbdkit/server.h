@@ -9,6 +9,7 @@
 #include "client/blob_client.h"
 #include "nbdkit/export.h"
 #include "nbdkit/options.h"
+#include "owner/image_keeper.h"
 
 namespace vnvram::nbdkit {
 
@@ -21,7 +22,7 @@ public:
   /// left open. `failed_in_background`: see OpenOptions. Errors: invalid_argument without an image,
   /// not_found, those of opening.
   Status open(std::function<void(const Error&)> failed_in_background);
-  Status after_fork() { return client_->after_fork(); }
+  Status after_fork() { return keeper_->adopt_after_fork(); }
   /// All writes are durable when it returns. Harmless when nothing is open.
   Status close();
 
@@ -37,7 +38,8 @@ private:
   [[nodiscard]] Error no_such_blob(std::string_view name) const;
 
   Options options_;
-  std::unique_ptr<BlobClient> client_;
+  std::unique_ptr<ImageKeeper> keeper_;
+  std::unique_ptr<BlobClient> client_; ///< On the keeper.
   std::vector<BlobInfo> blobs_;
 };
 

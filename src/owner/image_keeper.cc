@@ -1,0 +1,116 @@
+#include "owner/image_keeper.h"
+
+#include <unistd.h>
+
+#include <cassert>
+#include <utility>
+
+#include "device/nbd_device.h"
+
+namespace vnvram {
+
+Result<StoreUse> ImageKeeper::use(StoreGate::Purpose purpose) {
+  StoreGate::Pass pass = gate_.enter(purpose);
+  if (store_ == nullptr) {
+    return Error(ErrorKind::absent, location_.empty() ? std::string("no image is attached")
+                                                      : location_ + ": the image is detached");
+  }
+  return StoreUse(std::move(pass), *store_);
+}
+
+Status ImageKeeper::attach(const Opening& opening) {
+  if (is_attached()) {
+    return Error(ErrorKind::exists, opening.location + ": an image is attached", "detach it first");
+  }
+  Result<std::unique_ptr<BlockDevice>> device =
+      open_device(opening.location, Access::read_write, setup_.device);
+  if (!device) {
+    return device.error();
+  }
+  return attach(*std::move(device), opening);
+}
+
+Status ImageKeeper::attach(std::unique_ptr<BlockDevice> device, const Opening& opening) {
+  if (is_attached()) {
+    return Error(ErrorKind::exists, opening.location + ": an image is attached", "detach it first");
+  }
+  set_space_policy(*device, opening.space, setup_.space_warned);
+  const StoreGate::Closure closed = gate_.close();
+  location_ = opening.location;
+  return open(std::move(device), opening.accept_sealed);
+}
+
+// With the gate closed.
+Status ImageKeeper::open(std::unique_ptr<BlockDevice> device, bool accept_sealed) {
+  assert(!is_attached());
+  OpenOptions options;
+  options.cache_size_bytes = setup_.cache_size_bytes;
+  options.deferral = setup_.deferral;
+  options.threads_late = setup_.forks;
+  options.accept_sealed = accept_sealed;
+  options.failed_in_background = [this](const Error& error) { failures_.tell(error); };
+  Result<std::unique_ptr<Store>> store = Store::open(std::move(device), std::move(options));
+  if (!store) {
+    return store.error();
+  }
+  store_ = *std::move(store);
+  opened_by_pid_ = ::getpid();
+  return {};
+}
+
+bool ImageKeeper::needs_files(const std::string& location) {
+  return !is_nbd_uri(location);
+}
+
+// No front end uses it any more, nor finds it.
+std::unique_ptr<Store> ImageKeeper::take_store() {
+  std::unique_ptr<Store> store;
+  {
+    const StoreGate::Closure closed = gate_.close();
+    store = std::move(store_);
+  }
+  gate_.release();
+  return store;
+}
+
+Status ImageKeeper::detach() {
+  const std::unique_ptr<Store> store = take_store();
+  return store == nullptr ? Status() : store->close();
+}
+
+void ImageKeeper::abandon() {
+  if (const std::unique_ptr<Store> store = take_store(); store != nullptr) {
+    store->abandon();
+  }
+}
+
+Result<bool> ImageKeeper::is_current() {
+  assert(is_attached());
+  const StoreGate::Closure closed = gate_.close();
+  return store_->is_current();
+}
+
+Status ImageKeeper::reopen() {
+  assert(is_attached());
+  const StoreGate::Closure closed = gate_.close();
+  gate_.release();
+  std::unique_ptr<BlockDevice> device = store_->abandon();
+  store_.reset();
+  return open(std::move(device), true);
+}
+
+Status ImageKeeper::hold() {
+  assert(is_attached());
+  gate_.hold();
+  if (Status flushed = store_->flush(); !flushed) {
+    return flushed;
+  }
+  return store_->info().content_may_change ? Status() : store_->checkpoint();
+}
+
+Status ImageKeeper::adopt_after_fork() {
+  assert(is_attached());
+  return ::getpid() == opened_by_pid_ ? Status() : store_->adopt_after_fork();
+}
+
+} // namespace vnvram

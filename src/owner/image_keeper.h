@@ -1,0 +1,117 @@
+// Has one image open, for any number of front ends.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "owner/failure_watch.h"
+#include "owner/store_gate.h"
+#include "owner/store_use.h"
+#include "vnvram/open_device.h"
+#include "vnvram/result.h"
+#include "vnvram/space.h"
+#include "vnvram/store.h"
+
+namespace vnvram {
+
+/// The one owner of a machine's image, as its front ends see it: each of their calls uses the store
+/// that is open at that moment (use(), by way of a LocalBlobClient). So they outlive a store: the
+/// image may be closed and another one opened under them, or the same one anew because its content
+/// was put back. It knows blobs, and nothing of what is in them.
+///
+/// Threads: use(), watch_failures() and end_watch() may be called from any thread. The others by
+/// one thread at a time, which has no use() of its own meanwhile; they wait for the device.
+class ImageKeeper {
+public:
+  /// How every image is opened.
+  struct Setup {
+    DeviceOptions device = {};
+    std::uint64_t cache_size_bytes = cache_size_bytes_default;
+    /// How long deferred writes may wait (OpenOptions::deferral).
+    std::chrono::microseconds deferral{10000};
+    /// The process will fork once it has opened the image: see adopt_after_fork().
+    bool forks = false;
+    /// Hears what SpacePolicy::warn has to say.
+    std::function<void(const Error&)> space_warned = {};
+  };
+  /// One image.
+  struct Opening {
+    std::string location; ///< See open_device().
+    bool accept_sealed = false;
+    SpacePolicy space = SpacePolicy::reserve;
+  };
+
+  explicit ImageKeeper(Setup setup) : setup_(std::move(setup)) {}
+  ImageKeeper(const ImageKeeper&) = delete;
+  ImageKeeper& operator=(const ImageKeeper&) = delete;
+  /// As detach(). The front ends' clients are gone.
+  ~ImageKeeper() = default;
+
+  // ---- Any thread
+
+  /// For one call. Waits while the image is opened, closed or looked at, and to change something
+  /// while changes are held. Error: absent (no image is attached).
+  Result<StoreUse> use(StoreGate::Purpose purpose);
+  /// The watcher is told what the store does of its own accord and fails (see
+  /// OpenOptions::failed_in_background), of this image and of later ones. It must not use() the
+  /// store. Returns a number for end_watch().
+  [[nodiscard]] std::uint64_t watch_failures(FailureWatch::Watcher watcher) {
+    return failures_.begin(std::move(watcher));
+  }
+  void end_watch(std::uint64_t number) { failures_.end(number); }
+
+  // ---- One thread at a time; those that say nothing of it, with an image attached
+
+  /// Opens the image that is there, with none attached. Errors: exists (one is attached), those of
+  /// open_device() and Store::open().
+  Status attach(const Opening& opening);
+  /// The same on a device that is open; the opening's location is for messages.
+  Status attach(std::unique_ptr<BlockDevice> device, const Opening& opening);
+  /// With an image or without.
+  [[nodiscard]] bool is_attached() const { return store_ != nullptr; }
+  /// Whether to open this takes the right to open files.
+  [[nodiscard]] static bool needs_files(const std::string& location);
+  /// Closes the image in good order (Store::close()). Harmless when none is attached.
+  Status detach();
+  /// Lets go of the image as it is (Store::abandon()). Harmless when none is attached.
+  void abandon();
+
+  /// Whether the image still holds what was written (Store::is_current()). Error: io.
+  Result<bool> is_current();
+  /// Opens it anew, by the connection that is there, because its content was put back: what was not
+  /// durable is gone. It may be sealed. An error, one of Store::open(): none is attached any more.
+  Status reopen();
+
+  [[nodiscard]] StoreInfo info() const { return store_->info(); }
+  /// Store::seal(), Store::unseal().
+  Status seal() { return store_->seal(); }
+  Status unseal() { return store_->unseal(); }
+
+  /// Nothing is on its way to the image when it returns, of what front ends have changed and of the
+  /// store's own accord, and no change begins before release(), but for those of this thread by the
+  /// calls above. A hold ends with the store that it is of: when the image is detached or opened
+  /// anew. Errors: those of a commit; it is held all the same.
+  Status hold();
+  /// Harmless when none is held, or attached.
+  void release() { gate_.release(); }
+
+  /// For a process that has forked since attach() if its setup says so: see
+  /// Store::adopt_after_fork(). Nothing if it has not forked.
+  Status adopt_after_fork();
+
+private:
+  Status open(std::unique_ptr<BlockDevice> device, bool accept_sealed);
+  [[nodiscard]] std::unique_ptr<Store> take_store();
+
+  const Setup setup_;
+  FailureWatch failures_;
+  StoreGate gate_;
+  std::string location_;         ///< Exchanged with the gate closed, and so is the store.
+  std::unique_ptr<Store> store_; ///< Before the watchers: its threads tell them.
+  int opened_by_pid_ = 0;
+};
+
+} // namespace vnvram

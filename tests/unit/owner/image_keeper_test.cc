@@ -1,0 +1,182 @@
+// An image that is opened, held and given up while front ends use it. What they are promised is
+// what tests/unit/client asks for.
+#include "owner/image_keeper.h"
+
+#include <atomic>
+#include <future>
+#include <thread>
+
+#include "support/counting_device.h"
+#include "unit/store/hooked_device.h"
+#include "unit/store/store_fixture.h"
+
+namespace vnvram {
+namespace {
+
+using Purpose = StoreGate::Purpose;
+
+class ImageKeeperTest : public StoreFixture {
+protected:
+  void SetUp() override { create({spec("a", 100)}); }
+  /// A device that says that its content may change is one that someone reverts.
+  Status attach(ImageKeeper& keeper, bool content_may_change = false) {
+    auto device = std::make_unique<HookedDevice>(disk_, hook_);
+    DeviceCapabilities can = device->capabilities();
+    can.content_may_change = content_may_change;
+    device->set_capabilities(can);
+    return keeper.attach(std::make_unique<test::CountingDevice>(std::move(device), counter_),
+                         {.location = "disk"});
+  }
+  static Status write(ImageKeeper& keeper, std::string_view text) {
+    auto store = keeper.use(Purpose::change);
+    return store ? (*store)->write("a", bytes(text)) : store.error();
+  }
+  static Bytes content(ImageKeeper& keeper) {
+    auto store = keeper.use(Purpose::read);
+    return store ? *(*store)->read("a") : Bytes();
+  }
+
+  std::shared_ptr<HookedDevice::Hook> hook_ = std::make_shared<HookedDevice::Hook>();
+  std::shared_ptr<test::DeviceCounter> counter_ = std::make_shared<test::DeviceCounter>();
+};
+
+TEST_F(ImageKeeperTest, HasOneImageAtATimeAndOneOwnerHasIt) {
+  ImageKeeper keeper({});
+  EXPECT_FALSE(keeper.is_attached());
+  EXPECT_KIND(keeper.use(Purpose::read), absent);
+  ASSERT_OK(attach(keeper));
+  EXPECT_KIND(keeper.attach({.location = "/dev/null"}), exists);
+  ImageKeeper other({});
+  EXPECT_KIND(attach(other), in_use);
+  EXPECT_FALSE(other.is_attached());
+  ASSERT_OK(write(keeper, "one"));
+  ASSERT_OK(keeper.detach());
+  ASSERT_OK(keeper.detach());
+  ASSERT_OK(attach(other));
+  EXPECT_EQ(content(other), bytes("one"));
+}
+
+TEST_F(ImageKeeperTest, ASealedImageIsAttachedToWhoAcceptsIt) {
+  ImageKeeper keeper({});
+  ASSERT_OK(attach(keeper));
+  ASSERT_OK(keeper.seal());
+  EXPECT_TRUE(keeper.info().sealed);
+  ASSERT_OK(keeper.detach());
+  EXPECT_KIND(attach(keeper), sealed);
+  EXPECT_FALSE(keeper.is_attached());
+  ASSERT_OK(keeper.attach(std::make_unique<MemoryDevice>(disk_),
+                          {.location = "disk", .accept_sealed = true}));
+  EXPECT_KIND(write(keeper, "one"), sealed);
+  ASSERT_OK(keeper.unseal());
+  ASSERT_OK(write(keeper, "one"));
+}
+
+TEST_F(ImageKeeperTest, AnImageThatIsDetachedIsCleanAndOneThatIsAbandonedIsAsItWas) {
+  ImageKeeper keeper({});
+  ASSERT_OK(attach(keeper));
+  ASSERT_OK(write(keeper, "one"));
+  const Bytes before = copy_of_disk()->bytes();
+  keeper.abandon();
+  keeper.abandon();
+  EXPECT_FALSE(keeper.is_attached());
+  EXPECT_EQ(disk_->bytes(), before);
+  ASSERT_OK(attach(keeper));
+  ASSERT_OK(keeper.detach());
+  EXPECT_TRUE(open_read_only()->info().clean);
+}
+
+TEST_F(ImageKeeperTest, ContentThatWasPutBackIsSeenAndOpenedUnderItsUsers) {
+  ImageKeeper keeper({});
+  ASSERT_OK(attach(keeper, true));
+  ASSERT_OK(write(keeper, "one"));
+  EXPECT_TRUE(*keeper.is_current());
+  const Bytes snapshot = disk_->bytes();
+  ASSERT_OK(write(keeper, "two"));
+  disk_->bytes() = snapshot;
+  EXPECT_FALSE(*keeper.is_current());
+  ASSERT_OK(keeper.reopen());
+  EXPECT_TRUE(*keeper.is_current());
+  EXPECT_EQ(content(keeper), bytes("one"));
+  ASSERT_OK(write(keeper, "three"));
+}
+
+TEST_F(ImageKeeperTest, WhatCannotBeOpenedAnewIsNotAttachedAnyMore) {
+  ImageKeeper keeper({});
+  ASSERT_OK(attach(keeper, true));
+  std::fill(disk_->bytes().begin(), disk_->bytes().end(), std::byte{0});
+  EXPECT_FALSE(*keeper.is_current());
+  EXPECT_KIND(keeper.reopen(), blank);
+  EXPECT_FALSE(keeper.is_attached());
+  EXPECT_KIND(keeper.use(Purpose::read), absent);
+}
+
+TEST_F(ImageKeeperTest, AHoldWaitsForTheChangeUnderWayAndLeavesTheImageAtRest) {
+  ImageKeeper keeper({});
+  ASSERT_OK(attach(keeper));
+  std::promise<void> is_writing;
+  std::promise<void> may_write;
+  std::atomic<bool> written = false;
+  std::atomic<bool> first = true;
+  *hook_ = [&](HookedDevice::Call call, std::uint64_t, std::span<const std::byte>) {
+    if (call == HookedDevice::Call::write_durable && first.exchange(false)) {
+      is_writing.set_value();
+      may_write.get_future().wait();
+    }
+    return Status();
+  };
+  std::thread writer([&] {
+    EXPECT_TRUE(write(keeper, "one").ok());
+    written = true;
+  });
+  is_writing.get_future().wait();
+  std::thread holder([&] {
+    EXPECT_TRUE(keeper.hold().ok());
+    EXPECT_EQ(keeper.info().ring_used_bytes, 0U); // Nothing is left to be written.
+  });
+  EXPECT_FALSE(written);
+  may_write.set_value();
+  writer.join();
+  holder.join();
+  const test::DeviceCost before = counter_->cost();
+  EXPECT_EQ(content(keeper), bytes("one"));
+  EXPECT_EQ(counter_->cost().bytes, before.bytes);
+  keeper.release();
+  ASSERT_OK(write(keeper, "two"));
+}
+
+TEST_F(ImageKeeperTest, AHeldImageThatMayChangeUnderneathIsLeftAsItIs) {
+  ImageKeeper keeper({});
+  ASSERT_OK(attach(keeper, true));
+  ASSERT_OK(write(keeper, "one"));
+  const test::DeviceCost before = counter_->cost();
+  ASSERT_OK(keeper.hold());
+  EXPECT_EQ(counter_->cost(), before);
+}
+
+TEST_F(ImageKeeperTest, AHoldEndsWithTheImage) {
+  ImageKeeper keeper({});
+  ASSERT_OK(attach(keeper, true));
+  ASSERT_OK(keeper.hold());
+  ASSERT_OK(keeper.reopen());
+  ASSERT_OK(write(keeper, "one"));
+  ASSERT_OK(keeper.hold());
+  ASSERT_OK(keeper.detach());
+  ASSERT_OK(attach(keeper));
+  ASSERT_OK(write(keeper, "two"));
+}
+
+TEST_F(ImageKeeperTest, WhoHasNotForkedAdoptsNothing) {
+  ImageKeeper keeper({.forks = true});
+  ASSERT_OK(attach(keeper));
+  const test::DeviceCost before = counter_->cost();
+  ASSERT_OK(keeper.adopt_after_fork());
+  EXPECT_EQ(counter_->cost(), before);
+}
+
+TEST(ImageKeeper, KnowsWhatTakesFiles) {
+  EXPECT_TRUE(ImageKeeper::needs_files("/var/lib/machine.vnvram"));
+  EXPECT_FALSE(ImageKeeper::needs_files("nbd+unix:///x?socket=/run/x"));
+}
+
+} // namespace
+} // namespace vnvram
