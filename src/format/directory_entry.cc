@@ -7,7 +7,7 @@
 
 #include <fmt/core.h>
 
-#include "format/checksum.h"
+#include "format/all_zero.h"
 
 namespace vnvram::format {
 

@@ -13,6 +13,14 @@ constexpr std::uint64_t record_overhead_bytes =
     sizeof(RecordHeader) + (4 * page_runs_max * sizeof(RecordExtent)) + sizeof(DirectoryEntry);
 constexpr std::uint64_t record_bytes_per_page = block_size_bytes + sizeof(RecordExtent);
 
+// Of a table block, if there are so many children in all.
+NumberRange children_of(std::uint32_t number, std::uint32_t count) {
+  const std::uint64_t first = std::uint64_t{number} * entries_per_block;
+  const std::uint64_t end = first + entries_per_block;
+  return {static_cast<std::uint32_t>(std::min<std::uint64_t>(first, count)),
+          static_cast<std::uint32_t>(std::min<std::uint64_t>(end, count))};
+}
+
 } // namespace
 
 Geometry::Geometry(std::uint64_t image_block_count, std::uint32_t ring_block_count)
@@ -50,6 +58,23 @@ std::uint64_t Geometry::leaf_block(std::uint32_t zone, unsigned slot) const {
 std::uint64_t Geometry::page_block(std::uint32_t page, unsigned slot) const {
   return leaf_block(page / entries_per_block, 0) + 2 +
          (2 * std::uint64_t{page % entries_per_block}) + slot;
+}
+
+std::uint64_t Geometry::block_of(BlockPlace place, unsigned slot) const {
+  switch (place.kind) {
+  case BlockKind::index: return index_block(place.number, slot);
+  case BlockKind::leaf: return leaf_block(place.number, slot);
+  case BlockKind::page: break;
+  }
+  return page_block(place.number, slot);
+}
+
+NumberRange Geometry::pages_of(std::uint32_t zone) const {
+  return children_of(zone, page_count());
+}
+
+NumberRange Geometry::zones_of(std::uint32_t index) const {
+  return children_of(index, zone_count());
 }
 
 std::uint64_t Geometry::blocks_for(std::uint32_t ring_block_count, std::uint64_t page_count) {

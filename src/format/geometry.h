@@ -4,9 +4,17 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "format/block_place.h"
 #include "format/layout.h"
 
 namespace vnvram::format {
+
+/// From `first` up to, and without, `end`.
+struct NumberRange {
+  std::uint32_t first = 0;
+  std::uint32_t end = 0;
+  [[nodiscard]] std::uint32_t count() const { return end - first; }
+};
 
 class Geometry {
 public:
@@ -33,9 +41,23 @@ public:
   [[nodiscard]] static std::uint64_t index_block(std::uint32_t index, unsigned slot);
   [[nodiscard]] std::uint64_t leaf_block(std::uint32_t zone, unsigned slot) const;
   [[nodiscard]] std::uint64_t page_block(std::uint32_t page, unsigned slot) const;
+  /// Of any of these three. An image that grows keeps all of them where they are.
+  [[nodiscard]] std::uint64_t block_of(BlockPlace place, unsigned slot) const;
   [[nodiscard]] static std::uint64_t ring_block(std::uint32_t position) {
     return ring_start_block + position;
   }
+
+  /// The zone that a page is in, whose leaf has its entry.
+  [[nodiscard]] static std::uint32_t zone_of(std::uint32_t page) {
+    return page / entries_per_block;
+  }
+  /// The index block that has the entry of a zone's leaf.
+  [[nodiscard]] static std::uint32_t index_of(std::uint32_t zone) {
+    return zone / entries_per_block;
+  }
+  /// The pages of a zone, and the zones of an index block, that there are on this image.
+  [[nodiscard]] NumberRange pages_of(std::uint32_t zone) const;
+  [[nodiscard]] NumberRange zones_of(std::uint32_t index) const;
 
   /// How many blocks an image with this ring needs for so many pages.
   [[nodiscard]] static std::uint64_t blocks_for(std::uint32_t ring_block_count,

@@ -57,6 +57,8 @@ inline constexpr std::uint32_t index_start_block = 18;
 inline constexpr std::uint32_t index_block_count = 2;
 inline constexpr std::uint32_t ring_start_block = 22;
 
+// How long an entry of the table is, and how many there are in a block, is format/'s business: others
+// ask Geometry and TableNode.
 inline constexpr std::uint32_t entry_size_bytes = 8;
 inline constexpr std::uint32_t entries_per_block = 512;
 inline constexpr std::uint32_t zone_block_count = 2 + (2 * entries_per_block);
@@ -66,10 +68,8 @@ inline constexpr std::uint64_t image_block_count_max = std::uint64_t{1} << 20U; 
 inline constexpr std::uint32_t record_block_count_max = 16384; // 64 MiB
 
 // An entry of the table: bit 0 is the slot, the others are the upper 63 bits of the checksum of the
-// block in it. Zero: the block is all zero and is in no slot.
-using TableEntry = std::uint64_t;
-using TableBlock = std::array<TableEntry, entries_per_block>;
-static_assert(sizeof(TableBlock) == block_size_bytes);
+// block in it. Zero: the block is all zero and is in no slot. In memory it is a TableEntry.
+static_assert(entries_per_block * entry_size_bytes == block_size_bytes);
 
 struct Superblock {
   std::array<char, 8> magic;
@@ -95,7 +95,7 @@ struct Superblock {
   std::uint64_t chain;      // the checksum that the next record must name
   std::uint32_t ring_position;
   std::uint32_t clean; // 1: closed in good order, the ring is empty
-  std::array<TableEntry, index_block_count> index_entries;
+  std::array<std::uint64_t, index_block_count> index_entries;
 
   std::uint32_t owner_pid; // for messages only
   std::uint32_t reserved_0;

@@ -4,8 +4,6 @@
 #include <cassert>
 #include <cstring>
 
-#include "format/checksum.h"
-
 namespace vnvram::format {
 
 namespace {
@@ -64,7 +62,7 @@ std::uint32_t RecordBuilder::block_count() const {
   return static_cast<std::uint32_t>((used + block_size_bytes - 1) / block_size_bytes);
 }
 
-std::span<const std::byte> RecordBuilder::finish(const Position& position, std::uint64_t salt,
+std::span<const std::byte> RecordBuilder::finish(const Position& position, const Codec& codec,
                                                  std::uint64_t& checksum) {
   const std::size_t size_bytes = std::size_t{block_count()} * block_size_bytes;
   const std::size_t extents_bytes = extents_.size() * sizeof(RecordExtent);
@@ -91,8 +89,7 @@ std::span<const std::byte> RecordBuilder::finish(const Position& position, std::
   std::fill(to + header.used_bytes, to + size_bytes, std::byte{0});
 
   const std::span<std::byte> record(to, size_bytes);
-  checksum = format::checksum(record.subspan(offsetof(RecordHeader, epoch_number)), salt);
-  std::memcpy(to + offsetof(RecordHeader, checksum), &checksum, sizeof(checksum));
+  checksum = codec.finish_record(record);
   return record;
 }
 

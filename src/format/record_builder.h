@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/aligned_buffer.h"
+#include "format/codec.h"
 #include "format/layout.h"
 
 namespace vnvram::format {
@@ -43,7 +44,7 @@ public:
     std::uint64_t chain = 0;
   };
   /// Whole blocks, valid until the next call. The record's checksum goes to `checksum`.
-  [[nodiscard]] std::span<const std::byte> finish(const Position& position, std::uint64_t salt,
+  [[nodiscard]] std::span<const std::byte> finish(const Position& position, const Codec& codec,
                                                   std::uint64_t& checksum);
 
 private:

@@ -2,8 +2,7 @@
 
 #include <cstring>
 
-#include "base/barrier.h"
-#include "format/checksum.h"
+#include "format/all_zero.h"
 
 namespace vnvram::format {
 
@@ -37,13 +36,12 @@ const char* header_error(const RecordHeader& header, std::span<const std::byte> 
 
 } // namespace
 
-std::optional<RecordView> RecordView::check(std::span<const std::byte> blocks, std::uint64_t salt,
+std::optional<RecordView> RecordView::check(std::span<const std::byte> blocks, const Codec& codec,
                                             std::uint64_t space_size_bytes, const char*& reason) {
   RecordView view;
   std::memcpy(&view.header_, blocks.data(), sizeof(RecordHeader));
   const RecordHeader& header = view.header_;
-  if (kept(Barrier::record_checksum) &&
-      checksum(blocks.subspan(offsetof(RecordHeader, epoch_number)), salt) != header.checksum) {
+  if (!codec.proves_record(blocks)) {
     reason = "checksum mismatch";
     return std::nullopt;
   }

@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "format/codec.h"
 #include "format/layout.h"
 
 namespace vnvram::format {
@@ -16,12 +17,12 @@ namespace vnvram::format {
 [[nodiscard]] std::optional<RecordHeader> peek_record(std::span<const std::byte> block,
                                                       std::uint32_t block_count_max);
 
-/// A record whose checksum fits and whose extents lie inside the page space.
+/// A record that the codec proves and whose extents lie inside the page space.
 class RecordView {
 public:
   /// `blocks` are exactly the header's block_count blocks; they must outlive the view. nullopt and
   /// a reason if the record is not whole.
-  static std::optional<RecordView> check(std::span<const std::byte> blocks, std::uint64_t salt,
+  static std::optional<RecordView> check(std::span<const std::byte> blocks, const Codec& codec,
                                          std::uint64_t space_size_bytes, const char*& reason);
 
   [[nodiscard]] const RecordHeader& header() const { return header_; }

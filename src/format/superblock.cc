@@ -3,17 +3,16 @@
 #include <algorithm>
 #include <cstring>
 
-#include "base/barrier.h"
-#include "format/checksum.h"
+#include <fmt/core.h>
+
+#include "base/random_bytes.h"
+#include "format/all_zero.h"
+#include "format/codec.h"
+#include "vnvram/version.h"
 
 namespace vnvram::format {
 
 namespace {
-
-std::uint64_t superblock_checksum(const Superblock& superblock) {
-  return checksum(std::as_bytes(std::span(&superblock, 1)).first(offsetof(Superblock, checksum)),
-                  0);
-}
 
 bool text_ends(std::span<const char> field) {
   return field.back() == '\0';
@@ -44,11 +43,32 @@ const char* field_error(const Superblock& superblock) {
 
 } // namespace
 
-void seal_superblock(Superblock& superblock, unsigned copy) {
-  superblock.magic = superblock_magic;
-  superblock.format_version = format_version;
-  superblock.copy = copy;
-  superblock.checksum = superblock_checksum(superblock);
+Result<Superblock> first_superblock(const Geometry& geometry) {
+  Superblock dice{};
+  const Status random = random_bytes(std::as_writable_bytes(std::span(&dice, 1)));
+  if (!random) {
+    return random.error();
+  }
+  // Of all that randomness only these stay: identity, salt, and where the epoch and the chain
+  // begin.
+  Superblock superblock{};
+  superblock.uuid = dice.uuid;
+  superblock.uuid[6] = (dice.uuid[6] & std::byte{0x0f}) | std::byte{0x40}; // RFC 4122, version 4
+  superblock.uuid[8] = (dice.uuid[8] & std::byte{0x3f}) | std::byte{0x80};
+  superblock.salt = dice.salt;
+  superblock.epoch_random = dice.epoch_random;
+  superblock.chain = dice.chain;
+  superblock.epoch_number = 1;
+  superblock.copy = 1; // so that the first one written is A
+  superblock.image_block_count = geometry.image_block_count();
+  superblock.ring_start_block = ring_start_block;
+  superblock.ring_block_count = geometry.ring_block_count();
+  superblock.zones_start_block = geometry.zones_start_block();
+  superblock.entry_size_bytes = entry_size_bytes;
+  const std::string creator = fmt::format("vnvram {}", version());
+  std::copy_n(creator.begin(), std::min(creator.size(), superblock.creator.size() - 1),
+              superblock.creator.begin());
+  return superblock;
 }
 
 CheckedSuperblock check_superblock(std::span<const std::byte, block_size_bytes> block,
@@ -60,8 +80,7 @@ CheckedSuperblock check_superblock(std::span<const std::byte, block_size_bytes> 
     checked.state = SuperblockState::zero;
   } else if (superblock.magic != superblock_magic) {
     checked.state = SuperblockState::no_magic;
-  } else if (kept(Barrier::superblock_checksum) &&
-             superblock_checksum(superblock) != superblock.checksum) {
+  } else if (!Codec::proves(superblock)) {
     checked.state = SuperblockState::damaged;
     checked.reason = "checksum mismatch";
   } else if (superblock.format_version != format_version) {
@@ -89,8 +108,12 @@ Geometry geometry_of(const Superblock& superblock) {
   return {superblock.image_block_count, superblock.ring_block_count};
 }
 
+bool same_store(const Superblock& a, const Superblock& b) {
+  return a.uuid == b.uuid && a.salt == b.salt;
+}
+
 const char* contradiction(const Superblock& current, const Superblock& other) {
-  if (current.uuid != other.uuid || current.salt != other.salt) {
+  if (!same_store(current, other)) {
     return "it is of another store";
   }
   if (current.ring_block_count != other.ring_block_count) {

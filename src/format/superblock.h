@@ -1,4 +1,4 @@
-// Superblocks: sealing and checking.
+// Superblocks: a new store's first one, and what a block that should hold one is.
 #pragma once
 
 #include <cstdint>
@@ -10,9 +10,9 @@
 
 namespace vnvram::format {
 
-/// Sets copy, magic, version and checksum: the superblock is ready to be written to that copy's
-/// block.
-void seal_superblock(Superblock& superblock, unsigned copy);
+/// Of a new store with an identity of its own, whose first epoch begins; nothing of it is proven by
+/// a check yet. io without random bytes.
+Result<Superblock> first_superblock(const Geometry& geometry);
 
 /// What a block that should hold a superblock turned out to be.
 enum class SuperblockState {
@@ -36,6 +36,9 @@ struct CheckedSuperblock {
                                                  unsigned copy);
 
 [[nodiscard]] Geometry geometry_of(const Superblock& superblock);
+
+/// What a store is made with, and keeps, is the same in both.
+[[nodiscard]] bool same_store(const Superblock& a, const Superblock& b);
 
 /// Why these two valid copies cannot be of one image, `current` being the one with the higher
 /// sequence; nullptr if they can.

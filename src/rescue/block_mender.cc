@@ -5,15 +5,14 @@
 #include <cstring>
 #include <vector>
 
-#include "format/checksum.h"
+#include "format/all_zero.h"
 #include "rescue/bit_flip.h"
 
 namespace vnvram {
 
-using format::entries_per_block;
 using format::RecordView;
-using format::TableBlock;
 using format::TableEntry;
+using format::TableNode;
 
 namespace {
 
@@ -25,8 +24,8 @@ constexpr std::uint64_t combinations_max = 1U << 16U;
 } // namespace
 
 BlockMender::BlockMender(BlockDevice& device, const format::Superblock& superblock,
-                         const RingHistory& history)
-    : device_(device), geometry_(format::geometry_of(superblock)), salt_(superblock.salt),
+                         const format::Codec& codec, const RingHistory& history)
+    : device_(device), geometry_(format::geometry_of(superblock)), codec_(codec),
       generation_(superblock.generation), history_(history) {}
 
 std::optional<Block> BlockMender::read(std::uint64_t block) {
@@ -34,15 +33,16 @@ std::optional<Block> BlockMender::read(std::uint64_t block) {
   return device_.read(block * block_size_bytes, content) ? std::optional(content) : std::nullopt;
 }
 
-std::optional<TableBlock> BlockMender::read_table(std::uint64_t block) {
+std::optional<TableNode> BlockMender::read_node(std::uint64_t block) {
   const std::optional<Block> content = read(block);
-  return content ? std::optional(std::bit_cast<TableBlock>(*content)) : std::nullopt;
+  return content ? std::optional(std::bit_cast<TableNode>(*content)) : std::nullopt;
 }
 
-std::optional<BlockMender::Mended> BlockMender::unflip(std::uint64_t block, TableEntry entry) {
-  std::optional<Block> content = read(block);
+std::optional<BlockMender::Mended> BlockMender::unflip(format::BlockPlace place,
+                                                       const TableEntry& entry) {
+  std::optional<Block> content = read(geometry_.block_of(place, entry.slot()));
   if (content && unflip_bit(std::span(*content),
-                            [&] { return format::entry_matches(entry, *content, salt_); })) {
+                            [&] { return codec_.proves(entry, place, *content); })) {
     return Mended{*content, by_flipping};
   }
   return std::nullopt;
@@ -50,9 +50,10 @@ std::optional<BlockMender::Mended> BlockMender::unflip(std::uint64_t block, Tabl
 
 // The last checkpoint wrote it from what the other slot has, or had, and from records that the ring
 // may still hold.
-std::optional<BlockMender::Mended> BlockMender::mend_page(std::uint32_t page, TableEntry entry) {
-  const unsigned slot = format::entry_slot(entry);
-  if (auto unflipped = unflip(geometry_.page_block(page, slot), entry)) {
+std::optional<BlockMender::Mended> BlockMender::mend_page(std::uint32_t page,
+                                                          const TableEntry& entry) {
+  const unsigned slot = entry.slot();
+  if (auto unflipped = unflip(format::page_place(page), entry)) {
     return unflipped;
   }
   const std::vector<const RecordView*> changes = history_.changes_of(page, 1, generation_);
@@ -68,7 +69,7 @@ std::optional<BlockMender::Mended> BlockMender::mend_page(std::uint32_t page, Ta
       for (std::size_t i = first; i < changes.size(); ++i) {
         apply_to_page(*changes[i], page, content);
       }
-      if (format::entry_matches(entry, content, salt_)) {
+      if (codec_.proves(entry, format::page_place(page), content)) {
         return Mended{content, by_replay};
       }
     }
@@ -78,15 +79,14 @@ std::optional<BlockMender::Mended> BlockMender::mend_page(std::uint32_t page, Ta
 
 std::set<std::uint32_t>
 BlockMender::pages_changed(std::uint32_t zone, std::span<const RecordView* const> changes) const {
-  const std::uint32_t first = zone * entries_per_block;
-  const std::uint32_t end = std::min(first + entries_per_block, geometry_.page_count());
+  const format::NumberRange all = geometry_.pages_of(zone);
   std::set<std::uint32_t> pages;
   for (const RecordView* record : changes) {
     for (const RecordView::Extent& extent : record->extents()) {
       const std::uint64_t last_byte = extent.offset_bytes + extent.length_bytes - 1;
       const auto from = static_cast<std::uint32_t>(extent.offset_bytes / block_size_bytes);
       const auto to = static_cast<std::uint32_t>(last_byte / block_size_bytes);
-      for (std::uint32_t page = std::max(from, first); page <= to && page < end; ++page) {
+      for (std::uint32_t page = std::max(from, all.first); page <= to && page < all.end; ++page) {
         pages.insert(page);
       }
     }
@@ -95,41 +95,44 @@ BlockMender::pages_changed(std::uint32_t zone, std::span<const RecordView* const
 }
 
 // The leaf that a checkpoint of these records makes of an older one.
-std::optional<TableBlock> BlockMender::advance_leaf(std::uint32_t zone, const TableBlock& old,
+std::optional<TableNode> BlockMender::advance_leaf(std::uint32_t zone, const TableNode& old,
                                                     std::span<const RecordView* const> changes) {
-  TableBlock leaf = old;
+  TableNode leaf = old;
   for (const std::uint32_t page : pages_changed(zone, changes)) {
-    TableEntry& entry = leaf[page % entries_per_block];
+    const format::BlockPlace place = format::page_place(page);
+    const TableEntry entry = leaf.entry_of(page);
     std::optional<Block> content =
-        entry == 0 ? Block{} : read(geometry_.page_block(page, format::entry_slot(entry)));
-    if (!content || (entry != 0 && !format::entry_matches(entry, *content, salt_))) {
+        entry.empty() ? Block{} : read(geometry_.block_of(place, entry.slot()));
+    if (!content || (!entry.empty() && !codec_.proves(entry, place, *content))) {
       return std::nullopt;
     }
     for (const RecordView* record : changes) {
       apply_to_page(*record, page, *content);
     }
-    entry = format::all_zero(*content)
-                ? 0
-                : format::make_entry(*content, salt_, format::entry_other_slot(entry));
+    leaf.set_entry_of(page, format::all_zero(*content)
+                                ? TableEntry()
+                                : codec_.entry_for(place, entry.other_slot(), *content));
   }
   return leaf;
 }
 
-std::optional<BlockMender::Mended> BlockMender::mend_leaf(std::uint32_t zone, TableEntry entry) {
-  const unsigned slot = format::entry_slot(entry);
-  if (auto unflipped = unflip(geometry_.leaf_block(zone, slot), entry)) {
+std::optional<BlockMender::Mended> BlockMender::mend_leaf(std::uint32_t zone,
+                                                          const TableEntry& entry) {
+  const format::BlockPlace place = format::leaf_place(zone);
+  if (auto unflipped = unflip(place, entry)) {
     return unflipped;
   }
-  std::vector<TableBlock> bases{TableBlock{}};
-  if (const auto older = read_table(geometry_.leaf_block(zone, 1 - slot))) {
+  std::vector<TableNode> bases{TableNode{}};
+  if (const auto older = read_node(geometry_.block_of(place, 1 - entry.slot()))) {
     bases.push_back(*older);
   }
+  const format::NumberRange pages = geometry_.pages_of(zone);
   const std::vector<const RecordView*> changes =
-      history_.changes_of(zone * entries_per_block, entries_per_block, generation_);
-  for (const TableBlock& base : bases) {
+      history_.changes_of(pages.first, pages.count(), generation_);
+  for (const TableNode& base : bases) {
     for (std::size_t first = changes.size(); first-- > 0;) { // Most likely few of them.
       const auto leaf = advance_leaf(zone, base, std::span(changes).subspan(first));
-      if (leaf && format::entry_matches(entry, std::as_bytes(std::span(*leaf)), salt_)) {
+      if (leaf && codec_.proves(entry, place, leaf->bytes())) {
         return Mended{std::bit_cast<Block>(*leaf), by_replay};
       }
     }
@@ -138,22 +141,23 @@ std::optional<BlockMender::Mended> BlockMender::mend_leaf(std::uint32_t zone, Ta
 }
 
 // Few zones are in use: try each combination of what their leaves' slots hold.
-std::optional<BlockMender::Mended> BlockMender::mend_index(std::uint32_t index, TableEntry entry) {
-  const unsigned slot = format::entry_slot(entry);
-  if (auto unflipped = unflip(format::Geometry::index_block(index, slot), entry)) {
+std::optional<BlockMender::Mended> BlockMender::mend_index(std::uint32_t index,
+                                                           const TableEntry& entry) {
+  const format::BlockPlace place = format::index_place(index);
+  if (auto unflipped = unflip(place, entry)) {
     return unflipped;
   }
-  const TableBlock older =
-      read_table(format::Geometry::index_block(index, 1 - slot)).value_or(TableBlock{});
-  const std::uint32_t first_zone = index * entries_per_block;
+  const TableNode older =
+      read_node(geometry_.block_of(place, 1 - entry.slot())).value_or(TableNode{});
+  const format::NumberRange zones = geometry_.zones_of(index);
   std::vector<std::vector<TableEntry>> choices;
   std::uint64_t combinations = 1;
-  for (std::uint32_t i = 0; i < entries_per_block && first_zone + i < geometry_.zone_count(); ++i) {
-    std::set<TableEntry> candidates{0, older[i]};
+  for (std::uint32_t zone = zones.first; zone < zones.end; ++zone) {
+    std::set<TableEntry> candidates{TableEntry(), older.entry_of(zone)};
     for (const unsigned leaf_slot : {0U, 1U}) {
-      const auto leaf = read(geometry_.leaf_block(first_zone + i, leaf_slot));
+      const auto leaf = read(geometry_.leaf_block(zone, leaf_slot));
       if (leaf && !format::all_zero(*leaf)) {
-        candidates.insert(format::make_entry(*leaf, salt_, leaf_slot));
+        candidates.insert(codec_.entry_for(format::leaf_place(zone), leaf_slot, *leaf));
       }
     }
     choices.emplace_back(candidates.begin(), candidates.end());
@@ -163,14 +167,14 @@ std::optional<BlockMender::Mended> BlockMender::mend_index(std::uint32_t index, 
     }
   }
   for (std::uint64_t number = 0; number < combinations; ++number) {
-    TableBlock block{};
+    TableNode node;
     std::uint64_t rest = number;
-    for (std::size_t i = 0; i < choices.size(); ++i) {
-      block[i] = choices[i][rest % choices[i].size()];
+    for (std::uint32_t i = 0; i < zones.count(); ++i) {
+      node.set_entry_of(zones.first + i, choices[i][rest % choices[i].size()]);
       rest /= choices[i].size();
     }
-    if (format::entry_matches(entry, std::as_bytes(std::span(block)), salt_)) {
-      return Mended{std::bit_cast<Block>(block), by_children};
+    if (codec_.proves(entry, place, node.bytes())) {
+      return Mended{std::bit_cast<Block>(node), by_children};
     }
   }
   return std::nullopt;

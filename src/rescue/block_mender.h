@@ -9,41 +9,43 @@
 #include <string_view>
 
 #include "device/overlay_device.h"
+#include "format/codec.h"
 #include "format/geometry.h"
 #include "format/superblock.h"
+#include "format/table_node.h"
 #include "rescue/ring_history.h"
 
 namespace vnvram {
 
 /// Nothing is guessed: a block is mended only if the result is what the entry that points to it
-/// vouches for, with a salted checksum of 63 bits.
+/// vouches for, by the codec, whose check has 63 bits or more.
 class BlockMender {
 public:
   /// `history` and `device` must outlive it. `superblock` is the one whose table is mended.
-  BlockMender(BlockDevice& device, const format::Superblock& superblock,
+  BlockMender(BlockDevice& device, const format::Superblock& superblock, const format::Codec& codec,
               const RingHistory& history);
 
   struct Mended {
     Block content;
     std::string_view how;
   };
-  std::optional<Mended> mend_index(std::uint32_t index, format::TableEntry entry);
-  std::optional<Mended> mend_leaf(std::uint32_t zone, format::TableEntry entry);
-  std::optional<Mended> mend_page(std::uint32_t page, format::TableEntry entry);
+  std::optional<Mended> mend_index(std::uint32_t index, const format::TableEntry& entry);
+  std::optional<Mended> mend_leaf(std::uint32_t zone, const format::TableEntry& entry);
+  std::optional<Mended> mend_page(std::uint32_t page, const format::TableEntry& entry);
 
 private:
   std::optional<Block> read(std::uint64_t block);
-  std::optional<format::TableBlock> read_table(std::uint64_t block);
-  std::optional<Mended> unflip(std::uint64_t block, format::TableEntry entry);
-  std::optional<format::TableBlock>
-  advance_leaf(std::uint32_t zone, const format::TableBlock& old,
+  std::optional<format::TableNode> read_node(std::uint64_t block);
+  std::optional<Mended> unflip(format::BlockPlace place, const format::TableEntry& entry);
+  std::optional<format::TableNode>
+  advance_leaf(std::uint32_t zone, const format::TableNode& old,
                std::span<const format::RecordView* const> changes);
   [[nodiscard]] std::set<std::uint32_t>
   pages_changed(std::uint32_t zone, std::span<const format::RecordView* const> changes) const;
 
   BlockDevice& device_;
   const format::Geometry geometry_;
-  const std::uint64_t salt_;
+  const format::Codec codec_;
   const std::uint64_t generation_;
   const RingHistory& history_;
 };

@@ -5,7 +5,7 @@
 
 #include <fmt/core.h>
 
-#include "format/checksum.h"
+#include "format/all_zero.h"
 #include "store/replay.h"
 #include "store/ring_scanner.h"
 #include "store/third_copy.h"
@@ -33,8 +33,7 @@ ImageChecker::ImageChecker(BlockDevice& device, const SuperblockPair& superblock
                            const Progress& progress)
     : device_(device), superblocks_(superblocks), progress_(progress),
       superblock_(*superblocks.current()),
-      pages_(device, format::geometry_of(superblock_), superblock_.salt, superblock_.index_entries,
-             cache_size_bytes_default),
+      codec_(superblock_), pages_(device, superblock_, codec_, cache_size_bytes_default),
       directory_(format::geometry_of(superblock_).page_count()),
       looked_at_(format::geometry_of(superblock_).page_count()) {}
 
@@ -138,7 +137,7 @@ Status ImageChecker::check_keys_area() {
 }
 
 Status ImageChecker::check_ring() {
-  RingScanner scanner(device_, superblock_);
+  RingScanner scanner(device_, superblock_, codec_);
   Replay replay(pages_, [&](std::uint32_t page, const Error& error) {
     bad_pages_.emplace(page, error);
     return Status{};
@@ -276,13 +275,12 @@ void ImageChecker::check_pages_of_nobody() {
   const format::Geometry geometry = format::geometry_of(superblock_);
   for (std::uint32_t zone = 0; zone < geometry.zone_count(); ++zone) {
     const auto pages = pages_.pages_in_slots(zone);
-    const std::uint32_t first = zone * format::entries_per_block;
     if (!pages) {
-      const auto begin = looked_at_.begin() + first;
-      const auto end =
-          begin + std::min<std::ptrdiff_t>(format::entries_per_block, looked_at_.end() - begin);
+      const format::NumberRange all = geometry.pages_of(zone);
+      const auto begin = looked_at_.begin() + all.first;
+      const auto end = looked_at_.begin() + all.end;
       if (std::find(begin, end, true) == end) { // Else its leaf's damage is known by these pages.
-        bad_pages_.emplace(first, pages.error());
+        bad_pages_.emplace(all.first, pages.error());
       }
       continue;
     }

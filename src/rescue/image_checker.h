@@ -43,6 +43,7 @@ private:
   const SuperblockPair superblocks_;
   const Progress& progress_;
   const format::Superblock superblock_;
+  const format::Codec codec_;
   PageStore pages_;
   Directory directory_;
   CheckReport report_;

@@ -8,8 +8,9 @@
 
 #include <fmt/core.h>
 
-#include "format/checksum.h"
+#include "format/codec.h"
 #include "format/record_view.h"
+#include "format/table_node.h"
 #include "store/directory.h"
 #include "store/ring_scanner.h"
 #include "store/superblock_reader.h"
@@ -53,7 +54,7 @@ class Dumper {
 public:
   Dumper(BlockDevice& device, const format::Superblock& superblock, ImageDump& dump)
       : device_(device), superblock_(superblock), geometry_(format::geometry_of(superblock)),
-        dump_(dump) {}
+        codec_(superblock), dump_(dump) {}
 
   void run() {
     dump_ring();
@@ -65,14 +66,14 @@ public:
 private:
   std::optional<std::vector<std::byte>> read_blocks(std::uint64_t first, std::uint32_t count,
                                                     std::string& why);
-  bool read_vouched(std::uint64_t block, format::TableEntry entry, Block& content,
-                    std::string& why);
+  bool read_vouched(format::BlockPlace place, const format::TableEntry& entry,
+                    std::span<std::byte> content, std::string& why);
   void dump_ring();
   std::uint32_t dump_record(std::uint32_t position, const format::RecordHeader& header);
   void mark_records_that_count();
   void dump_table();
-  void dump_leaf(std::uint32_t zone, format::TableEntry entry);
-  void dump_page(std::uint32_t page, format::TableEntry entry);
+  void dump_leaf(std::uint32_t zone, const format::TableEntry& entry);
+  void dump_page(std::uint32_t page, const format::TableEntry& entry);
   void dump_directory();
   void dump_directory_page(std::uint32_t number, const format::DirectoryPage& page);
   format::DirectoryPage directory_page(std::uint32_t page);
@@ -81,6 +82,7 @@ private:
   BlockDevice& device_;
   const format::Superblock superblock_;
   const format::Geometry geometry_;
+  const format::Codec codec_;
   ImageDump& dump_;
   /// Every header in a made-up ring could claim half the ring: what is read for them is bounded.
   std::uint64_t record_blocks_left_ = 0;
@@ -100,14 +102,14 @@ std::optional<std::vector<std::byte>> Dumper::read_blocks(std::uint64_t first, s
 }
 
 /// Reads a block that its parent's entry describes.
-bool Dumper::read_vouched(std::uint64_t block, format::TableEntry entry, Block& content,
-                          std::string& why) {
-  const auto read = read_blocks(block, 1, why);
+bool Dumper::read_vouched(format::BlockPlace place, const format::TableEntry& entry,
+                          std::span<std::byte> content, std::string& why) {
+  const auto read = read_blocks(geometry_.block_of(place, entry.slot()), 1, why);
   if (!read) {
     return false;
   }
   std::copy(read->begin(), read->end(), content.begin());
-  if (!format::entry_matches(entry, content, superblock_.salt)) {
+  if (!codec_.proves(entry, place, content)) {
     why = "checksum mismatch";
     return false;
   }
@@ -161,7 +163,7 @@ std::uint32_t Dumper::dump_record(std::uint32_t position, const format::RecordHe
         read_blocks(format::Geometry::ring_block(position), header.block_count, record.why);
     const char* reason = "";
     const auto view = blocks ? format::RecordView::check(
-                                   *blocks, superblock_.salt,
+                                   *blocks, codec_,
                                    std::uint64_t{geometry_.page_count()} * block_size_bytes, reason)
                              : std::nullopt;
     if (view) {
@@ -180,7 +182,7 @@ void Dumper::mark_records_that_count() {
   for (std::size_t i = 0; i < dump_.records.size(); ++i) {
     by_position[dump_.records[i].position] = i;
   }
-  RingScanner scanner(device_, superblock_);
+  RingScanner scanner(device_, superblock_, codec_);
   const auto end = scanner.scan(
       [&](const format::RecordView& record, std::uint32_t position, const RingPosition&) {
         const auto [found, fresh] = by_position.emplace(position, dump_.records.size());
@@ -197,67 +199,61 @@ void Dumper::mark_records_that_count() {
 }
 
 void Dumper::dump_table() {
+  const format::IndexEntries index_entries = codec_.index_entries(superblock_);
   for (std::uint32_t number = 0; number < format::index_block_count; ++number) {
-    const format::TableEntry entry = superblock_.index_entries[number];
-    if (entry == 0) {
+    const format::TableEntry entry = index_entries[number];
+    if (entry.empty()) {
       continue;
     }
     ImageDump::TableBlock index;
     index.number = number;
-    index.block = format::Geometry::index_block(number, format::entry_slot(entry));
-    Block content{};
-    index.valid = read_vouched(index.block, entry, content, index.why);
-    format::TableBlock entries{};
-    std::memcpy(entries.data(), content.data(), sizeof entries);
+    index.block = format::Geometry::index_block(number, entry.slot());
+    format::TableNode node;
+    index.valid = read_vouched(format::index_place(number), entry, node.bytes(), index.why);
     if (index.valid) {
-      index.entries_used = static_cast<std::uint32_t>(
-          std::count_if(entries.begin(), entries.end(), [](auto leaf) { return leaf != 0; }));
+      index.entries_used = node.entries_used();
     } else {
       dump_.remarks.push_back(fmt::format("the zones of index block {} cannot be found", number));
     }
-    const bool valid = index.valid;
+    const format::NumberRange zones =
+        index.valid ? geometry_.zones_of(number) : format::NumberRange();
     dump_.table.push_back(std::move(index));
-    for (std::uint32_t i = 0; valid && i < format::entries_per_block; ++i) {
-      const std::uint32_t zone = (number * format::entries_per_block) + i;
-      if (entries[i] != 0 && zone < geometry_.zone_count()) {
-        dump_leaf(zone, entries[i]);
+    for (std::uint32_t zone = zones.first; zone < zones.end; ++zone) {
+      if (const format::TableEntry leaf = node.entry_of(zone); !leaf.empty()) {
+        dump_leaf(zone, leaf);
       }
     }
   }
 }
 
-void Dumper::dump_leaf(std::uint32_t zone, format::TableEntry entry) {
+void Dumper::dump_leaf(std::uint32_t zone, const format::TableEntry& entry) {
   ImageDump::TableBlock leaf;
   leaf.leaf = true;
   leaf.number = zone;
-  leaf.block = geometry_.leaf_block(zone, format::entry_slot(entry));
-  Block content{};
-  leaf.valid = read_vouched(leaf.block, entry, content, leaf.why);
-  format::TableBlock entries{};
-  std::memcpy(entries.data(), content.data(), sizeof entries);
+  leaf.block = geometry_.leaf_block(zone, entry.slot());
+  format::TableNode node;
+  leaf.valid = read_vouched(format::leaf_place(zone), entry, node.bytes(), leaf.why);
   if (leaf.valid) {
-    leaf.entries_used = static_cast<std::uint32_t>(
-        std::count_if(entries.begin(), entries.end(), [](auto page) { return page != 0; }));
+    leaf.entries_used = node.entries_used();
   } else {
     dump_.remarks.push_back(fmt::format("the pages of zone {} cannot be found", zone));
   }
-  const bool valid = leaf.valid;
+  const format::NumberRange pages = leaf.valid ? geometry_.pages_of(zone) : format::NumberRange();
   dump_.table.push_back(std::move(leaf));
-  for (std::uint32_t i = 0; valid && i < format::entries_per_block; ++i) {
-    const std::uint32_t page = (zone * format::entries_per_block) + i;
-    if (entries[i] != 0 && page < geometry_.page_count()) {
-      dump_page(page, entries[i]);
+  for (std::uint32_t page = pages.first; page < pages.end; ++page) {
+    if (const format::TableEntry home = node.entry_of(page); !home.empty()) {
+      dump_page(page, home);
     }
   }
 }
 
-void Dumper::dump_page(std::uint32_t page, format::TableEntry entry) {
+void Dumper::dump_page(std::uint32_t page, const format::TableEntry& entry) {
   ImageDump::Page result;
   result.number = page;
-  result.slot = format::entry_slot(entry);
+  result.slot = entry.slot();
   result.block = geometry_.page_block(page, result.slot);
   Block content{};
-  result.valid = read_vouched(result.block, entry, content, result.why);
+  result.valid = read_vouched(format::page_place(page), entry, content, result.why);
   page_entries_[page] = entry;
   dump_.pages.push_back(std::move(result));
 }
@@ -279,7 +275,7 @@ void Dumper::apply_records(std::uint32_t page, std::span<std::byte> content) {
                                               record.header.block_count, why)
                                 : std::nullopt;
     const auto view = blocks ? format::RecordView::check(
-                                   *blocks, superblock_.salt,
+                                   *blocks, codec_,
                                    std::uint64_t{geometry_.page_count()} * block_size_bytes, reason)
                              : std::nullopt;
     if (!view) {
@@ -308,8 +304,7 @@ format::DirectoryPage Dumper::directory_page(std::uint32_t page) {
   const auto entry = page_entries_.find(page);
   std::string why;
   if (entry != page_entries_.end()) {
-    const std::uint64_t block = geometry_.page_block(page, format::entry_slot(entry->second));
-    if (!read_vouched(block, entry->second, content, why)) {
+    if (!read_vouched(format::page_place(page), entry->second, content, why)) {
       dump_.remarks.push_back(fmt::format("directory page {}: {}", page, why));
       content.fill(std::byte{0});
     }

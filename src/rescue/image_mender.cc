@@ -6,16 +6,15 @@
 
 #include <fmt/core.h>
 
-#include "format/checksum.h"
+#include "format/all_zero.h"
 #include "rescue/bit_flip.h"
 #include "store/ring_scanner.h"
 
 namespace vnvram {
 
-using format::entries_per_block;
 using format::Geometry;
-using format::TableBlock;
 using format::TableEntry;
+using format::TableNode;
 
 namespace {
 
@@ -30,8 +29,8 @@ constexpr std::uint64_t zone_size_bytes =
 } // namespace
 
 ImageMender::ImageMender(BlockDevice& device, const format::Superblock& superblock)
-    : superblock_(superblock), geometry_(format::geometry_of(superblock)), mended_(device),
-      tries_left_(tries_max) {
+    : superblock_(superblock), geometry_(format::geometry_of(superblock)), codec_(superblock),
+      mended_(device), tries_left_(tries_max) {
   const Result<std::uint64_t> size = device.size_bytes();
   device_block_count_ = size ? *size / block_size_bytes : 0;
 }
@@ -85,57 +84,65 @@ void ImageMender::clear_key_slots() {
 void ImageMender::run(const RescueProgress& progress) {
   clear_key_slots();
   mend_ring(); // First: its records help to mend the rest.
-  history_.emplace(mended_, superblock_);
-  BlockMender mender(mended_, superblock_, *history_);
+  history_.emplace(mended_, superblock_, codec_);
+  BlockMender mender(mended_, superblock_, codec_, *history_);
+  const format::IndexEntries index_entries = codec_.index_entries(superblock_);
   for (std::uint32_t index = 0; index < format::index_block_count; ++index) {
-    const TableEntry entry = superblock_.index_entries[index];
-    const std::uint64_t block = Geometry::index_block(index, format::entry_slot(entry));
-    std::optional<Block> content = entry == 0 ? Block{} : read(block);
-    if (entry != 0 && (!content || !format::entry_matches(entry, *content, superblock_.salt))) {
+    const TableEntry entry = index_entries[index];
+    const format::BlockPlace place = format::index_place(index);
+    const std::uint64_t block = geometry_.block_of(place, entry.slot());
+    std::optional<Block> content = entry.empty() ? Block{} : read(block);
+    if (!entry.empty() && (!content || !codec_.proves(entry, place, *content))) {
       const auto mended = may_try() ? mender.mend_index(index, entry) : std::nullopt;
       content = note(fmt::format("table index {}", index), block, mended)
                     ? std::optional(mended->content)
                     : std::nullopt;
     }
-    const std::uint32_t first_zone = index * entries_per_block;
-    for (std::uint32_t i = 0; content && i < entries_per_block; ++i) {
-      const TableEntry leaf = std::bit_cast<TableBlock>(*content)[i];
-      if (leaf != 0 && first_zone + i < geometry_.zone_count()) {
-        mend_zone(first_zone + i, leaf, mender);
-      }
-      if (progress && first_zone + i < geometry_.zone_count()) {
-        progress((first_zone + i + 1) * zone_size_bytes, geometry_.zone_count() * zone_size_bytes);
-      }
+    if (content) {
+      mend_zones(index, std::bit_cast<TableNode>(*content), mender, progress);
     }
   }
 }
 
-void ImageMender::mend_zone(std::uint32_t zone, TableEntry entry, BlockMender& mender) {
-  const std::uint64_t block = geometry_.leaf_block(zone, format::entry_slot(entry));
+void ImageMender::mend_zones(std::uint32_t index, const TableNode& node, BlockMender& mender,
+                             const RescueProgress& progress) {
+  const format::NumberRange zones = geometry_.zones_of(index);
+  for (std::uint32_t zone = zones.first; zone < zones.end; ++zone) {
+    if (const TableEntry leaf = node.entry_of(zone); !leaf.empty()) {
+      mend_zone(zone, leaf, mender);
+    }
+    if (progress) {
+      progress((zone + 1) * zone_size_bytes, geometry_.zone_count() * zone_size_bytes);
+    }
+  }
+}
+
+void ImageMender::mend_zone(std::uint32_t zone, const TableEntry& entry, BlockMender& mender) {
+  const format::BlockPlace place = format::leaf_place(zone);
+  const std::uint64_t block = geometry_.block_of(place, entry.slot());
   std::optional<Block> content = read(block);
-  if (!content || !format::entry_matches(entry, *content, superblock_.salt)) {
+  if (!content || !codec_.proves(entry, place, *content)) {
     const auto mended = may_try() ? mender.mend_leaf(zone, entry) : std::nullopt;
     if (!note(fmt::format("table leaf of zone {}", zone), block, mended)) {
       return;
     }
     content = mended->content;
   }
-  mend_pages(zone, std::bit_cast<TableBlock>(*content), mender);
+  mend_pages(zone, std::bit_cast<TableNode>(*content), mender);
 }
 
-void ImageMender::mend_pages(std::uint32_t zone, const TableBlock& leaf, BlockMender& mender) {
-  const std::uint32_t first = zone * entries_per_block;
-  const std::uint32_t count = std::min(entries_per_block, geometry_.page_count() - first);
+void ImageMender::mend_pages(std::uint32_t zone, const TableNode& leaf, BlockMender& mender) {
+  const format::NumberRange pages = geometry_.pages_of(zone);
   // Both slots of all of them in one read, unless the device cannot.
-  std::vector<std::byte> blocks(std::size_t{count} * 2 * block_size_bytes);
-  const std::uint64_t first_block = geometry_.page_block(first, 0);
+  std::vector<std::byte> blocks(std::size_t{pages.count()} * 2 * block_size_bytes);
+  const std::uint64_t first_block = geometry_.page_block(pages.first, 0);
   const bool at_once = mended_.read(first_block * block_size_bytes, blocks).ok();
-  for (std::uint32_t i = 0; i < count; ++i) {
-    const TableEntry entry = leaf[i];
-    if (entry == 0) {
+  for (std::uint32_t page = pages.first; page < pages.end; ++page) {
+    const TableEntry entry = leaf.entry_of(page);
+    if (entry.empty()) {
       continue;
     }
-    const std::uint64_t block = geometry_.page_block(first + i, format::entry_slot(entry));
+    const std::uint64_t block = geometry_.page_block(page, entry.slot());
     Block content{};
     bool readable = at_once;
     if (at_once) {
@@ -144,9 +151,9 @@ void ImageMender::mend_pages(std::uint32_t zone, const TableBlock& leaf, BlockMe
     } else {
       readable = mended_.read(block * block_size_bytes, content).ok();
     }
-    if (!readable || !format::entry_matches(entry, content, superblock_.salt)) {
-      note(fmt::format("home page {}, slot {}", first + i, format::entry_slot(entry)), block,
-           may_try() ? mender.mend_page(first + i, entry) : std::nullopt);
+    if (!readable || !codec_.proves(entry, format::page_place(page), content)) {
+      note(fmt::format("home page {}, slot {}", page, entry.slot()), block,
+           may_try() ? mender.mend_page(page, entry) : std::nullopt);
     }
   }
 }
@@ -155,7 +162,7 @@ void ImageMender::mend_pages(std::uint32_t zone, const TableBlock& leaf, BlockMe
 // written in full then, and perhaps acknowledged.
 void ImageMender::mend_ring() {
   for (unsigned breaks = 0; breaks < ring_breaks_max; ++breaks) {
-    RingScanner scanner(mended_, superblock_);
+    RingScanner scanner(mended_, superblock_, codec_);
     const Result<RingScanner::End> end = scanner.scan(
         [](const format::RecordView&, std::uint32_t, const RingPosition&) { return Status{}; });
     if (!end) {
@@ -192,7 +199,7 @@ bool ImageMender::mend_record_at(std::uint32_t position) {
     const bool whole = unflip_bit(std::span(blocks), [&] {
       const auto header = format::peek_record(std::span(blocks).first(block_size_bytes), count);
       return header && header->block_count == count &&
-             format::RecordView::check(blocks, superblock_.salt, space_bytes, reason);
+             format::RecordView::check(blocks, codec_, space_bytes, reason);
     });
     if (!whole) {
       continue;

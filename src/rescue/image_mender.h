@@ -32,8 +32,10 @@ private:
   void clear_key_slots();
   void mend_ring();
   bool mend_record_at(std::uint32_t position);
-  void mend_zone(std::uint32_t zone, format::TableEntry entry, BlockMender& mender);
-  void mend_pages(std::uint32_t zone, const format::TableBlock& leaf, BlockMender& mender);
+  void mend_zones(std::uint32_t index, const format::TableNode& node, BlockMender& mender,
+                  const RescueProgress& progress);
+  void mend_zone(std::uint32_t zone, const format::TableEntry& entry, BlockMender& mender);
+  void mend_pages(std::uint32_t zone, const format::TableNode& leaf, BlockMender& mender);
   /// Notes what became of a damaged block. True if it is mended.
   bool note(const std::string& place, std::uint64_t block,
             const std::optional<BlockMender::Mended>& mended);
@@ -43,6 +45,7 @@ private:
 
   const format::Superblock superblock_;
   const format::Geometry geometry_;
+  const format::Codec codec_;
   OverlayDevice mended_;
   std::optional<RingHistory> history_;
   std::vector<RepairFinding> findings_;

@@ -130,7 +130,7 @@ private:
               false};
     }
     root.sequence += 1 + (by_third_copy ? copy : 0); // Not both the same.
-    format::seal_superblock(root, copy);
+    format::Codec(root).finish(root, copy);
     mender.mended().replace(format::Geometry::superblock_block(copy), std::bit_cast<Block>(root));
     return {copy_name(copy),
             fmt::format("mended: written anew from the {} copy", by_third_copy ? "third" : "other"),

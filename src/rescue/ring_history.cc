@@ -16,7 +16,8 @@ bool overlaps(const format::RecordView::Extent& extent, std::uint64_t from, std:
 
 } // namespace
 
-RingHistory::RingHistory(BlockDevice& device, const format::Superblock& superblock) {
+RingHistory::RingHistory(BlockDevice& device, const format::Superblock& superblock,
+                         const format::Codec& codec) {
   const format::Geometry geometry = format::geometry_of(superblock);
   const std::uint64_t ring_bytes = std::uint64_t{geometry.ring_block_count()} * block_size_bytes;
   if (ring_bytes > ring_size_bytes_max) {
@@ -25,7 +26,7 @@ RingHistory::RingHistory(BlockDevice& device, const format::Superblock& superblo
   }
   ring_.resize(ring_bytes);
   read_ring(device);
-  find_records(superblock.salt, geometry.record_block_count_max(),
+  find_records(codec, geometry.record_block_count_max(),
                std::uint64_t{geometry.page_count()} * block_size_bytes);
 }
 
@@ -46,7 +47,7 @@ void RingHistory::read_ring(BlockDevice& device) {
   }
 }
 
-void RingHistory::find_records(std::uint64_t salt, std::uint32_t block_count_max,
+void RingHistory::find_records(const format::Codec& codec, std::uint32_t block_count_max,
                                std::uint64_t space_bytes) {
   const auto block_count = static_cast<std::uint32_t>(ring_.size() / block_size_bytes);
   std::uint64_t blocks_to_check = std::uint64_t{8} * block_count; // A made-up ring could ask more.
@@ -64,7 +65,8 @@ void RingHistory::find_records(std::uint64_t salt, std::uint32_t block_count_max
     blocks_to_check -= header->block_count;
     const char* reason = nullptr;
     auto view = format::RecordView::check(
-        rest.first(std::size_t{header->block_count} * block_size_bytes), salt, space_bytes, reason);
+        rest.first(std::size_t{header->block_count} * block_size_bytes), codec, space_bytes,
+        reason);
     if (view) {
       entries_.push_back({position, std::move(*view)});
     }

@@ -15,7 +15,8 @@ class RingHistory {
 public:
   /// Reads the whole ring; blocks that cannot be read hold no records. A ring larger than
   /// ring_size_bytes_max is not read: the history is empty then.
-  RingHistory(BlockDevice& device, const format::Superblock& superblock);
+  RingHistory(BlockDevice& device, const format::Superblock& superblock,
+              const format::Codec& codec);
 
   static constexpr std::uint64_t ring_size_bytes_max = std::uint64_t{256} << 20U;
 
@@ -37,7 +38,8 @@ public:
 
 private:
   void read_ring(BlockDevice& device);
-  void find_records(std::uint64_t salt, std::uint32_t block_count_max, std::uint64_t space_bytes);
+  void find_records(const format::Codec& codec, std::uint32_t block_count_max,
+                    std::uint64_t space_bytes);
 
   std::vector<std::byte> ring_;
   std::vector<Entry> entries_;

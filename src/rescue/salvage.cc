@@ -31,8 +31,7 @@ class View {
 public:
   View(BlockDevice& device, const format::Superblock& superblock)
       : superblock_(superblock), mender_(device, superblock),
-        pages_(mender_.mended(), format::geometry_of(superblock), superblock.salt,
-               superblock.index_entries, cache_size_bytes_default),
+        pages_(mender_.mended(), superblock, format::Codec(superblock), cache_size_bytes_default),
         directory_(format::geometry_of(superblock).page_count()) {}
 
   Status read(const RescueProgress& progress) {
@@ -76,7 +75,7 @@ public:
 private:
   Status replay() {
     ZeroFilledDevice readable(mender_.mended());
-    RingScanner scanner(readable, superblock_);
+    RingScanner scanner(readable, superblock_, format::Codec(superblock_));
     Replay replay(pages_, [&](std::uint32_t page, const Error& error) {
       bad_pages_.emplace(page, error); // It stays bad: a record changed it.
       return Status{};

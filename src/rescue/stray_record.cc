@@ -13,7 +13,7 @@ namespace vnvram {
 namespace {
 
 Result<RingScanner::End> look(BlockDevice& device, const format::Superblock& superblock) {
-  return RingScanner(device, superblock).scan([](const auto&, auto, const auto&) {
+  return RingScanner(device, superblock, format::Codec(superblock)).scan([](const auto&, auto, const auto&) {
     return Status{};
   });
 }

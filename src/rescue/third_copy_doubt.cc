@@ -14,7 +14,7 @@ std::optional<std::string> doubt_third_copy(BlockDevice& device, const format::S
   if (third.clean == 0) {
     return "the image was in use: the third copy does not tell what was committed last";
   }
-  const RingHistory history(device, third);
+  const RingHistory history(device, third, format::Codec(third));
   if (!history.complete()) {
     return "the ring, which may hold newer commits than the third copy, cannot be read";
   }

@@ -16,11 +16,10 @@ Engine::Engine(std::unique_ptr<BlockDevice> device, const format::Superblock& su
                OpenOptions options)
     : device_(std::move(device)), options_(std::move(options)), owner_watch_(*device_),
       checkpoint_mode_(checkpoint_mode_for(device_->capabilities(), options_)),
-      geometry_(format::geometry_of(superblock)),
-      pages_(*device_, geometry_, superblock.salt, superblock.index_entries,
+      codec_(superblock), geometry_(format::geometry_of(superblock)),
+      pages_(*device_, superblock, codec_,
              std::max(options_.cache_size_bytes, cache_size_bytes_min)),
-      stage_(pages_, geometry_.record_block_count_max()), salt_(superblock.salt),
-      epoch_number_(superblock.epoch_number), epoch_random_(superblock.epoch_random),
+      stage_(pages_, geometry_.record_block_count_max()), epoch_number_(superblock.epoch_number), epoch_random_(superblock.epoch_random),
       known_attributes_(options_.known_attributes), directory_(geometry_.page_count()),
       ring_(ring_start(superblock)), superblock_(superblock),
       deferred_(deferred_limits(geometry_, pages_.cache_size_bytes())),
@@ -283,7 +282,7 @@ Status Engine::write_record(Directory* changed_directory) {
   // INV3a: all of it is one record.
   std::uint64_t checksum = 0;
   const std::span<const std::byte> record = builder.finish(
-      {epoch_number_, epoch_random_, stage_.generation(), ring_.chain}, salt_, checksum);
+      {epoch_number_, epoch_random_, stage_.generation(), ring_.chain}, codec_, checksum);
   const std::uint64_t offset_bytes =
       format::Geometry::ring_block(place->position) * block_size_bytes;
   blocks_since_opening_ += place->cost_blocks;

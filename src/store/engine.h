@@ -28,6 +28,7 @@
 #include <string>
 #include <thread>
 
+#include "format/codec.h"
 #include "format/superblock.h"
 #include "store/alarm_clock.h"
 #include "store/commit_queue.h"
@@ -209,11 +210,11 @@ private:
   const OpenOptions options_;
   OwnerWatch owner_watch_;
   const CheckpointMode checkpoint_mode_;
+  const format::Codec codec_;
   format::Geometry geometry_;
   PageStore pages_;
   Stage stage_;                            // only the thread that leads a commit
   std::uint64_t blocks_since_opening_ = 0; // of the ring; likewise
-  const std::uint64_t salt_;
   std::uint64_t epoch_number_; // fixed once the store is open
   std::uint64_t epoch_random_;
 

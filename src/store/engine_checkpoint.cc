@@ -30,7 +30,7 @@ Status Engine::checkpoint() {
 Status Engine::write_superblock(const format::Superblock& superblock) {
   format::Superblock next = superblock;
   next.sequence = superblock_.sequence + 1;
-  format::seal_superblock(next, 1 - superblock_.copy); // INV4a: the current one stays whole.
+  codec_.finish(next, 1 - superblock_.copy); // INV4a: the current one stays whole.
   const std::uint64_t offset_bytes =
       format::Geometry::superblock_block(next.copy) * block_size_bytes;
   const auto bytes = std::as_bytes(std::span(&next, 1));
@@ -111,11 +111,11 @@ Status Engine::carry_out_checkpoint(bool even_if_empty,
       ring_.used_blocks = point.used_blocks = 0;
     }
   }
-  const Result<PageStore::IndexEntries> index_entries = pages_.write_back();
+  const Result<format::IndexEntries> index_entries = pages_.write_back();
   if (!index_entries) {
     return poison(index_entries.error(), "a checkpoint");
   }
-  next.index_entries = *index_entries;
+  codec_.set_index_entries(next, *index_entries);
   next.generation = point.sequence;
   next.chain = point.chain;
   next.ring_position = point.position;
@@ -350,7 +350,7 @@ Result<bool> Engine::is_current() {
   if (current == nullptr || std::memcmp(current, &superblock, sizeof(superblock)) != 0) {
     return false;
   }
-  RingScanner scanner(*device_, superblock);
+  RingScanner scanner(*device_, superblock, codec_);
   const auto end = scanner.scan([](const auto&, auto, const auto&) { return Status{}; });
   if (!end) {
     return end.error();

@@ -197,7 +197,7 @@ Status Engine::recover() {
     return done;
   }
   bool flushed = false;
-  RingScanner scanner(*device_, superblock_);
+  RingScanner scanner(*device_, superblock_, codec_);
   Replay replay(pages_, [](std::uint32_t, const Error& error) { return Status(error); });
   const Result<RingScanner::End> end = scanner.scan(
       [&](const format::RecordView& record, std::uint32_t, const RingPosition& behind) {

@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "base/barrier.h"
-#include "base/random_bytes.h"
 #include "device/forwarding_device.h"
 #include "store/engine.h"
 #include "store/image_creator.h"
@@ -15,7 +14,6 @@
 #include "store/registration.h"
 #include "store/superblock_reader.h"
 #include "store/third_copy.h"
-#include "vnvram/version.h"
 
 namespace vnvram {
 
@@ -93,34 +91,6 @@ Result<Geometry> plan(BlockDevice& device, const CreateOptions& options) {
   return geometry;
 }
 
-Result<Superblock> first_superblock(const Geometry& geometry) {
-  Superblock superblock{};
-  const Status random = random_bytes(std::as_writable_bytes(std::span(&superblock, 1)));
-  if (!random) {
-    return random.error();
-  }
-  // Of all that randomness only these stay: identity, salt, and where the epoch and the chain
-  // begin.
-  Superblock kept{};
-  kept.uuid = superblock.uuid;
-  kept.uuid[6] = (kept.uuid[6] & std::byte{0x0f}) | std::byte{0x40}; // RFC 4122, version 4
-  kept.uuid[8] = (kept.uuid[8] & std::byte{0x3f}) | std::byte{0x80};
-  kept.salt = superblock.salt;
-  kept.epoch_random = superblock.epoch_random;
-  kept.chain = superblock.chain;
-  kept.epoch_number = 1;
-  kept.copy = 1; // so that the first one written is A
-  kept.image_block_count = geometry.image_block_count();
-  kept.ring_start_block = format::ring_start_block;
-  kept.ring_block_count = geometry.ring_block_count();
-  kept.zones_start_block = geometry.zones_start_block();
-  kept.entry_size_bytes = format::entry_size_bytes;
-  const std::string creator = fmt::format("vnvram {}", version());
-  std::copy_n(creator.begin(), std::min(creator.size(), kept.creator.size() - 1),
-              kept.creator.begin());
-  return kept;
-}
-
 // Superblocks first, and durably: whatever else happens, no old store's newer superblock can win.
 Status wipe(BlockDevice& device, const Geometry& geometry, const CreateOptions& options) {
   constexpr std::uint64_t step_blocks = 256;
@@ -184,7 +154,7 @@ Status format_locked(BlockDevice& device, const CreateOptions& options) {
   if (!geometry) {
     return geometry.error();
   }
-  const Result<Superblock> superblock = first_superblock(*geometry);
+  const Result<Superblock> superblock = format::first_superblock(*geometry);
   if (!superblock) {
     return superblock.error();
   }

@@ -7,59 +7,30 @@
 #include <fmt/core.h>
 
 #include "base/aligned_buffer.h"
-#include "format/checksum.h"
+#include "format/superblock.h"
 
 namespace vnvram {
 
-using format::entries_per_block;
 using format::Geometry;
-using format::TableBlock;
 using format::TableEntry;
+using format::TableNode;
 
 namespace {
 
 // Both slots of so many pages are read at once: 256 KiB.
 constexpr std::uint32_t cluster_page_count_max = 32;
 
-Error damaged(std::string_view what, std::uint64_t block, std::string_view device) {
-  return {ErrorKind::corrupt,
-          fmt::format("{}: {} (block {}) is not what was written there", device, what, block),
-          "vnvram repair mends what can be mended, vnvram salvage gets out what is intact"};
-}
-
-std::span<const std::byte> bytes_of(const TableBlock& block) {
-  return std::as_bytes(std::span(block));
-}
-
-Result<TableBlock> read_table_block(BlockDevice& device, std::uint64_t block, TableEntry entry,
-                                    std::uint64_t salt, const std::string& what) {
-  TableBlock content{};
-  if (entry == 0) {
-    return content;
-  }
-  const Status read =
-      device.read(block * block_size_bytes, std::as_writable_bytes(std::span(content)));
-  if (!read) {
-    return read.error();
-  }
-  if (!format::entry_matches(entry, bytes_of(content), salt)) {
-    return damaged(what, block, device.name());
-  }
-  return content;
-}
-
 } // namespace
 
-PageStore::PageStore(BlockDevice& device, const Geometry& geometry, std::uint64_t salt,
-                     const IndexEntries& index_entries, std::uint64_t cache_size_bytes)
-    : device_(device), geometry_(geometry), salt_(salt), cache_size_bytes_(cache_size_bytes),
-      zero_page_(std::make_shared<const Page>()), index_entries_(index_entries) {}
+PageStore::PageStore(BlockDevice& device, const format::Superblock& superblock,
+                     const format::Codec& codec, std::uint64_t cache_size_bytes)
+    : device_(device), geometry_(format::geometry_of(superblock)),
+      blocks_(device, geometry_, codec), cache_size_bytes_(cache_size_bytes),
+      zero_page_(std::make_shared<const Page>()), index_entries_(codec.index_entries(superblock)) {}
 
 Status PageStore::load_index() {
   for (std::uint32_t i = 0; i < format::index_block_count; ++i) {
-    const std::uint64_t block = Geometry::index_block(i, format::entry_slot(index_entries_[i]));
-    Result<TableBlock> loaded = read_table_block(device_, block, index_entries_[i], salt_,
-                                                 fmt::format("index block {}", i));
+    const Result<TableNode> loaded = blocks_.read_node(format::index_place(i), index_entries_[i]);
     if (!loaded) {
       return loaded.error();
     }
@@ -69,7 +40,7 @@ Status PageStore::load_index() {
 }
 
 TableEntry PageStore::leaf_entry(std::uint32_t zone) const {
-  return index_[zone / entries_per_block][zone % entries_per_block];
+  return index_[Geometry::index_of(zone)].entry_of(zone);
 }
 
 PageRef PageStore::lookup(std::uint32_t page) {
@@ -96,7 +67,7 @@ std::size_t PageStore::matching_bytes(std::uint32_t first_page, std::span<const 
 
 Result<PageStore::LeafRef> PageStore::load_leaf(std::uint32_t zone) {
   for (;;) {
-    TableEntry entry = 0;
+    TableEntry entry;
     {
       const std::lock_guard lock(mutex_);
       if (const auto found = leaves_.find(zone); found != leaves_.end()) {
@@ -104,9 +75,7 @@ Result<PageStore::LeafRef> PageStore::load_leaf(std::uint32_t zone) {
       }
       entry = leaf_entry(zone);
     }
-    Result<TableBlock> loaded =
-        read_table_block(device_, geometry_.leaf_block(zone, format::entry_slot(entry)), entry,
-                         salt_, fmt::format("table leaf of zone {}", zone));
+    const Result<TableNode> loaded = blocks_.read_node(format::leaf_place(zone), entry);
     const std::lock_guard lock(mutex_);
     if (leaf_entry(zone) != entry) {
       continue; // A checkpoint moved the leaf while we read it.
@@ -119,7 +88,7 @@ Result<PageStore::LeafRef> PageStore::load_leaf(std::uint32_t zone) {
     if (leaves_.size() >= leaves_max) {
       leaves_.erase(leaves_.begin()); // Any one: it is read again when it is needed.
     }
-    auto leaf = std::make_shared<const TableBlock>(*loaded);
+    auto leaf = std::make_shared<const TableNode>(*loaded);
     leaves_.insert_or_assign(zone, leaf);
     return LeafRef(leaf);
   }
@@ -145,7 +114,7 @@ Result<PageRef> PageStore::load(std::uint32_t page) {
       }
       publication = publication_count_;
     }
-    const Result<LeafRef> leaf = load_leaf(page / entries_per_block);
+    const Result<LeafRef> leaf = load_leaf(Geometry::zone_of(page));
     if (!leaf) {
       return leaf.error();
     }
@@ -173,11 +142,11 @@ Result<std::vector<std::uint32_t>> PageStore::pages_in_slots(std::uint32_t zone)
   if (!leaf) {
     return leaf.error();
   }
-  const std::uint32_t first = zone * entries_per_block;
   std::vector<std::uint32_t> pages;
-  for (std::uint32_t i = 0; i < entries_per_block && first + i < geometry_.page_count(); ++i) {
-    if ((**leaf)[i] != 0) {
-      pages.push_back(first + i);
+  const format::NumberRange all = geometry_.pages_of(zone);
+  for (std::uint32_t page = all.first; page < all.end; ++page) {
+    if (!(*leaf)->entry_of(page).empty()) {
+      pages.push_back(page);
     }
   }
   return pages;
@@ -189,17 +158,17 @@ std::uint32_t PageStore::cluster_page_count() const {
       cache_size_bytes_ / block_size_bytes / 8, 1, cluster_page_count_max));
 }
 
-PageStore::Cluster PageStore::read_cluster(std::uint32_t page, const TableBlock& leaf) {
-  const TableEntry wanted = leaf[page % entries_per_block];
-  if (wanted == 0) {
+PageStore::Cluster PageStore::read_cluster(std::uint32_t page, const TableNode& leaf) {
+  const TableEntry wanted = leaf.entry_of(page);
+  if (wanted.empty()) {
     return {{}, zero_page_, {}};
   }
   // A cluster lies in one zone, so that its slots are side by side.
   const std::uint32_t count = cluster_page_count();
-  const std::uint32_t zone_start = page - (page % entries_per_block);
-  const std::uint32_t first = zone_start + ((page - zone_start) / count * count);
-  const std::uint32_t end = std::min(
-      {first + count, zone_start + std::uint32_t{entries_per_block}, geometry_.page_count()});
+  const format::NumberRange zone = geometry_.pages_of(Geometry::zone_of(page));
+  const std::uint32_t first = zone.first + ((page - zone.first) / count * count);
+  const std::uint32_t end = std::min(first + count, zone.end);
+  assert(first <= page && page < end);
   const std::uint64_t first_block = geometry_.page_block(first, 0);
   AlignedBuffer blocks(std::size_t{end - first} * 2 * block_size_bytes);
   if (!device_.read(first_block * block_size_bytes, blocks.span())) {
@@ -207,11 +176,12 @@ PageStore::Cluster PageStore::read_cluster(std::uint32_t page, const TableBlock&
   }
   Cluster cluster;
   for (std::uint32_t candidate = first; candidate < end; ++candidate) {
-    const TableEntry entry = leaf[candidate % entries_per_block];
-    const std::uint64_t block = geometry_.page_block(candidate, format::entry_slot(entry));
-    const auto bytes =
-        blocks.span().subspan((block - first_block) * block_size_bytes, block_size_bytes);
-    if (entry == 0 || !format::entry_matches(entry, bytes, salt_)) {
+    const TableEntry entry = leaf.entry_of(candidate);
+    const std::uint64_t block = blocks_.block_of(format::page_place(candidate), entry);
+    const auto bytes = blocks.span()
+                           .subspan((block - first_block) * block_size_bytes)
+                           .first<block_size_bytes>();
+    if (entry.empty() || !blocks_.proves(entry, format::page_place(candidate), bytes)) {
       continue;
     }
     auto content = std::make_shared<Page>();
@@ -225,18 +195,11 @@ PageStore::Cluster PageStore::read_cluster(std::uint32_t page, const TableBlock&
   return cluster.page == nullptr ? read_one(page, wanted) : cluster;
 }
 
-PageStore::Cluster PageStore::read_one(std::uint32_t page, TableEntry entry) {
-  const unsigned slot = format::entry_slot(entry);
-  const std::uint64_t block = geometry_.page_block(page, slot);
+PageStore::Cluster PageStore::read_one(std::uint32_t page, const TableEntry& entry) {
   auto content = std::make_shared<Page>();
-  Status read = device_.read(block * block_size_bytes, content->bytes);
+  Status read = blocks_.read(format::page_place(page), entry, content->bytes);
   if (!read) {
     return {{}, nullptr, std::move(read)};
-  }
-  if (!format::entry_matches(entry, content->bytes, salt_)) {
-    return {{},
-            nullptr,
-            damaged(fmt::format("home page {}, slot {}", page, slot), block, device_.name())};
   }
   return {{}, std::move(content), {}};
 }
@@ -313,74 +276,62 @@ void PageStore::begin_write_back() {
             [](const PageUpdate& a, const PageUpdate& b) { return a.page < b.page; });
 }
 
-Status PageStore::write_pages_of_zone(std::uint32_t zone, std::span<const PageUpdate> pages,
-                                      TableBlock& leaf) {
-  for (const PageUpdate& update : pages) {
-    TableEntry& entry = leaf[update.page - (zone * entries_per_block)];
-    if (format::all_zero(update.content->bytes)) {
-      entry = 0;
-      continue;
-    }
-    const unsigned slot = format::entry_other_slot(entry); // INV2c
-    const Status written = device_.write(geometry_.page_block(update.page, slot) * block_size_bytes,
-                                         update.content->bytes);
-    if (!written) {
-      return written;
-    }
-    entry = format::make_entry(update.content->bytes, salt_, slot);
+// The zone's changed pages, then its leaf.
+Status PageStore::write_zone(std::uint32_t zone, std::span<const PageUpdate> pages) {
+  const Result<LeafRef> current = load_leaf(zone);
+  if (!current) {
+    return current.error();
   }
+  const auto leaf = std::make_shared<TableNode>(**current);
+  for (const PageUpdate& update : pages) {
+    assert(Geometry::zone_of(update.page) == zone && update.page < geometry_.page_count());
+    const Result<TableEntry> next =
+        blocks_.write_next(format::page_place(update.page), leaf->entry_of(update.page),
+                           std::span(update.content->bytes));
+    if (!next) {
+      return next.error();
+    }
+    leaf->set_entry_of(update.page, *next);
+  }
+  TableNode& index = write_back_.index[Geometry::index_of(zone)];
+  const Result<TableEntry> next =
+      blocks_.write_next(format::leaf_place(zone), index.entry_of(zone), leaf->bytes());
+  if (!next) {
+    return next.error();
+  }
+  index.set_entry_of(zone, *next);
+  write_back_.leaves.emplace(zone, leaf);
   return {};
 }
 
-Status PageStore::write_leaf(std::uint32_t zone, const LeafRef& leaf) {
-  TableEntry& entry = write_back_.index[zone / entries_per_block][zone % entries_per_block];
-  if (format::all_zero(bytes_of(*leaf))) {
-    entry = 0;
-    return {};
-  }
-  const unsigned slot = format::entry_other_slot(entry); // INV2c
-  entry = format::make_entry(bytes_of(*leaf), salt_, slot);
-  return device_.write(geometry_.leaf_block(zone, slot) * block_size_bytes, bytes_of(*leaf));
-}
-
 Status PageStore::write_index(std::uint32_t index) {
-  const TableBlock& block = write_back_.index[index];
+  const TableNode& node = write_back_.index[index];
+  if (node == index_[index]) {
+    return {};
+  }
   TableEntry& entry = write_back_.index_entries[index];
-  if (block == index_[index]) {
-    return {};
+  const Result<TableEntry> next =
+      blocks_.write_next(format::index_place(index), entry, node.bytes());
+  if (!next) {
+    return next.error();
   }
-  if (format::all_zero(bytes_of(block))) {
-    entry = 0;
-    return {};
-  }
-  const unsigned slot = format::entry_other_slot(entry); // INV2c
-  entry = format::make_entry(bytes_of(block), salt_, slot);
-  return device_.write(Geometry::index_block(index, slot) * block_size_bytes, bytes_of(block));
+  entry = *next;
+  return {};
 }
 
-Result<PageStore::IndexEntries> PageStore::write_back() {
+Result<format::IndexEntries> PageStore::write_back() {
   std::span<const PageUpdate> rest = write_back_.pages;
   while (!rest.empty()) {
-    const std::uint32_t zone = rest.front().page / entries_per_block;
+    const std::uint32_t zone = Geometry::zone_of(rest.front().page);
     const auto end = std::find_if(rest.begin(), rest.end(), [&](const PageUpdate& update) {
-      return update.page / entries_per_block != zone;
+      return Geometry::zone_of(update.page) != zone;
     });
     const auto in_zone = rest.first(static_cast<std::size_t>(end - rest.begin()));
     rest = rest.subspan(in_zone.size());
-
-    const Result<LeafRef> current = load_leaf(zone);
-    if (!current) {
-      return current.error();
-    }
-    auto leaf = std::make_shared<TableBlock>(**current);
-    Status written = write_pages_of_zone(zone, in_zone, *leaf);
-    if (written) {
-      written = write_leaf(zone, leaf);
-    }
+    const Status written = write_zone(zone, in_zone);
     if (!written) {
       return written.error();
     }
-    write_back_.leaves.emplace(zone, std::move(leaf));
   }
   for (std::uint32_t i = 0; i < format::index_block_count; ++i) {
     const Status written = write_index(i);

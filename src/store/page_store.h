@@ -11,9 +11,11 @@
 #include <unordered_map>
 #include <vector>
 
+#include "format/codec.h"
 #include "format/geometry.h"
-#include "format/layout.h"
+#include "format/table_node.h"
 #include "store/page.h"
+#include "store/vouched_blocks.h"
 #include "vnvram/block_device.h"
 #include "vnvram/result.h"
 
@@ -28,10 +30,8 @@ public:
   /// Looked at under one lock, which is not held for long.
   static constexpr std::size_t matched_page_count_max = 32;
 
-  using IndexEntries = std::array<format::TableEntry, format::index_block_count>;
-
-  PageStore(BlockDevice& device, const format::Geometry& geometry, std::uint64_t salt,
-            const IndexEntries& index_entries, std::uint64_t cache_size_bytes);
+  PageStore(BlockDevice& device, const format::Superblock& superblock, const format::Codec& codec,
+            std::uint64_t cache_size_bytes);
 
   /// Reads and checks the index; before anything else.
   Status load_index();
@@ -63,7 +63,7 @@ public:
   void begin_write_back();
   /// Writes the taken pages, their leaves and the index to the slots that the current superblock
   /// does not point to. Nothing is flushed. Returns what the next superblock must say.
-  Result<IndexEntries> write_back();
+  Result<format::IndexEntries> write_back();
   /// The superblock that says so is durable: the other slots are the current ones from now on.
   void publish();
 
@@ -78,19 +78,18 @@ private:
     bool writing = false;                              // belongs to the write-back under way
     std::list<std::uint32_t>::iterator clean_position; // only while neither of the two
   };
-  using LeafRef = std::shared_ptr<const format::TableBlock>;
+  using LeafRef = std::shared_ptr<const format::TableNode>;
+  using Index = std::array<format::TableNode, format::index_block_count>;
   struct WriteBack {
     std::vector<PageUpdate> pages; // sorted
     std::map<std::uint32_t, LeafRef> leaves;
-    std::array<format::TableBlock, format::index_block_count> index{};
-    IndexEntries index_entries{};
+    Index index{};
+    format::IndexEntries index_entries{};
   };
 
   [[nodiscard]] format::TableEntry leaf_entry(std::uint32_t zone) const;
   Result<LeafRef> load_leaf(std::uint32_t zone);
-  Status write_pages_of_zone(std::uint32_t zone, std::span<const PageUpdate> pages,
-                             format::TableBlock& leaf);
-  Status write_leaf(std::uint32_t zone, const LeafRef& leaf);
+  Status write_zone(std::uint32_t zone, std::span<const PageUpdate> pages);
   Status write_index(std::uint32_t index);
   [[nodiscard]] std::uint32_t cluster_page_count() const;
   /// What the device has of a page and, if they are intact, of those beside it.
@@ -99,8 +98,8 @@ private:
     PageRef page; ///< nullptr: `error` says why.
     Status error;
   };
-  Cluster read_cluster(std::uint32_t page, const format::TableBlock& leaf);
-  Cluster read_one(std::uint32_t page, format::TableEntry entry);
+  Cluster read_cluster(std::uint32_t page, const format::TableNode& leaf);
+  Cluster read_one(std::uint32_t page, const format::TableEntry& entry);
   /// Needs mutex_.
   void insert_clean(std::uint32_t page, PageRef content);
   void make_clean(std::uint32_t page, Frame& frame);
@@ -109,7 +108,7 @@ private:
 
   BlockDevice& device_;
   format::Geometry geometry_;
-  const std::uint64_t salt_;
+  VouchedBlocks blocks_;
   const std::uint64_t cache_size_bytes_;
   const PageRef zero_page_; // shared by all that are zero: they cost no memory
 
@@ -118,8 +117,8 @@ private:
   std::list<std::uint32_t> clean_; // least recently used first
   std::size_t dirty_count_ = 0;
   std::unordered_map<std::uint32_t, LeafRef> leaves_;
-  std::array<format::TableBlock, format::index_block_count> index_{};
-  IndexEntries index_entries_;
+  Index index_{};
+  format::IndexEntries index_entries_;
   std::uint64_t publication_count_ = 0;
 
   WriteBack write_back_; // only the thread that runs the write-back touches it

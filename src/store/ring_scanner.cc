@@ -30,8 +30,10 @@ RingPlace ring_place(const RingPosition& from, std::uint32_t block_count,
   return {0, ring_block_count - from.position + block_count};
 }
 
-RingScanner::RingScanner(BlockDevice& device, const format::Superblock& superblock)
-    : device_(device), superblock_(superblock), geometry_(format::geometry_of(superblock)) {}
+RingScanner::RingScanner(BlockDevice& device, const format::Superblock& superblock,
+                         const format::Codec& codec)
+    : device_(device), superblock_(superblock), geometry_(format::geometry_of(superblock)),
+      codec_(codec) {}
 
 Result<std::span<const std::byte>> RingScanner::blocks(std::uint32_t position, std::uint32_t count,
                                                        std::uint32_t likely_count) {
@@ -103,7 +105,7 @@ Result<bool> RingScanner::record_at(const RingPosition& from, std::uint32_t posi
   }
   const char* reason = nullptr;
   const std::uint64_t space_bytes = std::uint64_t{geometry_.page_count()} * block_size_bytes;
-  auto view = RecordView::check(*all, superblock_.salt, space_bytes, reason);
+  auto view = RecordView::check(*all, codec_, space_bytes, reason);
   if (view && !has_plausible_zeros(*view)) {
     reason = "it zeroes more than there can be";
     view.reset();
@@ -235,7 +237,7 @@ Status RingScanner::look_behind_the_break(End& end) {
       return all.error();
     }
     const char* reason = nullptr;
-    if (!RecordView::check(*all, superblock_.salt, ~std::uint64_t{0}, reason)) {
+    if (!RecordView::check(*all, codec_, ~std::uint64_t{0}, reason)) {
       continue;
     }
     end.stray = newer_count == 0 && !end.torn;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/aligned_buffer.h"
+#include "format/codec.h"
 #include "format/geometry.h"
 #include "format/record_view.h"
 #include "format/superblock.h"
@@ -38,7 +39,8 @@ struct RingPlace {
 
 class RingScanner {
 public:
-  RingScanner(BlockDevice& device, const format::Superblock& superblock);
+  RingScanner(BlockDevice& device, const format::Superblock& superblock,
+              const format::Codec& codec);
 
   /// Called for each record that counts, oldest first, with where the ring goes on behind it. An
   /// error ends the scan.
@@ -87,6 +89,7 @@ private:
   BlockDevice& device_;
   const format::Superblock superblock_;
   const format::Geometry geometry_;
+  const format::Codec codec_;
   std::optional<AlignedBuffer> window_; // holds window_blocks_ blocks from window_position_ on
   std::optional<AlignedBuffer> first_block_;
   std::uint32_t window_position_ = 0;

@@ -6,7 +6,7 @@
 
 #include <fmt/core.h>
 
-#include "format/checksum.h"
+#include "format/all_zero.h"
 #include "store/third_copy.h"
 
 namespace vnvram {

@@ -7,7 +7,8 @@
 
 #include <fmt/core.h>
 
-#include "format/checksum.h"
+#include "format/all_zero.h"
+#include "format/codec.h"
 
 namespace vnvram {
 
@@ -122,7 +123,7 @@ Result<std::optional<Superblock>> read_third_copy(BlockDevice& device) {
 }
 
 Status write_third_copy(BlockDevice& device, std::uint64_t block, Superblock superblock) {
-  format::seal_superblock(superblock, format::third_copy);
+  format::Codec(superblock).finish(superblock, format::third_copy);
   return device.write(block * block_size_bytes, std::as_bytes(std::span(&superblock, 1)));
 }
 

@@ -3,6 +3,8 @@
 #include <bit>
 #include <cstring>
 
+#include "format/codec.h"
+
 namespace vnvram {
 
 using format::Superblock;
@@ -15,7 +17,7 @@ using RawSuperblock = std::array<unsigned char, block_size_bytes>;
 Superblock twin_of(const Superblock& current, std::uint64_t sequence) {
   Superblock twin = current;
   twin.sequence = sequence;
-  format::seal_superblock(twin, 1 - current.copy);
+  format::Codec(current).finish(twin, 1 - current.copy);
   return twin;
 }
 
@@ -34,8 +36,8 @@ unsigned differing_bits(const Superblock& a, const Superblock& b) {
 }
 
 bool has_the_same_identity(const Superblock& a, const Superblock& b) {
-  return a.magic == b.magic && a.format_version == b.format_version && a.uuid == b.uuid &&
-         a.salt == b.salt && a.ring_block_count == b.ring_block_count;
+  return a.magic == b.magic && a.format_version == b.format_version && same_store(a, b) &&
+         a.ring_block_count == b.ring_block_count;
 }
 
 /// The first write there ever was goes over zeros.

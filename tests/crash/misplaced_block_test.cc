@@ -11,6 +11,7 @@
 #include "crash/example_image.h"
 #include "device/memory_device.h"
 #include "format/checksum.h"
+#include "format/codec.h"
 #include "format/geometry.h"
 #include "format/record_view.h"
 #include "support/random.h"
@@ -121,10 +122,7 @@ TEST(MisplacedBlockTest, ARecordBehindAnotherPredecessorThanItsOwnIsNotReplayed)
   std::memcpy(&header, record.data(), sizeof(header));
   ASSERT_EQ(header.block_count, 1U);
   record[header.used_bytes - 1] ^= std::byte{1};
-  const std::uint64_t checksum = format::checksum(
-      record.subspan(offsetof(format::RecordHeader, epoch_number)), current_superblock(image).salt);
-  std::memcpy(record.data() + offsetof(format::RecordHeader, checksum), &checksum,
-              sizeof(checksum));
+  format::Codec(current_superblock(image)).finish_record(record);
   expect_corrupt(image);
 }
 

@@ -1,6 +1,7 @@
 // One judge: what check calls whole opens and takes everything, what it does not call whole fails
 // somewhere, and what repair ends well with is whole.
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <string>
 
@@ -11,6 +12,7 @@
 #include "crash/example_image.h"
 #include "device/memory_device.h"
 #include "format/checksum.h"
+#include "format/codec.h"
 #include "format/superblock.h"
 #include "store/superblock_reader.h"
 #include "support/image_editor.h"
@@ -172,15 +174,17 @@ Image hostile(std::uint64_t seed) {
       case 0: editor.edit_page(0, [&](auto content) { edit(random, content); }); break;
       case 1: editor.edit_page(page, [&](auto content) { edit(random, content); }); break;
       case 2:
-        editor.edit_leaf(
-            0, [&](format::TableBlock& leaf) { leaf[page] = random.below(~std::uint64_t{0}); });
+        editor.edit_leaf(0, [&](format::TableNode& leaf) {
+          leaf.set_entry_of(page,
+                            std::bit_cast<format::TableEntry>(random.below(~std::uint64_t{0})));
+        });
         break;
       default: {
         format::RecordBuilder builder;
         builder.add_bytes(random.below(2 * block_size_bytes), random.bytes(100));
         editor.superblock().clean = 0;
         editor.append_record(builder);
-        editor.seal();
+        editor.write_superblocks();
       }
       }
     }
@@ -232,7 +236,9 @@ TEST(OneJudge, APageOfNobodyThatIsNotWhatItsEntrySays) {
   Image image = closed_image().bytes;
   ImageEditor editor(image);
   const std::uint32_t page = editor.geometry().page_count() - 1;
-  editor.edit_leaf(0, [&](format::TableBlock& leaf) { leaf[page] = 0x1234567890; });
+  editor.edit_leaf(0, [&](format::TableNode& leaf) {
+    leaf.set_entry_of(page, std::bit_cast<format::TableEntry>(std::uint64_t{0x1234567890}));
+  });
   EXPECT_NE(check(image).first.find(fmt::format("home page {}", page)), std::string::npos)
       << check(image).first;
   EXPECT_EQ(disagreement(image), "");
@@ -274,7 +280,7 @@ TEST(OneJudge, AnOlderSuperblockThatCannotBeBesideTheCurrentOne) {
     Superblock fields{};
     std::memcpy(&fields, &image[older * block_size_bytes], sizeof(fields));
     changes[i](fields);
-    format::seal_superblock(fields, older);
+    format::Codec(fields).finish(fields, older);
     std::memcpy(&image[older * block_size_bytes], &fields, sizeof(fields));
     EXPECT_FALSE(check(image).whole) << i;
     EXPECT_EQ(disagreement(image), "") << i;
@@ -290,7 +296,7 @@ TEST(OneJudge, WhatASuperblockOfAnotherStoreLeadsToIsMissedByNobody) {
   fields.uuid[3] ^= std::byte{1};
   fields.salt += 1;
   fields.sequence += 5;
-  format::seal_superblock(fields, other);
+  format::Codec(fields).finish(fields, other);
   std::memcpy(&image[other * block_size_bytes], &fields, sizeof(fields));
   EXPECT_EQ(disagreement(image), "");
   MemoryDevice overwritten(std::make_shared<MemoryDisk>(image), Access::read_only);

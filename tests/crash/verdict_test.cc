@@ -1,6 +1,7 @@
 // Check, repair and every command agree about every image, whatever was done to it: damage as
 // devices do it, and images whose checksums are right and whose content is not.
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <string>
 #include <vector>
@@ -9,6 +10,7 @@
 #include <gtest/gtest.h>
 
 #include "crash/example_image.h"
+#include "format/codec.h"
 #include "format/superblock.h"
 #include "support/image_editor.h"
 #include "support/image_verdict.h"
@@ -210,7 +212,7 @@ TEST_F(VerdictTest, AllAgreeAboutSuperblocksWithOddNumbers) {
               std::memcpy(&superblock, block_of(image, copy).data(), sizeof(superblock));
               std::ranges::copy(number, std::as_writable_bytes(std::span(&superblock, 1)).begin() +
                                             static_cast<std::ptrdiff_t>(at));
-              format::seal_superblock(superblock, copy);
+              format::Codec(superblock).finish(superblock, copy);
               std::memcpy(block_of(image, copy).data(), &superblock, sizeof(superblock));
             }
             expect_agreement(image, fmt::format("{}, copies {}: {}", base.name, copies, what));
@@ -261,14 +263,18 @@ TEST_F(VerdictTest, AllAgreeAboutDirectoriesWithOddNumbers) {
 TEST_F(VerdictTest, AllAgreeAboutTablesWithOddEntries) {
   const Bytes closed = closed_image().bytes;
   for (std::uint32_t page = 0; page < 24; ++page) {
-    format::TableEntry now = 0;
+    std::uint64_t now = 0;
     {
       Bytes image = closed;
-      ImageEditor(image).edit_leaf(0, [&](auto& leaf) { now = leaf.at(page); });
+      ImageEditor(image).edit_leaf(0, [&](auto& leaf) {
+        now = std::bit_cast<std::uint64_t>(leaf.entry_of(page));
+      });
     }
     for (const std::uint64_t number : odd_numbers(now)) {
       Bytes image = closed;
-      ImageEditor(image).edit_leaf(0, [&](auto& leaf) { leaf.at(page) = number; });
+      ImageEditor(image).edit_leaf(0, [&](auto& leaf) {
+        leaf.set_entry_of(page, std::bit_cast<format::TableEntry>(number));
+      });
       expect_agreement(image, fmt::format("entry of page {} = {:#x}", page, number));
     }
   }
@@ -276,7 +282,9 @@ TEST_F(VerdictTest, AllAgreeAboutTablesWithOddEntries) {
   for (const std::uint32_t page : {100U, 400U, 511U}) {
     for (const std::uint64_t number : odd_numbers(0)) {
       Bytes image = closed;
-      ImageEditor(image).edit_leaf(0, [&](auto& leaf) { leaf.at(page) = number; });
+      ImageEditor(image).edit_leaf(0, [&](auto& leaf) {
+        leaf.set_entry_of(page, std::bit_cast<format::TableEntry>(number));
+      });
       expect_agreement(image, fmt::format("entry of page {} = {:#x}", page, number));
     }
   }

@@ -4,6 +4,7 @@
 // An input: steps, see Forger::step(). An edit is a length, an offset in what is edited, and bytes.
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -53,8 +54,10 @@ public:
       editor_.edit_page(page_number(input), [&](auto content) { edit(input, content); });
       break;
     case entry: {
-      const std::uint32_t number = page_number(input) % format::entries_per_block;
-      editor_.edit_leaf(0, [&](format::TableBlock& leaf) { leaf[number] = input.number64(); });
+      const std::uint32_t number = page_number(input);
+      editor_.edit_leaf(0, [&](format::TableNode& leaf) {
+        leaf.set_entry_of(number, std::bit_cast<format::TableEntry>(input.number64()));
+      });
       break;
     }
     case superblock: {
@@ -81,7 +84,7 @@ public:
   }
 
   void finish() {
-    editor_.seal();
+    editor_.write_superblocks();
     for (const SuperblockPatch& patch : superblock_patches_) {
       patch_superblocks(patch);
     }

@@ -4,15 +4,14 @@
 #include <cassert>
 #include <cstring>
 
-#include "format/checksum.h"
+#include "format/codec.h"
 #include "format/superblock.h"
 
 namespace vnvram {
 
-using format::entries_per_block;
 using format::Superblock;
-using format::TableBlock;
 using format::TableEntry;
+using format::TableNode;
 
 ImageEditor::ImageEditor(std::vector<std::byte>& image) : image_(image) {
   Superblock copies[2];
@@ -31,50 +30,55 @@ std::span<std::byte> ImageEditor::block(std::uint64_t number) {
   return std::span(image_).subspan(number * block_size_bytes, block_size_bytes);
 }
 
-TableBlock ImageEditor::table_block(std::uint64_t number, TableEntry entry) {
-  TableBlock content{};
-  if (entry != 0) {
-    std::memcpy(content.data(), block(number).data(), sizeof(content));
+TableNode ImageEditor::node(std::uint64_t number, const TableEntry& entry) {
+  TableNode content;
+  if (!entry.empty()) {
+    std::ranges::copy(block(number), content.bytes().begin());
   }
   return content;
 }
 
-void ImageEditor::edit_leaf(std::uint32_t zone, const std::function<void(TableBlock&)>& edit) {
-  const std::uint32_t index = zone / entries_per_block;
-  TableEntry& index_entry = superblock_.index_entries[index];
-  const std::uint64_t index_block =
-      format::Geometry::index_block(index, format::entry_slot(index_entry));
-  TableBlock index_content = table_block(index_block, index_entry);
-  TableEntry& leaf_entry = index_content[zone % entries_per_block];
-  const std::uint64_t leaf_block = geometry().leaf_block(zone, format::entry_slot(leaf_entry));
-  TableBlock leaf = table_block(leaf_block, leaf_entry);
+void ImageEditor::edit_leaf(std::uint32_t zone, const std::function<void(TableNode&)>& edit) {
+  const format::Codec codec(superblock_);
+  const std::uint32_t index = format::Geometry::index_of(zone);
+  format::IndexEntries index_entries = codec.index_entries(superblock_);
+  const unsigned index_slot = index_entries[index].slot();
+  const std::uint64_t index_block = format::Geometry::index_block(index, index_slot);
+  TableNode index_node = node(index_block, index_entries[index]);
+  const TableEntry leaf_entry = index_node.entry_of(zone);
+  const std::uint64_t leaf_block = geometry().leaf_block(zone, leaf_entry.slot());
+  TableNode leaf = node(leaf_block, leaf_entry);
   edit(leaf);
-  const std::uint64_t salt = superblock_.salt;
-  std::memcpy(block(leaf_block).data(), leaf.data(), sizeof(leaf));
-  leaf_entry = format::make_entry(block(leaf_block), salt, format::entry_slot(leaf_entry));
-  std::memcpy(block(index_block).data(), index_content.data(), sizeof(index_content));
-  index_entry = format::make_entry(block(index_block), salt, format::entry_slot(index_entry));
-  seal();
+  std::ranges::copy(leaf.bytes(), block(leaf_block).begin());
+  index_node.set_entry_of(
+      zone, codec.entry_for(format::leaf_place(zone), leaf_entry.slot(), leaf.bytes()));
+  std::ranges::copy(index_node.bytes(), block(index_block).begin());
+  index_entries[index] =
+      codec.entry_for(format::index_place(index), index_slot, index_node.bytes());
+  codec.set_index_entries(superblock_, index_entries);
+  write_superblocks();
 }
 
 void ImageEditor::edit_page(std::uint32_t page, const Edit& edit) {
-  edit_leaf(page / entries_per_block, [&](TableBlock& leaf) {
-    TableEntry& entry = leaf[page % entries_per_block];
-    const auto content = block(geometry().page_block(page, format::entry_slot(entry)));
-    if (entry == 0) {
+  edit_leaf(format::Geometry::zone_of(page), [&](TableNode& leaf) {
+    const TableEntry entry = leaf.entry_of(page);
+    const auto content = block(geometry().page_block(page, entry.slot()));
+    if (entry.empty()) {
       std::fill(content.begin(), content.end(), std::byte{0});
     }
     edit(content);
-    entry = format::make_entry(content, superblock_.salt, format::entry_slot(entry));
+    leaf.set_entry_of(page, format::Codec(superblock_)
+                                .entry_for(format::page_place(page), entry.slot(), content));
   });
 }
 
 void ImageEditor::append_record(format::RecordBuilder& builder, const Edit& edit) {
+  const format::Codec codec(superblock_);
   std::uint64_t checksum = 0;
   ++generation_;
   const auto record =
       builder.finish({superblock_.epoch_number, superblock_.epoch_random, generation_, chain_},
-                     superblock_.salt, checksum);
+                     codec, checksum);
   const auto block_count = static_cast<std::uint32_t>(record.size() / block_size_bytes);
   assert(block_count <= ring_blocks_left());
   const std::uint64_t begin = format::Geometry::ring_block(ring_position_) * block_size_bytes;
@@ -82,21 +86,18 @@ void ImageEditor::append_record(format::RecordBuilder& builder, const Edit& edit
   std::copy(record.begin(), record.end(), there.begin());
   if (edit) {
     edit(there);
-    checksum = format::checksum(there.subspan(offsetof(format::RecordHeader, epoch_number)),
-                                superblock_.salt);
-    std::memcpy(there.data() + offsetof(format::RecordHeader, checksum), &checksum,
-                sizeof(checksum));
+    checksum = codec.finish_record(there);
   }
   ring_position_ += block_count;
   chain_ = checksum;
 }
 
-void ImageEditor::seal() {
+void ImageEditor::write_superblocks() {
   for (unsigned copy = 0; copy < format::superblock_count; ++copy) {
-    Superblock sealed = superblock_;
-    sealed.sequence -= copy;
-    format::seal_superblock(sealed, copy);
-    std::memcpy(block(copy).data(), &sealed, sizeof(sealed));
+    Superblock written = superblock_;
+    written.sequence -= copy;
+    format::Codec(written).finish(written, copy);
+    std::memcpy(block(copy).data(), &written, sizeof(written));
   }
 }
 

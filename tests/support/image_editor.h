@@ -9,6 +9,7 @@
 #include "format/geometry.h"
 #include "format/layout.h"
 #include "format/record_builder.h"
+#include "format/table_node.h"
 
 namespace vnvram {
 
@@ -22,18 +23,18 @@ public:
   using Edit = std::function<void(std::span<std::byte>)>;
   void edit_page(std::uint32_t page, const Edit& edit);
   /// The entries of a zone's pages.
-  void edit_leaf(std::uint32_t zone, const std::function<void(format::TableBlock&)>& edit);
+  void edit_leaf(std::uint32_t zone, const std::function<void(format::TableNode&)>& edit);
   /// Puts a record behind the newest one; `edit` may change what it says. It must fit.
   void append_record(format::RecordBuilder& builder, const Edit& edit = {});
   [[nodiscard]] std::uint32_t ring_blocks_left() const {
     return superblock_.ring_block_count - ring_position_;
   }
   /// Both superblocks as they are now, with right checksums.
-  void seal();
+  void write_superblocks();
 
 private:
   [[nodiscard]] std::span<std::byte> block(std::uint64_t number);
-  format::TableBlock table_block(std::uint64_t number, format::TableEntry entry);
+  format::TableNode node(std::uint64_t number, const format::TableEntry& entry);
 
   std::vector<std::byte>& image_;
   format::Superblock superblock_{};

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string_view>
 
+#include "format/codec.h"
 #include "format/record_builder.h"
 
 namespace vnvram::format {
@@ -30,7 +31,7 @@ Superblock example_superblock() {
   superblock.index_entries = {0xfedcba9876543210, 0};
   constexpr std::string_view creator = "vnvram 0.1.0";
   std::copy(creator.begin(), creator.end(), superblock.creator.begin());
-  seal_superblock(superblock, 0);
+  Codec(superblock).finish(superblock, 0);
   return superblock;
 }
 
@@ -45,7 +46,7 @@ std::vector<std::byte> example_record() {
   std::uint64_t checksum = 0;
   const auto record = builder.finish({superblock.epoch_number, superblock.epoch_random,
                                       superblock.generation + 1, superblock.chain},
-                                     superblock.salt, checksum);
+                                     Codec(superblock), checksum);
   return {record.begin(), record.end()};
 }
 

@@ -54,7 +54,7 @@ TEST(FormatDocument, TheRecordDecodes) {
   const Superblock superblock = example_superblock();
   const char* reason = nullptr;
   const auto record = RecordView::check(
-      block, superblock.salt, geometry_of(superblock).page_count() * block_size_bytes, reason);
+      block, Codec(superblock), geometry_of(superblock).page_count() * block_size_bytes, reason);
   ASSERT_TRUE(record.has_value()) << reason;
   EXPECT_EQ(record->header().sequence, 2U);
   EXPECT_EQ(record->header().chain, superblock.chain);

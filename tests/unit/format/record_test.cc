@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "format/checksum.h"
+#include "format/codec.h"
 #include "format/record_builder.h"
 #include "format/record_view.h"
 #include "unit/format/example_image.h"
@@ -11,13 +11,10 @@
 namespace vnvram::format {
 namespace {
 
-constexpr std::uint64_t salt = 0x0123456789abcdef;
 constexpr std::uint64_t space_bytes = 1 << 20;
 
-void reseal(std::vector<std::byte>& record) {
-  const std::uint64_t sum =
-      checksum(std::span(record).subspan(offsetof(RecordHeader, epoch_number)), salt);
-  std::memcpy(record.data() + offsetof(RecordHeader, checksum), &sum, sizeof(sum));
+Codec example_codec() {
+  return Codec(example_superblock());
 }
 
 template <typename T> void put(std::vector<std::byte>& record, std::size_t at, T value) {
@@ -27,17 +24,19 @@ template <typename T> void put(std::vector<std::byte>& record, std::size_t at, T
 TEST(Record, EveryFlippedBitBehindTheLengthIsNoticed) {
   const std::vector<std::byte> record = example_record();
   const char* reason = nullptr;
-  ASSERT_TRUE(RecordView::check(record, salt, space_bytes, reason));
+  ASSERT_TRUE(RecordView::check(record, example_codec(), space_bytes, reason));
   for (std::size_t at = offsetof(RecordHeader, checksum); at < record.size(); ++at) {
     std::vector<std::byte> damaged = record;
     damaged[at] ^= std::byte{1};
-    EXPECT_FALSE(RecordView::check(damaged, salt, space_bytes, reason)) << at;
+    EXPECT_FALSE(RecordView::check(damaged, example_codec(), space_bytes, reason)) << at;
   }
 }
 
 TEST(Record, AnotherSaltDoesNotAcceptIt) {
+  Superblock other = example_superblock();
+  other.salt += 1;
   const char* reason = nullptr;
-  EXPECT_FALSE(RecordView::check(example_record(), salt + 1, space_bytes, reason));
+  EXPECT_FALSE(RecordView::check(example_record(), Codec(other), space_bytes, reason));
 }
 
 TEST(Record, ImpossibleFieldsWithARightChecksumAreRefused) {
@@ -59,9 +58,9 @@ TEST(Record, ImpossibleFieldsWithARightChecksumAreRefused) {
         Lie{extent + offsetof(RecordExtent, offset_bytes) + 4, 0xffffffff}, Lie{4000, 1}}) {
     std::vector<std::byte> record = example_record();
     put(record, lie.at, lie.value);
-    reseal(record);
+    example_codec().finish_record(record);
     const char* reason = nullptr;
-    EXPECT_FALSE(RecordView::check(record, salt, space_bytes, reason))
+    EXPECT_FALSE(RecordView::check(record, example_codec(), space_bytes, reason))
         << lie.at << " " << lie.value;
   }
 }
@@ -69,7 +68,7 @@ TEST(Record, ImpossibleFieldsWithARightChecksumAreRefused) {
 TEST(Record, RollbackRemovesWhatWasAddedSince) {
   const auto finish = [](RecordBuilder& builder) {
     std::uint64_t sum = 0;
-    const auto made = builder.finish({1, 2, 3, 4}, salt, sum);
+    const auto made = builder.finish({1, 2, 3, 4}, example_codec(), sum);
     return std::vector<std::byte>(made.begin(), made.end());
   };
   const std::array<std::byte, 4> four{};

@@ -76,7 +76,7 @@ TEST_F(HostileImage, ZerosOverAndOverAgain) {
   create({spec("a", 100)});
   ImageEditor editor(disk_->bytes());
   editor.superblock().clean = 0; // Else nobody looks for newer records behind a broken one.
-  editor.seal();
+  editor.write_superblocks();
   const std::uint32_t length_bytes = (editor.geometry().page_count() - 1) << 12U;
   format::RecordBuilder builder;
   for (int record = 0; record < 10; ++record) {
@@ -135,7 +135,7 @@ TEST_F(HostileImage, CountersAtTheirEnd) {
     create({spec("a", 100)});
     ImageEditor editor(disk_->bytes());
     editor.superblock().*field = ~std::uint64_t{0};
-    editor.seal();
+    editor.write_superblocks();
     EXPECT_KIND(try_open(), corrupt);
   }
 }
@@ -147,7 +147,7 @@ TEST_F(HostileImage, CountersTooNearTheirEndToBeWrittenTo) {
     create({spec("a", 100)});
     ImageEditor editor(disk_->bytes());
     editor.superblock().*field = format::counter_max - 1;
-    editor.seal();
+    editor.write_superblocks();
     const Bytes before = disk_->bytes();
     EXPECT_KIND(try_open(), corrupt);
     EXPECT_EQ(disk_->bytes(), before);
@@ -163,7 +163,7 @@ TEST_F(HostileImage, CommitsStopBeforeACounterIsAtItsEnd) {
   create({spec("a", 100)});
   ImageEditor editor(disk_->bytes());
   editor.superblock().generation = format::counter_writable_max - 2;
-  editor.seal();
+  editor.write_superblocks();
   {
     const auto store = open();
     ASSERT_OK(store->write("a", bytes("one")));
@@ -186,14 +186,14 @@ protected:
       ImageEditor editor(disk_->bytes());
       editor.superblock().clean = 0;
       editor.superblock().ring_position = position;
-      editor.seal();
+      editor.write_superblocks();
     }
     ImageEditor editor(disk_->bytes());
     format::RecordBuilder builder;
     builder.add_bytes(block_size_bytes, pattern((block_count * block_size_bytes) - 200, 1));
     editor.append_record(builder);
     editor.superblock().ring_position = begins_at;
-    editor.seal();
+    editor.write_superblocks();
   }
   [[nodiscard]] std::uint64_t reads_of(const std::function<void(BlockDevice&)>& read) const {
     const auto counter = std::make_shared<test::DeviceCounter>();
@@ -243,7 +243,7 @@ TEST_F(HostileImage, ADumpOfARingThatTheDeviceDoesNotHave) {
   editor.superblock().ring_block_count = format::image_block_count_max - 1000;
   editor.superblock().zones_start_block =
       format::ring_start_block + editor.superblock().ring_block_count;
-  editor.seal();
+  editor.write_superblocks();
   disk_->bytes()[300] = std::byte{1}; // not even right checksums: dump takes what it gets
   disk_->bytes()[block_size_bytes + 300] = std::byte{1};
   auto there = device();

@@ -3,6 +3,7 @@
 
 #include "device/forwarding_device.h"
 #include "format/checksum.h"
+#include "format/codec.h"
 #include "format/superblock.h"
 #include "store/image_size.h"
 #include "unit/store/store_fixture.h"
@@ -19,7 +20,7 @@ protected:
     std::memcpy(&superblock, at, sizeof(superblock));
     change(superblock);
     const std::uint32_t version = superblock.format_version;
-    format::seal_superblock(superblock, copy); // sets the version, too
+    format::Codec(superblock).finish(superblock, copy); // sets the version, too
     if (version != superblock.format_version) {
       reseal_with_version(superblock, version);
     }

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <utility>
 
+#include "format/codec.h"
 #include "format/layout.h"
 #include "store/owner_watch.h"
 #include "unit/store/hooked_device.h"
@@ -186,7 +187,7 @@ TEST_F(Ownership, ALookIsRecentForSoLong) {
   const auto disk = std::make_shared<MemoryDisk>(std::uint64_t{1} << 20U);
   format::Superblock own{};
   own.sequence = 1;
-  format::seal_superblock(own, 0);
+  format::Codec(own).finish(own, 0);
   std::memcpy(disk->bytes().data(), &own, sizeof(own));
   for (const auto& [remote, recent] : {std::pair{false, std::chrono::milliseconds(2)},
                                        std::pair{true, std::chrono::milliseconds(1000)}}) {
