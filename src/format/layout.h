@@ -57,8 +57,8 @@ inline constexpr std::uint32_t index_start_block = 18;
 inline constexpr std::uint32_t index_block_count = 2;
 inline constexpr std::uint32_t ring_start_block = 22;
 
-// How long an entry of the table is, and how many there are in a block, is format/'s business: others
-// ask Geometry and TableNode.
+// How long an entry of the table is, and how many there are in a block, is format/'s business:
+// others ask Geometry and TableNode.
 inline constexpr std::uint32_t entry_size_bytes = 8;
 inline constexpr std::uint32_t entries_per_block = 512;
 inline constexpr std::uint32_t zone_block_count = 2 + (2 * entries_per_block);
@@ -69,7 +69,7 @@ inline constexpr std::uint32_t record_block_count_max = 16384; // 64 MiB
 
 // An entry of the table: bit 0 is the slot, the others are the upper 63 bits of the checksum of the
 // block in it. Zero: the block is all zero and is in no slot. In memory it is a TableEntry.
-static_assert(entries_per_block * entry_size_bytes == block_size_bytes);
+static_assert(entries_per_block == block_size_bytes / entry_size_bytes);
 
 struct Superblock {
   std::array<char, 8> magic;

@@ -41,8 +41,8 @@ std::optional<TableNode> BlockMender::read_node(std::uint64_t block) {
 std::optional<BlockMender::Mended> BlockMender::unflip(format::BlockPlace place,
                                                        const TableEntry& entry) {
   std::optional<Block> content = read(geometry_.block_of(place, entry.slot()));
-  if (content && unflip_bit(std::span(*content),
-                            [&] { return codec_.proves(entry, place, *content); })) {
+  if (content &&
+      unflip_bit(std::span(*content), [&] { return codec_.proves(entry, place, *content); })) {
     return Mended{*content, by_flipping};
   }
   return std::nullopt;
@@ -96,7 +96,7 @@ BlockMender::pages_changed(std::uint32_t zone, std::span<const RecordView* const
 
 // The leaf that a checkpoint of these records makes of an older one.
 std::optional<TableNode> BlockMender::advance_leaf(std::uint32_t zone, const TableNode& old,
-                                                    std::span<const RecordView* const> changes) {
+                                                   std::span<const RecordView* const> changes) {
   TableNode leaf = old;
   for (const std::uint32_t page : pages_changed(zone, changes)) {
     const format::BlockPlace place = format::page_place(page);

@@ -37,9 +37,8 @@ private:
   std::optional<Block> read(std::uint64_t block);
   std::optional<format::TableNode> read_node(std::uint64_t block);
   std::optional<Mended> unflip(format::BlockPlace place, const format::TableEntry& entry);
-  std::optional<format::TableNode>
-  advance_leaf(std::uint32_t zone, const format::TableNode& old,
-               std::span<const format::RecordView* const> changes);
+  std::optional<format::TableNode> advance_leaf(std::uint32_t zone, const format::TableNode& old,
+                                                std::span<const format::RecordView* const> changes);
   [[nodiscard]] std::set<std::uint32_t>
   pages_changed(std::uint32_t zone, std::span<const format::RecordView* const> changes) const;
 

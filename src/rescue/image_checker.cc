@@ -32,8 +32,8 @@ std::string describe(const Result<CheckReport>& report) {
 ImageChecker::ImageChecker(BlockDevice& device, const SuperblockPair& superblocks,
                            const Progress& progress)
     : device_(device), superblocks_(superblocks), progress_(progress),
-      superblock_(*superblocks.current()),
-      codec_(superblock_), pages_(device, superblock_, codec_, cache_size_bytes_default),
+      superblock_(*superblocks.current()), codec_(superblock_),
+      pages_(device, superblock_, codec_, cache_size_bytes_default),
       directory_(format::geometry_of(superblock_).page_count()),
       looked_at_(format::geometry_of(superblock_).page_count()) {}
 

@@ -64,9 +64,9 @@ void RingHistory::find_records(const format::Codec& codec, std::uint32_t block_c
     }
     blocks_to_check -= header->block_count;
     const char* reason = nullptr;
-    auto view = format::RecordView::check(
-        rest.first(std::size_t{header->block_count} * block_size_bytes), codec, space_bytes,
-        reason);
+    auto view =
+        format::RecordView::check(rest.first(std::size_t{header->block_count} * block_size_bytes),
+                                  codec, space_bytes, reason);
     if (view) {
       entries_.push_back({position, std::move(*view)});
     }

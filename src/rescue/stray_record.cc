@@ -13,9 +13,8 @@ namespace vnvram {
 namespace {
 
 Result<RingScanner::End> look(BlockDevice& device, const format::Superblock& superblock) {
-  return RingScanner(device, superblock, format::Codec(superblock)).scan([](const auto&, auto, const auto&) {
-    return Status{};
-  });
+  return RingScanner(device, superblock, format::Codec(superblock))
+      .scan([](const auto&, auto, const auto&) { return Status{}; });
 }
 
 Result<RepairReport> discard(BlockDevice& device, bool dry_run) {

@@ -215,7 +215,7 @@ private:
   PageStore pages_;
   Stage stage_;                            // only the thread that leads a commit
   std::uint64_t blocks_since_opening_ = 0; // of the ring; likewise
-  std::uint64_t epoch_number_; // fixed once the store is open
+  std::uint64_t epoch_number_;             // fixed once the store is open
   std::uint64_t epoch_random_;
 
   /// Guards what follows, and installs with it. Never held during I/O.

@@ -178,9 +178,8 @@ PageStore::Cluster PageStore::read_cluster(std::uint32_t page, const TableNode& 
   for (std::uint32_t candidate = first; candidate < end; ++candidate) {
     const TableEntry entry = leaf.entry_of(candidate);
     const std::uint64_t block = blocks_.block_of(format::page_place(candidate), entry);
-    const auto bytes = blocks.span()
-                           .subspan((block - first_block) * block_size_bytes)
-                           .first<block_size_bytes>();
+    const auto bytes =
+        blocks.span().subspan((block - first_block) * block_size_bytes).first<block_size_bytes>();
     if (entry.empty() || !blocks_.proves(entry, format::page_place(candidate), bytes)) {
       continue;
     }
@@ -243,6 +242,7 @@ void PageStore::install(std::span<const PageUpdate> updates) {
   const std::lock_guard lock(mutex_);
   add_frames(updates);
   for (const PageUpdate& update : updates) {
+    assert(update.page < geometry_.page_count() && update.content != nullptr);
     Frame& frame = frames_.find(update.page)->second;
     if (frame.content != nullptr && !frame.dirty && !frame.writing) {
       clean_.erase(frame.clean_position);

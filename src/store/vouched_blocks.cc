@@ -57,8 +57,7 @@ Result<TableEntry> VouchedBlocks::write_next(BlockPlace place, const TableEntry&
   const unsigned slot = current.other_slot();
   const TableEntry next = codec_.entry_for(place, slot, content);
   assert(!next.empty() && next.slot() == slot);
-  const Status written =
-      device_.write(geometry_.block_of(place, slot) * block_size_bytes, content);
+  const Status written = device_.write(geometry_.block_of(place, slot) * block_size_bytes, content);
   return written ? Result<TableEntry>(next) : written.error();
 }
 

@@ -10,6 +10,7 @@
 #include "crash/crash_explorer.h"
 #include "crash/example_image.h"
 #include "device/memory_device.h"
+#include "format/all_zero.h"
 #include "format/checksum.h"
 #include "format/codec.h"
 #include "format/geometry.h"

@@ -67,8 +67,9 @@ void ImageEditor::edit_page(std::uint32_t page, const Edit& edit) {
       std::fill(content.begin(), content.end(), std::byte{0});
     }
     edit(content);
-    leaf.set_entry_of(page, format::Codec(superblock_)
-                                .entry_for(format::page_place(page), entry.slot(), content));
+    leaf.set_entry_of(
+        page,
+        format::Codec(superblock_).entry_for(format::page_place(page), entry.slot(), content));
   });
 }
 
@@ -76,9 +77,8 @@ void ImageEditor::append_record(format::RecordBuilder& builder, const Edit& edit
   const format::Codec codec(superblock_);
   std::uint64_t checksum = 0;
   ++generation_;
-  const auto record =
-      builder.finish({superblock_.epoch_number, superblock_.epoch_random, generation_, chain_},
-                     codec, checksum);
+  const auto record = builder.finish(
+      {superblock_.epoch_number, superblock_.epoch_random, generation_, chain_}, codec, checksum);
   const auto block_count = static_cast<std::uint32_t>(record.size() / block_size_bytes);
   assert(block_count <= ring_blocks_left());
   const std::uint64_t begin = format::Geometry::ring_block(ring_position_) * block_size_bytes;

@@ -88,8 +88,8 @@ TEST(TableNode, HoldsAnEntryForEachChildThatGeometrySaysItHas) {
     }
     EXPECT_EQ(leaf.entries_used(), pages.count());
     for (std::uint32_t page = pages.first; page < pages.end; ++page) {
-      EXPECT_TRUE(codec.proves(leaf.entry_of(page), page_place(page),
-                               content_of(std::uint8_t(page))));
+      EXPECT_TRUE(
+          codec.proves(leaf.entry_of(page), page_place(page), content_of(std::uint8_t(page))));
       EXPECT_EQ(leaf.entry_of(page).slot(), page % 2);
     }
     TableNode copy;
