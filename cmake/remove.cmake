@@ -16,10 +16,14 @@ if(VNVRAM_REMOVE)
   endif()
   message(WARNING "this build leaves out ${VNVRAM_REMOVE}: it loses data, and is for tests only")
   install(CODE "message(FATAL_ERROR \"a build without ${VNVRAM_REMOVE} is for tests only, and not installed\")" ALL_COMPONENTS)
-  # When the target is there.
-  cmake_language(DEFER CALL set_source_files_properties ${users} TARGET_DIRECTORY vnvram_core
-    PROPERTIES COMPILE_DEFINITIONS VNVRAM_REMOVE=${VNVRAM_REMOVE})
+  foreach(user ${users})
+    cmake_path(GET user PARENT_PATH layer)
+    cmake_path(GET layer FILENAME layer)
+    # When the target is there.
+    cmake_language(EVAL CODE "cmake_language(DEFER CALL set_source_files_properties [[${user}]]
+      TARGET_DIRECTORY vnvram_${layer} PROPERTIES COMPILE_DEFINITIONS VNVRAM_REMOVE=${VNVRAM_REMOVE})")
+  endforeach()
   cmake_language(DEFER CALL set_source_files_properties ${PROJECT_SOURCE_DIR}/src/base/version.cc
-    TARGET_DIRECTORY vnvram_core
+    TARGET_DIRECTORY vnvram_base
     PROPERTIES COMPILE_DEFINITIONS "VNVRAM_VERSION=\"${PROJECT_VERSION} without ${VNVRAM_REMOVE}, for tests only\"")
 endif()

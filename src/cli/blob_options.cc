@@ -4,7 +4,7 @@
 
 #include "cli/input.h"
 #include "cli/size_text.h"
-#include "tpm/tpm_blobs.h"
+#include "soft_tpm/tpm_blobs.h"
 #include "uefi/flash_chip.h"
 #include "uefi/variable_store_template.h"
 

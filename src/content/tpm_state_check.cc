@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "base/unique_fd.h"
-#include "tpm/soft_tpm.h"
+#include "soft_tpm/soft_tpm.h"
 
 namespace vnvram {
 namespace {

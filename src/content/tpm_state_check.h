@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include "tpm/tpm_blobs.h"
+#include "soft_tpm/tpm_blobs.h"
 #include "vnvram/result.h"
 
 namespace vnvram {

@@ -38,7 +38,6 @@ public:
   /// Kills it if it still runs.
   ~BoundChild();
 
-  /// Readable when it has something to say on standard error or has ended: for poll().
   [[nodiscard]] int news_fd() const { return news_.get(); }
   /// Waits until it has ended. Its exit status, 128 + n for a signal n; nullopt: not in this time.
   std::optional<int> wait(std::chrono::milliseconds time_limit);

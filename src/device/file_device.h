@@ -46,8 +46,6 @@ public:
   void unlock() override;
   Status check_name() override;
 
-  /// Whether write_durable goes around the page cache.
-  [[nodiscard]] bool writes_directly() const { return direct_works_.load(); }
 
 private:
   Status reserve_space(const ByteRange& range) override;

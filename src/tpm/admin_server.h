@@ -7,7 +7,7 @@
 #include "tpm/connection_limits.h"
 #include "tpm/listener.h"
 #include "tpm/log.h"
-#include "tpm/soft_tpm.h"
+#include "soft_tpm/soft_tpm.h"
 #include "tpm/state_keeper.h"
 #include "tpm/tpm_worker.h"
 

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "tpm/tpm_blobs.h"
+#include "soft_tpm/tpm_blobs.h"
 #include "vnvram/result.h"
 #include "vnvram/store.h"
 #include "vnvram/transaction.h"

@@ -9,7 +9,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "tpm/tpm_message.h"
+#include "soft_tpm/tpm_message.h"
 
 namespace vnvram {
 namespace {

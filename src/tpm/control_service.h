@@ -10,7 +10,7 @@
 #include "base/unique_fd.h"
 #include "tpm/control_protocol.h"
 #include "tpm/log.h"
-#include "tpm/soft_tpm.h"
+#include "soft_tpm/soft_tpm.h"
 #include "tpm/state_keeper.h"
 #include "tpm/tpm_worker.h"
 

@@ -25,7 +25,7 @@
 #include "tpm/options.h"
 #include "tpm/sandbox.h"
 #include "tpm/service_notify.h"
-#include "tpm/soft_tpm.h"
+#include "soft_tpm/soft_tpm.h"
 #include "tpm/state_keeper.h"
 #include "tpm/tpm_image.h"
 #include "tpm/tpm_worker.h"

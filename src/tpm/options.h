@@ -10,8 +10,8 @@
 #include "tpm/log.h"
 #include "tpm/sandbox.h"
 #include "tpm/socket_address.h"
-#include "tpm/soft_tpm.h"
-#include "tpm/tpm_blobs.h"
+#include "soft_tpm/soft_tpm.h"
+#include "soft_tpm/tpm_blobs.h"
 #include "vnvram/space.h"
 
 namespace vnvram {

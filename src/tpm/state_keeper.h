@@ -12,7 +12,7 @@
 
 #include "tpm/blob_room.h"
 #include "tpm/log.h"
-#include "tpm/soft_tpm.h"
+#include "soft_tpm/soft_tpm.h"
 #include "tpm/tpm_image.h"
 #include "vnvram/result.h"
 #include "vnvram/store.h"

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "tpm/soft_tpm.h"
+#include "soft_tpm/soft_tpm.h"
 
 namespace vnvram {
 

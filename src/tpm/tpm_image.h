@@ -8,8 +8,8 @@
 
 #include "tpm/image_trouble.h"
 #include "tpm/log.h"
-#include "tpm/soft_tpm.h"
-#include "tpm/tpm_blobs.h"
+#include "soft_tpm/soft_tpm.h"
+#include "soft_tpm/tpm_blobs.h"
 #include "vnvram/result.h"
 #include "vnvram/store.h"
 

@@ -22,7 +22,7 @@
 #include "tpm/door.h"
 #include "tpm/listener.h"
 #include "tpm/log.h"
-#include "tpm/soft_tpm.h"
+#include "soft_tpm/soft_tpm.h"
 #include "tpm/state_keeper.h"
 
 namespace vnvram {

@@ -24,9 +24,9 @@
 #include "tpm/big_endian.h"
 #include "tpm/control_connection.h"
 #include "tpm/control_service.h"
-#include "tpm/soft_tpm.h"
+#include "soft_tpm/soft_tpm.h"
 #include "tpm/swtpm_state_blob.h"
-#include "tpm/tpm_blobs.h"
+#include "soft_tpm/tpm_blobs.h"
 #include "tpm/tpm_worker.h"
 #include "vnvram/store.h"
 

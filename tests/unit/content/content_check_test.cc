@@ -9,7 +9,7 @@
 #include <gtest/gtest.h>
 
 #include "support/expect_status.h"
-#include "tpm/soft_tpm.h"
+#include "soft_tpm/soft_tpm.h"
 
 namespace vnvram::test {
 namespace {

@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 
 #include "format/layout.h"
-#include "store/image_size.h"
+#include "provision/image_size.h"
 #include "support/temporary_directory.h"
 #include "unit/store/hooked_device.h"
 #include "unit/store/store_fixture.h"

@@ -5,7 +5,7 @@
 #include "format/checksum.h"
 #include "format/codec.h"
 #include "format/superblock.h"
-#include "store/image_size.h"
+#include "provision/image_size.h"
 #include "unit/store/store_fixture.h"
 
 namespace vnvram {

@@ -1,4 +1,4 @@
-#include "tpm/orderly_shutdown.h"
+#include "soft_tpm/orderly_shutdown.h"
 
 #include <gtest/gtest.h>
 

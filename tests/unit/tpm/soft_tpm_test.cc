@@ -1,5 +1,5 @@
 // With the real libtpms.
-#include "tpm/soft_tpm.h"
+#include "soft_tpm/soft_tpm.h"
 
 #include <gtest/gtest.h>
 

@@ -15,8 +15,8 @@
 #include "device/qemu_error.h"
 #include "device/qemu_img.h"
 #include "device/space_keeper.h"
-#include "store/image_creator.h"
-#include "store/new_file.h"
+#include "provision/image_creator.h"
+#include "provision/new_file.h"
 #include "vnvram/store.h"
 
 namespace vnvram {

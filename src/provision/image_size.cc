@@ -1,4 +1,4 @@
-#include "store/image_size.h"
+#include "provision/image_size.h"
 
 #include <algorithm>
 #include <vector>

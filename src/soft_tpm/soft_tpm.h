@@ -13,9 +13,9 @@
 #include <string>
 #include <vector>
 
-#include "tpm/nv_shadow.h"
-#include "tpm/orderly_shutdown.h"
-#include "tpm/tpm_blobs.h"
+#include "soft_tpm/nv_shadow.h"
+#include "soft_tpm/orderly_shutdown.h"
+#include "soft_tpm/tpm_blobs.h"
 #include "vnvram/result.h"
 
 namespace vnvram {

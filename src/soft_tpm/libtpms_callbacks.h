@@ -1,7 +1,7 @@
 // libtpms calls back without a context: this is the only place that knows the one TPM.
 #pragma once
 
-#include "tpm/soft_tpm.h"
+#include "soft_tpm/soft_tpm.h"
 
 namespace vnvram {
 

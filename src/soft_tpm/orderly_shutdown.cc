@@ -1,6 +1,6 @@
-#include "tpm/orderly_shutdown.h"
+#include "soft_tpm/orderly_shutdown.h"
 
-#include "tpm/tpm_message.h"
+#include "soft_tpm/tpm_message.h"
 
 namespace vnvram {
 namespace {

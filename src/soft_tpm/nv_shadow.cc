@@ -1,4 +1,4 @@
-#include "tpm/nv_shadow.h"
+#include "soft_tpm/nv_shadow.h"
 
 #include <algorithm>
 #include <cassert>

@@ -1,4 +1,4 @@
-#include "tpm/soft_tpm.h"
+#include "soft_tpm/soft_tpm.h"
 
 #include <algorithm>
 #include <cstdlib>
@@ -10,9 +10,9 @@
 #include <libtpms/tpm_error.h>
 #include <libtpms/tpm_tis.h>
 
-#include "tpm/libtpms_callbacks.h"
-#include "tpm/libtpms_pointer.h"
-#include "tpm/tpm_message.h"
+#include "soft_tpm/libtpms_callbacks.h"
+#include "soft_tpm/libtpms_pointer.h"
+#include "soft_tpm/tpm_message.h"
 
 namespace vnvram {
 namespace {

@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "tpm/tpm_blobs.h"
+#include "soft_tpm/tpm_blobs.h"
 #include "vnvram/transaction.h"
 
 namespace vnvram {

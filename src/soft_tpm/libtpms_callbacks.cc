@@ -1,4 +1,4 @@
-#include "tpm/libtpms_callbacks.h"
+#include "soft_tpm/libtpms_callbacks.h"
 
 #include <cassert>
 #include <cstdlib>

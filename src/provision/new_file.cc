@@ -1,4 +1,4 @@
-#include "store/new_file.h"
+#include "provision/new_file.h"
 
 #include <cerrno>
 #include <filesystem>

@@ -8,9 +8,9 @@
 // After it: it does not include what it needs.
 #include <libtpms/tpm_error.h>
 
-#include "tpm/libtpms_pointer.h"
-#include "tpm/soft_tpm.h"
-#include "tpm/tpm_message.h"
+#include "soft_tpm/libtpms_pointer.h"
+#include "soft_tpm/soft_tpm.h"
+#include "soft_tpm/tpm_message.h"
 
 namespace vnvram {
 namespace {

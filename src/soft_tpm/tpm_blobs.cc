@@ -1,4 +1,4 @@
-#include "tpm/tpm_blobs.h"
+#include "soft_tpm/tpm_blobs.h"
 
 #include <algorithm>
 #include <array>
