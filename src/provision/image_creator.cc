@@ -8,9 +8,9 @@
 
 #include "base/barrier.h"
 #include "device/forwarding_device.h"
-#include "store/engine.h"
 #include "provision/image_creator.h"
 #include "provision/image_size.h"
+#include "store/engine.h"
 #include "store/registration.h"
 #include "store/superblock_reader.h"
 #include "store/third_copy.h"

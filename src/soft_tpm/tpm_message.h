@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <span>
 
-#include "tpm/big_endian.h"
+#include "base/big_endian.h"
 
 namespace vnvram {
 

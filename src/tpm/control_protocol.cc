@@ -7,7 +7,7 @@
 
 #include <swtpm/tpm_ioctl.h>
 
-#include "tpm/big_endian.h"
+#include "base/big_endian.h"
 
 namespace vnvram {
 namespace {

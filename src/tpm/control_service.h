@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "base/unique_fd.h"
+#include "soft_tpm/soft_tpm.h"
 #include "tpm/control_protocol.h"
 #include "tpm/log.h"
-#include "soft_tpm/soft_tpm.h"
 #include "tpm/state_keeper.h"
 #include "tpm/tpm_worker.h"
 

@@ -16,6 +16,7 @@
 
 #include "base/unique_fd.h"
 #include "device/nbd_library.h"
+#include "soft_tpm/soft_tpm.h"
 #include "tpm/admin_server.h"
 #include "tpm/control_server.h"
 #include "tpm/control_service.h"
@@ -25,7 +26,6 @@
 #include "tpm/options.h"
 #include "tpm/sandbox.h"
 #include "tpm/service_notify.h"
-#include "soft_tpm/soft_tpm.h"
 #include "tpm/state_keeper.h"
 #include "tpm/tpm_image.h"
 #include "tpm/tpm_worker.h"

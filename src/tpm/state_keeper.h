@@ -10,9 +10,9 @@
 #include <optional>
 #include <string>
 
+#include "soft_tpm/soft_tpm.h"
 #include "tpm/blob_room.h"
 #include "tpm/log.h"
-#include "soft_tpm/soft_tpm.h"
 #include "tpm/tpm_image.h"
 #include "vnvram/result.h"
 #include "vnvram/store.h"

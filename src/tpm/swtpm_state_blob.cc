@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <optional>
 
-#include "tpm/big_endian.h"
+#include "base/big_endian.h"
 
 namespace vnvram {
 namespace {

@@ -6,10 +6,10 @@
 #include <string>
 #include <vector>
 
-#include "tpm/image_trouble.h"
-#include "tpm/log.h"
 #include "soft_tpm/soft_tpm.h"
 #include "soft_tpm/tpm_blobs.h"
+#include "tpm/image_trouble.h"
+#include "tpm/log.h"
 #include "vnvram/result.h"
 #include "vnvram/store.h"
 

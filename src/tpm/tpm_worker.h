@@ -17,12 +17,12 @@
 #include <poll.h>
 
 #include "base/unique_fd.h"
+#include "soft_tpm/soft_tpm.h"
 #include "tpm/command_connection.h"
 #include "tpm/connection_limits.h"
 #include "tpm/door.h"
 #include "tpm/listener.h"
 #include "tpm/log.h"
-#include "soft_tpm/soft_tpm.h"
 #include "tpm/state_keeper.h"
 
 namespace vnvram {

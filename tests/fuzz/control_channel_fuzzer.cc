@@ -16,17 +16,17 @@
 #include <utility>
 #include <vector>
 
+#include "base/big_endian.h"
 #include "base/unique_fd.h"
 #include "device/memory_device.h"
 #include "fuzz/fuzz_input.h"
 #include "fuzz/require.h"
 #include "fuzz/wait_readable.h"
-#include "tpm/big_endian.h"
+#include "soft_tpm/soft_tpm.h"
+#include "soft_tpm/tpm_blobs.h"
 #include "tpm/control_connection.h"
 #include "tpm/control_service.h"
-#include "soft_tpm/soft_tpm.h"
 #include "tpm/swtpm_state_blob.h"
-#include "soft_tpm/tpm_blobs.h"
 #include "tpm/tpm_worker.h"
 #include "vnvram/store.h"
 

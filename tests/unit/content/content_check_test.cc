@@ -8,8 +8,8 @@
 
 #include <gtest/gtest.h>
 
-#include "support/expect_status.h"
 #include "soft_tpm/soft_tpm.h"
+#include "support/expect_status.h"
 
 namespace vnvram::test {
 namespace {

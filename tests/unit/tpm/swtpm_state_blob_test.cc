@@ -7,8 +7,8 @@
 
 #include <gtest/gtest.h>
 
+#include "base/big_endian.h"
 #include "bytes.h"
-#include "tpm/big_endian.h"
 
 namespace vnvram::test {
 namespace {
