@@ -38,7 +38,6 @@ public:
   /// Kills it if it still runs.
   ~BoundChild();
 
-  [[nodiscard]] int news_fd() const { return news_.get(); }
   /// Waits until it has ended. Its exit status, 128 + n for a signal n; nullopt: not in this time.
   std::optional<int> wait(std::chrono::milliseconds time_limit);
   void kill() { lifeline_.reset(); }

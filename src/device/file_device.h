@@ -46,7 +46,6 @@ public:
   void unlock() override;
   Status check_name() override;
 
-
 private:
   Status reserve_space(const ByteRange& range) override;
   FileDevice(std::string path, UniqueFd fd, Access access, bool block_special);

@@ -1,0 +1,83 @@
+"""The sources as rooms: what each includes, declares, and how long it is."""
+
+import collections
+import re
+
+LINES_MAX = 400
+
+# A function's declaration in a header: the name before the first bracket of a line, with a type before it.
+# Calls, macros, constructors and operators do not look like that.
+DECLARATION = re.compile(
+    r"^\s*(?:\[\[nodiscard\]\]\s*)?(?:(?:virtual|static|inline|constexpr|explicit|friend|extern)\s+)*"
+    r"(?!return\b|else\b|using\b|typedef\b|delete\b|throw\b|new\b|case\b)"
+    r"[A-Za-z_][\w:<>,\s\*&]*?[\s\*&>](?P<name>[a-z_]\w*)\(", re.MULTILINE)
+WORD = re.compile(r"\b[a-z_]\w*\b")
+COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
+TEXT = re.compile(r'"(?:\\.|[^"\\\n])*"')
+INCLUDE = re.compile(r'^#include "([^"]+)"', re.MULTILINE)
+# Called by the language or a library by their names, or a pair of which the other half is used.
+USED_BY_OTHERS = {"main", "begin", "end", "size", "data", "what"}
+
+
+def words_of(text):
+    """How often each word is in code, not in comments and texts."""
+    return collections.Counter(WORD.findall(TEXT.sub('""', COMMENT.sub(" ", text))))
+
+
+class House:
+    """The folder with src/, tests/ and so on, and what CMake says that each layer may see."""
+
+    def __init__(self, folder, layers):
+        self.folder = folder
+        self.sees = {}
+        for line in layers.read_text().splitlines():
+            layer, below = line.split(":")
+            self.sees[layer] = below.split()
+
+    def sources(self, *folders):
+        """{path from the root: content} of C and C++."""
+        return {str(path.relative_to(self.folder)): path.read_text()
+                for folder in folders for path in sorted((self.folder / folder).rglob("*"))
+                if path.suffix in (".cc", ".h", ".c")}
+
+    def upward_layers(self):
+        """The layers are written lowest first."""
+        order = list(self.sees)
+        return [f"{layer} sees {below}, which is not below it" for layer in order
+                for below in self.sees[layer] if below not in order[:order.index(layer)]]
+
+    def foreign_includes(self):
+        """Includes of layers that the source's own may not see."""
+        found = []
+        for path, content in self.sources("src").items():
+            layer = path.split("/")[1]
+            allowed = {"vnvram", layer, *self.sees[layer]}
+            found += [f"{path}: {name}: {layer} may see: {', '.join(self.sees[layer]) or 'nothing'}"
+                      for name in INCLUDE.findall(content)
+                      if "/" in name and name.split("/")[0] not in allowed]
+        return found
+
+    def unused_declarations(self):
+        """Functions that a header of src/ declares, and no code but their own names: whose name is
+        nowhere but where it is declared and defined."""
+        sources = self.sources("src", "tests", "bench", "examples", "include")
+        uses = collections.Counter()
+        for content in sources.values():
+            uses.update(words_of(content))
+        found = set()
+        for path, content in self.sources("src").items():
+            if not path.endswith(".h"):
+                continue
+            code = COMMENT.sub(" ", content)
+            for declared in DECLARATION.finditer(code):
+                name = declared["name"]
+                inline = re.match(r"[^;{]*\{", code[declared.end():]) is not None
+                if name not in USED_BY_OTHERS and uses[name] <= (1 if inline else 2):
+                    found.add(f"{path}: {name}")
+        return sorted(found)
+
+    def long_files(self):
+        """Too long to be one concept."""
+        return [f"{path}: {len(content.splitlines())} lines"
+                for path, content in self.sources("src").items()
+                if len(content.splitlines()) > LINES_MAX]

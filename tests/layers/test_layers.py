@@ -1,0 +1,91 @@
+"""The house stands: what a source includes is of its own layer or of one that its layer may see, and
+what a header declares is used.
+
+CMake writes down what each layer may see (cmake/layer.cmake). Called with the sources' folder and
+that file.
+"""
+
+import pathlib
+import sys
+import tempfile
+import unittest
+
+from house import House, LINES_MAX
+
+SOURCE = pathlib.Path(sys.argv[1])
+LAYERS = pathlib.Path(sys.argv[2])
+TO_BE_SPLIT = ["src/device/file_device.cc", "src/rescue/image_dump.cc", "src/store/engine.cc",
+               "src/store/page_store.cc"]
+
+
+class OneFault(unittest.TestCase):
+    """For tests that a fault of each kind is seen."""
+
+    def house_of(self, files, layers="base: \nstore: base\ncli: base\n"):
+        """A small house: {name: content}."""
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        root = pathlib.Path(folder.name)
+        for name, content in files.items():
+            path = root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(content)
+        (root / "layers.txt").write_text(layers)
+        return House(root, root / "layers.txt")
+
+
+class OurHouse(unittest.TestCase):
+    """What there is."""
+
+    def setUp(self):
+        self.house = House(SOURCE, LAYERS)
+
+    def test_every_folder_is_a_layer(self):
+        self.assertEqual(sorted(self.house.sees),
+                         sorted(path.name for path in (SOURCE / "src").iterdir() if path.is_dir()))
+
+    def test_no_layer_sees_one_above_it(self):
+        self.assertEqual(self.house.upward_layers(), [])
+
+    def test_no_include_points_upwards(self):
+        self.assertEqual(self.house.foreign_includes(), [])
+
+    def test_what_a_header_declares_is_used(self):
+        self.assertEqual(self.house.unused_declarations(), [])
+
+    def test_no_file_is_too_long(self):
+        self.assertEqual([found for found in self.house.long_files()
+                          if found.split(":")[0] not in TO_BE_SPLIT], [])
+
+
+class FaultsAreSeen(OneFault):
+    """A house with one fault of each kind."""
+
+    def test_an_include_of_an_upper_layer(self):
+        house = self.house_of({"src/base/a.h": '#include "store/b.h"\n', "src/store/b.h": "",
+                          "src/cli/c.cc": '#include "store/b.h"\n#include "base/a.h"\n'})
+        self.assertEqual(house.foreign_includes(),
+                         ["src/base/a.h: store/b.h: base may see: nothing",
+                          "src/cli/c.cc: store/b.h: cli may see: base"])
+
+    def test_a_layer_that_sees_an_upper_one(self):
+        self.assertEqual(self.house_of({}, "base: store\nstore: base\n").upward_layers(),
+                         ["base sees store, which is not below it"])
+
+    def test_a_declaration_that_nobody_uses(self):
+        house = self.house_of({
+            "src/base/a.h": "class A {\npublic:\n  void used();\n  int unused_one() const;\n};\n"
+                            "Status lonely(int argument);\n",
+            "src/base/a.cc": "void A::used() {}\nint A::unused_one() const { return 1; }\n"
+                             "Status lonely(int argument) { return {}; }\n",
+            "src/store/b.cc": "a.used();\n"})
+        self.assertEqual(house.unused_declarations(),
+                         ["src/base/a.h: lonely", "src/base/a.h: unused_one"])
+
+    def test_a_long_file(self):
+        house = self.house_of({"src/base/a.cc": "x\n" * (LINES_MAX + 1)})
+        self.assertEqual(house.long_files(), [f"src/base/a.cc: {LINES_MAX + 1} lines"])
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1] + sys.argv[3:], verbosity=2)
