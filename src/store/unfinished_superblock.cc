@@ -63,11 +63,16 @@ bool may_be_unfinished(const Superblock& current, const Superblock& found) {
   }
   const Superblock before = twin_of(current, current.sequence - 1);
   const Superblock next = twin_of(current, current.sequence + 1);
+  // Its beginning is there and its end is not, or the other way round. First, because two sequences
+  // may differ by one bit.
+  if (same_body(found, next) || (same_body(found, before) && found.checksum == next.checksum)) {
+    return true;
+  }
   if (differing_bits(found, before) == 1 || differing_bits(found, next) == 1) {
     return false; // One flipped bit.
   }
-  if (found.checksum == next.checksum || same_body(found, next) || same_body(found, before)) {
-    return true; // Its end is there and its beginning is not, or the other way round.
+  if (found.checksum == next.checksum || same_body(found, before)) {
+    return true; // Of it and of what was there before.
   }
   if (current.epoch_number == 1 && is_begun_over_zeros(found, next)) {
     return true;
