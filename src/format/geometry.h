@@ -31,6 +31,10 @@ public:
   }
   [[nodiscard]] std::uint32_t page_count() const;
   [[nodiscard]] std::uint32_t zone_count() const;
+  /// Of the page space.
+  [[nodiscard]] std::uint64_t space_size_bytes() const {
+    return std::uint64_t{page_count()} * block_size_bytes;
+  }
   /// A record may be no longer: two of them always fit, whatever is lost at the ring's end, and
   /// whoever reads one needs no more memory than that.
   [[nodiscard]] std::uint32_t record_block_count_max() const {

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <array>
-#include <compare>
 #include <cstdint>
 
 #include "format/layout.h"
@@ -20,7 +19,8 @@ public:
   /// The slot that nothing current depends on.
   [[nodiscard]] unsigned other_slot() const;
 
-  auto operator<=>(const TableEntry&) const = default;
+  bool operator==(const TableEntry&) const = default;
+  bool operator<(const TableEntry& other) const { return raw_ < other.raw_; } // for sets
 
 private:
   friend class Codec;

@@ -1,13 +1,10 @@
 #include "rescue/image_checker.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include <fmt/core.h>
 
 #include "format/all_zero.h"
-#include "store/replay.h"
-#include "store/ring_scanner.h"
 #include "store/third_copy.h"
 #include "store/unfinished_superblock.h"
 
@@ -35,7 +32,7 @@ ImageChecker::ImageChecker(BlockDevice& device, const SuperblockPair& superblock
       superblock_(*superblocks.current()), codec_(superblock_),
       pages_(device, superblock_, codec_, cache_size_bytes_default),
       directory_(format::geometry_of(superblock_).page_count()),
-      looked_at_(format::geometry_of(superblock_).page_count()) {}
+      view_(device, superblock_, codec_, pages_, directory_, OnDamage::note) {}
 
 Result<CheckReport> ImageChecker::run() {
   check_superblocks();
@@ -43,7 +40,7 @@ Result<CheckReport> ImageChecker::run() {
   if (done) {
     done = check_keys_area();
   }
-  const Status index = pages_.load_index();
+  const Status index = view_.load_index();
   if (!index) {
     report_.problems.push_back(
         {"table index", fmt::format("{}; nothing can be found without it", index.error().cause()),
@@ -65,6 +62,7 @@ Result<CheckReport> ImageChecker::run() {
   check_blobs();
   check_pages_of_nobody();
   add_page_problems();
+  report_.pages_checked = view_.look_count();
   return report_;
 }
 
@@ -137,70 +135,36 @@ Status ImageChecker::check_keys_area() {
 }
 
 Status ImageChecker::check_ring() {
-  RingScanner scanner(device_, superblock_, codec_);
-  Replay replay(pages_, [&](std::uint32_t page, const Error& error) {
-    bad_pages_.emplace(page, error);
-    return Status{};
-  });
-  const Result<RingScanner::End> end =
-      scanner.scan([&](const format::RecordView& record, std::uint32_t, const RingPosition&) {
+  const Status replayed =
+      view_.replay_ring([&](const format::RecordView&, std::uint32_t, const RingPosition&) {
         ++report_.records_checked;
-        return replay.apply(record);
+        return Status{};
       });
-  replay.install();
-  if (!end) {
-    return end.error();
+  if (!replayed) {
+    return replayed;
   }
-  report_.generation = end->behind.sequence;
-  ring_damaged_ = end->damaged;
-  ring_reason_ = end->reason;
-  if (end->torn && !end->damaged) {
+  const RingScanner::End& end = view_.ring_end();
+  report_.generation = end.behind.sequence;
+  ring_damaged_ = end.damaged;
+  ring_reason_ = end.reason;
+  if (end.torn && !end.damaged) {
     report_.notes.push_back(fmt::format(
         "{}: a commit that a power cut tore before it was acknowledged, or damage to the "
         "last one; nothing on the image can tell",
-        end->reason));
+        end.reason));
   }
   return {};
 }
 
-std::optional<Error> ImageChecker::load(std::uint32_t page) {
-  if (const auto known = bad_pages_.find(page); known != bad_pages_.end()) {
-    return known->second;
-  }
-  const Result<PageRef> loaded = pages_.load(page);
-  if (page < looked_at_.size()) {
-    looked_at_[page] = true;
-  }
-  ++report_.pages_checked;
-  if (loaded) {
-    return std::nullopt;
-  }
-  return bad_pages_.emplace(page, loaded.error()).first->second;
-}
-
 void ImageChecker::check_directory() {
-  std::uint32_t page = 0;
-  do {
-    std::optional<Error> error = load(page);
-    format::DirectoryPage content{};
-    if (!error) {
-      const Result<PageRef> loaded = pages_.load(page);
-      if (loaded) {
-        std::memcpy(&content, (*loaded)->bytes.data(), sizeof(content));
-      }
-      const Status added = loaded ? directory_.add_page(page, content) : Status(loaded.error());
-      error = added ? std::nullopt : std::optional(added.error());
-    }
-    if (error) {
-      bad_pages_.erase(page);
-      report_.problems.push_back(
-          {fmt::format("directory page {}", page),
-           fmt::format("{}; blobs that it or a later page lists are lost", error->cause()),
-           listed_unchecked(), true});
-      return;
-    }
-    page = content.next_page;
-  } while (page != 0);
+  static_cast<void>(view_.read_directory({})); // Damage is noted.
+  if (view_.directory_break()) {
+    const ImageView::DirectoryBreak& at = *view_.directory_break();
+    report_.problems.push_back(
+        {fmt::format("directory page {}", at.page),
+         fmt::format("{}; blobs that it or a later page lists are lost", at.error.cause()),
+         listed_unchecked(), true});
+  }
 }
 
 // For messages only: nothing vouches for what is read here, and it may be older than the damage.
@@ -259,7 +223,7 @@ void ImageChecker::check_blobs() {
         CheckedBlob{name, blob.info.generation, blob.info.size_bytes, !ring_damaged_});
     for (const format::PageRun& run : blob.runs) {
       for (std::uint32_t page = run.first_page; page < run.first_page + run.page_count; ++page) {
-        checked.intact = !load(page) && checked.intact; // Remembered in bad_pages_.
+        checked.intact = view_.load(page).ok() && checked.intact; // Noted, if not.
       }
     }
     done_bytes += blob.info.size_max_bytes;
@@ -273,20 +237,21 @@ void ImageChecker::check_blobs() {
 // them.
 void ImageChecker::check_pages_of_nobody() {
   const format::Geometry geometry = format::geometry_of(superblock_);
+  const std::vector<bool>& looked_at = view_.looked_at();
   for (std::uint32_t zone = 0; zone < geometry.zone_count(); ++zone) {
     const auto pages = pages_.pages_in_slots(zone);
     if (!pages) {
       const format::NumberRange all = geometry.pages_of(zone);
-      const auto begin = looked_at_.begin() + all.first;
-      const auto end = looked_at_.begin() + all.end;
+      const auto begin = looked_at.begin() + all.first;
+      const auto end = looked_at.begin() + all.end;
       if (std::find(begin, end, true) == end) { // Else its leaf's damage is known by these pages.
-        bad_pages_.emplace(all.first, pages.error());
+        bad_leaves_.emplace(all.first, pages.error());
       }
       continue;
     }
     for (const std::uint32_t page : *pages) {
-      if (!looked_at_[page]) {
-        static_cast<void>(load(page)); // Remembered in bad_pages_.
+      if (!looked_at[page]) {
+        static_cast<void>(view_.load(page)); // Noted, if it is bad.
       }
     }
   }
@@ -294,8 +259,10 @@ void ImageChecker::check_pages_of_nobody() {
 
 // One damaged leaf makes many pages unreadable: one problem for each cause.
 void ImageChecker::add_page_problems() {
+  std::map<std::uint32_t, Error> bad_pages = view_.bad_pages();
+  bad_pages.insert(bad_leaves_.begin(), bad_leaves_.end());
   std::map<std::string, std::set<std::string>> blobs_by_cause;
-  for (const auto& [page, error] : bad_pages_) {
+  for (const auto& [page, error] : bad_pages) {
     blobs_by_cause[error.cause()].insert(directory_.owner_of(page));
   }
   for (const auto& [cause, owners] : blobs_by_cause) {

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "store/directory.h"
+#include "store/image_view.h"
 #include "store/page_store.h"
 #include "store/superblock_reader.h"
 #include "vnvram/store.h"
@@ -34,7 +35,6 @@ private:
   void check_blobs();
   void check_pages_of_nobody();
   void add_page_problems();
-  std::optional<Error> load(std::uint32_t page);
   [[nodiscard]] std::vector<std::string> all_blobs() const;
   /// Names that the directory may have held, for a directory that cannot be read.
   std::vector<std::string> listed_unchecked();
@@ -46,9 +46,9 @@ private:
   const format::Codec codec_;
   PageStore pages_;
   Directory directory_;
+  ImageView view_;
   CheckReport report_;
-  std::vector<bool> looked_at_; ///< By page.
-  std::map<std::uint32_t, Error> bad_pages_;
+  std::map<std::uint32_t, Error> bad_leaves_; ///< Of zones of nobody, by their first page.
   bool cut_off_ = false;
   bool ring_damaged_ = false;
   std::string ring_reason_;

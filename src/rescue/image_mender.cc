@@ -82,56 +82,38 @@ void ImageMender::clear_key_slots() {
 }
 
 void ImageMender::run(const RescueProgress& progress) {
+  progress_ = progress;
   clear_key_slots();
   mend_ring(); // First: its records help to mend the rest.
   history_.emplace(mended_, superblock_, codec_);
-  BlockMender mender(mended_, superblock_, codec_, *history_);
-  const format::IndexEntries index_entries = codec_.index_entries(superblock_);
-  for (std::uint32_t index = 0; index < format::index_block_count; ++index) {
-    const TableEntry entry = index_entries[index];
-    const format::BlockPlace place = format::index_place(index);
-    const std::uint64_t block = geometry_.block_of(place, entry.slot());
-    std::optional<Block> content = entry.empty() ? Block{} : read(block);
-    if (!entry.empty() && (!content || !codec_.proves(entry, place, *content))) {
-      const auto mended = may_try() ? mender.mend_index(index, entry) : std::nullopt;
-      content = note(fmt::format("table index {}", index), block, mended)
-                    ? std::optional(mended->content)
-                    : std::nullopt;
-    }
-    if (content) {
-      mend_zones(index, std::bit_cast<TableNode>(*content), mender, progress);
-    }
-  }
+  mender_.emplace(mended_, superblock_, codec_, *history_);
+  walk_table(superblock_, codec_, *this);
 }
 
-void ImageMender::mend_zones(std::uint32_t index, const TableNode& node, BlockMender& mender,
-                             const RescueProgress& progress) {
-  const format::NumberRange zones = geometry_.zones_of(index);
-  for (std::uint32_t zone = zones.first; zone < zones.end; ++zone) {
-    if (const TableEntry leaf = node.entry_of(zone); !leaf.empty()) {
-      mend_zone(zone, leaf, mender);
-    }
-    if (progress) {
-      progress((zone + 1) * zone_size_bytes, geometry_.zone_count() * zone_size_bytes);
-    }
-  }
-}
-
-void ImageMender::mend_zone(std::uint32_t zone, const TableEntry& entry, BlockMender& mender) {
-  const format::BlockPlace place = format::leaf_place(zone);
+std::optional<TableNode> ImageMender::visit_node(format::BlockPlace place,
+                                                 const TableEntry& entry) {
   const std::uint64_t block = geometry_.block_of(place, entry.slot());
-  std::optional<Block> content = read(block);
-  if (!content || !codec_.proves(entry, place, *content)) {
-    const auto mended = may_try() ? mender.mend_leaf(zone, entry) : std::nullopt;
-    if (!note(fmt::format("table leaf of zone {}", zone), block, mended)) {
-      return;
-    }
-    content = mended->content;
+  const std::optional<Block> content = read(block);
+  if (content && codec_.proves(entry, place, *content)) {
+    return std::bit_cast<TableNode>(*content);
   }
-  mend_pages(zone, std::bit_cast<TableNode>(*content), mender);
+  const bool leaf = place.kind == format::BlockKind::leaf;
+  const auto mended = !may_try() ? std::nullopt
+                      : leaf     ? mender_->mend_leaf(place.number, entry)
+                                 : mender_->mend_index(place.number, entry);
+  const std::string name = leaf ? fmt::format("table leaf of zone {}", place.number)
+                                : fmt::format("table index {}", place.number);
+  return note(name, block, mended) ? std::optional(std::bit_cast<TableNode>(mended->content))
+                                   : std::nullopt;
 }
 
-void ImageMender::mend_pages(std::uint32_t zone, const TableNode& leaf, BlockMender& mender) {
+void ImageMender::visited_zone(std::uint32_t zone, std::uint32_t zone_count) {
+  if (progress_) {
+    progress_((zone + 1) * zone_size_bytes, zone_count * zone_size_bytes);
+  }
+}
+
+void ImageMender::visit_pages(std::uint32_t zone, const TableNode& leaf) {
   const format::NumberRange pages = geometry_.pages_of(zone);
   // Both slots of all of them in one read, unless the device cannot.
   std::vector<std::byte> blocks(std::size_t{pages.count()} * 2 * block_size_bytes);
@@ -153,7 +135,7 @@ void ImageMender::mend_pages(std::uint32_t zone, const TableNode& leaf, BlockMen
     }
     if (!readable || !codec_.proves(entry, format::page_place(page), content)) {
       note(fmt::format("home page {}, slot {}", page, entry.slot()), block,
-           may_try() ? mender.mend_page(page, entry) : std::nullopt);
+           may_try() ? mender_->mend_page(page, entry) : std::nullopt);
     }
   }
 }
@@ -188,7 +170,6 @@ bool ImageMender::mend_record_at(std::uint32_t position) {
   const std::uint32_t count_max =
       std::min({record_block_count_tried_max, geometry_.record_block_count_max(),
                 geometry_.ring_block_count() - position});
-  const std::uint64_t space_bytes = std::uint64_t{geometry_.page_count()} * block_size_bytes;
   for (std::uint32_t count = 1; count <= count_max; ++count) { // Its header may be what is damaged.
     std::vector<std::byte> blocks(std::size_t{count} * block_size_bytes);
     const std::uint64_t first_block = Geometry::ring_block(position);
@@ -199,7 +180,7 @@ bool ImageMender::mend_record_at(std::uint32_t position) {
     const bool whole = unflip_bit(std::span(blocks), [&] {
       const auto header = format::peek_record(std::span(blocks).first(block_size_bytes), count);
       return header && header->block_count == count &&
-             format::RecordView::check(blocks, codec_, space_bytes, reason);
+             format::RecordView::check(blocks, codec_, geometry_.space_size_bytes(), reason);
     });
     if (!whole) {
       continue;

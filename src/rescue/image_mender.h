@@ -9,13 +9,13 @@
 #include "format/superblock.h"
 #include "rescue/block_mender.h"
 #include "rescue/ring_history.h"
-#include "store/page_store.h"
+#include "rescue/table_walk.h"
 #include "vnvram/rescue.h"
 
 namespace vnvram {
 
 /// Nothing is written: the mended blocks are in an overlay.
-class ImageMender {
+class ImageMender final : private TableVisitor {
 public:
   ImageMender(BlockDevice& device, const format::Superblock& superblock);
 
@@ -26,16 +26,15 @@ public:
   [[nodiscard]] const std::vector<RepairFinding>& findings() const { return findings_; }
   /// The ring breaks off before its newest records, and could not be mended.
   [[nodiscard]] bool ring_damaged() const { return ring_damaged_; }
-  [[nodiscard]] const RingHistory& history() const { return *history_; }
 
 private:
   void clear_key_slots();
   void mend_ring();
   bool mend_record_at(std::uint32_t position);
-  void mend_zones(std::uint32_t index, const format::TableNode& node, BlockMender& mender,
-                  const RescueProgress& progress);
-  void mend_zone(std::uint32_t zone, const format::TableEntry& entry, BlockMender& mender);
-  void mend_pages(std::uint32_t zone, const format::TableNode& leaf, BlockMender& mender);
+  std::optional<format::TableNode> visit_node(format::BlockPlace place,
+                                              const format::TableEntry& entry) override;
+  void visit_pages(std::uint32_t zone, const format::TableNode& leaf) override;
+  void visited_zone(std::uint32_t zone, std::uint32_t zone_count) override;
   /// Notes what became of a damaged block. True if it is mended.
   bool note(const std::string& place, std::uint64_t block,
             const std::optional<BlockMender::Mended>& mended);
@@ -48,6 +47,8 @@ private:
   const format::Codec codec_;
   OverlayDevice mended_;
   std::optional<RingHistory> history_;
+  std::optional<BlockMender> mender_; ///< Once the ring's history is known.
+  RescueProgress progress_;
   std::vector<RepairFinding> findings_;
   std::uint32_t tries_left_;
   std::uint64_t device_block_count_ = 0;

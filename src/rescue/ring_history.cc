@@ -4,6 +4,8 @@
 #include <cstring>
 #include <tuple>
 
+#include "store/ring_scanner.h"
+
 namespace vnvram {
 
 namespace {
@@ -26,8 +28,7 @@ RingHistory::RingHistory(BlockDevice& device, const format::Superblock& superblo
   }
   ring_.resize(ring_bytes);
   read_ring(device);
-  find_records(codec, geometry.record_block_count_max(),
-               std::uint64_t{geometry.page_count()} * block_size_bytes);
+  find_records(codec, geometry);
 }
 
 void RingHistory::read_ring(BlockDevice& device) {
@@ -47,26 +48,25 @@ void RingHistory::read_ring(BlockDevice& device) {
   }
 }
 
-void RingHistory::find_records(const format::Codec& codec, std::uint32_t block_count_max,
-                               std::uint64_t space_bytes) {
-  const auto block_count = static_cast<std::uint32_t>(ring_.size() / block_size_bytes);
-  std::uint64_t blocks_to_check = std::uint64_t{8} * block_count; // A made-up ring could ask more.
+void RingHistory::find_records(const format::Codec& codec, const format::Geometry& geometry) {
+  const std::uint32_t block_count = geometry.ring_block_count();
+  RecordBudget budget(block_count);
   for (std::uint32_t position = 0; position < block_count; ++position) {
     const auto rest =
         std::span<const std::byte>(ring_).subspan(std::size_t{position} * block_size_bytes);
-    const auto header = format::peek_record(rest.first(block_size_bytes), block_count_max);
+    const auto header =
+        format::peek_record(rest.first(block_size_bytes), geometry.record_block_count_max());
     if (!header || header->block_count > block_count - position) {
       continue;
     }
-    if (header->block_count > blocks_to_check) {
+    if (!budget.take(header->block_count)) {
       complete_ = false;
       continue;
     }
-    blocks_to_check -= header->block_count;
     const char* reason = nullptr;
     auto view =
         format::RecordView::check(rest.first(std::size_t{header->block_count} * block_size_bytes),
-                                  codec, space_bytes, reason);
+                                  codec, geometry.space_size_bytes(), reason);
     if (view) {
       entries_.push_back({position, std::move(*view)});
     }

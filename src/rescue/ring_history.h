@@ -38,8 +38,7 @@ public:
 
 private:
   void read_ring(BlockDevice& device);
-  void find_records(const format::Codec& codec, std::uint32_t block_count_max,
-                    std::uint64_t space_bytes);
+  void find_records(const format::Codec& codec, const format::Geometry& geometry);
 
   std::vector<std::byte> ring_;
   std::vector<Entry> entries_;

@@ -1,6 +1,5 @@
 // Salvage: the newest intact version of every blob, from whichever superblock leads to it.
 #include <algorithm>
-#include <cstring>
 #include <map>
 
 #include <fmt/core.h>
@@ -9,10 +8,7 @@
 #include "rescue/root_finder.h"
 #include "rescue/third_copy_doubt.h"
 #include "rescue/zero_filled_device.h"
-#include "store/directory.h"
-#include "store/page_store.h"
-#include "store/replay.h"
-#include "store/ring_scanner.h"
+#include "store/image_view.h"
 #include "vnvram/rescue.h"
 #include "vnvram/store.h"
 
@@ -27,27 +23,36 @@ struct Version {
 };
 
 // The image as one superblock and the records behind it show it, with holes where it is damaged.
-class View {
+class SalvageView {
 public:
-  View(BlockDevice& device, const format::Superblock& superblock)
-      : superblock_(superblock), mender_(device, superblock),
-        pages_(mender_.mended(), superblock, format::Codec(superblock), cache_size_bytes_default),
-        directory_(format::geometry_of(superblock).page_count()) {}
+  SalvageView(BlockDevice& device, const format::Superblock& superblock)
+      : codec_(superblock), mender_(device, superblock), readable_(mender_.mended()),
+        pages_(mender_.mended(), superblock, codec_, cache_size_bytes_default),
+        directory_(format::geometry_of(superblock).page_count()),
+        view_(readable_, superblock, codec_, pages_, directory_, OnDamage::note) {}
 
   Status read(const RescueProgress& progress) {
     mender_.run(progress);
-    Status done = pages_.load_index();
+    Status done = view_.load_index();
     if (done) {
-      done = replay();
+      done = view_.replay_ring({});
     }
-    if (done) {
-      done = read_directory();
+    if (!done) {
+      return done;
+    }
+    note_ring();
+    done = view_.read_directory({});
+    if (view_.directory_break()) {
+      notes_.push_back(fmt::format("directory page {}: {}: blobs that it or a later page lists "
+                                   "are lost",
+                                   view_.directory_break()->page,
+                                   view_.directory_break()->error.cause()));
     }
     return done;
   }
 
   [[nodiscard]] const Directory& directory() const { return directory_; }
-  [[nodiscard]] std::uint64_t generation() const { return generation_; }
+  [[nodiscard]] std::uint64_t generation() const { return view_.ring_end().behind.sequence; }
   [[nodiscard]] const std::vector<std::string>& notes() const { return notes_; }
 
   Result<Version> version(const Blob& blob) {
@@ -60,8 +65,7 @@ public:
                     .content = {}};
     for (const SpaceRange& range : blob.ranges(0, blob.info.size_bytes)) {
       const auto page = static_cast<std::uint32_t>(range.offset_bytes / block_size_bytes);
-      const auto bad = bad_pages_.find(page);
-      const Result<PageRef> loaded = bad == bad_pages_.end() ? pages_.load(page) : bad->second;
+      const Result<PageRef> loaded = view_.load(page);
       if (!loaded) {
         return loaded.error();
       }
@@ -73,68 +77,31 @@ public:
   }
 
 private:
-  Status replay() {
-    ZeroFilledDevice readable(mender_.mended());
-    RingScanner scanner(readable, superblock_, format::Codec(superblock_));
-    Replay replay(pages_, [&](std::uint32_t page, const Error& error) {
-      bad_pages_.emplace(page, error); // It stays bad: a record changed it.
-      return Status{};
-    });
-    const Result<RingScanner::End> end =
-        scanner.scan([&](const format::RecordView& record, std::uint32_t, const RingPosition&) {
-          return replay.apply(record);
-        });
-    replay.install();
-    if (!end) {
-      return end.error();
-    }
-    generation_ = end->behind.sequence;
-    if (end->damaged) {
-      notes_.push_back(
-          fmt::format("{}: newer versions than generation {} are lost", end->reason, generation_));
-    } else if (readable.has_filled()) {
+  void note_ring() {
+    const RingScanner::End& end = view_.ring_end();
+    if (end.damaged) {
+      notes_.push_back(fmt::format("{}: newer versions than generation {} are lost", end.reason,
+                                   end.behind.sequence));
+    } else if (readable_.has_filled()) {
       notes_.push_back(fmt::format(
           "part of the ring cannot be read: newer versions than generation {} may be lost",
-          generation_));
+          end.behind.sequence));
     }
-    return {};
   }
 
-  Status read_directory() {
-    std::uint32_t page = 0;
-    do {
-      const auto bad = bad_pages_.find(page);
-      const Result<PageRef> loaded = bad == bad_pages_.end() ? pages_.load(page) : bad->second;
-      format::DirectoryPage content{};
-      Status added = loaded ? Status{} : Status(loaded.error());
-      if (loaded) {
-        std::memcpy(&content, (*loaded)->bytes.data(), sizeof(content));
-        added = directory_.add_page(page, content);
-      }
-      if (!added) {
-        notes_.push_back(fmt::format("directory page {}: {}: blobs that it or a later page lists "
-                                     "are lost",
-                                     page, added.error().cause()));
-        return {};
-      }
-      page = content.next_page;
-    } while (page != 0);
-    return {};
-  }
-
-  const format::Superblock superblock_;
+  const format::Codec codec_;
   ImageMender mender_;
+  ZeroFilledDevice readable_; // for the ring
   PageStore pages_;
   Directory directory_;
-  std::map<std::uint32_t, Error> bad_pages_;
-  std::uint64_t generation_ = 0;
+  ImageView view_;
   std::vector<std::string> notes_;
 };
 
 class Salvage {
 public:
   // The newest superblock first, so that its blobs' reasons are the ones that are told.
-  void add(View& view, bool newest) {
+  void add(SalvageView& view, bool newest) {
     report_.generation = std::max(report_.generation, view.generation());
     if (newest) {
       report_.notes = view.notes();
@@ -237,7 +204,7 @@ Result<SalvageReport> salvage_image(BlockDevice& damaged, const std::string& out
         same_view(roots->superblocks[0], roots->superblocks[i])) {
       continue;
     }
-    View view(damaged, roots->superblocks[i]);
+    SalvageView view(damaged, roots->superblocks[i]);
     const Status read = view.read(progress);
     if (read) {
       // Of two that cannot be of one image it is the one that leads there, as repair has it.

@@ -104,7 +104,6 @@ private:
                                                           const OpenOptions& options);
   Status start(); // the threads and what the options want registered
   Status recover();
-  Status load_directory();
   Status begin_epoch();
 
   // Committing.

@@ -1,6 +1,5 @@
 // How an engine comes to life: opening, recovery, the new epoch.
 #include <algorithm>
-#include <cstring>
 #include <vector>
 
 #include <fmt/core.h>
@@ -10,8 +9,8 @@
 #include "base/random_bytes.h"
 #include "device/space_keeper.h"
 #include "store/engine.h"
+#include "store/image_view.h"
 #include "store/registration.h"
-#include "store/replay.h"
 #include "store/superblock_reader.h"
 #include "store/third_copy.h"
 
@@ -192,60 +191,40 @@ Status Engine::start() {
 }
 
 Status Engine::recover() {
-  Status done = pages_.load_index();
+  ImageView view(*device_, superblock_, codec_, pages_, directory_, OnDamage::stop);
+  Status done = view.load_index();
   if (!done) {
     return done;
   }
   bool flushed = false;
-  RingScanner scanner(*device_, superblock_, codec_);
-  Replay replay(pages_, [](std::uint32_t, const Error& error) { return Status(error); });
-  const Result<RingScanner::End> end = scanner.scan(
-      [&](const format::RecordView& record, std::uint32_t, const RingPosition& behind) {
-        Status replayed = replay.apply(record);
+  done =
+      view.replay_ring([&](const format::RecordView&, std::uint32_t, const RingPosition& behind) {
         ring_ = behind;
-        if (replayed && writes() &&
-            pages_.dirty_size_bytes() + replay.changed_size_bytes() >= pages_.cache_size_bytes()) {
+        Status replayed;
+        if (writes() &&
+            pages_.dirty_size_bytes() + view.pending_size_bytes() >= pages_.cache_size_bytes()) {
           // More than this opener's cache holds: a checkpoint on the way, of what is surely
           // durable.
-          replay.install();
+          view.install_pending();
           replayed = flushed || !kept(Barrier::recovery_flush) ? Status{} : device_->flush();
           flushed = true;
           replayed = replayed ? run_checkpoint(false) : replayed;
         }
         return replayed;
       });
-  replay.install();
-  if (!end) {
-    return end.error();
+  if (!done) {
+    return done;
   }
-  if (end->damaged) {
-    return Error{ErrorKind::corrupt, fmt::format("{}: {}", device_->name(), end->reason),
-                 end->stray
+  if (const RingScanner::End& end = view.ring_end(); end.damaged) {
+    return Error{ErrorKind::corrupt, fmt::format("{}: {}", device_->name(), end.reason),
+                 end.stray
                      ? "if its content was put back to a snapshot while a commit was on its way, "
                        "that commit arrived late: vnvram repair --discard-stray drops it; if not, "
                        "vnvram salvage gets out what is intact"
                      : "vnvram repair mends what can be mended, vnvram salvage gets out what is "
                        "intact"};
   }
-  return load_directory();
-}
-
-Status Engine::load_directory() {
-  std::uint32_t page = 0;
-  do {
-    const Result<PageRef> loaded = pages_.load(page);
-    if (!loaded) {
-      return loaded.error();
-    }
-    format::DirectoryPage content;
-    std::memcpy(&content, (*loaded)->bytes.data(), sizeof(content));
-    const Status added = directory_.add_page(page, content); // A loop is a page with two owners.
-    if (!added) {
-      return added;
-    }
-    page = content.next_page;
-  } while (page != 0);
-  return {};
+  return view.read_directory({});
 }
 
 // INV2c: what was read may be in a cache only, and what it replaced is overwritten next. So flush,

@@ -29,14 +29,16 @@ PageStore::PageStore(BlockDevice& device, const format::Superblock& superblock,
       zero_page_(std::make_shared<const Page>()), index_entries_(codec.index_entries(superblock)) {}
 
 Status PageStore::load_index() {
+  Status done;
   for (std::uint32_t i = 0; i < format::index_block_count; ++i) {
     const Result<TableNode> loaded = blocks_.read_node(format::index_place(i), index_entries_[i]);
-    if (!loaded) {
-      return loaded.error();
+    if (loaded) {
+      index_[i] = *loaded;
+    } else {
+      done = done ? Status(loaded.error()) : done;
     }
-    index_[i] = *loaded;
   }
-  return {};
+  return done;
 }
 
 TableEntry PageStore::leaf_entry(std::uint32_t zone) const {
@@ -204,6 +206,7 @@ PageStore::Cluster PageStore::read_one(std::uint32_t page, const TableEntry& ent
 }
 
 void PageStore::insert_clean(std::uint32_t page, PageRef content) {
+  assert(page < geometry_.page_count() && content != nullptr && !frames_.contains(page));
   Frame& frame = frames_[page];
   frame.content = std::move(content);
   frame.clean_position = clean_.insert(clean_.end(), page);
@@ -346,6 +349,7 @@ void PageStore::publish() {
   const std::lock_guard lock(mutex_);
   for (const PageUpdate& update : write_back_.pages) {
     Frame& frame = frames_.at(update.page);
+    assert(frame.writing && (frame.dirty || frame.content == update.content));
     frame.writing = false;
     if (!frame.dirty) {
       make_clean(update.page, frame);

@@ -33,7 +33,8 @@ public:
   PageStore(BlockDevice& device, const format::Superblock& superblock, const format::Codec& codec,
             std::uint64_t cache_size_bytes);
 
-  /// Reads and checks the index; before anything else.
+  /// Reads and checks the index; before anything else. An error is that of the first block that is
+  /// bad: whatever that one leads to reads as zeros, if somebody goes on.
   Status load_index();
 
   /// The page if it is in memory, else nullptr.

@@ -23,12 +23,14 @@ Status Replay::apply_part(std::uint64_t offset_bytes, std::size_t length_bytes,
   }
   const auto [found, fresh] = changed_.try_emplace(page);
   if (fresh) {
-    const Result<PageRef> before = pages_.load(page);
-    const Status usable = before ? Status{} : on_bad_page_(page, before.error());
-    if (!usable) {
-      return usable;
+    Result<PageRef> before = pages_.load(page);
+    if (!before) {
+      before = on_bad_page_(page, before.error());
     }
-    found->second.content = before ? *before : nullptr;
+    if (!before) {
+      return before.error();
+    }
+    found->second.content = *std::move(before);
   }
   if (found->second.content == nullptr) {
     return {};

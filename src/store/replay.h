@@ -15,9 +15,9 @@ namespace vnvram {
 /// records change is copied once. Doing it again does no harm.
 class Replay {
 public:
-  /// What to do about a page that cannot be read: an error ends the replay, success leaves that
-  /// page out.
-  using OnBadPage = std::function<Status(std::uint32_t page, const Error& error)>;
+  /// What to do about a page that cannot be read: an error ends the replay, nullptr leaves that
+  /// page out, and anything else is what it is taken for.
+  using OnBadPage = std::function<Result<PageRef>(std::uint32_t page, const Error& error)>;
 
   Replay(PageStore& pages, OnBadPage on_bad_page)
       : pages_(pages), on_bad_page_(std::move(on_bad_page)) {}

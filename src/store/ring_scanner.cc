@@ -24,10 +24,12 @@ RingPosition ring_start(const format::Superblock& superblock) {
 
 RingPlace ring_place(const RingPosition& from, std::uint32_t block_count,
                      std::uint32_t ring_block_count) {
-  if (from.position + block_count <= ring_block_count) {
-    return {from.position, block_count};
-  }
-  return {0, ring_block_count - from.position + block_count};
+  assert(from.position < ring_block_count && block_count > 0 && block_count <= ring_block_count);
+  const RingPlace place = from.position + block_count <= ring_block_count
+                              ? RingPlace{from.position, block_count}
+                              : RingPlace{0, ring_block_count - from.position + block_count};
+  assert(place.position + block_count <= ring_block_count && place.cost_blocks >= block_count);
+  return place;
 }
 
 RingScanner::RingScanner(BlockDevice& device, const format::Superblock& superblock,
@@ -104,8 +106,7 @@ Result<bool> RingScanner::record_at(const RingPosition& from, std::uint32_t posi
     return all.error();
   }
   const char* reason = nullptr;
-  const std::uint64_t space_bytes = std::uint64_t{geometry_.page_count()} * block_size_bytes;
-  auto view = RecordView::check(*all, codec_, space_bytes, reason);
+  auto view = RecordView::check(*all, codec_, geometry_.space_size_bytes(), reason);
   if (view && !has_plausible_zeros(*view)) {
     reason = "it zeroes more than there can be";
     view.reset();
@@ -162,6 +163,8 @@ Status RingScanner::scan_to_the_break(const OnRecord& on_record, End& end) {
     behind.used_blocks +=
         ring_place(behind, header.block_count, geometry_.ring_block_count()).cost_blocks;
     assert(behind.used_blocks <= geometry_.ring_block_count());
+    assert(header.sequence == behind.sequence + 1);
+    assert(candidate.position + header.block_count <= geometry_.ring_block_count());
     behind.position = (candidate.position + header.block_count) % geometry_.ring_block_count();
     behind.sequence = header.sequence;
     behind.chain = header.checksum;
@@ -206,9 +209,7 @@ Result<RingScanner::End> RingScanner::scan(const OnRecord& on_record) {
 
 // INV1b: only one record is in flight at a time, so no whole one can be newer than a torn one.
 Status RingScanner::look_behind_the_break(End& end) {
-  // A made-up ring could hold a long, broken record in every block: look at each byte a few times
-  // only.
-  std::uint64_t blocks_to_check = std::uint64_t{8} * geometry_.ring_block_count();
+  RecordBudget budget(geometry_.ring_block_count());
   const std::uint32_t ring_blocks = geometry_.ring_block_count();
   // What was replayed holds only older ones.
   const std::uint32_t unused = unused_blocks(end.behind);
@@ -224,13 +225,12 @@ Status RingScanner::look_behind_the_break(End& end) {
         header->block_count > geometry_.ring_block_count() - position) {
       continue;
     }
-    if (header->block_count > blocks_to_check) {
+    if (!budget.take(header->block_count)) {
       end.damaged = true;
       end.stray = false;
       end.reason = "the ring is full of newer records that are not whole";
       return {};
     }
-    blocks_to_check -= header->block_count;
     const Result<std::span<const std::byte>> all =
         blocks(position, header->block_count, unused - i);
     if (!all) {

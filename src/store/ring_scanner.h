@@ -37,6 +37,25 @@ struct RingPlace {
 [[nodiscard]] RingPlace ring_place(const RingPosition& from, std::uint32_t block_count,
                                    std::uint32_t ring_block_count);
 
+/// How much is read of a ring for headers that may lie. A made-up one could have a long, broken
+/// record in every block: each byte is looked at a few times only.
+class RecordBudget {
+public:
+  explicit RecordBudget(std::uint32_t ring_block_count)
+      : blocks_left_(std::uint64_t{8} * ring_block_count) {}
+  /// False: a record of so many blocks is not looked at.
+  [[nodiscard]] bool take(std::uint32_t block_count) {
+    if (block_count > blocks_left_) {
+      return false;
+    }
+    blocks_left_ -= block_count;
+    return true;
+  }
+
+private:
+  std::uint64_t blocks_left_;
+};
+
 class RingScanner {
 public:
   RingScanner(BlockDevice& device, const format::Superblock& superblock,

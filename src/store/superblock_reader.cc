@@ -18,7 +18,7 @@ namespace {
 
 // clang-format off
 // Open, first half: what the two copies say. The first row that fits decides. (The second half,
-// what the table and the ring say, can only add "corrupt": see Engine::recover.)
+// what the table, the ring and the directory say, can only add "corrupt": see OnDamage::stop.)
 //
 //   one copy is ...   the other is ...        result
 //   too new           anything                too new: a newer writer was here, its word is the newer
