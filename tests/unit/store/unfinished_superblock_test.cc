@@ -49,8 +49,7 @@ TEST(UnfinishedSuperblock, NoTearOfACloseIsTakenForRot) {
   for (std::uint64_t sequence = 2; sequence < 40; ++sequence) {
     const Superblock current = closed(sequence, 0);
     for (unsigned new_sectors = 1; new_sectors < 255; ++new_sectors) {
-      const Superblock found =
-          torn(closed(sequence - 1, 1), closed(sequence + 1, 1), new_sectors);
+      const Superblock found = torn(closed(sequence - 1, 1), closed(sequence + 1, 1), new_sectors);
       if (!format::Codec::proves(found)) {
         EXPECT_TRUE(may_be_unfinished(current, found)) << sequence << ' ' << new_sectors;
       }
