@@ -23,6 +23,8 @@
 
 namespace vnvram {
 
+class Clock;
+
 inline constexpr std::uint64_t image_size_bytes_min = std::uint64_t{256} << 10U;
 inline constexpr std::uint64_t image_size_bytes_max = std::uint64_t{4} << 30U;
 inline constexpr std::uint64_t cache_size_bytes_default = std::uint64_t{8} << 20U;
@@ -94,6 +96,9 @@ struct OpenOptions {
   /// With `background`: bring the homes up to date when nothing was committed for so long. 0:
   /// never; nor ever on a device whose content may change underneath.
   std::chrono::milliseconds idle_checkpoint_after{1000};
+  /// For tests: what says when the times above have come. nullptr: the machine's clock. It outlives
+  /// the store.
+  Clock* clock = nullptr;
 };
 
 /// What an image says about itself and its store.

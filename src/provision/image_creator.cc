@@ -226,7 +226,7 @@ Status resize_image(BlockDevice& device, std::uint64_t size_bytes) {
   }
   const std::uint64_t blocks = std::min(wanted_bytes / block_size_bytes,
                                         blocks_for_image(std::max(wanted_bytes, *device_bytes)));
-  if (done && blocks > (*engine)->image_block_count()) {
+  if (done) {
     done = (*engine)->grow(blocks);
   }
   const Status closed = (*engine)->close();

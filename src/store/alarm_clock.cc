@@ -4,7 +4,7 @@
 
 namespace vnvram {
 
-bool AlarmClock::set(Time time) {
+bool AlarmClock::set(Clock::Time time) {
   const std::lock_guard lock(mutex_);
   if (stop_) {
     return true;
@@ -41,9 +41,8 @@ void AlarmClock::main() {
   while (!stop_) {
     if (!time_) {
       changed_.wait(lock);
-    } else if (std::chrono::steady_clock::now() < *time_) {
-      const Time time = *time_;
-      changed_.wait_until(lock, time);
+    } else if (clock_.now() < *time_) {
+      clock_.wait(lock, changed_, *time_);
     } else {
       time_.reset();
       lock.unlock();

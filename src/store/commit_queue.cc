@@ -21,7 +21,7 @@ CommitQueue::~CommitQueue() {
 Status CommitQueue::run(Request& request) {
   Lock lock(mutex_);
   const std::shared_ptr<Wake> wake = led_ ? std::make_shared<Wake>() : nullptr;
-  request.wake = wake;
+  request.wake_ = wake;
   waiting_.push_back(&request); // No exception from here on: others know of it.
   if (wake != nullptr) {
     lock.unlock();
@@ -30,7 +30,7 @@ Status CommitQueue::run(Request& request) {
       return request.result;
     }
     lock.lock();
-    request.wake.reset(); // Nobody need wake up who leads.
+    request.wake_.reset(); // Nobody need wake up who leads.
   }
   led_ = true;
   lead(lock, &request);
@@ -38,12 +38,11 @@ Status CommitQueue::run(Request& request) {
 }
 
 void CommitQueue::run_async(Transaction transaction, std::function<void(Status)> callback) {
-  auto request = std::make_unique<Request>();
-  request->owned = std::move(transaction);
-  request->transaction = &*request->owned;
+  Completions::Prepared answer;
   if (callback != nullptr) {
-    request->answer.push_back({std::move(callback), Status{}});
+    answer.push_back({std::move(callback), Status{}});
   }
+  std::unique_ptr<Request> request(new Request(std::move(transaction), std::move(answer)));
   const std::lock_guard lock(mutex_);
   if (!committer_.joinable()) {
     committer_ = std::jthread([this] { committer_main(); });
@@ -64,7 +63,7 @@ void CommitQueue::lead(Lock& lock, const Request* own) noexcept {
   while (go_on) {
     assert(led_ && lock.owns_lock());
     std::shared_ptr<Wake> answered = answer(lead_round(lock));
-    go_on = own == nullptr ? !waiting_.empty() && waiting_.front()->is_async() : !own->done;
+    go_on = own == nullptr ? !waiting_.empty() && waiting_.front()->is_async() : !own->done_;
     const std::shared_ptr<Wake> next = go_on ? nullptr : hand_over();
     lock.unlock();
     // Unless it goes on, the queue is not touched any more: it may end as soon as all are awake.
@@ -109,7 +108,7 @@ std::shared_ptr<CommitQueue::Wake> CommitQueue::hand_over() {
     committer_wake_.notify_one();
     return nullptr;
   }
-  return waiting_.front()->wake;
+  return waiting_.front()->wake_;
 }
 
 // Needs the mutex, which keeps asynchronous answers in order. Returns who is to be woken up.
@@ -119,16 +118,16 @@ std::shared_ptr<CommitQueue::Wake> CommitQueue::answer(std::size_t count) {
   for (; count > 0; --count) {
     Request* const request = waiting_.front();
     waiting_.pop_front();
-    request->done = true;
+    request->done_ = true;
     if (request->is_async()) {
       const std::unique_ptr<Request> owned(request);
-      if (!owned->answer.empty()) {
-        owned->answer.front().result = std::move(owned->result);
-        deliver_(std::move(owned->answer));
+      if (!owned->answer_.empty()) {
+        owned->answer_.front().result = std::move(owned->result);
+        deliver_(std::move(owned->answer_));
       }
-    } else if (request->wake != nullptr) {
-      *end = request->wake;
-      end = &request->wake->next;
+    } else if (request->wake_ != nullptr) {
+      *end = request->wake_;
+      end = &request->wake_->next;
     }
   }
   return wakes;

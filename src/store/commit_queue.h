@@ -10,6 +10,8 @@
 #include <optional>
 #include <span>
 #include <thread>
+#include <utility>
+#include <variant>
 #include <vector>
 
 #include "store/completions.h"
@@ -24,10 +26,16 @@ namespace vnvram {
 /// them in one record, answers them, and hands the lead to the next one that waits. So a lone
 /// committer writes its record itself, with no other thread between it and the device, and those
 /// that arrive meanwhile share the next record.
+///
+/// Threads: all calls may come from any thread. The one that leads is the thread of a caller, or
+/// the queue's own if the next request is an asynchronous one.
 class CommitQueue {
 public:
   /// A change of the directory itself: works on a copy, logs through the stage.
   using DirectoryChange = std::function<Status(Directory&, Stage&)>;
+  /// A read that commits were always ahead of: while it has its turn, none is under way. It writes
+  /// nothing, and must not throw.
+  using SlowRead = std::function<void()>;
 
 private:
   /// Where one request waits. Shared, because whoever wakes it up does so outside the mutex, and
@@ -43,19 +51,38 @@ private:
   };
 
 public:
-  struct Request {
-    const Transaction* transaction = nullptr; ///< Either this ...
-    DirectoryChange directory_change;         ///< ... or this.
+  class Request {
+  public:
+    /// What is to be done outlives the request.
+    using Work = std::variant<const Transaction*, const DirectoryChange*, const SlowRead*>;
+    explicit Request(Work work) : work_(work) {}
+
+    /// nullptr: it is another kind of request.
+    [[nodiscard]] const Transaction* transaction() const { return get<Transaction>(); }
+    [[nodiscard]] const DirectoryChange* directory_change() const { return get<DirectoryChange>(); }
+    [[nodiscard]] const SlowRead* slow_read() const { return get<SlowRead>(); }
+
     Status result;
 
   private:
     friend class CommitQueue;
-    std::shared_ptr<Wake> wake; // only if it had to wait
-    bool done = false;
+    /// An asynchronous one.
+    Request(Transaction transaction, Completions::Prepared answer)
+        : owned_(std::move(transaction)), answer_(std::move(answer)) {
+      work_ = &*owned_;
+    }
+    template <typename Kind> [[nodiscard]] const Kind* get() const {
+      const auto* work = std::get_if<const Kind*>(&work_);
+      return work == nullptr ? nullptr : *work;
+    }
+    [[nodiscard]] bool is_async() const { return owned_.has_value(); }
+
+    Work work_;
+    std::shared_ptr<Wake> wake_; // only if it had to wait
+    bool done_ = false;
     // Asynchronous ones only:
-    std::optional<Transaction> owned;
-    Completions::Prepared answer; // may be empty: nobody wants to know
-    [[nodiscard]] bool is_async() const { return owned.has_value(); }
+    std::optional<Transaction> owned_;
+    Completions::Prepared answer_; // may be empty: nobody wants to know
   };
 
   /// Carries out the first n >= 1 of the waiting requests, sets their results and returns n. Called

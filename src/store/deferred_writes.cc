@@ -12,8 +12,19 @@ namespace {
 // The directory entry of a blob that is written: its size, generation and producer.
 constexpr std::uint64_t record_bytes_per_blob =
     sizeof(format::DirectoryEntry) + (4 * sizeof(format::RecordExtent));
+// Of the cache's size, for each of the two batches: what one may take of the memory.
+constexpr std::uint64_t deferred_share = 8;
 
 } // namespace
+
+DeferredWrites::Limits DeferredWrites::limits_for(const format::Geometry& geometry,
+                                                  std::uint64_t cache_size_bytes) {
+  const std::uint64_t record_size_bytes =
+      std::uint64_t{geometry.record_block_count_max()} * block_size_bytes;
+  return {.record_size_bytes =
+              record_size_bytes - std::min(record_size_bytes, std::uint64_t{block_size_bytes}),
+          .page_count = cache_size_bytes / deferred_share / block_size_bytes};
+}
 
 template <typename Visit>
 void DeferredWrites::for_each_part(std::uint64_t offset_bytes, std::uint64_t length_bytes,

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "format/geometry.h"
 #include "store/page.h"
 #include "vnvram/transaction.h"
 
@@ -30,6 +31,8 @@ public:
     /// How many pages' worth of memory a batch may take.
     std::size_t page_count = 0;
   };
+  /// Of a store with such an image and cache.
+  static Limits limits_for(const format::Geometry& geometry, std::uint64_t cache_size_bytes);
   explicit DeferredWrites(const Limits& limits) : limits_(limits) {}
 
   /// Whether the batch that collects can hold this write, too. An empty one holds any.

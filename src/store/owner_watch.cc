@@ -1,7 +1,7 @@
 #include "store/owner_watch.h"
 
+#include <chrono>
 #include <cstring>
-#include <thread>
 
 #include <fmt/core.h>
 
@@ -39,20 +39,20 @@ bool is_valid(std::span<const std::byte, block_size_bytes> block, unsigned copy)
 
 } // namespace
 
-OwnerWatch::OwnerWatch(BlockDevice& device, Clock::time_point (*now)())
+OwnerWatch::OwnerWatch(BlockDevice& device, Clock& clock)
     : device_(device), timing_(timing_for(device.capabilities())),
       recent_max_(device.capabilities().remote && !device.capabilities().lock ? recent_max_remote
                                                                               : recent_max_here),
-      now_(now) {}
+      clock_(clock) {}
 
 // INV7b: a record that comes with its look, and is one too many, lands where nothing is lost by it.
 bool OwnerWatch::looks_first() const {
   if (timing_ == Timing::before_commit) {
     return true;
   }
-  const Clock::time_point last = last_look_;
+  const Clock::Time last = last_look_;
   return kept(Barrier::look_first) &&
-         (last == Clock::time_point::min() || now_() - last > recent_max_);
+         (last == Clock::Time::min() || clock_.now() - last > recent_max_);
 }
 
 // INV7b: and a little longer, for what was under way.
@@ -60,14 +60,11 @@ void OwnerWatch::wait_for_overtaken() const {
   if (timing_ != Timing::with_commit || !kept(Barrier::wait_for_overtaken)) {
     return;
   }
-  const Clock::duration left = epoch_began_ + (5 * recent_max_) / 4 - now_();
-  if (left > Clock::duration::zero()) {
-    std::this_thread::sleep_for(left);
-  }
+  clock_.sleep_until(epoch_began_ + (5 * recent_max_) / 4);
 }
 
 Status OwnerWatch::look(const format::Superblock& own, std::string_view remedy) {
-  const Clock::time_point begin = now_();
+  const Clock::Time begin = clock_.now();
   alignas(block_size_bytes) SuperblockBytes bytes;
   Status done = device_.read(0, bytes);
   if (done) {
@@ -82,7 +79,7 @@ Status OwnerWatch::look(const format::Superblock& own, std::string_view remedy) 
 Status OwnerWatch::look_and_write(const format::Superblock& own, std::string_view remedy,
                                   std::uint64_t offset_bytes, std::span<const std::byte> record,
                                   bool& looked) {
-  const Clock::time_point begin = now_();
+  const Clock::Time begin = clock_.now();
   alignas(block_size_bytes) SuperblockBytes bytes;
   Status done = device_.write_durable_and_read(offset_bytes, record, 0, bytes);
   looked = done.ok();

@@ -4,10 +4,10 @@
 
 #include <array>
 #include <atomic>
-#include <chrono>
 #include <cstddef>
 #include <string_view>
 
+#include "base/clock.h"
 #include "format/superblock.h"
 #include "vnvram/block_device.h"
 #include "vnvram/result.h"
@@ -20,7 +20,6 @@ namespace vnvram {
 /// Threads: all calls but the constructor may come from any.
 class OwnerWatch {
 public:
-  using Clock = std::chrono::steady_clock;
   using SuperblockBytes = std::array<std::byte, format::superblock_count * block_size_bytes>;
 
   /// When a commit asks whether the image is still ours.
@@ -29,8 +28,8 @@ public:
     with_commit,   ///< At the same time: nothing is acknowledged if it is not.
   };
 
-  /// The device outlives it. `now` is for tests.
-  explicit OwnerWatch(BlockDevice& device, Clock::time_point (*now)() = &Clock::now);
+  /// Both outlive it.
+  OwnerWatch(BlockDevice& device, Clock& clock);
 
   [[nodiscard]] Timing timing() const { return timing_; }
   /// Whether a commit looks before it writes: always, or because the last look is so long ago that
@@ -40,7 +39,7 @@ public:
 
   /// Our epoch is on the device. An owner that was overtaken by it may still write one record with
   /// its look, for as long as its last one is recent: behind where we found the ring's end.
-  void epoch_begins() { epoch_began_ = now_(); }
+  void epoch_begins() { epoch_began_ = clock_.now(); }
   /// Returns when no such record can come any more. Called before a record that goes beyond the
   /// first half of the ring from our opening on, and so to where one may land.
   void wait_for_overtaken() const;
@@ -61,10 +60,10 @@ private:
 
   BlockDevice& device_;
   const Timing timing_;
-  const Clock::duration recent_max_;
-  Clock::time_point (*const now_)();
-  Clock::time_point epoch_began_{}; ///< Fixed once the store is open.
-  std::atomic<Clock::time_point> last_look_{Clock::time_point::min()};
+  const Clock::Duration recent_max_;
+  Clock& clock_;
+  Clock::Time epoch_began_{}; ///< Fixed once the store is open.
+  std::atomic<Clock::Time> last_look_{Clock::Time::min()};
 };
 
 } // namespace vnvram

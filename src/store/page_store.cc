@@ -272,6 +272,7 @@ void PageStore::begin_write_back() {
       write_back_.pages.push_back({page, frame.content});
     }
   }
+  assert(write_back_.pages.size() == dirty_count_); // install() has counted them one by one.
   dirty_count_ = 0;
   write_back_.index = index_;
   write_back_.index_entries = index_entries_;

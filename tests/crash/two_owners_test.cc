@@ -13,6 +13,7 @@
 #include "crash/crash_explorer.h"
 #include "format/layout.h"
 #include "support/random.h"
+#include "support/skipping_clock.h"
 
 namespace vnvram::test {
 namespace {
@@ -214,18 +215,22 @@ private:
   bool busy_ = false;
 };
 
-// The first owner's last look is as young as can be, and the second one fills more than half of the
-// ring at once: what the first then writes before it knows must not be over a record of the second.
+// The first owner's last look is as young as can be, since no time passes but where it must, and
+// the second one fills more than half of the ring at once: what the first then writes before it
+// knows must not be over a record of the second.
 TEST(TwoOwnersTest, AnOwnerThatWasOvertakenWhileIdleDestroysNoRecord) {
   constexpr DeviceCapabilities can = {.write = true, .read_beside_write = true};
   constexpr unsigned ring_blocks = ring_size_bytes / block_size_bytes;
   for (unsigned commits = 1; commits <= 2 * ring_blocks; ++commits) {
     StoreState expected;
     const auto disk = new_disk(expected);
+    SkippingClock clock;
     const auto open = [&] {
       auto device = std::make_unique<SimulatedDevice>(disk);
       device->set_capabilities(can);
-      return Store::open(std::move(device), deterministic_options());
+      OpenOptions options = deterministic_options();
+      options.clock = &clock;
+      return Store::open(std::move(device), std::move(options));
     };
     const auto change = [&](Store& store, unsigned number) {
       Transaction transaction;

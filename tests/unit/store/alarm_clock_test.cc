@@ -8,13 +8,13 @@
 
 #include <gtest/gtest.h>
 
+#include "support/test_clock.h"
+
 namespace vnvram {
 namespace {
 
-using std::chrono::steady_clock;
-
 constexpr std::chrono::seconds patience{20};
-constexpr std::chrono::hours never{1}; // As far as a test is concerned.
+constexpr std::chrono::hours later{1};
 
 /// Counts calls, and lets a test wait for the next one.
 class Calls {
@@ -31,124 +31,121 @@ private:
   std::counting_semaphore<> news_{0};
 };
 
-TEST(AlarmClock, CallsOnceForEachTime) {
-  Calls calls;
-  AlarmClock clock([&] { calls.note(); });
+class AlarmClockTest : public testing::Test {
+protected:
+  test::TestClock clock_;
+  Calls calls_;
+};
+
+TEST_F(AlarmClockTest, CallsOnceForEachTime) {
+  AlarmClock alarm(clock_, [&] { calls_.note(); });
   for (int i = 1; i <= 3; ++i) {
-    EXPECT_TRUE(clock.set(steady_clock::now()));
-    calls.wait_for_one();
-    EXPECT_EQ(calls.count(), i);
+    EXPECT_TRUE(alarm.set(clock_.now()));
+    calls_.wait_for_one();
+    EXPECT_EQ(calls_.count(), i);
   }
-  clock.stop();
-  EXPECT_EQ(calls.count(), 3);
+  clock_.advance(later);
+  alarm.stop();
+  EXPECT_EQ(calls_.count(), 3);
 }
 
-TEST(AlarmClock, AnEarlierTimeTakesThePlaceOfALaterOne) {
-  Calls calls;
-  AlarmClock clock([&] { calls.note(); });
-  EXPECT_TRUE(clock.set(steady_clock::now() + never));
-  EXPECT_TRUE(clock.set(steady_clock::now()));
-  calls.wait_for_one();
-  clock.stop();
-  EXPECT_EQ(calls.count(), 1);
+TEST_F(AlarmClockTest, CallsWhenTheTimeHasComeAndNotBefore) {
+  AlarmClock alarm(clock_, [&] { calls_.note(); });
+  EXPECT_TRUE(alarm.set(clock_.now() + later));
+  ASSERT_TRUE(clock_.is_awaited(clock_.now() + later));
+  clock_.advance(later - std::chrono::nanoseconds(1));
+  ASSERT_TRUE(clock_.is_awaited(clock_.now() + std::chrono::nanoseconds(1)));
+  EXPECT_EQ(calls_.count(), 0);
+  clock_.advance(std::chrono::nanoseconds(1));
+  calls_.wait_for_one();
 }
 
-// While the clock calls it does not look at times, so what is set meanwhile is seen at once after.
-TEST(AlarmClock, ALaterTimeTakesThePlaceOfOneThatIsDue) {
-  Calls calls;
-  AlarmClock clock([&] {
-    if (calls.count() == 0) {
-      EXPECT_TRUE(clock.set(steady_clock::now()));
-      EXPECT_TRUE(clock.set(steady_clock::now() + never));
+TEST_F(AlarmClockTest, AnEarlierTimeTakesThePlaceOfALaterOne) {
+  AlarmClock alarm(clock_, [&] { calls_.note(); });
+  EXPECT_TRUE(alarm.set(clock_.now() + later));
+  ASSERT_TRUE(clock_.is_awaited(clock_.now() + later));
+  EXPECT_TRUE(alarm.set(clock_.now()));
+  calls_.wait_for_one();
+  clock_.advance(later);
+  alarm.stop();
+  EXPECT_EQ(calls_.count(), 1);
+}
+
+// While it calls it does not look at times, so what is set meanwhile is seen at once after.
+TEST_F(AlarmClockTest, ALaterTimeTakesThePlaceOfOneThatIsDue) {
+  AlarmClock alarm(clock_, [&] {
+    if (calls_.count() == 0) {
+      EXPECT_TRUE(alarm.set(clock_.now()));
+      EXPECT_TRUE(alarm.set(clock_.now() + later));
     }
-    calls.note(); // Last: the test sets another time when it hears of it.
+    calls_.note(); // Last: the test sets another time when it hears of it.
   });
-  EXPECT_TRUE(clock.set(steady_clock::now()));
-  calls.wait_for_one();
-  EXPECT_TRUE(clock.set(steady_clock::now()));
-  calls.wait_for_one();
-  clock.stop();
-  EXPECT_EQ(calls.count(), 2);
+  EXPECT_TRUE(alarm.set(clock_.now()));
+  calls_.wait_for_one();
+  EXPECT_TRUE(alarm.set(clock_.now()));
+  calls_.wait_for_one();
+  alarm.stop();
+  EXPECT_EQ(calls_.count(), 2);
 }
 
-// Sets a time after `delay`, puts a later one in its place, and waits until the first has passed: a
-// second clock says when. False: the first had come before it was replaced, which proves nothing.
-bool replaced_in_time(std::chrono::milliseconds delay, Calls& calls) {
-  AlarmClock clock([&] { calls.note(); });
-  const auto early = steady_clock::now() + delay;
-  EXPECT_TRUE(clock.set(early));
-  EXPECT_TRUE(clock.set(steady_clock::now() + never));
-  if (steady_clock::now() >= early) {
-    return false;
-  }
-  Calls later;
-  AlarmClock witness([&] { later.note(); });
-  EXPECT_TRUE(witness.set(early + delay));
-  later.wait_for_one();
-  return true;
+TEST_F(AlarmClockTest, WhoSleepsTowardsAnEarlierTimeFindsTheLaterOne) {
+  AlarmClock alarm(clock_, [&] { calls_.note(); });
+  EXPECT_TRUE(alarm.set(clock_.now() + later));
+  ASSERT_TRUE(clock_.is_awaited(clock_.now() + later));
+  EXPECT_TRUE(alarm.set(clock_.now() + 2 * later));
+  clock_.advance(later);
+  ASSERT_TRUE(clock_.is_awaited(clock_.now() + later));
+  EXPECT_EQ(calls_.count(), 0);
+  clock_.advance(later);
+  calls_.wait_for_one();
 }
 
-// On a busy machine this thread may not get to replace the time before it comes: then with more.
-TEST(AlarmClock, WhoSleepsTowardsAnEarlierTimeFindsTheLaterOne) {
-  std::chrono::milliseconds delay{10};
-  while (true) {
-    ASSERT_LT(delay, patience);
-    Calls calls;
-    if (replaced_in_time(delay, calls)) {
-      EXPECT_EQ(calls.count(), 0);
-      return;
-    }
-    delay *= 2;
-  }
-}
-
-TEST(AlarmClock, MayBeSetByTheOneThatIsCalled) {
-  Calls calls;
-  AlarmClock clock([&] {
-    calls.note();
-    if (calls.count() < 5) {
-      EXPECT_TRUE(clock.set(steady_clock::now()));
+TEST_F(AlarmClockTest, MayBeSetByTheOneThatIsCalled) {
+  AlarmClock alarm(clock_, [&] {
+    calls_.note();
+    if (calls_.count() < 5) {
+      EXPECT_TRUE(alarm.set(clock_.now()));
     }
   });
-  EXPECT_TRUE(clock.set(steady_clock::now()));
+  EXPECT_TRUE(alarm.set(clock_.now()));
   for (int i = 0; i < 5; ++i) {
-    calls.wait_for_one();
+    calls_.wait_for_one();
   }
-  clock.stop();
-  EXPECT_EQ(calls.count(), 5);
+  alarm.stop();
+  EXPECT_EQ(calls_.count(), 5);
 }
 
-TEST(AlarmClock, StopWaitsForTheCallThatRuns) {
+TEST_F(AlarmClockTest, StopWaitsForTheCallThatRuns) {
   std::latch begun(1);
   std::latch may_end(1);
   std::atomic<bool> ended = false;
-  AlarmClock clock([&] {
+  AlarmClock alarm(clock_, [&] {
     begun.count_down();
     may_end.wait();
     ended = true;
   });
-  EXPECT_TRUE(clock.set(steady_clock::now()));
+  EXPECT_TRUE(alarm.set(clock_.now()));
   begun.wait();
   std::jthread stopper([&] {
-    clock.stop();
+    alarm.stop();
     EXPECT_TRUE(ended);
   });
   may_end.count_down();
 }
 
-TEST(AlarmClock, DoesNotCallAfterStop) {
-  Calls calls;
+TEST_F(AlarmClockTest, DoesNotCallAfterStop) {
   {
-    AlarmClock clock([&] { calls.note(); });
-    clock.stop(); // Nothing was set yet.
-    EXPECT_TRUE(clock.set(steady_clock::now()));
-    clock.stop();
+    AlarmClock alarm(clock_, [&] { calls_.note(); });
+    alarm.stop(); // Nothing was set yet.
+    EXPECT_TRUE(alarm.set(clock_.now()));
+    alarm.stop();
   }
   {
-    AlarmClock clock([&] { calls.note(); });
-    EXPECT_TRUE(clock.set(steady_clock::now() + never));
+    AlarmClock alarm(clock_, [&] { calls_.note(); });
+    EXPECT_TRUE(alarm.set(clock_.now() + later));
   }
-  EXPECT_EQ(calls.count(), 0);
+  clock_.advance(later);
+  EXPECT_EQ(calls_.count(), 0);
 }
 
 } // namespace

@@ -207,7 +207,8 @@ TEST_F(DeferredFailure, TheDeadlineTriesAgain) {
     return failed || failures.fetch_sub(1) <= 0 ? Status{} : failed;
   };
   std::atomic<int> told = 0;
-  OpenOptions options = in_background(std::chrono::milliseconds(1));
+  constexpr std::chrono::milliseconds deferral{1};
+  OpenOptions options = on_test_clock(deferral);
   options.failed_in_background = [&](const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::io);
     ++told;
@@ -218,6 +219,14 @@ TEST_F(DeferredFailure, TheDeadlineTriesAgain) {
     const std::string content = "in the end " + std::to_string(series);
     failures = 3;
     ASSERT_OK(store->write_range_deferred("a", 0, bytes(content)));
+    for (int tries = 0; tries < 3; ++tries) {
+      ASSERT_TRUE(clock_.is_awaited(clock_.now() + deferral));
+      EXPECT_EQ(failures, 3 - tries);
+      clock_.advance(deferral);
+    }
+    ASSERT_TRUE(clock_.is_awaited(clock_.now() + deferral));
+    EXPECT_EQ(store->info().generation, generation);
+    clock_.advance(deferral);
     wait_until([&] { return store->info().generation > generation; });
     EXPECT_EQ(after_a_cut("a"), bytes(content));
     EXPECT_EQ(told, series); // Not for each time that it was tried.
@@ -228,7 +237,7 @@ TEST_F(DeferredFailure, AFailedWritePoisonsAndEveryoneHears) {
   create({spec("a", 100)});
   std::atomic<int> told = 0;
   Store* opened = nullptr;
-  OpenOptions options = in_background(std::chrono::milliseconds(1));
+  OpenOptions options = on_test_clock(std::chrono::milliseconds(1));
   options.failed_in_background = [&](const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::io) << error.text();
     EXPECT_TRUE(opened->info().poisoned.has_value());
@@ -239,6 +248,7 @@ TEST_F(DeferredFailure, AFailedWritePoisonsAndEveryoneHears) {
   ASSERT_OK(store->write("a", bytes("durable")));
   *hook_ = fail_durable_writes;
   ASSERT_OK(store->write_range_deferred("a", 0, bytes("waited")));
+  clock_.advance(std::chrono::milliseconds(1));
   wait_until([&] { return told > 0; });
   EXPECT_KIND(store->write_range_deferred("a", 0, bytes("x")), poisoned);
   EXPECT_KIND(store->zero_range_deferred("a", 0, 1), poisoned);

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "support/counting_device.h"
+#include "support/test_clock.h"
 #include "unit/store/hooked_device.h"
 #include "unit/store/store_fixture.h"
 
@@ -15,11 +16,17 @@ namespace vnvram {
 
 class DeferredFixture : public StoreFixture {
 protected:
-  /// Commits by itself after this time.
+  /// Commits by itself after this time of the machine's.
   static OpenOptions in_background(std::chrono::microseconds deferral) {
     OpenOptions options;
     options.deferral = deferral;
     options.idle_checkpoint_after = std::chrono::milliseconds(0);
+    return options;
+  }
+  /// The same on the test's clock.
+  OpenOptions on_test_clock(std::chrono::microseconds deferral) {
+    OpenOptions options = in_background(deferral);
+    options.clock = &clock_;
     return options;
   }
   /// On a device that is counted, and hooked. By default what is deferred waits until it is asked
@@ -59,6 +66,7 @@ protected:
                : Status{};
   }
 
+  test::TestClock clock_;
   std::shared_ptr<test::DeviceCounter> counter_ = std::make_shared<test::DeviceCounter>();
   std::shared_ptr<HookedDevice::Hook> hook_ = std::make_shared<HookedDevice::Hook>();
 };

@@ -7,6 +7,7 @@
 #include "format/codec.h"
 #include "format/layout.h"
 #include "store/owner_watch.h"
+#include "support/skipping_clock.h"
 #include "unit/store/hooked_device.h"
 #include "unit/store/store_fixture.h"
 
@@ -23,15 +24,14 @@ protected:
                                      const DeviceCapabilities& can = here) {
     auto device = std::make_unique<HookedDevice>(disk_, hook_, false);
     device->set_capabilities(can);
+    options.clock = &clock_;
     auto store = Store::open(std::move(device), std::move(options));
     EXPECT_TRUE(store.ok()) << store.error().text();
     return store ? *std::move(store) : nullptr;
   }
   /// Nobody replaces content, nor opens an image and writes half its ring, in a shorter time.
-  static void last_look_is_old() {
-    const auto now = OwnerWatch::Clock::now();
-    while (OwnerWatch::Clock::now() - now <= std::chrono::milliseconds(2)) {
-    }
+  void last_look_is_old() {
+    clock_.advance(std::chrono::milliseconds(2) + std::chrono::nanoseconds(1));
   }
   static Status fail_reading_superblocks(HookedDevice::Call call, std::uint64_t offset_bytes,
                                          std::span<const std::byte>) {
@@ -40,6 +40,7 @@ protected:
                : Status{};
   }
 
+  test::SkippingClock clock_;
   std::shared_ptr<HookedDevice::Hook> hook_ = std::make_shared<HookedDevice::Hook>();
 };
 
@@ -182,7 +183,6 @@ TEST_F(Ownership, AnIdleOwnerLooksBeforeItWrites) {
 }
 
 TEST_F(Ownership, ALookIsRecentForSoLong) {
-  static OwnerWatch::Clock::time_point now{std::chrono::hours(1)};
   const auto hook = std::make_shared<HookedDevice::Hook>();
   const auto disk = std::make_shared<MemoryDisk>(std::uint64_t{1} << 20U);
   format::Superblock own{};
@@ -195,13 +195,13 @@ TEST_F(Ownership, ALookIsRecentForSoLong) {
     DeviceCapabilities can = beside;
     can.remote = remote;
     device.set_capabilities(can);
-    OwnerWatch watch(device, [] { return now; });
+    OwnerWatch watch(device, clock_);
     EXPECT_TRUE(watch.looks_first());
     ASSERT_OK(watch.look(own, ""));
     EXPECT_FALSE(watch.looks_first());
-    now += recent;
+    clock_.advance(recent);
     EXPECT_FALSE(watch.looks_first());
-    now += std::chrono::nanoseconds(1);
+    clock_.advance(std::chrono::nanoseconds(1));
     EXPECT_TRUE(watch.looks_first());
     bool looked = false;
     ASSERT_OK(watch.look_and_write(own, "", 8 * block_size_bytes, Bytes(block_size_bytes), looked));

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "support/test_clock.h"
 #include "unit/store/hooked_store_fixture.h"
 
 namespace vnvram {
@@ -108,7 +109,8 @@ TEST_F(Shortage, ACheckpointThatFailsInTheBackgroundIsReported) {
   create({spec("a", 100)});
   std::promise<Error> reported;
   OpenOptions options;
-  options.idle_checkpoint_after = std::chrono::milliseconds(1);
+  test::TestClock clock;
+  options.clock = &clock;
   options.failed_in_background = [&](const Error& error) { reported.set_value(error); };
   std::atomic<bool> fails = false;
   *hook_ = [&](Call call, auto, auto) -> Status {
@@ -118,6 +120,8 @@ TEST_F(Shortage, ACheckpointThatFailsInTheBackgroundIsReported) {
   auto store = open_hooked(options);
   fails = true;
   ASSERT_OK(store->write("a", bytes("durable")));
+  ASSERT_TRUE(clock.is_awaited(clock.now() + options.idle_checkpoint_after));
+  clock.advance(options.idle_checkpoint_after);
   auto report = reported.get_future();
   ASSERT_EQ(report.wait_for(std::chrono::seconds(20)), std::future_status::ready);
   const Error error = report.get();

@@ -1,0 +1,178 @@
+#include "store/engine_opener.h"
+
+#include <algorithm>
+#include <vector>
+
+#include <fmt/core.h>
+
+#include "device/space_keeper.h"
+#include "store/registration.h"
+#include "store/superblock_reader.h"
+#include "store/third_copy.h"
+
+namespace vnvram {
+
+namespace {
+
+// How often a read-only opener starts over when the owner is faster than it.
+constexpr int read_attempts_max = 100;
+
+// The lock says only that someone has it; the superblock says who wrote there last.
+Error in_use(BlockDevice& device, const Error& error) {
+  const Result<SuperblockPair> pair = read_superblocks(device);
+  const format::Superblock* current = pair ? pair->current() : nullptr;
+  if (error.kind() != ErrorKind::in_use || current == nullptr || current->owner_pid == 0) {
+    return error;
+  }
+  return {ErrorKind::in_use,
+          fmt::format("{}: in use by process {} on {}", device.name(), current->owner_pid,
+                      current->owner_host.data()),
+          "stop it first; reading beside it is possible"};
+}
+
+/// The image, and the room at the device's end that its third superblock is in: together, as it
+/// was made, or apart if the device has grown.
+std::vector<ByteRange> what_is_written(BlockDevice& device, const format::Superblock& superblock) {
+  constexpr std::uint64_t room_bytes = format::third_copy_blocks_from_end * block_size_bytes;
+  const std::uint64_t image_bytes = superblock.image_block_count * block_size_bytes;
+  const Result<std::uint64_t> size = device.size_bytes();
+  const auto third =
+      third_copy_block(superblock.image_block_count, size ? *size / block_size_bytes : 0);
+  if (!third) {
+    return {{0, image_bytes}};
+  }
+  const std::uint64_t third_bytes = *third * block_size_bytes;
+  return third_bytes == image_bytes
+             ? std::vector<ByteRange>{{0, image_bytes + room_bytes}}
+             : std::vector<ByteRange>{{0, image_bytes}, {third_bytes, room_bytes}};
+}
+
+} // namespace
+
+Result<std::unique_ptr<Engine>> EngineOpener::open_for_writing(std::unique_ptr<BlockDevice> device,
+                                                               OpenOptions options) {
+  if (!device->capabilities().write) {
+    return Error{ErrorKind::read_only, fmt::format("{}: the device is read-only", device->name())};
+  }
+  const Status locked = device->lock_for_writing();
+  if (!locked) {
+    return in_use(*device, locked.error());
+  }
+  const Result<format::Superblock> superblock = find_superblock(*device);
+  if (!superblock) {
+    device->unlock();
+    return superblock.error();
+  }
+  if ((superblock->features_must_know & format::feature_sealed) != 0 && !options.accept_sealed) {
+    device->unlock();
+    return sealed_error(device->name(), superblock->generation);
+  }
+  // Before anything is written. A recovery may checkpoint on its way, and adds no more to the
+  // counters than the ring has blocks.
+  const Status countable = check_counters(device->name(), *superblock, superblock->generation);
+  if (!countable) {
+    device->unlock();
+    return countable.error();
+  }
+  // Now that it is ours, and before anything is written that could fail for it.
+  if (const Status ensured = ensure_space(*device, what_is_written(*device, *superblock));
+      !ensured) {
+    device->unlock();
+    return ensured.error();
+  }
+  std::unique_ptr<Engine> engine(new Engine(std::move(device), *superblock, std::move(options)));
+  Status done = take_over(*engine);
+  if (done) {
+    done = start(*engine);
+  }
+  if (!done) {
+    engine->abandon();
+    return done.error();
+  }
+  return engine;
+}
+
+Recovery EngineOpener::recovery_of(Engine& engine) {
+  return {engine.state_, engine.owner_, engine.superblocks_, engine.checkpointer_};
+}
+
+Status EngineOpener::take_over(Engine& engine) {
+  Recovery recovery = recovery_of(engine);
+  Status done = recovery.recover();
+  if (done) {
+    done = engine.state_.refuse_worn_counters();
+  }
+  if (done) {
+    engine.superblocks_.find_third_copy(engine.state_.superblock);
+    done = recovery.begin_epoch();
+  }
+  return done;
+}
+
+Result<std::unique_ptr<Engine>> EngineOpener::open_for_reading(std::unique_ptr<BlockDevice> device,
+                                                               const OpenOptions& options) {
+  Error last(ErrorKind::stale,
+             fmt::format("{}: its owner is faster than this reader", device->name()), "try again");
+  std::uint64_t last_sequence = 0;
+  for (int attempt = 0; attempt < read_attempts_max; ++attempt) {
+    const Result<format::Superblock> before = find_superblock(*device);
+    if (!before) {
+      return before.error();
+    }
+    std::unique_ptr<Engine> engine(new Engine(std::move(device), *before, options));
+    const Status recovered = recovery_of(*engine).recover();
+    const Result<SuperblockPair> after = read_superblocks(*engine->state_.device);
+    const bool moved =
+        !after || after->current() == nullptr || after->current()->sequence != before->sequence;
+    if (recovered && !moved) {
+      const Status started = start(*engine);
+      return started ? Result<std::unique_ptr<Engine>>(std::move(engine)) : started.error();
+    }
+    if (!recovered && !moved) {
+      // An owner writes while we read, so one look can find a break that is none. The same break
+      // twice, with nothing done in between, is one.
+      if (last_sequence == before->sequence && last.cause() == recovered.error().cause()) {
+        return last;
+      }
+      last = recovered.error();
+      last_sequence = before->sequence;
+    }
+    device = std::move(engine->state_.device);
+    engine->closed_ = true;
+  }
+  return last;
+}
+
+Result<std::unique_ptr<Engine>> EngineOpener::create(std::unique_ptr<BlockDevice> device,
+                                                     const format::Superblock& superblock,
+                                                     OpenOptions options) {
+  std::unique_ptr<Engine> engine(new Engine(std::move(device), superblock, std::move(options)));
+  engine->superblocks_.keep_in_memory();
+  const Status done = start(*engine);
+  if (!done) {
+    engine->abandon();
+    return done.error();
+  }
+  return engine;
+}
+
+Status EngineOpener::start(Engine& engine) {
+  SharedState& state = engine.state_;
+  if (state.options.callbacks == CallbackMode::event_fd) {
+    const Status opened = engine.completions_.open_event_fd();
+    if (!opened) {
+      return opened;
+    }
+  }
+  if (!state.writes()) {
+    const Status compared = compare_with(state.directory, state.options.blobs);
+    return compared ? compared : state.of_this_image(compared.error());
+  }
+  if (!state.options.threads_late) {
+    const std::lock_guard lock(state.mutex);
+    engine.checkpointer_.start_thread();
+  }
+  return state.options.blobs.empty() ? Status{} : engine.register_blobs(state.options.blobs);
+}
+
+} // namespace vnvram

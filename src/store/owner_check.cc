@@ -1,0 +1,44 @@
+#include "store/owner_check.h"
+
+#include "base/barrier.h"
+
+namespace vnvram {
+
+OwnerCheck::OwnerCheck(SharedState& state) : state_(state), watch_(*state.device, state.clock) {}
+
+format::Superblock OwnerCheck::own_superblock() const {
+  const std::lock_guard lock(state_.mutex);
+  return state_.superblock;
+}
+
+// INV7a: before anything is written.
+Status OwnerCheck::look() {
+  if (!kept(Barrier::owner_check) || !state_.has_superblock) {
+    return {};
+  }
+  Status looked = watch_.look(own_superblock(), "nothing was written");
+  if (!looked &&
+      (looked.error().kind() == ErrorKind::in_use || looked.error().kind() == ErrorKind::stale)) {
+    return state_.poison(looked.error(), "ownership");
+  }
+  return looked;
+}
+
+// INV7a: where a look at the superblocks can be under way together with the record it is, and
+// neither alone is enough for the caller to be answered. What an owner that was overtaken has
+// written then is a record of another epoch than the image's: it counts for nobody.
+Status OwnerCheck::put_record(std::uint64_t offset_bytes, std::span<const std::byte> record) {
+  if (!kept(Barrier::commit_durability) || !kept(Barrier::owner_check) || !state_.has_superblock ||
+      watch_.timing() != OwnerWatch::Timing::with_commit) {
+    const Status written = kept(Barrier::commit_durability)
+                               ? state_.device->write_durable(offset_bytes, record)
+                               : state_.device->write(offset_bytes, record);
+    return written ? written : Status(state_.poison(written.error(), "a commit"));
+  }
+  bool looked = false;
+  const Status done = watch_.look_and_write(own_superblock(), "this commit does not count",
+                                            offset_bytes, record, looked);
+  return done ? done : Status(state_.poison(done.error(), looked ? "ownership" : "a commit"));
+}
+
+} // namespace vnvram

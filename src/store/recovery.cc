@@ -1,0 +1,95 @@
+#include "store/recovery.h"
+
+#include <cassert>
+
+#include <fmt/core.h>
+#include <unistd.h>
+
+#include "base/barrier.h"
+#include "base/random_bytes.h"
+#include "store/image_view.h"
+
+namespace vnvram {
+
+Status Recovery::recover() {
+  PageStore& pages = state_.pages;
+  ImageView view(*state_.device, state_.superblock, state_.codec, pages, state_.directory,
+                 OnDamage::stop);
+  Status done = view.load_index();
+  if (!done) {
+    return done;
+  }
+  bool flushed = false;
+  done =
+      view.replay_ring([&](const format::RecordView&, std::uint32_t, const RingPosition& behind) {
+        state_.ring = behind;
+        Status replayed;
+        if (state_.writes() &&
+            pages.dirty_size_bytes() + view.pending_size_bytes() >= pages.cache_size_bytes()) {
+          // More than this opener's cache holds: a checkpoint on the way, of what is surely
+          // durable.
+          view.install_pending();
+          replayed = flushed || !kept(Barrier::recovery_flush) ? Status{} : state_.device->flush();
+          flushed = true;
+          replayed = replayed ? checkpointer_.run(false) : replayed;
+        }
+        return replayed;
+      });
+  if (!done) {
+    return done;
+  }
+  if (const RingScanner::End& end = view.ring_end(); end.damaged) {
+    return Error{ErrorKind::corrupt, fmt::format("{}: {}", state_.device->name(), end.reason),
+                 end.stray
+                     ? "if its content was put back to a snapshot while a commit was on its way, "
+                       "that commit arrived late: vnvram repair --discard-stray drops it; if not, "
+                       "vnvram salvage gets out what is intact"
+                     : "vnvram repair mends what can be mended, vnvram salvage gets out what is "
+                       "intact"};
+  }
+  return view.read_directory({});
+}
+
+// INV2c: what was read may be in a cache only, and what it replaced is overwritten next. So flush,
+// then a checkpoint with a new epoch and an empty ring half a ring away. The superblock goes
+// to both copies: if one rots later, the other still knows the epoch, and with it which records
+// count.
+Status Recovery::begin_epoch() {
+  std::uint64_t random = 0;
+  const Status got_random = random_bytes(std::as_writable_bytes(std::span(&random, 1)));
+  if (!got_random) {
+    return got_random;
+  }
+  const Status flushed = kept(Barrier::open_flush) ? state_.device->flush() : Status{};
+  if (!flushed) {
+    return flushed;
+  }
+  const std::uint32_t ring_block_count = state_.geometry.ring_block_count();
+  const Status done = checkpointer_.run(true, [&](format::Superblock& superblock) {
+    if (kept(Barrier::new_epoch)) {
+      superblock.epoch_number += 1;
+      superblock.epoch_random = random;
+      superblock.chain = random;
+    }
+    superblock.ring_position = (state_.ring.position + (ring_block_count / 2)) % ring_block_count;
+    superblock.clean = 0;
+    superblock.owner_pid = static_cast<std::uint32_t>(::getpid());
+    superblock.owner_host = {};
+    if (::gethostname(superblock.owner_host.data(), superblock.owner_host.size() - 1) != 0) {
+      superblock.owner_host = {};
+    }
+  });
+  if (!done) {
+    return done;
+  }
+  owner_.watch().epoch_begins();
+  state_.ring = ring_start(state_.superblock);
+  assert(state_.ring.used_blocks == 0 && state_.ring.position < ring_block_count);
+  state_.epoch_number = state_.superblock.epoch_number;
+  state_.epoch_random = state_.superblock.epoch_random;
+  const Status second =
+      kept(Barrier::second_superblock_at_open) ? superblocks_.write(state_.superblock) : Status{};
+  return second ? second : Status(state_.poison(second.error(), "opening"));
+}
+
+} // namespace vnvram

@@ -1,0 +1,30 @@
+// Brings an image's newest generation into memory, and makes it an owner's own.
+#pragma once
+
+#include "store/checkpointer.h"
+#include "store/owner_check.h"
+#include "store/shared_state.h"
+#include "store/superblock_writer.h"
+
+namespace vnvram {
+
+/// Threads: only the one that opens the store, before anybody else has it.
+class Recovery {
+public:
+  Recovery(SharedState& state, OwnerCheck& owner, SuperblockWriter& superblocks,
+           Checkpointer& checkpointer)
+      : state_(state), owner_(owner), superblocks_(superblocks), checkpointer_(checkpointer) {}
+
+  /// Replays the ring and loads the directory. An opener for writing may checkpoint on the way.
+  Status recover();
+  /// From now on records of earlier owners count no more.
+  Status begin_epoch();
+
+private:
+  SharedState& state_;
+  OwnerCheck& owner_;
+  SuperblockWriter& superblocks_;
+  Checkpointer& checkpointer_;
+};
+
+} // namespace vnvram
