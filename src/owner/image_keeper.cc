@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "device/nbd_device.h"
+#include "device/nbd_library.h"
 
 namespace vnvram {
 
@@ -43,10 +44,7 @@ Status ImageKeeper::attach(std::unique_ptr<BlockDevice> device, const Opening& o
 // With the gate closed.
 Status ImageKeeper::open(std::unique_ptr<BlockDevice> device, bool accept_sealed) {
   assert(!is_attached());
-  OpenOptions options;
-  options.cache_size_bytes = setup_.cache_size_bytes;
-  options.deferral = setup_.deferral;
-  options.threads_late = setup_.forks;
+  OpenOptions options = setup_.store;
   options.accept_sealed = accept_sealed;
   options.failed_in_background = [this](const Error& error) { failures_.tell(error); };
   Result<std::unique_ptr<Store>> store = Store::open(std::move(device), std::move(options));
@@ -60,6 +58,11 @@ Status ImageKeeper::open(std::unique_ptr<BlockDevice> device, bool accept_sealed
 
 bool ImageKeeper::needs_files(const std::string& location) {
   return !is_nbd_uri(location);
+}
+
+void ImageKeeper::load_libraries() {
+  [[maybe_unused]] const auto loaded =
+      NbdLibrary::load(); // Without it attach() says what is missing.
 }
 
 // No front end uses it any more, nor finds it.

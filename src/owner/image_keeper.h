@@ -1,11 +1,11 @@
 // Has one image open, for any number of front ends.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "owner/failure_watch.h"
 #include "owner/store_gate.h"
@@ -29,11 +29,8 @@ public:
   /// How every image is opened.
   struct Setup {
     DeviceOptions device = {};
-    std::uint64_t cache_size_bytes = cache_size_bytes_default;
-    /// How long deferred writes may wait (OpenOptions::deferral).
-    std::chrono::microseconds deferral{10000};
-    /// The process will fork once it has opened the image: see adopt_after_fork().
-    bool forks = false;
+    /// But for what an Opening says, and for who hears of failures (watch_failures()).
+    OpenOptions store = {};
     /// Hears what SpacePolicy::warn has to say.
     std::function<void(const Error&)> space_warned = {};
   };
@@ -74,6 +71,8 @@ public:
   [[nodiscard]] bool is_attached() const { return store_ != nullptr; }
   /// Whether to open this takes the right to open files.
   [[nodiscard]] static bool needs_files(const std::string& location);
+  /// Loads what an image that is attached later may need, for a process that gives up the right to.
+  static void load_libraries();
   /// Closes the image in good order (Store::close()). Harmless when none is attached.
   Status detach();
   /// Lets go of the image as it is (Store::abandon()). Harmless when none is attached.
@@ -98,8 +97,8 @@ public:
   /// Harmless when none is held, or attached.
   void release() { gate_.release(); }
 
-  /// For a process that has forked since attach() if its setup says so: see
-  /// Store::adopt_after_fork(). Nothing if it has not forked.
+  /// For a process that may have forked since attach(), with OpenOptions::threads_late: see
+  /// Store::adopt_after_fork(). Nothing if it has not.
   Status adopt_after_fork();
 
 private:

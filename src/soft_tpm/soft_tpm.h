@@ -151,7 +151,7 @@ public:
   [[nodiscard]] TpmResult store_volatile();
   [[nodiscard]] TpmResult get_state(TpmState state, std::vector<std::byte>& blob);
   /// Whether set_state() could be called now with so many bytes, as far as the TPM knows: whether
-  /// the image has room for them is another question (StateKeeper::check_room).
+  /// the image has room for them is another question (AdoptedImage::check_room).
   [[nodiscard]] TpmResult check_set_state(std::uint64_t length_bytes) const;
   /// Keeps the blob until the next INIT. A refused one changes nothing.
   [[nodiscard]] TpmResult set_state(TpmState state, std::vector<std::byte> blob);

@@ -17,11 +17,11 @@ namespace {
 
 constexpr auto listen_again_after = 1 * kj::SECONDS;
 
-rpc::Custody to_rpc(Custody custody) {
+rpc::Custody to_rpc(Custody::State custody) {
   switch (custody) {
-  case Custody::ours: return rpc::Custody::OURS;
-  case Custody::handed_over: return rpc::Custody::HANDED_OVER;
-  case Custody::gone: return rpc::Custody::GONE;
+  case Custody::State::ours: return rpc::Custody::OURS;
+  case Custody::State::handed_over: return rpc::Custody::HANDED_OVER;
+  case Custody::State::gone: return rpc::Custody::GONE;
   }
   return rpc::Custody::GONE;
 }
@@ -31,8 +31,8 @@ rpc::Custody to_rpc(Custody custody) {
 #pragma GCC diagnostic ignored "-Wnon-virtual-dtor"
 class TpmAdminService final : public rpc::TpmAdmin::Server {
 public:
-  TpmAdminService(SoftTpm& tpm, StateKeeper& keeper, TpmWorker& worker)
-      : tpm_(tpm), keeper_(keeper), worker_(worker) {}
+  TpmAdminService(SoftTpm& tpm, TpmStorage& storage, TpmWorker& worker)
+      : tpm_(tpm), storage_(storage), worker_(worker) {}
 
   kj::Promise<void> status(StatusContext context) override {
     fill(context.getResults().initReply(), {});
@@ -52,18 +52,18 @@ public:
   }
 
   kj::Promise<void> detach(DetachContext context) override {
-    return on_worker(context, [&keeper = keeper_, &worker = worker_] {
-      return keeper.detach(worker.is_held());
+    return on_worker(context, [&storage = storage_, &worker = worker_] {
+      return storage.detach(worker.is_held());
     });
   }
 
   kj::Promise<void> attach(AttachContext context) override {
     const std::string location = context.getParams().getLocation().cStr();
-    return on_worker(context, [&keeper = keeper_, location] { return keeper.attach(location); });
+    return on_worker(context, [&storage = storage_, location] { return storage.attach(location); });
   }
 
   kj::Promise<void> unseal(UnsealContext context) override {
-    return on_worker(context, [&keeper = keeper_] { return keeper.unseal(); });
+    return on_worker(context, [&storage = storage_] { return storage.unseal(); });
   }
 
 private:
@@ -85,18 +85,18 @@ private:
   }
 
   void fill(rpc::Reply::Builder reply, const Status& result) const {
-    const KeeperStatus from = keeper_.status();
+    const TpmStorageStatus from = storage_.status();
     auto status = reply.initStatus();
     status.setLocation(from.location);
     status.setAttached(from.attached);
     status.setHeld(worker_.is_held());
     status.setCustody(to_rpc(from.custody));
-    status.setContentMayChange(from.content_may_change);
+    status.setContentMayChange(from.image.content_may_change);
     status.setUncommitted(from.uncommitted);
     status.setFailed(from.failed);
-    status.setGeneration(from.generation);
-    status.setImageUuid(kj::arrayPtr(reinterpret_cast<const kj::byte*>(from.image_uuid.data()),
-                                     from.image_uuid.size()));
+    status.setGeneration(from.image.generation);
+    status.setImageUuid(kj::arrayPtr(reinterpret_cast<const kj::byte*>(from.image.uuid.data()),
+                                     from.image.uuid.size()));
     status.setImageError(from.image_error);
     status.setTpmVersion(tpm_.version() == TpmVersion::tpm2_0 ? "2.0" : "1.2");
     if (!result.ok()) {
@@ -108,7 +108,7 @@ private:
   }
 
   SoftTpm& tpm_;
-  StateKeeper& keeper_;
+  TpmStorage& storage_;
   TpmWorker& worker_;
 };
 #pragma GCC diagnostic pop
@@ -145,13 +145,13 @@ kj::Promise<void> listen_again_and_again(Entrance& entrance) {
 
 } // namespace
 
-AdminServer::AdminServer(const Listener& listener, SoftTpm& tpm, StateKeeper& keeper,
+AdminServer::AdminServer(const Listener& listener, SoftTpm& tpm, TpmStorage& storage,
                          TpmWorker& worker, ConnectionLimits limits, const Log& log) {
   // Its system calls to start with are made before the constructor returns: afterwards the process
   // may be confined.
   std::promise<std::function<void()>> started;
   auto stop = started.get_future();
-  thread_ = std::jthread([&listener, &tpm, &keeper, &worker, limits, &log,
+  thread_ = std::jthread([&listener, &tpm, &storage, &worker, limits, &log,
                           started = std::move(started)]() mutable {
     try {
       kj::AsyncIoContext io = kj::setupAsyncIo();
@@ -159,7 +159,7 @@ AdminServer::AdminServer(const Listener& listener, SoftTpm& tpm, StateKeeper& ke
           listener.fd(), kj::LowLevelAsyncIoProvider::ALREADY_CLOEXEC |
                              kj::LowLevelAsyncIoProvider::ALREADY_NONBLOCK);
       AdminClients clients(limits.clients_max);
-      capnp::TwoPartyServer server(kj::heap<TpmAdminService>(tpm, keeper, worker));
+      capnp::TwoPartyServer server(kj::heap<TpmAdminService>(tpm, storage, worker));
       auto end = kj::newPromiseAndCrossThreadFulfiller<void>();
       auto fulfiller =
           std::make_shared<kj::Own<kj::CrossThreadPromiseFulfiller<void>>>(kj::mv(end.fulfiller));

@@ -8,7 +8,7 @@
 #include "tpm/connection_limits.h"
 #include "tpm/listener.h"
 #include "tpm/log.h"
-#include "tpm/state_keeper.h"
+#include "tpm/tpm_storage.h"
 #include "tpm/tpm_worker.h"
 
 namespace vnvram {
@@ -20,7 +20,7 @@ namespace vnvram {
 /// it.
 class AdminServer {
 public:
-  AdminServer(const Listener& listener, SoftTpm& tpm, StateKeeper& keeper, TpmWorker& worker,
+  AdminServer(const Listener& listener, SoftTpm& tpm, TpmStorage& storage, TpmWorker& worker,
               ConnectionLimits limits, const Log& log);
   AdminServer(const AdminServer&) = delete;
   AdminServer& operator=(const AdminServer&) = delete;

@@ -19,14 +19,14 @@ std::uint64_t whole(std::uint64_t size_bytes, std::uint64_t unit_bytes) {
 }
 
 // The blobs that are too small for this transaction, with the sizes that they need.
-std::vector<BlobSpec> outgrown(const Store& store, const Transaction& transaction,
+std::vector<BlobSpec> outgrown(BlobClient& client, const Transaction& transaction,
                                TpmVersion version) {
   std::vector<BlobSpec> specs;
   for (const Transaction::Update& update : transaction.updates()) {
     if (update.action != Transaction::Action::set_size) {
       continue; // What is written lies within the size that was set, now or earlier.
     }
-    const Result<BlobInfo> info = store.blob(update.blob);
+    const Result<BlobInfo> info = client.blob(update.blob);
     if (!info.ok() || update.end_bytes() <= info->size_max_bytes) {
       continue; // An unknown blob is the commit's affair.
     }
@@ -40,31 +40,37 @@ std::vector<BlobSpec> outgrown(const Store& store, const Transaction& transactio
   return specs;
 }
 
-Status grow(Store& store, std::vector<BlobSpec> specs) {
+Status grow(BlobClient& client, std::vector<BlobSpec> specs) {
   std::vector<BlobSpec> generous = specs;
   for (BlobSpec& spec : generous) {
     spec.size_max_bytes = std::min(whole(spec.size_max_bytes, growth_bytes), blob_size_bytes_max);
   }
-  if (store.register_blobs(generous).ok()) {
+  if (client.register_blobs(generous).ok()) {
     return {};
   }
   for (BlobSpec& spec : specs) {
     spec.size_max_bytes =
         std::min(whole(spec.size_max_bytes, block_size_bytes), blob_size_bytes_max);
   }
-  return store.register_blobs(specs);
+  return client.register_blobs(specs);
 }
 
 } // namespace
 
-BlobRoom::BlobRoom(const Store& store, TpmVersion version) : version_(version) {
-  for (std::size_t state = 0; state < tpm_state_count; ++state) {
-    const auto info = store.blob(tpm_blob_name(version, static_cast<TpmState>(state)));
-    sizes_max_bytes_.at(state) = info.ok() ? info->size_max_bytes : 0;
+Result<BlobRoom> BlobRoom::of(BlobClient& client, TpmVersion version) {
+  const Result<ImageState> image = client.state();
+  if (!image.ok()) {
+    return image.error();
   }
-  const StoreInfo info = store.info();
-  space_free_bytes_ = info.space_free_bytes;
-  commit_bytes_max_ = info.blob_size_max_bytes;
+  BlobRoom room;
+  room.version_ = version;
+  for (std::size_t state = 0; state < tpm_state_count; ++state) {
+    const auto info = client.blob(tpm_blob_name(version, static_cast<TpmState>(state)));
+    room.sizes_max_bytes_.at(state) = info.ok() ? info->size_max_bytes : 0;
+  }
+  room.space_free_bytes_ = image->space_free_bytes;
+  room.commit_bytes_max_ = image->blob_size_max_bytes;
+  return room;
 }
 
 Status BlobRoom::check(const TpmStateSizes& sizes_bytes) const {
@@ -97,19 +103,20 @@ Status BlobRoom::check(const TpmStateSizes& sizes_bytes) const {
   return {};
 }
 
-Status commit_with_room(Store& store, const Transaction& transaction, TpmVersion version) {
-  std::vector<BlobSpec> specs = outgrown(store, transaction, version);
+Result<std::uint64_t> commit_with_room(BlobClient& client, const Transaction& transaction,
+                                       TpmVersion version) {
+  std::vector<BlobSpec> specs = outgrown(client, transaction, version);
   if (!specs.empty()) {
     const std::string name = specs.front().name;
     const std::uint64_t size_bytes = specs.front().size_max_bytes;
-    if (Status grown = grow(store, std::move(specs)); !grown.ok()) {
+    if (Status grown = grow(client, std::move(specs)); !grown.ok()) {
       return Error(grown.error().kind(),
                    fmt::format("blob {} cannot grow to {} bytes: {}", name, size_bytes,
                                grown.error().cause()),
                    grown.error().remedy());
     }
   }
-  return store.commit(transaction);
+  return client.commit(transaction);
 }
 
 } // namespace vnvram

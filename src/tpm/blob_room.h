@@ -3,9 +3,9 @@
 
 #include <cstdint>
 
+#include "client/blob_client.h"
 #include "soft_tpm/tpm_blobs.h"
 #include "vnvram/result.h"
-#include "vnvram/store.h"
 #include "vnvram/transaction.h"
 
 namespace vnvram {
@@ -14,12 +14,13 @@ namespace vnvram {
 /// TPM is as large as that host's libtpms makes it. So a blob is registered at a size that has room
 /// to spare, and grows when that is not enough.
 ///
-/// Holds what it has seen of a store when it was made; threads: none of its own.
+/// Holds what it has seen of an image when it was made; threads: none of its own.
 class BlobRoom {
 public:
   /// Of no image.
   BlobRoom() = default;
-  BlobRoom(const Store& store, TpmVersion version);
+  /// Errors: those of BlobClient::state().
+  static Result<BlobRoom> of(BlobClient& client, TpmVersion version);
 
   /// Whether states of these sizes have room, all of them in one commit. Errors: no_space,
   /// too_large (for the image's log): what is too large for what, and what helps.
@@ -33,8 +34,9 @@ private:
 };
 
 /// Commits what a TPM has changed. A blob that it makes larger than was registered is registered at
-/// a larger size first. Errors: those of Store::register_blobs and Store::commit.
-[[nodiscard]] Status commit_with_room(Store& store, const Transaction& transaction,
-                                      TpmVersion version);
+/// a larger size first. Returns what BlobClient::commit() does. Errors: those of register_blobs()
+/// and commit().
+[[nodiscard]] Result<std::uint64_t>
+commit_with_room(BlobClient& client, const Transaction& transaction, TpmVersion version);
 
 } // namespace vnvram

@@ -121,7 +121,7 @@ TpmResult ControlService::act(ControlClient& client, const ControlRequest& reque
 
 TpmResult ControlService::init(const ControlRequest& request) {
   const bool delete_volatile = (request.flags & control_init_delete_volatile) != 0;
-  keeper_.power_on_begins();
+  custody_.power_on_begins();
   const Status started = tpm_.initialise(delete_volatile, [this] { return may_shut_down(); });
   note_shutdown();
   if (started.ok()) {
@@ -133,7 +133,7 @@ TpmResult ControlService::init(const ControlRequest& request) {
   if (started.ok() && !tpm_.has_state()) {
     log_.info("the TPM's state comes with its image: commands wait until one is attached");
   }
-  keeper_.powered_on(tpm_.last_init_restored());
+  custody_.powered_on(tpm_.last_init_restored());
   worker_.wake();
   // QEMU ends at a refused INIT. A guest can live with a TPM in failure mode.
   return tpm_success;
@@ -141,7 +141,7 @@ TpmResult ControlService::init(const ControlRequest& request) {
 
 // A TPM that is held is to stay as it is, whatever becomes of its power.
 bool ControlService::may_shut_down() const {
-  return !worker_.is_held() && keeper_.may_shut_down();
+  return !worker_.is_held() && custody_.may_shut_down();
 }
 
 void ControlService::note_shutdown() const {
@@ -152,7 +152,7 @@ void ControlService::note_shutdown() const {
 
 // QEMU says that its machine goes on here, after a snapshot or a migration that did not come about.
 TpmResult ControlService::lock_storage() {
-  keeper_.take_back();
+  custody_.take_back();
   worker_.wake();
   return tpm_success;
 }
@@ -165,7 +165,7 @@ TpmResult ControlService::set_data_fd(const ControlClient& client, UniqueFd sock
     log_.warning(fmt::format("client {}: CMD_SET_DATAFD refused: {}", client.number, why));
     return tpm_bad_parameter;
   }
-  if (!keeper_.status().attached) {
+  if (!custody_.has_image()) {
     tpm_.stop(); // Whoever powered it on is gone, and its drive too.
   }
   worker_.set_vm_socket(std::move(socket));
@@ -231,15 +231,15 @@ std::vector<std::byte> ControlService::state_blob(ControlClient& client,
     client.blob_type.reset();
     // First: the state that goes must have all that was acknowledged.
     const bool handed_over =
-        *state == TpmState::permanent && controller_ == client.number && keeper_.hand_over();
+        *state == TpmState::permanent && controller_ == client.number && custody_.hand_over();
     if (*state == TpmState::permanent && (!controller_ || controller_ == client.number)) {
-      keeper_.note_copy();
+      custody_.note_copy();
     }
     std::vector<std::byte> content;
     const TpmResult result = tpm_.get_state(*state, content);
     if (result != tpm_success) {
       if (handed_over || controller_ == client.number) {
-        keeper_.take_back(); // QEMU has not got all of it, and does not say that it goes on.
+        custody_.take_back(); // QEMU has not got all of it, and does not say that it goes on.
       }
       worker_.wake();
       return encode_result(request.command, result);
@@ -284,7 +284,7 @@ TpmResult ControlService::check_size(const ControlRequest& request,
   TpmStateSizes sizes = tpm_.state_sizes_bytes();
   sizes.at(static_cast<std::size_t>(state)) = size_bytes;
   const Status fits = allowed == tpm_success
-                          ? keeper_.check_room(sizes)
+                          ? image_.check_room(sizes)
                           : Error(ErrorKind::too_large, "no blob can be as large");
   if (fits.ok()) {
     return tpm_success;
@@ -323,7 +323,7 @@ TpmResult ControlService::set_state(const ControlRequest& request,
 void ControlService::client_gone(const ControlClient& client) {
   if (controller_ == client.number) {
     controller_.reset();
-    keeper_.controller_gone();
+    custody_.controller_gone();
     worker_.set_vm_socket(UniqueFd());
     log_.info(fmt::format("client {}, the TPM's controller, has disconnected", client.number));
   }

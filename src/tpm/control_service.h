@@ -9,9 +9,10 @@
 
 #include "base/unique_fd.h"
 #include "soft_tpm/soft_tpm.h"
+#include "tpm/adopted_image.h"
 #include "tpm/control_protocol.h"
+#include "tpm/custody.h"
 #include "tpm/log.h"
-#include "tpm/state_keeper.h"
 #include "tpm/tpm_worker.h"
 
 namespace vnvram {
@@ -37,8 +38,9 @@ struct ControlClient {
 /// Threads: one, the control thread.
 class ControlService {
 public:
-  ControlService(SoftTpm& tpm, StateKeeper& keeper, TpmWorker& worker, const Log& log)
-      : tpm_(tpm), keeper_(keeper), worker_(worker), log_(log) {}
+  ControlService(SoftTpm& tpm, Custody& custody, const AdoptedImage& image, TpmWorker& worker,
+                 const Log& log)
+      : tpm_(tpm), custody_(custody), image_(image), worker_(worker), log_(log) {}
 
   /// A request without a body, and the descriptor that came with it, if one did.
   std::vector<std::byte> handle(ControlClient& client, const ControlRequest& request,
@@ -74,7 +76,8 @@ private:
   std::vector<std::byte> state_blob(ControlClient& client, const ControlRequest& request);
 
   SoftTpm& tpm_;
-  StateKeeper& keeper_;
+  Custody& custody_;
+  const AdoptedImage& image_;
   TpmWorker& worker_;
   const Log& log_;
   std::optional<std::uint64_t> controller_;

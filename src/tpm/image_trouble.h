@@ -5,22 +5,43 @@
 #include <string>
 #include <utility>
 
+#include "client/blob_client.h"
+#include "tpm/log.h"
+
 namespace vnvram {
 
-/// Between the store's threads, which note it, and whoever asks how the TPM stands. Any thread.
+/// Logs it and remembers it: between the owner of the image, who tells it, and whoever asks how the
+/// TPM stands. Any thread.
 class ImageTrouble {
 public:
-  void note(std::string text) {
-    const std::lock_guard lock(mutex_);
-    text_ = std::move(text);
+  /// Watches the client's image for as long as it exists. Both outlive it.
+  ImageTrouble(BlobClient& client, const Log& log) : client_(client), log_(log) {
+    client_.watch_failures([this](const Error& error) { note(error.text()); });
   }
+  ImageTrouble(const ImageTrouble&) = delete;
+  ImageTrouble& operator=(const ImageTrouble&) = delete;
+  ~ImageTrouble() { client_.watch_failures({}); }
+
   /// Empty: none.
   [[nodiscard]] std::string text() const {
     const std::lock_guard lock(mutex_);
     return text_;
   }
+  /// Another image comes.
+  void forget() {
+    const std::lock_guard lock(mutex_);
+    text_.clear();
+  }
 
 private:
+  void note(std::string text) {
+    log_.error(text);
+    const std::lock_guard lock(mutex_);
+    text_ = std::move(text);
+  }
+
+  BlobClient& client_;
+  const Log& log_;
   mutable std::mutex mutex_;
   std::string text_;
 };

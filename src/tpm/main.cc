@@ -15,19 +15,23 @@
 #include <fmt/core.h>
 
 #include "base/unique_fd.h"
-#include "device/nbd_library.h"
+#include "client/local_blob_client.h"
+#include "owner/image_keeper.h"
 #include "soft_tpm/soft_tpm.h"
 #include "tpm/admin_server.h"
+#include "tpm/adopted_image.h"
 #include "tpm/control_server.h"
 #include "tpm/control_service.h"
+#include "tpm/custody.h"
+#include "tpm/image_trouble.h"
 #include "tpm/listener.h"
 #include "tpm/log.h"
 #include "tpm/name_remover.h"
 #include "tpm/options.h"
 #include "tpm/sandbox.h"
 #include "tpm/service_notify.h"
-#include "tpm/state_keeper.h"
 #include "tpm/tpm_image.h"
+#include "tpm/tpm_storage.h"
 #include "tpm/tpm_worker.h"
 
 namespace vnvram {
@@ -124,14 +128,14 @@ Error about_image(const std::string& image, const Error& error) {
 
 // Sees that libtpms accepts the state, and powers on if that was asked for. What this changes (all
 // of a new TPM) is made durable, unless it is not ours to change.
-Status prepare(SoftTpm& tpm, StateKeeper& keeper, Manufacture manufacture, const Options& options,
+Status prepare(SoftTpm& tpm, TpmStorage& storage, Manufacture manufacture, const Options& options,
                const Log& log) {
   const Status started =
       options.startup == Startup::none ? tpm.verify() : tpm.power_on(options.startup);
   if (!started.ok()) {
     return about_image(options.image, started.error());
   }
-  if (keeper.status().custody != Custody::ours) {
+  if (storage.status().custody != Custody::State::ours) {
     log.warning(options.image + " is sealed: its state was handed over. The TPM waits for a state "
                                 "that QEMU sets, or for vnvram tpm unseal");
     return {};
@@ -139,7 +143,7 @@ Status prepare(SoftTpm& tpm, StateKeeper& keeper, Manufacture manufacture, const
   if (manufacture == Manufacture::allowed) {
     log.info(options.image + " was registered for a TPM and never used: manufactured a new one");
   }
-  return keeper.commit_first();
+  return storage.commit_first();
 }
 
 Status give_up_privileges(const Options& options) {
@@ -151,49 +155,76 @@ Status give_up_privileges(const Options& options) {
   return confine(options.seccomp, options.admin.has_value());
 }
 
-// The TPM, and the keeper of its state.
+// The TPM's blobs take less than half of it, and the shadow holds them all anyway.
+constexpr std::uint64_t cache_size_bytes = std::uint64_t{1} << 20U;
+
+// The TPM, and what its state goes through to the image. Each outlives those below it.
 struct Tpm {
+  std::unique_ptr<ImageKeeper> keeper;
+  std::unique_ptr<BlobClient> client;
+  std::unique_ptr<ImageTrouble> trouble;
   std::unique_ptr<SoftTpm> tpm;
-  std::unique_ptr<StateKeeper> keeper;
+  std::unique_ptr<Custody> custody;
+  std::unique_ptr<AdoptedImage> image;
+  std::unique_ptr<TpmStorage> storage;
 };
 
-StateKeeper::Setup setup_of(const Options& options) {
-  return {options.image,
-          {.image_key_file = options.image_key_file},
-          options.seals,
-          options.shuts_down,
-          options.seccomp == Seccomp::on};
+Tpm make_without_tpm(const Options& options, const Log& log) {
+  ImageKeeper::Setup setup{
+      .device = {.image_key_file = options.image_key_file},
+      .store = {},
+      .space_warned = [&log](const Error& error) { log.warning(error.text()); }};
+  setup.store.cache_size_bytes = cache_size_bytes;
+  Tpm made;
+  made.keeper = std::make_unique<ImageKeeper>(std::move(setup));
+  made.client = std::make_unique<LocalBlobClient>(*made.keeper);
+  made.trouble = std::make_unique<ImageTrouble>(*made.client, log);
+  return made;
+}
+
+void add_tpm(Tpm& made, std::unique_ptr<SoftTpm> tpm, const Options& options, const Log& log) {
+  made.tpm = std::move(tpm);
+  made.custody = std::make_unique<Custody>(
+      *made.tpm, Custody::Setup{.seals = options.seals, .shuts_down = options.shuts_down}, log);
+  made.image =
+      std::make_unique<AdoptedImage>(*made.tpm, *made.custody, *made.client, options.image, log);
+  made.storage = std::make_unique<TpmStorage>(TpmStorage::Parts{*made.tpm, *made.custody,
+                                                                *made.image, *made.keeper,
+                                                                *made.client, *made.trouble, log},
+                                              options.seccomp == Seccomp::on);
 }
 
 Tpm make_detached(const Options& options, const Log& log) {
   const TpmVersion version = options.version.value_or(TpmVersion::tpm2_0);
-  const std::vector<BlobSpec> specs = tpm_blob_specs(version);
-  Tpm made;
-  made.tpm = std::make_unique<SoftTpm>(
-      version, specs, std::vector<std::vector<std::byte>>(tpm_state_count), Manufacture::forbidden);
-  made.keeper = std::make_unique<StateKeeper>(*made.tpm, setup_of(options), log);
+  Tpm made = make_without_tpm(options, log);
+  add_tpm(made,
+          std::make_unique<SoftTpm>(version, tpm_blob_specs(version),
+                                    std::vector<std::vector<std::byte>>(tpm_state_count),
+                                    Manufacture::forbidden),
+          options, log);
   return made;
 }
 
 Result<Tpm> make_attached(const Options& options, const Log& log) {
-  Result<std::unique_ptr<BlockDevice>> device =
-      open_device(options.image, Access::read_write, setup_of(options).device);
-  if (!device.ok()) {
-    return device.error();
+  Tpm made = make_without_tpm(options, log);
+  if (Status attached = made.keeper->attach(
+          {.location = options.image, .accept_sealed = options.incoming, .space = options.space});
+      !attached.ok()) {
+    return attached.error();
   }
-  set_space_policy(**device, options.space,
-                   [&log](const Error& error) { log.warning(error.text()); });
-  Result<TpmImage> image =
-      open_tpm_image(std::move(*device), options.image, options.version, options.incoming, log);
+  Result<TpmImage> image = read_tpm_image(*made.client, options.image, options.version);
   if (!image.ok()) {
     return image.error();
   }
-  const Manufacture manufacture = image->manufacture;
-  Tpm made;
-  made.tpm = std::make_unique<SoftTpm>(image->version, image->specs,
-                                       std::exchange(image->contents, {}), image->manufacture);
-  made.keeper = std::make_unique<StateKeeper>(*made.tpm, setup_of(options), std::move(*image), log);
-  if (Status ready = prepare(*made.tpm, *made.keeper, manufacture, options, log); !ready.ok()) {
+  add_tpm(made,
+          std::make_unique<SoftTpm>(image->version, image->specs,
+                                    std::exchange(image->contents, {}), image->manufacture),
+          options, log);
+  Status ready = made.image->start_with(image->state);
+  if (ready.ok()) {
+    ready = prepare(*made.tpm, *made.storage, image->manufacture, options, log);
+  }
+  if (!ready.ok()) {
     return ready.error();
   }
   return made;
@@ -201,7 +232,7 @@ Result<Tpm> make_attached(const Options& options, const Log& log) {
 
 void serve(const Sockets& sockets, const Tpm& made, TpmWorker& worker, int signal_fd,
            const Log& log) {
-  ControlService service(*made.tpm, *made.keeper, worker, log);
+  ControlService service(*made.tpm, *made.custody, *made.image, worker, log);
   ControlServer server(service, ConnectionLimits(), log);
   if (sockets.control) {
     server.add_listener(*sockets.control, CommandSource::vm);
@@ -216,18 +247,18 @@ void serve(const Sockets& sockets, const Tpm& made, TpmWorker& worker, int signa
 
 // The end: what the machine's power switch would have done, and the image at rest.
 Status power_off(const Tpm& made, bool held, const Log& log) {
-  made.tpm->stop([&] { return !held && made.keeper->may_shut_down(); });
+  made.tpm->stop([&] { return !held && made.custody->may_shut_down(); });
   if (made.tpm->was_shut_down()) {
     log.info("the TPM was sent TPM2_Shutdown, because its guest has not done so");
   }
-  return made.keeper->close();
+  return made.storage->close();
 }
 
 std::string opening_words(const Tpm& made) {
   const bool is_tpm2 = made.tpm->version() == TpmVersion::tpm2_0;
-  const KeeperStatus status = made.keeper->status();
+  const TpmStorageStatus status = made.storage->status();
   return fmt::format("serves the TPM {} of {}, {}", is_tpm2 ? "2.0" : "1.2", status.location,
-                     status.attached ? fmt::format("generation {}", status.generation)
+                     status.attached ? fmt::format("generation {}", status.image.generation)
                                      : "which is not attached yet");
 }
 
@@ -270,13 +301,13 @@ Status run(const Options& options, const Log& log) {
     return handed_over;
   }
   if (options.admin) {
-    // What a drive that is attached later needs; a drive that needs it and is there has it.
-    [[maybe_unused]] const auto loaded = NbdLibrary::load();
+    ImageKeeper::load_libraries(); // A drive that needs them and is there has them.
   }
-  TpmWorker worker(*made->tpm, *made->keeper, *std::move(wake_fd), ConnectionLimits(), log);
+  TpmWorker worker(*made->tpm, *made->custody, *made->storage, *std::move(wake_fd),
+                   ConnectionLimits(), log);
   std::optional<AdminServer> admin;
   if (sockets.admin) {
-    admin.emplace(*sockets.admin, *made->tpm, *made->keeper, worker, ConnectionLimits(), log);
+    admin.emplace(*sockets.admin, *made->tpm, *made->storage, worker, ConnectionLimits(), log);
   }
   if (Status confined = give_up_privileges(options); !confined.ok()) {
     return confined;

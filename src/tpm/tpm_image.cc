@@ -1,34 +1,27 @@
 #include "tpm/tpm_image.h"
 
-#include <algorithm>
-#include <array>
 #include <utility>
-
-#include "vnvram/open_device.h"
 
 namespace vnvram {
 namespace {
-
-// The TPM's blobs take less than half of it, and the shadow holds them all anyway.
-constexpr std::uint64_t cache_size_bytes = std::uint64_t{1} << 20U;
 
 std::string option_of(TpmVersion version) {
   return version == TpmVersion::tpm2_0 ? "--tpm2" : "--tpm12";
 }
 
-std::size_t count_blobs(const Store& store, TpmVersion version) {
+std::size_t count_blobs(BlobClient& client, TpmVersion version) {
   std::size_t count = 0;
   for (std::size_t state = 0; state < tpm_state_count; ++state) {
     const auto name = tpm_blob_name(version, static_cast<TpmState>(state));
-    count += store.blob(name).ok() ? 1U : 0U;
+    count += client.blob(name).ok() ? 1U : 0U;
   }
   return count;
 }
 
-Result<TpmVersion> choose_version(const Store& store, const std::string& path,
+Result<TpmVersion> choose_version(BlobClient& client, const std::string& path,
                                   std::optional<TpmVersion> wanted) {
-  const std::size_t tpm2_count = count_blobs(store, TpmVersion::tpm2_0);
-  const std::size_t tpm12_count = count_blobs(store, TpmVersion::tpm1_2);
+  const std::size_t tpm2_count = count_blobs(client, TpmVersion::tpm2_0);
+  const std::size_t tpm12_count = count_blobs(client, TpmVersion::tpm1_2);
   if (!wanted && tpm2_count > 0 && tpm12_count > 0) {
     return Error(ErrorKind::invalid_argument, path + " has the blobs of a TPM 2.0 and of a TPM 1.2",
                  "say which one to run: --tpm2 or --tpm12");
@@ -57,14 +50,14 @@ Error no_room(const std::string& path, const Error& error) {
           "make it larger: vnvram resize " + path + " SIZE"};
 }
 
-Status load_blobs(TpmImage& image, const std::string& path) {
+Status load_blobs(BlobClient& client, TpmImage& image, const std::string& path) {
   for (BlobSpec& spec : image.specs) {
-    const Result<BlobInfo> info = image.store->blob(spec.name);
+    const Result<BlobInfo> info = client.blob(spec.name);
     if (!info.ok()) {
       return info.error();
     }
     spec.size_max_bytes = info->size_max_bytes;
-    Result<std::vector<std::byte>> content = image.store->read(spec.name);
+    Result<std::vector<std::byte>> content = client.read_all(spec.name);
     if (!content.ok()) {
       return content.error();
     }
@@ -84,48 +77,32 @@ Status load_blobs(TpmImage& image, const std::string& path) {
 
 } // namespace
 
-Result<TpmImage> open_tpm_image(const std::string& path, std::optional<TpmVersion> version,
-                                bool accept_sealed, const DeviceOptions& device_options,
-                                const Log& log) {
-  auto device = open_device(path, Access::read_write, device_options);
-  if (!device.ok()) {
-    return device.error();
+Result<TpmImage> read_tpm_image(BlobClient& client, const std::string& path,
+                                std::optional<TpmVersion> version) {
+  const Result<ImageState> found = client.state();
+  if (!found.ok()) {
+    return found.error();
   }
-  return open_tpm_image(std::move(*device), path, version, accept_sealed, log);
-}
-
-Result<TpmImage> open_tpm_image(std::unique_ptr<BlockDevice> device, const std::string& path,
-                                std::optional<TpmVersion> version, bool accept_sealed,
-                                const Log& log) {
-  OpenOptions options;
-  options.cache_size_bytes = cache_size_bytes;
-  options.accept_sealed = accept_sealed;
-  const auto trouble = std::make_shared<ImageTrouble>();
-  options.failed_in_background = [&log, trouble](const Error& error) {
-    log.error(error.text());
-    trouble->note(error.text());
-  };
-  auto store = Store::open(std::move(device), std::move(options));
-  if (!store.ok()) {
-    return store.error();
-  }
-  TpmImage image;
-  image.trouble = trouble;
-  image.store = std::move(*store);
-  const Result<TpmVersion> chosen = choose_version(*image.store, path, version);
+  const Result<TpmVersion> chosen = choose_version(client, path, version);
   if (!chosen.ok()) {
     return chosen.error();
   }
+  TpmImage image;
   image.version = *chosen;
   image.specs = tpm_blob_specs(image.version);
-  if (!image.store->info().sealed) {
-    if (Status registered = image.store->register_blobs(image.specs); !registered.ok()) {
+  if (!found->sealed) {
+    if (Status registered = client.register_blobs(image.specs); !registered.ok()) {
       return no_room(path, registered.error());
     }
   }
-  if (Status loaded = load_blobs(image, path); !loaded.ok()) {
+  if (Status loaded = load_blobs(client, image, path); !loaded.ok()) {
     return loaded.error();
   }
+  const Result<ImageState> state = client.state();
+  if (!state.ok()) {
+    return state.error();
+  }
+  image.state = *state;
   return image;
 }
 

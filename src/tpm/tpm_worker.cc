@@ -29,10 +29,10 @@ Result<UniqueFd> TpmWorker::make_wake_fd() {
   return made;
 }
 
-TpmWorker::TpmWorker(SoftTpm& tpm, StateKeeper& keeper, UniqueFd wake_fd, ConnectionLimits limits,
-                     const Log& log)
-    : tpm_(tpm), keeper_(keeper), limits_(limits), log_(log), wake_fd_(std::move(wake_fd)),
-      thread_([this] { run(); }) {}
+TpmWorker::TpmWorker(SoftTpm& tpm, const Custody& custody, TpmStorage& storage, UniqueFd wake_fd,
+                     ConnectionLimits limits, const Log& log)
+    : tpm_(tpm), custody_(custody), storage_(storage), limits_(limits), log_(log),
+      wake_fd_(std::move(wake_fd)), thread_([this] { run(); }) {}
 
 TpmWorker::~TpmWorker() {
   stop();
@@ -90,7 +90,7 @@ void TpmWorker::resume() {
   run_soon([this] {
     end_hold_if_quiet(true);
     held_ = false;
-    keeper_.commit_settled();
+    storage_.resume();
   });
 }
 
@@ -146,7 +146,7 @@ void TpmWorker::end_hold_if_quiet(bool quiet) {
     return;
   }
   held_ = true;
-  keeper_.come_to_rest();
+  storage_.hold();
   for (const auto& idle : std::exchange(holds_, {})) {
     idle();
   }
@@ -165,7 +165,7 @@ void TpmWorker::run_jobs() {
 
 void TpmWorker::settle() {
   if (!held_) {
-    keeper_.commit_without_command();
+    storage_.commit_without_command();
   }
 }
 
@@ -299,7 +299,7 @@ void TpmWorker::run_commands(Client& client) {
 
 std::optional<std::span<const std::byte>> TpmWorker::response_to(const Client& client) {
   const CommandConnection::Command& command = *client.waiting;
-  if (!keeper_.prepare()) {
+  if (!storage_.prepare()) {
     if (tpm_.has_changes()) {
       settle(); // What powered it off may have changed its state, and comes before any answer.
     }
@@ -312,8 +312,9 @@ std::optional<std::span<const std::byte>> TpmWorker::response_to(const Client& c
   if (command.locality && *command.locality <= locality_max) {
     locality = *command.locality;
   }
-  const auto response = tpm_.execute(command.bytes, locality, [this] { return keeper_.may_run(); });
-  return response && !keeper_.commit() ? tpm_.failure_response() : response;
+  const auto response =
+      tpm_.execute(command.bytes, locality, [this] { return !held_ && custody_.may_run(); });
+  return response && !storage_.commit() ? tpm_.failure_response() : response;
 }
 
 } // namespace vnvram

@@ -20,10 +20,11 @@
 #include "soft_tpm/soft_tpm.h"
 #include "tpm/command_connection.h"
 #include "tpm/connection_limits.h"
+#include "tpm/custody.h"
 #include "tpm/door.h"
 #include "tpm/listener.h"
 #include "tpm/log.h"
-#include "tpm/state_keeper.h"
+#include "tpm/tpm_storage.h"
 
 namespace vnvram {
 
@@ -37,7 +38,7 @@ enum class CommandSource { vm, server };
 /// A commit that fails is logged and puts the TPM in failure mode: the command whose commit it was
 /// gets the failure response, and so does every later one.
 ///
-/// While it is held, or the keeper does not serve, commands wait in their sockets; but for a TPM
+/// While it is held, or Custody does not let one run, commands wait in their sockets; but for a TPM
 /// that is off, whose answer is a failure in any case: QEMU asks one before it goes on.
 ///
 /// Clients of the listener are limited as those of the control sockets (ControlServer) are; one
@@ -48,9 +49,9 @@ class TpmWorker {
 public:
   /// What its thread is woken by. Errors: io (no descriptor left).
   static Result<UniqueFd> make_wake_fd();
-  /// Starts the thread, which takes commands once serve() is called. The three outlive it.
-  TpmWorker(SoftTpm& tpm, StateKeeper& keeper, UniqueFd wake_fd, ConnectionLimits limits,
-            const Log& log);
+  /// Starts the thread, which takes commands once serve() is called. All but the limits outlive it.
+  TpmWorker(SoftTpm& tpm, const Custody& custody, TpmStorage& storage, UniqueFd wake_fd,
+            ConnectionLimits limits, const Log& log);
   TpmWorker(const TpmWorker&) = delete;
   TpmWorker& operator=(const TpmWorker&) = delete;
   /// As stop().
@@ -108,11 +109,12 @@ private:
   /// To the command that waits. Nothing: not now.
   [[nodiscard]] std::optional<std::span<const std::byte>> response_to(const Client& client);
   [[nodiscard]] bool takes_commands() const {
-    return tpm_.is_off() || (!held_ && keeper_.serves());
+    return tpm_.is_off() || (!held_ && custody_.serves());
   }
 
   SoftTpm& tpm_;
-  StateKeeper& keeper_;
+  const Custody& custody_;
+  TpmStorage& storage_;
   const ConnectionLimits limits_;
   const Log& log_;
   const UniqueFd wake_fd_;

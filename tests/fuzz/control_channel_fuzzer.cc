@@ -18,15 +18,21 @@
 
 #include "base/big_endian.h"
 #include "base/unique_fd.h"
+#include "client/local_blob_client.h"
 #include "device/memory_device.h"
 #include "fuzz/fuzz_input.h"
 #include "fuzz/require.h"
 #include "fuzz/wait_readable.h"
+#include "owner/image_keeper.h"
 #include "soft_tpm/soft_tpm.h"
 #include "soft_tpm/tpm_blobs.h"
+#include "tpm/adopted_image.h"
 #include "tpm/control_connection.h"
 #include "tpm/control_service.h"
+#include "tpm/custody.h"
+#include "tpm/image_trouble.h"
 #include "tpm/swtpm_state_blob.h"
+#include "tpm/tpm_storage.h"
 #include "tpm/tpm_worker.h"
 #include "vnvram/store.h"
 
@@ -158,9 +164,11 @@ public:
         disk_(std::make_shared<MemoryDisk>(made_.image)),
         // The library has one version at a time.
         tpm_(version, tpm_blob_specs(version), made_.contents, Manufacture::forbidden),
-        keeper_(tpm_, {"disk"}, open_image(disk_), log_),
-        worker_(tpm_, keeper_, wake_fd(), ConnectionLimits(), log_),
-        service_(tpm_, keeper_, worker_, log_) {
+        worker_(tpm_, custody_, storage_, wake_fd(), ConnectionLimits(), log_),
+        service_(tpm_, custody_, image_, worker_, log_) {
+    require(keeper_.attach(std::make_unique<MemoryDevice>(disk_), {.location = "disk"}).ok(),
+            "the TPM's image opens");
+    require(image_.start_with(*client_.state()).ok(), "the TPM's image has its blobs");
     worker_.serve(nullptr);
   }
 
@@ -214,9 +222,9 @@ public:
     require(last.talk(service_, get_capability).size() == sizeof(std::uint64_t),
             "the service answers");
     tpm_.stop();
-    keeper_.take_back();
+    custody_.take_back();
     worker_.stop();
-    require(keeper_.close().ok(), "the store closes");
+    require(storage_.close().ok(), "the store closes");
     require(!tpm_.failed(), "no commit failed");
     require(!tpm_.has_changes(), "every change was committed");
     MemoryDevice device(disk_, Access::read_only);
@@ -225,16 +233,6 @@ public:
   }
 
 private:
-  static TpmImage open_image(const std::shared_ptr<MemoryDisk>& disk) {
-    OpenOptions options;
-    options.background = false;
-    auto store = Store::open(std::make_unique<MemoryDevice>(disk), std::move(options));
-    require(store.ok(), "the TPM's image opens");
-    TpmImage image;
-    image.store = *std::move(store);
-    return image;
-  }
-
   static UniqueFd wake_fd() {
     Result<UniqueFd> made = TpmWorker::make_wake_fd();
     require(made.ok(), "there are descriptors left");
@@ -333,7 +331,7 @@ private:
       return;
     }
     // A state that was handed over is ours again, or commands would wait, or fail uncommitted.
-    keeper_.take_back();
+    custody_.take_back();
     worker_.wake();
     Bytes command(6);
     store_big_endian(std::span(command), 0,
@@ -389,7 +387,12 @@ private:
   const Log log_{LogLevel::error};
   std::shared_ptr<MemoryDisk> disk_;
   SoftTpm tpm_;
-  StateKeeper keeper_;
+  Custody custody_{tpm_, {}, log_};
+  ImageKeeper keeper_{{.store = {.background = false}}};
+  LocalBlobClient client_{keeper_};
+  ImageTrouble trouble_{client_, log_};
+  AdoptedImage image_{tpm_, custody_, client_, "disk", log_};
+  TpmStorage storage_{{tpm_, custody_, image_, keeper_, client_, trouble_, log_}, false};
   TpmWorker worker_;
   ControlService service_;
   std::uint64_t next_number_ = 10;

@@ -14,7 +14,7 @@ class LocalBlobHost final : public BlobHost {
 public:
   LocalBlobHost(const std::vector<BlobSpec>& blobs, std::chrono::microseconds deferral)
       : disk_(std::make_shared<MemoryDisk>(std::uint64_t{4} << 20U)),
-        keeper_({.deferral = deferral}) {
+        keeper_({.store = {.deferral = deferral}}) {
     CreateOptions options;
     for (const BlobSpec& blob : blobs) {
       options.blobs.push_back({blob, std::nullopt});

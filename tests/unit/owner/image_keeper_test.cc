@@ -166,7 +166,7 @@ TEST_F(ImageKeeperTest, AHoldEndsWithTheImage) {
 }
 
 TEST_F(ImageKeeperTest, WhoHasNotForkedAdoptsNothing) {
-  ImageKeeper keeper({.forks = true});
+  ImageKeeper keeper({.store = {.threads_late = true}});
   ASSERT_OK(attach(keeper));
   const test::DeviceCost before = counter_->cost();
   ASSERT_OK(keeper.adopt_after_fork());

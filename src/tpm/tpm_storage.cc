@@ -1,0 +1,319 @@
+#include "tpm/tpm_storage.h"
+
+#include <utility>
+
+#include <fmt/core.h>
+
+#include "client/blob_client.h"
+#include "owner/image_keeper.h"
+
+namespace vnvram {
+
+TpmStorage::TpmStorage(const Parts& parts, bool confined)
+    : tpm_(parts.tpm), custody_(parts.custody), image_(parts.image), keeper_(parts.keeper),
+      client_(parts.client), trouble_(parts.trouble), log_(parts.log), confined_(confined) {}
+
+TpmStorageStatus TpmStorage::status() const {
+  TpmStorageStatus status;
+  {
+    const std::lock_guard lock(mutex_);
+    status.image_error = failure_.empty() ? trouble_.text() : failure_;
+  }
+  status.location = image_.location();
+  status.image = image_.state();
+  status.attached = custody_.has_image();
+  status.custody = custody_.state();
+  status.uncommitted = tpm_.has_changes();
+  status.failed = tpm_.failed();
+  return status;
+}
+
+bool TpmStorage::fail(const Error& error, std::string_view during) {
+  tpm_.fail();
+  {
+    const std::lock_guard lock(mutex_);
+    failure_ = error.text();
+  }
+  log_.error(
+      fmt::format("the TPM goes into failure mode, because {} failed: {}", during, error.text()));
+  return false;
+}
+
+// ---- Commits
+
+Status TpmStorage::commit_first() {
+  const Result<std::uint64_t> committed =
+      commit_with_room(client_, tpm_.take_changes().transaction, tpm_.version());
+  if (!committed.ok()) {
+    return committed.error();
+  }
+  image_.committed(*committed);
+  return {};
+}
+
+bool TpmStorage::prepare() {
+  if (tpm_.failed() || tpm_.is_off() || !keeper_.is_attached()) {
+    return false;
+  }
+  if (custody_.state() != Custody::State::gone) {
+    complained_ = false;
+    if (custody_.must_look() && !look_again()) {
+      return false;
+    }
+  }
+  if (custody_.state() == Custody::State::gone) { // Looking again may have shown it.
+    if (!std::exchange(complained_, true)) {
+      log_.warning("TPM commands fail: the state was handed over, and this image is sealed; if it "
+                   "is to go on here: vnvram tpm unseal");
+    }
+    return false;
+  }
+  if (const Status marked = mark_image_ours(); !marked.ok()) {
+    return fail(marked.error(), "unsealing");
+  }
+  custody_.command_runs();
+  return true;
+}
+
+bool TpmStorage::commit() {
+  if (tpm_.failed() || !keeper_.is_attached()) {
+    return false;
+  }
+  const SoftTpm::Changes changes = tpm_.take_changes();
+  if (changes.transaction.empty()) {
+    return true;
+  }
+  const std::uint64_t generation_before = changes.restored ? keeper_.info().generation : 0;
+  const Result<std::uint64_t> committed =
+      commit_with_room(client_, changes.transaction, tpm_.version());
+  if (!committed.ok()) {
+    return fail(committed.error(), "a commit");
+  }
+  image_.committed(*committed);
+  if (changes.restored) {
+    log_.info(
+        fmt::format("a restored TPM state has replaced that of generation {}; it is generation {}",
+                    generation_before, *committed));
+  }
+  return true;
+}
+
+void TpmStorage::commit_without_command() {
+  if (!keeper_.is_attached() || tpm_.failed()) {
+    return;
+  }
+  mark_image_sealed();
+  if (!custody_.may_commit_unasked()) {
+    return;
+  }
+  commit_as_ours();
+}
+
+void TpmStorage::commit_as_ours() {
+  if (const Status marked = mark_image_ours(); !marked.ok()) {
+    [[maybe_unused]] const bool failed = fail(marked.error(), "unsealing");
+    return;
+  }
+  [[maybe_unused]] const bool committed = commit();
+}
+
+void TpmStorage::hold() {
+  if (keeper_.is_attached() && custody_.is_ours() && !tpm_.failed()) {
+    [[maybe_unused]] const Status done = keeper_.hold(); // A failure has poisoned the store.
+  }
+}
+
+void TpmStorage::resume() {
+  keeper_.release();
+  if (!keeper_.is_attached() || tpm_.failed() || !custody_.is_ours()) {
+    return;
+  }
+  if ((custody_.must_look() && !look_again()) || !custody_.is_ours()) {
+    return;
+  }
+  commit_as_ours();
+}
+
+// The image says what custody says.
+void TpmStorage::mark_image_sealed() {
+  if (!custody_.is_to_be_sealed() || keeper_.info().sealed) {
+    return;
+  }
+  // What was handed over and is in memory only belongs on the image first: it may be all that is
+  // left of it one day.
+  if (tpm_.has_changes() && !tpm_.failed()) {
+    if ((custody_.must_look() && !look_again()) || !commit()) {
+      return;
+    }
+  }
+  const Status sealed = keeper_.seal();
+  if (sealed.ok()) {
+    log_.info(fmt::format("the image is sealed at generation {}", keeper_.info().generation));
+  } else {
+    log_.warning("the image could not be sealed: " + sealed.error().text());
+  }
+}
+
+Status TpmStorage::mark_image_ours() {
+  if (!keeper_.is_attached() || !custody_.is_ours() || !keeper_.info().sealed) {
+    return {};
+  }
+  Status unsealed = keeper_.unseal();
+  if (unsealed.ok()) {
+    log_.info(fmt::format("the image is unsealed at generation {}", keeper_.info().generation));
+  }
+  return unsealed;
+}
+
+// ---- Which image it is
+
+// The drive's content may have been put back while the machine was: is it what we left?
+bool TpmStorage::look_again() {
+  const Result<bool> current = keeper_.is_current();
+  if (!current.ok()) {
+    return fail(current.error(), "a look at the drive");
+  }
+  if (*current) {
+    return true;
+  }
+  const std::uint64_t generation_before = keeper_.info().generation;
+  const std::string where = image_.location();
+  trouble_.forget();
+  // By the same connection: it is the drive that changed, and a confined process may not get
+  // another one.
+  const Status reopened = keeper_.reopen();
+  Result<TpmImage> image = reopened.ok() ? read_tpm_image(client_, where, tpm_.version())
+                                         : Result<TpmImage>(reopened.error());
+  if (!image.ok()) {
+    lose_image();
+    return fail(image.error(), "opening a drive whose content was put back");
+  }
+  const std::uint64_t generation = image->state.generation;
+  if (const Status taken = image_.adopt(std::move(*image), where); !taken.ok()) {
+    lose_image();
+    return fail(taken.error(), "taking up the state of a drive whose content was put back");
+  }
+  log_.info(fmt::format("the drive's content was changed underneath: it was generation {} and is "
+                        "generation {}",
+                        generation_before, generation));
+  return true;
+}
+
+// One that the TPM cannot have.
+void TpmStorage::lose_image() {
+  custody_.image_given_up();
+  [[maybe_unused]] const Status closed = keeper_.detach();
+}
+
+Status TpmStorage::check_reopens(const std::string& location) const {
+  if (!confined_ || !ImageKeeper::needs_files(location)) {
+    return {};
+  }
+  return Error(ErrorKind::unsupported,
+               location + ": vnvram-tpm has given up the right to open files",
+               "hold and resume are enough for a file; --seccomp off keeps the right");
+}
+
+Status TpmStorage::detach(bool held) {
+  if (!keeper_.is_attached()) {
+    return {};
+  }
+  if (Status reopens = check_reopens(image_.location()); !reopens.ok()) {
+    return reopens;
+  }
+  Status closed;
+  if (custody_.content_may_change() || held || !custody_.is_ours()) {
+    keeper_.abandon();
+  } else {
+    closed = mark_image_ours();
+    const Status done = keeper_.detach();
+    closed = closed.ok() ? done : closed;
+  }
+  custody_.image_given_up();
+  log_.info("the image is detached");
+  return closed;
+}
+
+Status TpmStorage::attach(const std::string& location) {
+  const std::string where = location.empty() ? image_.location() : location;
+  if (keeper_.is_attached()) {
+    return Error(ErrorKind::exists, where + ": an image is attached", "detach it first");
+  }
+  if (Status opens = check_reopens(where); !opens.ok()) {
+    return opens;
+  }
+  trouble_.forget();
+  if (Status opened = keeper_.attach({.location = where, .accept_sealed = true}); !opened.ok()) {
+    return opened;
+  }
+  Result<TpmImage> image = read_tpm_image(client_, where, tpm_.version());
+  Status taken = image.ok() ? Status() : image.error();
+  std::uint64_t generation = 0;
+  if (image.ok()) {
+    generation = image->state.generation;
+    custody_.has_looked();
+    taken = image_.adopt(std::move(*image), where);
+  }
+  if (!taken.ok()) {
+    lose_image();
+    return taken;
+  }
+  log_.info(fmt::format("{} is attached, generation {}", where, generation));
+  return {};
+}
+
+Status TpmStorage::unseal() {
+  custody_.take_over();
+  if (!keeper_.is_attached()) {
+    return {};
+  }
+  if (custody_.must_look() && !look_again()) {
+    return Error(ErrorKind::poisoned, "the TPM is in failure mode", "see the log of vnvram-tpm");
+  }
+  custody_.take_over(); // What was found may have been sealed.
+  return mark_image_ours();
+}
+
+// The drive may have gone before us, with the QEMU that owned it: that is an ordinary end, if
+// nothing was left to be written.
+bool TpmStorage::is_left_alone(Status& result) {
+  const Result<bool> current = keeper_.is_current();
+  if (current.ok() && *current) {
+    return false;
+  }
+  if (current.ok()) {
+    log_.warning("the drive is left as it is: its content was changed underneath");
+  } else {
+    log_.warning("the drive is left as it is: " + current.error().text());
+  }
+  if (!current.ok() && (tpm_.has_changes_to_keep() || !custody_.is_ours())) {
+    result = current.error();
+  } else if (current.ok() && tpm_.has_changes_to_keep()) {
+    result = Error(ErrorKind::stale, "changes of the TPM that were not committed are lost: the "
+                                     "drive's content was changed underneath");
+  }
+  keeper_.abandon();
+  return true;
+}
+
+Status TpmStorage::close() {
+  custody_.controller_gone(); // Who has the state now will not find us again to give it back.
+  keeper_.release();
+  if (!keeper_.is_attached()) {
+    return {};
+  }
+  Status closed;
+  if (!custody_.content_may_change() || !is_left_alone(closed)) {
+    mark_image_sealed();
+    if (custody_.is_ours() && !tpm_.failed()) {
+      closed = mark_image_ours();
+      [[maybe_unused]] const bool committed = closed.ok() && commit();
+    }
+    const Status done = keeper_.detach();
+    closed = closed.ok() ? done : closed;
+  }
+  custody_.image_given_up();
+  return closed;
+}
+
+} // namespace vnvram

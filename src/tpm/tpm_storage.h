@@ -1,0 +1,110 @@
+// The TPM's state and its image: taken from it, and made durable on it.
+#pragma once
+
+#include <mutex>
+#include <string>
+#include <string_view>
+
+#include "client/image_state.h"
+#include "soft_tpm/soft_tpm.h"
+#include "tpm/adopted_image.h"
+#include "tpm/custody.h"
+#include "tpm/image_trouble.h"
+#include "tpm/log.h"
+#include "vnvram/result.h"
+
+namespace vnvram {
+
+class BlobClient;
+class ImageKeeper;
+
+struct TpmStorageStatus {
+  std::string location; ///< Of the image; the last one while none is attached.
+  bool attached = false;
+  Custody::State custody = Custody::State::ours;
+  bool uncommitted = false; ///< The TPM's memory has changes that are not on the image.
+  bool failed = false;
+  std::string image_error; ///< Why the image takes no commit, or what else is wrong with it.
+  ImageState image;        ///< Of the image, or of the last one.
+};
+
+/// Carries what the TPM has changed in memory to its blobs, when Custody says that this may be, and
+/// sees to it that the image says what Custody says.
+///
+/// A drive whose content was changed underneath is opened again.
+///
+/// Threads: status() by any, without waiting for the device; the others by the one thread that
+/// waits for it (TpmWorker's).
+class TpmStorage {
+public:
+  /// What it works with, all of which outlives it. The client is on the keeper's image, and
+  /// `trouble` watches that.
+  struct Parts {
+    SoftTpm& tpm;
+    Custody& custody;
+    AdoptedImage& image;
+    ImageKeeper& keeper;
+    BlobClient& client;
+    ImageTrouble& trouble;
+    const Log& log;
+  };
+
+  /// `confined`: the process cannot open files any more once it serves. An image that takes files
+  /// is then not given up, because it could not be taken again.
+  TpmStorage(const Parts& parts, bool confined);
+  TpmStorage(const TpmStorage&) = delete;
+  TpmStorage& operator=(const TpmStorage&) = delete;
+
+  [[nodiscard]] TpmStorageStatus status() const;
+
+  /// Before anything is served: makes durable what powering on has changed.
+  Status commit_first();
+  /// Before a command is run. False: it must fail, and why was logged.
+  [[nodiscard]] bool prepare();
+  /// Makes durable what the TPM has changed. False: that failed, now or earlier.
+  [[nodiscard]] bool commit();
+  /// What control commands have changed, with no TPM command about to come.
+  void commit_without_command();
+  /// The TPM is about to count as held: nothing of the image's own accord is left to be written,
+  /// and nothing is until resume().
+  void hold();
+  /// The operator's word that a drive is as it should be: what is in memory is committed now, and
+  /// not only with the next TPM command.
+  void resume();
+  /// Closes the image. A drive that may change underneath, or is held, is left as it is.
+  /// Errors: unsupported (it could not be attached again).
+  Status detach(bool held);
+  /// Opens the image there, or where the last one was. Errors: exists (one is attached),
+  /// unsupported (it cannot be opened any more), those of ImageKeeper::attach(), read_tpm_image()
+  /// and AdoptedImage::adopt().
+  Status attach(const std::string& location);
+  /// The operator's word that the state is ours.
+  Status unseal();
+  /// The end: commits what is left and closes the image.
+  Status close();
+
+private:
+  [[nodiscard]] bool fail(const Error& error, std::string_view during);
+  [[nodiscard]] bool look_again();
+  void lose_image();
+  void commit_as_ours();
+  Status mark_image_ours();
+  void mark_image_sealed();
+  Status check_reopens(const std::string& location) const;
+  [[nodiscard]] bool is_left_alone(Status& result);
+
+  SoftTpm& tpm_;
+  Custody& custody_;
+  AdoptedImage& image_;
+  ImageKeeper& keeper_;
+  BlobClient& client_;
+  ImageTrouble& trouble_;
+  const Log& log_;
+  const bool confined_;
+  bool complained_ = false;
+
+  mutable std::mutex mutex_;
+  std::string failure_; ///< Why the TPM has failed. Under the mutex.
+};
+
+} // namespace vnvram
