@@ -24,14 +24,15 @@ NumberRange children_of(std::uint32_t number, std::uint32_t count) {
 } // namespace
 
 Geometry::Geometry(std::uint64_t image_block_count, std::uint32_t ring_block_count)
-    : image_block_count_(image_block_count), ring_block_count_(ring_block_count) {}
+    : image_block_count_(image_block_count), ring_block_count_(ring_block_count),
+      page_count_(count_pages()) {}
 
 bool Geometry::valid() const {
   return image_block_count_ <= image_block_count_max && ring_block_count_ >= 4 &&
          ring_block_count_ < image_block_count_ && page_count() > 0;
 }
 
-std::uint32_t Geometry::page_count() const {
+std::uint32_t Geometry::count_pages() const {
   if (image_block_count_ <= zones_start_block()) {
     return 0;
   }

@@ -29,7 +29,7 @@ public:
   [[nodiscard]] std::uint32_t zones_start_block() const {
     return ring_start_block + ring_block_count_;
   }
-  [[nodiscard]] std::uint32_t page_count() const;
+  [[nodiscard]] std::uint32_t page_count() const { return page_count_; }
   [[nodiscard]] std::uint32_t zone_count() const;
   /// Of the page space.
   [[nodiscard]] std::uint64_t space_size_bytes() const {
@@ -72,8 +72,11 @@ public:
   [[nodiscard]] static std::uint64_t blob_size_bytes_for(std::uint32_t record_block_count);
 
 private:
+  [[nodiscard]] std::uint32_t count_pages() const;
+
   std::uint64_t image_block_count_ = 0;
   std::uint32_t ring_block_count_ = 0;
+  std::uint32_t page_count_ = 0; // Asked for with every page: worked out once.
 };
 
 } // namespace vnvram::format

@@ -182,11 +182,13 @@ PageStore::Cluster PageStore::read_cluster(std::uint32_t page, const TableNode& 
     const std::uint64_t block = blocks_.block_of(format::page_place(candidate), entry);
     const auto bytes =
         blocks.span().subspan((block - first_block) * block_size_bytes).first<block_size_bytes>();
-    if (entry.empty() || !blocks_.proves(entry, format::page_place(candidate), bytes)) {
+    if (entry.empty()) {
       continue;
     }
     auto content = std::make_shared<Page>();
-    std::copy(bytes.begin(), bytes.end(), content->bytes.begin());
+    if (!blocks_.take(format::page_place(candidate), entry, bytes, content->bytes)) {
+      continue;
+    }
     if (candidate == page) {
       cluster.page = std::move(content);
     } else {

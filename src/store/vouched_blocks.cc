@@ -33,13 +33,22 @@ Status VouchedBlocks::read(BlockPlace place, const TableEntry& entry, Content co
   }
   const std::uint64_t block = block_of(place, entry);
   Status read = device_.read(block * block_size_bytes, content);
-  if (read && !proves(entry, place, content)) {
+  if (read && !codec_.proves(entry, place, content)) {
     return Error{ErrorKind::corrupt,
                  fmt::format("{}: {} (block {}) is not what was written there", device_.name(),
                              place_text(place, entry), block),
                  "vnvram repair mends what can be mended, vnvram salvage gets out what is intact"};
   }
   return read;
+}
+
+bool VouchedBlocks::take(BlockPlace place, const TableEntry& entry, ConstContent block,
+                         Content content) const {
+  if (!codec_.proves(entry, place, block)) {
+    return false;
+  }
+  std::ranges::copy(block, content.begin());
+  return true;
 }
 
 Result<format::TableNode> VouchedBlocks::read_node(BlockPlace place, const TableEntry& entry) {

@@ -1,5 +1,5 @@
 // The blocks of the table and the homes on the device: each one is vouched for by an entry in its
-// parent. All reading and writing of them goes through here, or is proven with the same codec.
+// parent. What the store reads and writes of them goes through here.
 #pragma once
 
 #include <cstddef>
@@ -28,14 +28,14 @@ public:
                                        const format::TableEntry& entry) const {
     return geometry_.block_of(place, entry.slot());
   }
-  [[nodiscard]] bool proves(const format::TableEntry& entry, format::BlockPlace place,
-                            ConstContent content) const {
-    return codec_.proves(entry, place, content);
-  }
 
   /// What the entry vouches for; zeros, and the device is not asked, for an empty one. io; corrupt:
   /// what is there is something else.
   Status read(format::BlockPlace place, const format::TableEntry& entry, Content content);
+  /// The same of a block that was read already: `content` becomes what it says. False: it is not
+  /// what the entry vouches for.
+  [[nodiscard]] bool take(format::BlockPlace place, const format::TableEntry& entry,
+                          ConstContent block, Content content) const;
   Result<format::TableNode> read_node(format::BlockPlace place, const format::TableEntry& entry);
 
   /// Writes what comes after the content that `current` vouches for, to the slot that nothing

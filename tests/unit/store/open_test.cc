@@ -22,18 +22,18 @@ protected:
     const std::uint32_t version = superblock.format_version;
     format::Codec(superblock).finish(superblock, copy); // sets the version, too
     if (version != superblock.format_version) {
-      reseal_with_version(superblock, version);
+      finish_with_version(superblock, version);
     }
     std::memcpy(at, &superblock, sizeof(superblock));
   }
-  static void reseal_with_version(format::Superblock& superblock, std::uint32_t version);
+  static void finish_with_version(format::Superblock& superblock, std::uint32_t version);
   // Of the n-th one-block record since the opening: half a ring behind the one that create wrote.
   static std::uint64_t record_offset(std::uint64_t n) {
     return (format::ring_start_block + (ring_block_count_default / 2) + 1 + n) * block_size_bytes;
   }
 };
 
-void Open::reseal_with_version(format::Superblock& superblock, std::uint32_t version) {
+void Open::finish_with_version(format::Superblock& superblock, std::uint32_t version) {
   superblock.format_version = version;
   superblock.checksum = format::checksum(
       std::as_bytes(std::span(&superblock, 1)).first(offsetof(format::Superblock, checksum)), 0);
