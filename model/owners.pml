@@ -3,7 +3,7 @@
  * store.pml models everything else, with one owner.
  *
  * What is modelled: the two superblocks; owners that open (new epoch, both copies), look at the superblocks before each
- * record and each checkpoint (Engine::check_owner) or at the same time as a record is under way (Engine::put_record),
+ * record and each checkpoint (OwnerCheck::look) or at the same time as a record is under way (OwnerCheck::put_record),
  * and close, in any interleaving. Looks read what is on the medium. Nothing is cut here: what a cut does to a superblock
  * is in store.pml. Nor is content replaced: whoever does that is no owner.
  *

@@ -223,7 +223,7 @@ inline find_fresh(number) {
   }
 }
 
-/* ---- Checkpoints (Engine::run_checkpoint, PageStore::write_back) -------------------------------------------- */
+/* ---- Checkpoints (Checkpointer::carry_out, PageStore::write_back) ------------------------------------------- */
 
 #ifdef WRONG_SAME_SLOT
 #define SLOT_TO_WRITE(entry) (ENTRY_SLOT(entry))
@@ -283,7 +283,7 @@ end_idle:
         point_used = 0;
 #endif
         if
-        :: request == OPENING -> /* Engine::begin_epoch */
+        :: request == OPENING -> /* Recovery::begin_epoch */
           find_fresh(new_epoch);
           point_chain = new_epoch;
           point_position = (ring_position + RING / 2) % RING
@@ -337,7 +337,7 @@ inline write_second_superblock() {
   atomic { end_superblock() }
 }
 
-/* ---- Recovery (find_superblock, Engine::recover, RingScanner) ------------------------------------------------ */
+/* ---- Recovery (find_superblock, Recovery::recover, RingScanner) ---------------------------------------------- */
 
 inline find_superblock() {
   copy = (READ(1) != TORN && (READ(0) == TORN || IS_NEWER(READ(1), READ(0))) -> 1 : 0);
@@ -422,13 +422,13 @@ inline look_for_situations() {
 #define look_for_situations() skip
 #endif
 
-/* ---- A commit (Engine::write_record) --------------------------------------------------------------------------- */
+/* ---- A commit (RecordWriter::write) -------------------------------------------------------------------------- */
 
 #define PLACE(count) (ring_position + (count) <= RING -> ring_position : 0)
 #define COST(count) (ring_position + (count) <= RING -> (count) : RING - ring_position + (count))
 
 inline commit(pages) {
-  atomic { /* Engine::wait_for_room */
+  atomic { /* RecordWriter::wait_for_room */
     ring_used + COST(BLOCK_COUNT(pages)) <= RING ->
     cost = COST(BLOCK_COUNT(pages));
     place = PLACE(BLOCK_COUNT(pages));
