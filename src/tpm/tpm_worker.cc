@@ -14,9 +14,6 @@ namespace vnvram {
 namespace {
 
 constexpr std::uint8_t locality_max = 4;
-// QEMU may be about to write a command that the machine gave before it was stopped.
-constexpr std::chrono::milliseconds hold_quiet{20};
-constexpr std::chrono::milliseconds hold_wait_max{1000};
 
 } // namespace
 
@@ -78,12 +75,7 @@ void TpmWorker::run_soon(std::function<void()> job) {
 }
 
 void TpmWorker::hold(std::function<void()> idle) {
-  run_soon([this, idle = std::move(idle)] {
-    if (holds_.empty()) {
-      hold_deadline_ = Clock::now() + hold_wait_max;
-    }
-    holds_.push_back(idle);
-  });
+  run_soon([this, idle = std::move(idle)] { holds_.add(idle); });
 }
 
 void TpmWorker::resume() {
@@ -96,7 +88,7 @@ void TpmWorker::resume() {
 
 int TpmWorker::poll_timeout_ms(Clock::time_point now) const {
   if (!holds_.empty()) {
-    return static_cast<int>(hold_quiet.count()); // How long it has to be quiet.
+    return static_cast<int>(HoldRequests::quiet_for.count());
   }
   PollTimeout timeout(now);
   if (door_) {
@@ -142,12 +134,13 @@ bool TpmWorker::drop_a_silent_one() {
 }
 
 void TpmWorker::end_hold_if_quiet(bool quiet) {
-  if (holds_.empty() || (!quiet && Clock::now() < hold_deadline_)) {
+  const std::vector<std::function<void()>> fulfilled = holds_.take_fulfilled(quiet);
+  if (fulfilled.empty()) {
     return;
   }
   held_ = true;
   storage_.hold();
-  for (const auto& idle : std::exchange(holds_, {})) {
+  for (const auto& idle : fulfilled) {
     idle();
   }
 }

@@ -16,12 +16,14 @@
 
 #include <poll.h>
 
+#include "base/system_clock.h"
 #include "base/unique_fd.h"
 #include "soft_tpm/soft_tpm.h"
 #include "tpm/command_connection.h"
 #include "tpm/connection_limits.h"
 #include "tpm/custody.h"
 #include "tpm/door.h"
+#include "tpm/hold_requests.h"
 #include "tpm/listener.h"
 #include "tpm/log.h"
 #include "tpm/tpm_storage.h"
@@ -126,8 +128,8 @@ private:
   std::vector<std::function<void()>> jobs_; ///< Under mutex_.
   std::atomic<bool> held_ = false;          ///< Written by the thread only.
   /// Under way: the thread's own.
-  std::vector<std::function<void()>> holds_;
-  Clock::time_point hold_deadline_;
+  SystemClock system_clock_;
+  HoldRequests holds_{system_clock_};
   std::optional<Door> door_; ///< To the listener; the thread's own, as are the next two.
   std::list<Client> clients_;
   std::vector<pollfd> poll_entries_;
