@@ -18,10 +18,9 @@ inline constexpr std::size_t block_size_bytes = 4096;
 
 /// What a device can and cannot do.
 struct DeviceCapabilities {
-  bool write = false;   ///< Opened for writing.
-  bool discard = false; ///< discard() does something.
-  bool resize = false;  ///< resize() can grow it.
-  bool lock = false;    ///< lock_for_writing() keeps other owners out.
+  bool write = false;  ///< Opened for writing.
+  bool resize = false; ///< resize() can grow it.
+  bool lock = false;   ///< lock_for_writing() keeps other owners out.
   /// Someone else may change the content underneath (a drive that QEMU owns).
   bool content_may_change = false;
   /// Each call is a round trip to another process. Where such a device cannot lock, the check that
@@ -36,13 +35,13 @@ struct DeviceCapabilities {
 
 /// A linear array of bytes that can lose what was not flushed.
 ///
-/// Threads: read, write, write_durable, write_durable_and_read, flush and discard may be called
-/// from several threads at the same time; the caller sees to it that no two overlapping writes run
-/// at once. The others are called by one thread at a time, with no I/O under way. Alignment:
-/// offsets and lengths are multiples of block_size_bytes (a read may also end with the device).
-/// Buffers may have any alignment; those aligned to block_size_bytes are faster. Errors:
-/// ErrorKind::io with the device's name, the place and the cause, unless said otherwise. An access
-/// beyond the end is an error, never a short transfer.
+/// Threads: read, write, write_durable, write_durable_and_read and flush may be called from several
+/// threads at the same time; the caller sees to it that no two overlapping writes run at once. The
+/// others are called by one thread at a time, with no I/O under way. Alignment: offsets and lengths
+/// are multiples of block_size_bytes (a read may also end with the device). Buffers may have any
+/// alignment; those aligned to block_size_bytes are faster. Errors: ErrorKind::io with the device's
+/// name, the place and the cause, unless said otherwise. An access beyond the end is an error,
+/// never a short transfer.
 class VNVRAM_API BlockDevice {
 public:
   BlockDevice() = default;
@@ -73,8 +72,6 @@ public:
                                         std::span<std::byte> buffer);
   /// Every write that had returned before the call is durable when it returns.
   virtual Status flush() = 0;
-  /// A hint that the content is not needed any more; what is read afterwards is undefined.
-  virtual Status discard(std::uint64_t offset_bytes, std::uint64_t length_bytes) = 0;
   /// Grows the device; the new bytes read as zero and have their space allocated.
   /// ErrorKind::unsupported if it cannot, no_space if there is none.
   virtual Status resize(std::uint64_t size_bytes) = 0;

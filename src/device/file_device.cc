@@ -1,23 +1,17 @@
 #include "device/file_device.h"
 
 #include <fcntl.h>
-#include <linux/fs.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
-#include <cstring>
-#include <system_error>
 #include <vector>
 
 #include <fmt/core.h>
 
-#include "base/aligned_buffer.h"
 #include "base/barrier.h"
-#include "base/file_error.h"
+#include "device/file_io.h"
 #include "device/file_lock.h"
 #include "device/file_space.h"
 #include "device/hidden_writes.h"
@@ -30,127 +24,32 @@ constexpr std::size_t direct_read_bytes_min = std::size_t{128} << 10U;
 // file has lost its last name is seen each time.
 constexpr std::chrono::milliseconds name_known_for{10};
 
-std::string reason(int error) {
-  return std::generic_category().message(error);
-}
-
-bool is_aligned(const void* address) {
-  return reinterpret_cast<std::uintptr_t>(address) % block_size_bytes == 0;
-}
-
-/// One pwritev2; the count of bytes written, or -1 and errno.
-ssize_t write_once(int fd, std::uint64_t offset_bytes, std::span<const std::byte> data, int flags) {
-  struct iovec vector = {};
-  vector.iov_base = const_cast<std::byte*>(data.data()); // The interface is shared with reading.
-  vector.iov_len = data.size();
-  ssize_t count = 0;
-  do {
-    count = ::pwritev2(fd, &vector, 1, static_cast<off_t>(offset_bytes), flags);
-  } while (count < 0 && errno == EINTR);
-  return count;
-}
-
-/// Writes all of it, in as many steps as the kernel likes; 0 or an errno.
-int write_all(int fd, std::uint64_t offset_bytes, std::span<const std::byte> data, int flags) {
-  while (!data.empty()) {
-    const ssize_t count = write_once(fd, offset_bytes, data, flags);
-    if (count <= 0) {
-      return count < 0 ? errno : EIO;
-    }
-    data = data.subspan(static_cast<std::size_t>(count));
-    offset_bytes += static_cast<std::uint64_t>(count);
-  }
-  return 0;
-}
-
-Result<std::uint64_t> measure(int fd, bool block_special, const std::string& path) {
-  std::uint64_t size_bytes = 0;
-  struct statx status = {};
-  // Only the size: whoever asks for a file's times makes its next write change them, on a file
-  // system with fine-grained times, and that write's durability then costs half as much again.
-  if (block_special ? ::ioctl(fd, BLKGETSIZE64, &size_bytes) < 0
-                    : ::statx(fd, "", AT_EMPTY_PATH, STATX_SIZE, &status) < 0) {
-    return Error(ErrorKind::io, fmt::format("{}: cannot tell its size: {}", path, reason(errno)));
-  }
-  return block_special ? size_bytes : status.stx_size;
-}
-
-Error open_error(const std::string& path, Access access, bool block_special, int error) {
-  std::string cause = fmt::format("{}: cannot open: {}", path, reason(error));
-  if (error == ENOENT || error == ENOTDIR || error == ENXIO) {
-    return {ErrorKind::absent, std::move(cause), "check the path, or create the image"};
-  }
-  if (error == EBUSY && block_special) {
-    return {ErrorKind::in_use, std::move(cause),
-            "unmount it, or stop the program that has it open"};
-  }
-  if (access == Access::read_write) {
-    return change_error(path, "cannot open for writing", error);
-  }
-  return {ErrorKind::io, std::move(cause),
-          error == EACCES ? "give this user read access to it" : ""};
-}
-
 } // namespace
 
-FileDevice::FileDevice(std::string path, UniqueFd fd, Access access, bool block_special)
-    : path_(std::move(path)), buffered_(std::move(fd)), access_(access),
-      block_special_(block_special),
-      medium_reads_(kept(Barrier::medium_reads) && cache_may_hide_writes(buffered_.get())) {}
+FileDevice::FileDevice(std::string path, OpenedFile file, Access access)
+    : path_(std::move(path)), file_(std::move(file)), access_(access),
+      medium_reads_(kept(Barrier::medium_reads) && cache_may_hide_writes(file_.fd.get())) {}
 
 Result<std::unique_ptr<FileDevice>> FileDevice::open(const std::string& path, Access access) {
-  // Looked at first: opening a pipe would wait for its other end.
-  struct stat status = {};
-  if (::stat(path.c_str(), &status) < 0) {
-    return open_error(path, access, false, errno);
+  Result<OpenedFile> file = open_file(path, access);
+  if (!file) {
+    return file.error();
   }
-  const bool block_special = S_ISBLK(status.st_mode);
-  if (!block_special && !S_ISREG(status.st_mode)) {
-    return Error(ErrorKind::unsupported,
-                 fmt::format("{}: neither a regular file nor a block device", path));
-  }
-  int flags = O_CLOEXEC | (access == Access::read_write ? O_RDWR : O_RDONLY);
-  if (block_special && access == Access::read_write) {
-    flags |= O_EXCL; // On a block device, without O_CREAT: no mount and no second exclusive opener.
-  }
-  UniqueFd fd(::open(path.c_str(), flags));
-  if (!fd.valid()) {
-    return open_error(path, access, block_special, errno);
-  }
-  struct stat opened = {};
-  if (::fstat(fd.get(), &opened) < 0 || (opened.st_mode & S_IFMT) != (status.st_mode & S_IFMT)) {
-    return Error(ErrorKind::io, fmt::format("{}: was replaced while it was opened", path),
-                 "try again");
-  }
-  int read_only = 0; // A block device that is set read-only may still open for writing.
-  if (block_special && access == Access::read_write &&
-      ::ioctl(fd.get(), BLKROGET, &read_only) == 0 && read_only != 0) {
-    return Error(ErrorKind::read_only, fmt::format("{}: the device is set read-only", path),
-                 "blockdev --setrw allows writing to it");
-  }
-  std::unique_ptr<FileDevice> device(new FileDevice(path, std::move(fd), access, block_special));
+  std::unique_ptr<FileDevice> device(new FileDevice(path, *std::move(file), access));
   if (Result<std::uint64_t> size = device->size_bytes(); !size) {
     return size.error();
   }
+  const int fd = device->buffered();
   // No read-ahead: it would fill the page cache with large folios that span what is read and what
   // is written directly beside it, and the engine keeps its own cache.
-  (void)::posix_fadvise(device->buffered_.get(), 0, 0, POSIX_FADV_RANDOM);
+  (void)::posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
   if (access == Access::read_write || device->medium_reads_) {
-    device->open_direct();
+    device->direct_.open(fd, access);
   }
-  if (access == Access::read_write && !block_special) {
-    device->file_name_.emplace(device->buffered_.get(), path);
+  if (access == Access::read_write && !device->file_.block_special) {
+    device->file_name_.emplace(fd, path);
   }
   return device;
-}
-
-/// Through /proc, so that it is the same file even when the path names another one by now, and so
-/// that a block device's exclusive opening is not asked for twice.
-void FileDevice::open_direct() {
-  const std::string again = fmt::format("/proc/self/fd/{}", buffered_.get());
-  const int access = access_ == Access::read_write ? O_RDWR : O_RDONLY;
-  direct_ = UniqueFd(::open(again.c_str(), access | O_CLOEXEC | O_DIRECT));
-  direct_works_ = direct_.valid();
 }
 
 DeviceCapabilities FileDevice::capabilities() const {
@@ -158,8 +57,7 @@ DeviceCapabilities FileDevice::capabilities() const {
   // A file's blocks stay allocated for good: giving them back would make a later commit pay for
   // them, or fail.
   return {.write = writable,
-          .discard = writable && block_special_,
-          .resize = writable && !block_special_,
+          .resize = writable && !file_.block_special,
           .lock = true,
           .content_may_change = false,
           .remote = false,
@@ -168,7 +66,7 @@ DeviceCapabilities FileDevice::capabilities() const {
 }
 
 Error FileDevice::failure(ErrorKind kind, const std::string& what, int error) const {
-  return {kind, fmt::format("{}: {}: {}", path_, what, reason(error))};
+  return {kind, fmt::format("{}: {}: {}", path_, what, error_reason(error))};
 }
 
 Error FileDevice::failure_at(const char* verb, std::uint64_t offset_bytes,
@@ -179,7 +77,7 @@ Error FileDevice::failure_at(const char* verb, std::uint64_t offset_bytes,
 }
 
 Result<std::uint64_t> FileDevice::size_bytes() {
-  Result<std::uint64_t> size = measure(buffered_.get(), block_special_, path_);
+  Result<std::uint64_t> size = measure(file_, path_);
   if (size) {
     size_bytes_ = *size;
   }
@@ -199,11 +97,11 @@ Status FileDevice::check_range(const char* verb, std::uint64_t offset_bytes,
 // A write beyond the end of a file would lengthen it again, and succeed, and one to a file without
 // a name succeeds and is lost: asked before each. A block device refuses by itself.
 Status FileDevice::check_there() const {
-  if (block_special_) {
+  if (file_.block_special) {
     return {};
   }
   struct statx now = {}; // Nothing of its times: see measure().
-  if (::statx(buffered_.get(), "", AT_EMPTY_PATH, STATX_SIZE | STATX_NLINK, &now) < 0) {
+  if (::statx(buffered(), "", AT_EMPTY_PATH, STATX_SIZE | STATX_NLINK, &now) < 0) {
     return failure(ErrorKind::io, "cannot tell its size", errno);
   }
   if (now.stx_size < size_bytes_.load()) {
@@ -212,7 +110,7 @@ Status FileDevice::check_there() const {
                              size_bytes_.load(), now.stx_size),
                  "what was cut off is lost; restore the image from a backup");
   }
-  return file_name_ ? file_name_->check_links(now.stx_nlink, buffered_.get()) : Status{};
+  return file_name_ ? file_name_->check_links(now.stx_nlink, buffered()) : Status{};
 }
 
 // What is acknowledged must be found by whoever comes next.
@@ -220,7 +118,7 @@ Status FileDevice::check_durable_is_found() {
   Status status = check_there();
   const auto now = std::chrono::steady_clock::now();
   if (status && file_name_ && now - name_checked_.load() > name_known_for) {
-    status = file_name_->check_name(buffered_.get());
+    status = file_name_->check_name(buffered());
     name_checked_ = now;
   }
   return status;
@@ -230,7 +128,7 @@ Status FileDevice::check_name() {
   if (!file_name_) {
     return {};
   }
-  const Status found = file_name_->check(buffered_.get());
+  const Status found = file_name_->check(buffered());
   return found ? file_name_->check_not_moved() : found;
 }
 
@@ -246,59 +144,30 @@ Status FileDevice::read(std::uint64_t offset_bytes, std::span<std::byte> buffer)
     return status;
   }
   // Long reads (the ring, at an opening) are cut into small ones by the page cache when it is cold.
-  const bool is_long = buffer.size() >= direct_read_bytes_min && is_aligned(buffer.data());
+  const bool is_long = buffer.size() >= direct_read_bytes_min && is_block_aligned(buffer.data());
   int error = 0;
-  if ((medium_reads_ || is_long) && read_directly(offset_bytes, buffer, error)) {
+  if ((medium_reads_ || is_long) && direct_.read(offset_bytes, buffer, error)) {
     return {};
   }
   if (error != 0 && medium_reads_) {
     return failure_at("read", offset_bytes, buffer.size(), error);
   }
   if (medium_reads_) { // Without O_DIRECT: what is there in the cache, and clean, goes first.
-    (void)::posix_fadvise(buffered_.get(), static_cast<off_t>(offset_bytes),
+    (void)::posix_fadvise(buffered(), static_cast<off_t>(offset_bytes),
                           static_cast<off_t>(buffer.size()), POSIX_FADV_DONTNEED);
   }
   return read_buffered(offset_bytes, buffer);
 }
 
-/// False without an `error`: it is to be read in the other way.
-bool FileDevice::read_directly(std::uint64_t offset_bytes, std::span<std::byte> buffer,
-                               int& error) {
-  if (!direct_works_.load()) {
-    return false;
-  }
-  if (!is_aligned(buffer.data())) {
-    AlignedBuffer copy(buffer.size());
-    const bool read = read_directly(offset_bytes, copy.span(), error);
-    if (read) {
-      std::copy(copy.span().begin(), copy.span().end(), buffer.begin());
-    }
-    return read;
-  }
-  ssize_t count = 0;
-  do {
-    count = ::pread(direct_.get(), buffer.data(), buffer.size(), static_cast<off_t>(offset_bytes));
-  } while (count < 0 && errno == EINTR);
-  error = count < 0 && errno != EINVAL ? errno : 0; // EINVAL: no direct reads here.
-  return count == static_cast<ssize_t>(buffer.size());
-}
-
 Status FileDevice::read_buffered(std::uint64_t offset_bytes, std::span<std::byte> buffer) {
-  std::size_t done = 0;
-  while (done < buffer.size()) {
-    const ssize_t count = ::pread(buffered_.get(), buffer.data() + done, buffer.size() - done,
-                                  static_cast<off_t>(offset_bytes + done));
-    if (count < 0 && errno == EINTR) {
-      continue;
-    }
-    if (count < 0) {
-      return failure_at("read", offset_bytes, buffer.size(), errno);
-    }
-    if (count == 0) {
-      return Error(ErrorKind::io, fmt::format("{}: ends at {}, it was cut short while open", path_,
-                                              offset_bytes + done));
-    }
-    done += static_cast<std::size_t>(count);
+  std::size_t done_bytes = 0;
+  const int error = read_all(buffered(), offset_bytes, buffer, done_bytes);
+  if (error != 0) {
+    return failure_at("read", offset_bytes, buffer.size(), error);
+  }
+  if (done_bytes < buffer.size()) {
+    return Error(ErrorKind::io, fmt::format("{}: ends at {}, it was cut short while open", path_,
+                                            offset_bytes + done_bytes));
   }
   return {};
 }
@@ -313,33 +182,10 @@ Status FileDevice::write(std::uint64_t offset_bytes, std::span<const std::byte> 
   if (Status status = check_there(); !status) {
     return status;
   }
-  if (const int error = write_all(buffered_.get(), offset_bytes, data, 0); error != 0) {
+  if (const int error = write_all(buffered(), offset_bytes, data, 0); error != 0) {
     return failure_at("write", offset_bytes, data.size(), error);
   }
   return {};
-}
-
-/// How many of the bytes were written directly and durably. Fewer than all is no failure: the
-/// caller writes the rest through the page cache.
-Result<std::size_t> FileDevice::write_direct(std::uint64_t offset_bytes,
-                                             std::span<const std::byte> data) {
-  std::size_t done = 0;
-  while (done < data.size() && done % block_size_bytes == 0) {
-    const ssize_t count =
-        write_once(direct_.get(), offset_bytes + done, data.subspan(done), RWF_DSYNC);
-    if (count < 0 && errno == EINVAL) {
-      direct_works_ = false; // The file system opens with O_DIRECT and does not write with it.
-      break;
-    }
-    if (count < 0) {
-      return failure_at("durably write", offset_bytes, data.size(), errno);
-    }
-    if (count == 0) {
-      break;
-    }
-    done += static_cast<std::size_t>(count);
-  }
-  return done;
 }
 
 Status FileDevice::write_durable(std::uint64_t offset_bytes, std::span<const std::byte> data) {
@@ -352,45 +198,30 @@ Status FileDevice::write_durable(std::uint64_t offset_bytes, std::span<const std
   if (Status status = check_durable_is_found(); !status) {
     return status;
   }
-  std::size_t done = 0;
-  if (direct_works_.load()) {
-    Result<std::size_t> direct = 0;
-    if (is_aligned(data.data())) {
-      direct = write_direct(offset_bytes, data);
-    } else {
-      AlignedBuffer copy(data.size());
-      std::copy(data.begin(), data.end(), copy.span().begin());
-      direct = write_direct(offset_bytes, copy.span());
-    }
-    if (!direct) {
-      return direct.error();
-    }
-    done = *direct;
+  int error = 0;
+  const std::size_t done_bytes = direct_.write_durable(offset_bytes, data, error);
+  if (error == 0) {
+    error = write_all(buffered(), offset_bytes + done_bytes, data.subspan(done_bytes), RWF_DSYNC);
   }
-  const int error = write_all(buffered_.get(), offset_bytes + done, data.subspan(done), RWF_DSYNC);
-  if (error != 0) {
-    return failure_at("durably write", offset_bytes, data.size(), error);
-  }
-  return {};
+  return error == 0 ? Status{} : failure_at("durably write", offset_bytes, data.size(), error);
 }
 
 AsyncIo::Ends FileDevice::begin_both(std::uint64_t write_offset_bytes,
                                      std::span<const std::byte> data,
                                      std::uint64_t read_offset_bytes, std::span<std::byte> buffer,
                                      Status& written) {
-  const int fd = direct_.get();
-  if (block_special_) {
+  if (file_.block_special) {
     const AsyncIo::Ends ends =
-        async_io_.write_durable_and_read(fd, write_offset_bytes, data, read_offset_bytes, buffer);
+        direct_.write_durable_and_read(write_offset_bytes, data, read_offset_bytes, buffer);
     // What the kernel does after a direct write that it has waited for: a reader beside us may have
     // put the old content into the page cache meanwhile.
-    (void)::posix_fadvise(buffered_.get(), static_cast<off_t>(write_offset_bytes),
+    (void)::posix_fadvise(buffered(), static_cast<off_t>(write_offset_bytes),
                           static_cast<off_t>(data.size()), POSIX_FADV_DONTNEED);
     return ends;
   }
   AsyncIo::Ends ends;
-  ends.read = async_io_.read_while(fd, read_offset_bytes, buffer,
-                                   [&] { written = write_durable(write_offset_bytes, data); });
+  ends.read = direct_.read_while(read_offset_bytes, buffer,
+                                 [&] { written = write_durable(write_offset_bytes, data); });
   ends.written = written ? static_cast<std::int64_t>(data.size()) : -EIO;
   return ends;
 }
@@ -399,7 +230,7 @@ Status FileDevice::write_durable_and_read(std::uint64_t write_offset_bytes,
                                           std::span<const std::byte> data,
                                           std::uint64_t read_offset_bytes,
                                           std::span<std::byte> buffer) {
-  if (!reads_directly() || !is_aligned(data.data()) || !is_aligned(buffer.data()) ||
+  if (!reads_directly() || !is_block_aligned(data.data()) || !is_block_aligned(buffer.data()) ||
       data.size() % block_size_bytes != 0 || buffer.size() % block_size_bytes != 0) {
     return BlockDevice::write_durable_and_read(write_offset_bytes, data, read_offset_bytes, buffer);
   }
@@ -436,27 +267,10 @@ Status FileDevice::write_durable_and_read(std::uint64_t write_offset_bytes,
 Status FileDevice::flush() {
   // Never retried, not even after EINTR: the kernel may have dropped the pages that it could not
   // write, and a second call would then succeed for nothing.
-  if (::fdatasync(buffered_.get()) < 0) {
+  if (::fdatasync(buffered()) < 0) {
     return failure(ErrorKind::io, "cannot flush", errno);
   }
   return {};
-}
-
-Status FileDevice::discard(std::uint64_t offset_bytes, std::uint64_t length_bytes) {
-  if (Status status = check_writable(); !status) {
-    return status;
-  }
-  if (Status status = check_range("discard", offset_bytes, length_bytes); !status) {
-    return status;
-  }
-  if (!block_special_) {
-    return {};
-  }
-  std::array<std::uint64_t, 2> range = {offset_bytes, length_bytes};
-  if (::ioctl(buffered_.get(), BLKDISCARD, range.data()) < 0 && errno != EOPNOTSUPP) {
-    return failure_at("discard", offset_bytes, length_bytes, errno);
-  }
-  return {}; // It is a hint: a device that cannot do it has done what was asked.
 }
 
 Status FileDevice::resize(std::uint64_t size_bytes) {
@@ -474,7 +288,7 @@ Status FileDevice::resize(std::uint64_t size_bytes) {
     return Error(ErrorKind::invalid_argument,
                  fmt::format("{}: cannot shrink from {} to {} bytes", path_, *current, size_bytes));
   }
-  if (block_special_) {
+  if (file_.block_special) {
     return Error(
         ErrorKind::unsupported,
         fmt::format("{}: a block device of {} bytes cannot be grown from here", path_, *current),
@@ -482,7 +296,7 @@ Status FileDevice::resize(std::uint64_t size_bytes) {
   }
   if (Status status = grow_file(*current, size_bytes); !status) {
     // Back to what it was; if that fails too, the next size_bytes() tells.
-    (void)!::ftruncate(buffered_.get(), static_cast<off_t>(*current));
+    (void)!::ftruncate(buffered(), static_cast<off_t>(*current));
     return status;
   }
   size_bytes_ = size_bytes;
@@ -498,7 +312,7 @@ Status FileDevice::grow_file(std::uint64_t old_size_bytes, std::uint64_t new_siz
                    fmt::format("cannot grow from {} to {} bytes", old_size_bytes, new_size_bytes),
                    error);
   };
-  if (::fallocate(buffered_.get(), 0, static_cast<off_t>(old_size_bytes),
+  if (::fallocate(buffered(), 0, static_cast<off_t>(old_size_bytes),
                   static_cast<off_t>(new_size_bytes - old_size_bytes)) < 0 &&
       errno != EOPNOTSUPP && errno != ENOSYS) {
     return failed(errno);
@@ -506,8 +320,8 @@ Status FileDevice::grow_file(std::uint64_t old_size_bytes, std::uint64_t new_siz
   const std::vector<std::byte> zeros(std::size_t{1} << 20U);
   for (std::uint64_t offset = old_size_bytes; offset < new_size_bytes;) {
     const std::uint64_t length = std::min<std::uint64_t>(zeros.size(), new_size_bytes - offset);
-    const int error = write_all(buffered_.get(), offset,
-                                std::span(zeros).first(static_cast<std::size_t>(length)), 0);
+    const int error =
+        write_all(buffered(), offset, std::span(zeros).first(static_cast<std::size_t>(length)), 0);
     if (error != 0) {
       return failed(error);
     }
@@ -518,12 +332,12 @@ Status FileDevice::grow_file(std::uint64_t old_size_bytes, std::uint64_t new_siz
 
 Status FileDevice::reserve_space(const ByteRange& range) {
   const std::uint64_t size_bytes = size_bytes_.load();
-  if (block_special_ || range.offset_bytes >= size_bytes) {
+  if (file_.block_special || range.offset_bytes >= size_bytes) {
     return {};
   }
   const ByteRange there = {range.offset_bytes,
                            std::min(range.length_bytes, size_bytes - range.offset_bytes)};
-  return reserve_file_space(buffered_.get(), path_, there, MissingSpace::written);
+  return reserve_file_space(buffered(), path_, there, MissingSpace::written);
 }
 
 /// A file that was replaced under its name between opening and locking is nobody's image any more:
@@ -531,7 +345,7 @@ Status FileDevice::reserve_space(const ByteRange& range) {
 Status FileDevice::check_still_named() const {
   struct stat named = {};
   struct stat opened = {};
-  if (::fstat(buffered_.get(), &opened) == 0 && ::stat(path_.c_str(), &named) == 0 &&
+  if (::fstat(buffered(), &opened) == 0 && ::stat(path_.c_str(), &named) == 0 &&
       named.st_dev == opened.st_dev && named.st_ino == opened.st_ino) {
     return {};
   }
@@ -543,7 +357,7 @@ Status FileDevice::lock_for_writing() {
   if (Status status = check_writable(); !status) {
     return status;
   }
-  if (Status status = lock_file(buffered_.get(), path_); !status) {
+  if (Status status = lock_file(buffered(), path_); !status) {
     return status;
   }
   Status status = check_still_named();
@@ -564,13 +378,13 @@ Status FileDevice::drop_cache() {
     return status;
   }
   if (kept(Barrier::drop_cache)) {
-    (void)::posix_fadvise(buffered_.get(), 0, 0, POSIX_FADV_DONTNEED);
+    (void)::posix_fadvise(buffered(), 0, 0, POSIX_FADV_DONTNEED);
   }
   return {};
 }
 
 void FileDevice::unlock() {
-  unlock_file(buffered_.get());
+  unlock_file(buffered());
 }
 
 } // namespace vnvram

@@ -8,9 +8,9 @@
 #include <optional>
 #include <string>
 
-#include "base/unique_fd.h"
-#include "device/async_io.h"
+#include "device/direct_file.h"
 #include "device/file_name.h"
+#include "device/opened_file.h"
 #include "device/space_keeper.h"
 #include "vnvram/block_device.h"
 #include "vnvram/open_device.h"
@@ -38,7 +38,6 @@ public:
                                 std::uint64_t read_offset_bytes,
                                 std::span<std::byte> buffer) override;
   Status flush() override;
-  Status discard(std::uint64_t offset_bytes, std::uint64_t length_bytes) override;
   Status resize(std::uint64_t size_bytes) override;
   /// A regular file is locked here. A block device was opened exclusively, which keeps mounts and
   /// other owners on this host out; here it gets the same locks as a file, for QEMU's sake.
@@ -48,9 +47,9 @@ public:
 
 private:
   Status reserve_space(const ByteRange& range) override;
-  FileDevice(std::string path, UniqueFd fd, Access access, bool block_special);
+  FileDevice(std::string path, OpenedFile file, Access access);
 
-  void open_direct();
+  [[nodiscard]] int buffered() const { return file_.fd.get(); }
   Status check_range(const char* verb, std::uint64_t offset_bytes,
                      std::uint64_t length_bytes) const;
   Status check_writable() const;
@@ -58,28 +57,23 @@ private:
   Status check_durable_is_found();
   Status check_still_named() const;
   Status drop_cache();
-  [[nodiscard]] bool reads_directly() const { return medium_reads_ && direct_works_.load(); }
-  bool read_directly(std::uint64_t offset_bytes, std::span<std::byte> buffer, int& error);
+  [[nodiscard]] bool reads_directly() const { return medium_reads_ && direct_.works(); }
   Status read_buffered(std::uint64_t offset_bytes, std::span<std::byte> buffer);
   AsyncIo::Ends begin_both(std::uint64_t write_offset_bytes, std::span<const std::byte> data,
                            std::uint64_t read_offset_bytes, std::span<std::byte> buffer,
                            Status& written);
   Status grow_file(std::uint64_t old_size_bytes, std::uint64_t new_size_bytes);
-  Result<std::size_t> write_direct(std::uint64_t offset_bytes, std::span<const std::byte> data);
   [[nodiscard]] Error failure(ErrorKind kind, const std::string& what, int error) const;
   [[nodiscard]] Error failure_at(const char* verb, std::uint64_t offset_bytes,
                                  std::uint64_t length_bytes, int error) const;
 
   std::string path_;
-  UniqueFd buffered_;
-  UniqueFd direct_;
+  OpenedFile file_;
+  DirectFile direct_;
   Access access_;
-  bool block_special_;
-  bool medium_reads_; ///< The page cache is not to be trusted.
-  AsyncIo async_io_;
+  bool medium_reads_;                 ///< The page cache is not to be trusted.
   std::optional<FileName> file_name_; ///< Of a regular file that is open for writing.
   std::atomic<std::chrono::steady_clock::time_point> name_checked_{};
-  std::atomic<bool> direct_works_{false};
   std::atomic<std::uint64_t> size_bytes_{0};
 };
 

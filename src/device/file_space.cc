@@ -16,6 +16,8 @@
 
 #include <fmt/core.h>
 
+#include "device/file_io.h"
+
 namespace vnvram {
 namespace {
 
@@ -71,40 +73,6 @@ std::vector<ByteRange> shared_extents(int fd, std::uint64_t& offset_bytes,
     }
   }
   return shared;
-}
-
-/// 0 or an errno.
-int write_all(int fd, const ByteRange& range, const std::byte* data) {
-  std::uint64_t done = 0;
-  while (done < range.length_bytes) {
-    const ssize_t count = ::pwrite(fd, data + done, range.length_bytes - done,
-                                   static_cast<off_t>(range.offset_bytes + done));
-    if (count < 0 && errno == EINTR) {
-      continue;
-    }
-    if (count <= 0) {
-      return count < 0 ? errno : EIO;
-    }
-    done += static_cast<std::uint64_t>(count);
-  }
-  return 0;
-}
-
-/// 0 or an errno; EIO if the file ends before.
-int read_all(int fd, const ByteRange& range, std::byte* data) {
-  std::uint64_t done = 0;
-  while (done < range.length_bytes) {
-    const ssize_t count = ::pread(fd, data + done, range.length_bytes - done,
-                                  static_cast<off_t>(range.offset_bytes + done));
-    if (count < 0 && errno == EINTR) {
-      continue;
-    }
-    if (count <= 0) {
-      return count < 0 ? errno : EIO;
-    }
-    done += static_cast<std::uint64_t>(count);
-  }
-  return 0;
 }
 
 /// One file's reservation.
@@ -167,8 +135,13 @@ int Reservation::rewrite(const ByteRange& range) const {
   for (std::uint64_t done = 0; error == 0 && done < range.length_bytes; done += bytes.size()) {
     const ByteRange step = {range.offset_bytes + done,
                             std::min<std::uint64_t>(bytes.size(), range.length_bytes - done)};
-    error = read_all(fd_, step, bytes.data());
-    error = error == 0 ? write_all(fd_, step, bytes.data()) : error;
+    const auto part = std::span(bytes).first(step.length_bytes);
+    std::size_t done_bytes = 0;
+    error = read_all(fd_, step.offset_bytes, part, done_bytes);
+    if (error == 0 && done_bytes < part.size()) {
+      error = EIO; // It ends before.
+    }
+    error = error == 0 ? write_all(fd_, step.offset_bytes, part, 0) : error;
   }
   return error;
 }

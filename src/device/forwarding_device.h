@@ -26,9 +26,6 @@ public:
     return target_.write_durable(offset_bytes, data);
   }
   Status flush() override { return target_.flush(); }
-  Status discard(std::uint64_t offset_bytes, std::uint64_t length_bytes) override {
-    return target_.discard(offset_bytes, length_bytes);
-  }
   Status resize(std::uint64_t size_bytes) override { return target_.resize(size_bytes); }
   Status lock_for_writing() override { return target_.lock_for_writing(); }
   void unlock() override { target_.unlock(); }

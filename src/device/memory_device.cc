@@ -23,11 +23,7 @@ MemoryDevice::~MemoryDevice() {
 
 DeviceCapabilities MemoryDevice::capabilities() const {
   const bool writable = access_ == Access::read_write;
-  return {.write = writable,
-          .discard = false,
-          .resize = writable,
-          .lock = true,
-          .content_may_change = false};
+  return {.write = writable, .resize = writable, .lock = true, .content_may_change = false};
 }
 
 Result<std::uint64_t> MemoryDevice::size_bytes() {
@@ -70,14 +66,6 @@ Status MemoryDevice::write(std::uint64_t offset_bytes, std::span<const std::byte
 
 Status MemoryDevice::write_durable(std::uint64_t offset_bytes, std::span<const std::byte> data) {
   return write(offset_bytes, data);
-}
-
-Status MemoryDevice::discard(std::uint64_t offset_bytes, std::uint64_t length_bytes) {
-  if (access_ != Access::read_write) {
-    return opened_read_only();
-  }
-  const std::shared_lock lock(disk_->mutex_);
-  return check_range("discard", offset_bytes, length_bytes);
 }
 
 Status MemoryDevice::resize(std::uint64_t size_bytes) {

@@ -44,7 +44,6 @@ public:
   /// Nothing here outlives the program, and nothing is lost before it ends: the same as write().
   Status write_durable(std::uint64_t offset_bytes, std::span<const std::byte> data) override;
   Status flush() override { return {}; }
-  Status discard(std::uint64_t offset_bytes, std::uint64_t length_bytes) override;
   Status resize(std::uint64_t size_bytes) override;
   Status lock_for_writing() override;
   void unlock() override;

@@ -46,7 +46,6 @@ const char* verb(NbdRequest::Kind kind) {
   case NbdRequest::Kind::read: return "read";
   case NbdRequest::Kind::write: return "write";
   case NbdRequest::Kind::write_durable: return "durably write";
-  case NbdRequest::Kind::discard: return "discard";
   case NbdRequest::Kind::block_status: return "find out about";
   case NbdRequest::Kind::flush: break;
   }
@@ -175,7 +174,6 @@ Status NbdConnection::learn_properties() {
   properties_.read_only = library_.is_read_only(handle) == 1;
   properties_.can_flush = library_.can_flush(handle) == 1;
   properties_.can_fua = library_.can_fua(handle) == 1;
-  properties_.can_discard = library_.can_trim(handle) == 1;
   properties_.can_block_status = library_.can_meta_context(handle, allocation_context) == 1;
   return {};
 }
@@ -235,9 +233,6 @@ Result<std::int64_t> NbdConnection::send(const NbdRequest& request) {
         request.kind == NbdRequest::Kind::write_durable ? LIBNBD_CMD_FLAG_FUA : 0);
     break;
   case NbdRequest::Kind::flush: cookie = library_.aio_flush(handle, none, 0); break;
-  case NbdRequest::Kind::discard:
-    cookie = library_.aio_trim(handle, request.length_bytes, request.offset_bytes, none, 0);
-    break;
   case NbdRequest::Kind::block_status: {
     nbd_extent_callback take{};
     take.callback = take_extents;

@@ -27,7 +27,7 @@ struct NbdExtent {
 
 /// What is sent at once; no larger than the server takes.
 struct NbdRequest {
-  enum class Kind { read, write, write_durable, flush, discard, block_status };
+  enum class Kind { read, write, write_durable, flush, block_status };
   Kind kind = Kind::flush;
   std::uint64_t offset_bytes = 0;
   std::uint64_t length_bytes = 0;
@@ -60,7 +60,6 @@ public:
     bool read_only = false;
     bool can_flush = false;
     bool can_fua = false;
-    bool can_discard = false;
     bool can_block_status = false; ///< Only of a server of our own: the others are not asked.
   };
   [[nodiscard]] const std::string& name() const { return name_; }

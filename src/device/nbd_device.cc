@@ -14,10 +14,9 @@ namespace {
 
 using Kind = NbdRequest::Kind;
 
-// A server may limit reads and writes to very little; a discard carries no data.
+// A server may limit reads and writes to very little.
 constexpr std::uint64_t block_status_size_bytes_max = std::uint64_t{1} << 30U;
 constexpr std::uint64_t reserve_step_bytes = std::uint64_t{1} << 20U;
-constexpr std::uint64_t discard_size_bytes_max = std::uint64_t{32} << 20U;
 
 /// The requests that make up one of these, each as large as it may be.
 void add_requests(std::vector<NbdRequest>& requests, const NbdRequest& whole,
@@ -88,7 +87,6 @@ std::string NbdDevice::name() const {
 DeviceCapabilities NbdDevice::capabilities() const {
   const bool writable = access_ == Access::read_write;
   return {.write = writable,
-          .discard = writable && connection_->properties().can_discard,
           .resize = false,
           .lock = private_server_,
           .content_may_change = !private_server_,
@@ -200,23 +198,6 @@ Status NbdDevice::flush() {
   }
   const std::array<NbdRequest, 1> request = {{{.kind = Kind::flush}}};
   return connection_->run(request);
-}
-
-Status NbdDevice::discard(std::uint64_t offset_bytes, std::uint64_t length_bytes) {
-  if (Status status = check_writable(); !status) {
-    return status;
-  }
-  if (Status status = check_range("discard", offset_bytes, length_bytes); !status) {
-    return status;
-  }
-  if (!connection_->properties().can_discard) {
-    return {};
-  }
-  std::vector<NbdRequest> requests;
-  add_requests(requests,
-               {.kind = Kind::discard, .offset_bytes = offset_bytes, .length_bytes = length_bytes},
-               discard_size_bytes_max);
-  return connection_->run(requests);
 }
 
 Status NbdDevice::resize(std::uint64_t size_bytes) {

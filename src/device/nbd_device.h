@@ -57,7 +57,6 @@ public:
                                 std::uint64_t read_offset_bytes,
                                 std::span<std::byte> buffer) override;
   Status flush() override;
-  Status discard(std::uint64_t offset_bytes, std::uint64_t length_bytes) override;
   /// An export has the size that its server gives it: unsupported.
   Status resize(std::uint64_t size_bytes) override;
   /// A private server's image: what it has no space for is written with the zeros that it reads as.

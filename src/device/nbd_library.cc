@@ -54,13 +54,11 @@ Result<NbdLibrary> NbdLibrary::find_all() {
       find(library, "nbd_is_read_only", found.is_read_only) &&
       find(library, "nbd_can_flush", found.can_flush) &&
       find(library, "nbd_can_fua", found.can_fua) &&
-      find(library, "nbd_can_trim", found.can_trim) &&
       find(library, "nbd_get_size", found.get_size) &&
       find(library, "nbd_get_block_size", found.get_block_size) &&
       find(library, "nbd_aio_pread", found.aio_pread) &&
       find(library, "nbd_aio_pwrite", found.aio_pwrite) &&
       find(library, "nbd_aio_flush", found.aio_flush) &&
-      find(library, "nbd_aio_trim", found.aio_trim) &&
       find(library, "nbd_aio_block_status", found.aio_block_status) &&
       find(library, "nbd_aio_get_fd", found.aio_get_fd) &&
       find(library, "nbd_aio_get_direction", found.aio_get_direction) &&

@@ -34,13 +34,11 @@ public:
   decltype(&::nbd_is_read_only) is_read_only = nullptr;
   decltype(&::nbd_can_flush) can_flush = nullptr;
   decltype(&::nbd_can_fua) can_fua = nullptr;
-  decltype(&::nbd_can_trim) can_trim = nullptr;
   decltype(&::nbd_get_size) get_size = nullptr;
   decltype(&::nbd_get_block_size) get_block_size = nullptr;
   decltype(&::nbd_aio_pread) aio_pread = nullptr;
   decltype(&::nbd_aio_pwrite) aio_pwrite = nullptr;
   decltype(&::nbd_aio_flush) aio_flush = nullptr;
-  decltype(&::nbd_aio_trim) aio_trim = nullptr;
   decltype(&::nbd_aio_block_status) aio_block_status = nullptr;
   decltype(&::nbd_aio_get_fd) aio_get_fd = nullptr;
   decltype(&::nbd_aio_get_direction) aio_get_direction = nullptr;

@@ -43,7 +43,6 @@ public:
   }
   Status write(std::uint64_t, std::span<const std::byte>) override { return refusal(); }
   Status write_durable(std::uint64_t, std::span<const std::byte>) override { return refusal(); }
-  Status discard(std::uint64_t, std::uint64_t) override { return refusal(); }
   Status resize(std::uint64_t) override { return refusal(); }
 
 private:

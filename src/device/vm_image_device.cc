@@ -168,7 +168,6 @@ template <typename Call> Status VmImageDevice::with_connection(Call&& call) {
 
 DeviceCapabilities VmImageDevice::capabilities() const {
   return {.write = access_ == Access::read_write,
-          .discard = false, // It would make a later commit allocate again.
           .resize = false,
           .lock = true,
           .content_may_change = false,
@@ -220,10 +219,6 @@ Status VmImageDevice::write_durable_and_read(std::uint64_t write_offset_bytes,
 
 Status VmImageDevice::flush() {
   return with_connection([](NbdDevice& device) { return device.flush(); });
-}
-
-Status VmImageDevice::discard(std::uint64_t /*offset_bytes*/, std::uint64_t /*length_bytes*/) {
-  return {}; // It is a hint.
 }
 
 Status VmImageDevice::resize(std::uint64_t size_bytes) {

@@ -41,7 +41,6 @@ public:
                                 std::uint64_t read_offset_bytes,
                                 std::span<std::byte> buffer) override;
   Status flush() override;
-  Status discard(std::uint64_t offset_bytes, std::uint64_t length_bytes) override;
   /// Unsupported: see resize_image_file().
   Status resize(std::uint64_t size_bytes) override;
   Status lock_for_writing() override;

@@ -41,7 +41,7 @@ void PrintTo(const Case& what, std::ostream* out) {
   *out << what.name;
 }
 
-constexpr DeviceCapabilities local = {.write = true, .discard = true, .resize = true, .lock = true};
+constexpr DeviceCapabilities local = {.write = true, .resize = true, .lock = true};
 constexpr DeviceCapabilities remote = {.write = true, .remote = true};
 
 /// One store and one workload, with the content replaced before the count-th operation.

@@ -125,11 +125,7 @@ DeviceCapabilities SimulatedDevice::capabilities() const {
   if (capabilities_) {
     return *capabilities_;
   }
-  return {.write = writable,
-          .discard = writable,
-          .resize = writable,
-          .lock = true,
-          .content_may_change = false};
+  return {.write = writable, .resize = writable, .lock = true, .content_may_change = false};
 }
 
 Result<std::uint64_t> SimulatedDevice::size_bytes() {
@@ -214,23 +210,6 @@ Status SimulatedDevice::flush() {
     return Error(ErrorKind::io, "simulated disk: cannot flush: injected failure");
   }
   disk_->make_pending_durable();
-  return {};
-}
-
-Status SimulatedDevice::discard(std::uint64_t offset_bytes, std::uint64_t length_bytes) {
-  if (Status status = check("discard", offset_bytes, length_bytes, true); !status) {
-    return status;
-  }
-  const std::vector<std::byte> data(length_bytes, garbage);
-  const bool fails = disk_->begin({.kind = OperationKind::discard,
-                                   .offset_bytes = offset_bytes,
-                                   .length_bytes = length_bytes,
-                                   .data = data});
-  if (fails) {
-    return injected("discard", offset_bytes);
-  }
-  const std::scoped_lock lock(disk_->mutex_);
-  disk_->put_pending(offset_bytes, data);
   return {};
 }
 

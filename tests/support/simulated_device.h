@@ -1,27 +1,23 @@
 // A disk that misbehaves as real ones may, and no worse.
 //
+// clang-format off
 // Fault model
-//   The disk has two halves. What is *durable* survives a power cut. What is *pending* is what
-//   write() left in a cache: it can be read, and it survives the death of the process, but not a
-//   power cut.
-//   - A power cut keeps, of each pending 512-byte sector on its own, the old content or any of the
-//     versions that were written since the last flush: writes are reordered and torn at will. When
-//     asked for, sectors are torn inside too.
-//   - flush() makes everything pending durable. write_durable() makes itself durable and nothing
-//   else.
-//   - An operation that is cut has happened for any subset of its sectors, write_durable()
-//   included.
-//   - A process death leaves the cache: the next opener reads it, and only its flush makes it
-//   durable.
-//   - A failing write has happened for some of its sectors. A failing flush has written some
-//   pending
-//     sectors and forgotten the others for good, while the cache still shows them, as Linux does;
-//     who takes the lock next reads what the disk holds.
+//   The disk has two halves. What is *durable* survives a power cut. What is *pending* is what write() left in
+//   a cache: it can be read, and it survives the death of the process, but not a power cut.
+//   - A power cut keeps, of each pending 512-byte sector on its own, the old content or any of the versions that
+//     were written since the last flush: writes are reordered and torn at will. When asked for, sectors are torn
+//     inside too.
+//   - flush() makes everything pending durable. write_durable() makes itself durable and nothing else.
+//   - An operation that is cut has happened for any subset of its sectors, write_durable() included.
+//   - A process death leaves the cache: the next opener reads it, and only its flush makes it durable.
+//   - A failing write has happened for some of its sectors. A failing flush has written some pending sectors and
+//     forgotten the others for good, while the cache still shows them, as Linux does; who takes the lock next
+//     reads what the disk holds.
 //   - A failing read returns nothing. Bits rot only where a test flips them in the durable half.
-//   - Discarded blocks read as garbage. A resize is pending until the next flush.
+//   - A resize is pending until the next flush.
 //   - Someone else may put another content in the disk's place at any moment.
-// Not modelled: writes that land in the wrong place, and devices that answer a flush without doing
-// it.
+// Not modelled: writes that land in the wrong place, and devices that answer a flush without doing it.
+// clang-format on
 #pragma once
 
 #include <array>
@@ -44,7 +40,7 @@ using Sector = std::array<std::byte, sector_size_bytes>;
 /// By sector number: everything written since the last flush, oldest first.
 using PendingSectors = std::map<std::uint64_t, std::vector<Sector>>;
 
-enum class OperationKind { read, write, write_durable, flush, discard, resize };
+enum class OperationKind { read, write, write_durable, flush, resize };
 
 /// One call of the device, as the hook sees it.
 struct SimulatedOperation {
@@ -130,7 +126,6 @@ public:
   Status write(std::uint64_t offset_bytes, std::span<const std::byte> data) override;
   Status write_durable(std::uint64_t offset_bytes, std::span<const std::byte> data) override;
   Status flush() override;
-  Status discard(std::uint64_t offset_bytes, std::uint64_t length_bytes) override;
   Status resize(std::uint64_t size_bytes) override;
   Status lock_for_writing() override;
   void unlock() override;

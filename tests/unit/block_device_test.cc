@@ -186,10 +186,8 @@ TEST_F(BlockDeviceTest, WeCannotWriteWhatQemuHas) {
   EXPECT_TRUE(device->lock_for_writing());
 }
 
-TEST_F(BlockDeviceTest, DiscardsAndDoesNotGrow) {
+TEST_F(BlockDeviceTest, DoesNotGrow) {
   const auto device = open();
-  EXPECT_TRUE(device->capabilities().discard);
-  EXPECT_TRUE(device->discard(0, device_size_bytes));
   EXPECT_FALSE(device->capabilities().resize);
   EXPECT_TRUE(device->resize(device_size_bytes));
   EXPECT_EQ(device->resize(2 * device_size_bytes).error().kind(), ErrorKind::unsupported);

@@ -150,7 +150,6 @@ TEST_F(FileDeviceTest, ReadOnlyRefusesEverythingThatWrites) {
   EXPECT_FALSE(device->capabilities().write);
   EXPECT_EQ(device->write(0, block).error().kind(), ErrorKind::read_only);
   EXPECT_EQ(device->write_durable(0, block).error().kind(), ErrorKind::read_only);
-  EXPECT_EQ(device->discard(0, block_size_bytes).error().kind(), ErrorKind::read_only);
   EXPECT_EQ(device->resize(2 * file_size_bytes).error().kind(), ErrorKind::read_only);
   EXPECT_EQ(device->lock_for_writing().error().kind(), ErrorKind::read_only);
   EXPECT_TRUE(device->flush());
@@ -210,16 +209,6 @@ TEST_F(FileDeviceTest, GrowingThatCannotBeLeavesTheSize) {
   EXPECT_EQ(device->resize(std::uint64_t{1} << 60U).error().kind(), ErrorKind::no_space);
   EXPECT_EQ(std::filesystem::file_size(path_), file_size_bytes);
   EXPECT_TRUE(device->resize(file_size_bytes));
-}
-
-TEST_F(FileDeviceTest, DiscardLeavesAFilesBlocksAllocated) {
-  const auto device = open();
-  EXPECT_FALSE(device->capabilities().discard);
-  ASSERT_TRUE(device->flush());
-  ASSERT_TRUE(device->discard(0, file_size_bytes));
-  struct stat status = {};
-  ASSERT_EQ(::stat(path_.c_str(), &status), 0);
-  EXPECT_GE(static_cast<std::uint64_t>(status.st_blocks) * 512, file_size_bytes);
 }
 
 } // namespace

@@ -50,9 +50,6 @@ TEST(NbdDeviceTest, ReadsReturnWhatAnyKindOfWriteWrote) {
     ASSERT_OK(device->read(block_size_bytes, read));
     EXPECT_EQ(read, blocks_of(20 + round));
   }
-  ASSERT_OK(device->discard(0, block_size_bytes));
-  ASSERT_OK(device->read(0, read));
-  EXPECT_EQ(read, blocks_of(0)); // What this plugin makes of it.
 }
 
 TEST(NbdDeviceTest, NothingIsReachedBeyondTheEnd) {
@@ -65,7 +62,6 @@ TEST(NbdDeviceTest, NothingIsReachedBeyondTheEnd) {
     EXPECT_KIND(device->write(offset, block), io);
     EXPECT_KIND(device->write_durable(offset, block), io);
     EXPECT_KIND(device->write_durable_and_read(0, block, offset, block), io);
-    EXPECT_KIND(device->discard(offset, block_size_bytes), io);
   }
   ASSERT_OK(device->read(0, block)); // The connection has not suffered.
   EXPECT_KIND(device->resize(2 * size_bytes), unsupported);
@@ -75,7 +71,7 @@ TEST(NbdDeviceTest, NothingIsReachedBeyondTheEnd) {
 TEST(NbdDeviceTest, SaysWhatItCannotDo) {
   const auto server = NbdServer::nbdkit({"--filter=nozero", "memory", "4M"});
   const DeviceCapabilities can = connect(*server)->capabilities();
-  EXPECT_TRUE(can.write && can.discard && can.remote && can.content_may_change);
+  EXPECT_TRUE(can.write && can.remote && can.content_may_change);
   EXPECT_FALSE(can.lock || can.resize);
   NbdTarget target;
   target.name = "private";
@@ -91,7 +87,6 @@ TEST(NbdDeviceTest, SaysWhatItCannotDo) {
   EXPECT_KIND(reader->lock_for_writing(), read_only);
   EXPECT_KIND(reader->write(0, blocks_of(1)), read_only);
   EXPECT_KIND(reader->write_durable(0, blocks_of(1)), read_only);
-  EXPECT_KIND(reader->discard(0, block_size_bytes), read_only);
 }
 
 TEST(NbdDeviceTest, ADurableWriteIsOneRequestWithFua) {
@@ -170,7 +165,6 @@ TEST(NbdDeviceTest, RequestsAreAsLargeAsTheServerTakesThem) {
   ASSERT_OK(
       device->write_durable_and_read(100 * block_size_bytes, data, 2 * block_size_bytes, read));
   EXPECT_EQ(read, data);
-  ASSERT_OK(device->discard(0, size_bytes));
   device.reset();
   const std::string log = logged.log("Disconnect");
   EXPECT_EQ(count_of(log, "count=0x4000 "), 0U);

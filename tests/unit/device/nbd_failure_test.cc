@@ -89,7 +89,6 @@ TEST(NbdFailureTest, AnErrorReplyIsAnErrorAndTheConnectionGoesOn) {
       << written.error().text();
   EXPECT_KIND(device->write_durable_and_read(0, blocks_of(2), 0, read), no_space);
   EXPECT_KIND(device->read(0, read), no_space);
-  EXPECT_KIND(device->discard(0, block_size_bytes), no_space);
   std::filesystem::remove(trigger);
   ASSERT_OK(device->read(4096, read));
   EXPECT_EQ(read, blocks_of(1));

@@ -45,18 +45,10 @@ private:
   std::vector<Call> calls_;
 };
 
-constexpr DeviceCapabilities someone_elses = {.write = true,
-                                              .discard = false,
-                                              .resize = false,
-                                              .lock = false,
-                                              .content_may_change = true,
-                                              .remote = true};
-constexpr DeviceCapabilities private_server = {.write = true,
-                                               .discard = false,
-                                               .resize = false,
-                                               .lock = true,
-                                               .content_may_change = false,
-                                               .remote = true};
+constexpr DeviceCapabilities someone_elses = {
+    .write = true, .resize = false, .lock = false, .content_may_change = true, .remote = true};
+constexpr DeviceCapabilities private_server = {
+    .write = true, .resize = false, .lock = true, .content_may_change = false, .remote = true};
 
 class Remote : public StoreFixture {
 protected:

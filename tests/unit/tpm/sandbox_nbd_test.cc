@@ -26,7 +26,6 @@ void use(const std::string& uri) {
   must((*device)->write_durable(0, block));
   must((*device)->write_durable_and_read(block_size_bytes, block, 0, block));
   must((*device)->flush());
-  must((*device)->discard(0, block_size_bytes));
 }
 
 void connect_confined(const std::string& uri) {
