@@ -57,8 +57,7 @@ std::size_t DirectFile::write_aligned(std::uint64_t offset_bytes, std::span<cons
                                       int& error) {
   std::size_t done = 0;
   while (done < data.size() && done % block_size_bytes == 0) {
-    const ssize_t count =
-        write_once(fd_.get(), offset_bytes + done, data.subspan(done), RWF_DSYNC);
+    const ssize_t count = write_once(fd_.get(), offset_bytes + done, data.subspan(done), RWF_DSYNC);
     if (count < 0 && errno == EINVAL) {
       works_ = false; // The file system opens with O_DIRECT and does not write with it.
       break;

@@ -252,11 +252,4 @@ Status NbdDevice::lock_for_writing() {
   return check_writable();
 }
 
-bool is_nbd_uri(const std::string& location) {
-  constexpr std::array<std::string_view, 4> schemes = {"nbd://", "nbds://", "nbd+unix://",
-                                                       "nbds+unix://"};
-  return std::any_of(schemes.begin(), schemes.end(),
-                     [&](std::string_view scheme) { return location.starts_with(scheme); });
-}
-
 } // namespace vnvram

@@ -85,7 +85,4 @@ private:
   Access access_;
 };
 
-/// Whether a location is an NBD URI, going by its scheme.
-bool is_nbd_uri(const std::string& location);
-
 } // namespace vnvram

@@ -2,6 +2,7 @@
 
 #include "device/file_device.h"
 #include "device/image_format.h"
+#include "device/location.h"
 #include "device/nbd_device.h"
 #include "device/vm_image_device.h"
 
@@ -16,20 +17,20 @@ Result<std::unique_ptr<BlockDevice>> as_block_device(Result<std::unique_ptr<Devi
   return std::unique_ptr<BlockDevice>(std::move(*device));
 }
 
-} // namespace
-
-Result<std::unique_ptr<BlockDevice>> open_device(const std::string& location, Access access,
+Result<std::unique_ptr<BlockDevice>> open_export(const std::string& uri, Access access,
                                                  const DeviceOptions& options) {
-  if (is_nbd_uri(location)) {
-    if (const Status usable = check_no_key(location, options); !usable) {
-      return usable.error();
-    }
-    NbdTarget target;
-    target.name = location;
-    target.uri = location;
-    target.timeout = options.timeout;
-    return as_block_device(NbdDevice::connect(target, access));
+  if (const Status usable = check_no_key(uri, options); !usable) {
+    return usable.error();
   }
+  NbdTarget target;
+  target.name = uri;
+  target.uri = uri;
+  target.timeout = options.timeout;
+  return as_block_device(NbdDevice::connect(target, access));
+}
+
+Result<std::unique_ptr<BlockDevice>> open_path(const std::string& location, Access access,
+                                               const DeviceOptions& options) {
   const Result<ImageContainer> container = find_container(location, options);
   if (!container) {
     return container.error();
@@ -42,6 +43,17 @@ Result<std::unique_ptr<BlockDevice>> open_device(const std::string& location, Ac
   const Status usable = check_no_key(location, options);
   return device && !usable ? Result<std::unique_ptr<BlockDevice>>(usable.error())
                            : std::move(device);
+}
+
+} // namespace
+
+Result<std::unique_ptr<BlockDevice>> open_device(const std::string& location, Access access,
+                                                 const DeviceOptions& options) {
+  switch (scheme_of(location)) {
+  case LocationScheme::nbd: return open_export(location, access, options);
+  case LocationScheme::path: break;
+  }
+  return open_path(location, access, options);
 }
 
 } // namespace vnvram

@@ -77,8 +77,9 @@ Result<std::uint64_t> measure(const OpenedFile& file, const std::string& path) {
   // Only the size: whoever asks for a file's times makes its next write change them, on a file
   // system with fine-grained times, and that write's durability then costs half as much again.
   if (file.block_special ? ::ioctl(file.fd.get(), BLKGETSIZE64, &size_bytes) < 0
-                    : ::statx(file.fd.get(), "", AT_EMPTY_PATH, STATX_SIZE, &status) < 0) {
-    return Error(ErrorKind::io, fmt::format("{}: cannot tell its size: {}", path, error_reason(errno)));
+                         : ::statx(file.fd.get(), "", AT_EMPTY_PATH, STATX_SIZE, &status) < 0) {
+    return Error(ErrorKind::io,
+                 fmt::format("{}: cannot tell its size: {}", path, error_reason(errno)));
   }
   return file.block_special ? size_bytes : status.stx_size;
 }

@@ -5,7 +5,7 @@
 #include <cassert>
 #include <utility>
 
-#include "device/nbd_device.h"
+#include "device/location.h"
 #include "device/nbd_library.h"
 
 namespace vnvram {
@@ -57,7 +57,7 @@ Status ImageKeeper::open(std::unique_ptr<BlockDevice> device, bool accept_sealed
 }
 
 bool ImageKeeper::needs_files(const std::string& location) {
-  return !is_nbd_uri(location);
+  return !is_served(location);
 }
 
 void ImageKeeper::load_libraries() {

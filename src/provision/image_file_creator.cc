@@ -11,7 +11,7 @@
 #include "device/file_device.h"
 #include "device/file_space.h"
 #include "device/image_format.h"
-#include "device/nbd_device.h"
+#include "device/location.h"
 #include "device/qemu_error.h"
 #include "device/qemu_img.h"
 #include "device/space_keeper.h"
@@ -236,7 +236,7 @@ Status replace_file(const std::string& path, const struct stat& old, std::uint64
 
 Status create_image_file(const std::string& path, std::uint64_t size_bytes,
                          const CreateOptions& options) {
-  if (is_nbd_uri(path)) {
+  if (is_served(path)) {
     return create_in_place(path, options);
   }
   struct stat old {};

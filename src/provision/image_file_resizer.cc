@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "device/image_format.h"
-#include "device/nbd_device.h"
+#include "device/location.h"
 #include "device/qemu_img.h"
 #include "store/superblock_reader.h"
 #include "vnvram/store.h"
@@ -64,7 +64,7 @@ Status resize_vm_image(const std::string& path, const ImageContainer& container,
 Status resize_image_file(const std::string& path, std::uint64_t size_bytes,
                          const DeviceOptions& options) {
   const Result<ImageContainer> container =
-      is_nbd_uri(path) ? Result<ImageContainer>(ImageContainer{}) : find_container(path, options);
+      is_served(path) ? Result<ImageContainer>(ImageContainer{}) : find_container(path, options);
   if (!container) {
     return container.error();
   }
