@@ -237,7 +237,7 @@ TEST(NbdDeviceTest, OpenDeviceTakesUris) {
   EXPECT_EQ((*device)->name(), server->uri());
   EXPECT_TRUE((*device)->capabilities().remote);
   for (const char* other : {"nbd.img", "./nbd://x", "nbd", "file:///x", "nbd+vsock://1/"}) {
-    EXPECT_FALSE(is_nbd_uri(other));
+    EXPECT_FALSE(is_served(other));
   }
 }
 
