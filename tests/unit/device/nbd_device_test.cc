@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <thread>
 
+#include "device/location.h"
 #include "unit/device/nbd_fixture.h"
 
 namespace vnvram {
