@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Everything that must hold: the format of the sources, the unit and crash tests under the address,
 # undefined-behaviour and thread sanitizers, the fixed inputs of each fuzz target, then all tests in release.
-# Ends on CTest's own summary.
+# clang-tidy on what has changed comes before them. Ends on CTest's own summary.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
 jobs=$(nproc)
@@ -25,4 +25,5 @@ printf '%s_fuzzer\n' damaged_image hostile_image control_channel capi nbd_export
 
 echo "== release: all tests"
 ./dev build
+scripts/lint.sh --changed
 exec ctest --preset release -j "$jobs"
