@@ -72,6 +72,7 @@ inner='
 set -eo pipefail
 root=$1 folder=$2 seconds=$3
 shift 3
+mount --bind "$root" "$root" # A root that is no mount has no propagation to change: unshare(1) fails there.
 mount --rbind /dev "$root/dev"
 mount --rbind /sys "$root/sys"
 mount -t proc proc "$root/proc"
