@@ -4,6 +4,9 @@ import collections
 import re
 
 LINES_MAX = 400
+METHODS_MAX = 30
+# A class that has more says why in its header, in a sentence that begins so.
+METHODS_REASON = f"More than {METHODS_MAX} methods:"
 
 # A function's declaration in a header: the name before the first bracket of a line, with a type before it.
 # Calls, macros, constructors and operators do not look like that.
@@ -15,6 +18,9 @@ WORD = re.compile(r"\b[a-z_]\w*\b")
 COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 TEXT = re.compile(r'"(?:\\.|[^"\\\n])*"')
 INCLUDE = re.compile(r'^#include "([^"]+)"', re.MULTILINE)
+CLASS = re.compile(r"\b(?:class|struct)\s+(?:[A-Z_]+\s+)?(?P<name>[A-Z]\w*)[^;{()]*\{")
+# Of a class's members, without what is in brackets: the ones that are functions of its own.
+METHOD = re.compile(r"^(?!(?:class|struct|enum|using|friend|decltype)\b)[^=(]*\b\w+\(")
 # Called by the language or a library by their names, or a pair of which the other half is used.
 USED_BY_OTHERS = {"main", "begin", "end", "size", "data", "what"}
 
@@ -22,6 +28,35 @@ USED_BY_OTHERS = {"main", "begin", "end", "size", "data", "what"}
 def words_of(text):
     """How often each word is in code, not in comments and texts."""
     return collections.Counter(WORD.findall(TEXT.sub('""', COMMENT.sub(" ", text))))
+
+
+def block_behind(code, begin):
+    """What is between the bracket at `begin` and the one that closes it."""
+    depth = 0
+    for at in range(begin, len(code)):
+        depth += {"{": 1, "}": -1}.get(code[at], 0)
+        if depth == 0:
+            return code[begin + 1:at]
+    return code[begin + 1:]
+
+
+def members_of(body):
+    """A class's members, each up to its semicolon or its body."""
+    members, depth, member = [], 0, ""
+    for character in body:
+        if depth == 0 and character in ";{":
+            members.append(re.sub(r"\b(?:public|private|protected):", "", member).strip())
+            member = ""
+        elif depth == 0 and character != "}":
+            member += character
+        depth += {"{": 1, "}": -1}.get(character, 0)
+    return members
+
+
+def method_count(body):
+    """How many functions a class declares or defines, without those that are only taken away."""
+    return sum(1 for member in members_of(body)
+               if METHOD.match(member) and not member.endswith(("= delete", "= default")))
 
 
 class House:
@@ -81,3 +116,14 @@ class House:
         return [f"{path}: {len(content.splitlines())} lines"
                 for path, content in self.sources("src").items()
                 if len(content.splitlines()) > LINES_MAX]
+
+    def large_classes(self):
+        """Classes with too many methods, and no reason beside them."""
+        found = []
+        for path, content in self.sources("src", "include").items():
+            code = COMMENT.sub(" ", content)
+            for declared in CLASS.finditer(code) if path.endswith(".h") else ():
+                count = method_count(block_behind(code, declared.end() - 1))
+                if count > METHODS_MAX and METHODS_REASON not in content:
+                    found.append(f"{path}: {declared['name']}: {count} methods")
+        return found

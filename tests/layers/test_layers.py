@@ -10,7 +10,7 @@ import sys
 import tempfile
 import unittest
 
-from house import House, LINES_MAX
+from house import House, LINES_MAX, METHODS_MAX, METHODS_REASON
 
 SOURCE = pathlib.Path(sys.argv[1])
 LAYERS = pathlib.Path(sys.argv[2])
@@ -56,13 +56,16 @@ class OurHouse(unittest.TestCase):
         self.assertEqual([found for found in self.house.long_files()
                           if found.split(":")[0] not in TO_BE_SPLIT], [])
 
+    def test_no_class_is_too_large(self):
+        self.assertEqual(self.house.large_classes(), [])
+
 
 class FaultsAreSeen(OneFault):
     """A house with one fault of each kind."""
 
     def test_an_include_of_an_upper_layer(self):
         house = self.house_of({"src/base/a.h": '#include "store/b.h"\n', "src/store/b.h": "",
-                          "src/cli/c.cc": '#include "store/b.h"\n#include "base/a.h"\n'})
+                               "src/cli/c.cc": '#include "store/b.h"\n#include "base/a.h"\n'})
         self.assertEqual(house.foreign_includes(),
                          ["src/base/a.h: store/b.h: base may see: nothing",
                           "src/cli/c.cc: store/b.h: cli may see: base"])
@@ -84,6 +87,16 @@ class FaultsAreSeen(OneFault):
     def test_a_long_file(self):
         house = self.house_of({"src/base/a.cc": "x\n" * (LINES_MAX + 1)})
         self.assertEqual(house.long_files(), [f"src/base/a.cc: {LINES_MAX + 1} lines"])
+
+    def test_a_class_of_too_many_methods(self):
+        methods = "  [[nodiscard]] int one() const { return {1}; }\n" * METHODS_MAX
+        large = "class Large {\npublic:\n" + methods + "  Large();\n  int number_ = 0;\n};\n"
+        self.assertEqual(self.house_of({"src/base/a.h": large}).large_classes(),
+                         [f"src/base/a.h: Large: {METHODS_MAX + 1} methods"])
+        self.assertEqual(self.house_of({
+            "src/base/a.h": f"/// {METHODS_REASON} of the moon.\n" + large,
+            "src/base/b.h": large.replace("  Large();\n", "  Large() = default;\n"),
+        }).large_classes(), [])
 
 
 if __name__ == "__main__":
