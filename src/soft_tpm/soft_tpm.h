@@ -44,6 +44,9 @@ struct BufferSize {
 
 /// One TPM. libtpms keeps its state in globals, so there can be one of these in a process.
 ///
+/// More than 30 methods: it is libtpms's interface, of which each part is used under one lock with
+/// one state of the power; what was taken apart from it (NvShadow, OrderlyShutdown) has neither.
+///
 /// No call does device I/O: what the TPM stores ends up in the shadow, and whoever runs commands
 /// makes it durable before the answer leaves (take_changes).
 ///
