@@ -17,7 +17,7 @@ class PseriesMachine:
 
     _numbers = itertools.count()
 
-    def __init__(self, workspace, uri, seconds=120):
+    def __init__(self, workspace, uri, seconds=300):
         number = next(self._numbers)
         self.console = Stream(workspace.file(f"slof{number}"), workspace.log("slof"))
         self.qmp = Qmp(workspace.file(f"slof-qmp{number}"))

@@ -92,7 +92,7 @@ class Qemu:
         output = found.string[:found.start()].decode(errors="replace").replace("\r", "")
         return Answer(int(found.group(1)), output)
 
-    def must(self, command, seconds=120):
+    def must(self, command, seconds=300):
         """Runs a command that has to succeed and returns its output, stripped."""
         answer = self.run(command, seconds)
         if answer.status != 0:

@@ -32,7 +32,7 @@ class Qmp:
         self._message(Deadline(seconds))  # the greeting
         self.execute("qmp_capabilities")
 
-    def execute(self, command, seconds=120, **arguments):
+    def execute(self, command, seconds=300, **arguments):
         request = {"execute": command, "arguments": arguments}
         self._connection.sendall(json.dumps(request).encode() + b"\n")
         deadline = Deadline(seconds)
@@ -44,7 +44,7 @@ class Qmp:
                 raise QmpError(f"{command}: {message['error']['desc']}")
             self._events.append(message)
 
-    def monitor(self, line, seconds=120):
+    def monitor(self, line, seconds=300):
         """A command of the human monitor that prints nothing when it works."""
         said = self.execute("human-monitor-command", seconds, **{"command-line": line}).strip()
         if said:
