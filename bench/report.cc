@@ -6,7 +6,7 @@
 namespace vnvram::bench {
 namespace {
 
-constexpr std::uint64_t commit_bytes_max = 4096;
+constexpr std::uint64_t commit_max_bytes = 4096;
 constexpr std::uint64_t commits_per_extra_flush_min = 50;
 constexpr std::uint64_t nbd_reads_max =
     2; // One, and one more if the machine was busy for a second.
@@ -178,22 +178,22 @@ std::string excess(const Report& report) {
   for (const CommitCost& cost : report.costs) {
     const std::uint64_t writes = cost.worst.writes + cost.worst.durable_writes;
     const std::uint64_t flushes = cost.worst.flushes + cost.worst.durable_writes;
-    if (cost.commits == 0 || writes != 1 || flushes != 1 || cost.worst.bytes > commit_bytes_max) {
+    if (cost.commits == 0 || writes != 1 || flushes != 1 || cost.worst.bytes > commit_max_bytes) {
       return fmt::format("{}: {} writes, {} bytes, {} flushes for one of {} commits; it may be one "
                          "write of {} bytes and one flush",
                          cost.name, writes, cost.worst.bytes, flushes, cost.commits,
-                         commit_bytes_max);
+                         commit_max_bytes);
     }
   }
   for (const NbdResult& nbd : report.nbd) {
     const test::DeviceCost& cost = nbd.worst;
     if (nbd.commits == 0 || cost.durable_writes != 1 || cost.writes + cost.flushes != 0 ||
-        cost.reads > nbd_reads_max || cost.bytes > commit_bytes_max) {
+        cost.reads > nbd_reads_max || cost.bytes > commit_max_bytes) {
       return fmt::format(
           "{}: {} writes with FUA, {} without, {} flushes, {} reads, {} bytes for one "
           "of {} commits; it may be one write of {} bytes with FUA, and one read",
           nbd.server, cost.durable_writes, cost.writes, cost.flushes, cost.reads, cost.bytes,
-          nbd.commits, commit_bytes_max);
+          nbd.commits, commit_max_bytes);
     }
   }
   const CheckpointCost& checkpoints = report.checkpoints;

@@ -8,11 +8,11 @@
 
 namespace vnvram {
 
-inline constexpr std::size_t blob_name_bytes_max = 63;
-inline constexpr std::size_t blob_type_bytes_max = 63;
-inline constexpr std::size_t blob_producer_bytes_max = 63;
-inline constexpr std::size_t blob_attributes_bytes_max = 176;
-inline constexpr std::uint64_t blob_size_bytes_max = std::uint64_t{16} << 20U;
+inline constexpr std::size_t blob_name_max_bytes = 63;
+inline constexpr std::size_t blob_type_max_bytes = 63;
+inline constexpr std::size_t blob_producer_max_bytes = 63;
+inline constexpr std::size_t blob_attributes_max_bytes = 176;
+inline constexpr std::uint64_t blob_size_max_bytes = std::uint64_t{16} << 20U;
 inline constexpr std::size_t blob_count_max = 16384;
 
 /// A named remark about a blob. A reader that does not know a must_know attribute is refused the

@@ -25,10 +25,10 @@ namespace vnvram {
 
 class Clock;
 
-inline constexpr std::uint64_t image_size_bytes_min = std::uint64_t{256} << 10U;
-inline constexpr std::uint64_t image_size_bytes_max = std::uint64_t{4} << 30U;
-inline constexpr std::uint64_t cache_size_bytes_default = std::uint64_t{8} << 20U;
-inline constexpr std::uint64_t cache_size_bytes_min = std::uint64_t{256} << 10U;
+inline constexpr std::uint64_t image_size_min_bytes = std::uint64_t{256} << 10U;
+inline constexpr std::uint64_t image_size_max_bytes = std::uint64_t{4} << 30U;
+inline constexpr std::uint64_t cache_size_default_bytes = std::uint64_t{8} << 20U;
+inline constexpr std::uint64_t cache_size_min_bytes = std::uint64_t{256} << 10U;
 
 /// A blob to create an image with, or to register, and what it holds from the beginning.
 struct NewBlob {
@@ -66,9 +66,9 @@ struct OpenOptions {
   std::vector<BlobSpec> blobs = {};
   /// The must_know attributes that this program understands, beside those in `blobs`.
   std::set<std::string, std::less<>> known_attributes = {};
-  /// Bounds the memory for content: never less than cache_size_bytes_min. One transaction, and the
+  /// Bounds the memory for content: never less than cache_size_min_bytes. One transaction, and the
   /// replay of the ring when a read-only store opens, may take more while they last.
-  std::uint64_t cache_size_bytes = cache_size_bytes_default;
+  std::uint64_t cache_size_bytes = cache_size_default_bytes;
   CallbackMode callbacks = CallbackMode::store_thread;
   /// Checkpoints run on a thread of the store. Without it they run inside the commits that need
   /// one: slower at times, and fully deterministic (tests). On a device whose content may change
@@ -165,7 +165,7 @@ VNVRAM_API Result<std::uint64_t> recommended_size_bytes(std::span<const BlobSpec
 
 /// Formats the device: the only call that writes to what is not ours. Takes the lock, refuses what
 /// is not blank unless forced, wipes both superblocks first, then writes the image in full. The
-/// whole device is used, up to image_size_bytes_max. On success the image is durable and closed,
+/// whole device is used, up to image_size_max_bytes. On success the image is durable and closed,
 /// with the blobs registered and written. Errors: exists (not blank), in_use, no_space (says how
 /// many bytes are missing), io, invalid_argument, read_only.
 VNVRAM_API Status create_image(BlockDevice& device, const CreateOptions& options);

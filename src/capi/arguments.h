@@ -14,7 +14,7 @@
 
 namespace vnvram::capi {
 
-inline constexpr std::size_t struct_size_bytes_max = 4096;
+inline constexpr std::size_t struct_size_max_bytes = 4096;
 
 /// The sizes that a structure had in earlier versions of the header. A member is only ever added at
 /// a structure's end, as large as its alignment, so that no size says two things.
@@ -30,7 +30,7 @@ template <typename Struct> Result<std::size_t> struct_size(const Struct* given, 
   }
   const std::size_t size = given->struct_size;
   const auto& earlier = earlier_sizes_bytes<Struct>;
-  const bool current = size >= sizeof(Struct) && size <= struct_size_bytes_max;
+  const bool current = size >= sizeof(Struct) && size <= struct_size_max_bytes;
   if (!current && std::find(earlier.begin(), earlier.end(), size) == earlier.end()) {
     return Error(ErrorKind::invalid_argument,
                  std::string(name) + ": struct_size is " + std::to_string(size),

@@ -46,7 +46,7 @@ Result<BlobOptions::NamedBlob> parse_blob(const std::string& text, bool with_fil
 
 Result<BlobOptions::NamedBlob> read_template(const std::string& file) {
   // One byte more than a chip has tells a file that is too large.
-  auto bytes = read_at_most(file, chip_size_bytes_max + 1);
+  auto bytes = read_at_most(file, chip_size_max_bytes + 1);
   if (!bytes) {
     return bytes.error();
   }

@@ -73,7 +73,7 @@ Result<std::vector<std::byte>> read_input(const std::string& path, std::uint64_t
 
 Result<CheckedContent> read_content(const std::string& path, std::string_view type,
                                     std::uint64_t size_max_bytes, bool force) {
-  auto bytes = read_input(path, content_source_bytes_max(type, size_max_bytes));
+  auto bytes = read_input(path, content_source_max_bytes(type, size_max_bytes));
   if (!bytes) {
     return bytes.error();
   }

@@ -10,7 +10,7 @@ namespace vnvram::cli {
 namespace {
 
 constexpr std::chrono::milliseconds interval(200);
-constexpr std::uint64_t shown_size_bytes_min = std::uint64_t{64} << 20U;
+constexpr std::uint64_t shown_size_min_bytes = std::uint64_t{64} << 20U;
 
 } // namespace
 
@@ -25,7 +25,7 @@ void Progress::clear() {
 
 void Progress::show(std::uint64_t done_bytes, std::uint64_t all_bytes) {
   const auto now = std::chrono::steady_clock::now();
-  if (!terminal_ || all_bytes < shown_size_bytes_min || (shown_ && now - last_ < interval)) {
+  if (!terminal_ || all_bytes < shown_size_min_bytes || (shown_ && now - last_ < interval)) {
     return;
   }
   last_ = now;

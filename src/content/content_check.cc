@@ -30,8 +30,8 @@ Result<CheckedContent> check_variables(std::uint64_t size_max_bytes, std::vector
 
 } // namespace
 
-std::uint64_t content_source_bytes_max(std::string_view type, std::uint64_t size_max_bytes) {
-  return type == uefi_variables_type ? std::max(size_max_bytes, chip_size_bytes_max)
+std::uint64_t content_source_max_bytes(std::string_view type, std::uint64_t size_max_bytes) {
+  return type == uefi_variables_type ? std::max(size_max_bytes, chip_size_max_bytes)
                                      : size_max_bytes;
 }
 

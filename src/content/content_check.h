@@ -24,7 +24,7 @@ struct CheckedContent {
 /// How many bytes a file may have that is to become the content of a blob of this type and largest
 /// size. For flash that may be far more than the blob: a chip has room that its firmware does not
 /// use.
-[[nodiscard]] std::uint64_t content_source_bytes_max(std::string_view type,
+[[nodiscard]] std::uint64_t content_source_max_bytes(std::string_view type,
                                                      std::uint64_t size_max_bytes);
 
 /// Whether these bytes can be the content of a blob of this type. All of what puts content from

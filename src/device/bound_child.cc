@@ -21,7 +21,7 @@
 namespace vnvram {
 namespace {
 
-constexpr std::size_t said_bytes_max = 16384;
+constexpr std::size_t said_max_bytes = 16384;
 constexpr int exit_not_started = 127;
 // Where the child has what it gets from us.
 constexpr int listen_fd = 3;
@@ -197,7 +197,7 @@ bool BoundChild::read_news() {
   for (;;) {
     const ssize_t count = ::read(news_.get(), buffer.data(), buffer.size());
     if (count > 0) {
-      const std::size_t room = said_bytes_max - std::min(said_.size(), said_bytes_max);
+      const std::size_t room = said_max_bytes - std::min(said_.size(), said_max_bytes);
       said_.append(buffer.data(), std::min(static_cast<std::size_t>(count), room));
     } else if (count == 0 || (errno != EINTR && errno != EAGAIN)) {
       return false;

@@ -19,7 +19,7 @@
 namespace vnvram {
 namespace {
 
-constexpr std::size_t direct_read_bytes_min = std::size_t{128} << 10U;
+constexpr std::size_t direct_read_min_bytes = std::size_t{128} << 10U;
 // How long a file's name is taken for what it was: a look takes a hundredth of a commit. That the
 // file has lost its last name is seen each time.
 constexpr std::chrono::milliseconds name_known_for{10};
@@ -144,7 +144,7 @@ Status FileDevice::read(std::uint64_t offset_bytes, std::span<std::byte> buffer)
     return status;
   }
   // Long reads (the ring, at an opening) are cut into small ones by the page cache when it is cold.
-  const bool is_long = buffer.size() >= direct_read_bytes_min && is_block_aligned(buffer.data());
+  const bool is_long = buffer.size() >= direct_read_min_bytes && is_block_aligned(buffer.data());
   int error = 0;
   if ((medium_reads_ || is_long) && direct_.read(offset_bytes, buffer, error)) {
     return {};

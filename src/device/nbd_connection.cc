@@ -166,9 +166,9 @@ Status NbdConnection::learn_properties() {
     return connect_error();
   }
   properties_.size_bytes = static_cast<std::uint64_t>(size);
-  properties_.request_size_bytes_min =
+  properties_.request_size_min_bytes =
       static_cast<std::uint64_t>(std::max<std::int64_t>(1, smallest));
-  properties_.request_size_bytes_max =
+  properties_.request_size_max_bytes =
       largest == 0 ? request_size_bytes_default_max
                    : std::min(static_cast<std::uint64_t>(largest), request_size_bytes_default_max);
   properties_.read_only = library_.is_read_only(handle) == 1;

@@ -55,8 +55,8 @@ public:
   struct Export {
     std::uint64_t size_bytes = 0;
     /// The smallest request that the server takes, and the largest.
-    std::uint64_t request_size_bytes_min = 1;
-    std::uint64_t request_size_bytes_max = 0;
+    std::uint64_t request_size_min_bytes = 1;
+    std::uint64_t request_size_max_bytes = 0;
     bool read_only = false;
     bool can_flush = false;
     bool can_fua = false;

@@ -15,14 +15,14 @@ namespace {
 using Kind = NbdRequest::Kind;
 
 // A server may limit reads and writes to very little.
-constexpr std::uint64_t block_status_size_bytes_max = std::uint64_t{1} << 30U;
+constexpr std::uint64_t block_status_size_max_bytes = std::uint64_t{1} << 30U;
 constexpr std::uint64_t reserve_step_bytes = std::uint64_t{1} << 20U;
 
 /// The requests that make up one of these, each as large as it may be.
 void add_requests(std::vector<NbdRequest>& requests, const NbdRequest& whole,
-                  std::uint64_t size_bytes_max) {
+                  std::uint64_t size_max_bytes) {
   for (std::uint64_t done = 0; done < whole.length_bytes;) {
-    const std::uint64_t length = std::min(whole.length_bytes - done, size_bytes_max);
+    const std::uint64_t length = std::min(whole.length_bytes - done, size_max_bytes);
     requests.push_back({.kind = whole.kind,
                         .offset_bytes = whole.offset_bytes + done,
                         .length_bytes = length,
@@ -34,13 +34,13 @@ void add_requests(std::vector<NbdRequest>& requests, const NbdRequest& whole,
 
 Status check_export(const NbdConnection& connection, Access access) {
   const NbdConnection::Export& offer = connection.properties();
-  if (offer.request_size_bytes_min > block_size_bytes ||
-      offer.request_size_bytes_max < block_size_bytes) {
+  if (offer.request_size_min_bytes > block_size_bytes ||
+      offer.request_size_max_bytes < block_size_bytes) {
     return Error(ErrorKind::unsupported,
                  fmt::format("{}: the server takes requests of {} to {} bytes, and an image is in "
                              "blocks of {}",
-                             connection.name(), offer.request_size_bytes_min,
-                             offer.request_size_bytes_max, block_size_bytes),
+                             connection.name(), offer.request_size_min_bytes,
+                             offer.request_size_max_bytes, block_size_bytes),
                  "set the server's block size to 4096 or less");
   }
   if (access == Access::read_only) {
@@ -114,8 +114,8 @@ Status NbdDevice::check_writable() const {
   return {};
 }
 
-std::uint64_t NbdDevice::request_size_bytes_max() const {
-  return connection_->properties().request_size_bytes_max / block_size_bytes * block_size_bytes;
+std::uint64_t NbdDevice::request_size_max_bytes() const {
+  return connection_->properties().request_size_max_bytes / block_size_bytes * block_size_bytes;
 }
 
 Status NbdDevice::read(std::uint64_t offset_bytes, std::span<std::byte> buffer) {
@@ -135,7 +135,7 @@ void NbdDevice::add_read(std::vector<NbdRequest>& requests, std::uint64_t offset
                 .length_bytes = buffer.size(),
                 .into = buffer.data(),
                 .from = nullptr},
-               request_size_bytes_max());
+               request_size_max_bytes());
 }
 
 Status NbdDevice::add_write(std::vector<NbdRequest>& requests, bool durable,
@@ -154,7 +154,7 @@ Status NbdDevice::add_write(std::vector<NbdRequest>& requests, bool durable,
                 .length_bytes = data.size(),
                 .into = nullptr,
                 .from = data.data()},
-               request_size_bytes_max());
+               request_size_max_bytes());
   return {};
 }
 
@@ -226,7 +226,7 @@ Status NbdDevice::fill_holes(const ByteRange& range) {
     const std::array<NbdRequest, 1> question = {
         {{.kind = Kind::block_status,
           .offset_bytes = at,
-          .length_bytes = std::min(range_end - at, block_status_size_bytes_max),
+          .length_bytes = std::min(range_end - at, block_status_size_max_bytes),
           .extents = &extents}}};
     Status done = connection_->run(question);
     const std::uint64_t asked_at = at;

@@ -73,7 +73,7 @@ private:
   Status check_range(const char* verb, std::uint64_t offset_bytes,
                      std::uint64_t length_bytes) const;
   Status check_writable() const;
-  [[nodiscard]] std::uint64_t request_size_bytes_max() const;
+  [[nodiscard]] std::uint64_t request_size_max_bytes() const;
   void add_read(std::vector<NbdRequest>& requests, std::uint64_t offset_bytes,
                 std::span<std::byte> buffer) const;
   Status add_write(std::vector<NbdRequest>& requests, bool durable, std::uint64_t offset_bytes,

@@ -65,7 +65,7 @@ std::optional<std::vector<Attribute>> decode_attributes(std::span<const std::byt
     Attribute attribute{text(bytes.subspan(attribute_header_bytes, name_bytes)),
                         text(bytes.subspan(attribute_header_bytes + name_bytes, value_bytes)),
                         bytes[0] == attribute_must_know};
-    if (!is_word(attribute.name, blob_name_bytes_max)) {
+    if (!is_word(attribute.name, blob_name_max_bytes)) {
       return std::nullopt;
     }
     attributes.push_back(std::move(attribute));
@@ -86,30 +86,30 @@ std::size_t encoded_attributes_size_bytes(const std::vector<Attribute>& attribut
 
 Status check_spec(const BlobSpec& spec) {
   constexpr std::string_view word_rule = "must be 1 to 63 characters of A-Z a-z 0-9 . _ / + @ -";
-  if (!is_word(spec.name, blob_name_bytes_max)) {
+  if (!is_word(spec.name, blob_name_max_bytes)) {
     return invalid(spec, fmt::format("the name {}", word_rule));
   }
-  if (!is_word(spec.type, blob_type_bytes_max)) {
+  if (!is_word(spec.type, blob_type_max_bytes)) {
     return invalid(spec, fmt::format("the type \"{}\" {}", spec.type, word_rule));
   }
-  if (spec.size_max_bytes == 0 || spec.size_max_bytes > blob_size_bytes_max) {
+  if (spec.size_max_bytes == 0 || spec.size_max_bytes > blob_size_max_bytes) {
     return invalid(spec, fmt::format("the largest size must be 1 to {} bytes, not {}",
-                                     blob_size_bytes_max, spec.size_max_bytes));
+                                     blob_size_max_bytes, spec.size_max_bytes));
   }
-  if (spec.producer.size() > blob_producer_bytes_max || !is_printable(spec.producer)) {
+  if (spec.producer.size() > blob_producer_max_bytes || !is_printable(spec.producer)) {
     return invalid(spec, "the producer must be up to 63 printable ASCII characters");
   }
   std::set<std::string_view> names;
   for (const Attribute& attribute : spec.attributes) {
-    if (!is_word(attribute.name, blob_name_bytes_max) || !names.insert(attribute.name).second) {
+    if (!is_word(attribute.name, blob_name_max_bytes) || !names.insert(attribute.name).second) {
       return invalid(spec, fmt::format("attribute \"{}\": the name {}, and unique", attribute.name,
                                        word_rule));
     }
   }
-  if (encoded_attributes_size_bytes(spec.attributes) > blob_attributes_bytes_max) {
+  if (encoded_attributes_size_bytes(spec.attributes) > blob_attributes_max_bytes) {
     return invalid(spec, fmt::format("the attributes need {} bytes and may take {}",
                                      encoded_attributes_size_bytes(spec.attributes),
-                                     blob_attributes_bytes_max));
+                                     blob_attributes_max_bytes));
   }
   return {};
 }
@@ -150,14 +150,14 @@ std::optional<DecodedEntry> decode_directory_entry(const DirectoryEntry& entry,
   const auto type = get_text(entry.type);
   const auto producer = get_text(entry.producer);
   reason = "unreadable name, type or producer";
-  if (!name || !type || !producer || !is_word(*name, blob_name_bytes_max) ||
-      !is_word(*type, blob_type_bytes_max) || !is_printable(*producer)) {
+  if (!name || !type || !producer || !is_word(*name, blob_name_max_bytes) ||
+      !is_word(*type, blob_type_max_bytes) || !is_printable(*producer)) {
     return std::nullopt;
   }
   reason = "impossible sizes";
-  if (entry.size_max_bytes == 0 || entry.size_max_bytes > blob_size_bytes_max ||
+  if (entry.size_max_bytes == 0 || entry.size_max_bytes > blob_size_max_bytes ||
       entry.size_bytes > entry.size_max_bytes || entry.page_run_count > page_runs_max ||
-      entry.attributes_bytes > blob_attributes_bytes_max) {
+      entry.attributes_bytes > blob_attributes_max_bytes) {
     return std::nullopt;
   }
   reason = "reserved bytes are not zero";

@@ -16,7 +16,7 @@ namespace vnvram::format {
 /// invalid_argument, naming the blob and the field, for what no directory can hold.
 Status check_spec(const BlobSpec& spec);
 
-/// The attributes' encoding, of at most blob_attributes_bytes_max bytes (check_spec sees to that).
+/// The attributes' encoding, of at most blob_attributes_max_bytes bytes (check_spec sees to that).
 [[nodiscard]] std::size_t encoded_attributes_size_bytes(const std::vector<Attribute>& attributes);
 
 /// An entry of size 0 for a spec that check_spec accepted; runs and generations are the caller's.

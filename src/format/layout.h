@@ -163,7 +163,7 @@ struct DirectoryEntry {
   std::array<PageRun, page_runs_max> page_runs;
   // Each attribute: flags (1: a reader must know it), name length, value length (one byte each),
   // then name and value.
-  std::array<std::byte, blob_attributes_bytes_max> attributes;
+  std::array<std::byte, blob_attributes_max_bytes> attributes;
   std::array<std::byte, 8> reserved;
 };
 static_assert(sizeof(DirectoryEntry) == 512);

@@ -8,14 +8,14 @@ namespace vnvram::format {
 
 namespace {
 
-constexpr std::size_t buffer_kept_bytes_max = std::size_t{1} << 20U;
+constexpr std::size_t buffer_kept_max_bytes = std::size_t{1} << 20U;
 
 } // namespace
 
 void RecordBuilder::clear() {
   extents_.clear();
   payload_.clear();
-  if (buffer_ && buffer_->size_bytes() > buffer_kept_bytes_max) {
+  if (buffer_ && buffer_->size_bytes() > buffer_kept_max_bytes) {
     buffer_.reset(); // One huge transaction must not cost memory for ever.
     payload_.shrink_to_fit();
   }

@@ -57,14 +57,14 @@ Status check_contents(const CreateOptions& options) {
 std::uint64_t blocks_for_image(std::uint64_t device_size_bytes) {
   const std::uint64_t blocks = device_size_bytes / block_size_bytes;
   return std::min(blocks - std::min(blocks, format::third_copy_blocks_from_end),
-                  image_size_bytes_max / block_size_bytes);
+                  image_size_max_bytes / block_size_bytes);
 }
 
 Result<Geometry> plan(BlockDevice& device, const CreateOptions& options) {
   const std::vector<BlobSpec> specs = specs_of(options.blobs);
   const Result<std::uint64_t> size = device.size_bytes();
   const auto ring_asked = static_cast<std::uint32_t>(
-      std::min(options.ring_size_bytes, image_size_bytes_max) / block_size_bytes);
+      std::min(options.ring_size_bytes, image_size_max_bytes) / block_size_bytes);
   const Result<std::uint64_t> required = required_size_bytes(specs, options.ring_size_bytes);
   const Result<ImageNeeds> needs =
       image_needs(specs, ring_asked == 0 ? ring_block_count_default : ring_block_count_min);
@@ -213,12 +213,12 @@ Status resize_image(BlockDevice& device, std::uint64_t size_bytes) {
     return device_bytes.error();
   }
   const std::uint64_t wanted_bytes =
-      std::min(size_bytes == 0 ? *device_bytes : size_bytes, image_size_bytes_max) /
+      std::min(size_bytes == 0 ? *device_bytes : size_bytes, image_size_max_bytes) /
       block_size_bytes * block_size_bytes;
-  if (wanted_bytes < now_bytes || size_bytes > image_size_bytes_max) {
+  if (wanted_bytes < now_bytes || size_bytes > image_size_max_bytes) {
     return Error{ErrorKind::invalid_argument,
                  fmt::format("{}: {} bytes: an image can only grow, from {} to at most {} bytes",
-                             device.name(), size_bytes, now_bytes, image_size_bytes_max)};
+                             device.name(), size_bytes, now_bytes, image_size_max_bytes)};
   }
   Status done;
   if (wanted_bytes > *device_bytes) {

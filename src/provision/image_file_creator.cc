@@ -40,10 +40,10 @@ Status check_replaceable(BlockDevice& old, bool force) {
 Result<std::uint64_t> choose_size(std::uint64_t size_bytes, std::uint64_t old_size_bytes,
                                   const CreateOptions& options) {
   if (size_bytes != 0) {
-    if (size_bytes < image_size_bytes_min || size_bytes > image_size_bytes_max) {
+    if (size_bytes < image_size_min_bytes || size_bytes > image_size_max_bytes) {
       return Error{ErrorKind::invalid_argument,
                    fmt::format("an image of {} bytes: it must be {} to {} bytes", size_bytes,
-                               image_size_bytes_min, image_size_bytes_max)};
+                               image_size_min_bytes, image_size_max_bytes)};
     }
     return size_bytes / block_size_bytes * block_size_bytes;
   }
@@ -56,7 +56,7 @@ Result<std::uint64_t> choose_size(std::uint64_t size_bytes, std::uint64_t old_si
     return recommended;
   }
   const std::uint64_t old_blocks =
-      std::min(old_size_bytes, image_size_bytes_max) / block_size_bytes;
+      std::min(old_size_bytes, image_size_max_bytes) / block_size_bytes;
   return std::max(*recommended, old_blocks * block_size_bytes);
 }
 

@@ -42,7 +42,7 @@ Status resize_vm_image(const std::string& path, const ImageContainer& container,
   if (!old_size) {
     return old_size.error();
   }
-  const bool grows = size_bytes <= image_size_bytes_max && whole_blocks(size_bytes) > *old_size;
+  const bool grows = size_bytes <= image_size_max_bytes && whole_blocks(size_bytes) > *old_size;
   if (grows) {
     const Status grown = grow_vm_image(path, container, whole_blocks(size_bytes), options);
     if (!grown) {

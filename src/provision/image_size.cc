@@ -16,12 +16,12 @@ using format::Geometry;
 namespace {
 
 constexpr std::uint32_t ring_block_count_useful = 8320; // two rewrites of the largest blob there is
-constexpr std::uint64_t recommended_size_bytes_min = std::uint64_t{4} << 20U;
+constexpr std::uint64_t recommended_size_min_bytes = std::uint64_t{4} << 20U;
 
 Error too_many(std::uint64_t block_count) {
   return {ErrorKind::invalid_argument,
           fmt::format("these blobs need an image of {} bytes, and {} is the largest",
-                      block_count * block_size_bytes, image_size_bytes_max)};
+                      block_count * block_size_bytes, image_size_max_bytes)};
 }
 
 /// In blocks: as asked for, or the least that is sensible.
@@ -30,11 +30,11 @@ Result<std::uint32_t> ring_for(const ImageNeeds& needs, std::uint64_t ring_size_
   if (ring_size_bytes == 0) {
     return std::max(needs.ring_block_count, ring_block_count_default);
   }
-  if (asked_blocks < needs.ring_block_count || ring_size_bytes > image_size_bytes_max) {
+  if (asked_blocks < needs.ring_block_count || ring_size_bytes > image_size_max_bytes) {
     return Error{ErrorKind::invalid_argument,
                  fmt::format("a ring of {} bytes: these blobs need {} to {}", ring_size_bytes,
                              std::uint64_t{needs.ring_block_count} * block_size_bytes,
-                             image_size_bytes_max)};
+                             image_size_max_bytes)};
   }
   return static_cast<std::uint32_t>(asked_blocks);
 }
@@ -106,11 +106,11 @@ Result<std::uint64_t> required_size_bytes(std::span<const BlobSpec> blobs,
   const std::uint64_t blocks = ring_size_bytes == 0
                                    ? blocks_with_default_ring(*needs, *ring)
                                    : Geometry::blocks_for(*ring, needs->page_count);
-  if (blocks * block_size_bytes > image_size_bytes_max) {
+  if (blocks * block_size_bytes > image_size_max_bytes) {
     return too_many(blocks);
   }
   return std::max((blocks + format::third_copy_blocks_from_end) * block_size_bytes,
-                  image_size_bytes_min);
+                  image_size_min_bytes);
 }
 
 Result<std::uint64_t> recommended_size_bytes(std::span<const BlobSpec> blobs,
@@ -136,7 +136,7 @@ Result<std::uint64_t> recommended_size_bytes(std::span<const BlobSpec> blobs,
   const std::uint64_t blocks = homes_blocks + *ring + format::third_copy_blocks_from_end;
   const std::uint64_t rounded =
       (blocks + step_blocks - 1) / step_blocks * step_blocks * block_size_bytes;
-  return std::clamp(rounded, recommended_size_bytes_min, image_size_bytes_max);
+  return std::clamp(rounded, recommended_size_min_bytes, image_size_max_bytes);
 }
 
 } // namespace vnvram

@@ -30,7 +30,7 @@ ImageChecker::ImageChecker(BlockDevice& device, const SuperblockPair& superblock
                            const Progress& progress)
     : device_(device), superblocks_(superblocks), progress_(progress),
       superblock_(*superblocks.current()), codec_(superblock_),
-      pages_(device, superblock_, codec_, cache_size_bytes_default),
+      pages_(device, superblock_, codec_, cache_size_default_bytes),
       directory_(format::geometry_of(superblock_).page_count()),
       view_(device, superblock_, codec_, pages_, directory_, OnDamage::note) {}
 

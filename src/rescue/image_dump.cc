@@ -96,7 +96,7 @@ void dump_directory(ImageView& view, ImageDump& dump) {
 /// Reads one image by one superblock, and goes on wherever something is wrong.
 void dump_by(BlockDevice& device, const format::Superblock& superblock, ImageDump& dump) {
   const format::Codec codec(superblock);
-  PageStore pages(device, superblock, codec, cache_size_bytes_default);
+  PageStore pages(device, superblock, codec, cache_size_default_bytes);
   Directory directory(format::geometry_of(superblock).page_count());
   ImageView view(device, superblock, codec, pages, directory, OnDamage::show);
   static_cast<void>(view.load_index()); // The table's own blocks are told of below.

@@ -22,7 +22,7 @@ RingHistory::RingHistory(BlockDevice& device, const format::Superblock& superblo
                          const format::Codec& codec) {
   const format::Geometry geometry = format::geometry_of(superblock);
   const std::uint64_t ring_bytes = std::uint64_t{geometry.ring_block_count()} * block_size_bytes;
-  if (ring_bytes > ring_size_bytes_max) {
+  if (ring_bytes > ring_size_max_bytes) {
     complete_ = false;
     return;
   }

@@ -14,11 +14,11 @@ namespace vnvram {
 class RingHistory {
 public:
   /// Reads the whole ring; blocks that cannot be read hold no records. A ring larger than
-  /// ring_size_bytes_max is not read: the history is empty then.
+  /// ring_size_max_bytes is not read: the history is empty then.
   RingHistory(BlockDevice& device, const format::Superblock& superblock,
               const format::Codec& codec);
 
-  static constexpr std::uint64_t ring_size_bytes_max = std::uint64_t{256} << 20U;
+  static constexpr std::uint64_t ring_size_max_bytes = std::uint64_t{256} << 20U;
 
   static constexpr std::size_t changes_max = 512; // Trying them all costs their square.
 

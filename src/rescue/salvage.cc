@@ -27,7 +27,7 @@ class SalvageView {
 public:
   SalvageView(BlockDevice& device, const format::Superblock& superblock)
       : codec_(superblock), mender_(device, superblock), readable_(mender_.mended()),
-        pages_(mender_.mended(), superblock, codec_, cache_size_bytes_default),
+        pages_(mender_.mended(), superblock, codec_, cache_size_default_bytes),
         directory_(format::geometry_of(superblock).page_count()),
         view_(readable_, superblock, codec_, pages_, directory_, OnDamage::note) {}
 

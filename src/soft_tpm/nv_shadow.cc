@@ -21,7 +21,7 @@ NvShadow::NvShadow(const std::vector<BlobSpec>& specs) {
 
 void NvShadow::load(TpmState state, std::vector<std::byte> content) {
   Blob& blob = blob_of(state);
-  assert(content.size() <= blob_size_bytes_max);
+  assert(content.size() <= blob_size_max_bytes);
   blob.make_pieces(content.size());
   blob.size_given_bytes = content.size();
   blob.content = std::move(content);
@@ -43,7 +43,7 @@ void NvShadow::Blob::mark(std::size_t begin_bytes, std::size_t end_bytes) {
 
 bool NvShadow::store(TpmState state, std::span<const std::byte> content) {
   Blob& blob = blob_of(state);
-  if (content.size() > blob_size_bytes_max) {
+  if (content.size() > blob_size_max_bytes) {
     return false;
   }
   blob.make_pieces(content.size());

@@ -28,7 +28,7 @@ public:
   /// What the image holds; it is not a change.
   void load(TpmState state, std::vector<std::byte> content);
   /// The TPM's new content, also if the blob on the image has to grow for it. False, and nothing
-  /// has changed, if it is larger than any blob (blob_size_bytes_max).
+  /// has changed, if it is larger than any blob (blob_size_max_bytes).
   [[nodiscard]] bool store(TpmState state, std::span<const std::byte> content);
   void erase(TpmState state) { [[maybe_unused]] const bool stored = store(state, {}); }
 

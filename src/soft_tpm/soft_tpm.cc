@@ -36,7 +36,7 @@ TPMLIB_StateType libtpms_state(TpmState state) {
 
 SoftTpm::SoftTpm(TpmVersion version, const std::vector<BlobSpec>& specs,
                  std::vector<std::vector<std::byte>> contents, Manufacture manufacture)
-    : version_(version), command_bytes_max_(tpm_command_bytes_max(version)), shadow_(specs),
+    : version_(version), command_bytes_max_(tpm_command_max_bytes(version)), shadow_(specs),
       may_manufacture_(manufacture == Manufacture::allowed) {
   for (std::size_t state = 0; state < tpm_state_count; ++state) {
     shadow_.load(static_cast<TpmState>(state), std::move(contents.at(state)));
@@ -252,7 +252,7 @@ TpmResult SoftTpm::check_set_state(std::uint64_t length_bytes) const {
   if (running_) {
     return tpm_bad_ordinal;
   }
-  return length_bytes > blob_size_bytes_max ? tpm_bad_parameter_size : tpm_success;
+  return length_bytes > blob_size_max_bytes ? tpm_bad_parameter_size : tpm_success;
 }
 
 TpmResult SoftTpm::set_state(TpmState state, std::vector<std::byte> blob) {

@@ -67,7 +67,7 @@ public:
 
   [[nodiscard]] TpmVersion version() const { return version_; }
   /// The longest command that libtpms takes.
-  [[nodiscard]] std::size_t command_bytes_max() const { return command_bytes_max_; }
+  [[nodiscard]] std::size_t command_max_bytes() const { return command_bytes_max_; }
 
   /// Whether there is any state to run with: a TPM that was made without contents has none until
   /// adopt(), or until state blobs are set. An INIT before that starts it as soon as there is.

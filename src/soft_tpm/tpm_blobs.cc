@@ -36,7 +36,7 @@ std::uint64_t property_or(TPMLIB_TPMProperty property, std::uint64_t fallback) {
   // Whole blocks: the image reserves no less anyway, and a later libtpms may need a little more.
   const std::uint64_t blocks =
       (static_cast<std::uint64_t>(value) + block_size_bytes - 1) / block_size_bytes;
-  return std::min(blocks * block_size_bytes, blob_size_bytes_max);
+  return std::min(blocks * block_size_bytes, blob_size_max_bytes);
 }
 
 TpmStateSizes sizes_of(TpmVersion version) {
@@ -77,7 +77,7 @@ std::vector<BlobSpec> tpm_blob_specs(TpmVersion version) {
   return specs;
 }
 
-std::size_t tpm_command_bytes_max(TpmVersion version) {
+std::size_t tpm_command_max_bytes(TpmVersion version) {
   select(version);
   int size_bytes = 0;
   if (TPMLIB_GetTPMProperty(TPMPROP_TPM_BUFFER_MAX, &size_bytes) == TPM_SUCCESS && size_bytes > 0) {

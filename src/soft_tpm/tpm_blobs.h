@@ -33,7 +33,7 @@ using TpmStateSizes = std::array<std::uint64_t, tpm_state_count>;
 [[nodiscard]] std::vector<BlobSpec> tpm_blob_specs(TpmVersion version);
 
 /// The longest command that the library takes for this version, which it selects, too.
-[[nodiscard]] std::size_t tpm_command_bytes_max(TpmVersion version);
+[[nodiscard]] std::size_t tpm_command_max_bytes(TpmVersion version);
 
 /// "libtpms 0.9.2": the library that this process runs with.
 [[nodiscard]] std::string libtpms_producer();

@@ -9,7 +9,7 @@ namespace vnvram {
 
 /// Equal bytes between two differences that are fewer than this are not left out: an extent costs
 /// 16 bytes, and few extents make short records to check.
-inline constexpr std::size_t difference_gap_bytes_min = 64;
+inline constexpr std::size_t difference_gap_min_bytes = 64;
 
 /// Calls on_range(begin, length) for each range in which the buffers, of equal size, differ.
 template <typename OnRange>
@@ -37,7 +37,7 @@ void for_each_difference(std::span<const std::byte> before, std::span<const std:
         end += 8; // By words: a few equal bytes more are cheaper than looking at each.
       }
       next = differs_at(end);
-      if (next == size || next - end >= difference_gap_bytes_min) {
+      if (next == size || next - end >= difference_gap_min_bytes) {
         break;
       }
       end = next + 1;

@@ -169,7 +169,7 @@ StoreInfo Engine::info() const {
   info.space_size_bytes = std::uint64_t{state_.geometry.page_count() - 1} * block_size_bytes;
   info.space_free_bytes = std::uint64_t{state_.directory.free_page_count()} * block_size_bytes;
   info.blob_size_max_bytes =
-      std::min(blob_size_bytes_max,
+      std::min(blob_size_max_bytes,
                format::Geometry::blob_size_bytes_for(state_.geometry.record_block_count_max()));
   info.blob_count = state_.directory.blobs().size();
   info.clean = state_.superblock.clean != 0;

@@ -22,7 +22,7 @@ SharedState::SharedState(std::unique_ptr<BlockDevice> opened, const format::Supe
     : device(std::move(opened)), options(std::move(wanted)),
       clock(options.clock == nullptr ? system_clock : *options.clock), codec(found),
       geometry(format::geometry_of(found)),
-      pages(*device, found, codec, std::max(options.cache_size_bytes, cache_size_bytes_min)),
+      pages(*device, found, codec, std::max(options.cache_size_bytes, cache_size_min_bytes)),
       epoch_number(found.epoch_number), epoch_random(found.epoch_random),
       known_attributes(options.known_attributes), directory(geometry.page_count()),
       ring(ring_start(found)), superblock(found),

@@ -43,14 +43,14 @@ std::vector<BlobSpec> outgrown(BlobClient& client, const Transaction& transactio
 Status grow(BlobClient& client, std::vector<BlobSpec> specs) {
   std::vector<BlobSpec> generous = specs;
   for (BlobSpec& spec : generous) {
-    spec.size_max_bytes = std::min(whole(spec.size_max_bytes, growth_bytes), blob_size_bytes_max);
+    spec.size_max_bytes = std::min(whole(spec.size_max_bytes, growth_bytes), blob_size_max_bytes);
   }
   if (client.register_blobs(generous).ok()) {
     return {};
   }
   for (BlobSpec& spec : specs) {
     spec.size_max_bytes =
-        std::min(whole(spec.size_max_bytes, block_size_bytes), blob_size_bytes_max);
+        std::min(whole(spec.size_max_bytes, block_size_bytes), blob_size_max_bytes);
   }
   return client.register_blobs(specs);
 }

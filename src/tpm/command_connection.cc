@@ -22,9 +22,9 @@ constexpr std::size_t head_length_offset = 5;
 } // namespace
 
 CommandConnection::CommandConnection(UniqueFd socket, bool accepts_heads,
-                                     std::size_t command_bytes_max)
+                                     std::size_t command_max_bytes)
     : socket_(std::move(socket)), accepts_heads_(accepts_heads),
-      command_bytes_max_(std::max(command_bytes_max, tpm_header_bytes)),
+      command_bytes_max_(std::max(command_max_bytes, tpm_header_bytes)),
       inbox_(head_bytes + command_bytes_max_) {}
 
 short CommandConnection::poll_events() const {

@@ -22,9 +22,9 @@ class CommandConnection {
 public:
   using Clock = std::chrono::steady_clock;
 
-  /// `accepts_heads`: of the two TPM versions only 2.0 knows those. `command_bytes_max`: the
+  /// `accepts_heads`: of the two TPM versions only 2.0 knows those. `command_max_bytes`: the
   /// longest command that the TPM takes, at least a header.
-  CommandConnection(UniqueFd socket, bool accepts_heads, std::size_t command_bytes_max);
+  CommandConnection(UniqueFd socket, bool accepts_heads, std::size_t command_max_bytes);
 
   struct Command {
     std::span<std::byte>

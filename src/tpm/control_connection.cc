@@ -14,7 +14,7 @@
 namespace vnvram {
 namespace {
 
-constexpr std::size_t receive_bytes_max = 16384;
+constexpr std::size_t receive_max_bytes = 16384;
 
 } // namespace
 
@@ -29,7 +29,7 @@ bool ControlConnection::is_unfinished() const {
   if (!outbox_.empty()) {
     return false; // What it has asked beyond that waits until it has read the answer.
   }
-  const std::size_t idle_bytes = padding_possible_ ? control_padding_bytes_max : 0;
+  const std::size_t idle_bytes = padding_possible_ ? control_padding_max_bytes : 0;
   return in_body_ || inbox_.size() > idle_bytes;
 }
 
@@ -48,8 +48,8 @@ bool ControlConnection::advance(ControlService& service) {
 
 bool ControlConnection::receive() {
   const std::size_t before = inbox_.size();
-  inbox_.resize(before + receive_bytes_max);
-  iovec vector{inbox_.data() + before, receive_bytes_max};
+  inbox_.resize(before + receive_max_bytes);
+  iovec vector{inbox_.data() + before, receive_max_bytes};
   alignas(cmsghdr) std::array<std::byte, CMSG_SPACE(4 * sizeof(int))> control{};
   msghdr message{};
   message.msg_iov = &vector;

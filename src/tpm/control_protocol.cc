@@ -136,7 +136,7 @@ bool may_be_padded(ControlCommand command) {
 }
 
 std::size_t control_padding_bytes(std::span<const std::byte> bytes) {
-  constexpr std::size_t padding_bytes = control_padding_bytes_max;
+  constexpr std::size_t padding_bytes = control_padding_max_bytes;
   const auto is_number_at = [&](std::size_t offset) {
     const auto number = load_big_endian<std::uint32_t>(bytes, offset);
     return number != 0 && number < shapes.size();

@@ -46,7 +46,7 @@ inline constexpr std::uint64_t control_capability_lock_storage = 0x10000;
 inline constexpr std::uint32_t control_init_delete_volatile = 0x1;
 /// Of set_state_blob: the state is encrypted with the key of swtpm's file.
 inline constexpr std::uint32_t control_state_encrypted = 0x2;
-inline constexpr std::size_t control_head_size_bytes_max = 20;
+inline constexpr std::size_t control_head_size_max_bytes = 20;
 
 /// A request's number and head. Fields that the command does not have are 0.
 struct ControlRequest {
@@ -70,7 +70,7 @@ ControlParse parse_control_request(std::span<const std::byte> bytes, ControlRequ
 /// QEMU sends the one-byte heads of SET_LOCALITY and RESET_TPMESTABLISHED with three bytes behind
 /// them that mean nothing (the size of a C union), other clients do not.
 [[nodiscard]] bool may_be_padded(ControlCommand command);
-inline constexpr std::size_t control_padding_bytes_max = 3;
+inline constexpr std::size_t control_padding_max_bytes = 3;
 /// How many bytes to skip at the beginning of what follows such a command: 0 or 3. The caller has
 /// waited for at least four bytes. It is never ambiguous: a command number begins with a zero byte,
 /// so three bytes in front of one never make another number.

@@ -269,7 +269,7 @@ TpmResult ControlService::check_body(const ControlClient& client, const ControlR
     return tpm_key_not_found;
   }
   // What is around it is not part of the state.
-  constexpr auto wrapping_bytes = std::uint32_t{SwtpmStateBlob::wrapping_bytes_max};
+  constexpr auto wrapping_bytes = std::uint32_t{SwtpmStateBlob::wrapping_max_bytes};
   return check_size(request, request.length_bytes - std::min(request.length_bytes, wrapping_bytes));
 }
 

@@ -10,7 +10,7 @@
 namespace vnvram {
 namespace {
 
-constexpr std::size_t path_bytes_max = sizeof(sockaddr_un::sun_path) - 1;
+constexpr std::size_t path_max_bytes = sizeof(sockaddr_un::sun_path) - 1;
 
 Error bad_address(const std::string& text, const std::string& why) {
   return {ErrorKind::invalid_argument, "socket address '" + text + "': " + why,
@@ -18,9 +18,9 @@ Error bad_address(const std::string& text, const std::string& why) {
 }
 
 Status check_path(const std::string& path) {
-  if (path.empty() || path.size() > path_bytes_max) {
+  if (path.empty() || path.size() > path_max_bytes) {
     return bad_address("unix:" + path,
-                       "a socket's path has 1 to " + std::to_string(path_bytes_max) + " bytes");
+                       "a socket's path has 1 to " + std::to_string(path_max_bytes) + " bytes");
   }
   return {};
 }

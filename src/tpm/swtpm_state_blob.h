@@ -20,7 +20,7 @@ namespace vnvram {
 class SwtpmStateBlob {
 public:
   /// No wrapping takes more, an encrypted one neither.
-  static constexpr std::size_t wrapping_bytes_max = 1024;
+  static constexpr std::size_t wrapping_max_bytes = 1024;
 
   struct Unwrapped {
     TpmResult result = tpm_success;   ///< As swtpm answers, if it is not to be used.

@@ -248,7 +248,7 @@ void TpmWorker::adopt_vm_socket() {
 void TpmWorker::add_client(UniqueFd socket, CommandSource source) {
   const bool is_tpm2 = tpm_.version() == TpmVersion::tpm2_0;
   clients_.push_back(
-      {CommandConnection(std::move(socket), is_tpm2, tpm_.command_bytes_max()), source});
+      {CommandConnection(std::move(socket), is_tpm2, tpm_.command_max_bytes()), source});
 }
 
 void TpmWorker::accept_clients() {

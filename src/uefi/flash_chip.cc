@@ -9,7 +9,7 @@
 namespace vnvram {
 
 bool is_chip_size(std::uint64_t size_bytes) {
-  return size_bytes != 0 && size_bytes % block_size_bytes == 0 && size_bytes <= chip_size_bytes_max;
+  return size_bytes != 0 && size_bytes % block_size_bytes == 0 && size_bytes <= chip_size_max_bytes;
 }
 
 Attribute chip_size_attribute(std::uint64_t size_bytes) {

@@ -12,7 +12,7 @@ namespace vnvram {
 /// blob.
 inline constexpr std::string_view chip_size_attribute_name = "flash.chip_size_bytes";
 /// The largest flash of QEMU's machines.
-inline constexpr std::uint64_t chip_size_bytes_max = std::uint64_t{256} << 20U;
+inline constexpr std::uint64_t chip_size_max_bytes = std::uint64_t{256} << 20U;
 
 /// Whether a chip may have this size: what QEMU takes for a flash, and not more than the largest.
 [[nodiscard]] bool is_chip_size(std::uint64_t size_bytes);

@@ -146,10 +146,10 @@ private:
 };
 
 Status Inspection::run() {
-  if (bytes_.size() > chip_size_bytes_max) {
+  if (bytes_.size() > chip_size_max_bytes) {
     return Error{ErrorKind::too_large,
                  fmt::format("{}: more than {} bytes, and no flash chip has more", name_,
-                             chip_size_bytes_max)};
+                             chip_size_max_bytes)};
   }
   if (!volume_at(bytes_, 0, volume_)) {
     blank_ = nothing_in(bytes_) &&
@@ -279,10 +279,10 @@ Status Inspection::check_store() const {
 }
 
 Status Inspection::check_size() const {
-  if (volume_.length_bytes > blob_size_bytes_max) {
+  if (volume_.length_bytes > blob_size_max_bytes) {
     return Error{ErrorKind::too_large,
                  fmt::format("{}: a volume of {} bytes, and a blob has {} at most", name_,
-                             volume_.length_bytes, blob_size_bytes_max)};
+                             volume_.length_bytes, blob_size_max_bytes)};
   }
   if (volume_.length_bytes % block_size_bytes != 0) {
     return refused(

@@ -24,7 +24,7 @@ inline constexpr std::string_view uefi_variables_type = "edk2.variables";
 /// of it, and may be all empty.
 class VariableStoreTemplate {
 public:
-  /// Takes all bytes of a file, or the first chip_size_bytes_max + 1 of one that is larger. `name`
+  /// Takes all bytes of a file, or the first chip_size_max_bytes + 1 of one that is larger. `name`
   /// is for messages. The headers of volume and store are checked, and that nothing but padding
   /// comes after the volume; the variables are not looked at.
   /// Errors: invalid_argument for what is no such file, with a word on what it is instead;

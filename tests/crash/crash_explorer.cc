@@ -9,7 +9,7 @@ namespace vnvram::test {
 OpenOptions deterministic_options() {
   OpenOptions options;
   options.background = false;
-  options.cache_size_bytes = cache_size_bytes_min;
+  options.cache_size_bytes = cache_size_min_bytes;
   return options;
 }
 

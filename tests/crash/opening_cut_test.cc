@@ -32,7 +32,7 @@ std::shared_ptr<SimulatedDisk> disk_of_a_dead_owner() {
   SimulatedDevice device(disk);
   EXPECT_TRUE(create_image(device, create).ok());
   OpenOptions options = deterministic_options();
-  options.cache_size_bytes = cache_size_bytes_default;
+  options.cache_size_bytes = cache_size_default_bytes;
   const auto store = Store::open(std::make_unique<SimulatedDevice>(disk), options);
   EXPECT_TRUE(store.ok());
   EXPECT_TRUE((*store)->write("a", content(1)).ok());
@@ -87,11 +87,11 @@ void expect_content_at_every_cut_of_an_opening(std::uint64_t cache_size_bytes) {
 }
 
 TEST(OpeningCutTest, Invariant4HoldsWhenASuperblockIsInTheCacheOnly) {
-  expect_content_at_every_cut_of_an_opening(cache_size_bytes_default);
+  expect_content_at_every_cut_of_an_opening(cache_size_default_bytes);
 }
 
 TEST(OpeningCutTest, Invariant4HoldsWhenRecoveryWritesACheckpointOnItsWay) {
-  expect_content_at_every_cut_of_an_opening(cache_size_bytes_min);
+  expect_content_at_every_cut_of_an_opening(cache_size_min_bytes);
 }
 
 } // namespace

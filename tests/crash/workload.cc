@@ -118,7 +118,7 @@ bool Workload::open(bool with_threads) {
   options.callbacks = CallbackMode::event_fd;
   options.background = with_threads;
   if (with_threads) {
-    options.cache_size_bytes = cache_size_bytes_default; // Only the ring shall ask for checkpoints.
+    options.cache_size_bytes = cache_size_default_bytes; // Only the ring shall ask for checkpoints.
     options.deferral = std::chrono::hours(24);           // Nor shall the clock ask for commits.
   }
   options.idle_checkpoint_after = std::chrono::milliseconds(0);

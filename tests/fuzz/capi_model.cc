@@ -9,7 +9,7 @@ namespace vnvram::fuzz {
 namespace {
 
 bool is_word(const std::string& text) {
-  return !text.empty() && text.size() <= blob_name_bytes_max &&
+  return !text.empty() && text.size() <= blob_name_max_bytes &&
          std::ranges::all_of(text, [](char c) {
            return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
                   std::string("._/+@-").find(c) != std::string::npos;
@@ -29,7 +29,7 @@ Kinds CapiModel::can_register(const std::vector<ModelSpec>& specs, std::uint64_t
   std::uint64_t pages = 1; // The directory may need one more.
   for (const ModelSpec& spec : specs) {
     if (!is_word(spec.name) || !is_word(spec.type) || spec.size_max == 0 ||
-        spec.size_max > blob_size_bytes_max || !names.insert(spec.name).second) {
+        spec.size_max > blob_size_max_bytes || !names.insert(spec.name).second) {
       kinds.insert(VNVRAM_INVALID_ARGUMENT);
     }
     if (spec.size_max > blob_size_max_ + block_size_bytes) {

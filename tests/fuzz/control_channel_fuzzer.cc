@@ -44,7 +44,7 @@ using Contents = std::vector<Bytes>;
 
 constexpr int steps_max = 48;
 constexpr std::size_t tpm_header_size_bytes = 10;
-constexpr std::size_t tpm_response_bytes_max = 65536;
+constexpr std::size_t tpm_response_max_bytes = 65536;
 
 /// A TPM that was made, and the image that it was made on: the same for every run.
 struct MadeTpm {
@@ -352,7 +352,7 @@ private:
       return;
     }
     const auto length = load_big_endian<std::uint32_t>(begin, frame_bytes + 2);
-    require(length >= tpm_header_size_bytes && length <= tpm_response_bytes_max,
+    require(length >= tpm_header_size_bytes && length <= tpm_response_max_bytes,
             "a response says how long it is");
     receive_exactly(length - tpm_header_size_bytes + frame_bytes);
     require(!tpm_.has_changes(), "what a command changed is committed before it is answered");

@@ -22,7 +22,7 @@ namespace vnvram::fuzz {
 namespace {
 
 constexpr int steps_max = 64;
-constexpr std::size_t device_size_bytes_max = std::size_t{2} << 20U;
+constexpr std::size_t device_size_max_bytes = std::size_t{2} << 20U;
 
 void edit(FuzzInput& input, std::span<std::byte> target) {
   const std::size_t length = input.byte();
@@ -90,7 +90,7 @@ public:
     }
     std::fill_n(image_.begin(), overwritten_front_bytes_, std::byte{overwritten_with_});
     if (size_change_bytes_ != 0) {
-      image_.resize(size_change_bytes_ % device_size_bytes_max);
+      image_.resize(size_change_bytes_ % device_size_max_bytes);
     }
   }
 

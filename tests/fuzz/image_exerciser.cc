@@ -24,7 +24,7 @@ Result<std::unique_ptr<Store>> open(const std::shared_ptr<MemoryDisk>& disk, Acc
   OpenOptions options;
   options.access = access;
   options.background = false;
-  options.cache_size_bytes = cache_size_bytes_min;
+  options.cache_size_bytes = cache_size_min_bytes;
   return Store::open(std::make_unique<MemoryDevice>(disk, access), std::move(options));
 }
 

@@ -8,7 +8,7 @@
 namespace vnvram::test {
 namespace {
 
-constexpr std::uint64_t write_bytes_max = std::uint64_t{1} << 30U;
+constexpr std::uint64_t write_max_bytes = std::uint64_t{1} << 30U;
 
 std::vector<std::byte> read_file(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
@@ -42,7 +42,7 @@ Trace Trace::load(const std::string& folder) {
     }
     if (kind == TraceKind::write || kind == TraceKind::write_durable) {
       const std::uint64_t length = step.operation.length_bytes;
-      if (length > write_bytes_max || length > content.size() - at) {
+      if (length > write_max_bytes || length > content.size() - at) {
         break; // The program was killed while it was recorded.
       }
       step.bytes.assign(content.begin() + static_cast<std::ptrdiff_t>(at),

@@ -12,9 +12,9 @@ namespace {
 
 using Action = Transaction::Action;
 
-constexpr std::uint64_t whole_size_bytes_max = 20'000;
-constexpr std::uint64_t range_size_bytes_max = 100'000;
-constexpr std::uint64_t small_size_bytes_max = 300;
+constexpr std::uint64_t whole_size_max_bytes = 20'000;
+constexpr std::uint64_t range_size_max_bytes = 100'000;
+constexpr std::uint64_t small_size_max_bytes = 300;
 
 std::string name_of(unsigned thread, const char* part) {
   return fmt::format("{}.{}", thread, part);
@@ -30,14 +30,14 @@ BlobSpec spec_of(unsigned thread, const char* part, std::uint64_t size_max_bytes
 }
 
 SoakOperation::Update whole(Random& random, unsigned thread, const char* part,
-                            std::uint64_t size_bytes_max) {
-  return {name_of(thread, part), Action::write, 0, random.bytes(random.below(size_bytes_max + 1))};
+                            std::uint64_t size_max_bytes) {
+  return {name_of(thread, part), Action::write, 0, random.bytes(random.below(size_max_bytes + 1))};
 }
 
 SoakOperation::Update range(Random& random, unsigned thread) {
-  const std::uint64_t offset = random.below(range_size_bytes_max - 1);
+  const std::uint64_t offset = random.below(range_size_max_bytes - 1);
   const std::uint64_t length =
-      1 + random.below(std::min<std::uint64_t>(range_size_bytes_max - offset, 9'000));
+      1 + random.below(std::min<std::uint64_t>(range_size_max_bytes - offset, 9'000));
   if (random.below(8) == 0) {
     return {name_of(thread, "range"), Action::zero_range, offset, std::vector<std::byte>(length)};
   }
@@ -66,9 +66,9 @@ Transaction transaction_of(const SoakOperation& operation) {
 std::vector<BlobSpec> soak_blobs() {
   std::vector<BlobSpec> specs;
   for (unsigned thread = 0; thread < soak_thread_count; ++thread) {
-    specs.push_back(spec_of(thread, "whole", whole_size_bytes_max));
-    specs.push_back(spec_of(thread, "range", range_size_bytes_max));
-    specs.push_back(spec_of(thread, "small", small_size_bytes_max));
+    specs.push_back(spec_of(thread, "whole", whole_size_max_bytes));
+    specs.push_back(spec_of(thread, "range", range_size_max_bytes));
+    specs.push_back(spec_of(thread, "small", small_size_max_bytes));
   }
   return specs;
 }
@@ -78,17 +78,17 @@ SoakOperation soak_operation(std::uint64_t seed, unsigned thread, std::uint64_t 
   SoakOperation operation;
   const std::uint64_t draw = random.below(100);
   if (draw < 30) {
-    operation.updates = {whole(random, thread, "small", small_size_bytes_max)};
+    operation.updates = {whole(random, thread, "small", small_size_max_bytes)};
   } else if (draw < 45) {
-    operation.updates = {whole(random, thread, "whole", whole_size_bytes_max)};
+    operation.updates = {whole(random, thread, "whole", whole_size_max_bytes)};
   } else if (draw < 70) {
     operation.updates = {range(random, thread)};
   } else if (draw < 90) { // All of the thread's blobs: all there, or none.
     operation.updates = {whole(random, thread, "whole", 3'000), range(random, thread),
-                         whole(random, thread, "small", small_size_bytes_max)};
+                         whole(random, thread, "small", small_size_max_bytes)};
   } else if (draw < 94) {
     operation.updates = {
-        {name_of(thread, "range"), Action::set_size, random.below(range_size_bytes_max + 1), {}}};
+        {name_of(thread, "range"), Action::set_size, random.below(range_size_max_bytes + 1), {}}};
   } else if (draw < 96) {
     operation.kind = SoakOperation::Kind::register_blob;
     operation.spec = spec_of(thread, "extra", 1 + random.below(9'000));

@@ -77,7 +77,7 @@ private:
     options.access = access;
     options.accept_sealed = true;
     options.background = false;
-    options.cache_size_bytes = cache_size_bytes_min;
+    options.cache_size_bytes = cache_size_min_bytes;
     return Store::open(std::make_unique<MemoryDevice>(disk_, access), options);
   }
 

@@ -227,8 +227,8 @@ Status MemoryBlobs::flush() {
 }
 
 Status MemoryBlobs::register_one(Blobs& blobs, const BlobSpec& spec) {
-  if (spec.name.empty() || spec.name.size() > blob_name_bytes_max || spec.size_max_bytes == 0 ||
-      spec.size_max_bytes > blob_size_bytes_max) {
+  if (spec.name.empty() || spec.name.size() > blob_name_max_bytes || spec.size_max_bytes == 0 ||
+      spec.size_max_bytes > blob_size_max_bytes) {
     return Error(ErrorKind::invalid_argument, "memory: no blob can be registered like that");
   }
   BlobInfo& info = blobs[spec.name].info;

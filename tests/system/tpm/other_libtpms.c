@@ -11,7 +11,7 @@
 #include <libtpms/tpm_error.h>
 #include <libtpms/tpm_nvfilename.h>
 
-enum { real_command_bytes_max = 4096, trailer_bytes = 8, header_bytes = 10 };
+enum { real_command_max_bytes = 4096, trailer_bytes = 8, header_bytes = 10 };
 
 static const char trailer[trailer_bytes + 1] = "moreNVRM";
 static struct libtpms_callbacks real_callbacks;
@@ -68,7 +68,7 @@ TPM_RESULT TPMLIB_Process(unsigned char** response, uint32_t* size, uint32_t* ca
                           unsigned char* command, uint32_t command_bytes) {
   TPM_RESULT (*call)(unsigned char**, uint32_t*, uint32_t*, unsigned char*, uint32_t);
   *(void**)&call = real("TPMLIB_Process");
-  if (command_bytes <= real_command_bytes_max)
+  if (command_bytes <= real_command_max_bytes)
     return call(response, size, capacity, command, command_bytes);
   if (*capacity < header_bytes) {
     *response = realloc(*response, header_bytes);

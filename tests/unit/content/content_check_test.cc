@@ -24,7 +24,7 @@ Bytes bytes_of(std::string_view text) {
 
 /// As check_content sees it: in a blob that is large enough.
 Result<CheckedContent> check(std::string_view type, const Bytes& bytes) {
-  return check_content(type, blob_size_bytes_max, bytes, "FILE");
+  return check_content(type, blob_size_max_bytes, bytes, "FILE");
 }
 
 void expect_refused(std::string_view type, const Bytes& bytes, const std::string& cause) {
@@ -149,9 +149,9 @@ TEST(ContentCheck, UnknownTypesTakeAnything) {
     const auto checked = check(type, bytes_of("anything"));
     ASSERT_OK(checked);
     EXPECT_EQ(checked->bytes, bytes_of("anything"));
-    EXPECT_EQ(content_source_bytes_max(type, 5), 5U);
+    EXPECT_EQ(content_source_max_bytes(type, 5), 5U);
   }
-  EXPECT_GE(content_source_bytes_max("edk2.variables", 5), std::uint64_t{64} << 20U);
+  EXPECT_GE(content_source_max_bytes("edk2.variables", 5), std::uint64_t{64} << 20U);
 }
 
 } // namespace

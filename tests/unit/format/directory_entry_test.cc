@@ -78,7 +78,7 @@ TEST(DirectoryEntryCodec, SpecsAreChecked) {
   EXPECT_TRUE(refused([](BlobSpec& s) { s.name = "a:b"; }));
   EXPECT_TRUE(refused([](BlobSpec& s) { s.type = "t\n"; }));
   EXPECT_TRUE(refused([](BlobSpec& s) { s.size_max_bytes = 0; }));
-  EXPECT_TRUE(refused([](BlobSpec& s) { s.size_max_bytes = blob_size_bytes_max + 1; }));
+  EXPECT_TRUE(refused([](BlobSpec& s) { s.size_max_bytes = blob_size_max_bytes + 1; }));
   EXPECT_TRUE(refused([](BlobSpec& s) { s.producer = std::string(64, 'p'); }));
   EXPECT_TRUE(refused([](BlobSpec& s) { s.attributes.push_back({"may", "again", false}); }));
   EXPECT_TRUE(refused([](BlobSpec& s) { s.attributes[0].value = std::string(170, 'v'); }));

@@ -76,7 +76,7 @@ TEST_F(CommitMemory, ReadersSeeAllOfARecordOrNothing) {
   for (long allocation = 0, failed = 1; failed != 0; allocation += step) {
     create({spec("a", size_bytes)}, std::uint64_t{2} << 20U, std::uint64_t{900} << 10U);
     OpenOptions options = inline_options();
-    options.cache_size_bytes = cache_size_bytes_min;
+    options.cache_size_bytes = cache_size_min_bytes;
     auto store = open(options);
     ASSERT_TRUE(store->write("a", pattern(size_bytes, 1)).ok());
     ASSERT_TRUE(store->checkpoint().ok());

@@ -224,7 +224,7 @@ TEST_F(Commit, ManyThreadsShareRecordsAndLoseNothing) {
 TEST_F(Commit, ASmallCacheIsEnoughForLargeBlobs) {
   create({spec("a", std::uint64_t{4} << 20U)}, std::uint64_t{32} << 20U);
   OpenOptions options = inline_options();
-  options.cache_size_bytes = cache_size_bytes_min;
+  options.cache_size_bytes = cache_size_min_bytes;
   auto store = open(options);
   for (unsigned i = 0; i < 3; ++i) {
     ASSERT_OK(store->write("a", pattern(std::size_t{4} << 20U, i)));

@@ -20,7 +20,7 @@ TEST_F(Create, TheRequiredSizeIsEnoughAndABlockLessIsNot) {
       {},
       {spec("a", 1)},
       {spec("a", 262144), spec("b", 131072), spec("c", 65536)},
-      {spec("a", blob_size_bytes_max), spec("b", blob_size_bytes_max)},
+      {spec("a", blob_size_max_bytes), spec("b", blob_size_max_bytes)},
   };
   for (const auto& set : sets) {
     const std::uint64_t size = *required_size_bytes(set);
@@ -120,7 +120,7 @@ TEST_F(CreateFile, AFailureLeavesWhatWasThereAndNothingElse) {
   EXPECT_KIND(create_image_file(path("i"), 0, {}), exists);
   CreateOptions too_much;
   too_much.force = true;
-  too_much.blobs.push_back({spec("a", blob_size_bytes_max), std::nullopt});
+  too_much.blobs.push_back({spec("a", blob_size_max_bytes), std::nullopt});
   EXPECT_KIND(create_image_file(path("i"), 4 << 20, too_much), no_space);
   std::ifstream file(path("i"));
   EXPECT_EQ(std::string(std::istreambuf_iterator<char>(file), {}), "somebody's notes");

@@ -154,7 +154,7 @@ TEST_F(DeferredFailure, ADamagedDirectoryPageConcernsNobodyElse) {
   specs.push_back(spec("the-victim", 10));
   create(specs, std::size_t{8} << 20U);
   OpenOptions options = inline_options();
-  options.cache_size_bytes = cache_size_bytes_min;
+  options.cache_size_bytes = cache_size_min_bytes;
   auto store = open(options);
   ASSERT_OK(store->write("large", pattern(size, 3)));
   ASSERT_OK(store->checkpoint());
@@ -268,7 +268,7 @@ TEST_F(DeferredFailure, EachThreadSeesItsOwnWritesAtOnce) {
   create({spec("a", size), spec("b", size), spec("c", size), spec("d", size)},
          std::uint64_t{2} << 20U, std::uint64_t{128} << 10U);
   OpenOptions options = in_background(std::chrono::microseconds(1));
-  options.cache_size_bytes = cache_size_bytes_min;
+  options.cache_size_bytes = cache_size_min_bytes;
   auto store = open(options);
   std::map<std::string, Bytes> written;
   for (const char* name : {"a", "b", "c", "d"}) {

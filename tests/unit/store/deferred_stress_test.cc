@@ -138,7 +138,7 @@ TEST_F(DeferredStress, Invariant8HoldsUnderThreads) {
   }
   create(blobs, disk_size_bytes, std::uint64_t{128} << 10U);
   OpenOptions options;
-  options.cache_size_bytes = cache_size_bytes_min;
+  options.cache_size_bytes = cache_size_min_bytes;
   options.deferral = std::chrono::milliseconds(1);
   options.idle_checkpoint_after = std::chrono::milliseconds(1);
   {
@@ -209,12 +209,12 @@ private:
 // waits do not wait.
 TEST_F(DeferredStress, WritersThatAreFasterThanTheDeviceWait) {
   constexpr std::size_t pages_per_writer = 60;
-  constexpr std::size_t waiting_pages_max = 2 * (cache_size_bytes_min / 8 / block_size_bytes);
+  constexpr std::size_t waiting_pages_max = 2 * (cache_size_min_bytes / 8 / block_size_bytes);
   create({spec("left0", pages_per_writer * block_size_bytes),
           spec("left1", pages_per_writer * block_size_bytes)});
   auto hook = std::make_shared<HookedDevice::Hook>();
   OpenOptions options;
-  options.cache_size_bytes = cache_size_bytes_min;
+  options.cache_size_bytes = cache_size_min_bytes;
   options.deferral = std::chrono::milliseconds(1);
   auto opened = Store::open(std::make_unique<HookedDevice>(disk_, hook), options);
   ASSERT_OK(opened);

@@ -17,7 +17,7 @@ namespace {
 struct Walk {
   Walk(MemoryDevice& device, OnDamage on_damage)
       : superblock(*read_superblocks(device)->current()), codec(superblock),
-        pages(device, superblock, codec, cache_size_bytes_default),
+        pages(device, superblock, codec, cache_size_default_bytes),
         directory(format::geometry_of(superblock).page_count()),
         view(device, superblock, codec, pages, directory, on_damage) {}
 

@@ -37,7 +37,7 @@ TEST_F(LargeBlob, PagesInAnyOrderAreComparedWithTheirOwnContent) {
 // One equal byte at the end of each page splits the change into the most extents for its size.
 TEST_F(LargeBlob, EveryRewriteFitsTheSmallestRingThatTakesTheBlob) {
   for (const std::uint64_t size : {std::uint64_t{540672}, std::uint64_t{2} << 20U,
-                                   (std::uint64_t{3} << 20U) + 1234, blob_size_bytes_max}) {
+                                   (std::uint64_t{3} << 20U) + 1234, blob_size_max_bytes}) {
     const std::uint64_t ring_bytes =
         std::uint64_t{2} * format::Geometry::record_blocks_for(size) * block_size_bytes;
     create({spec("a", size)}, *required_size_bytes(std::vector{spec("a", size)}), ring_bytes);
@@ -62,7 +62,7 @@ TEST_F(LargeBlob, TheLargestSizeThatTheStoreNamesCanBeRegistered) {
     const std::uint64_t size = store->info().blob_size_max_bytes;
     const BlobSpec largest[] = {spec("a", size)};
     ASSERT_OK(store->register_blobs(largest));
-    if (size < blob_size_bytes_max) {
+    if (size < blob_size_max_bytes) {
       const BlobSpec more[] = {spec("b", size + block_size_bytes)};
       EXPECT_KIND(store->register_blobs(more), too_large);
     }

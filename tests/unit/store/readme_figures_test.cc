@@ -64,9 +64,9 @@ protected:
 
 TEST_F(ReadmeFigures, Limits) {
   expect_said(fmt::format("{} in an image", blob_count_max));
-  expect_said(fmt::format("at most {} MiB", blob_size_bytes_max / mib));
-  expect_said(fmt::format("an image has {} KiB to {} GiB", image_size_bytes_min / kib,
-                          image_size_bytes_max / (kib * mib)));
+  expect_said(fmt::format("at most {} MiB", blob_size_max_bytes / mib));
+  expect_said(fmt::format("an image has {} KiB to {} GiB", image_size_min_bytes / kib,
+                          image_size_max_bytes / (kib * mib)));
 }
 
 TEST_F(ReadmeFigures, RegisteringAndRemoving) {

@@ -159,7 +159,7 @@ TEST_F(Shortage, AReadThatIsNeverFastEnoughIsATurnOfItsOwn) {
   constexpr int changes_max = 50;
   create({spec("a", size)}, std::size_t{8} << 20U);
   OpenOptions options;
-  options.cache_size_bytes = cache_size_bytes_min;
+  options.cache_size_bytes = cache_size_min_bytes;
   auto store = open_hooked(options);
   ASSERT_OK(store->write("a", pattern(size, 1)));
   ASSERT_OK(store->checkpoint());

@@ -62,7 +62,7 @@ TEST_F(Stress, AllAtOnceAndNothingIsMixedUpOrLost) {
   create({spec("left0", pair_size_bytes), spec("right0", pair_size_bytes),
           spec("left1", pair_size_bytes), spec("right1", pair_size_bytes), spec("async", 64)});
   OpenOptions options;
-  options.cache_size_bytes = cache_size_bytes_min;
+  options.cache_size_bytes = cache_size_min_bytes;
   options.idle_checkpoint_after = std::chrono::milliseconds(1);
   std::atomic<unsigned> answered = 0;
   {

@@ -11,7 +11,7 @@
 namespace vnvram::test {
 namespace {
 
-constexpr std::size_t command_bytes_max = 5000; // Whatever libtpms says.
+constexpr std::size_t command_max_bytes = 5000; // Whatever libtpms says.
 constexpr std::string_view get_random = "8001 0000000c 0000017b 0008";
 
 class CommandConnectionTest : public testing::Test {
@@ -20,7 +20,7 @@ protected:
     std::array<int, 2> ends{};
     ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()), 0);
     peer_ = UniqueFd(ends[0]);
-    connection_.emplace(UniqueFd(ends[1]), true, command_bytes_max);
+    connection_.emplace(UniqueFd(ends[1]), true, command_max_bytes);
   }
 
   void send(std::span<const std::byte> bytes) const {
@@ -87,7 +87,7 @@ TEST_F(CommandConnectionTest, ImpossibleLengthsAreAnsweredAndSkipped) {
   EXPECT_FALSE(connection_->next());
 
   // Too long: every byte of it is dropped, however it arrives, and the next command is found.
-  const std::size_t length = command_bytes_max + 1;
+  const std::size_t length = command_max_bytes + 1;
   std::vector<std::byte> bytes(length, std::byte{0xff});
   const auto header = from_hex("8001 00001389 0000017b");
   std::copy(header.begin(), header.end(), bytes.begin());
@@ -118,12 +118,12 @@ TEST_F(CommandConnectionTest, FourGigabytesAnnounced) {
 }
 
 TEST_F(CommandConnectionTest, LargestCommandPasses) {
-  std::vector<std::byte> bytes(command_bytes_max, std::byte{1});
+  std::vector<std::byte> bytes(command_max_bytes, std::byte{1});
   const auto header = from_hex("8001 00001388 0000017b");
   std::copy(header.begin(), header.end(), bytes.begin());
   send(bytes);
   ASSERT_TRUE(connection_->receive());
-  EXPECT_EQ(connection_->next()->bytes.size(), command_bytes_max);
+  EXPECT_EQ(connection_->next()->bytes.size(), command_max_bytes);
 }
 
 TEST_F(CommandConnectionTest, PeerThatDoesNotReadHoldsUpNobody) {

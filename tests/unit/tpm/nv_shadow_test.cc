@@ -70,7 +70,7 @@ TEST(NvShadow, RefusesWhatIsTooLarge) {
   NvShadow shadow(small_specs());
   // More than was registered: the blob grows.
   ASSERT_TRUE(shadow.store(TpmState::save_state, Bytes(5000, std::byte{1})));
-  EXPECT_FALSE(shadow.store(TpmState::save_state, Bytes(blob_size_bytes_max + 1, std::byte{2})));
+  EXPECT_FALSE(shadow.store(TpmState::save_state, Bytes(blob_size_max_bytes + 1, std::byte{2})));
   EXPECT_EQ(shadow.content(TpmState::save_state).size(), 5000U);
   EXPECT_EQ(shadow.content(TpmState::save_state)[0], std::byte{1});
 }

@@ -78,7 +78,7 @@ TEST(SwtpmStateBlob, EncryptedStateIsRefusedAsSuch) {
   const Bytes state = from_swtpm("tpm12_permanent_state_key.bin");
   EXPECT_EQ(SwtpmStateBlob::unwrap(state).result, tpm_key_not_found);
   EXPECT_NE(SwtpmStateBlob::unwrap(state).reason.find("state's key"), std::string::npos);
-  EXPECT_LT(migration.size(), 1191 + SwtpmStateBlob::wrapping_bytes_max);
+  EXPECT_LT(migration.size(), 1191 + SwtpmStateBlob::wrapping_max_bytes);
   // Whatever the flags say: there is nothing to read.
   for (Bytes lying : {migration, state}) {
     lying[5] = std::byte{4};
