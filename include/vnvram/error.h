@@ -41,7 +41,9 @@ enum class ErrorKind {
 /// A stable lower-case word for scripts, e.g. "in-use".
 [[nodiscard]] VNVRAM_API std::string_view kind_name(ErrorKind kind);
 
-/// One error: a kind, the cause ("what and where") and the remedy ("what to do about it").
+/// One error: a kind, the cause ("what and where") and the remedy ("what to do about it"). A name
+/// in backquotes in a remedy is an operation on images, e.g. `repair`: the command `vnvram` has it
+/// by that name, and the library as a function (repair_image()).
 class [[nodiscard]] VNVRAM_API Error {
 public:
   Error(ErrorKind kind, std::string cause, std::string remedy = {})

@@ -70,7 +70,8 @@ VNVRAM_API const char* vnvram_kind_name(vnvram_kind kind);
 
 VNVRAM_API vnvram_kind vnvram_error_kind(const vnvram_error* error);
 VNVRAM_API const char* vnvram_error_cause(const vnvram_error* error);  /* What went wrong, where. */
-VNVRAM_API const char* vnvram_error_remedy(const vnvram_error* error); /* What helps; may be "". */
+VNVRAM_API const char* vnvram_error_remedy(const vnvram_error* error); /* What helps; may be "".
+  A name in backquotes is an operation on images, which the command `vnvram` has by that name. */
 VNVRAM_API const char* vnvram_error_text(const vnvram_error* error);   /* Both, ready to print. */
 /* NULL is allowed. */
 VNVRAM_API void vnvram_error_free(vnvram_error* error);

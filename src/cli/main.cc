@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include <vector>
 
+#include "base/operator_text.h"
 #include "base/plain_text.h"
 #include "cli/check_command.h"
 #include "cli/create_command.h"
@@ -66,7 +67,7 @@ Error with_lost_file(const std::string& image, const Error& error) {
 }
 
 int report_error(const std::string& image, const Error& error) {
-  const std::string text = with_lost_file(image, error).text();
+  const std::string text = operator_text(with_lost_file(image, error));
   const bool names_image = image.empty() || text.starts_with(image + ":");
   const std::string line = names_image ? text : fmt::format("{}: {}", image, text);
   say(line);

@@ -1,5 +1,6 @@
 #include "cli/reader.h"
 
+#include "base/operator_text.h"
 #include "cli/input.h"
 #include "vnvram/space.h"
 
@@ -67,7 +68,7 @@ open_for_writing(const std::string& path, const DeviceOptions& options, const st
   if (!device) {
     return device.error();
   }
-  set_space_policy(**device, *policy, [](const Error& error) { show_note(error.text()); });
+  set_space_policy(**device, *policy, [](const Error& error) { show_note(operator_text(error)); });
   return Store::open(std::move(*device), {.background = false});
 }
 

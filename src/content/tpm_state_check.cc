@@ -115,7 +115,7 @@ Status check_tpm_state(const TpmStateType& type, std::span<const std::byte> byte
   return Error(
       ErrorKind::invalid_argument,
       fmt::format("{}: {} {}; it is {}", source, refused, name_of(type), what_it_is(bytes)),
-      "give what `vnvram get` has taken out of such a blob; --force writes it all the same");
+      "give what `get` has taken out of such a blob; --force writes it all the same");
 }
 
 } // namespace vnvram

@@ -88,7 +88,7 @@ Status grow_vm_image(const std::string& path, const ImageContainer& image, std::
     return Error(
         ErrorKind::unsupported,
         fmt::format("{}: a {} image cannot be grown", path, image_format_name(image.format)),
-        "make a larger one: vnvram salvage IMAGE NEW --size N");
+        "make a larger one: `salvage IMAGE NEW --size N`");
   }
   std::vector<std::string> words = {"resize", "-q"};
   if (image.encrypted) {

@@ -229,7 +229,7 @@ Status VmImageDevice::resize(std::uint64_t size_bytes) {
   return Error(
       ErrorKind::unsupported,
       fmt::format("{}: a VM image of {} bytes cannot be resized while it is open", path_, *current),
-      "close it, and use vnvram resize");
+      "close it, and use `resize`");
 }
 
 // The same bytes once more, for which QEMU takes clusters that are this image's alone.

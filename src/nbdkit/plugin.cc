@@ -6,6 +6,7 @@
 #include <exception>
 #include <memory>
 
+#include "base/operator_text.h"
 #include "base/plain_text.h"
 #include "nbdkit/server.h"
 #include "vnvram/version.h"
@@ -40,7 +41,7 @@ int answer(const Status& status) {
   if (status) {
     return 0;
   }
-  nbdkit_error("%s", plain_text(status.error().text()).c_str());
+  nbdkit_error("%s", plain_text(operator_text(status.error())).c_str());
   nbdkit_set_error(error_number(status.error().kind()));
   return -1;
 }
@@ -85,7 +86,7 @@ int config(const char* key, const char* value) {
 
 /// On a thread that nbdkit does not know, about no request.
 void log_failure(const Error& error) {
-  nbdkit_error("%s", plain_text(error.text()).c_str());
+  nbdkit_error("%s", plain_text(operator_text(error)).c_str());
 }
 
 // Before nbdkit becomes a daemon: who started it sees what is wrong.

@@ -86,7 +86,7 @@ Result<Geometry> plan(BlockDevice& device, const CreateOptions& options) {
         ErrorKind::no_space,
         fmt::format("{}: {} bytes are needed and there are {}", device.name(),
                     (needed_blocks + format::third_copy_blocks_from_end) * block_size_bytes, *size),
-        "make it larger; vnvram size tells how large"};
+        "make it larger; `size` tells how large"};
   }
   return geometry;
 }

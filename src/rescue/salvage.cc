@@ -63,7 +63,7 @@ public:
                              .attributes = blob.info.attributes},
                     .generation = blob.info.generation,
                     .content = {}};
-    for (const SpaceRange& range : blob.ranges(0, blob.info.size_bytes)) {
+    for (const SpaceRange& range : blob.ranges_within_pages(0, blob.info.size_bytes)) {
       const auto page = static_cast<std::uint32_t>(range.offset_bytes / block_size_bytes);
       const Result<PageRef> loaded = view_.load(page);
       if (!loaded) {

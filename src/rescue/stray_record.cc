@@ -33,11 +33,10 @@ Result<RepairReport> discard(BlockDevice& device, bool dry_run) {
     return judged ? Result<RepairReport>(std::move(report)) : judged.error();
   }
   if (!end->stray) {
-    return Error{
-        ErrorKind::corrupt,
-        fmt::format("{}: {}, and that is no late write", device.name(), end->reason),
-        "vnvram repair without --discard-stray mends what can be mended, vnvram salvage gets "
-        "out what is intact"};
+    return Error{ErrorKind::corrupt,
+                 fmt::format("{}: {}, and that is no late write", device.name(), end->reason),
+                 "`repair` without --discard-stray mends what can be mended, `salvage` gets "
+                 "out what is intact"};
   }
   const std::string place = fmt::format("record of generation {} at ring block {}",
                                         end->newer_sequence, end->newer_position);

@@ -36,7 +36,7 @@ TPMLIB_StateType libtpms_state(TpmState state) {
 
 SoftTpm::SoftTpm(TpmVersion version, const std::vector<BlobSpec>& specs,
                  std::vector<std::vector<std::byte>> contents, Manufacture manufacture)
-    : version_(version), command_bytes_max_(tpm_command_max_bytes(version)), shadow_(specs),
+    : version_(version), command_max_bytes_(tpm_command_max_bytes(version)), shadow_(specs),
       may_manufacture_(manufacture == Manufacture::allowed) {
   for (std::size_t state = 0; state < tpm_state_count; ++state) {
     shadow_.load(static_cast<TpmState>(state), std::move(contents.at(state)));

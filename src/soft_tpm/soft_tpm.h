@@ -67,7 +67,7 @@ public:
 
   [[nodiscard]] TpmVersion version() const { return version_; }
   /// The longest command that libtpms takes.
-  [[nodiscard]] std::size_t command_max_bytes() const { return command_bytes_max_; }
+  [[nodiscard]] std::size_t command_max_bytes() const { return command_max_bytes_; }
 
   /// Whether there is any state to run with: a TPM that was made without contents has none until
   /// adopt(), or until state blobs are set. An INIT before that starts it as soon as there is.
@@ -175,7 +175,7 @@ private:
   [[nodiscard]] std::span<const std::byte> stored(TpmState state) const;
 
   const TpmVersion version_;
-  const std::size_t command_bytes_max_;
+  const std::size_t command_max_bytes_;
   mutable std::mutex mutex_;
   NvShadow shadow_;
   std::array<std::optional<std::vector<std::byte>>, tpm_state_count> staged_;

@@ -20,9 +20,9 @@ constexpr auto startup_tpm2 = bytes_of<12>("\x80\x01\0\0\0\x0c\0\0\x01\x44\0\0")
 constexpr auto startup_tpm12 = bytes_of<12>("\0\xc1\0\0\0\x0c\0\0\0\x99\0\x01");
 
 Error refused_state(TpmResult result) {
-  return {
-      ErrorKind::corrupt, fmt::format("libtpms refuses the TPM's state with code 0x{:x}", result),
-      "restore the image from a backup; `vnvram check` tells whether the image itself is whole"};
+  return {ErrorKind::corrupt,
+          fmt::format("libtpms refuses the TPM's state with code 0x{:x}", result),
+          "restore the image from a backup; `check` tells whether the image itself is whole"};
 }
 
 } // namespace

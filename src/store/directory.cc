@@ -18,13 +18,13 @@ std::uint64_t entry_offset(std::uint32_t page, std::size_t index) {
 
 Error corrupt_entry(std::uint32_t page, std::size_t index, std::string_view what) {
   return {ErrorKind::corrupt, fmt::format("directory page {}, entry {}: {}", page, index, what),
-          "vnvram repair mends what can be mended, vnvram salvage gets out what is intact"};
+          "`repair` mends what can be mended, `salvage` gets out what is intact"};
 }
 
 } // namespace
 
-std::vector<SpaceRange> Blob::extents(std::uint64_t offset_bytes,
-                                      std::uint64_t length_bytes) const {
+std::vector<SpaceRange> Blob::longest_ranges(std::uint64_t offset_bytes,
+                                             std::uint64_t length_bytes) const {
   std::vector<SpaceRange> parts;
   for (const PageRun& run : runs) {
     const std::uint64_t run_bytes = std::uint64_t{run.page_count} * block_size_bytes;
@@ -44,9 +44,10 @@ std::vector<SpaceRange> Blob::extents(std::uint64_t offset_bytes,
   return parts;
 }
 
-std::vector<SpaceRange> Blob::ranges(std::uint64_t offset_bytes, std::uint64_t length_bytes) const {
+std::vector<SpaceRange> Blob::ranges_within_pages(std::uint64_t offset_bytes,
+                                                  std::uint64_t length_bytes) const {
   std::vector<SpaceRange> parts;
-  for (const SpaceRange& extent : extents(offset_bytes, length_bytes)) {
+  for (const SpaceRange& extent : longest_ranges(offset_bytes, length_bytes)) {
     for (std::uint32_t done = 0; done < extent.length_bytes;) {
       const std::uint64_t offset = extent.offset_bytes + done;
       const auto in_page =

@@ -33,11 +33,11 @@ struct Blob {
 
   /// The blob's bytes from offset_bytes on, as parts of the page space, each as long as can be.
   /// offset_bytes + length_bytes must be within the largest size.
-  [[nodiscard]] std::vector<SpaceRange> extents(std::uint64_t offset_bytes,
-                                                std::uint64_t length_bytes) const;
+  [[nodiscard]] std::vector<SpaceRange> longest_ranges(std::uint64_t offset_bytes,
+                                                       std::uint64_t length_bytes) const;
   /// The same, none across a page's end.
-  [[nodiscard]] std::vector<SpaceRange> ranges(std::uint64_t offset_bytes,
-                                               std::uint64_t length_bytes) const;
+  [[nodiscard]] std::vector<SpaceRange> ranges_within_pages(std::uint64_t offset_bytes,
+                                                            std::uint64_t length_bytes) const;
 };
 
 /// A value: registering works on a copy, which takes the place of the old one when it is durable.

@@ -146,7 +146,7 @@ Result<BlobInfo> Engine::blob(std::string_view name) const {
   const Blob* blob = state_.directory.find(name);
   if (blob == nullptr) {
     return Error{ErrorKind::not_found, fmt::format("{}: no blob {}", state_.device->name(), name),
-                 "vnvram ls shows what is there"};
+                 "`ls` shows what is there"};
   }
   return info_of(*blob, state_.deferred);
 }

@@ -101,7 +101,7 @@ Result<PageRef> PageStore::load(std::uint32_t page) {
     return Error{ErrorKind::corrupt,
                  fmt::format("{}: page {} is outside of it, which has {}", device_.name(), page,
                              geometry_.page_count()),
-                 "vnvram repair mends what can be mended, vnvram salvage gets out what is intact"};
+                 "`repair` mends what can be mended, `salvage` gets out what is intact"};
   }
   for (;;) {
     std::uint64_t publication = 0;

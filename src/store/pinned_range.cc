@@ -35,7 +35,7 @@ Result<bool> PinnedRange::collect() {
   const Blob* blob = state_.directory.find(wanted_.name);
   if (blob == nullptr) {
     return state_.of_this_image({ErrorKind::not_found, fmt::format("no blob {}", wanted_.name),
-                                 "vnvram ls shows what is there"});
+                                 "`ls` shows what is there"});
   }
   const Status readable = check_readable(*blob);
   if (!readable) {
@@ -50,7 +50,7 @@ Result<bool> PinnedRange::collect() {
          fmt::format("blob {}: {} bytes from {} are beyond its largest size of {}", wanted_.name,
                      length, wanted_.offset_bytes, blob->info.size_max_bytes)});
   }
-  ranges_ = blob->ranges(wanted_.offset_bytes, length);
+  ranges_ = blob->ranges_within_pages(wanted_.offset_bytes, length);
   if (wanted_.to_change) {
     ranges_.push_back({.offset_bytes = blob->entry_offset_bytes, .length_bytes = 0});
   }

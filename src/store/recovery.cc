@@ -42,9 +42,9 @@ Status Recovery::recover() {
     return Error{ErrorKind::corrupt, fmt::format("{}: {}", state_.device->name(), end.reason),
                  end.stray
                      ? "if its content was put back to a snapshot while a commit was on its way, "
-                       "that commit arrived late: vnvram repair --discard-stray drops it; if not, "
-                       "vnvram salvage gets out what is intact"
-                     : "vnvram repair mends what can be mended, vnvram salvage gets out what is "
+                       "that commit arrived late: `repair --discard-stray` drops it; if not, "
+                       "`salvage` gets out what is intact"
+                     : "`repair` mends what can be mended, `salvage` gets out what is "
                        "intact"};
   }
   return view.read_directory({});

@@ -36,7 +36,7 @@ Status check_specs(std::span<const BlobSpec> specs, const format::Geometry& geom
                       "is {} bytes",
                       spec.name, spec.size_max_bytes, 2 * std::uint64_t{needed} * block_size_bytes,
                       std::uint64_t{geometry.ring_block_count()} * block_size_bytes),
-          "make a new image with a larger ring: vnvram create --ring-size"};
+          "make a new image with a larger ring: `create --ring-size`"};
     }
   }
   return {};
@@ -46,7 +46,7 @@ Status type_mismatch(const Blob& blob, const BlobSpec& spec) {
   return Error{ErrorKind::type_mismatch,
                fmt::format("blob {}: its type on the image is {}, not {}", spec.name,
                            blob.info.type, spec.type),
-               "use another name, or remove the blob: vnvram rm"};
+               "use another name, or remove the blob: `rm`"};
 }
 
 // Before anything is taken, so that the message can say how much is missing for the whole set.
@@ -62,7 +62,7 @@ Status check_space(const Directory& directory, std::span<const BlobSpec> specs) 
   if (directory.blobs().size() + new_entries > blob_count_max) {
     return Error{ErrorKind::no_space,
                  fmt::format("an image holds at most {} blobs", blob_count_max),
-                 "remove some: vnvram rm"};
+                 "remove some: `rm`"};
   }
   const std::uint64_t entries = directory.blobs().size() + new_entries;
   const std::uint64_t directory_pages =
@@ -72,7 +72,7 @@ Status check_space(const Directory& directory, std::span<const BlobSpec> specs) 
   if (pages > directory.free_page_count()) {
     const std::uint64_t missing = 2 * (pages - directory.free_page_count()) * block_size_bytes;
     return Error{ErrorKind::no_space, fmt::format("the image is {} bytes too small", missing),
-                 "make it larger: vnvram resize"};
+                 "make it larger: `resize`"};
   }
   return {};
 }
@@ -80,7 +80,7 @@ Status check_space(const Directory& directory, std::span<const BlobSpec> specs) 
 Error fragmented(const BlobSpec& spec) {
   return {ErrorKind::no_space,
           fmt::format("blob {}: the free space is in too many pieces", spec.name),
-          "make the image larger: vnvram resize"};
+          "make the image larger: `resize`"};
 }
 
 Status write_entry(Stage& stage, const Directory& directory, const Blob& blob,
@@ -135,7 +135,7 @@ Result<std::uint64_t> take_entry(Directory& directory, Stage& stage) {
   const auto page = directory.find_free(1, 1);
   if (!page) {
     return Error{ErrorKind::no_space, "no page is left for the directory",
-                 "make the image larger: vnvram resize"};
+                 "make the image larger: `resize`"};
   }
   const std::uint32_t next = page->front().first_page;
   const std::uint64_t link = (std::uint64_t{directory.pages().back()} * block_size_bytes) +
@@ -216,7 +216,7 @@ Status compare_with(const Directory& directory, std::span<const BlobSpec> specs)
     const Blob* blob = directory.find(spec.name);
     if (blob == nullptr) {
       return Error{ErrorKind::not_found, fmt::format("no blob {}", spec.name),
-                   "register it: vnvram register"};
+                   "register it: `register`"};
     }
     if (blob->info.type != spec.type) {
       return type_mismatch(*blob, spec);
@@ -225,7 +225,7 @@ Status compare_with(const Directory& directory, std::span<const BlobSpec> specs)
       return Error{ErrorKind::too_large,
                    fmt::format("blob {}: its largest size is {} bytes, less than {}", spec.name,
                                blob->info.size_max_bytes, spec.size_max_bytes),
-                   "register it with the larger size: vnvram register"};
+                   "register it with the larger size: `register`"};
     }
   }
   return {};
@@ -234,11 +234,10 @@ Status compare_with(const Directory& directory, std::span<const BlobSpec> specs)
 Status remove_from(Directory& directory, Stage& stage, std::string_view name) {
   const Blob* blob = directory.find(name);
   if (blob == nullptr) {
-    return Error{ErrorKind::not_found, fmt::format("no blob {}", name),
-                 "vnvram ls shows what is there"};
+    return Error{ErrorKind::not_found, fmt::format("no blob {}", name), "`ls` shows what is there"};
   }
   // Free pages are zero, always: whoever gets them next must not see these bytes.
-  for (const SpaceRange& range : blob->extents(0, blob->info.size_bytes)) {
+  for (const SpaceRange& range : blob->longest_ranges(0, blob->info.size_bytes)) {
     const Status zeroed = stage.zero_space(range.offset_bytes, range.length_bytes);
     if (!zeroed) {
       return zeroed;

@@ -14,7 +14,7 @@ Error sealed_error(const std::string& name, std::uint64_t generation) {
           fmt::format("{}: sealed at generation {}, since its state was handed over to another "
                       "machine, or is in a snapshot or file",
                       name, generation),
-          "if that one does not have it, or is not to go on: vnvram unseal"};
+          "if that one does not have it, or is not to go on: `unseal`"};
 }
 
 SharedState::SharedState(std::unique_ptr<BlockDevice> opened, const format::Superblock& found,

@@ -42,7 +42,7 @@ Status Stage::check(const Transaction& transaction, Directory& directory,
     const Blob* blob = directory.find(update.blob);
     if (blob == nullptr) {
       return Error{ErrorKind::not_found, fmt::format("no blob {}", update.blob),
-                   "register it first; vnvram ls shows what is there"};
+                   "register it first; `ls` shows what is there"};
     }
     for (const Attribute& attribute : blob->info.attributes) {
       if (attribute.must_know && !known.contains(attribute.name)) {
@@ -159,7 +159,7 @@ Status Stage::apply(const Transaction::Update& update, BlobChange& change) {
 
 Status Stage::put(BlobChange& change, std::uint64_t offset_bytes,
                   std::span<const std::byte> bytes) {
-  for (const SpaceRange& range : change.blob->extents(offset_bytes, bytes.size())) {
+  for (const SpaceRange& range : change.blob->longest_ranges(offset_bytes, bytes.size())) {
     const Status written = write_space(range.offset_bytes, bytes.first(range.length_bytes));
     if (!written) {
       return written;
@@ -171,7 +171,7 @@ Status Stage::put(BlobChange& change, std::uint64_t offset_bytes,
 
 Status Stage::put_zeros(BlobChange& change, std::uint64_t offset_bytes,
                         std::uint64_t length_bytes) {
-  for (const SpaceRange& range : change.blob->extents(offset_bytes, length_bytes)) {
+  for (const SpaceRange& range : change.blob->longest_ranges(offset_bytes, length_bytes)) {
     const Status zeroed = zero_space(range.offset_bytes, range.length_bytes);
     if (!zeroed) {
       return zeroed;

@@ -56,7 +56,7 @@ const Row& decide(const SuperblockPair& pair) {
 Error foreign(const BlockDevice& device) {
   return {ErrorKind::foreign,
           fmt::format("{}: holds data that is not a vNVRAM image", device.name()),
-          "check the name; vnvram create --force would overwrite it"};
+          "check the name; `create --force` would overwrite it"};
 }
 
 Error refusal(BlockDevice& device, const SuperblockPair& pair, Verdict verdict) {
@@ -77,7 +77,7 @@ Error refusal(BlockDevice& device, const SuperblockPair& pair, Verdict verdict) 
                         pair.current() == nullptr ? "no superblock is whole"
                                                   : "one superblock cannot be",
                         describe_copy(pair.copies[0]), describe_copy(pair.copies[1])),
-            "vnvram repair mends what can be mended; vnvram dump shows what is left"};
+            "`repair` mends what can be mended; `dump` shows what is left"};
   default: return foreign(device);
   }
 }
@@ -130,7 +130,7 @@ Status check_counters(const std::string& name, const format::Superblock& superbl
                      fmt::format("{}: its {} is at its end, which no image reaches in use: nothing "
                                  "more can be written",
                                  name, worn),
-                     "vnvram salvage makes a fresh image of it"};
+                     "`salvage` makes a fresh image of it"};
 }
 
 Result<SuperblockPair> read_superblocks(BlockDevice& device) {
@@ -198,7 +198,7 @@ Result<format::Superblock> find_superblock_of_any_length(BlockDevice& device) {
       return blank.error();
     }
     return *blank ? Error{ErrorKind::blank, fmt::format("{}: holds nothing", device.name()),
-                          "vnvram create makes an image of it"}
+                          "`create` makes an image of it"}
                   : foreign(device);
   }
   if (row.verdict != Verdict::ours) {
@@ -209,7 +209,7 @@ Result<format::Superblock> find_superblock_of_any_length(BlockDevice& device) {
     return Error{ErrorKind::corrupt,
                  fmt::format("{}: superblock {} cannot be beside the other one: {}", device.name(),
                              current.copy == 0 ? 'B' : 'A', reason),
-                 "vnvram repair mends it if the other one leads to a whole image"};
+                 "`repair` mends it if the other one leads to a whole image"};
   }
   return current;
 }

@@ -156,10 +156,9 @@ Error beginning_overwritten(BlockDevice& device, const Superblock& third) {
                       device.name(), by.empty() ? "" : " ", by,
                       by_vm_image ? ", or is a VM image that holds one and is taken for raw" : ""),
           fmt::format("{}{}", by_vm_image ? "open a VM image in its own format; else " : "",
-                      third.clean != 0
-                          ? "vnvram repair finds it again by its third superblock"
-                          : "it was in use then: vnvram salvage gets out what its third "
-                            "superblock leads to")};
+                      third.clean != 0 ? "`repair` finds it again by its third superblock"
+                                       : "it was in use then: `salvage` gets out what its third "
+                                         "superblock leads to")};
 }
 
 } // namespace vnvram

@@ -37,7 +37,7 @@ Status VouchedBlocks::read(BlockPlace place, const TableEntry& entry, Content co
     return Error{ErrorKind::corrupt,
                  fmt::format("{}: {} (block {}) is not what was written there", device_.name(),
                              place_text(place, entry), block),
-                 "vnvram repair mends what can be mended, vnvram salvage gets out what is intact"};
+                 "`repair` mends what can be mended, `salvage` gets out what is intact"};
   }
   return read;
 }

@@ -69,7 +69,7 @@ Result<BlobRoom> BlobRoom::of(BlobClient& client, TpmVersion version) {
     room.sizes_max_bytes_.at(state) = info.ok() ? info->size_max_bytes : 0;
   }
   room.space_free_bytes_ = image->space_free_bytes;
-  room.commit_bytes_max_ = image->blob_size_max_bytes;
+  room.commit_max_bytes_ = image->blob_size_max_bytes;
   return room;
 }
 
@@ -94,10 +94,10 @@ Status BlobRoom::check(const TpmStateSizes& sizes_bytes) const {
         fmt::format("{}, and the image has room for {} bytes more", too_small, space_free_bytes_),
         "make the image larger: vnvram resize");
   }
-  if (all_bytes > commit_bytes_max_) {
+  if (all_bytes > commit_max_bytes_) {
     return Error(ErrorKind::too_large,
                  fmt::format("{} bytes of state, and the image's log has room for {}", all_bytes,
-                             commit_bytes_max_),
+                             commit_max_bytes_),
                  "make a new image with a larger log: vnvram create --ring-size");
   }
   return {};

@@ -30,7 +30,7 @@ private:
   TpmVersion version_ = TpmVersion::tpm2_0;
   TpmStateSizes sizes_max_bytes_{};
   std::uint64_t space_free_bytes_ = 0;
-  std::uint64_t commit_bytes_max_ = 0;
+  std::uint64_t commit_max_bytes_ = 0;
 };
 
 /// Commits what a TPM has changed. A blob that it makes larger than was registered is registered at

@@ -24,8 +24,8 @@ constexpr std::size_t head_length_offset = 5;
 CommandConnection::CommandConnection(UniqueFd socket, bool accepts_heads,
                                      std::size_t command_max_bytes)
     : socket_(std::move(socket)), accepts_heads_(accepts_heads),
-      command_bytes_max_(std::max(command_max_bytes, tpm_header_bytes)),
-      inbox_(head_bytes + command_bytes_max_) {}
+      command_max_bytes_(std::max(command_max_bytes, tpm_header_bytes)),
+      inbox_(head_bytes + command_max_bytes_) {}
 
 short CommandConnection::poll_events() const {
   return static_cast<short>(outbox_.empty() ? POLLIN : POLLOUT);
@@ -76,7 +76,7 @@ std::optional<CommandConnection::Command> CommandConnection::next() {
     drop(bytes.size()); // Where the next command begins cannot be told.
     return command;
   }
-  if (length > command_bytes_max_) {
+  if (length > command_max_bytes_) {
     discard_bytes_ = skip + std::uint64_t{length};
     return command;
   }

@@ -62,7 +62,7 @@ private:
 
   UniqueFd socket_;
   bool accepts_heads_;
-  std::size_t command_bytes_max_;
+  std::size_t command_max_bytes_;
   std::vector<std::byte> inbox_;
   Clock::time_point last_active_ = Clock::now();
   std::size_t begin_ = 0;

@@ -8,6 +8,7 @@
 
 #include <fmt/core.h>
 
+#include "base/operator_text.h"
 #include "tpm/swtpm_state_blob.h"
 
 namespace vnvram {
@@ -128,7 +129,7 @@ TpmResult ControlService::init(const ControlRequest& request) {
     log_.info(delete_volatile ? "the TPM is powered on, with its volatile state if there was one"
                               : "the TPM is powered on");
   } else {
-    log_.error("the TPM is in failure mode: " + started.error().text());
+    log_.error("the TPM is in failure mode: " + operator_text(started.error()));
   }
   if (started.ok() && !tpm_.has_state()) {
     log_.info("the TPM's state comes with its image: commands wait until one is attached");
@@ -291,7 +292,7 @@ TpmResult ControlService::check_size(const ControlRequest& request,
   }
   log_.warning(fmt::format("refused state blob {}, {} bytes: the other side's TPM is larger than "
                            "this one's: {}",
-                           request.blob_type, size_bytes, fits.error().text()));
+                           request.blob_type, size_bytes, operator_text(fits.error())));
   return tpm_bad_parameter_size;
 }
 

@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "base/operator_text.h"
 #include "client/blob_client.h"
 #include "tpm/log.h"
 
@@ -16,7 +17,7 @@ class ImageTrouble {
 public:
   /// Watches the client's image for as long as it exists. Both outlive it.
   ImageTrouble(BlobClient& client, const Log& log) : client_(client), log_(log) {
-    client_.watch_failures([this](const Error& error) { note(error.text()); });
+    client_.watch_failures([this](const Error& error) { note(operator_text(error)); });
   }
   ImageTrouble(const ImageTrouble&) = delete;
   ImageTrouble& operator=(const ImageTrouble&) = delete;

@@ -14,6 +14,7 @@
 
 #include <fmt/core.h>
 
+#include "base/operator_text.h"
 #include "base/unique_fd.h"
 #include "client/local_blob_client.h"
 #include "owner/image_keeper.h"
@@ -173,7 +174,7 @@ Tpm make_without_tpm(const Options& options, const Log& log) {
   ImageKeeper::Setup setup{
       .device = {.image_key_file = options.image_key_file},
       .store = {},
-      .space_warned = [&log](const Error& error) { log.warning(error.text()); }};
+      .space_warned = [&log](const Error& error) { log.warning(operator_text(error)); }};
   setup.store.cache_size_bytes = cache_size_bytes;
   Tpm made;
   made.keeper = std::make_unique<ImageKeeper>(std::move(setup));
@@ -340,7 +341,7 @@ int main(int argument_count, char** arguments) {
     const vnvram::Log log(options.log_level);
     const vnvram::Status status = vnvram::run(options, log);
     if (!status.ok()) {
-      log.error(status.error().text());
+      log.error(operator_text(status.error()));
       return static_cast<int>(vnvram::exit_code(status.error().kind()));
     }
     return static_cast<int>(ExitCode::ok);

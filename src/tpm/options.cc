@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/operator_text.h"
 #include "vnvram/version.h"
 
 namespace vnvram {
@@ -282,7 +283,7 @@ std::variant<Options, ExitCode> parse_options(int argument_count, char* const* a
     status = set_option(options, static_cast<Option>(found), optarg);
   }
   if (!status.ok()) {
-    print(STDERR_FILENO, "vnvram-tpm: " + status.error().text() + "\n");
+    print(STDERR_FILENO, "vnvram-tpm: " + operator_text(status.error()) + "\n");
     return ExitCode::usage;
   }
   return options;

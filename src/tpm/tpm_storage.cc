@@ -4,6 +4,7 @@
 
 #include <fmt/core.h>
 
+#include "base/operator_text.h"
 #include "client/blob_client.h"
 #include "owner/image_keeper.h"
 
@@ -32,10 +33,10 @@ bool TpmStorage::fail(const Error& error, std::string_view during) {
   tpm_.fail();
   {
     const std::lock_guard lock(mutex_);
-    failure_ = error.text();
+    failure_ = operator_text(error);
   }
-  log_.error(
-      fmt::format("the TPM goes into failure mode, because {} failed: {}", during, error.text()));
+  log_.error(fmt::format("the TPM goes into failure mode, because {} failed: {}", during,
+                         operator_text(error)));
   return false;
 }
 
@@ -150,7 +151,7 @@ void TpmStorage::mark_image_sealed() {
   if (sealed.ok()) {
     log_.info(fmt::format("the image is sealed at generation {}", keeper_.info().generation));
   } else {
-    log_.warning("the image could not be sealed: " + sealed.error().text());
+    log_.warning("the image could not be sealed: " + operator_text(sealed.error()));
   }
 }
 
@@ -284,7 +285,7 @@ bool TpmStorage::is_left_alone(Status& result) {
   if (current.ok()) {
     log_.warning("the drive is left as it is: its content was changed underneath");
   } else {
-    log_.warning("the drive is left as it is: " + current.error().text());
+    log_.warning("the drive is left as it is: " + operator_text(current.error()));
   }
   if (!current.ok() && (tpm_.has_changes_to_keep() || !custody_.is_ours())) {
     result = current.error();

@@ -332,7 +332,7 @@ Result<VariableStoreTemplate> VariableStoreTemplate::parse(std::vector<std::byte
   if (inspection.lacks_chip_size()) {
     result.note_ =
         fmt::format("{}: it does not tell the size of its flash chip, which is larger; give "
-                    "all of the chip's file, from the firmware's package or vnvram get "
+                    "all of the chip's file, from the firmware's package or `get` "
                     "--chip",
                     name);
   }
@@ -367,8 +367,8 @@ Status check_uefi_blob_there(const BlobInfo& there, const BlobSpec& wanted) {
                            "belong to different firmware",
                            there.name, there.size_max_bytes, wanted.size_max_bytes),
                there.generation == 0
-                   ? "it was never written; vnvram rm makes place for the other"
-                   : "give the template of the machine's own firmware; vnvram rm loses the "
+                   ? "it was never written; `rm` makes place for the other"
+                   : "give the template of the machine's own firmware; `rm` loses the "
                      "variables that are there"};
 }
 

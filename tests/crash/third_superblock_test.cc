@@ -92,7 +92,7 @@ TEST(ThirdSuperblock, AnImageWhoseBeginningWasOverwrittenIsFoundAgain) {
       EXPECT_EQ(error.kind(), ErrorKind::corrupt);
       EXPECT_NE(error.text().find("beginning was overwritten"), std::string::npos) << error.text();
       EXPECT_NE(error.text().find(damaged.words), std::string::npos) << error.text();
-      EXPECT_NE(error.text().find("vnvram repair"), std::string::npos) << error.text();
+      EXPECT_NE(error.text().find("`repair`"), std::string::npos) << error.text();
       EXPECT_EQ(error.text().find("--force"), std::string::npos) << error.text();
     }
     const Status created = create_image(device, {});

@@ -17,6 +17,10 @@ DECLARATION = re.compile(
 WORD = re.compile(r"\b[a-z_]\w*\b")
 COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 TEXT = re.compile(r'"(?:\\.|[^"\\\n])*"')
+# How the command line is called, and its verbs, in a text that somebody is shown.
+FRONT_ENDS = ("cli", "tpm", "nbdkit", "capi")
+COMMAND_LINE = re.compile(r'"[^"\n]*\bvnvram (?:create|register|ls|info|get|put|rm|check|repair|salvage|dump|'
+                          r'resize|size|seal|unseal|tpm)\b')
 INCLUDE = re.compile(r'^#include "([^"]+)"', re.MULTILINE)
 CLASS = re.compile(r"\b(?:class|struct)\s+(?:[A-Z_]+\s+)?(?P<name>[A-Z]\w*)[^;{()]*\{")
 # Of a class's members, without what is in brackets: the ones that are functions of its own.
@@ -127,3 +131,9 @@ class House:
                 if count > METHODS_MAX and METHODS_REASON not in content:
                     found.append(f"{path}: {declared['name']}: {count} methods")
         return found
+
+    def command_lines_below(self):
+        """Texts that quote a command line where nobody knows that there is a command."""
+        return [f"{path}: {text}" for path, content in self.sources("src").items()
+                if path.split("/")[1] not in FRONT_ENDS
+                for text in COMMAND_LINE.findall(COMMENT.sub(" ", content))]
