@@ -21,9 +21,8 @@ TEST(OperatorText, AFrontEndsOwnWordsStayAsTheyAre) {
 // A name that a user has given may have backquotes.
 TEST(OperatorText, TheCauseIsNotLookedAt) {
   const Error error(ErrorKind::corrupt, "`x`: damaged", "`check` tells more");
-  EXPECT_EQ(operator_text(error), Error(ErrorKind::corrupt, "`x`: damaged",
-                                        "vnvram check tells more")
-                                      .text());
+  EXPECT_EQ(operator_text(error),
+            Error(ErrorKind::corrupt, "`x`: damaged", "vnvram check tells more").text());
   EXPECT_EQ(for_operators(error).kind(), ErrorKind::corrupt);
 }
 
