@@ -118,7 +118,7 @@ inline recover() {
   random = block[copy].random
 }
 
-inline claim() { /* Engine::begin_epoch */
+inline claim() { /* Recovery::begin_epoch */
 #ifndef WRONG_SAME_EPOCH
   number++;
   random = fresh;
