@@ -1,4 +1,4 @@
-// The engine. What it upholds (design.md, section 5), each with a test that names it:
+// The engine. What it upholds (docs/design.md, "Invariants"), each with a test that names it:
 //
 //   1. An acknowledged commit survives any power cut.
 //   2. After any cut the state is exactly that of some generation, never older than the last
