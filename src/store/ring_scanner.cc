@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cstring>
 
 #include <fmt/core.h>
 
@@ -15,6 +16,10 @@ using format::RecordView;
 namespace {
 
 constexpr std::uint32_t window_block_count = 256; // One read for many small records.
+
+bool is_same_header(const RecordHeader& one, const RecordHeader& other) {
+  return std::memcmp(&one, &other, sizeof(RecordHeader)) == 0;
+}
 
 } // namespace
 
@@ -107,7 +112,10 @@ Result<bool> RingScanner::record_at(const RingPosition& from, std::uint32_t posi
   }
   const char* reason = nullptr;
   auto view = RecordView::check(*all, codec_, geometry_.space_size_bytes(), reason);
-  if (view && !has_plausible_zeros(*view)) {
+  if (view && !is_same_header(view->header(), *header)) { // Its owner goes on, or it is no disk.
+    reason = "it changed while it was read";
+    view.reset();
+  } else if (view && !has_plausible_zeros(*view)) {
     reason = "it zeroes more than there can be";
     view.reset();
   }

@@ -2,6 +2,7 @@
 #include <atomic>
 #include <thread>
 
+#include "device/forwarding_device.h"
 #include "support/thread_sanitizer.h"
 #include "unit/store/store_fixture.h"
 
@@ -11,6 +12,71 @@ namespace {
 using test::under_thread_sanitizer;
 
 class ReadingBesideOwner : public StoreFixture {};
+
+/// Holds one content for some reads, and a later one from then on.
+class MovingDevice final : public ForwardingDevice {
+public:
+  MovingDevice(std::shared_ptr<MemoryDisk> disk, const Bytes& later, unsigned reads_before)
+      : ForwardingDevice(device_), device_(disk, Access::read_only), disk_(std::move(disk)),
+        later_(later), reads_left_(reads_before) {}
+
+  Status read(std::uint64_t offset_bytes, std::span<std::byte> buffer) override {
+    if (reads_left_ == 0) {
+      disk_->bytes() = later_;
+    } else {
+      --reads_left_;
+    }
+    return device_.read(offset_bytes, buffer);
+  }
+
+private:
+  MemoryDevice device_;
+  std::shared_ptr<MemoryDisk> disk_;
+  const Bytes& later_;
+  unsigned reads_left_;
+};
+
+// However far the owner gets between two reads: all around the ring, too, where another record is
+// in the place of one whose header was read.
+TEST_F(ReadingBesideOwner, WhateverComesBetweenTwoReadsOneGenerationIsSeen) {
+  create({spec("a", 9000), spec("b", 9000)}, std::uint64_t{1} << 20U, 64 * 1024);
+  std::vector<Bytes> images;
+  {
+    auto owner = open(inline_options());
+    for (unsigned commit = 1; commit <= 24; ++commit) {
+      const Bytes content = pattern(9000, commit);
+      Transaction both;
+      both.write("a", std::span<const std::byte>(content));
+      both.write("b", std::span<const std::byte>(content));
+      ASSERT_OK(owner->commit(both));
+      images.push_back(disk_->bytes());
+    }
+  }
+  constexpr unsigned reads_max = 14;
+  unsigned opened = 0;
+  for (std::size_t now = 0; now < images.size(); ++now) {
+    for (std::size_t later = now + 1; later < images.size(); later += 1 + later % 3) {
+      for (unsigned reads = 1; reads < reads_max; ++reads) {
+        auto device = std::make_unique<MovingDevice>(std::make_shared<MemoryDisk>(images[now]),
+                                                     images[later], reads);
+        OpenOptions options = inline_options();
+        options.access = Access::read_only;
+        const auto reader = Store::open(std::move(device), options);
+        ASSERT_TRUE(reader.ok() || reader.error().kind() == ErrorKind::stale)
+            << reader.error().text();
+        if (!reader) {
+          continue;
+        }
+        const auto a = (*reader)->read("a");
+        const auto b = (*reader)->read("b");
+        ASSERT_EQ(a.ok(), b.ok());
+        ASSERT_TRUE(!a || *a == *b) << now << " to " << later << " behind read " << reads;
+        ++opened;
+      }
+    }
+  }
+  EXPECT_GT(opened, 0U);
+}
 
 TEST_F(ReadingBesideOwner, EachReaderSeesOneWholeGeneration) {
   create({spec("a", 30000), spec("b", 30000)}, std::uint64_t{2} << 20U, 256 * 1024);
