@@ -34,15 +34,16 @@ Status Server::open(std::function<void(const Error&)> failed_in_background) {
     return Error(ErrorKind::invalid_argument, "no image named",
                  "nbdkit vnvram IMAGE; vnvram create makes one");
   }
-  ImageKeeper::Setup setup{
-      .device = options_.device, .store = {}, .space_warned = failed_in_background};
+  ImageKeeper::Setup setup{.device = options_.device,
+                           .store = {},
+                           .space = options_.space,
+                           .space_warned = failed_in_background};
   setup.store.deferral = options_.sync;
   setup.store.threads_late = true; // For after_fork().
   keeper_ = std::make_unique<ImageKeeper>(std::move(setup));
   client_ = std::make_unique<LocalBlobClient>(*keeper_);
   client_->watch_failures(std::move(failed_in_background));
-  if (Status attached = keeper_->attach({.location = options_.image, .space = options_.space});
-      !attached) {
+  if (Status attached = keeper_->attach({.location = options_.image}); !attached) {
     client_.reset();
     keeper_.reset();
     return attached;

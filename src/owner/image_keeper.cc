@@ -35,7 +35,7 @@ Status ImageKeeper::attach(std::unique_ptr<BlockDevice> device, const Opening& o
   if (is_attached()) {
     return Error(ErrorKind::exists, opening.location + ": an image is attached", "detach it first");
   }
-  set_space_policy(*device, opening.space, setup_.space_warned);
+  set_space_policy(*device, setup_.space, setup_.space_warned);
   const StoreGate::Closure closed = gate_.close();
   location_ = opening.location;
   return open(std::move(device), opening.accept_sealed);

@@ -31,6 +31,7 @@ public:
     DeviceOptions device = {};
     /// But for what an Opening says, and for who hears of failures (watch_failures()).
     OpenOptions store = {};
+    SpacePolicy space = SpacePolicy::reserve;
     /// Hears what SpacePolicy::warn has to say.
     std::function<void(const Error&)> space_warned = {};
   };
@@ -38,7 +39,6 @@ public:
   struct Opening {
     std::string location; ///< See open_device().
     bool accept_sealed = false;
-    SpacePolicy space = SpacePolicy::reserve;
   };
 
   explicit ImageKeeper(Setup setup) : setup_(std::move(setup)) {}

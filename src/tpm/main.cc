@@ -174,6 +174,7 @@ Tpm make_without_tpm(const Options& options, const Log& log) {
   ImageKeeper::Setup setup{
       .device = {.image_key_file = options.image_key_file},
       .store = {},
+      .space = options.space,
       .space_warned = [&log](const Error& error) { log.warning(operator_text(error)); }};
   setup.store.cache_size_bytes = cache_size_bytes;
   Tpm made;
@@ -208,8 +209,8 @@ Tpm make_detached(const Options& options, const Log& log) {
 
 Result<Tpm> make_attached(const Options& options, const Log& log) {
   Tpm made = make_without_tpm(options, log);
-  if (Status attached = made.keeper->attach(
-          {.location = options.image, .accept_sealed = options.incoming, .space = options.space});
+  if (Status attached =
+          made.keeper->attach({.location = options.image, .accept_sealed = options.incoming});
       !attached.ok()) {
     return attached.error();
   }

@@ -74,6 +74,17 @@ class Space(TpmCase):
         tpm.stop()
         vnvram("check", copy)
 
+    def test_the_policy_is_of_every_image(self):
+        """Also of one that is attached later."""
+        copy = self.sparse_copy()
+        admin = self.workspace.file("admin")
+        for policy, has_holes in (("ignore", True), ("reserve", False)):
+            tpm = self.start(self.workspace.file("elsewhere.img"), options=(
+                "--detached", "--admin", f"unix:{admin}", "--seccomp", "off", "--space", policy))
+            vnvram("tpm", "attach", admin, copy)
+            tpm.stop()
+            self.assertEqual(holes_in(copy) > 0, has_holes, policy)
+
 
 if __name__ == "__main__":
     unittest.main()
