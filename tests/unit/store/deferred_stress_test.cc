@@ -18,7 +18,7 @@ using Call = HookedDevice::Call;
 
 constexpr unsigned writer_count = 3;
 constexpr std::uint64_t numbers_per_writer = 300;
-constexpr std::size_t blob_size_bytes = 6000;
+constexpr std::size_t stress_size_bytes = 6000;
 constexpr std::size_t number_offset_bytes = 4090; // Over the end of a page.
 
 using Number = std::array<std::uint64_t, 2>; // Twice: half a write shows.
@@ -48,7 +48,7 @@ protected:
       const Number number = {i, i};
       const auto bytes = std::as_bytes(std::span(number));
       if (i % 20 == 0) { // The whole blob.
-        Bytes content(blob_size_bytes, static_cast<std::byte>(i));
+        Bytes content(stress_size_bytes, static_cast<std::byte>(i));
         std::copy(bytes.begin(), bytes.end(), content.begin() + number_offset_bytes);
         ASSERT_OK(store.write_range_deferred(left_of(writer), 0, content));
       } else {
@@ -133,8 +133,8 @@ protected:
 TEST_F(DeferredStress, Invariant8HoldsUnderThreads) {
   std::vector<BlobSpec> blobs = {spec("seen", writer_count * sizeof(std::uint64_t))};
   for (unsigned writer = 0; writer < writer_count; ++writer) {
-    blobs.push_back(spec(left_of(writer), blob_size_bytes));
-    blobs.push_back(spec(right_of(writer), blob_size_bytes));
+    blobs.push_back(spec(left_of(writer), stress_size_bytes));
+    blobs.push_back(spec(right_of(writer), stress_size_bytes));
   }
   create(blobs, disk_size_bytes, std::uint64_t{128} << 10U);
   OpenOptions options;

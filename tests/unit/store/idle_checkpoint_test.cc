@@ -8,7 +8,7 @@
 namespace vnvram {
 namespace {
 
-constexpr std::chrono::milliseconds idle{700};
+constexpr std::chrono::milliseconds idle_for{700};
 constexpr std::chrono::nanoseconds moment{1};
 
 class IdleCheckpoint : public StoreFixture {
@@ -16,7 +16,7 @@ protected:
   void SetUp() override {
     create({spec("a", 100)});
     OpenOptions options;
-    options.idle_checkpoint_after = idle;
+    options.idle_checkpoint_after = idle_for;
     options.clock = &clock_;
     store_ = open(options);
     ASSERT_NE(store_, nullptr);
@@ -38,8 +38,8 @@ protected:
 TEST_F(IdleCheckpoint, ComesWhenNothingWasCommittedForSoLong) {
   for (const std::string_view text : {"one", "two"}) {
     commit(text);
-    ASSERT_TRUE(clock_.is_awaited(clock_.now() + idle));
-    clock_.advance(idle - moment);
+    ASSERT_TRUE(clock_.is_awaited(clock_.now() + idle_for));
+    clock_.advance(idle_for - moment);
     ASSERT_TRUE(clock_.is_awaited(clock_.now() + moment));
     EXPECT_FALSE(is_behind_a_checkpoint());
     clock_.advance(moment);
@@ -49,13 +49,13 @@ TEST_F(IdleCheckpoint, ComesWhenNothingWasCommittedForSoLong) {
 
 TEST_F(IdleCheckpoint, ACommitStartsTheTimeAnew) {
   commit("one");
-  ASSERT_TRUE(clock_.is_awaited(clock_.now() + idle));
-  clock_.advance(idle - moment);
+  ASSERT_TRUE(clock_.is_awaited(clock_.now() + idle_for));
+  clock_.advance(idle_for - moment);
   commit("two");
   clock_.advance(moment);
-  ASSERT_TRUE(clock_.is_awaited(clock_.now() + idle));
+  ASSERT_TRUE(clock_.is_awaited(clock_.now() + idle_for));
   EXPECT_FALSE(is_behind_a_checkpoint());
-  clock_.advance(idle);
+  clock_.advance(idle_for);
   wait_for_checkpoint();
 }
 
