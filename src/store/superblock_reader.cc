@@ -117,8 +117,8 @@ Error cut_off(const std::string& name, const format::Superblock& superblock,
   return {ErrorKind::corrupt,
           fmt::format("{}: the image is {} bytes long and the device only {}", name,
                       superblock.image_block_count * block_size_bytes, device_size_bytes),
-          "if only its unused end was cut off, giving it its length back makes it whole; vnvram "
-          "salvage gets out what is intact"};
+          "if only its unused end was cut off, giving it its length back makes it whole; "
+          "`salvage` gets out what is intact"};
 }
 
 Status check_counters(const std::string& name, const format::Superblock& superblock,

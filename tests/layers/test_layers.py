@@ -71,6 +71,13 @@ class FaultsAreSeen(OneFault):
                          ["src/base/a.h: store/b.h: base may see: nothing",
                           "src/cli/c.cc: store/b.h: cli may see: base"])
 
+    def test_an_include_that_is_written_in_another_way(self):
+        house = self.house_of({"src/base/a.cc": '#include <store/b.h>\n  # include "store/c.h"\n'
+                                                '#include "../store/d.h"\n#include <sys/socket.h>\n'})
+        self.assertEqual(house.foreign_includes(),
+                         [f"src/base/a.cc: {name}: base may see: nothing"
+                          for name in ("store/b.h", "store/c.h", "../store/d.h")])
+
     def test_a_layer_that_sees_an_upper_one(self):
         self.assertEqual(self.house_of({}, "base: store\nstore: base\n").upward_layers(),
                          ["base sees store, which is not below it"])
@@ -94,6 +101,13 @@ class FaultsAreSeen(OneFault):
         house = self.house_of({"src/store/a.cc": quoting, "src/cli/b.cc": quoting})
         self.assertEqual(house.command_lines_below(),
                          ['src/store/a.cc: "first vnvram repair'])
+
+    def test_a_command_line_that_goes_on_in_the_next_line_or_is_behind_an_address(self):
+        house = self.house_of({"src/store/a.cc": 'x = "first vnvram "\n    "repair, then more";\n',
+                               "src/store/b.cc": 'x = "an nbd+unix:// is no file: vnvram ls";\n'})
+        self.assertEqual(house.command_lines_below(),
+                         ['src/store/a.cc: "first vnvram repair',
+                          'src/store/b.cc: "an nbd+unix:// is no file: vnvram ls'])
 
     def test_a_class_of_too_many_methods(self):
         methods = "  [[nodiscard]] int one() const { return {1}; }\n" * METHODS_MAX
