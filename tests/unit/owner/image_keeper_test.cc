@@ -4,7 +4,9 @@
 
 #include <atomic>
 #include <future>
+#include <string>
 #include <thread>
+#include <vector>
 
 #include "support/counting_device.h"
 #include "unit/store/hooked_device.h"
@@ -163,6 +165,73 @@ TEST_F(ImageKeeperTest, AHoldEndsWithTheImage) {
   ASSERT_OK(keeper.detach());
   ASSERT_OK(attach(keeper));
   ASSERT_OK(write(keeper, "two"));
+}
+
+// Nobody waits for ever, nothing is written while changes are held, and each error is that there is
+// no image.
+TEST_F(ImageKeeperTest, AnImageIsHeldLookedAtAndExchangedUnderManyUsers) {
+  ImageKeeper keeper({});
+  ASSERT_OK(attach(keeper));
+  std::atomic<bool> ends = false;
+  std::atomic<std::uint64_t> call_count = 0;
+  const auto use = [&](std::uint64_t number) {
+    while (!ends) {
+      const Purpose purpose = number % 3 == 0 ? Purpose::read : Purpose::change;
+      auto store = keeper.use(purpose);
+      if (!store) {
+        EXPECT_EQ(store.error().kind(), ErrorKind::absent);
+        std::this_thread::yield();
+        continue;
+      }
+      const Bytes content = bytes(std::to_string(++call_count));
+      const Status done = number % 3 == 0   ? (*store)->flush()
+                          : number % 3 == 1 ? (*store)->write_range("a", number, content)
+                                            : (*store)->write_range_deferred("a", number, content);
+      EXPECT_TRUE(done.ok()) << done.error().text();
+    }
+  };
+  const auto watch = [&] {
+    while (!ends) {
+      keeper.end_watch(
+          keeper.watch_failures([](const Error& error) { ADD_FAILURE() << error.text(); }));
+    }
+  };
+  std::vector<std::thread> threads;
+  for (std::uint64_t number = 0; number < 6; ++number) {
+    threads.emplace_back(use, number);
+  }
+  threads.emplace_back(watch);
+  for (int round = 0; round < 60; ++round) {
+    ASSERT_OK(keeper.hold());
+    const test::DeviceCost held = counter_->cost();
+    for (int turn = 0; turn < 50; ++turn) {
+      std::this_thread::yield();
+    }
+    EXPECT_EQ(counter_->cost().bytes, held.bytes);
+    EXPECT_TRUE(*keeper.is_current());
+    if (round % 3 != 0) {
+      keeper.release();
+    }
+    if (round % 4 == 1) {
+      ASSERT_OK(keeper.reopen());
+    } else if (round % 4 == 2) {
+      if (round % 8 == 2) {
+        keeper.abandon();
+      } else {
+        ASSERT_OK(keeper.detach());
+      }
+      ASSERT_OK(attach(keeper));
+    }
+    keeper.release();
+    const std::uint64_t before = call_count;
+    while (call_count < before + 20) {
+      std::this_thread::yield();
+    }
+  }
+  ends = true;
+  for (std::thread& thread : threads) {
+    thread.join();
+  }
 }
 
 TEST_F(ImageKeeperTest, WhoHasNotForkedAdoptsNothing) {
