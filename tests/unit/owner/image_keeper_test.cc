@@ -3,6 +3,7 @@
 #include "owner/image_keeper.h"
 
 #include <atomic>
+#include <chrono>
 #include <future>
 #include <string>
 #include <thread>
@@ -232,6 +233,30 @@ TEST_F(ImageKeeperTest, AnImageIsHeldLookedAtAndExchangedUnderManyUsers) {
   for (std::thread& thread : threads) {
     thread.join();
   }
+}
+
+TEST_F(ImageKeeperTest, DISABLED_WhatIsWrittenOfTheStoresOwnAccordMeanwhileIsOurs) {
+  ImageKeeper keeper({.store = {.deferral = std::chrono::milliseconds(5)}});
+  ASSERT_OK(attach(keeper));
+  std::atomic<bool> looks = false;
+  *hook_ = [&](HookedDevice::Call call, std::uint64_t offset_bytes, std::span<const std::byte>) {
+    if (call == HookedDevice::Call::read && offset_bytes >= 4 * block_size_bytes &&
+        looks.exchange(false)) {
+      const std::uint64_t before = counter_->cost().durable_writes;
+      const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(2);
+      while (counter_->cost().durable_writes == before &&
+             std::chrono::steady_clock::now() < deadline) {
+        std::this_thread::yield();
+      }
+    }
+    return Status();
+  };
+  {
+    auto store = keeper.use(Purpose::change);
+    ASSERT_OK((*store)->write_range_deferred("a", 0, bytes("one")));
+  }
+  looks = true;
+  EXPECT_TRUE(*keeper.is_current());
 }
 
 TEST_F(ImageKeeperTest, WhoHasNotForkedAdoptsNothing) {
