@@ -107,6 +107,11 @@ bool Checkpointer::is_due() const {
          2 * state_.pages.dirty_size_bytes() >= state_.pages.cache_size_bytes();
 }
 
+void Checkpointer::between_checkpoints(const std::function<void()>& look) {
+  const std::lock_guard turn(one_at_a_time_);
+  look();
+}
+
 void Checkpointer::committed(bool first) {
   ++commit_count_;
   start_thread();

@@ -32,6 +32,10 @@ public:
   /// Any failure but a refusal poisons. With an edit, the third superblock is written, too.
   Status run(bool even_if_empty, const Edit& edit = {});
 
+  /// Calls it with no checkpoint under way. From the thread that leads a commit, or that does not
+  /// wait for one.
+  void between_checkpoints(const std::function<void()>& look);
+
   /// A record was installed. `first`: since the last checkpoint. Needs the mutex.
   void committed(bool first);
   /// Runs what the last commit has made necessary, or asks the thread for it.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cstring>
+#include <exception>
 #include <utility>
 
 #include <fmt/core.h>
@@ -218,9 +219,25 @@ Status Engine::adopt_after_fork() {
   });
 }
 
+// With no record and no superblock on its way, which the device has and memory does not know yet.
+Result<bool> Engine::is_current() {
+  Result<bool> current = false;
+  committer_.read_in_turn([&] {
+    checkpointer_.between_checkpoints([&] {
+      try {
+        current = compare_with_device();
+      } catch (const std::exception& failure) {
+        current = Error{ErrorKind::io, fmt::format("{}: {}", state_.device->name(), failure.what()),
+                        "try again"};
+      }
+    });
+  });
+  return current;
+}
+
 // The whole ring, and not only its newest record: a write that was on its way when the content was
 // put back may have landed on it afterwards, behind records that are not there any more.
-Result<bool> Engine::is_current() {
+Result<bool> Engine::compare_with_device() {
   const Result<SuperblockPair> pair = read_superblocks(*state_.device);
   if (!pair) {
     return pair.error();

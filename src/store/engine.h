@@ -95,6 +95,8 @@ private:
   Engine(std::unique_ptr<BlockDevice> device, const format::Superblock& superblock,
          OpenOptions options);
 
+  Result<bool> compare_with_device();
+
   SharedState state_;
   OwnerCheck owner_;
   SuperblockWriter superblocks_;

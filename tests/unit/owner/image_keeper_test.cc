@@ -235,7 +235,7 @@ TEST_F(ImageKeeperTest, AnImageIsHeldLookedAtAndExchangedUnderManyUsers) {
   }
 }
 
-TEST_F(ImageKeeperTest, DISABLED_WhatIsWrittenOfTheStoresOwnAccordMeanwhileIsOurs) {
+TEST_F(ImageKeeperTest, WhatIsWrittenOfTheStoresOwnAccordMeanwhileIsOurs) {
   ImageKeeper keeper({.store = {.deferral = std::chrono::milliseconds(5)}});
   ASSERT_OK(attach(keeper));
   std::atomic<bool> looks = false;
@@ -243,7 +243,7 @@ TEST_F(ImageKeeperTest, DISABLED_WhatIsWrittenOfTheStoresOwnAccordMeanwhileIsOur
     if (call == HookedDevice::Call::read && offset_bytes >= 4 * block_size_bytes &&
         looks.exchange(false)) {
       const std::uint64_t before = counter_->cost().durable_writes;
-      const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(2);
+      const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(200);
       while (counter_->cost().durable_writes == before &&
              std::chrono::steady_clock::now() < deadline) {
         std::this_thread::yield();
