@@ -121,6 +121,11 @@ Status grow_blob(Directory& directory, Stage& stage, Blob& blob, const BlobSpec&
       return cleared;
     }
     directory.extend(blob, *runs);
+    if (blob.runs.size() > format::page_runs_max) { // One hole that is not directly behind it.
+      return Error{ErrorKind::no_space,
+                   fmt::format("blob {}: it is in as many pieces as a blob can be", spec.name),
+                   "take its content out with `get`, `rm` it, and `register` it with that size"};
+    }
   }
   blob.info.size_max_bytes = spec.size_max_bytes;
   BlobSpec kept = spec; // What a device says of itself now is not what wrote the bytes.

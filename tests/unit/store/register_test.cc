@@ -1,4 +1,5 @@
 // Registering and reconciling.
+#include "format/layout.h"
 #include "unit/store/store_fixture.h"
 
 namespace vnvram {
@@ -114,6 +115,42 @@ TEST_F(Register, FragmentedSpaceIsUsedInPieces) {
   auto next = open();
   EXPECT_EQ(*next->read("pieces"), pattern(180000, 4));
   EXPECT_EQ(*next->read(names[1]), pattern(100000, 5));
+}
+
+// What it is in is listed in its entry, which has room for so many pieces.
+TEST_F(Register, ABlobInAsManyPiecesAsItMayBeInDoesNotGrowByAnother) {
+  create({});
+  auto store = open();
+  constexpr std::size_t pieces = format::page_runs_max;
+  std::vector<BlobSpec> pages;
+  for (std::size_t i = 0; i < 2 * pieces; ++i) {
+    pages.push_back(spec("p" + std::to_string(i), 1));
+  }
+  ASSERT_OK(store->register_blobs(pages));
+  std::size_t rest = 0;
+  for (std::uint64_t size = 64 * block_size_bytes; size > 0;) { // No page is free any more.
+    const BlobSpec filler[] = {spec("rest" + std::to_string(rest), size)};
+    if (store->register_blobs(filler)) {
+      ++rest;
+    } else {
+      size = size > block_size_bytes ? size / 2 : 0;
+    }
+  }
+  for (std::size_t i = 0; i < pages.size(); i += 2) {
+    ASSERT_OK(store->remove_blob(pages[i].name));
+  }
+  const BlobSpec in_pieces[] = {spec("a", pieces * block_size_bytes)};
+  ASSERT_OK(store->register_blobs(in_pieces));
+  ASSERT_OK(store->write("a", pattern(pieces * block_size_bytes, 1)));
+  ASSERT_OK(store->remove_blob("rest0"));
+  const BlobSpec larger[] = {spec("a", (pieces + 1) * block_size_bytes)};
+  const Status grown = store->register_blobs(larger);
+  ASSERT_OK(store->close());
+  store.reset();
+  store = open();
+  ASSERT_NE(store, nullptr);
+  EXPECT_TRUE(*store->read("a") == pattern(pieces * block_size_bytes, 1));
+  EXPECT_KIND(grown, no_space);
 }
 
 TEST_F(Register, AttributesThatMustBeKnownGuardTheBytes) {
