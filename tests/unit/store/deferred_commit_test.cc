@@ -302,5 +302,50 @@ TEST_F(DeferredCommit, ATransactionsZerosCostOneBlock) {
   EXPECT_TRUE(after_a_cut("a") == expected);
 }
 
+// A reader that commits are always ahead of has a turn among them. What is deferred needs none, and
+// makes the blob longer meanwhile: there is more to read then.
+TEST_F(DeferredCommit, AReadThatHasItsTurnGoesOnBeyondWhatIsDeferredMeanwhile) {
+  constexpr std::uint64_t page_count = 150; // The cache holds 64 of them.
+  constexpr std::uint64_t page_count_max = 200;
+  create({spec("a", page_count_max * block_size_bytes)});
+  Bytes expected = pattern(page_count * block_size_bytes, 1);
+  ASSERT_OK(open()->write("a", expected));
+  OpenOptions options = inline_options();
+  options.cache_size_bytes = cache_size_min_bytes;
+  options.deferral = std::chrono::seconds(1);
+  auto store = open_counted(options);
+  const Bytes byte = pattern(1, 2);
+  std::optional<std::uint64_t> begin; // Each try of the reader's reads there, once.
+  unsigned tries = 0;
+  bool in_hook = false;
+  bool deferred = false;
+  *hook_ = [&](HookedDevice::Call call, std::uint64_t offset, std::span<const std::byte> data) {
+    if (in_hook || call != HookedDevice::Call::read || data.size() <= block_size_bytes ||
+        offset != begin.value_or(offset)) {
+      return Status{};
+    }
+    in_hook = true;
+    begin = offset;
+    Status done;
+    if (++tries <= 8) { // While it reads beside them: another generation.
+      expected[(page_count * block_size_bytes) - 1] = std::byte(tries);
+      done = store->write_range("a", (page_count * block_size_bytes) - 1,
+                                std::span(expected).last(1));
+    } else if (!deferred) {
+      deferred = true;
+      done = store->write_range_deferred("a", (page_count_max * block_size_bytes) - 1, byte);
+    }
+    in_hook = false;
+    return done;
+  };
+  const auto content = store->read("a");
+  ASSERT_OK(content);
+  ASSERT_TRUE(deferred);
+  expected.resize(page_count_max * block_size_bytes);
+  expected.back() = byte.front();
+  EXPECT_TRUE(*content == expected);
+  *hook_ = {};
+}
+
 } // namespace
 } // namespace vnvram
