@@ -65,7 +65,10 @@ std::optional<std::vector<Attribute>> decode_attributes(std::span<const std::byt
     Attribute attribute{text(bytes.subspan(attribute_header_bytes, name_bytes)),
                         text(bytes.subspan(attribute_header_bytes + name_bytes, value_bytes)),
                         bytes[0] == attribute_must_know};
-    if (!is_word(attribute.name, blob_name_max_bytes)) {
+    const bool again =
+        std::any_of(attributes.begin(), attributes.end(),
+                    [&](const Attribute& before) { return before.name == attribute.name; });
+    if (again || !is_word(attribute.name, blob_name_max_bytes)) {
       return std::nullopt;
     }
     attributes.push_back(std::move(attribute));

@@ -129,6 +129,26 @@ TEST_F(HostileImage, BytesInFreePages) {
   EXPECT_EQ(*content, Bytes(10000));
 }
 
+// No engine takes two of one name. Whoever makes the blob larger writes its entry anew.
+TEST_F(HostileImage, TwoAttributesOfOneName) {
+  BlobSpec two = spec("a", 100);
+  two.attributes = {{"x", "1", false}, {"y", "2", false}};
+  create({two});
+  {
+    ImageEditor editor(disk_->bytes());
+    editor.edit_page(0, [](std::span<std::byte> content) {
+      const auto name = std::find(content.begin(), content.end(), std::byte{'y'});
+      ASSERT_NE(name, content.end());
+      *name = std::byte{'x'};
+    });
+  }
+  if (auto store = try_open()) {
+    const std::vector<BlobSpec> larger = {spec("a", 10000)};
+    (void)(*store)->register_blobs(larger);
+  }
+  expect_corrupt();
+}
+
 TEST_F(HostileImage, CountersAtTheirEnd) {
   for (const auto field : {&format::Superblock::sequence, &format::Superblock::generation,
                            &format::Superblock::epoch_number}) {
