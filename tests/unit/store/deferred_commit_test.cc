@@ -329,8 +329,8 @@ TEST_F(DeferredCommit, AReadThatHasItsTurnGoesOnBeyondWhatIsDeferredMeanwhile) {
     Status done;
     if (++tries <= 8) { // While it reads beside them: another generation.
       expected[(page_count * block_size_bytes) - 1] = std::byte(tries);
-      done = store->write_range("a", (page_count * block_size_bytes) - 1,
-                                std::span(expected).last(1));
+      done =
+          store->write_range("a", (page_count * block_size_bytes) - 1, std::span(expected).last(1));
     } else if (!deferred) {
       deferred = true;
       done = store->write_range_deferred("a", (page_count_max * block_size_bytes) - 1, byte);
