@@ -21,6 +21,11 @@ public:
   explicit MemoryDisk(std::vector<std::byte> bytes) : bytes_(std::move(bytes)) {}
   explicit MemoryDisk(std::uint64_t size_bytes) : bytes_(size_bytes) {}
 
+  /// What it holds at one moment, whatever is going on.
+  [[nodiscard]] std::vector<std::byte> copy() {
+    const std::shared_lock lock(mutex_);
+    return bytes_;
+  }
   /// For callers that know that nothing is going on.
   [[nodiscard]] std::vector<std::byte>& bytes() { return bytes_; }
 

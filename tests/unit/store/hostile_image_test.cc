@@ -61,7 +61,7 @@ TEST_F(HostileImage, ADirectoryOfMorePagesThanBlobsCanNeed) {
   }
   ASSERT_OK(try_open());
   link_directory_pages(editor, pages_max - 1, pages_max);
-  disk_ = std::make_shared<MemoryDisk>(disk_->bytes());
+  disk_ = std::make_shared<MemoryDisk>(disk_->copy());
   expect_corrupt();
   auto there = device();
   const auto dump = dump_image(there);

@@ -218,7 +218,7 @@ TEST_F(Ownership, WhatTwoRacingOpenersLeaveBehindCanBeOpened) {
   create({spec("a", 100)});
   ASSERT_OK(open()->write("a", bytes("kept")));
   const auto open_copy = [&](Bytes& bytes_of_open) {
-    const auto disk = std::make_shared<MemoryDisk>(disk_->bytes());
+    const auto disk = std::make_shared<MemoryDisk>(disk_->copy());
     const auto store = Store::open(std::make_unique<MemoryDevice>(disk), inline_options());
     ASSERT_OK(store);
     bytes_of_open = disk->bytes();

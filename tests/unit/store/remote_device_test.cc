@@ -172,7 +172,7 @@ TEST_F(Remote, NothingIsWrittenToADriveThatMayBeRevertedWhileNobodyCommits) {
   }
   ASSERT_GT(2 * store->info().ring_used_bytes, store->info().ring_size_bytes);
 
-  const auto other_disk = std::make_shared<MemoryDisk>(disk_->bytes());
+  const auto other_disk = std::make_shared<MemoryDisk>(disk_->copy());
   const auto other_hook = std::make_shared<HookedDevice::Hook>();
   CallLog other_calls;
   OpenOptions other_options = very_active();

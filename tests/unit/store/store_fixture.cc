@@ -64,7 +64,7 @@ std::shared_ptr<MemoryDisk> StoreFixture::copy_of_disk() {
 }
 
 void StoreFixture::forget_owner() {
-  disk_ = std::make_shared<MemoryDisk>(disk_->bytes());
+  disk_ = std::make_shared<MemoryDisk>(disk_->copy());
 }
 
 } // namespace vnvram
