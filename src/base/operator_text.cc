@@ -1,9 +1,24 @@
 #include "base/operator_text.h"
 
+#include <algorithm>
+#include <array>
+
 namespace vnvram {
+namespace {
+
+constexpr std::array<std::string_view, 15> operations = {
+    "create", "register", "ls",   "info", "get",    "put",  "rm",    "check",
+    "repair", "salvage",  "dump", "size", "resize", "seal", "unseal"};
+
+/// What else may be in backquotes is somebody's name for a file.
+bool is_operation(std::string_view quoted) {
+  const std::string_view word = quoted.substr(0, quoted.find(' '));
+  return std::find(operations.begin(), operations.end(), word) != operations.end();
+}
+
+} // namespace
 
 std::string with_commands(std::string_view remedy) {
-  constexpr std::string_view program = "vnvram ";
   std::string text;
   while (!remedy.empty()) {
     const std::size_t begin = remedy.find('`');
@@ -13,11 +28,11 @@ std::string with_commands(std::string_view remedy) {
     }
     const std::string_view quoted = remedy.substr(begin + 1, end - begin - 1);
     text += remedy.substr(0, begin);
-    if (quoted.starts_with(program)) { // A front end's own words.
-      text += remedy.substr(begin, end + 1 - begin);
-    } else {
-      text += program;
+    if (is_operation(quoted)) {
+      text += "vnvram ";
       text += quoted;
+    } else {
+      text += remedy.substr(begin, end + 1 - begin);
     }
     remedy.remove_prefix(end + 1);
   }

@@ -35,8 +35,8 @@ Result<TpmVersion> choose_version(BlobClient& client, const std::string& path,
   const std::string option = option_of(version);
   return Error(ErrorKind::not_found,
                path + (count == 0 ? " has no TPM blobs" : " has only some of the TPM's blobs"),
-               "`vnvram register " + path + " " + option + "` adds them, `vnvram create " + path +
-                   " " + option + "` makes a new image");
+               "vnvram register " + path + " " + option + " adds them; vnvram create " + path +
+                   " " + option + " makes a new image");
 }
 
 // An image that was large enough once: a newer libtpms may ask for more.

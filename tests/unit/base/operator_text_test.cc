@@ -12,7 +12,9 @@ TEST(OperatorText, OperationsAreSaidAsCommands) {
   EXPECT_EQ(with_commands(""), "");
 }
 
-TEST(OperatorText, AFrontEndsOwnWordsStayAsTheyAre) {
+TEST(OperatorText, WhatIsNoOperationStaysAsItIs) {
+  EXPECT_EQ(with_commands("give a`b`.img its length back, `resize` it"),
+            "give a`b`.img its length back, vnvram resize it");
   EXPECT_EQ(with_commands("`vnvram create vm.img --tpm2` makes one, `ls` shows it"),
             "`vnvram create vm.img --tpm2` makes one, vnvram ls shows it");
   EXPECT_EQ(with_commands("a ` alone"), "a ` alone");
