@@ -253,7 +253,18 @@ void ImageChecker::check_pages_of_nobody() {
       if (!looked_at[page]) {
         static_cast<void>(view_.load(page)); // Noted, if it is bad.
       }
+      note_replaced_home(page);
     }
+  }
+}
+
+// The next checkpoint writes it anew. Until then a repair would.
+void ImageChecker::note_replaced_home(std::uint32_t page) {
+  const Status home = pages_.check_replaced_home(page);
+  if (!home && !view_.bad_pages().contains(page)) {
+    report_.notes.push_back(
+        fmt::format("{}; the log has all of that page since, and nothing depends on this",
+                    home.error().cause()));
   }
 }
 

@@ -34,6 +34,7 @@ private:
   void check_directory();
   void check_blobs();
   void check_pages_of_nobody();
+  void note_replaced_home(std::uint32_t page);
   void add_page_problems();
   [[nodiscard]] std::vector<std::string> all_blobs() const;
   /// Names that the directory may have held, for a directory that cannot be read.

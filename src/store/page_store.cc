@@ -1,6 +1,7 @@
 #include "store/page_store.h"
 
 #include <algorithm>
+#include <array>
 #include <cassert>
 #include <cstring>
 
@@ -152,6 +153,22 @@ Result<std::vector<std::uint32_t>> PageStore::pages_in_slots(std::uint32_t zone)
     }
   }
   return pages;
+}
+
+Status PageStore::check_replaced_home(std::uint32_t page) {
+  {
+    const std::lock_guard lock(mutex_);
+    const auto frame = frames_.find(page);
+    if (frame == frames_.end() || !frame->second.dirty) {
+      return {};
+    }
+  }
+  const Result<LeafRef> leaf = load_leaf(Geometry::zone_of(page));
+  if (!leaf) {
+    return leaf.error();
+  }
+  std::array<std::byte, block_size_bytes> content{};
+  return blocks_.read(format::page_place(page), (*leaf)->entry_of(page), content);
 }
 
 // Few of them must not push out all that a small cache holds.

@@ -50,6 +50,10 @@ public:
   /// The pages of a zone that are in a slot on the device, whoever owns them.
   Result<std::vector<std::uint32_t>> pages_in_slots(std::uint32_t zone);
 
+  /// Of a dirty page: whether what the device has of it, which nobody needs any more, is what its
+  /// parent vouches for. Success for others. Errors: corrupt, io.
+  Status check_replaced_home(std::uint32_t page);
+
   /// What every page of zeros shares.
   [[nodiscard]] const PageRef& zero_page() const { return zero_page_; }
 

@@ -72,7 +72,7 @@ bool answer() {
   // Whoever ends a group of processes ends the daemon, which needs it until then.
   sigset_t all;
   (void)::sigfillset(&all);
-  (void)::sigprocmask(SIG_SETMASK, &all, nullptr);
+  (void)::pthread_sigmask(SIG_SETMASK, &all, nullptr);
   (void)::setsid();
   if (::dup2(connection, STDIN_FILENO) < 0 ||
       ::syscall(SYS_close_range, STDIN_FILENO + 1, ~0U, 0) != 0) {
@@ -86,6 +86,7 @@ bool answer() {
 Result<std::unique_ptr<NameRemover>> NameRemover::start(std::vector<std::string> paths,
                                                         bool confined) {
   std::vector<Name> names;
+  names.reserve(paths.size());
   for (std::string& path : paths) {
     names.push_back({.path = std::move(path), .file = UniqueFd()});
   }
