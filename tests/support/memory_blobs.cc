@@ -41,8 +41,7 @@ Result<std::vector<BlobInfo>> MemoryBlobs::blobs() {
   return all;
 }
 
-Result<BlobInfo> MemoryBlobs::blob(std::string_view name) {
-  const std::lock_guard lock(mutex_);
+Result<const MemoryBlobs::Blob*> MemoryBlobs::find(std::string_view name) const {
   if (Status attached = check_attached(); !attached) {
     return attached.error();
   }
@@ -50,7 +49,16 @@ Result<BlobInfo> MemoryBlobs::blob(std::string_view name) {
   if (found == blobs_.end()) {
     return Error(ErrorKind::not_found, "memory: no blob " + std::string(name));
   }
-  return found->second.info;
+  return &found->second;
+}
+
+Result<BlobInfo> MemoryBlobs::blob(std::string_view name) {
+  const std::lock_guard lock(mutex_);
+  const Result<const Blob*> found = find(name);
+  if (!found) {
+    return found.error();
+  }
+  return (*found)->info;
 }
 
 Result<ImageState> MemoryBlobs::state() {
@@ -69,27 +77,21 @@ Result<ImageState> MemoryBlobs::state() {
 
 Result<std::vector<std::byte>> MemoryBlobs::read_all(std::string_view name) {
   const std::lock_guard lock(mutex_);
-  if (Status attached = check_attached(); !attached) {
-    return attached.error();
+  const Result<const Blob*> found = find(name);
+  if (!found) {
+    return found.error();
   }
-  const auto found = blobs_.find(name);
-  if (found == blobs_.end()) {
-    return Error(ErrorKind::not_found, "memory: no blob " + std::string(name));
-  }
-  return found->second.content;
+  return (*found)->content;
 }
 
 Status MemoryBlobs::read(std::string_view name, std::uint64_t offset_bytes,
                          std::span<std::byte> bytes) {
   const std::lock_guard lock(mutex_);
-  if (Status attached = check_attached(); !attached) {
-    return attached;
+  const Result<const Blob*> found = find(name);
+  if (!found) {
+    return found.error();
   }
-  const auto found = blobs_.find(name);
-  if (found == blobs_.end()) {
-    return Error(ErrorKind::not_found, "memory: no blob " + std::string(name));
-  }
-  const Blob& blob = found->second;
+  const Blob& blob = **found;
   if (offset_bytes > blob.info.size_max_bytes ||
       bytes.size() > blob.info.size_max_bytes - offset_bytes) {
     return Error(ErrorKind::too_large, "memory: a read behind the blob's end");

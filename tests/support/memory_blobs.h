@@ -81,6 +81,8 @@ private:
   };
 
   [[nodiscard]] Status check_attached() const;
+  /// Needs the mutex. Errors: absent, not_found.
+  [[nodiscard]] Result<const Blob*> find(std::string_view name) const;
   /// Every call that could change something begins and ends with these.
   [[nodiscard]] Status begin_call();
   [[nodiscard]] Status end_call();
