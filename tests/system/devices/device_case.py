@@ -7,7 +7,7 @@ import time
 
 from harness.blob_server import BlobServer
 from harness.case import GuestCase
-from harness.child import Deadline
+from harness.child import Deadline, PATIENCE_SECONDS
 from harness.vnvram import info, vnvram
 
 
@@ -36,7 +36,7 @@ class DeviceCase(GuestCase):
             vnvram("get", self.image, name, "--output", file.name)
             return pathlib.Path(file.name).read_bytes()
 
-    def wait_stored(self, predicate, name, seconds=60):
+    def wait_stored(self, predicate, name, seconds=PATIENCE_SECONDS):
         """Until what the image holds is as it should be: a write that nobody flushes is on its way
         there. Nothing tells when it has arrived but the image."""
         deadline = Deadline(seconds)

@@ -5,7 +5,7 @@ import os
 import pathlib
 import time
 
-from .child import Child, Deadline
+from .child import Child, Deadline, PATIENCE_SECONDS
 from .tpm_process import REPOSITORY
 
 
@@ -30,7 +30,7 @@ class BlobServer:
         self.child = None
         self.start()
 
-    def start(self, seconds=60):
+    def start(self, seconds=PATIENCE_SECONDS):
         """Again, on the same socket."""
         for left in (self._pid_file, self.socket):
             left.unlink(missing_ok=True)

@@ -44,7 +44,7 @@ class GuestCase(unittest.TestCase):
         try:
             call(*arguments)
         except BaseException:
-            print(self.workspace.logs_text(), flush=True)
+            self.workspace.show_failure()
             raise
 
     def _end_children(self):

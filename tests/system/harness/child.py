@@ -7,6 +7,11 @@ import subprocess
 import time
 
 
+# How long is waited for what must come: longer than a busy machine stalls, and than a guest's kernel
+# waits for its TPM (120 s), whose complaint says more than we could.
+PATIENCE_SECONDS = 150
+
+
 class Deadline:
     """Counts down from when it was made."""
 
@@ -39,7 +44,7 @@ class Child:
         """None while it runs; negative when a signal ended it."""
         return self._process.poll()
 
-    def wait(self, seconds=60):
+    def wait(self, seconds=PATIENCE_SECONDS):
         if self._process.returncode is None:
             ready, _, _ = select.select([self.pidfd], [], [], seconds)
             if not ready:
@@ -57,6 +62,6 @@ class Child:
             self._process.send_signal(signal.SIGKILL)
             self.wait()
 
-    def terminate(self, seconds=60):
+    def terminate(self, seconds=PATIENCE_SECONDS):
         self.send(signal.SIGTERM)
         return self.wait(seconds)

@@ -4,7 +4,7 @@ import itertools
 import re
 import time
 
-from .child import Child, Deadline
+from .child import Child, Deadline, PATIENCE_SECONDS
 
 # A durable write is a write and a flush of what it wrote.
 _FLUSH = re.compile(r"^\S+ \S+ connection=\d+ (Flush id=|(Write|Zero|Trim) id=.* fua=1 )", re.M)
@@ -15,7 +15,7 @@ class LoggedDevice:
 
     _numbers = itertools.count()
 
-    def __init__(self, workspace, image, seconds=60):
+    def __init__(self, workspace, image, seconds=PATIENCE_SECONDS):
         name = f"logged{next(self._numbers)}"
         socket, pid_file = workspace.file(f"{name}.sock"), workspace.file(f"{name}.pid")
         self.uri = f"nbd+unix:///?socket={socket}"

@@ -3,7 +3,7 @@
 import itertools
 import time
 
-from .child import Child, Deadline
+from .child import Child, Deadline, PATIENCE_SECONDS
 
 
 def _nbdkit(image, socket, pid_file):
@@ -52,7 +52,7 @@ class NbdServer:
         self.child = None
         self.start()
 
-    def start(self, seconds=60):
+    def start(self, seconds=PATIENCE_SECONDS):
         """Again, on the same socket."""
         for left in (self._pid_file, self._socket):
             left.unlink(missing_ok=True)

@@ -4,7 +4,7 @@ export."""
 import itertools
 import re
 
-from .child import Child
+from .child import Child, PATIENCE_SECONDS
 from .qmp import Qmp
 from .stream import Stream
 
@@ -37,7 +37,7 @@ class PseriesMachine:
             self.kill()
             raise
 
-    def run(self, line, seconds=60):
+    def run(self, line, seconds=PATIENCE_SECONDS):
         """Types the line; returns what the firmware says to it."""
         self.console.send(line.encode() + b"\r")
         found = self.console.expect(rb"(?s)(.*?)" + _PROMPT, seconds)

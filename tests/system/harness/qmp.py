@@ -4,7 +4,7 @@ import json
 import select
 import socket
 
-from .child import Deadline
+from .child import Deadline, PATIENCE_SECONDS
 
 
 class QmpError(Exception):
@@ -23,7 +23,7 @@ class Qmp:
         self._buffer = b""
         self._events = []
 
-    def accept(self, pidfd, seconds=60):
+    def accept(self, pidfd, seconds=PATIENCE_SECONDS):
         """Waits for QEMU, or for its end."""
         ready, _, _ = select.select([self._listener, pidfd], [], [], seconds)
         if self._listener not in ready:
@@ -50,7 +50,7 @@ class Qmp:
         if said:
             raise QmpError(f"{line}: {said}")
 
-    def wait_event(self, name, seconds=60):
+    def wait_event(self, name, seconds=PATIENCE_SECONDS):
         deadline = Deadline(seconds)
         while True:
             for position, event in enumerate(self._events):

@@ -3,7 +3,7 @@
 import select
 import socket
 
-from .child import Deadline
+from .child import Deadline, PATIENCE_SECONDS
 
 
 class QtestError(Exception):
@@ -21,7 +21,7 @@ class Qtest:
         self._connection = None
         self._buffer = b""
 
-    def accept(self, pidfd, seconds=60):
+    def accept(self, pidfd, seconds=PATIENCE_SECONDS):
         """Waits for QEMU, or for its end."""
         ready, _, _ = select.select([self._listener, pidfd], [], [], seconds)
         if self._listener not in ready:
@@ -34,7 +34,7 @@ class Qtest:
     def write32(self, address, value):
         self._command(f"writel {address:#x} {value:#x}")
 
-    def _command(self, line, seconds=60):
+    def _command(self, line, seconds=PATIENCE_SECONDS):
         self._connection.sendall(f"{line}\n".encode())
         word, _, rest = self._line(Deadline(seconds)).partition(" ")
         if word != "OK":

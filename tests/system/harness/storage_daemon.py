@@ -3,7 +3,7 @@
 import itertools
 import time
 
-from .child import Child, Deadline
+from .child import Child, Deadline, PATIENCE_SECONDS
 from .recipe import RECIPES
 
 
@@ -22,7 +22,7 @@ class StorageDaemon:
         self.child = Child([RECIPES / "storage-daemon.sh", image, folder], self.log)
         self._wait_for(folder / "pid")
 
-    def _wait_for(self, file, seconds=60):
+    def _wait_for(self, file, seconds=PATIENCE_SECONDS):
         deadline = Deadline(seconds)
         while not file.exists():
             if self.child.returncode is not None:

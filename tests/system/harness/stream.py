@@ -5,7 +5,7 @@ import socket
 import threading
 import time
 
-from .child import Deadline
+from .child import Deadline, PATIENCE_SECONDS
 
 
 class StreamClosed(Exception):
@@ -54,7 +54,7 @@ class Stream:
         with self._changed:
             return self._connection is not None
 
-    def send(self, data, seconds=60):
+    def send(self, data, seconds=PATIENCE_SECONDS):
         with self._changed:
             self._changed.wait_for(lambda: self._connection or self._ended, seconds)
             connection = self._connection
@@ -62,7 +62,7 @@ class Stream:
             raise StreamClosed(f"{self.path}: nobody connected")
         connection.sendall(data)
 
-    def expect(self, pattern, seconds=60):
+    def expect(self, pattern, seconds=PATIENCE_SECONDS):
         """Waits for the pattern behind what earlier calls matched; returns the match."""
         deadline = Deadline(seconds)
         with self._changed:
@@ -90,7 +90,7 @@ class Stream:
         with self._changed:
             return len(self._bytes)
 
-    def wait_until(self, predicate, start=0, seconds=60):
+    def wait_until(self, predicate, start=0, seconds=PATIENCE_SECONDS):
         """Calls predicate(content from start on) whenever there is more, until it returns something
         that is true; returns that."""
         deadline = Deadline(seconds)
@@ -104,7 +104,7 @@ class Stream:
                 self._changed.wait(deadline.left())
             return result
 
-    def wait_end(self, seconds=60):
+    def wait_end(self, seconds=PATIENCE_SECONDS):
         """Everything that was sent before the sender went away; the record of a killed guest."""
         with self._changed:
             if not self._changed.wait_for(lambda: self._ended, seconds):

@@ -4,7 +4,7 @@ import itertools
 import select
 import socket
 
-from .child import Child, Deadline
+from .child import Child, Deadline, PATIENCE_SECONDS
 
 
 class SwtpmProcess:
@@ -24,7 +24,7 @@ class SwtpmProcess:
         self.child = Child(argv, self.log)
         self._wait_listening()
 
-    def _wait_listening(self, seconds=60):
+    def _wait_listening(self, seconds=PATIENCE_SECONDS):
         """It answers one control client after the other, and is not hurt by one that says nothing."""
         deadline = Deadline(seconds)
         while True:

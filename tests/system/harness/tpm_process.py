@@ -6,7 +6,7 @@ import pathlib
 import select
 import socket
 
-from .child import Child, Deadline
+from .child import Child, Deadline, PATIENCE_SECONDS
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[3]
 
@@ -38,7 +38,7 @@ class TpmProcess:
             self.child = Child([*argv, *options], self.log, {"NOTIFY_SOCKET": str(notify_path)})
             self._wait_ready(notify)
 
-    def _wait_ready(self, notify, seconds=60):
+    def _wait_ready(self, notify, seconds=PATIENCE_SECONDS):
         deadline = Deadline(seconds)
         while True:
             ready, _, _ = select.select([notify, self.child.pidfd], [], [], deadline.left())

@@ -8,7 +8,7 @@ from guest.guest_image import GuestImage, guest_image
 
 from .blob_server import BlobServer
 from .case import GuestCase
-from .child import Deadline
+from .child import Deadline, PATIENCE_SECONDS
 from .firmware import BLOB, PLAIN
 from .qemu import Qemu
 from .tpm_process import program
@@ -85,7 +85,7 @@ class UefiCase(GuestCase):
         return qemu
 
 
-def wait_until_durable(server, image, seconds=60):
+def wait_until_durable(server, image, seconds=PATIENCE_SECONDS):
     """Until the image, read beside its owner, holds what the export shows. Nobody writes to the
     export meanwhile, and no flush is asked for: QEMU never asks while the guest runs, and a client
     that only reads goes without one."""

@@ -4,7 +4,7 @@ import itertools
 import re
 from typing import NamedTuple
 
-from .child import Child
+from .child import Child, PATIENCE_SECONDS
 from .qmp import Qmp, QmpError
 from .stream import Stream
 
@@ -59,7 +59,7 @@ class UefiShellMachine:
             return False
         return True
 
-    def wait_ready(self, seconds=60):
+    def wait_ready(self, seconds=PATIENCE_SECONDS):
         """At the prompt of the shell that has started."""
         self.console.send(_ESCAPE)  # It counts down otherwise.
         self.console.expect(_PROMPT, seconds)

@@ -7,7 +7,7 @@ import re
 import subprocess
 import time
 
-from .child import Deadline
+from .child import Deadline, PATIENCE_SECONDS
 
 FORMATS = ("qcow2", "vmdk", "vhdx", "vdi")
 
@@ -42,7 +42,7 @@ def locks_of(path):
     return [line for line in lines if not ours.isdisjoint(line.split())]
 
 
-def wait_until_let_go(path, seconds=30):
+def wait_until_let_go(path, seconds=PATIENCE_SECONDS):
     """Until no program has the path on its command line any more, nor a lock of it: one that is
     killed has no command line, and keeps its locks, as long as a thread of it waits for the disk."""
     deadline = Deadline(seconds)

@@ -4,6 +4,7 @@ import os
 import pathlib
 import subprocess
 import tempfile
+import traceback
 
 # Waits until the test's end of the pipe is closed, however the test ended, and cleans up behind it.
 # What is mounted in the folder is unmounted first, and loop devices over its files are let go; a
@@ -55,6 +56,10 @@ class Workspace:
         path.touch()
         self._logs.append(path)
         return path
+
+    def show_failure(self):
+        """For who handles an exception. What has failed comes first: of long outputs not all is kept."""
+        print(traceback.format_exc(), self.logs_text(), sep="\n", flush=True)
 
     def logs_text(self, tail_bytes=3000):
         parts = []

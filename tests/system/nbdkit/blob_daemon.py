@@ -7,7 +7,7 @@ import socket
 import time
 
 from harness.blob_server import plugin
-from harness.child import Deadline
+from harness.child import Deadline, PATIENCE_SECONDS
 from harness.vm_image import programs_of, wait_until_let_go
 
 
@@ -31,7 +31,7 @@ class BlobDaemon:
         self.pid = None
         case.addCleanup(kill_programs_of, self._socket)
 
-    def start(self, image, *options, status=0, folder=None, seconds=60):
+    def start(self, image, *options, status=0, folder=None, seconds=PATIENCE_SECONDS):
         """As run_program(); what it returns is what it has to say about the image."""
         for left in (self._pid_file, self._socket):
             left.unlink(missing_ok=True)
@@ -64,7 +64,7 @@ class BlobDaemon:
         """SIGTERM. Who is not its parent does not get to know its status."""
         self._end(signal.SIGTERM)
 
-    def _end(self, number, seconds=60):
+    def _end(self, number, seconds=PATIENCE_SECONDS):
         pidfd = os.pidfd_open(self.pid)
         try:
             signal.pidfd_send_signal(pidfd, number)

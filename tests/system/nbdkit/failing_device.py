@@ -2,13 +2,13 @@
 
 import time
 
-from harness.child import Child, Deadline
+from harness.child import Child, Deadline, PATIENCE_SECONDS
 
 
 class FailingDevice:
     """Serves when it is made, and works until fail()."""
 
-    def __init__(self, workspace, image, seconds=60):
+    def __init__(self, workspace, image, seconds=PATIENCE_SECONDS):
         socket, pid_file = workspace.file("failing.sock"), workspace.file("failing.pid")
         self.uri = f"nbd+unix:///?socket={socket}"
         self._failing = workspace.file("failing")

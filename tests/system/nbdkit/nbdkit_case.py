@@ -38,7 +38,7 @@ class NbdkitCase(Case):
         try:
             super()._callTestMethod(method)
         except BaseException:
-            print(self.workspace.logs_text(), flush=True)
+            self.workspace.show_failure()
             raise
 
     def _end_children(self):

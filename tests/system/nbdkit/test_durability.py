@@ -5,7 +5,7 @@ import time
 
 import nbd
 
-from harness.child import Deadline
+from harness.child import Deadline, PATIENCE_SECONDS
 from harness.logged_device import LoggedDevice
 
 from .nbdkit_case import EEPROM, NbdkitCase
@@ -20,7 +20,7 @@ class Durability(NbdkitCase):
         server.kill()
         self.clients.clear()
 
-    def wait_stored(self, content, seconds=60):
+    def wait_stored(self, content, seconds=PATIENCE_SECONDS):
         """Nothing tells when an unflushed write has arrived but the image."""
         deadline = Deadline(seconds)
         while self.stored("eeprom")[:len(content)] != content:

@@ -3,7 +3,7 @@
 import nbd
 
 from cli.command import MIB
-from harness.child import Deadline
+from harness.child import Deadline, PATIENCE_SECONDS
 
 from .nbdkit_case import NbdkitCase
 
@@ -48,7 +48,7 @@ class Filters(NbdkitCase):
         self.clients.pop().shutdown()
         self.use(server, self.connect_when_there_is_a_place(server))
 
-    def connect_when_there_is_a_place(self, server, seconds=60):
+    def connect_when_there_is_a_place(self, server, seconds=PATIENCE_SECONDS):
         """A client does not get to know when the server has noticed that it is gone."""
         deadline = Deadline(seconds)
         while True:

@@ -13,7 +13,7 @@ import time
 
 from cli.command import Case
 from harness.blob_server import BlobServer
-from harness.child import Deadline
+from harness.child import Deadline, PATIENCE_SECONDS
 
 from . import nbd_wire
 from .counting_client import CountingClient
@@ -51,7 +51,7 @@ class HostileClientTest(Case):
             super()._callTestMethod(method)
             self.must_end_well()
         except BaseException:
-            print(self.workspace.logs_text(), flush=True)
+            self.workspace.show_failure()
             raise
 
     def connect(self, export=None):
@@ -94,7 +94,7 @@ class HostileClientTest(Case):
         self.assertEqual(self.vnvram("get", self.image, "frozen"), FROZEN)
         self.assertEqual(self.vnvram("get", self.image, "bystander"), BYSTANDER)
 
-    def must_be_left_alone(self, threads, seconds=30):
+    def must_be_left_alone(self, threads, seconds=PATIENCE_SECONDS):
         """Waits until the server has no more threads than that: it has noticed who is gone."""
         deadline = Deadline(seconds)
         while self.status("Threads") > threads:

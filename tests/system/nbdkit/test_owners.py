@@ -10,7 +10,7 @@ import time
 
 import nbd
 
-from harness.child import Deadline
+from harness.child import Deadline, PATIENCE_SECONDS
 
 from .nbdkit_case import EEPROM, NbdkitCase, NVRAM
 
@@ -120,7 +120,7 @@ class Owners(NbdkitCase):
                         self.log_says(server, "the content was replaced")
                         self.run_program("cmp", content, device)
 
-    def wait_for_log(self, server, words, seconds=60):
+    def wait_for_log(self, server, words, seconds=PATIENCE_SECONDS):
         deadline = Deadline(seconds)
         while words not in server.log.read_text(errors="replace"):
             self.assertFalse(deadline.passed(), server.log.read_text(errors="replace"))

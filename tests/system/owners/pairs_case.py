@@ -29,7 +29,7 @@ class PairsCase(Case):
         try:
             super()._callTestMethod(method)
         except BaseException:
-            print(self.workspace.logs_text(), flush=True)
+            self.workspace.show_failure()
             raise
 
     def _end(self):

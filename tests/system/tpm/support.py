@@ -13,7 +13,7 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 # pylint: disable=wrong-import-position
-from harness.child import Child, Deadline
+from harness.child import Child, Deadline, PATIENCE_SECONDS
 from harness.tpm_process import TpmProcess, program
 from harness.vnvram import create, vnvram
 from harness.workspace import Workspace
@@ -34,7 +34,7 @@ DATA_FD, BUFFER_SIZE, INFO, LOCK_STORAGE = 16, 17, 18, 19
 DISABLED, FAIL, BAD_ORDINAL = 8, 9, 10
 
 
-def receive(sock, size, seconds=60):
+def receive(sock, size, seconds=PATIENCE_SECONDS):
     """Exactly so many bytes; fewer only when the peer closes."""
     data, deadline = b"", Deadline(seconds)
     while len(data) < size:
@@ -210,7 +210,7 @@ class TpmCase(unittest.TestCase):
         try:
             super()._callTestMethod(method)
         except BaseException:
-            print(self.workspace.logs_text(), flush=True)
+            self.workspace.show_failure()
             raise
 
     def new_image(self, *options):
