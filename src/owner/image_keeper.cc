@@ -11,7 +11,18 @@
 namespace vnvram {
 
 Result<StoreUse> ImageKeeper::use(StoreGate::Purpose purpose) {
-  StoreGate::Pass pass = gate_.enter(purpose);
+  return use(gate_.enter(purpose));
+}
+
+std::optional<Result<StoreUse>> ImageKeeper::try_to_change() {
+  std::optional<StoreGate::Pass> pass = gate_.try_to_change();
+  if (!pass) {
+    return std::nullopt;
+  }
+  return use(*std::move(pass));
+}
+
+Result<StoreUse> ImageKeeper::use(StoreGate::Pass pass) {
   if (store_ == nullptr) {
     return Error(ErrorKind::absent, location_.empty() ? std::string("no image is attached")
                                                       : location_ + ": the image is detached");

@@ -4,12 +4,13 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
-#include "owner/failure_watch.h"
 #include "owner/store_gate.h"
 #include "owner/store_use.h"
+#include "owner/watch.h"
 #include "vnvram/open_device.h"
 #include "vnvram/result.h"
 #include "vnvram/space.h"
@@ -22,7 +23,7 @@ namespace vnvram {
 /// image may be closed and another one opened under them, or the same one anew because its content
 /// was put back. It knows blobs, and nothing of what is in them.
 ///
-/// Threads: use(), watch_failures() and end_watch() may be called from any thread. The others by
+/// Threads: the calls of the first group may come from any thread. The others by
 /// one thread at a time, which has no use() of its own meanwhile; they wait for the device.
 class ImageKeeper {
 public:
@@ -52,10 +53,15 @@ public:
   /// For one call. Waits while the image is opened, closed or looked at, and to change something
   /// while changes are held. Error: absent (no image is attached).
   Result<StoreUse> use(StoreGate::Purpose purpose);
+  /// To change something, but nothing at once while changes are held: see releases().
+  std::optional<Result<StoreUse>> try_to_change();
+  [[nodiscard]] bool is_held() const { return gate_.is_held(); }
+  /// Told of each end of a hold. A watcher must not use() the store.
+  [[nodiscard]] Watch<>& releases() { return gate_.releases(); }
   /// The watcher is told what the store does of its own accord and fails (see
   /// OpenOptions::failed_in_background), of this image and of later ones. It must not use() the
   /// store. Returns a number for end_watch().
-  [[nodiscard]] std::uint64_t watch_failures(FailureWatch::Watcher watcher) {
+  [[nodiscard]] std::uint64_t watch_failures(Watch<const Error&>::Watcher watcher) {
     return failures_.begin(std::move(watcher));
   }
   void end_watch(std::uint64_t number) { failures_.end(number); }
@@ -102,11 +108,12 @@ public:
   Status adopt_after_fork();
 
 private:
+  Result<StoreUse> use(StoreGate::Pass pass);
   Status open(std::unique_ptr<BlockDevice> device, bool accept_sealed);
   [[nodiscard]] std::unique_ptr<Store> take_store();
 
   const Setup setup_;
-  FailureWatch failures_;
+  Watch<const Error&> failures_;
   StoreGate gate_;
   std::string location_;         ///< Exchanged with the gate closed, and so is the store.
   std::unique_ptr<Store> store_; ///< Before the watchers: its threads tell them.

@@ -13,6 +13,7 @@ class StoreUse {
 public:
   StoreUse(StoreGate::Pass pass, Store& store) : pass_(std::move(pass)), store_(&store) {}
 
+  Store& operator*() { return *store_; }
   Store* operator->() { return store_; }
 
 private:

@@ -6,6 +6,8 @@
 using Cxx = import "/capnp/c++.capnp";
 $Cxx.namespace("vnvram::rpc");
 
+using import "failure.capnp".Failure;
+
 enum Custody {
   ours @0;        # Changes are committed.
   handedOver @1;  # QEMU has taken a copy, for a snapshot or a migration. TPM commands wait.
@@ -24,12 +26,6 @@ struct TpmStatus {
   imageUuid @8 :Data;
   tpmVersion @9 :Text;         # "2.0" or "1.2"
   imageError @10 :Text;        # Why the image takes no commit, or what else is wrong with it; or empty.
-}
-
-struct Failure {
-  kind @0 :UInt16;    # The exit code that `vnvram` has for it.
-  cause @1 :Text;
-  remedy @2 :Text;
 }
 
 struct Reply {

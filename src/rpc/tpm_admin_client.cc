@@ -1,44 +1,21 @@
 #include "rpc/tpm_admin_client.h"
 
-#include <sys/socket.h>
-#include <sys/un.h>
-
-#include <cerrno>
 #include <span>
-#include <system_error>
 
 #include <capnp/rpc-twoparty.h>
 #include <fmt/core.h>
 #include <kj/async-io.h>
 
-#include "base/exit_code.h"
 #include "base/unique_fd.h"
+#include "rpc/socket_connection.h"
 #include "rpc/tpm_admin.capnp.h"
+#include "rpc/wire.h"
 
 namespace vnvram {
 namespace {
 
 constexpr auto greeting_deadline = 5 * kj::SECONDS;
 constexpr auto deadline = 60 * kj::SECONDS;
-
-Result<UniqueFd> connect_to(const std::string& path) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.empty() || path.size() >= sizeof(address.sun_path)) {
-    return Error(ErrorKind::invalid_argument, fmt::format("{}: not the path of a socket", path));
-  }
-  path.copy(address.sun_path, sizeof(address.sun_path) - 1);
-  UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (!fd.valid() ||
-      ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
-    const int error = errno;
-    const bool absent = error == ENOENT || error == ECONNREFUSED;
-    return Error(absent ? ErrorKind::absent : ErrorKind::io,
-                 fmt::format("{}: cannot connect: {}", path, std::system_category().message(error)),
-                 absent ? "give the path that vnvram-tpm has behind --admin unix:" : "");
-  }
-  return fd;
-}
 
 std::string custody_name(rpc::Custody custody) {
   switch (custody) {
@@ -49,20 +26,9 @@ std::string custody_name(rpc::Custody custody) {
   return "unknown";
 }
 
-// A newer TPM may answer with a kind that we do not know.
-ErrorKind kind_of(std::uint16_t code) {
-  for (int kind = 0; kind <= static_cast<int>(ErrorKind::sealed); ++kind) {
-    if (static_cast<int>(exit_code(static_cast<ErrorKind>(kind))) == code) {
-      return static_cast<ErrorKind>(kind);
-    }
-  }
-  return ErrorKind::io;
-}
-
 Result<TpmAdminStatus> read_reply(rpc::Reply::Reader reply) {
   if (reply.hasFailure()) {
-    const auto failure = reply.getFailure();
-    return Error(kind_of(failure.getKind()), failure.getCause().cStr(), failure.getRemedy().cStr());
+    return read_failure(reply.getFailure());
   }
   const auto from = reply.getStatus();
   TpmAdminStatus status;
@@ -112,7 +78,8 @@ Result<TpmAdminStatus> ask(kj::AsyncIoContext& io, rpc::TpmAdmin::Client& admin,
 
 Result<TpmAdminStatus> call_tpm_admin(const std::string& socket_path, TpmAdminCall call,
                                       const std::string& location) {
-  const Result<UniqueFd> socket = connect_to(socket_path);
+  const Result<UniqueFd> socket =
+      connect_to_socket(socket_path, "give the path that vnvram-tpm has behind --admin unix:");
   if (!socket) {
     return socket.error();
   }

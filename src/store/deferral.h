@@ -7,7 +7,7 @@
 #include <span>
 #include <string_view>
 
-#include "store/alarm_clock.h"
+#include "base/alarm_clock.h"
 #include "store/committer.h"
 #include "store/pinned_range.h"
 #include "store/shared_state.h"

@@ -8,8 +8,8 @@
 #include <capnp/rpc-twoparty.h>
 #include <kj/async-io.h>
 
-#include "base/exit_code.h"
 #include "rpc/tpm_admin.capnp.h"
+#include "rpc/wire.h"
 #include "tpm/admin_stream.h"
 
 namespace vnvram {
@@ -100,10 +100,7 @@ private:
     status.setImageError(from.image_error);
     status.setTpmVersion(tpm_.version() == TpmVersion::tpm2_0 ? "2.0" : "1.2");
     if (!result.ok()) {
-      auto failure = reply.initFailure();
-      failure.setKind(static_cast<std::uint16_t>(exit_code(result.error().kind())));
-      failure.setCause(result.error().cause());
-      failure.setRemedy(result.error().remedy());
+      write_failure(reply.initFailure(), result.error());
     }
   }
 

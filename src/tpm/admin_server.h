@@ -4,10 +4,10 @@
 #include <functional>
 #include <thread>
 
+#include "service/connection_limits.h"
+#include "service/listener.h"
+#include "service/log.h"
 #include "soft_tpm/soft_tpm.h"
-#include "tpm/connection_limits.h"
-#include "tpm/listener.h"
-#include "tpm/log.h"
 #include "tpm/tpm_storage.h"
 #include "tpm/tpm_worker.h"
 

@@ -6,10 +6,10 @@
 #include <string>
 
 #include "client/image_state.h"
+#include "service/log.h"
 #include "soft_tpm/soft_tpm.h"
 #include "tpm/blob_room.h"
 #include "tpm/custody.h"
-#include "tpm/log.h"
 #include "tpm/tpm_image.h"
 #include "vnvram/result.h"
 

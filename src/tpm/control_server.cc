@@ -10,7 +10,7 @@
 
 #include <fmt/core.h>
 
-#include "tpm/poll_timeout.h"
+#include "service/poll_timeout.h"
 
 namespace vnvram {
 

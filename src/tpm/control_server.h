@@ -9,11 +9,11 @@
 
 #include <poll.h>
 
+#include "service/door.h"
+#include "service/log.h"
+#include "service/spare_descriptor.h"
 #include "tpm/control_connection.h"
 #include "tpm/control_service.h"
-#include "tpm/door.h"
-#include "tpm/log.h"
-#include "tpm/spare_descriptor.h"
 
 namespace vnvram {
 

@@ -8,11 +8,11 @@
 #include <vector>
 
 #include "base/unique_fd.h"
+#include "service/log.h"
 #include "soft_tpm/soft_tpm.h"
 #include "tpm/adopted_image.h"
 #include "tpm/control_protocol.h"
 #include "tpm/custody.h"
-#include "tpm/log.h"
 #include "tpm/tpm_worker.h"
 
 namespace vnvram {

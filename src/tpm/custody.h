@@ -3,8 +3,8 @@
 
 #include <atomic>
 
+#include "service/log.h"
 #include "soft_tpm/soft_tpm.h"
-#include "tpm/log.h"
 
 namespace vnvram {
 

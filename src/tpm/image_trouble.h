@@ -7,7 +7,7 @@
 
 #include "base/operator_text.h"
 #include "client/blob_client.h"
-#include "tpm/log.h"
+#include "service/log.h"
 
 namespace vnvram {
 

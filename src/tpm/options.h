@@ -6,12 +6,12 @@
 #include <variant>
 
 #include "base/exit_code.h"
+#include "service/listener.h"
+#include "service/log.h"
+#include "service/sandbox.h"
+#include "service/socket_address.h"
 #include "soft_tpm/soft_tpm.h"
 #include "soft_tpm/tpm_blobs.h"
-#include "tpm/listener.h"
-#include "tpm/log.h"
-#include "tpm/sandbox.h"
-#include "tpm/socket_address.h"
 #include "vnvram/space.h"
 
 namespace vnvram {

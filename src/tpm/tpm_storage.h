@@ -6,11 +6,11 @@
 #include <string_view>
 
 #include "client/image_state.h"
+#include "service/log.h"
 #include "soft_tpm/soft_tpm.h"
 #include "tpm/adopted_image.h"
 #include "tpm/custody.h"
 #include "tpm/image_trouble.h"
-#include "tpm/log.h"
 #include "vnvram/result.h"
 
 namespace vnvram {

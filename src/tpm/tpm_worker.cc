@@ -8,7 +8,7 @@
 #include <system_error>
 #include <utility>
 
-#include "tpm/poll_timeout.h"
+#include "service/poll_timeout.h"
 
 namespace vnvram {
 namespace {

@@ -18,14 +18,14 @@
 
 #include "base/system_clock.h"
 #include "base/unique_fd.h"
+#include "service/connection_limits.h"
+#include "service/door.h"
+#include "service/listener.h"
+#include "service/log.h"
 #include "soft_tpm/soft_tpm.h"
 #include "tpm/command_connection.h"
-#include "tpm/connection_limits.h"
 #include "tpm/custody.h"
-#include "tpm/door.h"
 #include "tpm/hold_requests.h"
-#include "tpm/listener.h"
-#include "tpm/log.h"
 #include "tpm/tpm_storage.h"
 
 namespace vnvram {

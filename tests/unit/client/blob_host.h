@@ -21,6 +21,8 @@ public:
 
   /// One more front end.
   virtual std::unique_ptr<BlobClient> connect() = 0;
+  /// Whether a blob that one of them has written is its own to write from then on.
+  [[nodiscard]] virtual bool gives_rights_to_one() const { return false; }
   /// The blob's bytes as an owner finds them that comes after a power cut now.
   virtual std::vector<std::byte> after_a_cut(std::string_view blob) = 0;
 
@@ -42,6 +44,8 @@ using MakeBlobHost = std::unique_ptr<BlobHost> (*)(const std::vector<BlobSpec>& 
 
 std::unique_ptr<BlobHost> make_local_blob_host(const std::vector<BlobSpec>& blobs,
                                                std::chrono::microseconds deferral);
+std::unique_ptr<BlobHost> make_remote_blob_host(const std::vector<BlobSpec>& blobs,
+                                                std::chrono::microseconds deferral);
 std::unique_ptr<BlobHost> make_memory_blob_host(const std::vector<BlobSpec>& blobs,
                                                 std::chrono::microseconds deferral);
 

@@ -1,5 +1,5 @@
 // When the alarm clock calls, and when it does not.
-#include "store/alarm_clock.h"
+#include "base/alarm_clock.h"
 
 #include <atomic>
 #include <latch>

@@ -6,8 +6,8 @@
 
 #include "device/nbd_device.h"
 #include "device/nbd_library.h"
+#include "service/sandbox.h"
 #include "support/nbd_server.h"
-#include "tpm/sandbox.h"
 
 namespace vnvram {
 namespace {

@@ -23,7 +23,7 @@
 #include <string>
 #include <thread>
 
-#include "tpm/sandbox.h"
+#include "service/sandbox.h"
 
 namespace vnvram {
 namespace {

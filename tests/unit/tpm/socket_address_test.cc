@@ -1,4 +1,4 @@
-#include "tpm/socket_address.h"
+#include "service/socket_address.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-// Who wants to hear of what fails with nobody there to be told.
+// Who wants to hear of something.
 #pragma once
 
 #include <cstdint>
@@ -7,14 +7,12 @@
 #include <mutex>
 #include <utility>
 
-#include "vnvram/error.h"
-
 namespace vnvram {
 
 /// Threads: any. A watcher runs on the thread that tells, and must not begin or end a watch.
-class FailureWatch {
+template <typename... What> class Watch {
 public:
-  using Watcher = std::function<void(const Error&)>;
+  using Watcher = std::function<void(What...)>;
 
   /// A number to end it by.
   [[nodiscard]] std::uint64_t begin(Watcher watcher) {
@@ -27,10 +25,10 @@ public:
     const std::lock_guard lock(mutex_);
     watchers_.erase(number);
   }
-  void tell(const Error& error) const {
+  void tell(What... what) const {
     const std::lock_guard lock(mutex_);
     for (const auto& [number, watcher] : watchers_) {
-      watcher(error);
+      watcher(what...);
     }
   }
 

@@ -1,4 +1,4 @@
-#include "tpm/listener.h"
+#include "service/listener.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>

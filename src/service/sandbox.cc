@@ -1,4 +1,4 @@
-#include "tpm/sandbox.h"
+#include "service/sandbox.h"
 
 #include <grp.h>
 #include <linux/fs.h>

@@ -1,4 +1,4 @@
-#include "tpm/door.h"
+#include "service/door.h"
 
 #include <system_error>
 #include <utility>

@@ -1,4 +1,4 @@
-// A listening socket of the TPM.
+// A listening socket.
 #pragma once
 
 #include <sys/types.h>
@@ -6,7 +6,7 @@
 #include <optional>
 
 #include "base/unique_fd.h"
-#include "tpm/socket_address.h"
+#include "service/socket_address.h"
 #include "vnvram/result.h"
 
 namespace vnvram {

@@ -1,4 +1,4 @@
-#include "tpm/log.h"
+#include "service/log.h"
 
 #include <unistd.h>
 

@@ -1,4 +1,4 @@
-#include "tpm/socket_address.h"
+#include "service/socket_address.h"
 
 #include <arpa/inet.h>
 #include <sys/un.h>

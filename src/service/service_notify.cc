@@ -1,4 +1,4 @@
-#include "tpm/service_notify.h"
+#include "service/service_notify.h"
 
 #include <fcntl.h>
 #include <sys/socket.h>

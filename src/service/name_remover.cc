@@ -1,4 +1,4 @@
-#include "tpm/name_remover.h"
+#include "service/name_remover.h"
 
 #include <fcntl.h>
 #include <sys/socket.h>
@@ -13,7 +13,7 @@
 #include <system_error>
 #include <utility>
 
-#include "tpm/sandbox.h"
+#include "service/sandbox.h"
 
 namespace vnvram {
 namespace {

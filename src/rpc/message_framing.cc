@@ -1,4 +1,4 @@
-#include "tpm/admin_framing.h"
+#include "rpc/message_framing.h"
 
 #include <algorithm>
 
@@ -19,7 +19,7 @@ std::uint32_t load_little_endian(std::span<const std::byte> bytes) {
 
 } // namespace
 
-void AdminFraming::take(std::span<const std::byte> bytes) {
+void MessageFraming::take(std::span<const std::byte> bytes) {
   while (!bytes.empty() && !is_nonsense_) {
     std::size_t taken = 0;
     if (missing_bytes_ > 0) {
@@ -36,7 +36,7 @@ void AdminFraming::take(std::span<const std::byte> bytes) {
   }
 }
 
-void AdminFraming::finish_table() {
+void MessageFraming::finish_table() {
   if (table_.size() < number_bytes) {
     return;
   }

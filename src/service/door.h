@@ -8,9 +8,9 @@
 #include <poll.h>
 
 #include "base/unique_fd.h"
-#include "tpm/connection_limits.h"
-#include "tpm/listener.h"
-#include "tpm/log.h"
+#include "service/connection_limits.h"
+#include "service/listener.h"
+#include "service/log.h"
 
 namespace vnvram {
 

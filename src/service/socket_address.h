@@ -1,4 +1,4 @@
-// Where a socket of the TPM is: "unix:PATH" or "tcp:HOST:PORT".
+// Where a socket is: "unix:PATH" or "tcp:HOST:PORT".
 #pragma once
 
 #include <cstdint>

@@ -11,7 +11,7 @@ namespace vnvram {
 /// Follows a stream of Cap'n Proto messages: the number of a message's segments less one and their
 /// lengths in words of eight bytes, each a little-endian word of four bytes, filled up to a
 /// multiple of eight; then the segments. What the messages say is not looked at.
-class AdminFraming {
+class MessageFraming {
 public:
   /// The next bytes of the stream.
   void take(std::span<const std::byte> bytes);

@@ -1,4 +1,4 @@
-#include "tpm/admin_framing.h"
+#include "rpc/message_framing.h"
 
 #include <gtest/gtest.h>
 
@@ -14,8 +14,8 @@ const std::vector<std::byte> messages = from_hex("00000000 02000000"
                                                  "3333333333333333 4444444444444444");
 constexpr std::size_t first_message_bytes = 24;
 
-TEST(AdminFraming, KnowsWhereMessagesEndByteByByte) {
-  AdminFraming framing;
+TEST(MessageFraming, KnowsWhereMessagesEndByteByByte) {
+  MessageFraming framing;
   EXPECT_TRUE(framing.is_between_messages());
   for (std::size_t index = 0; index < messages.size(); ++index) {
     framing.take(std::span(messages).subspan(index, 1));
@@ -26,9 +26,9 @@ TEST(AdminFraming, KnowsWhereMessagesEndByteByByte) {
   }
 }
 
-TEST(AdminFraming, KnowsItWhateverThePieces) {
+TEST(MessageFraming, KnowsItWhateverThePieces) {
   for (std::size_t cut = 0; cut <= messages.size(); ++cut) {
-    AdminFraming framing;
+    MessageFraming framing;
     framing.take(std::span(messages).first(cut));
     EXPECT_EQ(framing.is_between_messages(),
               cut == 0 || cut == first_message_bytes || cut == messages.size());
@@ -37,13 +37,13 @@ TEST(AdminFraming, KnowsItWhateverThePieces) {
   }
 }
 
-TEST(AdminFraming, NonsenseNeverEndsAndTakesNoMemory) {
-  AdminFraming framing;
+TEST(MessageFraming, NonsenseNeverEndsAndTakesNoMemory) {
+  MessageFraming framing;
   framing.take(from_hex("ffffffff"));
   const std::vector<std::byte> more(1 << 20);
   framing.take(more);
   EXPECT_FALSE(framing.is_between_messages());
-  AdminFraming large; // 512 segments of 32 GiB each: a length, no more.
+  MessageFraming large; // 512 segments of 32 GiB each: a length, no more.
   std::vector<std::byte> table(4 + 512 * 4 + 4, std::byte{0xff});
   table[0] = table[1] = std::byte{0};
   table[0] = std::byte{0xff};

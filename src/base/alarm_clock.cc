@@ -1,4 +1,4 @@
-#include "store/alarm_clock.h"
+#include "base/alarm_clock.h"
 
 #include <system_error>
 

@@ -1,0 +1,151 @@
+@0x9e095ca0b3d9a361;
+# The remote API of the process that has an image open: its blobs, for front ends and operators. Who
+# connects to a control socket is given an Owner, a front end the Blobs that are its own. A capability
+# is the right to use it: what it does not name is not there for its holder.
+#
+# Fields and methods are only ever added. A call that was carried out and failed says so in `failure`,
+# which is null otherwise; a call that fails as such (an exception) was not understood, or nobody can
+# say what became of it.
+
+using Cxx = import "/capnp/c++.capnp";
+$Cxx.namespace("vnvram::rpc");
+
+using import "failure.capnp".Failure;
+
+struct ImageState {
+  uuid @0 :Data;                  # 16 bytes.
+  generation @1 :UInt64;          # The last durable commit.
+  sealed @2 :Bool;                # It takes no change: its state was handed over.
+  contentMayChange @3 :Bool;      # Someone else may change the device's content underneath.
+  spaceFreeBytes @4 :UInt64;      # For blobs to be registered, or to grow.
+  blobSizeMaxBytes @5 :UInt64;    # The largest blob whose whole rewrite fits a transaction.
+}
+
+struct Attribute {
+  name @0 :Text;
+  value @1 :Data;
+  mustKnow @2 :Bool;   # Who does not know it is refused the blob's bytes.
+}
+
+struct BlobSpec {
+  name @0 :Text;             # 1 to 63 bytes of [A-Za-z0-9._/+@-].
+  type @1 :Text;             # Same alphabet: what the bytes are.
+  sizeMaxBytes @2 :UInt64;   # 1 to 16 MiB; the space for it is reserved.
+  producer @3 :Text;         # Who writes it: up to 63 printable ASCII characters.
+  attributes @4 :List(Attribute);
+}
+
+struct BlobInfo {
+  spec @0 :BlobSpec;                   # As it is registered; the producer of the current bytes.
+  sizeBytes @1 :UInt64;                # Bytes beyond it, up to the largest size, are zero.
+  generation @2 :UInt64;               # The commit that last changed it; 0: never written.
+  registeredGeneration @3 :UInt64;     # The commit that registered it.
+}
+
+struct Range {
+  blob @0 :Text;
+  union {
+    whole @1 :Void;             # As many bytes as its size says.
+    part :group {               # Zeros beyond the size; too-large beyond the largest size.
+      offsetBytes @2 :UInt64;
+      lengthBytes @3 :UInt64;
+    }
+  }
+}
+
+struct Update {
+  blob @0 :Text;
+  union {
+    write @1 :Data;             # The content becomes exactly this.
+    writeRange :group {         # The blob grows to hold it; a gap is zero.
+      offsetBytes @2 :UInt64;
+      bytes @3 :Data;
+    }
+    zeroRange :group {
+      offsetBytes @4 :UInt64;
+      lengthBytes @5 :UInt64;
+    }
+    setSize @6 :UInt64;         # Cuts it, or lengthens it with zeros.
+  }
+}
+
+# What happened without anybody asking for it.
+struct Event {
+  union {
+    none @0 :Void;              # Of a kind that this version of the schema does not have.
+    failure @1 :Failure;        # What the store does of its own accord has failed.
+  }
+}
+
+# Blobs that may be used. Changes of one session are carried out in the order of their calls, and one
+# that is held up holds up those behind it, but no other call.
+interface Blobs {
+  # `lastEvent` is that of watch(), also when there is no image.
+  state @0 () -> (state :ImageState, lastEvent :UInt64, failure :Failure);
+
+  # Those that its holder may use, in the order of their names.
+  list @1 () -> (blobs :List(BlobInfo), failure :Failure);
+
+  info @2 (blob :Text) -> (info :BlobInfo, failure :Failure);
+
+  # All of them as they are at one moment between two changes, deferred ones included.
+  read @3 (ranges :List(Range)) -> (contents :List(Data), failure :Failure);
+
+  # All of it or, on a failure, nothing. Answered when it is durable, with a generation of the image
+  # that has it; the one that it made, or a later one. What is deferred is answered when readers see
+  # it: it is durable with the next flush or change that is not deferred, or soon by itself, and an
+  # update at a time. Until then the session that has changed a blob is the only one that may: the
+  # others' changes fail (in use) until it has ended.
+  change @4 (updates :List(Update), deferred :Bool) -> (generation :UInt64, failure :Failure);
+
+  # Every change that was answered, of whichever blob and session, is durable.
+  flush @5 () -> (failure :Failure);
+
+  # Adds those that are not there, and makes those larger that are smaller. Durable when answered.
+  register @6 (blobs :List(BlobSpec)) -> (failure :Failure);
+
+  # What has happened since the event of that number; waits until there is something. `last` is for
+  # the next call. Who asks too late hears of the last hundred.
+  watch @7 (after :UInt64) -> (events :List(Event), last :UInt64, failure :Failure);
+
+  # The same with fewer rights: to blobs that are named, or whose names begin so.
+  narrow @8 (grants :List(Grant)) -> (blobs :Blobs, failure :Failure);
+}
+
+struct Grant {
+  union {
+    blob @0 :Text;
+    prefix @1 :Text;
+  }
+  write @2 :Bool;       # Reading is always part of it.
+  register @3 :Bool;    # New blobs of that name, and larger sizes.
+}
+
+struct Session {
+  number @0 :UInt64;       # Since the owner has started, from 1.
+  pid @1 :Int32;           # Who has connected.
+  uid @2 :UInt32;
+  writes @3 :List(Text);   # The blobs that are its to write.
+}
+
+struct OwnerStatus {
+  location @0 :Text;          # Of the image.
+  attached @1 :Bool;
+  held @2 :Bool;              # No change is under way, and none begins.
+  state @3 :ImageState;       # If an image is attached.
+  sessions @4 :List(Session); # In the order in which they came.
+}
+
+# The right to everything.
+interface Owner extends(Blobs) {
+  status @0 () -> (status :OwnerStatus, failure :Failure);
+
+  # Nothing is on its way to the image when it is answered, of any device, and no change begins
+  # before release(), or until so much time has passed, 1 ms to 1 h: then it ends by itself. A hold of
+  # a hold sets a new time.
+  hold @1 (durationMs :UInt32) -> (failure :Failure);
+  release @2 () -> (failure :Failure);
+
+  # Forgets a blob that no other session writes. Durable when answered.
+  remove @3 (blob :Text) -> (failure :Failure);
+}

@@ -1,0 +1,151 @@
+#include "rpc/wire.h"
+
+#include <algorithm>
+
+#include "base/exit_code.h"
+
+namespace vnvram {
+namespace {
+
+ErrorKind kind_of(std::uint16_t code) {
+  for (int kind = 0; kind <= static_cast<int>(ErrorKind::sealed); ++kind) {
+    if (static_cast<int>(exit_code(static_cast<ErrorKind>(kind))) == code) {
+      return static_cast<ErrorKind>(kind);
+    }
+  }
+  return ErrorKind::io;
+}
+
+} // namespace
+
+void write_failure(rpc::Failure::Builder to, const Error& error) {
+  to.setKind(static_cast<std::uint16_t>(exit_code(error.kind())));
+  to.setCause(error.cause());
+  to.setRemedy(error.remedy());
+}
+
+Error read_failure(rpc::Failure::Reader from) {
+  return {kind_of(from.getKind()), to_string(from.getCause()), to_string(from.getRemedy())};
+}
+
+void write_state(rpc::ImageState::Builder to, const ImageState& state) {
+  to.setUuid(to_data(state.uuid));
+  to.setGeneration(state.generation);
+  to.setSealed(state.sealed);
+  to.setContentMayChange(state.content_may_change);
+  to.setSpaceFreeBytes(state.space_free_bytes);
+  to.setBlobSizeMaxBytes(state.blob_size_max_bytes);
+}
+
+ImageState read_state(rpc::ImageState::Reader from) {
+  ImageState state{.generation = from.getGeneration(),
+                   .sealed = from.getSealed(),
+                   .content_may_change = from.getContentMayChange(),
+                   .space_free_bytes = from.getSpaceFreeBytes(),
+                   .blob_size_max_bytes = from.getBlobSizeMaxBytes()};
+  const std::span<const std::byte> uuid = to_span(from.getUuid());
+  std::copy_n(uuid.begin(), std::min(uuid.size(), state.uuid.size()), state.uuid.begin());
+  return state;
+}
+
+void write_spec(rpc::BlobSpec::Builder to, const BlobSpec& spec) {
+  to.setName(spec.name);
+  to.setType(spec.type);
+  to.setSizeMaxBytes(spec.size_max_bytes);
+  to.setProducer(spec.producer);
+  auto attributes = to.initAttributes(static_cast<unsigned>(spec.attributes.size()));
+  for (unsigned index = 0; index < attributes.size(); ++index) {
+    const Attribute& attribute = spec.attributes[index];
+    attributes[index].setName(attribute.name);
+    attributes[index].setValue(to_data(std::as_bytes(std::span(attribute.value))));
+    attributes[index].setMustKnow(attribute.must_know);
+  }
+}
+
+BlobSpec read_spec(rpc::BlobSpec::Reader from) {
+  BlobSpec spec{.name = to_string(from.getName()),
+                .type = to_string(from.getType()),
+                .size_max_bytes = from.getSizeMaxBytes(),
+                .producer = to_string(from.getProducer())};
+  for (const auto attribute : from.getAttributes()) {
+    const auto value = attribute.getValue();
+    spec.attributes.push_back({.name = to_string(attribute.getName()),
+                               .value = std::string(value.begin(), value.end()),
+                               .must_know = attribute.getMustKnow()});
+  }
+  return spec;
+}
+
+void write_info(rpc::BlobInfo::Builder to, const BlobInfo& info) {
+  write_spec(to.initSpec(), {.name = info.name,
+                             .type = info.type,
+                             .size_max_bytes = info.size_max_bytes,
+                             .producer = info.producer,
+                             .attributes = info.attributes});
+  to.setSizeBytes(info.size_bytes);
+  to.setGeneration(info.generation);
+  to.setRegisteredGeneration(info.registered_generation);
+}
+
+BlobInfo read_info(rpc::BlobInfo::Reader from) {
+  BlobSpec spec = read_spec(from.getSpec());
+  return {.name = std::move(spec.name),
+          .type = std::move(spec.type),
+          .size_max_bytes = spec.size_max_bytes,
+          .size_bytes = from.getSizeBytes(),
+          .generation = from.getGeneration(),
+          .registered_generation = from.getRegisteredGeneration(),
+          .producer = std::move(spec.producer),
+          .attributes = std::move(spec.attributes)};
+}
+
+void write_updates(capnp::List<rpc::Update>::Builder to, const Transaction& transaction) {
+  unsigned index = 0;
+  for (const Transaction::Update& update : transaction.updates()) {
+    rpc::Update::Builder written = to[index++];
+    written.setBlob(update.blob);
+    switch (update.action) {
+    case Transaction::Action::write: written.setWrite(to_data(update.bytes)); break;
+    case Transaction::Action::write_range: {
+      auto range = written.initWriteRange();
+      range.setOffsetBytes(update.offset_bytes);
+      range.setBytes(to_data(update.bytes));
+      break;
+    }
+    case Transaction::Action::zero_range: {
+      auto range = written.initZeroRange();
+      range.setOffsetBytes(update.offset_bytes);
+      range.setLengthBytes(update.zero_length_bytes);
+      break;
+    }
+    case Transaction::Action::set_size: written.setSetSize(update.offset_bytes); break;
+    }
+  }
+}
+
+Result<Transaction> read_updates(capnp::List<rpc::Update>::Reader from) {
+  Transaction transaction;
+  for (const auto update : from) {
+    const std::string blob = to_string(update.getBlob());
+    switch (update.which()) {
+    case rpc::Update::WRITE: transaction.write(blob, to_span(update.getWrite())); break;
+    case rpc::Update::WRITE_RANGE: {
+      const auto range = update.getWriteRange();
+      transaction.write_range(blob, range.getOffsetBytes(), to_span(range.getBytes()));
+      break;
+    }
+    case rpc::Update::ZERO_RANGE: {
+      const auto range = update.getZeroRange();
+      transaction.zero_range(blob, range.getOffsetBytes(), range.getLengthBytes());
+      break;
+    }
+    case rpc::Update::SET_SIZE: transaction.set_size(blob, update.getSetSize()); break;
+    default:
+      return Error(ErrorKind::unsupported, "an update of a kind that this owner does not know",
+                   "it takes a newer one");
+    }
+  }
+  return transaction;
+}
+
+} // namespace vnvram

@@ -1,0 +1,66 @@
+// Blobs of owner.capnp, for one session.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "client/local_blob_client.h"
+#include "rpc/owner.capnp.h"
+#include "serve/change_queue.h"
+#include "serve/owner_parts.h"
+#include "serve/scope.h"
+
+namespace vnvram {
+
+/// What the capabilities of a session have in common, narrowed ones included.
+struct SessionParts {
+  explicit SessionParts(const OwnerParts& of_owner, std::uint64_t session)
+      : owner(of_owner), number(session), client(of_owner.keeper), changes(of_owner.keeper) {}
+
+  const OwnerParts& owner;
+  const std::uint64_t number;
+  LocalBlobClient client; ///< Reads.
+  ChangeQueue changes;
+  /// Calls of watch() that wait for more than `after`.
+  struct Watcher {
+    std::uint64_t after = 0;
+    kj::Own<kj::PromiseFulfiller<void>> news;
+  };
+  std::vector<Watcher> watchers;
+};
+
+// Cap'n Proto keeps its servers by their dynamic type and needs no virtual destructor for it.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wnon-virtual-dtor"
+/// A blob that the scope does not name is answered as one that does not exist.
+///
+/// Threads: the session's.
+class BlobsService : public virtual rpc::Blobs::Server {
+public:
+  /// The session outlives it.
+  BlobsService(SessionParts& session, Scope scope) : session_(session), scope_(std::move(scope)) {}
+
+  kj::Promise<void> state(StateContext context) override;
+  kj::Promise<void> list(ListContext context) override;
+  kj::Promise<void> info(InfoContext context) override;
+  kj::Promise<void> read(ReadContext context) override;
+  kj::Promise<void> change(ChangeContext context) override;
+  kj::Promise<void> flush(FlushContext context) override;
+  kj::Promise<void> register_(RegisterContext context) override;
+  kj::Promise<void> watch(WatchContext context) override;
+  kj::Promise<void> narrow(NarrowContext context) override;
+
+protected:
+  SessionParts& session_;
+
+private:
+  Status take_right_to(const Transaction& transaction);
+  Result<std::uint64_t> carry_out(Result<StoreUse>& store, rpc::Blobs::ChangeParams::Reader asked);
+  Result<std::vector<std::vector<std::byte>>> read_all_of(capnp::List<rpc::Range>::Reader ranges);
+
+  const Scope scope_;
+};
+#pragma GCC diagnostic pop
+
+} // namespace vnvram

@@ -1,0 +1,47 @@
+// The changes of one session, in the order of their calls.
+#pragma once
+
+#include <deque>
+#include <functional>
+
+#include <kj/async.h>
+
+#include "owner/image_keeper.h"
+#include "owner/store_use.h"
+#include "vnvram/result.h"
+
+namespace vnvram {
+
+/// A change is carried out at once, on the session's thread, unless changes are held or others of
+/// the session's wait already; then it waits for go_on(), and holds up nothing else. One whose
+/// caller has gone meanwhile is not carried out.
+///
+/// Threads: the session's.
+class ChangeQueue {
+public:
+  /// What is done with the store, or with the error of there being none.
+  using Change = std::function<void(Result<StoreUse>& store)>;
+
+  /// The keeper outlives it.
+  explicit ChangeQueue(ImageKeeper& keeper) : keeper_(keeper) {}
+  ChangeQueue(const ChangeQueue&) = delete;
+  ChangeQueue& operator=(const ChangeQueue&) = delete;
+
+  /// Ready when the change was carried out. Its errors are its own.
+  kj::Promise<void> run(Change change);
+  /// Changes may not be held any more: looks.
+  void go_on();
+
+private:
+  struct Waiting {
+    Change change;
+    kj::Own<kj::PromiseFulfiller<void>> done;
+  };
+
+  [[nodiscard]] bool carry_out(const Change& change);
+
+  ImageKeeper& keeper_;
+  std::deque<Waiting> waiting_;
+};
+
+} // namespace vnvram

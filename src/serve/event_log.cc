@@ -1,0 +1,32 @@
+#include "serve/event_log.h"
+
+#include <algorithm>
+
+namespace vnvram {
+
+void EventLog::add(const Error& failure) {
+  {
+    const std::lock_guard lock(mutex_);
+    failures_.push_back(failure);
+    ++last_;
+    if (failures_.size() > events_max) {
+      failures_.pop_front();
+    }
+  }
+  news_.tell();
+}
+
+EventLog::Events EventLog::since(std::uint64_t number) const {
+  const std::lock_guard lock(mutex_);
+  const std::uint64_t behind = number < last_ ? last_ - number : 0;
+  const auto count =
+      static_cast<std::ptrdiff_t>(std::min<std::uint64_t>(behind, failures_.size()));
+  return {.failures = {failures_.end() - count, failures_.end()}, .last = last_};
+}
+
+std::uint64_t EventLog::last() const {
+  const std::lock_guard lock(mutex_);
+  return last_;
+}
+
+} // namespace vnvram

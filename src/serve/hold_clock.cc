@@ -1,0 +1,45 @@
+#include "serve/hold_clock.h"
+
+namespace vnvram {
+
+HoldClock::~HoldClock() {
+  alarm_.stop();
+  release();
+}
+
+Status HoldClock::hold(Clock::Duration duration) {
+  const std::lock_guard lock(mutex_);
+  if (!keeper_.is_attached()) {
+    return Error(ErrorKind::absent, "no image is attached");
+  }
+  if (Status held = keeper_.hold(); !held) {
+    release_locked();
+    return held;
+  }
+  ends_at_ = clock_.now() + duration;
+  if (!alarm_.set(*ends_at_)) {
+    release_locked();
+    return Error(ErrorKind::io, "no thread can be started to end the hold in time");
+  }
+  return {};
+}
+
+void HoldClock::release() {
+  const std::lock_guard lock(mutex_);
+  release_locked();
+}
+
+void HoldClock::time_has_come() {
+  const std::lock_guard lock(mutex_);
+  // It may have been released since, or have a new time.
+  if (ends_at_ && *ends_at_ <= clock_.now()) {
+    release_locked();
+  }
+}
+
+void HoldClock::release_locked() {
+  ends_at_.reset();
+  keeper_.release();
+}
+
+} // namespace vnvram

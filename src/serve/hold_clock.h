@@ -1,0 +1,44 @@
+// Holds that end by themselves.
+#pragma once
+
+#include <mutex>
+#include <optional>
+
+#include "base/alarm_clock.h"
+#include "base/clock.h"
+#include "owner/image_keeper.h"
+
+namespace vnvram {
+
+/// Holds all changes of an image for so long at most.
+///
+/// Threads: any. The calls take turns, and wait for what is under way.
+class HoldClock {
+public:
+  /// Both outlive it.
+  HoldClock(ImageKeeper& keeper, Clock& clock)
+      : keeper_(keeper), clock_(clock), alarm_(clock, [this] { time_has_come(); }) {}
+  HoldClock(const HoldClock&) = delete;
+  HoldClock& operator=(const HoldClock&) = delete;
+  /// Releases.
+  ~HoldClock();
+
+  /// As ImageKeeper::hold(), until release() or until so much time has passed since it was held.
+  /// What is held already gets a new time. Errors: absent (there is no image); those of the hold,
+  /// and then nothing is held.
+  Status hold(Clock::Duration duration);
+  /// Harmless when nothing is held.
+  void release();
+
+private:
+  void time_has_come();
+  void release_locked();
+
+  ImageKeeper& keeper_;
+  Clock& clock_;
+  std::mutex mutex_;
+  std::optional<Clock::Time> ends_at_; ///< While it holds.
+  AlarmClock alarm_;
+};
+
+} // namespace vnvram

@@ -1,0 +1,131 @@
+#include "serve/owner_server.h"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <system_error>
+#include <utility>
+
+#include <fmt/core.h>
+
+#include "service/poll_timeout.h"
+
+namespace vnvram {
+namespace {
+
+Peer peer_of(const UniqueFd& socket, std::uint64_t session) {
+  ucred credentials{};
+  socklen_t size_bytes = sizeof(credentials);
+  if (::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &credentials, &size_bytes) != 0) {
+    return {.session = session, .pid = 0, .uid = static_cast<uid_t>(-1)};
+  }
+  return {.session = session, .pid = credentials.pid, .uid = credentials.uid};
+}
+
+} // namespace
+
+Result<std::unique_ptr<OwnerServer>> OwnerServer::start(const Setup& setup) {
+  UniqueFd wake_fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!wake_fd.valid()) {
+    return Error(ErrorKind::io,
+                 "cannot make an event descriptor: " + std::system_category().message(errno));
+  }
+  return std::unique_ptr<OwnerServer>(new OwnerServer(setup, std::move(wake_fd)));
+}
+
+OwnerServer::OwnerServer(const Setup& setup, UniqueFd wake_fd)
+    : setup_(setup), wake_fd_(std::move(wake_fd)),
+      failures_watch_(
+          setup.keeper.watch_failures([this](const Error& error) { events_.add(error); })),
+      holds_(setup.keeper, setup.clock),
+      parts_{setup.location, setup.keeper, writers_, events_, holds_, list_},
+      door_(setup.listener, setup.limits, setup.log), thread_([this] { run(); }) {}
+
+OwnerServer::~OwnerServer() {
+  setup_.keeper.end_watch(failures_watch_);
+  stopping_ = true;
+  wake();
+}
+
+void OwnerServer::wake() const {
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const auto written = ::write(wake_fd_.get(), &one, sizeof(one));
+}
+
+void OwnerServer::run() {
+  while (!stopping_) {
+    const auto now = Door::Clock::now();
+    PollTimeout timeout(now);
+    std::array<pollfd, 2> entries = {pollfd{.fd = wake_fd_.get(), .events = POLLIN, .revents = 0},
+                                     door_.poll_entry(now)};
+    timeout.until(door_.rests_until());
+    if (::poll(entries.data(), entries.size(), timeout.milliseconds()) < 0) {
+      continue; // A signal that is none of this thread's business.
+    }
+    if (entries[0].revents != 0) {
+      std::uint64_t count = 0;
+      [[maybe_unused]] const auto taken = ::read(wake_fd_.get(), &count, sizeof(count));
+      forget_the_ended();
+    }
+    if (entries[1].revents != 0) {
+      accept();
+    }
+  }
+  for (Session& session : sessions_) {
+    session.stop(); // All of them, before any is waited for.
+  }
+  sessions_.clear();
+}
+
+void OwnerServer::accept() {
+  UniqueFd socket = door_.accept(Door::Clock::now(), [this] { return drop_a_silent_one(); });
+  if (!socket.valid()) {
+    return;
+  }
+  const auto count = std::count_if(sessions_.begin(), sessions_.end(), [](const Session& session) {
+    return !session.is_stopping();
+  });
+  if (static_cast<std::size_t>(count) >= setup_.limits.clients_max && !drop_a_silent_one()) {
+    setup_.log.warning("too many sessions, all of which write: refused one");
+    return;
+  }
+  begin_session(std::move(socket));
+}
+
+void OwnerServer::begin_session(UniqueFd socket) {
+  const Peer peer = peer_of(socket, ++last_session_);
+  try {
+    sessions_.emplace_back(std::move(socket), peer, parts_, setup_.limits, setup_.log,
+                           [this] { wake(); });
+  } catch (const std::system_error& error) {
+    setup_.log.warning(fmt::format("session {} was refused: no thread can be started for it: {}",
+                                   peer.session, error.what()));
+  }
+}
+
+void OwnerServer::forget_the_ended() {
+  sessions_.remove_if([](const Session& session) { return session.is_over(); });
+}
+
+bool OwnerServer::drop_a_silent_one() {
+  auto silent = sessions_.end();
+  for (auto session = sessions_.begin(); session != sessions_.end(); ++session) {
+    if (!session->is_stopping() && writers_.blobs_of(session->peer().session).empty() &&
+        (silent == sessions_.end() || session->last_active() < silent->last_active())) {
+      silent = session;
+    }
+  }
+  if (silent == sessions_.end()) {
+    return false;
+  }
+  setup_.log.info(fmt::format("session {} makes room for another one", silent->peer().session));
+  silent->stop(); // It may be waiting for the device.
+  return true;
+}
+
+} // namespace vnvram

@@ -1,0 +1,74 @@
+// The owner's control socket.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "base/clock.h"
+#include "base/unique_fd.h"
+#include "owner/image_keeper.h"
+#include "serve/owner_parts.h"
+#include "serve/session.h"
+#include "service/connection_limits.h"
+#include "service/door.h"
+#include "service/listener.h"
+#include "service/log.h"
+
+namespace vnvram {
+
+/// Serves the image that a keeper has to whoever connects: the right to everything for each, so the
+/// socket's mode and owner say who may. When there are as many sessions as the limit allows, the one
+/// that has been silent the longest of those that write nothing makes room; if all write, the new
+/// one is refused.
+///
+/// Threads: one of its own, and one for each session, from start() to the destructor.
+class OwnerServer {
+public:
+  /// What it is given outlives it.
+  struct Setup {
+    ImageKeeper& keeper;
+    std::string location; ///< Of the image, for messages.
+    const Listener& listener;
+    ConnectionLimits limits;
+    Clock& clock; ///< For holds.
+    const Log& log;
+  };
+
+  /// Errors: io (no descriptor left).
+  static Result<std::unique_ptr<OwnerServer>> start(const Setup& setup);
+  OwnerServer(const OwnerServer&) = delete;
+  OwnerServer& operator=(const OwnerServer&) = delete;
+  /// Ends the sessions behind their calls under way, and releases what is held. The image stays
+  /// open.
+  ~OwnerServer();
+
+private:
+  OwnerServer(const Setup& setup, UniqueFd wake_fd);
+
+  void run();
+  void wake() const;
+  void accept();
+  void begin_session(UniqueFd socket);
+  void forget_the_ended();
+  bool drop_a_silent_one();
+
+  const Setup setup_;
+  const UniqueFd wake_fd_;
+  std::uint64_t failures_watch_ = 0;
+  EventLog events_;
+  BlobWriters writers_;
+  SessionList list_;
+  HoldClock holds_;
+  OwnerParts parts_;
+  Door door_;
+  std::uint64_t last_session_ = 0;
+  std::list<Session> sessions_;
+  std::atomic<bool> stopping_ = false;
+  std::jthread thread_;
+};
+
+} // namespace vnvram

@@ -1,0 +1,76 @@
+#include "serve/owner_service.h"
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include <fmt/core.h>
+
+#include "rpc/wire.h"
+
+namespace vnvram {
+namespace {
+
+constexpr std::chrono::milliseconds hold_max = std::chrono::hours(1);
+
+} // namespace
+
+kj::Promise<void> OwnerService::status(StatusContext context) {
+  const OwnerParts& owner = session_.owner;
+  auto status = context.getResults().initStatus();
+  status.setLocation(owner.location);
+  status.setHeld(owner.keeper.is_held());
+  if (const Result<ImageState> state = session_.client.state(); state) {
+    status.setAttached(true);
+    write_state(status.initState(), *state);
+  }
+  const std::vector<Peer> peers = owner.sessions.peers();
+  auto sessions = status.initSessions(static_cast<unsigned>(peers.size()));
+  for (unsigned index = 0; index < sessions.size(); ++index) {
+    const Peer& peer = peers[index];
+    sessions[index].setNumber(peer.session);
+    sessions[index].setPid(peer.pid);
+    sessions[index].setUid(peer.uid);
+    const std::vector<std::string> blobs = owner.writers.blobs_of(peer.session);
+    auto writes = sessions[index].initWrites(static_cast<unsigned>(blobs.size()));
+    for (unsigned blob = 0; blob < writes.size(); ++blob) {
+      writes.set(blob, blobs[blob]);
+    }
+  }
+  return kj::READY_NOW;
+}
+
+kj::Promise<void> OwnerService::hold(HoldContext context) {
+  const std::chrono::milliseconds duration(context.getParams().getDurationMs());
+  Status held =
+      duration.count() > 0 && duration <= hold_max
+          ? session_.owner.holds.hold(duration)
+          : Error(ErrorKind::invalid_argument, "a hold lasts 1 ms to 1 h", "say for how long");
+  if (!held) {
+    write_failure(context.getResults().initFailure(), held.error());
+  }
+  return kj::READY_NOW;
+}
+
+kj::Promise<void> OwnerService::release(ReleaseContext /*context*/) {
+  session_.owner.holds.release();
+  return kj::READY_NOW;
+}
+
+kj::Promise<void> OwnerService::remove(RemoveContext context) {
+  return session_.changes.run([this, context](Result<StoreUse>& store) mutable {
+    const std::string blob = to_string(context.getParams().getBlob());
+    BlobWriters& writers = session_.owner.writers;
+    Status removed = store ? writers.take({blob}, session_.number) : store.error();
+    if (removed) {
+      removed = (*store)->remove_blob(blob);
+    }
+    if (removed) {
+      writers.forget(blob);
+    } else {
+      write_failure(context.getResults().initFailure(), removed.error());
+    }
+  });
+}
+
+} // namespace vnvram

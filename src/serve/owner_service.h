@@ -1,0 +1,24 @@
+// Owner of owner.capnp, for one session.
+#pragma once
+
+#include "rpc/owner.capnp.h"
+#include "serve/blobs_service.h"
+
+namespace vnvram {
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wnon-virtual-dtor"
+/// Threads: the session's.
+class OwnerService final : public virtual rpc::Owner::Server, public BlobsService {
+public:
+  /// The session outlives it.
+  explicit OwnerService(SessionParts& session) : BlobsService(session, Scope::everything()) {}
+
+  kj::Promise<void> status(StatusContext context) override;
+  kj::Promise<void> hold(HoldContext context) override;
+  kj::Promise<void> release(ReleaseContext context) override;
+  kj::Promise<void> remove(RemoveContext context) override;
+};
+#pragma GCC diagnostic pop
+
+} // namespace vnvram

@@ -1,0 +1,62 @@
+// One connection to the owner.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <thread>
+
+#include "base/unique_fd.h"
+#include "serve/bell.h"
+#include "serve/owner_parts.h"
+#include "service/connection_limits.h"
+#include "service/log.h"
+
+namespace vnvram {
+
+/// Serves owner.capnp to a peer, on a thread of its own: what it asks for is done on that thread, so
+/// that the commits of many sessions share records, and who is slow, silent or hostile has only
+/// itself to wait for. Messages are taken one after the other, and none while answers are not taken.
+///
+/// Threads: one at a time, but for what is said of others.
+class Session {
+public:
+  /// Of its peer. `ended` is called when the connection is over, on the session's thread, as the
+  /// last that it does. What is shared outlives it.
+  Session(UniqueFd socket, const Peer& peer, const OwnerParts& owner, ConnectionLimits limits,
+          const Log& log, std::function<void()> ended);
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+  /// As stop(), and waits for the thread.
+  ~Session();
+
+  [[nodiscard]] const Peer& peer() const { return peer_; }
+  /// It was told to stop, or has ended.
+  [[nodiscard]] bool is_stopping() const { return stopping_; }
+  [[nodiscard]] bool is_over() const { return over_; }
+  /// When something came last. Threads: any.
+  [[nodiscard]] std::chrono::steady_clock::time_point last_active() const { return last_active_; }
+  /// Ends the connection behind the call under way. Threads: any.
+  void stop();
+
+private:
+  void run();
+  void serve();
+
+  UniqueFd socket_;
+  const Peer peer_;
+  const OwnerParts& owner_;
+  const ConnectionLimits limits_;
+  const Log& log_;
+  const std::function<void()> ended_;
+  std::atomic<std::chrono::steady_clock::time_point> last_active_ =
+      std::chrono::steady_clock::now();
+  std::atomic<bool> stopping_ = false;
+  std::atomic<bool> over_ = false;
+  Bell end_;
+  Bell news_;     ///< Events, for those who watch.
+  Bell releases_; ///< Changes may go on.
+  std::jthread thread_;
+};
+
+} // namespace vnvram
