@@ -54,6 +54,7 @@ int run(const std::string& parent, bool quick, bool json) {
   report.nbd = measure_nbd(directory.path(), amount);
   report.owner_check = measure_owner_check(directory.path(), amount);
   report.threads = time_threads(directory.path(), amount);
+  report.remote = measure_remote(directory.path(), amount);
   report.opening = time_opening(directory.path(), amount);
   fmt::print("{}\n", json ? as_json(report) : as_text(report));
   const std::string problem = excess(report);

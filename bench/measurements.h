@@ -31,6 +31,8 @@ count_commits(const std::string& directory, const Amount& amount, CheckpointCost
                                                                 const Amount& amount);
 /// Many threads that commit at once, alternating with one thread.
 [[nodiscard]] ThreadResult time_threads(const std::string& directory, const Amount& amount);
+/// Commits in an owner's process and through its socket in turn, then many sessions at once.
+[[nodiscard]] RemoteResult measure_remote(const std::string& directory, const Amount& amount);
 /// Opening a 4 MiB image whose ring is full, one that was closed, and one in a qcow2 image.
 [[nodiscard]] OpeningResult time_opening(const std::string& directory, const Amount& amount);
 

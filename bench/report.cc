@@ -106,6 +106,14 @@ std::string as_text(const Report& report) {
   text += fmt::format("\nCommits per second: 1 thread {:.0f}, {} threads {:.0f}: {:.1f} x\n",
                       threads.one_per_second, threads.threads, threads.many_per_second,
                       threads.many_per_second / threads.one_per_second);
+  const RemoteResult& remote = report.remote;
+  text +=
+      fmt::format("Microseconds for 16 bytes through an owner's socket, p50: {:.1f}; in its own "
+                  "process {:.1f}: {:.2f} x\n"
+                  "Commits per second: 1 session {:.0f}, {} sessions {:.0f}: {:.1f} x\n",
+                  remote.remote.p50(), remote.local.p50(), remote.remote.p50() / remote.local.p50(),
+                  remote.one_per_second, remote.sessions, remote.many_per_second,
+                  remote.many_per_second / remote.one_per_second);
   const OpeningResult& opening = report.opening;
   text += fmt::format(
       "Opening a 4 MiB image, median: {:.2f} ms with {} of {} KiB of ring in use, {:.2f} "
@@ -165,6 +173,12 @@ std::string as_json(const Report& report) {
   json["threads"] = {{"threads", report.threads.threads},
                      {"one_per_second", report.threads.one_per_second},
                      {"many_per_second", report.threads.many_per_second}};
+  json["remote"] = {{"local", times_json(report.remote.local)},
+                    {"remote", times_json(report.remote.remote)},
+                    {"p50_over_local", report.remote.remote.p50() / report.remote.local.p50()},
+                    {"sessions", report.remote.sessions},
+                    {"one_per_second", report.remote.one_per_second},
+                    {"many_per_second", report.remote.many_per_second}};
   json["opening"] = {{"ring_size_bytes", report.opening.ring_size_bytes},
                      {"ring_used_bytes", report.opening.ring_used_bytes},
                      {"full_ring", times_json(report.opening.full_ring)},

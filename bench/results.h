@@ -89,6 +89,15 @@ struct ThreadResult {
   double many_per_second = 0;
 };
 
+/// Commits of 16 bytes through an owner's socket, and in one's own process.
+struct RemoteResult {
+  Times local;
+  Times remote;
+  unsigned sessions = 0; ///< Of the many.
+  double one_per_second = 0;
+  double many_per_second = 0;
+};
+
 struct OpeningResult {
   std::uint64_t ring_size_bytes = 0;
   std::uint64_t ring_used_bytes = 0;

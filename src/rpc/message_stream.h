@@ -17,8 +17,8 @@ namespace vnvram {
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wnon-virtual-dtor"
 /// A client may be silent between two messages for as long as it likes. In the middle of one it has
-/// to go on; if it does not, reading fails, and Cap'n Proto closes the connection. While it does not
-/// take what it is answered nothing more is read from it, so that answers do not pile up.
+/// to go on; if it does not, reading fails, and Cap'n Proto closes the connection. While it does
+/// not take what it is answered nothing more is read from it, so that answers do not pile up.
 class MessageStream : public kj::AsyncIoStream {
 public:
   using Clock = std::chrono::steady_clock;
@@ -67,7 +67,7 @@ private:
   Clock::time_point last_active_ = Clock::now();
   bool waits_for_answer_ = false;
   bool given_up_ = false;
-  std::size_t answer_count_ = 0; ///< On their way.
+  std::size_t answer_count_ = 0;                   ///< On their way.
   kj::Own<kj::PromiseFulfiller<std::size_t>> end_; ///< Of the read that is under way.
   kj::Own<kj::PromiseFulfiller<void>> answers_taken_;
 };

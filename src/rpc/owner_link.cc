@@ -1,82 +1,158 @@
 #include "rpc/owner_link.h"
 
-#include <exception>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
 #include <string>
-#include <utility>
+#include <system_error>
 
 #include "rpc/wire.h"
 
 namespace vnvram {
 namespace {
 
-constexpr auto greeting_max = 5 * kj::SECONDS;
+constexpr std::chrono::seconds greeting_max{5};
+// For so long after a call the thread in the background leaves the socket to those that come next.
+constexpr std::chrono::milliseconds background_after{50};
+
+int milliseconds_until(std::optional<std::chrono::steady_clock::time_point> until) {
+  if (!until) {
+    return -1;
+  }
+  const auto left =
+      std::chrono::ceil<std::chrono::milliseconds>(*until - std::chrono::steady_clock::now());
+  return static_cast<int>(std::max<std::int64_t>(left.count(), 0));
+}
 
 } // namespace
 
 Error OwnerLink::lost(const kj::Exception& exception) {
+  const std::string said = exception.getDescription().cStr();
   if (exception.getType() == kj::Exception::Type::UNIMPLEMENTED) {
-    return {ErrorKind::unsupported,
-            std::string("the image's owner does not know this call: ") +
-                exception.getDescription().cStr(),
+    return {ErrorKind::unsupported, "the image's owner does not know this call: " + said,
             "it takes a newer owner"};
   }
-  return {ErrorKind::io,
-          std::string("the image's owner cannot be reached: ") +
-              exception.getDescription().cStr(),
-          "see whether it runs"};
+  return {ErrorKind::io, "the image's owner cannot be reached: " + said, "see whether it runs"};
 }
 
 Result<std::unique_ptr<OwnerLink>> OwnerLink::open(UniqueFd socket) {
-  std::unique_ptr<OwnerLink> link(new OwnerLink(std::move(socket)));
-  std::promise<Status> started;
-  auto ready = started.get_future();
-  link->thread_ = std::jthread(
-      [raw = link.get(), started = std::move(started)]() mutable { raw->run(std::move(started)); });
-  if (const Status greeted = ready.get(); !greeted) {
-    return greeted.error();
+  UniqueFd wake_fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!wake_fd.valid()) {
+    return Error(ErrorKind::io,
+                 "cannot make an event descriptor: " + std::system_category().message(errno));
+  }
+  std::unique_ptr<OwnerLink> link(new OwnerLink(std::move(socket), std::move(wake_fd)));
+  std::optional<Status> greeted;
+  std::unique_lock lock(link->mutex_);
+  kj::Maybe<kj::Promise<void>> greeting;
+  link->run_loop([&] {
+    link->client_.emplace(link->stream_);
+    link->owner_.emplace(link->client_->bootstrap().castAs<rpc::Owner>());
+    greeting = link->owner_->stateRequest()
+                   .send()
+                   .then([&](auto&&) { greeted.emplace(); },
+                         [&](kj::Exception&& exception) { greeted.emplace(lost(exception)); })
+                   .eagerlyEvaluate(nullptr);
+  });
+  const bool answered = link->wait(
+      lock, [&] { return greeted.has_value(); }, Clock::now() + greeting_max);
+  link->run_loop([&] { greeting = nullptr; });
+  lock.unlock();
+  if (!answered) {
+    return Error(ErrorKind::io, "nobody answers there as the owner of an image does",
+                 "is it the control socket of an owner that runs?");
+  }
+  if (!*greeted) {
+    return greeted->error();
   }
   return link;
 }
 
-OwnerLink::OwnerLink(UniqueFd socket) : socket_(std::move(socket)) {}
+OwnerLink::OwnerLink(UniqueFd socket, UniqueFd wake_fd)
+    : socket_(std::move(socket)), wake_fd_(std::move(wake_fd)), stream_(socket_.get()) {}
 
 OwnerLink::~OwnerLink() {
-  if (end_.get() != nullptr) {
-    end_->fulfill();
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+    changed_.notify_all();
+    const std::uint64_t one = 1;
+    [[maybe_unused]] const auto written = ::write(wake_fd_.get(), &one, sizeof(one));
+  }
+  if (background_.joinable()) {
+    background_.join();
+  }
+  const std::lock_guard lock(mutex_);
+  run_loop([this] {
+    following_.reset();
+    owner_.reset();
+    client_.reset();
+  });
+}
+
+template <typename Work> void OwnerLink::run_loop(Work work) {
+  kj::WaitScope scope(loop_);
+  work();
+  scope.poll();
+}
+
+void OwnerLink::carry_out(const Start& start, const Done& done) {
+  std::unique_lock lock(mutex_);
+  kj::Maybe<kj::Promise<void>> asked;
+  run_loop([&] { asked = start(*owner_).eagerlyEvaluate(nullptr); });
+  send_what_waits(lock);
+  wait(lock, done, std::nullopt);
+  run_loop([&] { asked = nullptr; });
+}
+
+// Who polls for answers does not know that there is something to be sent now.
+void OwnerLink::send_what_waits(std::unique_lock<std::mutex>& lock) {
+  while (polls_ && stream_.has_output()) {
+    lock.unlock();
+    pollfd entry{.fd = socket_.get(), .events = POLLOUT, .revents = 0};
+    (void)::poll(&entry, 1, -1);
+    lock.lock();
+    stream_.send_output();
   }
 }
 
-void OwnerLink::run(std::promise<Status> ready) {
-  bool is_ready = false;
-  try {
-    kj::AsyncIoContext io = kj::setupAsyncIo();
-    auto stream = io.lowLevelProvider->wrapSocketFd(socket_.get());
-    capnp::TwoPartyClient client(*stream);
-    owner_ = client.bootstrap().castAs<rpc::Owner>();
-    // Something else may listen there, and never answer what it does not understand.
-    io.provider->getTimer()
-        .timeoutAfter(greeting_max, owner_->stateRequest().send().ignoreResult())
-        .wait(io.waitScope);
-    auto end = kj::newPromiseAndCrossThreadFulfiller<void>();
-    end_ = kj::mv(end.fulfiller);
-    executor_ = kj::getCurrentThreadExecutor().addRef();
-    is_ready = true;
-    ready.set_value({});
-    end.promise.wait(io.waitScope);
-    following_.reset();
-    owner_.reset();
-  } catch (const kj::Exception& exception) {
-    following_.reset();
-    owner_.reset();
-    if (!is_ready) {
-      ready.set_value(lost(exception));
+bool OwnerLink::wait(std::unique_lock<std::mutex>& lock, const Done& done,
+                     std::optional<Clock::time_point> until) {
+  while (!done()) {
+    if (polls_) {
+      ++waiting_count_;
+      changed_.wait(lock);
+      --waiting_count_;
+      continue;
+    }
+    if (until && Clock::now() >= *until) {
+      return false;
+    }
+    polls_ = true;
+    const short events = stream_.has_output() ? POLLIN | POLLOUT : POLLIN;
+    lock.unlock();
+    pollfd entry{.fd = socket_.get(), .events = events, .revents = 0};
+    (void)::poll(&entry, 1, milliseconds_until(until));
+    lock.lock();
+    polls_ = false;
+    run_loop([this] { stream_.advance(); });
+    last_call_ = Clock::now();
+    if (waiting_count_ > 0) {
+      changed_.notify_all(); // Theirs may have come, and one of them polls from now on.
     }
   }
+  return true;
 }
 
 Status OwnerLink::follow_failures(std::function<void(const Error&)> tell) {
-  return ask<void>([this, &tell](rpc::Owner::Client& owner) {
+  {
+    const std::lock_guard lock(mutex_);
     tell_ = std::move(tell);
+  }
+  Status follows = ask<void>([this](rpc::Owner::Client& owner) {
     return owner.stateRequest().send().then([this](auto&& state) -> Status {
       following_ = follow(state.getLastEvent())
                        .catch_([this](const kj::Exception& exception) { tell_(lost(exception)); })
@@ -84,6 +160,10 @@ Status OwnerLink::follow_failures(std::function<void(const Error&)> tell) {
       return {};
     });
   });
+  if (follows) {
+    background_ = std::jthread([this] { follow_in_background(); });
+  }
+  return follows;
 }
 
 kj::Promise<void> OwnerLink::follow(std::uint64_t after) {
@@ -97,6 +177,34 @@ kj::Promise<void> OwnerLink::follow(std::uint64_t after) {
     }
     return follow(happened.getLast());
   });
+}
+
+// While callers come it sleeps; when none has come for a moment it polls, for as long as it takes.
+void OwnerLink::follow_in_background() {
+  std::unique_lock lock(mutex_);
+  while (!stopping_) {
+    const auto quiet_at = last_call_ + background_after;
+    if (polls_ || Clock::now() < quiet_at) {
+      ++waiting_count_;
+      changed_.wait_until(lock, std::max(quiet_at, Clock::now() + background_after));
+      --waiting_count_;
+      continue;
+    }
+    lock.unlock();
+    std::array<pollfd, 2> entries = {pollfd{.fd = socket_.get(), .events = POLLIN, .revents = 0},
+                                     pollfd{.fd = wake_fd_.get(), .events = POLLIN, .revents = 0}};
+    (void)::poll(entries.data(), entries.size(), -1);
+    lock.lock();
+    if (!polls_ && !stopping_) { // Else it is that caller's to take.
+      run_loop([this] { stream_.advance(); });
+      if (waiting_count_ > 0) {
+        changed_.notify_all();
+      }
+    }
+    if (stream_.is_over()) {
+      return;
+    }
+  }
 }
 
 } // namespace vnvram

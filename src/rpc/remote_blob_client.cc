@@ -17,8 +17,7 @@ constexpr std::uint64_t request_min_words = 64;
 constexpr std::uint64_t word_bytes = sizeof(capnp::word);
 
 // What it says, or why not.
-template <typename T, typename Answer, typename Read>
-Result<T> take(Answer&& answer, Read read) {
+template <typename T, typename Answer, typename Read> Result<T> take(Answer&& answer, Read read) {
   if (answer.hasFailure()) {
     return read_failure(answer.getFailure());
   }
@@ -118,7 +117,8 @@ Status RemoteBlobClient::read(std::string_view blob, std::uint64_t offset_bytes,
       }
       const auto contents = answer.getContents();
       if (contents.size() != 1 || contents[0].size() != bytes.size()) {
-        return Error(ErrorKind::io, "the image's owner has answered with other bytes than asked for");
+        return Error(ErrorKind::io,
+                     "the image's owner has answered with other bytes than asked for");
       }
       std::ranges::copy(to_span(contents[0]), bytes.begin());
       return {};

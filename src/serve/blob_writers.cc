@@ -1,35 +1,28 @@
 #include "serve/blob_writers.h"
 
-#include <fmt/core.h>
-
 namespace vnvram {
 
-Status BlobWriters::take(const std::vector<std::string>& blobs, std::uint64_t session) {
+std::optional<BlobWriters::Holder> BlobWriters::take(const std::vector<std::string>& blobs,
+                                                     std::uint64_t session) {
   const std::lock_guard lock(mutex_);
   for (const std::string& blob : blobs) {
     if (const auto found = sessions_.find(blob);
         found != sessions_.end() && found->second != session) {
-      return Error(ErrorKind::in_use,
-                   fmt::format("{}: session {} of the image's owner writes this blob", blob,
-                               found->second),
-                   "stop the device that it belongs to");
+      return Holder{blob, found->second};
     }
   }
   for (const std::string& blob : blobs) {
     sessions_.emplace(blob, session);
   }
-  return {};
-}
-
-bool BlobWriters::is_anothers(std::string_view blob, std::uint64_t session) const {
-  const std::lock_guard lock(mutex_);
-  const auto found = sessions_.find(blob);
-  return found != sessions_.end() && found->second != session;
+  return std::nullopt;
 }
 
 void BlobWriters::give_up(std::uint64_t session) {
-  const std::lock_guard lock(mutex_);
-  std::erase_if(sessions_, [session](const auto& entry) { return entry.second == session; });
+  {
+    const std::lock_guard lock(mutex_);
+    std::erase_if(sessions_, [session](const auto& entry) { return entry.second == session; });
+  }
+  given_up_.tell();
 }
 
 void BlobWriters::forget(std::string_view blob) {

@@ -5,11 +5,12 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "vnvram/result.h"
+#include "owner/watch.h"
 
 namespace vnvram {
 
@@ -17,18 +18,24 @@ namespace vnvram {
 /// blob, and has it until it ends. Threads: any.
 class BlobWriters {
 public:
-  /// All of them or, on an error, none. Errors: in_use (another session has one).
-  Status take(const std::vector<std::string>& blobs, std::uint64_t session);
-  /// Whether another session has it.
-  [[nodiscard]] bool is_anothers(std::string_view blob, std::uint64_t session) const;
+  struct Holder {
+    std::string blob;
+    std::uint64_t session = 0;
+  };
+  /// All of them; or none, and which other session has one of them.
+  [[nodiscard]] std::optional<Holder> take(const std::vector<std::string>& blobs,
+                                           std::uint64_t session);
   /// At the session's end.
   void give_up(std::uint64_t session);
   /// A blob that is gone is nobody's.
   void forget(std::string_view blob);
   /// Those of the session, in the order of their names.
   [[nodiscard]] std::vector<std::string> blobs_of(std::uint64_t session) const;
+  /// Told when a session has given up what it had. A watcher must not take anything.
+  [[nodiscard]] Watch<>& given_up() { return given_up_; }
 
 private:
+  Watch<> given_up_;
   mutable std::mutex mutex_;
   std::map<std::string, std::uint64_t, std::less<>> sessions_; ///< By blob.
 };

@@ -115,8 +115,8 @@ BlobsService::read_all_of(capnp::List<rpc::Range>::Reader ranges) {
     }
   }
   using Purpose = StoreGate::Purpose;
-  Result<StoreUse> store = session_.owner.keeper.use(ranges.size() > 1 ? Purpose::read_together
-                                                                       : Purpose::read);
+  Result<StoreUse> store =
+      session_.owner.keeper.use(ranges.size() > 1 ? Purpose::read_together : Purpose::read);
   if (!store) {
     return store.error();
   }
@@ -150,8 +150,21 @@ kj::Promise<void> BlobsService::read(ReadContext context) {
   return kj::READY_NOW;
 }
 
-Status BlobsService::take_right_to(const Transaction& transaction) {
-  std::vector<std::string> blobs;
+std::optional<Status> BlobsService::take_right_to(const std::vector<std::string>& blobs) {
+  const auto holder = session_.owner.writers.take(blobs, session_.number);
+  if (!holder) {
+    return Status();
+  }
+  if (session_.owner.sessions.is_ending(holder->session)) {
+    return std::nullopt;
+  }
+  return Error(ErrorKind::in_use,
+               fmt::format("{}: session {} of the image's owner writes this blob", holder->blob,
+                           holder->session),
+               "stop the device that it belongs to");
+}
+
+Status BlobsService::allows(const Transaction& transaction) const {
   for (const Transaction::Update& update : transaction.updates()) {
     if (!scope_.reads(update.blob)) {
       return not_there(update.blob);
@@ -159,18 +172,31 @@ Status BlobsService::take_right_to(const Transaction& transaction) {
     if (!scope_.writes(update.blob)) {
       return Error(ErrorKind::read_only, update.blob + ": this session may only read it");
     }
-    blobs.push_back(update.blob);
   }
-  return session_.owner.writers.take(blobs, session_.number);
+  return {};
 }
 
-Result<std::uint64_t> BlobsService::carry_out(Result<StoreUse>& store,
-                                              rpc::Blobs::ChangeParams::Reader asked) {
+std::optional<Result<std::uint64_t>>
+BlobsService::carry_out(Result<StoreUse>& store, rpc::Blobs::ChangeParams::Reader asked) {
   if (!store) {
     return store.error();
   }
   const Result<Transaction> transaction = read_updates(asked.getUpdates());
-  Status done = transaction ? take_right_to(*transaction) : transaction.error();
+  if (!transaction) {
+    return transaction.error();
+  }
+  Status done = allows(*transaction);
+  if (done) {
+    std::vector<std::string> blobs;
+    for (const Transaction::Update& update : transaction->updates()) {
+      blobs.push_back(update.blob);
+    }
+    std::optional<Status> has_right = take_right_to(blobs);
+    if (!has_right) {
+      return std::nullopt;
+    }
+    done = *std::move(has_right);
+  }
   if (done && asked.getDeferred()) {
     for (const Transaction::Update& update : transaction->updates()) {
       done = defer(**store, update);
@@ -189,12 +215,16 @@ Result<std::uint64_t> BlobsService::carry_out(Result<StoreUse>& store,
 
 kj::Promise<void> BlobsService::change(ChangeContext context) {
   return session_.changes.run([this, context](Result<StoreUse>& store) mutable {
-    const Result<std::uint64_t> generation = carry_out(store, context.getParams());
-    if (generation) {
-      context.getResults().setGeneration(*generation);
-    } else {
-      write_failure(context.getResults().initFailure(), generation.error());
+    const auto generation = carry_out(store, context.getParams());
+    if (!generation) {
+      return false;
     }
+    if (*generation) {
+      context.getResults().setGeneration(**generation);
+    } else {
+      write_failure(context.getResults().initFailure(), generation->error());
+    }
+    return true;
   });
 }
 
@@ -218,6 +248,7 @@ kj::Promise<void> BlobsService::register_(RegisterContext context) {
       done = store ? (*store)->register_blobs(std::span<const BlobSpec>(specs)) : store.error();
     }
     answer(context, done);
+    return true;
   });
 }
 

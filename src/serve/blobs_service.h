@@ -3,6 +3,9 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "client/local_blob_client.h"
@@ -52,11 +55,17 @@ public:
   kj::Promise<void> narrow(NarrowContext context) override;
 
 protected:
+  /// The right to write these blobs. Nothing: it has to be waited for, because who has it is about
+  /// to end. Errors: in_use.
+  std::optional<Status> take_right_to(const std::vector<std::string>& blobs);
+
   SessionParts& session_;
 
 private:
-  Status take_right_to(const Transaction& transaction);
-  Result<std::uint64_t> carry_out(Result<StoreUse>& store, rpc::Blobs::ChangeParams::Reader asked);
+  [[nodiscard]] Status allows(const Transaction& transaction) const;
+  /// Nothing: it has to wait.
+  std::optional<Result<std::uint64_t>> carry_out(Result<StoreUse>& store,
+                                                 rpc::Blobs::ChangeParams::Reader asked);
   Result<std::vector<std::vector<std::byte>>> read_all_of(capnp::List<rpc::Range>::Reader ranges);
 
   const Scope scope_;

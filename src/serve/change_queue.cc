@@ -7,10 +7,7 @@ namespace vnvram {
 
 bool ChangeQueue::carry_out(const Change& change) {
   std::optional<Result<StoreUse>> store = keeper_.try_to_change();
-  if (store) {
-    change(*store);
-  }
-  return store.has_value();
+  return store && change(*store);
 }
 
 kj::Promise<void> ChangeQueue::run(Change change) {

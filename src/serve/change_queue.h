@@ -12,15 +12,16 @@
 
 namespace vnvram {
 
-/// A change is carried out at once, on the session's thread, unless changes are held or others of
-/// the session's wait already; then it waits for go_on(), and holds up nothing else. One whose
-/// caller has gone meanwhile is not carried out.
+/// A change is carried out at once, on the session's thread, unless changes are held, it has to
+/// wait by its own word, or others of the session's wait already; then it waits for go_on(), and
+/// holds up nothing else. One whose caller has gone meanwhile is not carried out.
 ///
 /// Threads: the session's.
 class ChangeQueue {
 public:
-  /// What is done with the store, or with the error of there being none.
-  using Change = std::function<void(Result<StoreUse>& store)>;
+  /// What is done with the store, or with the error of there being none. False: nothing was done,
+  /// it has to wait for something.
+  using Change = std::function<bool(Result<StoreUse>& store)>;
 
   /// The keeper outlives it.
   explicit ChangeQueue(ImageKeeper& keeper) : keeper_(keeper) {}
@@ -29,7 +30,7 @@ public:
 
   /// Ready when the change was carried out. Its errors are its own.
   kj::Promise<void> run(Change change);
-  /// Changes may not be held any more: looks.
+  /// What was waited for may have come: looks.
   void go_on();
 
 private:

@@ -19,8 +19,7 @@ void EventLog::add(const Error& failure) {
 EventLog::Events EventLog::since(std::uint64_t number) const {
   const std::lock_guard lock(mutex_);
   const std::uint64_t behind = number < last_ ? last_ - number : 0;
-  const auto count =
-      static_cast<std::ptrdiff_t>(std::min<std::uint64_t>(behind, failures_.size()));
+  const auto count = static_cast<std::ptrdiff_t>(std::min<std::uint64_t>(behind, failures_.size()));
   return {.failures = {failures_.end() - count, failures_.end()}, .last = last_};
 }
 

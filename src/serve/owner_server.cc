@@ -22,9 +22,10 @@ Peer peer_of(const UniqueFd& socket, std::uint64_t session) {
   ucred credentials{};
   socklen_t size_bytes = sizeof(credentials);
   if (::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &credentials, &size_bytes) != 0) {
-    return {.session = session, .pid = 0, .uid = static_cast<uid_t>(-1)};
+    credentials = {.pid = 0, .uid = static_cast<uid_t>(-1), .gid = static_cast<gid_t>(-1)};
   }
-  return {.session = session, .pid = credentials.pid, .uid = credentials.uid};
+  return {
+      .session = session, .socket = socket.get(), .pid = credentials.pid, .uid = credentials.uid};
 }
 
 } // namespace
@@ -42,8 +43,8 @@ OwnerServer::OwnerServer(const Setup& setup, UniqueFd wake_fd)
     : setup_(setup), wake_fd_(std::move(wake_fd)),
       failures_watch_(
           setup.keeper.watch_failures([this](const Error& error) { events_.add(error); })),
-      holds_(setup.keeper, setup.clock),
-      parts_{setup.location, setup.keeper, writers_, events_, holds_, list_},
+      holds_(setup.keeper, setup.clock), parts_{setup.location, setup.keeper, writers_,
+                                                events_,        holds_,       list_},
       door_(setup.listener, setup.limits, setup.log), thread_([this] { run(); }) {}
 
 OwnerServer::~OwnerServer() {
@@ -87,9 +88,8 @@ void OwnerServer::accept() {
   if (!socket.valid()) {
     return;
   }
-  const auto count = std::count_if(sessions_.begin(), sessions_.end(), [](const Session& session) {
-    return !session.is_stopping();
-  });
+  const auto count = std::count_if(sessions_.begin(), sessions_.end(),
+                                   [](const Session& session) { return !session.is_stopping(); });
   if (static_cast<std::size_t>(count) >= setup_.limits.clients_max && !drop_a_silent_one()) {
     setup_.log.warning("too many sessions, all of which write: refused one");
     return;

@@ -21,9 +21,9 @@
 namespace vnvram {
 
 /// Serves the image that a keeper has to whoever connects: the right to everything for each, so the
-/// socket's mode and owner say who may. When there are as many sessions as the limit allows, the one
-/// that has been silent the longest of those that write nothing makes room; if all write, the new
-/// one is refused.
+/// socket's mode and owner say who may. When there are as many sessions as the limit allows, the
+/// one that has been silent the longest of those that write nothing makes room; if all write, the
+/// new one is refused.
 ///
 /// Threads: one of its own, and one for each session, from start() to the destructor.
 class OwnerServer {

@@ -1,6 +1,7 @@
 #include "serve/owner_service.h"
 
 #include <chrono>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -60,16 +61,18 @@ kj::Promise<void> OwnerService::release(ReleaseContext /*context*/) {
 kj::Promise<void> OwnerService::remove(RemoveContext context) {
   return session_.changes.run([this, context](Result<StoreUse>& store) mutable {
     const std::string blob = to_string(context.getParams().getBlob());
-    BlobWriters& writers = session_.owner.writers;
-    Status removed = store ? writers.take({blob}, session_.number) : store.error();
-    if (removed) {
-      removed = (*store)->remove_blob(blob);
+    std::optional<Status> removed = store ? take_right_to({blob}) : Status(store.error());
+    if (!removed) {
+      return false;
     }
-    if (removed) {
-      writers.forget(blob);
-    } else {
-      write_failure(context.getResults().initFailure(), removed.error());
+    if (*removed) {
+      *removed = (*store)->remove_blob(blob);
+      session_.owner.writers.forget(blob);
     }
+    if (!*removed) {
+      write_failure(context.getResults().initFailure(), removed->error());
+    }
+    return true;
   });
 }
 

@@ -67,8 +67,8 @@ void Session::stop() {
 
 void Session::run() {
   owner_.sessions.add(peer_);
-  log_.info(fmt::format("session {} begins: process {} of user {}", peer_.session, peer_.pid,
-                        peer_.uid));
+  log_.info(
+      fmt::format("session {} begins: process {} of user {}", peer_.session, peer_.pid, peer_.uid));
   try {
     serve();
   } catch (const kj::Exception& exception) {
@@ -97,6 +97,7 @@ void Session::serve() {
   rpc.setFlowLimit(flow_max_words);
   const Watching events(owner_.events.news(), [this] { news_.ring(); });
   const Watching releases(owner_.keeper.releases(), [this] { releases_.ring(); });
+  const Watching rights(owner_.writers.given_up(), [this] { releases_.ring(); });
   auto told = whenever(news_, [&] { tell(parts.watchers, owner_.events.last()); });
   auto going_on = whenever(releases_, [&] { parts.changes.go_on(); });
   network.onDisconnect()

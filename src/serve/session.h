@@ -14,9 +14,10 @@
 
 namespace vnvram {
 
-/// Serves owner.capnp to a peer, on a thread of its own: what it asks for is done on that thread, so
-/// that the commits of many sessions share records, and who is slow, silent or hostile has only
-/// itself to wait for. Messages are taken one after the other, and none while answers are not taken.
+/// Serves owner.capnp to a peer, on a thread of its own: what it asks for is done on that thread,
+/// so that the commits of many sessions share records, and who is slow, silent or hostile has only
+/// itself to wait for. Messages are taken one after the other, and none while answers are not
+/// taken.
 ///
 /// Threads: one at a time, but for what is said of others.
 class Session {
@@ -55,7 +56,7 @@ private:
   std::atomic<bool> over_ = false;
   Bell end_;
   Bell news_;     ///< Events, for those who watch.
-  Bell releases_; ///< Changes may go on.
+  Bell releases_; ///< Changes that wait may go on.
   std::jthread thread_;
 };
 

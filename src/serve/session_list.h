@@ -8,11 +8,14 @@
 #include <mutex>
 #include <vector>
 
+#include <poll.h>
+
 namespace vnvram {
 
 /// A session, and who is at its other end.
 struct Peer {
   std::uint64_t session = 0; ///< From 1.
+  int socket = -1;
   pid_t pid = 0;
   uid_t uid = 0;
 };
@@ -27,6 +30,18 @@ public:
   void remove(std::uint64_t session) {
     const std::lock_guard lock(mutex_);
     std::erase_if(peers_, [session](const Peer& peer) { return peer.session == session; });
+  }
+  /// Its other end has hung up: it ends when it has done what it was asked for.
+  [[nodiscard]] bool is_ending(std::uint64_t session) const {
+    const std::lock_guard lock(mutex_);
+    const auto found = std::find_if(peers_.begin(), peers_.end(), [session](const Peer& peer) {
+      return peer.session == session;
+    });
+    if (found == peers_.end()) {
+      return true;
+    }
+    pollfd entry{.fd = found->socket, .events = POLLRDHUP, .revents = 0};
+    return ::poll(&entry, 1, 0) > 0;
   }
   /// In the order in which they came.
   [[nodiscard]] std::vector<Peer> peers() const {

@@ -1,0 +1,129 @@
+#include "rpc/polled_stream.h"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <system_error>
+
+#include <kj/debug.h>
+
+namespace vnvram {
+
+std::ptrdiff_t PolledStream::receive(kj::byte* buffer, std::size_t max_bytes) {
+  std::ptrdiff_t count = -1;
+  do {
+    count = ::recv(socket_, buffer, max_bytes, MSG_DONTWAIT);
+  } while (count < 0 && errno == EINTR);
+  if (count == 0) {
+    ended_ = true;
+  } else if (count < 0 && errno != EAGAIN) {
+    break_off("recv");
+  }
+  return count;
+}
+
+void PolledStream::break_off(const char* what) {
+  const std::string why = std::system_category().message(errno);
+  broken_ = KJ_EXCEPTION(DISCONNECTED, what, why.c_str());
+  output_.clear();
+  output_begin_ = 0;
+}
+
+std::size_t PolledStream::take_received(kj::byte* buffer, std::size_t max_bytes) {
+  const std::size_t count = std::min(max_bytes, received_end_ - received_begin_);
+  std::copy_n(received_.data() + received_begin_, count, buffer);
+  received_begin_ += count;
+  return count;
+}
+
+void PolledStream::advance() {
+  send_output();
+  const bool nothing_is_left = received_begin_ == received_end_ && !ended_ && broken_ == nullptr;
+  if (const std::size_t missing_bytes = reading_.max_bytes - reading_.done_bytes;
+      nothing_is_left && reading_.done.get() != nullptr && missing_bytes > received_.size()) {
+    const std::ptrdiff_t count = receive(reading_.buffer + reading_.done_bytes, missing_bytes);
+    reading_.done_bytes += static_cast<std::size_t>(std::max<std::ptrdiff_t>(count, 0));
+  } else if (nothing_is_left) {
+    const std::ptrdiff_t count = receive(received_.data(), received_.size());
+    received_begin_ = 0;
+    received_end_ = static_cast<std::size_t>(std::max<std::ptrdiff_t>(count, 0));
+  }
+  if (reading_.done.get() == nullptr) {
+    return;
+  }
+  reading_.done_bytes += take_received(reading_.buffer + reading_.done_bytes,
+                                       reading_.max_bytes - reading_.done_bytes);
+  KJ_IF_MAYBE (exception, broken_) {
+    reading_.done->reject(kj::cp(*exception));
+    reading_.done = nullptr;
+  } else if (reading_.done_bytes >= reading_.min_bytes || ended_) {
+    reading_.done->fulfill(std::size_t{reading_.done_bytes});
+    reading_.done = nullptr;
+  }
+}
+
+kj::Promise<std::size_t> PolledStream::tryRead(void* buffer, std::size_t min_bytes,
+                                               std::size_t max_bytes) {
+  KJ_IF_MAYBE (exception, broken_) {
+    return kj::cp(*exception);
+  }
+  auto* const bytes = static_cast<kj::byte*>(buffer);
+  const std::size_t done_bytes = take_received(bytes, max_bytes);
+  if (done_bytes >= min_bytes || ended_) {
+    return done_bytes;
+  }
+  auto waits = kj::newPromiseAndFulfiller<std::size_t>();
+  reading_ = {bytes, done_bytes, min_bytes, max_bytes, kj::mv(waits.fulfiller)};
+  return kj::mv(waits.promise);
+}
+
+void PolledStream::send_output() {
+  while (has_output()) {
+    const std::ptrdiff_t count =
+        ::send(socket_, output_.data() + output_begin_, output_.size() - output_begin_,
+               MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (count < 0 && errno == EINTR) {
+      continue;
+    }
+    if (count < 0) {
+      if (errno != EAGAIN) {
+        break_off("send");
+      }
+      return;
+    }
+    output_begin_ += static_cast<std::size_t>(count);
+    if (output_begin_ == output_.size()) {
+      output_.clear();
+      output_begin_ = 0;
+    }
+  }
+}
+
+kj::Promise<void> PolledStream::write(const void* buffer, std::size_t size_bytes) {
+  const auto piece = kj::arrayPtr(static_cast<const kj::byte*>(buffer), size_bytes);
+  return write(kj::arrayPtr(&piece, 1));
+}
+
+// What does not go out now is kept: who has asked waits for the answer anyway.
+kj::Promise<void>
+PolledStream::write(kj::ArrayPtr<const kj::ArrayPtr<const kj::byte>> pieces) {
+  for (const auto piece : pieces) {
+    output_.insert(output_.end(), piece.begin(), piece.end());
+  }
+  send_output();
+  KJ_IF_MAYBE (exception, broken_) {
+    return kj::cp(*exception);
+  }
+  return kj::READY_NOW;
+}
+
+void PolledStream::shutdownWrite() {
+  ::shutdown(socket_, SHUT_WR);
+}
+
+void PolledStream::abortRead() {
+  ::shutdown(socket_, SHUT_RD);
+}
+
+} // namespace vnvram

@@ -1,0 +1,69 @@
+// A socket for Cap'n Proto on which somebody else polls.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include <kj/async-io.h>
+
+namespace vnvram {
+
+// Cap'n Proto keeps its streams by their dynamic type and needs no virtual destructor for it.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wnon-virtual-dtor"
+/// Nothing happens in it by itself: whoever waits for an answer polls on the socket and calls
+/// advance(). So no thread is needed that passes messages on, which would cost each call two
+/// switches of threads.
+///
+/// Threads: one at a time, in the scope of the event loop.
+class PolledStream final : public kj::AsyncIoStream {
+public:
+  /// The socket outlives it.
+  explicit PolledStream(int socket) : socket_(socket), received_(receive_max_bytes) {}
+
+  /// Something waits to be sent: poll for that, too.
+  [[nodiscard]] bool has_output() const { return !output_.empty(); }
+  /// Nothing comes any more.
+  [[nodiscard]] bool is_over() const { return ended_ || broken_ != nullptr; }
+  /// Takes what has come, and sends what waits, as far as that goes now.
+  void advance();
+  /// The second half alone, while somebody else polls for what comes.
+  void send_output();
+
+  kj::Promise<std::size_t> tryRead(void* buffer, std::size_t min_bytes,
+                                   std::size_t max_bytes) override;
+  kj::Promise<void> write(const void* buffer, std::size_t size_bytes) override;
+  kj::Promise<void> write(kj::ArrayPtr<const kj::ArrayPtr<const kj::byte>> pieces) override;
+  kj::Promise<void> whenWriteDisconnected() override { return kj::NEVER_DONE; }
+  void shutdownWrite() override;
+  void abortRead() override;
+
+private:
+  static constexpr std::size_t receive_max_bytes = std::size_t{16} << 10U;
+
+  struct Reading {
+    kj::byte* buffer = nullptr;
+    std::size_t done_bytes = 0;
+    std::size_t min_bytes = 0;
+    std::size_t max_bytes = 0;
+    kj::Own<kj::PromiseFulfiller<std::size_t>> done;
+  };
+
+  /// Returns what recv(2) does.
+  std::ptrdiff_t receive(kj::byte* buffer, std::size_t max_bytes);
+  std::size_t take_received(kj::byte* buffer, std::size_t max_bytes);
+  void break_off(const char* what);
+
+  const int socket_;
+  std::vector<kj::byte> received_;
+  std::size_t received_begin_ = 0; ///< What nobody has taken yet.
+  std::size_t received_end_ = 0;
+  std::vector<kj::byte> output_;
+  std::size_t output_begin_ = 0;
+  Reading reading_; ///< Under way if it has a `done`.
+  bool ended_ = false;
+  kj::Maybe<kj::Exception> broken_;
+};
+#pragma GCC diagnostic pop
+
+} // namespace vnvram
