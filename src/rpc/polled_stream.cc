@@ -106,8 +106,7 @@ kj::Promise<void> PolledStream::write(const void* buffer, std::size_t size_bytes
 }
 
 // What does not go out now is kept: who has asked waits for the answer anyway.
-kj::Promise<void>
-PolledStream::write(kj::ArrayPtr<const kj::ArrayPtr<const kj::byte>> pieces) {
+kj::Promise<void> PolledStream::write(kj::ArrayPtr<const kj::ArrayPtr<const kj::byte>> pieces) {
   for (const auto piece : pieces) {
     output_.insert(output_.end(), piece.begin(), piece.end());
   }

@@ -24,10 +24,6 @@ template <typename T, typename Answer, typename Read> Result<T> take(Answer&& an
   return read(answer);
 }
 
-template <typename Answer> Status take_status(Answer&& answer) {
-  return answer.hasFailure() ? Status(read_failure(answer.getFailure())) : Status();
-}
-
 std::uint64_t size_bytes_of(const Transaction& transaction) {
   std::uint64_t size_bytes = 0;
   for (const Transaction::Update& update : transaction.updates()) {

@@ -35,6 +35,11 @@ void write_failure(rpc::Failure::Builder to, const Error& error);
 /// A newer peer may name a kind that we do not know: io.
 [[nodiscard]] Error read_failure(rpc::Failure::Reader from);
 
+/// Of an answer that says nothing else.
+template <typename Answer> [[nodiscard]] Status take_status(Answer&& answer) {
+  return answer.hasFailure() ? Status(read_failure(answer.getFailure())) : Status();
+}
+
 void write_state(rpc::ImageState::Builder to, const ImageState& state);
 [[nodiscard]] ImageState read_state(rpc::ImageState::Reader from);
 

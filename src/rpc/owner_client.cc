@@ -1,0 +1,80 @@
+#include "rpc/owner_client.h"
+
+#include <limits>
+#include <utility>
+
+#include "rpc/owner_link.h"
+#include "rpc/wire.h"
+
+namespace vnvram {
+namespace {
+
+OwnerStatus read_status(rpc::OwnerStatus::Reader from) {
+  OwnerStatus status;
+  status.location = to_string(from.getLocation());
+  status.held = from.getHeld();
+  if (from.getAttached()) {
+    status.image = read_state(from.getState());
+  }
+  for (const auto session : from.getSessions()) {
+    OwnerStatus::Session read{
+        .number = session.getNumber(), .pid = session.getPid(), .uid = session.getUid(), .writes = {}};
+    for (const auto blob : session.getWrites()) {
+      read.writes.push_back(to_string(blob));
+    }
+    status.sessions.push_back(std::move(read));
+  }
+  return status;
+}
+
+} // namespace
+
+Result<std::unique_ptr<OwnerClient>> OwnerClient::connect(UniqueFd socket) {
+  Result<std::unique_ptr<OwnerLink>> link = OwnerLink::open(std::move(socket));
+  if (!link) {
+    return link.error();
+  }
+  return std::unique_ptr<OwnerClient>(new OwnerClient(*std::move(link)));
+}
+
+OwnerClient::OwnerClient(std::unique_ptr<OwnerLink> link) : link_(std::move(link)) {}
+
+OwnerClient::~OwnerClient() = default;
+
+Result<OwnerStatus> OwnerClient::status() {
+  return link_->ask<OwnerStatus>([](rpc::Owner::Client& owner) {
+    return owner.statusRequest().send().then([](auto&& answer) -> Result<OwnerStatus> {
+      if (answer.hasFailure()) {
+        return read_failure(answer.getFailure());
+      }
+      return read_status(answer.getStatus());
+    });
+  });
+}
+
+Status OwnerClient::hold(std::chrono::milliseconds duration) {
+  if (duration.count() < 0 || duration.count() > std::numeric_limits<std::uint32_t>::max()) {
+    return Error(ErrorKind::invalid_argument, "no hold lasts as long as that");
+  }
+  return link_->ask<void>([duration](rpc::Owner::Client& owner) {
+    auto request = owner.holdRequest();
+    request.setDurationMs(static_cast<std::uint32_t>(duration.count()));
+    return request.send().then([](auto&& answer) { return take_status(answer); });
+  });
+}
+
+Status OwnerClient::release() {
+  return link_->ask<void>([](rpc::Owner::Client& owner) {
+    return owner.releaseRequest().send().then([](auto&& answer) { return take_status(answer); });
+  });
+}
+
+Status OwnerClient::remove(const std::string& blob) {
+  return link_->ask<void>([&blob](rpc::Owner::Client& owner) {
+    auto request = owner.removeRequest();
+    request.setBlob(blob);
+    return request.send().then([](auto&& answer) { return take_status(answer); });
+  });
+}
+
+} // namespace vnvram

@@ -1,0 +1,63 @@
+// What an operator asks the owner of an image for, beside its blobs.
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/unique_fd.h"
+#include "client/image_state.h"
+#include "vnvram/result.h"
+
+namespace vnvram {
+
+class OwnerLink;
+
+/// As OwnerStatus in the schema.
+struct OwnerStatus {
+  struct Session {
+    std::uint64_t number = 0;
+    pid_t pid = 0;
+    uid_t uid = 0;
+    std::vector<std::string> writes; ///< The blobs that are its to write.
+  };
+  std::string location;
+  bool held = false;
+  std::optional<ImageState> image; ///< None: no image is attached.
+  std::vector<Session> sessions;
+};
+
+/// A session of an operator's (Owner in owner.capnp), over a socket that is connected. Errors of
+/// all: io (the owner cannot be reached).
+///
+/// Threads: any.
+class OwnerClient {
+public:
+  /// Errors: io (nobody answers there as an owner does, within 5 s).
+  static Result<std::unique_ptr<OwnerClient>> connect(UniqueFd socket);
+  OwnerClient(const OwnerClient&) = delete;
+  OwnerClient& operator=(const OwnerClient&) = delete;
+  ~OwnerClient();
+
+  Result<OwnerStatus> status();
+  /// Nothing is on its way to the image when it returns, and no change begins before release(), or
+  /// until so much time has passed. Errors: invalid_argument (not 1 ms to 1 h), absent (there is no
+  /// image), those of a commit.
+  Status hold(std::chrono::milliseconds duration);
+  /// Harmless when nothing is held.
+  Status release();
+  /// Durable on return. Errors: not_found, in_use (another session writes it), and a commit's.
+  Status remove(const std::string& blob);
+
+private:
+  explicit OwnerClient(std::unique_ptr<OwnerLink> link);
+
+  std::unique_ptr<OwnerLink> link_;
+};
+
+} // namespace vnvram

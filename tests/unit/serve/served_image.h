@@ -1,0 +1,80 @@
+// An image in memory whose owner, in this process, serves it on a socket.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "device/memory_device.h"
+#include "rpc/owner_client.h"
+#include "rpc/owner_link.h"
+#include "rpc/remote_blob_client.h"
+#include "rpc/socket_connection.h"
+#include "serve/owner_server.h"
+#include "support/expect_status.h"
+#include "support/temporary_directory.h"
+#include "support/test_clock.h"
+
+namespace vnvram::test {
+
+class ServedImage : public ::testing::Test {
+protected:
+  /// With these blobs, never written.
+  void serve(const std::vector<BlobSpec>& blobs, ConnectionLimits limits = {}) {
+    CreateOptions options;
+    for (const BlobSpec& blob : blobs) {
+      options.blobs.push_back({blob, std::nullopt});
+    }
+    auto device = std::make_unique<MemoryDevice>(std::make_shared<MemoryDisk>(disk_size_bytes));
+    ASSERT_OK(create_image(*device, options));
+    ASSERT_OK(keeper_.attach(std::move(device), {.location = "disk"}));
+    auto listener = Listener::open(*parse_socket_address("unix:" + path_), {});
+    ASSERT_OK(listener);
+    listener_.emplace(*std::move(listener));
+    auto server = OwnerServer::start({.keeper = keeper_,
+                                      .location = "disk",
+                                      .listener = *listener_,
+                                      .limits = limits,
+                                      .clock = clock_,
+                                      .log = log_});
+    ASSERT_OK(server);
+    server_ = *std::move(server);
+  }
+  void TearDown() override { server_.reset(); }
+
+  [[nodiscard]] UniqueFd socket() const {
+    Result<UniqueFd> connected = connect_to_socket(path_, "");
+    EXPECT_TRUE(connected.ok()) << connected.error().text();
+    return *std::move(connected);
+  }
+  [[nodiscard]] std::unique_ptr<RemoteBlobClient> client() const {
+    auto made = RemoteBlobClient::connect(socket());
+    EXPECT_TRUE(made.ok()) << made.error().text();
+    return *std::move(made);
+  }
+  [[nodiscard]] std::unique_ptr<OwnerClient> operators() const {
+    auto made = OwnerClient::connect(socket());
+    EXPECT_TRUE(made.ok()) << made.error().text();
+    return *std::move(made);
+  }
+  /// For what no client of ours asks.
+  [[nodiscard]] std::unique_ptr<OwnerLink> link() const {
+    auto made = OwnerLink::open(socket());
+    EXPECT_TRUE(made.ok()) << made.error().text();
+    return *std::move(made);
+  }
+
+  static constexpr std::uint64_t disk_size_bytes = std::uint64_t{4} << 20U;
+  TemporaryDirectory folder_{"/tmp"}; // A socket's path is short.
+  std::string path_ = folder_.path("control");
+  Log log_{LogLevel::error};
+  TestClock clock_;
+  ImageKeeper keeper_{{}};
+  std::optional<Listener> listener_;
+  std::unique_ptr<OwnerServer> server_;
+};
+
+} // namespace vnvram::test
