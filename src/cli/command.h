@@ -47,6 +47,10 @@ protected:
                      "all bytes of this file are the key of an encrypted VM image")
         ->type_name("FILE");
   }
+  /// The same for a command that talks to the process that has an image open.
+  void add_control() {
+    app_->add_option("CONTROL", image_, "the owner's control socket, unix:PATH")->required();
+  }
   /// For a command that takes another's arguments and has no use for the image.
   void add_ignored_image() {
     app_->add_option("IMAGE", image_, "not looked at");

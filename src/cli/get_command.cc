@@ -1,6 +1,7 @@
 #include "cli/get_command.h"
 
 #include "cli/output_file.h"
+#include "cli/owner_socket.h"
 #include "cli/reader.h"
 #include "uefi/flash_chip.h"
 
@@ -26,21 +27,24 @@ GetCommand::GetCommand(CLI::App& parent)
 
 Result<ExitCode> GetCommand::run(Output& output) {
   std::vector<std::byte> content;
-  const Status got = read_image(image(), device(), [&](Store& store) -> Status {
-    auto bytes = store.read(blob_);
-    if (!bytes) {
-      return bytes.error();
+  const auto get = [&](Result<std::vector<std::byte>> bytes, const Result<BlobInfo>& info) {
+    if (!bytes || !info) {
+      return Status(bytes ? info.error() : bytes.error());
     }
-    content = std::move(*bytes);
-    const auto info = store.blob(blob_);
-    if (!info) {
-      return info.error();
-    }
+    content = *std::move(bytes);
     if (chip_) {
       content.resize(chip_size_bytes(*info));
     }
-    return {};
-  });
+    return Status();
+  };
+  Status got;
+  if (is_owner_socket(image())) {
+    const auto client = connect_blobs(image());
+    got = client ? get((*client)->read_all(blob_), (*client)->blob(blob_)) : client.error();
+  } else {
+    got = read_image(image(), device(),
+                     [&](Store& store) { return get(store.read(blob_), store.blob(blob_)); });
+  }
   if (!got) {
     return got.error();
   }

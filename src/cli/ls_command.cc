@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "cli/owner_socket.h"
 #include "cli/reader.h"
 #include "cli/text.h"
 
@@ -34,6 +35,21 @@ nlohmann::ordered_json blobs_json(const std::vector<BlobInfo>& blobs) {
   return {{"blobs", list}};
 }
 
+Result<std::vector<BlobInfo>> blobs_of_image(const std::string& image,
+                                             const DeviceOptions& device) {
+  std::vector<BlobInfo> blobs;
+  const Status status = read_image(image, device, [&](Store& store) -> Status {
+    blobs = store.blobs();
+    return {};
+  });
+  return status ? Result<std::vector<BlobInfo>>(std::move(blobs)) : status.error();
+}
+
+Result<std::vector<BlobInfo>> blobs_of_owner(const std::string& image) {
+  const auto client = connect_blobs(image);
+  return client ? (*client)->blobs() : client.error();
+}
+
 } // namespace
 
 LsCommand::LsCommand(CLI::App& parent)
@@ -48,18 +64,15 @@ LsCommand::LsCommand(CLI::App& parent)
 }
 
 Result<ExitCode> LsCommand::run(Output& output) {
-  std::vector<BlobInfo> blobs;
-  const Status status = read_image(image(), device(), [&](Store& store) -> Status {
-    blobs = store.blobs();
-    return {};
-  });
-  if (!status) {
-    return status.error();
+  const Result<std::vector<BlobInfo>> blobs =
+      is_owner_socket(image()) ? blobs_of_owner(image()) : blobs_of_image(image(), device());
+  if (!blobs) {
+    return blobs.error();
   }
   if (json_) {
-    output.write_json(blobs_json(blobs));
+    output.write_json(blobs_json(*blobs));
   } else {
-    output.write_text(blobs_text(blobs));
+    output.write_text(blobs_text(*blobs));
   }
   return ExitCode::ok;
 }

@@ -16,6 +16,7 @@
 #include "cli/create_command.h"
 #include "cli/dump_command.h"
 #include "cli/get_command.h"
+#include "cli/hold_command.h"
 #include "cli/info_command.h"
 #include "cli/lost_file.h"
 #include "cli/ls_command.h"
@@ -26,7 +27,9 @@
 #include "cli/rm_command.h"
 #include "cli/salvage_command.h"
 #include "cli/seal_command.h"
+#include "cli/serve_command.h"
 #include "cli/size_command.h"
+#include "cli/status_command.h"
 #include "cli/tpm_command.h"
 #include "cli/unseal_command.h"
 #include "vnvram/version.h"
@@ -112,7 +115,8 @@ int run(int argument_count, const char* const* arguments) {
   const auto commands =
       make_commands<CreateCommand, SizeCommand, RegisterCommand, LsCommand, InfoCommand, GetCommand,
                     PutCommand, RmCommand, CheckCommand, RepairCommand, SalvageCommand, DumpCommand,
-                    ResizeCommand, SealCommand, UnsealCommand, TpmCommand>(app);
+                    ResizeCommand, SealCommand, UnsealCommand, TpmCommand, ServeCommand,
+                    StatusCommand, HoldCommand, ReleaseCommand>(app);
   Output output(STDOUT_FILENO);
   try {
     app.parse(argument_count, arguments);

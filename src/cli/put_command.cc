@@ -1,6 +1,7 @@
 #include "cli/put_command.h"
 
 #include "cli/input.h"
+#include "cli/owner_socket.h"
 #include "cli/reader.h"
 
 namespace vnvram::cli {
@@ -25,7 +26,31 @@ PutCommand::PutCommand(CLI::App& parent)
   app().add_flag("--force", force_, "put the bytes in whatever they are");
 }
 
+Result<ExitCode> PutCommand::put_to_owner() {
+  const auto client = connect_blobs(image());
+  if (!client) {
+    return client.error();
+  }
+  const Result<BlobInfo> blob = (*client)->blob(blob_);
+  if (!blob) {
+    return blob.error();
+  }
+  const auto content = read_content(file_, blob->type, blob->size_max_bytes, force_);
+  if (!content) {
+    return content.error();
+  }
+  Transaction transaction;
+  transaction.write(blob_, content->bytes);
+  if (const auto written = (*client)->commit(transaction); !written) {
+    return written.error();
+  }
+  return ExitCode::ok;
+}
+
 Result<ExitCode> PutCommand::run(Output& /*output*/) {
+  if (is_owner_socket(image())) {
+    return put_to_owner();
+  }
   // Look first, so that a wrong name or size is found before anything is written at all.
   BlobInfo blob;
   const Status looked = look_before_writing(image(), device(), [&](Store& store) -> Status {

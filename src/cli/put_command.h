@@ -11,6 +11,8 @@ public:
   Result<ExitCode> run(Output& output) override;
 
 private:
+  Result<ExitCode> put_to_owner();
+
   std::string blob_;
   std::string file_;
   bool force_ = false;

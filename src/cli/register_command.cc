@@ -1,9 +1,40 @@
 #include "cli/register_command.h"
 
+#include "cli/owner_socket.h"
 #include "cli/reader.h"
 #include "uefi/variable_store_template.h"
 
 namespace vnvram::cli {
+namespace {
+
+/// A variable store that is there keeps its size.
+template <typename Blobs>
+Status check_those_there(Blobs& image, const std::vector<NewBlob>& blobs) {
+  for (const NewBlob& blob : blobs) {
+    if (blob.spec.type != uefi_variables_type) {
+      continue;
+    }
+    const Result<BlobInfo> there = image.blob(blob.spec.name);
+    if (Status fits = there ? check_uefi_blob_there(*there, blob.spec) : Status(); !fits) {
+      return fits;
+    }
+  }
+  return {};
+}
+
+Status register_with_owner(const std::string& image, const std::vector<NewBlob>& blobs) {
+  const auto client = connect_blobs(image);
+  if (!client) {
+    return client.error();
+  }
+  if (Status fit = check_those_there(**client, blobs); !fit) {
+    return fit;
+  }
+  const auto owner = connect_owner(image);
+  return owner ? (*owner)->register_blobs(blobs) : owner.error();
+}
+
+} // namespace
 
 RegisterCommand::RegisterCommand(CLI::App& parent)
     : Command(
@@ -30,18 +61,16 @@ Result<ExitCode> RegisterCommand::run(Output& /*output*/) {
     return Error(ErrorKind::invalid_argument, "no blob to register",
                  "name some with --tpm2, --tpm12, --uefi FILE or --blob NAME:TYPE:MAX");
   }
+  if (is_owner_socket(image())) {
+    const Status registered = register_with_owner(image(), *blobs);
+    return registered ? Result<ExitCode>(ExitCode::ok) : registered.error();
+  }
   const auto store = open_for_writing(image(), device(), space_);
   if (!store) {
     return store.error();
   }
-  for (const NewBlob& blob : *blobs) {
-    const auto there = (*store)->blob(blob.spec.name);
-    const Status fits = there && blob.spec.type == uefi_variables_type
-                            ? check_uefi_blob_there(*there, blob.spec)
-                            : Status{};
-    if (!fits) {
-      return fits.error();
-    }
+  if (Status fit = check_those_there(**store, *blobs); !fit) {
+    return fit.error();
   }
   const Status registered = (*store)->register_blobs(*blobs);
   if (!registered) {

@@ -1,5 +1,6 @@
 #include "cli/rm_command.h"
 
+#include "cli/owner_socket.h"
 #include "cli/reader.h"
 
 namespace vnvram::cli {
@@ -15,6 +16,11 @@ RmCommand::RmCommand(CLI::App& parent)
 }
 
 Result<ExitCode> RmCommand::run(Output& /*output*/) {
+  if (is_owner_socket(image())) {
+    const auto owner = connect_owner(image());
+    const Status removed = owner ? (*owner)->remove(blob_) : owner.error();
+    return removed ? Result<ExitCode>(ExitCode::ok) : removed.error();
+  }
   const Status there = look_before_writing(image(), device(), [&](Store& store) -> Status {
     const auto info = store.blob(blob_);
     return info ? Status() : Status(info.error());

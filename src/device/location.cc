@@ -10,11 +10,12 @@ struct Row {
   std::string_view beginning;
   LocationScheme scheme;
 };
-constexpr std::array<Row, 4> schemes = {{
+constexpr std::array<Row, 5> schemes = {{
     {"nbd://", LocationScheme::nbd},
     {"nbds://", LocationScheme::nbd},
     {"nbd+unix://", LocationScheme::nbd},
     {"nbds+unix://", LocationScheme::nbd},
+    {"unix:", LocationScheme::owner},
 }};
 
 } // namespace
@@ -29,7 +30,8 @@ LocationScheme scheme_of(std::string_view location) {
 bool is_served(std::string_view location) {
   switch (scheme_of(location)) {
   case LocationScheme::path: return false;
-  case LocationScheme::nbd: return true;
+  case LocationScheme::nbd:
+  case LocationScheme::owner: return true;
   }
   return false;
 }

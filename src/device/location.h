@@ -6,8 +6,9 @@
 namespace vnvram {
 
 enum class LocationScheme {
-  path, ///< Of a file or block device of this host: all that begins like none of the others.
-  nbd,  ///< An NBD URI.
+  path,  ///< Of a file or block device of this host: all that begins like none of the others.
+  nbd,   ///< An NBD URI.
+  owner, ///< The control socket of a process that has an image open: no device.
 };
 
 [[nodiscard]] LocationScheme scheme_of(std::string_view location);

@@ -51,6 +51,10 @@ Result<std::unique_ptr<BlockDevice>> open_device(const std::string& location, Ac
                                                  const DeviceOptions& options) {
   switch (scheme_of(location)) {
   case LocationScheme::nbd: return open_export(location, access, options);
+  case LocationScheme::owner:
+    return Error(ErrorKind::unsupported,
+                 location + ": the socket of an image's owner is not the image",
+                 "name the image itself, when its owner has ended");
   case LocationScheme::path: break;
   }
   return open_path(location, access, options);

@@ -35,6 +35,11 @@ struct BlobSpec {
   attributes @4 :List(Attribute);
 }
 
+struct NewBlob {
+  spec @0 :BlobSpec;
+  content @1 :Data;          # What a blob begins with that was never written; null: nothing.
+}
+
 struct BlobInfo {
   spec @0 :BlobSpec;                   # As it is registered; the producer of the current bytes.
   sizeBytes @1 :UInt64;                # Bytes beyond it, up to the largest size, are zero.
@@ -101,8 +106,9 @@ interface Blobs {
   # Every change that was answered, of whichever blob and session, is durable.
   flush @5 () -> (failure :Failure);
 
-  # Adds those that are not there, and makes those larger that are smaller. Durable when answered.
-  register @6 (blobs :List(BlobSpec)) -> (failure :Failure);
+  # Adds those that are not there, and makes those larger that are smaller, all of them or none.
+  # Durable when answered.
+  register @6 (blobs :List(NewBlob)) -> (failure :Failure);
 
   # What has happened since the event of that number; waits until there is something. `last` is for
   # the next call. Who asks too late hears of the last hundred.

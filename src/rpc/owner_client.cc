@@ -17,8 +17,10 @@ OwnerStatus read_status(rpc::OwnerStatus::Reader from) {
     status.image = read_state(from.getState());
   }
   for (const auto session : from.getSessions()) {
-    OwnerStatus::Session read{
-        .number = session.getNumber(), .pid = session.getPid(), .uid = session.getUid(), .writes = {}};
+    OwnerStatus::Session read{.number = session.getNumber(),
+                              .pid = session.getPid(),
+                              .uid = session.getUid(),
+                              .writes = {}};
     for (const auto blob : session.getWrites()) {
       read.writes.push_back(to_string(blob));
     }
@@ -66,6 +68,20 @@ Status OwnerClient::hold(std::chrono::milliseconds duration) {
 Status OwnerClient::release() {
   return link_->ask<void>([](rpc::Owner::Client& owner) {
     return owner.releaseRequest().send().then([](auto&& answer) { return take_status(answer); });
+  });
+}
+
+Status OwnerClient::register_blobs(std::span<const NewBlob> blobs) {
+  return link_->ask<void>([blobs](rpc::Owner::Client& owner) {
+    auto request = owner.registerRequest();
+    auto list = request.initBlobs(static_cast<unsigned>(blobs.size()));
+    for (unsigned index = 0; index < list.size(); ++index) {
+      write_spec(list[index].initSpec(), blobs[index].spec);
+      if (blobs[index].content) {
+        list[index].setContent(to_data(*blobs[index].content));
+      }
+    }
+    return request.send().then([](auto&& answer) { return take_status(answer); });
   });
 }
 

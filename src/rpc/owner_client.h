@@ -7,12 +7,14 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "base/unique_fd.h"
 #include "client/image_state.h"
 #include "vnvram/result.h"
+#include "vnvram/store.h"
 
 namespace vnvram {
 
@@ -51,6 +53,9 @@ public:
   Status hold(std::chrono::milliseconds duration);
   /// Harmless when nothing is held.
   Status release();
+  /// Store::register_blobs(). Errors: its own; in_use (another session writes one that begins with
+  /// a content).
+  Status register_blobs(std::span<const NewBlob> blobs);
   /// Durable on return. Errors: not_found, in_use (another session writes it), and a commit's.
   Status remove(const std::string& blob);
 

@@ -132,7 +132,7 @@ bool OwnerLink::wait(std::unique_lock<std::mutex>& lock, const Done& done,
       return false;
     }
     polls_ = true;
-    const short events = stream_.has_output() ? POLLIN | POLLOUT : POLLIN;
+    const short events = stream_.poll_events();
     lock.unlock();
     pollfd entry{.fd = socket_.get(), .events = events, .revents = 0};
     (void)::poll(&entry, 1, milliseconds_until(until));

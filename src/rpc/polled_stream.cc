@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <span>
+#include <string>
 #include <system_error>
 
 #include <kj/debug.h>
@@ -15,7 +17,9 @@ std::ptrdiff_t PolledStream::receive(kj::byte* buffer, std::size_t max_bytes) {
   do {
     count = ::recv(socket_, buffer, max_bytes, MSG_DONTWAIT);
   } while (count < 0 && errno == EINTR);
-  if (count == 0) {
+  if (count > 0) {
+    framing_.take(std::as_bytes(std::span(buffer, static_cast<std::size_t>(count))));
+  } else if (count == 0) {
     ended_ = true;
   } else if (count < 0 && errno != EAGAIN) {
     break_off("recv");
@@ -37,19 +41,27 @@ std::size_t PolledStream::take_received(kj::byte* buffer, std::size_t max_bytes)
   return count;
 }
 
-void PolledStream::advance() {
+bool PolledStream::advance() {
   send_output();
-  const bool nothing_is_left = received_begin_ == received_end_ && !ended_ && broken_ == nullptr;
-  if (const std::size_t missing_bytes = reading_.max_bytes - reading_.done_bytes;
-      nothing_is_left && reading_.done.get() != nullptr && missing_bytes > received_.size()) {
-    const std::ptrdiff_t count = receive(reading_.buffer + reading_.done_bytes, missing_bytes);
-    reading_.done_bytes += static_cast<std::size_t>(std::max<std::ptrdiff_t>(count, 0));
-  } else if (nothing_is_left) {
-    const std::ptrdiff_t count = receive(received_.data(), received_.size());
-    received_begin_ = 0;
-    received_end_ = static_cast<std::size_t>(std::max<std::ptrdiff_t>(count, 0));
+  std::ptrdiff_t count = 0;
+  if (received_begin_ == received_end_ && !is_over() && takes_input()) {
+    const std::size_t missing_bytes =
+        reading_.done.get() == nullptr ? 0 : reading_.max_bytes - reading_.done_bytes;
+    if (missing_bytes > received_.size()) {
+      count = receive(reading_.buffer + reading_.done_bytes, missing_bytes);
+      reading_.done_bytes += static_cast<std::size_t>(std::max<std::ptrdiff_t>(count, 0));
+    } else {
+      count = receive(received_.data(), received_.size());
+      received_begin_ = 0;
+      received_end_ = static_cast<std::size_t>(std::max<std::ptrdiff_t>(count, 0));
+    }
   }
-  if (reading_.done.get() == nullptr) {
+  read_on();
+  return count > 0;
+}
+
+void PolledStream::read_on() {
+  if (reading_.done.get() == nullptr || !takes_input()) {
     return;
   }
   reading_.done_bytes += take_received(reading_.buffer + reading_.done_bytes,
@@ -69,8 +81,8 @@ kj::Promise<std::size_t> PolledStream::tryRead(void* buffer, std::size_t min_byt
     return kj::cp(*exception);
   }
   auto* const bytes = static_cast<kj::byte*>(buffer);
-  const std::size_t done_bytes = take_received(bytes, max_bytes);
-  if (done_bytes >= min_bytes || ended_) {
+  const std::size_t done_bytes = takes_input() ? take_received(bytes, max_bytes) : 0;
+  if (takes_input() && (done_bytes >= min_bytes || ended_)) {
     return done_bytes;
   }
   auto waits = kj::newPromiseAndFulfiller<std::size_t>();

@@ -5,6 +5,9 @@
 #include <vector>
 
 #include <kj/async-io.h>
+#include <poll.h>
+
+#include "rpc/message_framing.h"
 
 namespace vnvram {
 
@@ -18,15 +21,28 @@ namespace vnvram {
 /// Threads: one at a time, in the scope of the event loop.
 class PolledStream final : public kj::AsyncIoStream {
 public:
-  /// The socket outlives it.
-  explicit PolledStream(int socket) : socket_(socket), received_(receive_max_bytes) {}
+  enum class Order {
+    as_it_comes,
+    answers_first, ///< Nothing is taken while something waits to be sent: answers do not pile up.
+  };
 
-  /// Something waits to be sent: poll for that, too.
+  /// The socket outlives it.
+  explicit PolledStream(int socket, Order order = Order::as_it_comes)
+      : socket_(socket), order_(order), received_(receive_max_bytes) {}
+
+  /// What to poll for.
+  [[nodiscard]] short poll_events() const {
+    const int output = has_output() ? POLLOUT : 0;
+    return static_cast<short>(takes_input() ? output | POLLIN : output);
+  }
   [[nodiscard]] bool has_output() const { return !output_.empty(); }
+  /// What has come ends with a message.
+  [[nodiscard]] bool is_between_messages() const { return framing_.is_between_messages(); }
   /// Nothing comes any more.
   [[nodiscard]] bool is_over() const { return ended_ || broken_ != nullptr; }
-  /// Takes what has come, and sends what waits, as far as that goes now.
-  void advance();
+  /// Takes what has come, and sends what waits, as far as that goes now. Returns whether anything
+  /// has come.
+  bool advance();
   /// The second half alone, while somebody else polls for what comes.
   void send_output();
 
@@ -49,12 +65,16 @@ private:
     kj::Own<kj::PromiseFulfiller<std::size_t>> done;
   };
 
+  [[nodiscard]] bool takes_input() const { return order_ == Order::as_it_comes || !has_output(); }
+  void read_on();
   /// Returns what recv(2) does.
   std::ptrdiff_t receive(kj::byte* buffer, std::size_t max_bytes);
   std::size_t take_received(kj::byte* buffer, std::size_t max_bytes);
   void break_off(const char* what);
 
   const int socket_;
+  const Order order_;
+  MessageFraming framing_;
   std::vector<kj::byte> received_;
   std::size_t received_begin_ = 0; ///< What nobody has taken yet.
   std::size_t received_end_ = 0;

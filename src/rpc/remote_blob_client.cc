@@ -173,7 +173,7 @@ Status RemoteBlobClient::register_blobs(std::span<const BlobSpec> blobs) {
     auto request = owner.registerRequest();
     auto list = request.initBlobs(static_cast<unsigned>(blobs.size()));
     for (unsigned index = 0; index < list.size(); ++index) {
-      write_spec(list[index], blobs[index]);
+      write_spec(list[index].initSpec(), blobs[index]);
     }
     return request.send().then([](auto&& answer) { return take_status(answer); });
   });

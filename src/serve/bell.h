@@ -1,42 +1,59 @@
-// How any thread wakes one that runs a KJ event loop.
+// How any thread wakes a session's.
 #pragma once
 
-#include <mutex>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstdint>
+#include <system_error>
 #include <utility>
 
-#include <kj/async.h>
+#include "base/unique_fd.h"
+#include "vnvram/result.h"
 
 namespace vnvram {
 
-/// Rung as often as one likes; heard once. It lasts until nobody rings any more.
+/// Rung for one reason or another, as often as one likes; heard once, by poll().
 class Bell {
 public:
-  /// Threads: any.
-  void ring() {
-    const std::lock_guard lock(mutex_);
-    if (listener_.get() != nullptr) {
-      listener_->fulfill();
-      listener_ = nullptr;
-    } else {
-      rung_ = true;
+  enum Reason : unsigned {
+    end = 1,     ///< The session is to end.
+    events = 2,  ///< Something has happened that it may watch for.
+    changes = 4, ///< What its changes wait for may have come.
+  };
+
+  /// Errors: io (no descriptor left).
+  static Result<UniqueFd> make_fd() {
+    UniqueFd made(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    if (!made.valid()) {
+      return Error(ErrorKind::io,
+                   "cannot make an event descriptor: " + std::system_category().message(errno));
     }
+    return made;
   }
-  /// Ready when it is rung, or if it was since it was last heard. Threads: the loop's; one promise
-  /// at a time.
-  kj::Promise<void> heard() {
-    const std::lock_guard lock(mutex_);
-    if (std::exchange(rung_, false)) {
-      return kj::READY_NOW;
-    }
-    auto waits = kj::newPromiseAndCrossThreadFulfiller<void>();
-    listener_ = kj::mv(waits.fulfiller);
-    return kj::mv(waits.promise);
+  explicit Bell(UniqueFd event_fd) : event_fd_(std::move(event_fd)) {}
+
+  /// Threads: any.
+  void ring(Reason reason) {
+    reasons_ |= reason;
+    const std::uint64_t one = 1;
+    // It fails only when it rings anyway.
+    [[maybe_unused]] const auto written = ::write(event_fd_.get(), &one, sizeof(one));
+  }
+  /// Readable when it was rung. Threads: the session's, as the next.
+  [[nodiscard]] int fd() const { return event_fd_.get(); }
+  /// Why it was rung since the last time; 0: it was not.
+  [[nodiscard]] unsigned heard() {
+    std::uint64_t count = 0;
+    [[maybe_unused]] const auto taken = ::read(event_fd_.get(), &count, sizeof(count));
+    return reasons_.exchange(0);
   }
 
 private:
-  std::mutex mutex_;
-  kj::Own<kj::CrossThreadPromiseFulfiller<void>> listener_;
-  bool rung_ = false;
+  UniqueFd event_fd_;
+  std::atomic<unsigned> reasons_ = 0;
 };
 
 } // namespace vnvram

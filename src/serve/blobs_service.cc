@@ -55,6 +55,18 @@ Result<std::vector<std::byte>> read_range(Store& store, rpc::Range::Reader range
   return bytes;
 }
 
+std::vector<NewBlob> read_new_blobs(capnp::List<rpc::NewBlob>::Reader from) {
+  std::vector<NewBlob> blobs;
+  for (const auto blob : from) {
+    blobs.push_back({.spec = read_spec(blob.getSpec()), .content = std::nullopt});
+    if (blob.hasContent()) {
+      const auto content = to_span(blob.getContent());
+      blobs.back().content.emplace(content.begin(), content.end());
+    }
+  }
+  return blobs;
+}
+
 std::vector<Grant> read_grants(capnp::List<rpc::Grant>::Reader from) {
   std::vector<Grant> grants;
   for (const auto grant : from) {
@@ -233,21 +245,31 @@ kj::Promise<void> BlobsService::flush(FlushContext context) {
   return kj::READY_NOW;
 }
 
+std::optional<Status> BlobsService::may_register(const std::vector<NewBlob>& blobs) {
+  std::vector<std::string> written;
+  for (const NewBlob& blob : blobs) {
+    if (!scope_.registers(blob.spec.name)) {
+      return Error(ErrorKind::read_only,
+                   blob.spec.name + ": this session may not register a blob of this name");
+    }
+    if (blob.content) {
+      written.push_back(blob.spec.name);
+    }
+  }
+  return take_right_to(written);
+}
+
 kj::Promise<void> BlobsService::register_(RegisterContext context) {
   return session_.changes.run([this, context](Result<StoreUse>& store) mutable {
-    std::vector<BlobSpec> specs;
-    Status done;
-    for (const auto blob : context.getParams().getBlobs()) {
-      specs.push_back(read_spec(blob));
-      if (done && !scope_.registers(specs.back().name)) {
-        done = Error(ErrorKind::read_only,
-                     specs.back().name + ": this session may not register a blob of this name");
-      }
+    const std::vector<NewBlob> blobs = read_new_blobs(context.getParams().getBlobs());
+    std::optional<Status> done = may_register(blobs);
+    if (!done) {
+      return false;
     }
-    if (done) {
-      done = store ? (*store)->register_blobs(std::span<const BlobSpec>(specs)) : store.error();
+    if (*done) {
+      done = store ? (*store)->register_blobs(std::span(blobs)) : store.error();
     }
-    answer(context, done);
+    answer(context, *done);
     return true;
   });
 }

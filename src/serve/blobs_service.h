@@ -13,6 +13,7 @@
 #include "serve/change_queue.h"
 #include "serve/owner_parts.h"
 #include "serve/scope.h"
+#include "vnvram/store.h"
 
 namespace vnvram {
 
@@ -64,6 +65,7 @@ protected:
 private:
   [[nodiscard]] Status allows(const Transaction& transaction) const;
   /// Nothing: it has to wait.
+  std::optional<Status> may_register(const std::vector<NewBlob>& blobs);
   std::optional<Result<std::uint64_t>> carry_out(Result<StoreUse>& store,
                                                  rpc::Blobs::ChangeParams::Reader asked);
   Result<std::vector<std::vector<std::byte>>> read_all_of(capnp::List<rpc::Range>::Reader ranges);

@@ -1,13 +1,12 @@
 #include "serve/owner_server.h"
 
 #include <poll.h>
-#include <sys/eventfd.h>
+
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
+
 #include <system_error>
 #include <utility>
 
@@ -31,16 +30,15 @@ Peer peer_of(const UniqueFd& socket, std::uint64_t session) {
 } // namespace
 
 Result<std::unique_ptr<OwnerServer>> OwnerServer::start(const Setup& setup) {
-  UniqueFd wake_fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (!wake_fd.valid()) {
-    return Error(ErrorKind::io,
-                 "cannot make an event descriptor: " + std::system_category().message(errno));
+  Result<UniqueFd> bell_fd = Bell::make_fd();
+  if (!bell_fd) {
+    return bell_fd.error();
   }
-  return std::unique_ptr<OwnerServer>(new OwnerServer(setup, std::move(wake_fd)));
+  return std::unique_ptr<OwnerServer>(new OwnerServer(setup, *std::move(bell_fd)));
 }
 
-OwnerServer::OwnerServer(const Setup& setup, UniqueFd wake_fd)
-    : setup_(setup), wake_fd_(std::move(wake_fd)),
+OwnerServer::OwnerServer(const Setup& setup, UniqueFd bell_fd)
+    : setup_(setup), bell_(std::move(bell_fd)),
       failures_watch_(
           setup.keeper.watch_failures([this](const Error& error) { events_.add(error); })),
       holds_(setup.keeper, setup.clock), parts_{setup.location, setup.keeper, writers_,
@@ -49,28 +47,23 @@ OwnerServer::OwnerServer(const Setup& setup, UniqueFd wake_fd)
 
 OwnerServer::~OwnerServer() {
   setup_.keeper.end_watch(failures_watch_);
-  stopping_ = true;
-  wake();
-}
-
-void OwnerServer::wake() const {
-  const std::uint64_t one = 1;
-  [[maybe_unused]] const auto written = ::write(wake_fd_.get(), &one, sizeof(one));
+  bell_.ring(Bell::end);
 }
 
 void OwnerServer::run() {
-  while (!stopping_) {
+  for (;;) {
     const auto now = Door::Clock::now();
     PollTimeout timeout(now);
-    std::array<pollfd, 2> entries = {pollfd{.fd = wake_fd_.get(), .events = POLLIN, .revents = 0},
+    std::array<pollfd, 2> entries = {pollfd{.fd = bell_.fd(), .events = POLLIN, .revents = 0},
                                      door_.poll_entry(now)};
     timeout.until(door_.rests_until());
     if (::poll(entries.data(), entries.size(), timeout.milliseconds()) < 0) {
       continue; // A signal that is none of this thread's business.
     }
     if (entries[0].revents != 0) {
-      std::uint64_t count = 0;
-      [[maybe_unused]] const auto taken = ::read(wake_fd_.get(), &count, sizeof(count));
+      if ((bell_.heard() & Bell::end) != 0) {
+        break;
+      }
       forget_the_ended();
     }
     if (entries[1].revents != 0) {
@@ -99,9 +92,15 @@ void OwnerServer::accept() {
 
 void OwnerServer::begin_session(UniqueFd socket) {
   const Peer peer = peer_of(socket, ++last_session_);
+  Result<UniqueFd> bell_fd = Bell::make_fd();
+  if (!bell_fd) {
+    setup_.log.warning(
+        fmt::format("session {} was refused: {}", peer.session, bell_fd.error().text()));
+    return;
+  }
   try {
-    sessions_.emplace_back(std::move(socket), peer, parts_, setup_.limits, setup_.log,
-                           [this] { wake(); });
+    sessions_.emplace_back(std::move(socket), *std::move(bell_fd), peer, parts_, setup_.limits,
+                           setup_.log, [this] { bell_.ring(Bell::events); });
   } catch (const std::system_error& error) {
     setup_.log.warning(fmt::format("session {} was refused: no thread can be started for it: {}",
                                    peer.session, error.what()));

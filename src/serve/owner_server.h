@@ -1,7 +1,6 @@
 // The owner's control socket.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <list>
 #include <memory>
@@ -47,17 +46,17 @@ public:
   ~OwnerServer();
 
 private:
-  OwnerServer(const Setup& setup, UniqueFd wake_fd);
+  OwnerServer(const Setup& setup, UniqueFd bell_fd);
 
   void run();
-  void wake() const;
+
   void accept();
   void begin_session(UniqueFd socket);
   void forget_the_ended();
   bool drop_a_silent_one();
 
   const Setup setup_;
-  const UniqueFd wake_fd_;
+  Bell bell_; ///< Events: a session has ended.
   std::uint64_t failures_watch_ = 0;
   EventLog events_;
   BlobWriters writers_;
@@ -67,7 +66,7 @@ private:
   Door door_;
   std::uint64_t last_session_ = 0;
   std::list<Session> sessions_;
-  std::atomic<bool> stopping_ = false;
+
   std::jthread thread_;
 };
 

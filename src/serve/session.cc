@@ -1,23 +1,25 @@
 #include "serve/session.h"
 
+#include <poll.h>
+
+#include <array>
 #include <exception>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <capnp/rpc-twoparty.h>
 #include <fmt/core.h>
-#include <kj/async-io.h>
 
-#include "rpc/message_stream.h"
+#include "rpc/polled_stream.h"
 #include "rpc/wire.h"
 #include "serve/owner_service.h"
+#include "service/poll_timeout.h"
 
 namespace vnvram {
 namespace {
 
 constexpr std::size_t word_bytes = sizeof(capnp::word);
-/// Cap'n Proto reads no further while calls of so many bytes are under way.
-constexpr std::size_t flow_max_words = message_size_max_bytes / word_bytes;
 
 // For as long as it exists.
 template <typename... What> class Watching {
@@ -33,13 +35,6 @@ private:
   std::uint64_t number_;
 };
 
-kj::Promise<void> whenever(Bell& bell, kj::Function<void()> call) {
-  return bell.heard().then([&bell, call = kj::mv(call)]() mutable {
-    call();
-    return whenever(bell, kj::mv(call));
-  });
-}
-
 void tell(std::vector<SessionParts::Watcher>& watchers, std::uint64_t last_event) {
   for (auto& watcher : watchers) {
     if (watcher.after < last_event) {
@@ -51,10 +46,10 @@ void tell(std::vector<SessionParts::Watcher>& watchers, std::uint64_t last_event
 
 } // namespace
 
-Session::Session(UniqueFd socket, const Peer& peer, const OwnerParts& owner,
+Session::Session(UniqueFd socket, UniqueFd bell_fd, const Peer& peer, const OwnerParts& owner,
                  ConnectionLimits limits, const Log& log, std::function<void()> ended)
     : socket_(std::move(socket)), peer_(peer), owner_(owner), limits_(limits), log_(log),
-      ended_(std::move(ended)), thread_([this] { run(); }) {}
+      ended_(std::move(ended)), bell_(std::move(bell_fd)), thread_([this] { run(); }) {}
 
 Session::~Session() {
   stop();
@@ -62,7 +57,7 @@ Session::~Session() {
 
 void Session::stop() {
   stopping_ = true;
-  end_.ring();
+  bell_.ring(Bell::end);
 }
 
 void Session::run() {
@@ -78,6 +73,7 @@ void Session::run() {
   }
   owner_.writers.give_up(peer_.session);
   owner_.sessions.remove(peer_.session);
+  socket_.reset();
   log_.info(fmt::format("session {} ends", peer_.session));
   stopping_ = true;
   over_ = true;
@@ -85,26 +81,56 @@ void Session::run() {
 }
 
 void Session::serve() {
-  kj::AsyncIoContext io = kj::setupAsyncIo();
-  auto socket = io.lowLevelProvider->wrapSocketFd(socket_.get());
-  MessageStream stream(kj::mv(socket), io.provider->getTimer(), limits_.unfinished_max,
-                       [this] { last_active_ = std::chrono::steady_clock::now(); });
+  kj::EventLoop loop; // Without a port: nothing in it waits by itself.
+  kj::WaitScope scope(loop);
+  PolledStream stream(socket_.get(), PolledStream::Order::answers_first);
   SessionParts parts(owner_, peer_.session);
   capnp::ReaderOptions limits;
   limits.traversalLimitInWords = message_size_max_bytes / word_bytes;
   capnp::TwoPartyVatNetwork network(stream, capnp::rpc::twoparty::Side::SERVER, limits);
   auto rpc = capnp::makeRpcServer(network, kj::heap<OwnerService>(parts));
-  rpc.setFlowLimit(flow_max_words);
-  const Watching events(owner_.events.news(), [this] { news_.ring(); });
-  const Watching releases(owner_.keeper.releases(), [this] { releases_.ring(); });
-  const Watching rights(owner_.writers.given_up(), [this] { releases_.ring(); });
-  auto told = whenever(news_, [&] { tell(parts.watchers, owner_.events.last()); });
-  auto going_on = whenever(releases_, [&] { parts.changes.go_on(); });
-  network.onDisconnect()
-      .exclusiveJoin(end_.heard())
-      .exclusiveJoin(kj::mv(told))
-      .exclusiveJoin(kj::mv(going_on))
-      .wait(io.waitScope);
+  const Watching events(owner_.events.news(), [this] { bell_.ring(Bell::events); });
+  const Watching releases(owner_.keeper.releases(), [this] { bell_.ring(Bell::changes); });
+  const Watching rights(owner_.writers.given_up(), [this] { bell_.ring(Bell::changes); });
+  bool connected = true;
+  auto end = network.onDisconnect().then([&] { connected = false; }).eagerlyEvaluate(nullptr);
+  scope.poll();
+  while (connected) {
+    const unsigned why = wait(stream);
+    if ((why & Bell::end) != 0) {
+      break;
+    }
+    if ((why & Bell::events) != 0) {
+      tell(parts.watchers, owner_.events.last());
+    }
+    if ((why & Bell::changes) != 0) {
+      parts.changes.go_on();
+    }
+    if (stream.advance()) {
+      last_active_ = Clock::now();
+    }
+    scope.poll();
+  }
+}
+
+unsigned Session::wait(const PolledStream& stream) {
+  const Clock::time_point now = Clock::now();
+  PollTimeout timeout(now);
+  const Clock::time_point must_go_on_by = last_active_.load() + limits_.unfinished_max;
+  const bool is_unfinished = !stream.is_between_messages() && !stream.has_output();
+  if (is_unfinished) {
+    timeout.until(must_go_on_by);
+  }
+  std::array<pollfd, 2> entries = {
+      pollfd{.fd = socket_.get(), .events = stream.poll_events(), .revents = 0},
+      pollfd{.fd = bell_.fd(), .events = POLLIN, .revents = 0}};
+  const int ready = ::poll(entries.data(), entries.size(), timeout.milliseconds());
+  if (ready == 0 && is_unfinished) {
+    log_.warning(fmt::format("session {} has not gone on with a message that it has begun: dropped",
+                             peer_.session));
+    return Bell::end;
+  }
+  return entries[1].revents != 0 ? bell_.heard() : 0;
 }
 
 } // namespace vnvram

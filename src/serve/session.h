@@ -14,6 +14,8 @@
 
 namespace vnvram {
 
+class PolledStream;
+
 /// Serves owner.capnp to a peer, on a thread of its own: what it asks for is done on that thread,
 /// so that the commits of many sessions share records, and who is slow, silent or hostile has only
 /// itself to wait for. Messages are taken one after the other, and none while answers are not
@@ -22,10 +24,13 @@ namespace vnvram {
 /// Threads: one at a time, but for what is said of others.
 class Session {
 public:
+  using Clock = std::chrono::steady_clock;
+
   /// Of its peer. `ended` is called when the connection is over, on the session's thread, as the
-  /// last that it does. What is shared outlives it.
-  Session(UniqueFd socket, const Peer& peer, const OwnerParts& owner, ConnectionLimits limits,
-          const Log& log, std::function<void()> ended);
+  /// last that it does. What is shared outlives it. `bell_fd`: of Bell::make_fd(). An exception
+  /// (std::system_error: no thread can be started) has done nothing.
+  Session(UniqueFd socket, UniqueFd bell_fd, const Peer& peer, const OwnerParts& owner,
+          ConnectionLimits limits, const Log& log, std::function<void()> ended);
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
   /// As stop(), and waits for the thread.
@@ -36,13 +41,15 @@ public:
   [[nodiscard]] bool is_stopping() const { return stopping_; }
   [[nodiscard]] bool is_over() const { return over_; }
   /// When something came last. Threads: any.
-  [[nodiscard]] std::chrono::steady_clock::time_point last_active() const { return last_active_; }
+  [[nodiscard]] Clock::time_point last_active() const { return last_active_; }
   /// Ends the connection behind the call under way. Threads: any.
   void stop();
 
 private:
   void run();
   void serve();
+  /// Returns why the bell has rung; `end` also when the peer has not gone on in time.
+  unsigned wait(const PolledStream& stream);
 
   UniqueFd socket_;
   const Peer peer_;
@@ -50,13 +57,10 @@ private:
   const ConnectionLimits limits_;
   const Log& log_;
   const std::function<void()> ended_;
-  std::atomic<std::chrono::steady_clock::time_point> last_active_ =
-      std::chrono::steady_clock::now();
+  std::atomic<Clock::time_point> last_active_ = Clock::now();
   std::atomic<bool> stopping_ = false;
   std::atomic<bool> over_ = false;
-  Bell end_;
-  Bell news_;     ///< Events, for those who watch.
-  Bell releases_; ///< Changes that wait may go on.
+  Bell bell_;
   std::jthread thread_;
 };
 

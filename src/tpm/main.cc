@@ -1,14 +1,11 @@
 // vnvram-tpm: a TPM whose state is in a vNVRAM image.
 #include <malloc.h>
-#include <sys/signalfd.h>
 
-#include <cerrno>
 #include <csignal>
 #include <exception>
 #include <memory>
 #include <optional>
 #include <string>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -23,6 +20,7 @@
 #include "service/name_remover.h"
 #include "service/sandbox.h"
 #include "service/service_notify.h"
+#include "service/termination_signals.h"
 #include "soft_tpm/soft_tpm.h"
 #include "tpm/admin_server.h"
 #include "tpm/adopted_image.h"
@@ -37,23 +35,6 @@
 
 namespace vnvram {
 namespace {
-
-// The signals that ask for an end come through a descriptor; every thread has them blocked.
-Result<UniqueFd> take_signals() {
-  ::signal(SIGPIPE, SIG_IGN);
-  ::signal(SIGXFSZ, SIG_IGN); // A limit on file sizes is an I/O error, not an end.
-  sigset_t set;
-  sigemptyset(&set);
-  sigaddset(&set, SIGTERM);
-  sigaddset(&set, SIGINT);
-  ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
-  UniqueFd signals(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
-  if (!signals.valid()) {
-    return Error(ErrorKind::io,
-                 "cannot make a signal descriptor: " + std::system_category().message(errno));
-  }
-  return signals;
-}
 
 // The sockets, in the order in which they are opened.
 struct Sockets {
@@ -265,7 +246,7 @@ std::string opening_words(const Tpm& made) {
 }
 
 Status run(const Options& options, const Log& log) {
-  const Result<UniqueFd> signals = take_signals();
+  const Result<UniqueFd> signals = take_termination_signals();
   if (!signals.ok()) {
     return signals.error();
   }

@@ -57,7 +57,7 @@ kj::Promise<Status> info(rpc::Blobs::Client blobs, const std::string& blob) {
 
 kj::Promise<Status> register_blob(rpc::Blobs::Client blobs, const std::string& blob) {
   auto request = blobs.registerRequest();
-  write_spec(request.initBlobs(1)[0], spec(blob, 16));
+  write_spec(request.initBlobs(1)[0].initSpec(), spec(blob, 16));
   return request.send().then([](auto&& answer) { return take_status(answer); });
 }
 
@@ -124,8 +124,8 @@ TEST_F(OwnerServerTest, WhatWasNarrowedIsNotWidenedByNarrowing) {
 TEST_F(OwnerServerTest, WhatWasNarrowedHasNoCallOfTheOperators) {
   const auto session = link();
   EXPECT_KIND(session->ask<void>([&](rpc::Owner::Client& owner) {
-    auto blobs = narrowed(
-        owner, {{.blob = "", .is_prefix = true, .writes = true, .registers = true}});
+    auto blobs =
+        narrowed(owner, {{.blob = "", .is_prefix = true, .writes = true, .registers = true}});
     return blobs.castAs<rpc::Owner>().statusRequest().send().then(
         [](auto&& answer) { return take_status(answer); });
   }),

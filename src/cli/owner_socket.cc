@@ -1,0 +1,39 @@
+#include "cli/owner_socket.h"
+
+#include <string_view>
+#include <utility>
+
+#include "device/location.h"
+#include "rpc/socket_connection.h"
+
+namespace vnvram::cli {
+namespace {
+
+constexpr std::string_view beginning = "unix:";
+
+Result<UniqueFd> connect(const std::string& image) {
+  if (!is_owner_socket(image)) {
+    return Error(ErrorKind::invalid_argument, image + ": not the control socket of an owner",
+                 "write unix:PATH, as `vnvram serve` was given behind --control");
+  }
+  return connect_to_socket(image.substr(beginning.size()),
+                           "does `vnvram serve --control " + image + "` run?");
+}
+
+} // namespace
+
+bool is_owner_socket(const std::string& image) {
+  return scheme_of(image) == LocationScheme::owner;
+}
+
+Result<std::unique_ptr<RemoteBlobClient>> connect_blobs(const std::string& image) {
+  Result<UniqueFd> socket = connect(image);
+  return socket ? RemoteBlobClient::connect(*std::move(socket)) : socket.error();
+}
+
+Result<std::unique_ptr<OwnerClient>> connect_owner(const std::string& image) {
+  Result<UniqueFd> socket = connect(image);
+  return socket ? OwnerClient::connect(*std::move(socket)) : socket.error();
+}
+
+} // namespace vnvram::cli

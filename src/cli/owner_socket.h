@@ -1,0 +1,20 @@
+// An IMAGE that is not an image but the control socket of the process that has it open.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "rpc/owner_client.h"
+#include "rpc/remote_blob_client.h"
+
+namespace vnvram::cli {
+
+/// unix:PATH, of `vnvram serve --control`.
+[[nodiscard]] bool is_owner_socket(const std::string& image);
+
+/// Its blobs. Errors: absent (nobody listens there), invalid_argument (there is no such path), io.
+Result<std::unique_ptr<RemoteBlobClient>> connect_blobs(const std::string& image);
+/// Its calls for operators. The same errors.
+Result<std::unique_ptr<OwnerClient>> connect_owner(const std::string& image);
+
+} // namespace vnvram::cli

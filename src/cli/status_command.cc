@@ -1,0 +1,89 @@
+#include "cli/status_command.h"
+
+#include <fmt/core.h>
+#include <nlohmann/json.hpp>
+
+#include "cli/owner_socket.h"
+#include "cli/text.h"
+
+namespace vnvram::cli {
+namespace {
+
+std::string names_text(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) {
+    text += (text.empty() ? "" : ", ") + printable(name);
+  }
+  return text.empty() ? "nothing" : text;
+}
+
+std::string status_text(const OwnerStatus& status) {
+  std::string text;
+  const auto line = [&](const std::string& name, const std::string& value) {
+    text += fmt::format("{:<13}{}\n", name + ":", value);
+  };
+  line("image", printable(status.location) + (status.image ? "" : " (not attached)"));
+  if (status.image) {
+    line("generation", std::to_string(status.image->generation));
+    line("sealed", status.image->sealed ? "yes" : "no");
+  }
+  line("changes", status.held ? "held" : "taken");
+  for (const OwnerStatus::Session& session : status.sessions) {
+    line(fmt::format("session {}", session.number),
+         fmt::format("process {} of user {}, writes {}", session.pid, session.uid,
+                     names_text(session.writes)));
+  }
+  return text;
+}
+
+nlohmann::ordered_json status_json(const OwnerStatus& status) {
+  nlohmann::ordered_json sessions = nlohmann::ordered_json::array();
+  for (const OwnerStatus::Session& session : status.sessions) {
+    sessions.push_back({{"number", session.number},
+                        {"pid", session.pid},
+                        {"uid", session.uid},
+                        {"writes", session.writes}});
+  }
+  nlohmann::ordered_json json{{"location", status.location},
+                              {"attached", status.image.has_value()},
+                              {"held", status.held}};
+  if (status.image) {
+    json["uuid"] = uuid_text(status.image->uuid);
+    json["generation"] = status.image->generation;
+    json["sealed"] = status.image->sealed;
+    json["space_free_bytes"] = status.image->space_free_bytes;
+  }
+  json["sessions"] = sessions;
+  return json;
+}
+
+} // namespace
+
+StatusCommand::StatusCommand(CLI::App& parent)
+    : Command(parent, "status", "show how the owner of an image stands, and who is connected",
+              "CONTROL is what `vnvram serve` has behind --control. This command's own session is\n"
+              "the last of those that are listed.\n\n"
+              "Example:\n"
+              "  vnvram status unix:/run/vm1/owner.sock") {
+  add_control();
+  app().add_flag("--json", json_, "print JSON");
+}
+
+Result<ExitCode> StatusCommand::run(Output& output) {
+  const auto owner = connect_owner(image());
+  if (!owner) {
+    return owner.error();
+  }
+  const Result<OwnerStatus> status = (*owner)->status();
+  if (!status) {
+    return status.error();
+  }
+  if (json_) {
+    output.write_json(status_json(*status));
+  } else {
+    output.write_text(status_text(*status));
+  }
+  return ExitCode::ok;
+}
+
+} // namespace vnvram::cli

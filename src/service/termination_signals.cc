@@ -1,0 +1,38 @@
+#include "service/termination_signals.h"
+
+#include <poll.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <system_error>
+
+namespace vnvram {
+
+Result<UniqueFd> take_termination_signals() {
+  ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGXFSZ, SIG_IGN); // A limit on file sizes is an I/O error, not an end.
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGINT);
+  ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  UniqueFd signals(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!signals.valid()) {
+    return Error(ErrorKind::io,
+                 "cannot make a signal descriptor: " + std::system_category().message(errno));
+  }
+  return signals;
+}
+
+int wait_for_termination(const UniqueFd& signals) {
+  signalfd_siginfo signal{};
+  while (::read(signals.get(), &signal, sizeof(signal)) != sizeof(signal)) {
+    pollfd entry{.fd = signals.get(), .events = POLLIN, .revents = 0};
+    (void)::poll(&entry, 1, -1);
+  }
+  return static_cast<int>(signal.ssi_signo);
+}
+
+} // namespace vnvram
