@@ -62,7 +62,7 @@ private:
   test::TemporaryDirectory folder_{"/tmp"}; // A socket's path is short.
   BenchImage image_;
   std::string socket_path_;
-  Log log_{LogLevel::error};
+  Log log_{"test", LogLevel::error};
   SystemClock clock_;
   Listener listener_;
   ImageKeeper keeper_{{}};

@@ -12,15 +12,16 @@ constexpr double hold_max_seconds = 3600;
 } // namespace
 
 HoldCommand::HoldCommand(CLI::App& parent)
-    : Command(parent, "hold", "let changes of all devices wait, for a snapshot of the image",
-              "CONTROL is what `vnvram serve` has behind --control. When it ends with 0, everything\n"
-              "that was answered is durable, nothing is on its way to the image, and no change of\n"
-              "any device begins before `vnvram release`, or until the time is over: then changes\n"
-              "go on by themselves. Reading goes on.\n\n"
-              "Example:\n"
-              "  vnvram hold unix:/run/vm1/owner.sock --seconds 30 &&\n"
-              "    cp --reflink vm.nvram snapshot.nvram\n"
-              "  vnvram release unix:/run/vm1/owner.sock") {
+    : Command(
+          parent, "hold", "let changes of all devices wait, for a snapshot of the image",
+          "CONTROL is what `vnvram serve` has behind --control. When it ends with 0, everything\n"
+          "that was answered is durable, nothing is on its way to the image, and no change of\n"
+          "any device begins before `vnvram release`, or until the time is over: then changes\n"
+          "go on by themselves. Reading goes on.\n\n"
+          "Example:\n"
+          "  vnvram hold unix:/run/vm1/owner.sock --seconds 30 &&\n"
+          "    cp --reflink vm.nvram snapshot.nvram\n"
+          "  vnvram release unix:/run/vm1/owner.sock") {
   add_control();
   app()
       .add_option("--seconds", seconds_, "for how long at most, 0.001 to 3600")
@@ -33,8 +34,8 @@ Result<ExitCode> HoldCommand::run(Output& /*output*/) {
   if (!owner) {
     return owner.error();
   }
-  const auto duration = std::chrono::ceil<std::chrono::milliseconds>(
-      std::chrono::duration<double>(seconds_));
+  const auto duration =
+      std::chrono::ceil<std::chrono::milliseconds>(std::chrono::duration<double>(seconds_));
   if (Status held = (*owner)->hold(duration); !held) {
     return held.error();
   }

@@ -52,16 +52,17 @@ Result<SocketAddress> control_address(const std::string& text) {
 } // namespace
 
 ServeCommand::ServeCommand(CLI::App& parent)
-    : Command(parent, "serve", "own an image, and serve its blobs to other processes",
-              "The image is open, and locked, until SIGTERM or SIGINT; then what is under way is\n"
-              "finished, the image is closed in good order, and the command ends with 0. Who may\n"
-              "connect to the control socket may do everything: the socket's mode and group say who\n"
-              "that is. `nbdkit vnvram` takes unix:PATH as its image, and so do ls, get, put, rm,\n"
-              "register, status, hold and release.\n\n"
-              "Example:\n"
-              "  vnvram serve vm.nvram --control unix:/run/vm1/owner.sock &\n"
-              "  nbdkit vnvram unix:/run/vm1/owner.sock blob=uefi.vars -U /run/vm1/nbd.sock\n"
-              "  vnvram ls unix:/run/vm1/owner.sock") {
+    : Command(
+          parent, "serve", "own an image, and serve its blobs to other processes",
+          "The image is open, and locked, until SIGTERM or SIGINT; then what is under way is\n"
+          "finished, the image is closed in good order, and the command ends with 0. Who may\n"
+          "connect to the control socket may do everything: the socket's mode and group say who\n"
+          "that is. `nbdkit vnvram` takes unix:PATH as its image, and so do ls, get, put, rm,\n"
+          "register, status, hold and release.\n\n"
+          "Example:\n"
+          "  vnvram serve vm.nvram --control unix:/run/vm1/owner.sock &\n"
+          "  nbdkit vnvram unix:/run/vm1/owner.sock blob=uefi.vars -U /run/vm1/nbd.sock\n"
+          "  vnvram ls unix:/run/vm1/owner.sock") {
   add_image();
   add_space_option(app(), space_);
   app()
@@ -99,8 +100,9 @@ Result<ExitCode> ServeCommand::run(Output& /*output*/) {
   const Result<SocketAddress> address = control_address(control_);
   const Result<SocketAccess> access = socket_access();
   const Result<SpacePolicy> space = parse_space_policy(space_);
-  for (const Error* error : {address ? nullptr : &address.error(), access ? nullptr : &access.error(),
-                             space ? nullptr : &space.error()}) {
+  for (const Error* error :
+       {address ? nullptr : &address.error(), access ? nullptr : &access.error(),
+        space ? nullptr : &space.error()}) {
     if (error != nullptr) {
       return *error;
     }
@@ -109,10 +111,12 @@ Result<ExitCode> ServeCommand::run(Output& /*output*/) {
   if (!signals) {
     return signals.error();
   }
-  const Log log(log_levels.at(log_level_));
-  ImageKeeper keeper({.device = device(), .store = {}, .space = *space, .space_warned = [&log](const Error& error) {
-                        log.warning(operator_text(error));
-                      }});
+  const Log log("vnvram serve", log_levels.at(log_level_));
+  ImageKeeper keeper(
+      {.device = device(),
+       .store = {},
+       .space = *space,
+       .space_warned = [&log](const Error& error) { log.warning(operator_text(error)); }});
   if (Status attached = keeper.attach({.location = image()}); !attached) {
     return attached.error();
   }

@@ -44,9 +44,8 @@ nlohmann::ordered_json status_json(const OwnerStatus& status) {
                         {"uid", session.uid},
                         {"writes", session.writes}});
   }
-  nlohmann::ordered_json json{{"location", status.location},
-                              {"attached", status.image.has_value()},
-                              {"held", status.held}};
+  nlohmann::ordered_json json{
+      {"location", status.location}, {"attached", status.image.has_value()}, {"held", status.held}};
   if (status.image) {
     json["uuid"] = uuid_text(status.image->uuid);
     json["generation"] = status.image->generation;

@@ -8,6 +8,7 @@
 
 #include "base/operator_text.h"
 #include "base/plain_text.h"
+#include "device/location.h"
 #include "nbdkit/server.h"
 #include "vnvram/version.h"
 
@@ -69,18 +70,31 @@ void unload() {
   server().reset();
 }
 
+/// What is in front of the path in the value of such a key; nothing if there is none in it.
+std::optional<std::string_view> before_path(std::string_view key, std::string_view value) {
+  if (value.empty() || (key != "image" && key != "image-key")) {
+    return std::nullopt;
+  }
+  switch (key == "image" ? scheme_of(value) : LocationScheme::path) {
+  case LocationScheme::path: return std::string_view();
+  case LocationScheme::owner: return "unix:";
+  case LocationScheme::nbd: break;
+  }
+  return std::nullopt;
+}
+
 int config(const char* key, const char* value) {
   return guarded(-1, [&] {
-    const std::string_view name(key);
-    const bool is_path =
-        name == "image-key" ||
-        (name == "image" && std::string_view(value).find("://") == std::string_view::npos);
-    if (!is_path || *value == '\0') {
+    const auto before = before_path(key, value);
+    if (!before) {
       return answer(server()->options().set(key, value));
     }
     // A daemon's folder is another one.
-    const std::unique_ptr<char, decltype(&std::free)> path(nbdkit_absolute_path(value), &std::free);
-    return path == nullptr ? -1 : answer(server()->options().set(key, path.get()));
+    const std::unique_ptr<char, decltype(&std::free)> path(
+        nbdkit_absolute_path(value + before->size()), &std::free);
+    return path == nullptr
+               ? -1
+               : answer(server()->options().set(key, std::string(*before) + path.get()));
   });
 }
 
@@ -198,7 +212,8 @@ int flush(void* handle, std::uint32_t /*flags*/) {
 }
 
 constexpr const char* help =
-    "[image=]IMAGE        (required) The image: a file, block device, VM image or NBD URI.\n"
+    "[image=]IMAGE        (required) The image: a file, block device, VM image or NBD URI;\n"
+    "                     or unix:PATH, the control socket of its owner (vnvram serve).\n"
     "sync=TIME|always     How long a write that is not flushed may wait to be durable,\n"
     "                     e.g. 10ms (default), 500us, 1s; always: not at all.\n"
     "export=NAME          Serve this blob only; may be repeated. The first is the default.\n"

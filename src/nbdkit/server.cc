@@ -1,10 +1,14 @@
 #include "nbdkit/server.h"
 
 #include <algorithm>
+#include <utility>
 
 #include <fmt/core.h>
 
 #include "client/local_blob_client.h"
+#include "device/location.h"
+#include "rpc/remote_blob_client.h"
+#include "rpc/socket_connection.h"
 
 namespace vnvram::nbdkit {
 
@@ -34,6 +38,24 @@ Status Server::open(std::function<void(const Error&)> failed_in_background) {
     return Error(ErrorKind::invalid_argument, "no image named",
                  "nbdkit vnvram IMAGE; vnvram create makes one");
   }
+  failed_in_background_ = failed_in_background;
+  const bool is_owned = scheme_of(options_.image) == LocationScheme::owner;
+  Status opened = is_owned ? connect_to_owner() : open_image(std::move(failed_in_background));
+  if (!opened) {
+    client_.reset();
+    keeper_.reset();
+    return opened;
+  }
+  auto all = client_->blobs();
+  const Status chosen = all ? choose_blobs(*std::move(all)) : Status(all.error());
+  if (!chosen) {
+    const Status closed = close();
+    return closed ? chosen : closed;
+  }
+  return {};
+}
+
+Status Server::open_image(std::function<void(const Error&)> failed_in_background) {
   ImageKeeper::Setup setup{.device = options_.device,
                            .store = {},
                            .space = options_.space,
@@ -43,17 +65,32 @@ Status Server::open(std::function<void(const Error&)> failed_in_background) {
   keeper_ = std::make_unique<ImageKeeper>(std::move(setup));
   client_ = std::make_unique<LocalBlobClient>(*keeper_);
   client_->watch_failures(std::move(failed_in_background));
-  if (Status attached = keeper_->attach({.location = options_.image}); !attached) {
-    client_.reset();
-    keeper_.reset();
-    return attached;
+  return keeper_->attach({.location = options_.image});
+}
+
+Status Server::connect_to_owner() {
+  Result<UniqueFd> socket =
+      connect_to_socket(options_.image.substr(std::string_view("unix:").size()),
+                        "is that the control socket of an owner that runs?");
+  if (!socket) {
+    return socket.error();
   }
-  auto all = client_->blobs();
-  const Status chosen = all ? choose_blobs(*std::move(all)) : Status(all.error());
-  if (!chosen) {
-    const Status closed = close();
-    return closed ? chosen : closed;
+  Result<std::unique_ptr<RemoteBlobClient>> client = RemoteBlobClient::connect(*std::move(socket));
+  if (!client) {
+    return client.error();
   }
+  client_ = *std::move(client);
+  return {};
+}
+
+Status Server::after_fork() {
+  if (keeper_ != nullptr) {
+    return keeper_->adopt_after_fork();
+  }
+  if (Status connected = connect_to_owner(); !connected) {
+    return connected;
+  }
+  client_->watch_failures(failed_in_background_);
   return {};
 }
 
@@ -81,10 +118,10 @@ Status Server::choose_blobs(std::vector<BlobInfo> all) {
 }
 
 Status Server::close() {
-  if (keeper_ == nullptr) {
+  if (client_ == nullptr) {
     return {};
   }
-  Status closed = keeper_->detach();
+  Status closed = keeper_ != nullptr ? keeper_->detach() : client_->close();
   client_.reset(); // It has heard of what failed until now.
   keeper_.reset();
   return closed;

@@ -18,11 +18,12 @@ class Server {
 public:
   Options& options() { return options_; }
 
-  /// Opens the image, and looks whether it has the blobs that were named. On an error nothing is
-  /// left open. `failed_in_background`: see OpenOptions. Errors: invalid_argument without an image,
-  /// not_found, those of opening.
+  /// Opens the image, or connects to its owner (unix:PATH), and looks whether it has the blobs that
+  /// were named. On an error nothing is left open. `failed_in_background`: see OpenOptions. Errors:
+  /// invalid_argument without an image, not_found, those of opening.
   Status open(std::function<void(const Error&)> failed_in_background);
-  Status after_fork() { return keeper_->adopt_after_fork(); }
+  /// Of an owner's session it makes another one: of this process.
+  Status after_fork();
   /// All writes are durable when it returns. Harmless when nothing is open.
   Status close();
 
@@ -34,12 +35,15 @@ public:
   Result<std::unique_ptr<Export>> connect(std::string_view name, bool read_only);
 
 private:
+  Status open_image(std::function<void(const Error&)> failed_in_background);
+  Status connect_to_owner();
   Status choose_blobs(std::vector<BlobInfo> all);
   [[nodiscard]] Error no_such_blob(std::string_view name) const;
 
   Options options_;
-  std::unique_ptr<ImageKeeper> keeper_;
-  std::unique_ptr<BlobClient> client_; ///< On the keeper.
+  std::function<void(const Error&)> failed_in_background_; ///< Watches once this process stays.
+  std::unique_ptr<ImageKeeper> keeper_; ///< None: the image is another process's.
+  std::unique_ptr<BlobClient> client_;  ///< On the keeper, or the owner's.
   std::vector<BlobInfo> blobs_;
 };
 

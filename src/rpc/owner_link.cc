@@ -15,6 +15,7 @@ namespace vnvram {
 namespace {
 
 constexpr std::chrono::seconds greeting_max{5};
+constexpr std::uint64_t kept_answer_max_bytes = 16384;
 // For so long after a call the thread in the background leaves the socket to those that come next.
 constexpr std::chrono::milliseconds background_after{50};
 
@@ -103,9 +104,16 @@ void OwnerLink::carry_out(const Start& start, const Done& done) {
   std::unique_lock lock(mutex_);
   kj::Maybe<kj::Promise<void>> asked;
   run_loop([&] { asked = start(*owner_).eagerlyEvaluate(nullptr); });
+  stream_.send_output();
   send_what_waits(lock);
   wait(lock, done, std::nullopt);
+  // The word that the answer was taken goes with the next call, unless it is a large one's, which
+  // the other end keeps until then.
+  const std::uint64_t received_bytes = stream_.take_received_count_bytes();
   run_loop([&] { asked = nullptr; });
+  if (received_bytes > kept_answer_max_bytes) {
+    stream_.send_output();
+  }
 }
 
 // Who polls for answers does not know that there is something to be sent now.

@@ -18,6 +18,7 @@ std::ptrdiff_t PolledStream::receive(kj::byte* buffer, std::size_t max_bytes) {
     count = ::recv(socket_, buffer, max_bytes, MSG_DONTWAIT);
   } while (count < 0 && errno == EINTR);
   if (count > 0) {
+    received_count_bytes_ += static_cast<std::uint64_t>(count);
     framing_.take(std::as_bytes(std::span(buffer, static_cast<std::size_t>(count))));
   } else if (count == 0) {
     ended_ = true;
@@ -117,12 +118,11 @@ kj::Promise<void> PolledStream::write(const void* buffer, std::size_t size_bytes
   return write(kj::arrayPtr(&piece, 1));
 }
 
-// What does not go out now is kept: who has asked waits for the answer anyway.
+// Who has asked waits for the answer anyway.
 kj::Promise<void> PolledStream::write(kj::ArrayPtr<const kj::ArrayPtr<const kj::byte>> pieces) {
   for (const auto piece : pieces) {
     output_.insert(output_.end(), piece.begin(), piece.end());
   }
-  send_output();
   KJ_IF_MAYBE (exception, broken_) {
     return kj::cp(*exception);
   }

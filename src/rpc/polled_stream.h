@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <utility>
 #include <vector>
 
 #include <kj/async-io.h>
@@ -16,7 +18,7 @@ namespace vnvram {
 #pragma GCC diagnostic ignored "-Wnon-virtual-dtor"
 /// Nothing happens in it by itself: whoever waits for an answer polls on the socket and calls
 /// advance(). So no thread is needed that passes messages on, which would cost each call two
-/// switches of threads.
+/// switches of threads; and what is written goes out together, when send_output() says so.
 ///
 /// Threads: one at a time, in the scope of the event loop.
 class PolledStream final : public kj::AsyncIoStream {
@@ -36,14 +38,22 @@ public:
     return static_cast<short>(takes_input() ? output | POLLIN : output);
   }
   [[nodiscard]] bool has_output() const { return !output_.empty(); }
+  /// What has come already can be taken further, without polling.
+  [[nodiscard]] bool can_go_on() const {
+    return reading_.done.get() != nullptr && received_begin_ < received_end_ && takes_input();
+  }
   /// What has come ends with a message.
   [[nodiscard]] bool is_between_messages() const { return framing_.is_between_messages(); }
+  /// How much has come since this was asked last.
+  [[nodiscard]] std::uint64_t take_received_count_bytes() {
+    return std::exchange(received_count_bytes_, 0);
+  }
   /// Nothing comes any more.
   [[nodiscard]] bool is_over() const { return ended_ || broken_ != nullptr; }
   /// Takes what has come, and sends what waits, as far as that goes now. Returns whether anything
   /// has come.
   bool advance();
-  /// The second half alone, while somebody else polls for what comes.
+  /// The second half alone.
   void send_output();
 
   kj::Promise<std::size_t> tryRead(void* buffer, std::size_t min_bytes,
@@ -78,6 +88,7 @@ private:
   std::vector<kj::byte> received_;
   std::size_t received_begin_ = 0; ///< What nobody has taken yet.
   std::size_t received_end_ = 0;
+  std::uint64_t received_count_bytes_ = 0;
   std::vector<kj::byte> output_;
   std::size_t output_begin_ = 0;
   Reading reading_; ///< Under way if it has a `done`.

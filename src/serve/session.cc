@@ -110,6 +110,7 @@ void Session::serve() {
       last_active_ = Clock::now();
     }
     scope.poll();
+    stream.send_output();
   }
 }
 
@@ -121,11 +122,14 @@ unsigned Session::wait(const PolledStream& stream) {
   if (is_unfinished) {
     timeout.until(must_go_on_by);
   }
+  if (stream.can_go_on()) {
+    timeout.until(now);
+  }
   std::array<pollfd, 2> entries = {
       pollfd{.fd = socket_.get(), .events = stream.poll_events(), .revents = 0},
       pollfd{.fd = bell_.fd(), .events = POLLIN, .revents = 0}};
   const int ready = ::poll(entries.data(), entries.size(), timeout.milliseconds());
-  if (ready == 0 && is_unfinished) {
+  if (ready == 0 && is_unfinished && !stream.can_go_on()) {
     log_.warning(fmt::format("session {} has not gone on with a message that it has begun: dropped",
                              peer_.session));
     return Bell::end;

@@ -26,7 +26,8 @@ constexpr std::array<LevelText, 4> level_texts = {{
 } // namespace
 
 // NOLINTNEXTLINE(concurrency-mt-unsafe): nothing of ours changes the environment.
-Log::Log(LogLevel level) : level_(level), journal_(std::getenv("JOURNAL_STREAM") != nullptr) {}
+Log::Log(std::string_view program, LogLevel level)
+    : program_(program), level_(level), journal_(std::getenv("JOURNAL_STREAM") != nullptr) {}
 
 void Log::write(LogLevel level, std::string_view text) const {
   if (level > level_) {
@@ -37,7 +38,8 @@ void Log::write(LogLevel level, std::string_view text) const {
   if (journal_) {
     line += marks.journal;
   }
-  line += "vnvram-tpm: ";
+  line += program_;
+  line += ": ";
   line += marks.name;
   // A file's name may hold anything; one event stays one line.
   std::string one_line(text);

@@ -11,7 +11,8 @@ enum class LogLevel { error, warning, info, debug };
 /// line starts with the journal's priority mark.
 class Log {
 public:
-  explicit Log(LogLevel level);
+  /// `program` begins each line, and outlives it.
+  Log(std::string_view program, LogLevel level);
 
   void error(std::string_view text) const { write(LogLevel::error, text); }
   void warning(std::string_view text) const { write(LogLevel::warning, text); }
@@ -21,6 +22,7 @@ public:
 private:
   void write(LogLevel level, std::string_view text) const;
 
+  std::string_view program_;
   LogLevel level_;
   bool journal_;
 };

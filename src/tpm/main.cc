@@ -320,7 +320,7 @@ int main(int argument_count, char** arguments) {
       return static_cast<int>(*code);
     }
     const auto& options = std::get<vnvram::Options>(parsed);
-    const vnvram::Log log(options.log_level);
+    const vnvram::Log log("vnvram-tpm", options.log_level);
     const vnvram::Status status = vnvram::run(options, log);
     if (!status.ok()) {
       log.error(operator_text(status.error()));
@@ -329,7 +329,7 @@ int main(int argument_count, char** arguments) {
     return static_cast<int>(ExitCode::ok);
   } catch (const std::exception& exception) {
     // Out of memory, or a mistake of ours.
-    vnvram::Log(vnvram::LogLevel::error).error(exception.what());
+    vnvram::Log("vnvram-tpm", vnvram::LogLevel::error).error(exception.what());
     return static_cast<int>(ExitCode::failure);
   }
 }

@@ -384,7 +384,7 @@ private:
 
   TpmVersion version_;
   const MadeTpm& made_;
-  const Log log_{LogLevel::error};
+  const Log log_{"test", LogLevel::error};
   std::shared_ptr<MemoryDisk> disk_;
   SoftTpm tpm_;
   Custody custody_{tpm_, {}, log_};

@@ -33,7 +33,7 @@ public:
 private:
   TemporaryDirectory folder_{"/tmp"}; // A socket's path is short.
   std::string socket_path_;
-  Log log_{LogLevel::error};
+  Log log_{"test", LogLevel::error};
   SystemClock clock_;
   Listener listener_;
   std::unique_ptr<OwnerServer> server_;

@@ -70,7 +70,7 @@ protected:
   static constexpr std::uint64_t disk_size_bytes = std::uint64_t{4} << 20U;
   TemporaryDirectory folder_{"/tmp"}; // A socket's path is short.
   std::string path_ = folder_.path("control");
-  Log log_{LogLevel::error};
+  Log log_{"test", LogLevel::error};
   TestClock clock_;
   ImageKeeper keeper_{{}};
   std::optional<Listener> listener_;

@@ -21,7 +21,7 @@ protected:
     custody_.controller_gone();
   }
 
-  const Log log_{LogLevel::error};
+  const Log log_{"test", LogLevel::error};
   SoftTpm tpm_{TpmVersion::tpm2_0, tpm_blob_specs(TpmVersion::tpm2_0),
                std::vector<std::vector<std::byte>>(tpm_state_count), Manufacture::allowed};
   Custody custody_{tpm_, {}, log_};

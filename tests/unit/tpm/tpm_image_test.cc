@@ -103,7 +103,7 @@ protected:
     ASSERT_OK(tpm_.power_on(Startup::clear));
   }
 
-  const Log log_{LogLevel::error};
+  const Log log_{"test", LogLevel::error};
   SoftTpm tpm_{version, tpm_blob_specs(version),
                std::vector<std::vector<std::byte>>(tpm_state_count), Manufacture::allowed};
   Custody custody_{tpm_, {}, log_};
