@@ -169,6 +169,8 @@ Status OwnerLink::follow_failures(std::function<void(const Error&)> tell) {
     });
   });
   if (follows) {
+    const std::lock_guard lock(mutex_);
+    stream_.send_output(); // The question that waits for what happens.
     background_ = std::jthread([this] { follow_in_background(); });
   }
   return follows;
@@ -198,8 +200,10 @@ void OwnerLink::follow_in_background() {
       --waiting_count_;
       continue;
     }
+    stream_.send_output();
+    const short events = stream_.poll_events();
     lock.unlock();
-    std::array<pollfd, 2> entries = {pollfd{.fd = socket_.get(), .events = POLLIN, .revents = 0},
+    std::array<pollfd, 2> entries = {pollfd{.fd = socket_.get(), .events = events, .revents = 0},
                                      pollfd{.fd = wake_fd_.get(), .events = POLLIN, .revents = 0}};
     (void)::poll(entries.data(), entries.size(), -1);
     lock.lock();
