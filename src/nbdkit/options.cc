@@ -11,6 +11,10 @@ Status Options::set(std::string_view key, std::string_view value) {
   if (value.empty()) {
     return Error(ErrorKind::invalid_argument, fmt::format("{}= needs a value", key));
   }
+  if (key == "image-key" || key == "image-format" || key == "space" ||
+      (key == "sync" && value != "always")) {
+    of_the_owner_.emplace(key);
+  }
   if (key == "image") {
     if (!image.empty()) {
       return Error(ErrorKind::invalid_argument, fmt::format("image={} and image={}", image, value),
@@ -42,6 +46,15 @@ Status Options::set(std::string_view key, std::string_view value) {
                  "nbdkit vnvram --help lists them");
   }
   return {};
+}
+
+Status Options::check_for_owner() const {
+  if (of_the_owner_.empty()) {
+    return {};
+  }
+  return Error(ErrorKind::invalid_argument,
+               fmt::format("{}= is for an image that nbdkit opens itself", *of_the_owner_.begin()),
+               fmt::format("the owner at {} decides about that", image));
 }
 
 Status Options::set_sync(std::string_view value) {

@@ -25,9 +25,14 @@ struct Options {
 
   /// One KEY=VALUE. Errors: invalid_argument.
   Status set(std::string_view key, std::string_view value);
+  /// For an image that another process owns: what it alone decides must not be asked for. Errors:
+  /// invalid_argument.
+  [[nodiscard]] Status check_for_owner() const;
 
 private:
   Status set_sync(std::string_view value);
+
+  std::set<std::string, std::less<>> of_the_owner_; ///< Such keys that were given.
 };
 
 } // namespace vnvram::nbdkit

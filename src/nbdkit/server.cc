@@ -69,6 +69,9 @@ Status Server::open_image(std::function<void(const Error&)> failed_in_background
 }
 
 Status Server::connect_to_owner() {
+  if (Status fit = options_.check_for_owner(); !fit) {
+    return fit;
+  }
   Result<UniqueFd> socket =
       connect_to_socket(options_.image.substr(std::string_view("unix:").size()),
                         "is that the control socket of an owner that runs?");

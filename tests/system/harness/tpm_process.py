@@ -3,10 +3,8 @@
 import itertools
 import os
 import pathlib
-import select
-import socket
 
-from .child import Child, Deadline, PATIENCE_SECONDS
+from .notified_child import start_notified
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[3]
 
@@ -33,24 +31,7 @@ class TpmProcess:
         if admin:
             argv += ["--admin", f"unix:{self.admin}"]
         notify_path = workspace.file(f"notify{number}")
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
-            notify.bind(str(notify_path))
-            self.child = Child([*argv, *options], self.log, {"NOTIFY_SOCKET": str(notify_path)})
-            self._wait_ready(notify)
-
-    def _wait_ready(self, notify, seconds=PATIENCE_SECONDS):
-        deadline = Deadline(seconds)
-        while True:
-            ready, _, _ = select.select([notify, self.child.pidfd], [], [], deadline.left())
-            if notify in ready:
-                if b"READY=1" in notify.recv(4096).split(b"\n"):
-                    return
-            elif ready:
-                raise AssertionError(f"vnvram-tpm ended with status {self.child.wait()} at its "
-                                     f"start: {self.log.read_text(errors='replace')}")
-            else:
-                self.child.kill()
-                raise TimeoutError(f"vnvram-tpm was not ready after {seconds} s")
+        self.child = start_notified([*argv, *options], self.log, notify_path)
 
     @property
     def pid(self):
