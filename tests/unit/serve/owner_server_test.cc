@@ -3,13 +3,17 @@
 
 #include <sys/socket.h>
 
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <future>
 #include <random>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "rpc/wire.h"
+#include "support/thread_sanitizer.h"
 #include "unit/serve/served_image.h"
 #include "unit/store/store_fixture.h"
 
@@ -315,6 +319,122 @@ TEST_F(OwnerServerTest, NonsenseCostsNobodyElseAnything) {
     (void)::send(hostile.get(), nonsense.data(), nonsense.size(), MSG_NOSIGNAL);
     ASSERT_OK(put(*other, "a", std::to_string(round)));
   }
+}
+
+// What a client says to the owner, as it passes by.
+class Recorder {
+public:
+  explicit Recorder(UniqueFd owner) : owner_(std::move(owner)) {
+    std::array<int, 2> ends{};
+    EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()), 0);
+    client_ = UniqueFd(ends[0]);
+    passage_ = UniqueFd(ends[1]);
+    to_owner_ = std::thread([this] { pass_on(passage_, owner_, &said_); });
+    from_owner_ = std::thread([this] { pass_on(owner_, passage_, nullptr); });
+  }
+  [[nodiscard]] UniqueFd take_client() { return std::move(client_); }
+  /// When the client has gone.
+  [[nodiscard]] Bytes said() {
+    to_owner_.join();
+    from_owner_.join();
+    return said_;
+  }
+
+private:
+  static void pass_on(const UniqueFd& from, const UniqueFd& to, Bytes* said) {
+    Bytes buffer(4096);
+    for (;;) {
+      const std::ptrdiff_t count = ::recv(from.get(), buffer.data(), buffer.size(), 0);
+      if (count <= 0) {
+        break;
+      }
+      if (said != nullptr) {
+        said->insert(said->end(), buffer.begin(), buffer.begin() + count);
+      }
+      (void)::send(to.get(), buffer.data(), static_cast<std::size_t>(count), MSG_NOSIGNAL);
+    }
+    ::shutdown(to.get(), SHUT_WR);
+  }
+
+  UniqueFd owner_;
+  UniqueFd client_;
+  UniqueFd passage_;
+  Bytes said_;
+  std::thread to_owner_;
+  std::thread from_owner_;
+};
+
+TEST_F(OwnerServerTest, WhoTakesNoAnswersIsNotListenedTo) {
+  const auto other = client();
+  ASSERT_OK(other->write("b", 0, Bytes(65536), Durability::on_return));
+  Recorder recorder(socket());
+  {
+    auto client = RemoteBlobClient::connect(recorder.take_client());
+    ASSERT_OK(client);
+    for (int count = 0; count < 20; ++count) {
+      ASSERT_OK((*client)->read_all("b"));
+    }
+  }
+  const Bytes said = recorder.said();
+  const UniqueFd greedy = socket();
+  // What is between the two: the sockets' buffers, a piece that was read ahead, one answer.
+  constexpr std::size_t sent_max_bytes = std::size_t{4} << 20U;
+  std::size_t sent_bytes = 0;
+  for (std::size_t at = 0; sent_bytes < sent_max_bytes;) {
+    const std::ptrdiff_t count =
+        ::send(greedy.get(), said.data() + at, said.size() - at, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (count < 0 && errno == EAGAIN) {
+      ASSERT_OK(other->state()); // The owner has had its turn, and yet:
+      if (::send(greedy.get(), said.data() + at, 1, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
+        break;
+      }
+      at += 1;
+      sent_bytes += 1;
+    } else {
+      ASSERT_GT(count, 0);
+      at = (at + static_cast<std::size_t>(count)) % said.size();
+      sent_bytes += static_cast<std::size_t>(count);
+    }
+  }
+  EXPECT_LT(sent_bytes, sent_max_bytes);
+  ASSERT_OK(put(*other, "a", "x"));
+}
+
+TEST_F(OwnerServerTest, AConversationWithErrorsInItCostsNobodyElseAnything) {
+  Recorder recorder(socket());
+  {
+    auto client = RemoteBlobClient::connect(recorder.take_client());
+    ASSERT_OK(client);
+    ASSERT_OK((*client)->blobs());
+    ASSERT_OK(put(**client, "b", "what is written"));
+    ASSERT_OK((*client)->write("b", 3, bytes("deferred"), Durability::deferred));
+    ASSERT_OK((*client)->register_blobs(std::vector{spec("more", 100)}));
+    ASSERT_OK((*client)->read_all("b"));
+    ASSERT_OK((*client)->flush());
+  }
+  const Bytes said = recorder.said();
+  ASSERT_GT(said.size(), 500U);
+  const auto other = client();
+  const auto owner = operators();
+  std::mt19937 random(2);
+  for (std::uint64_t round = 0; round < cases(600); ++round) {
+    Bytes wrong = said;
+    for (auto errors = 1 + random() % 3; errors > 0; --errors) {
+      wrong[random() % wrong.size()] = static_cast<std::byte>(random());
+    }
+    if (round % 4 == 0) {
+      wrong.resize(random() % wrong.size());
+    }
+    const UniqueFd hostile = socket();
+    (void)::send(hostile.get(), wrong.data(), wrong.size(), MSG_NOSIGNAL);
+    ::shutdown(hostile.get(), SHUT_WR);
+    Bytes answers(65536);
+    while (::recv(hostile.get(), answers.data(), answers.size(), 0) > 0) {
+    }
+    ASSERT_OK(owner->release()); // It may have become a hold.
+    ASSERT_OK(other->state());
+  }
+  ASSERT_OK(put(*other, "a", "still here"));
 }
 
 TEST_F(OwnerServerTest, SilentSessionsMakeRoomAndThoseThatWriteDoNot) {
