@@ -1,6 +1,7 @@
 // What an owner grants its sessions, and what they cannot do to each other.
 #include "serve/owner_server.h"
 
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -378,18 +379,17 @@ TEST_F(OwnerServerTest, WhoTakesNoAnswersIsNotListenedTo) {
   const Bytes said = recorder.said();
   const UniqueFd greedy = socket();
   // What is between the two: the sockets' buffers, a piece that was read ahead, one answer.
-  constexpr std::size_t sent_max_bytes = std::size_t{4} << 20U;
+  constexpr std::size_t sent_max_bytes = std::size_t{600} << 10U;
+  constexpr int stuck_after_ms = 2000; // On a busy machine it may be slow instead: no failure.
   std::size_t sent_bytes = 0;
   for (std::size_t at = 0; sent_bytes < sent_max_bytes;) {
     const std::ptrdiff_t count =
         ::send(greedy.get(), said.data() + at, said.size() - at, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (count < 0 && errno == EAGAIN) {
-      ASSERT_OK(other->state()); // The owner has had its turn, and yet:
-      if (::send(greedy.get(), said.data() + at, 1, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
+      pollfd entry{.fd = greedy.get(), .events = POLLOUT, .revents = 0};
+      if (::poll(&entry, 1, stuck_after_ms) == 0) {
         break;
       }
-      at += 1;
-      sent_bytes += 1;
     } else {
       ASSERT_GT(count, 0);
       at = (at + static_cast<std::size_t>(count)) % said.size();
