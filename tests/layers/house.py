@@ -110,7 +110,8 @@ class House:
 
     def unused_declarations(self):
         """Functions that a header of src/ declares, and no code but their own names: whose name is
-        nowhere but where it is declared and defined."""
+        nowhere but where it is declared and defined. What overrides something is called by its name
+        there, which may be in a library."""
         sources = self.sources("src", "tests", "bench", "examples", "include")
         uses = collections.Counter()
         for content in sources.values():
@@ -123,7 +124,9 @@ class House:
             for declared in DECLARATION.finditer(code):
                 name = declared["name"]
                 inline = re.match(r"[^;{]*\{", code[declared.end():]) is not None
-                if name not in USED_BY_OTHERS and uses[name] <= (1 if inline else 2):
+                overrides = re.match(r"[^;{]*\boverride\b", code[declared.end():]) is not None
+                if (name not in USED_BY_OTHERS and not overrides
+                        and uses[name] <= (1 if inline else 2)):
                     found.add(f"{path}: {name}")
         return sorted(found)
 

@@ -84,7 +84,8 @@ class FaultsAreSeen(OneFault):
 
     def test_a_declaration_that_nobody_uses(self):
         house = self.house_of({
-            "src/base/a.h": "class A {\npublic:\n  void used();\n  int unused_one() const;\n};\n"
+            "src/base/a.h": "class A {\npublic:\n  void used();\n  int unused_one() const;\n"
+                            "  int of_a_library(int number) override;\n};\n"
                             "Status lonely(int argument);\n",
             "src/base/a.cc": "void A::used() {}\nint A::unused_one() const { return 1; }\n"
                              "Status lonely(int argument) { return {}; }\n",
