@@ -23,11 +23,15 @@ constexpr std::array<LevelText, 4> level_texts = {{
     {"<7>", "debug: "},
 }};
 
+bool is_in_journal() {
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): nothing of ours changes the environment.
+  return std::getenv("JOURNAL_STREAM") != nullptr;
+}
+
 } // namespace
 
-// NOLINTNEXTLINE(concurrency-mt-unsafe): nothing of ours changes the environment.
 Log::Log(std::string_view program, LogLevel level)
-    : program_(program), level_(level), journal_(std::getenv("JOURNAL_STREAM") != nullptr) {}
+    : program_(program), level_(level), journal_(is_in_journal()) {}
 
 void Log::write(LogLevel level, std::string_view text) const {
   if (level > level_) {
