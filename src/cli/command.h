@@ -39,14 +39,27 @@ protected:
 
   /// The positional argument that nearly all commands begin with.
   void add_image() {
-    app_->add_option("IMAGE", image_,
-                     "the image: a file, a VM image (qcow2, VMDK, VHDX, VDI, LUKS), a host block "
-                     "device or an NBD export's URI")
-        ->required();
-    app_->add_option("--image-key", device_.image_key_file,
-                     "all bytes of this file are the key of an encrypted VM image")
-        ->type_name("FILE");
+    add_image(
+        "the image: a file, a VM image (qcow2, VMDK, VHDX, VDI, LUKS), a host block device or "
+        "an NBD export's URI");
   }
+  /// The same for a command that an owner can be asked for as well.
+  void add_image_or_owner() {
+    add_image("the image: a file, a VM image (qcow2, VMDK, VHDX, VDI, LUKS), a host block device, "
+              "an NBD export's URI, or unix:PATH, the control socket of its owner");
+  }
+  /// What only who opens an image can be told. Errors: invalid_argument.
+  [[nodiscard]] Status check_for_owner() const {
+    for (const char* option : {"--image-key", "--space"}) {
+      if (app_->get_option_no_throw(option) != nullptr && app_->count(option) > 0) {
+        return Error(ErrorKind::invalid_argument,
+                     std::string(option) + " is for who opens the image",
+                     "its owner was told when it began");
+      }
+    }
+    return {};
+  }
+
   /// The same for a command that talks to the process that has an image open.
   void add_control() {
     app_->add_option("CONTROL", image_, "the owner's control socket, unix:PATH")->required();
@@ -65,6 +78,13 @@ protected:
   [[nodiscard]] CLI::App& app() { return *app_; }
 
 private:
+  void add_image(const std::string& what) {
+    app_->add_option("IMAGE", image_, what)->required();
+    app_->add_option("--image-key", device_.image_key_file,
+                     "all bytes of this file are the key of an encrypted VM image")
+        ->type_name("FILE");
+  }
+
   CLI::App* app_; ///< Owned by the parent, which outlives every command.
   std::string image_;
   DeviceOptions device_;

@@ -16,7 +16,7 @@ GetCommand::GetCommand(CLI::App& parent)
           "Examples:\n"
           "  vnvram get vm.nvram uefi.vars -o vars.fd\n"
           "  vnvram get vm.nvram tpm2.permanent | xxd | head") {
-  add_image();
+  add_image_or_owner();
   app().add_option("BLOB", blob_, "the blob's name")->required();
   app()
       .add_option("-o,--output", file_, "write to this file; \"-\" for standard output")
@@ -39,6 +39,9 @@ Result<ExitCode> GetCommand::run(Output& output) {
   };
   Status got;
   if (is_owner_socket(image())) {
+    if (Status fit = check_for_owner(); !fit) {
+      return fit.error();
+    }
     const auto client = connect_blobs(image());
     got = client ? get((*client)->read_all(blob_), (*client)->blob(blob_)) : client.error();
   } else {

@@ -7,6 +7,7 @@
 namespace vnvram::cli {
 namespace {
 
+constexpr double hold_min_seconds = 0.001;
 constexpr double hold_max_seconds = 3600;
 
 } // namespace
@@ -20,13 +21,18 @@ HoldCommand::HoldCommand(CLI::App& parent)
           "go on by themselves. Reading goes on.\n\n"
           "Example:\n"
           "  vnvram hold unix:/run/vm1/owner.sock --seconds 30 &&\n"
-          "    cp --reflink vm.nvram snapshot.nvram\n"
-          "  vnvram release unix:/run/vm1/owner.sock") {
+          "    cp --reflink=auto vm.nvram snapshot.nvram &&\n"
+          "    vnvram release unix:/run/vm1/owner.sock") {
   add_control();
   app()
       .add_option("--seconds", seconds_, "for how long at most, 0.001 to 3600")
       ->required()
-      ->check(CLI::Range(0.001, hold_max_seconds));
+      ->check([](const std::string& text) {
+        double seconds = 0;
+        const bool in_range = CLI::detail::lexical_cast(text, seconds) &&
+                              seconds >= hold_min_seconds && seconds <= hold_max_seconds;
+        return in_range ? std::string() : "not 0.001 to 3600 seconds: " + text;
+      });
 }
 
 Result<ExitCode> HoldCommand::run(Output& /*output*/) {
@@ -43,10 +49,12 @@ Result<ExitCode> HoldCommand::run(Output& /*output*/) {
 }
 
 ReleaseCommand::ReleaseCommand(CLI::App& parent)
-    : Command(parent, "release", "let changes go on that `vnvram hold` lets wait",
-              "Harmless when nothing is held.\n\n"
-              "Example:\n"
-              "  vnvram release unix:/run/vm1/owner.sock") {
+    : Command(
+          parent, "release", "let changes go on that `vnvram hold` lets wait",
+          "Ends with 23 if nothing is held any more: the hold has run out, and what was copied\n"
+          "meanwhile may not be of one moment.\n\n"
+          "Example:\n"
+          "  vnvram release unix:/run/vm1/owner.sock") {
   add_control();
 }
 
@@ -55,8 +63,14 @@ Result<ExitCode> ReleaseCommand::run(Output& /*output*/) {
   if (!owner) {
     return owner.error();
   }
-  if (Status released = (*owner)->release(); !released) {
-    return released.error();
+  const Result<bool> held = (*owner)->release();
+  if (!held) {
+    return held.error();
+  }
+  if (!*held) {
+    return Error(ErrorKind::stale, image() + ": no changes were held any more",
+                 "what was copied since may not be of one moment: copy it again, with a longer "
+                 "hold");
   }
   return ExitCode::ok;
 }

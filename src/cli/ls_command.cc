@@ -59,11 +59,14 @@ LsCommand::LsCommand(CLI::App& parent)
               "Examples:\n"
               "  vnvram ls vm.nvram\n"
               "  vnvram ls --json vm.nvram | jq -r '.blobs[].name'") {
-  add_image();
+  add_image_or_owner();
   app().add_flag("--json", json_, "print JSON");
 }
 
 Result<ExitCode> LsCommand::run(Output& output) {
+  if (const Status fit = check_for_owner(); is_owner_socket(image()) && !fit) {
+    return fit.error();
+  }
   const Result<std::vector<BlobInfo>> blobs =
       is_owner_socket(image()) ? blobs_of_owner(image()) : blobs_of_image(image(), device());
   if (!blobs) {

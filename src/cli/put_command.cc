@@ -15,11 +15,12 @@ PutCommand::PutCommand(CLI::App& parent)
           "whole chip's content the part that is the store is taken), or no TPM's state for a\n"
           "TPM's, unless --force. When the command ends with 0, the new content is durable; "
           "whenever it is cut off, the blob has\n"
-          "either its old or its new content. The image must not be in use.\n\n"
+          "either its old or its new content. An image that is in use is changed by its owner's\n"
+          "socket, and a blob that a device has written only by that device.\n\n"
           "Examples:\n"
           "  vnvram put vm.nvram uefi.vars OVMF_VARS_4M.fd\n"
           "  vnvram get old.nvram tpm2.permanent | vnvram put vm.nvram tpm2.permanent -") {
-  add_image();
+  add_image_or_owner();
   add_space_option(app(), space_);
   app().add_option("BLOB", blob_, "the blob's name")->required();
   app().add_option("FILE", file_, "the bytes; \"-\" for standard input")->required();
@@ -27,6 +28,9 @@ PutCommand::PutCommand(CLI::App& parent)
 }
 
 Result<ExitCode> PutCommand::put_to_owner() {
+  if (Status fit = check_for_owner(); !fit) {
+    return fit.error();
+  }
   const auto client = connect_blobs(image());
   if (!client) {
     return client.error();

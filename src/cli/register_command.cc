@@ -47,7 +47,7 @@ RegisterCommand::RegisterCommand(CLI::App& parent)
           "  vnvram register vm.nvram --tpm2\n"
           "  vnvram register vm.nvram --uefi /usr/share/OVMF/OVMF_VARS_4M.fd\n"
           "  vnvram register vm.nvram --blob eeprom:at24c:8K --blob bbram:xlnx-bbram:36") {
-  add_image();
+  add_image_or_owner();
   add_space_option(app(), space_);
   blobs_.add_to(app(), false);
 }
@@ -62,7 +62,8 @@ Result<ExitCode> RegisterCommand::run(Output& /*output*/) {
                  "name some with --tpm2, --tpm12, --uefi FILE or --blob NAME:TYPE:MAX");
   }
   if (is_owner_socket(image())) {
-    const Status registered = register_with_owner(image(), *blobs);
+    const Status fit = check_for_owner();
+    const Status registered = fit ? register_with_owner(image(), *blobs) : fit;
     return registered ? Result<ExitCode>(ExitCode::ok) : registered.error();
   }
   const auto store = open_for_writing(image(), device(), space_);

@@ -10,13 +10,16 @@ RmCommand::RmCommand(CLI::App& parent)
               "The bytes are gone for good when it ends.\n\n"
               "Example:\n"
               "  vnvram rm vm.nvram eeprom") {
-  add_image();
+  add_image_or_owner();
   add_space_option(app(), space_);
   app().add_option("BLOB", blob_, "the blob's name")->required();
 }
 
 Result<ExitCode> RmCommand::run(Output& /*output*/) {
   if (is_owner_socket(image())) {
+    if (Status fit = check_for_owner(); !fit) {
+      return fit.error();
+    }
     const auto owner = connect_owner(image());
     const Status removed = owner ? (*owner)->remove(blob_) : owner.error();
     return removed ? Result<ExitCode>(ExitCode::ok) : removed.error();

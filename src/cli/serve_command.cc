@@ -57,11 +57,11 @@ ServeCommand::ServeCommand(CLI::App& parent)
           "The image is open, and locked, until SIGTERM or SIGINT; then what is under way is\n"
           "finished, the image is closed in good order, and the command ends with 0. Who may\n"
           "connect to the control socket may do everything: the socket's mode and group say who\n"
-          "that is. `nbdkit vnvram` takes unix:PATH as its image, and so do ls, get, put, rm,\n"
-          "register, status, hold and release.\n\n"
+          "that is. `nbdkit vnvram-owner` takes unix:PATH as its image, and so do ls, get, put,\n"
+          "rm, register, status, hold and release.\n\n"
           "Example:\n"
           "  vnvram serve vm.nvram --control unix:/run/vm1/owner.sock &\n"
-          "  nbdkit vnvram unix:/run/vm1/owner.sock blob=uefi.vars -U /run/vm1/nbd.sock\n"
+          "  nbdkit vnvram-owner unix:/run/vm1/owner.sock export=uefi.vars -U /run/vm1/nbd.sock\n"
           "  vnvram ls unix:/run/vm1/owner.sock") {
   add_image();
   add_space_option(app(), space_);

@@ -61,7 +61,7 @@ nlohmann::ordered_json status_json(const OwnerStatus& status) {
 StatusCommand::StatusCommand(CLI::App& parent)
     : Command(parent, "status", "show how the owner of an image stands, and who is connected",
               "CONTROL is what `vnvram serve` has behind --control. This command's own session is\n"
-              "the last of those that are listed.\n\n"
+              "one of those that are listed.\n\n"
               "Example:\n"
               "  vnvram status unix:/run/vm1/owner.sock") {
   add_control();

@@ -213,7 +213,7 @@ int flush(void* handle, std::uint32_t /*flags*/) {
 
 constexpr const char* help =
     "[image=]IMAGE        (required) The image: a file, block device, VM image or NBD URI;\n"
-    "                     or unix:PATH, the control socket of its owner (vnvram serve).\n"
+    "                     of vnvram-owner: unix:PATH, the control socket of its owner.\n"
     "sync=TIME|always     How long a write that is not flushed may wait to be durable,\n"
     "                     e.g. 10ms (default), 500us, 1s; always: not at all.\n"
     "export=NAME          Serve this blob only; may be repeated. The first is the default.\n"
@@ -225,7 +225,7 @@ constexpr const char* help =
 
 nbdkit_plugin description() {
   nbdkit_plugin plugin{};
-  plugin.name = "vnvram";
+  plugin.name = VNVRAM_PLUGIN_NAME;
   plugin.longname = "vNVRAM";
   plugin.version = VNVRAM_VERSION;
   plugin.description = "The blobs of a vNVRAM image (UEFI variables, EEPROM, ...) as exports";

@@ -7,8 +7,7 @@
 
 #include "client/local_blob_client.h"
 #include "device/location.h"
-#include "rpc/remote_blob_client.h"
-#include "rpc/socket_connection.h"
+#include "nbdkit/owner_connection.h"
 
 namespace vnvram::nbdkit {
 
@@ -40,7 +39,7 @@ Status Server::open(std::function<void(const Error&)> failed_in_background) {
   }
   failed_in_background_ = failed_in_background;
   const bool is_owned = scheme_of(options_.image) == LocationScheme::owner;
-  Status opened = is_owned ? connect_to_owner() : open_image(std::move(failed_in_background));
+  Status opened = is_owned ? join_owner() : open_image(std::move(failed_in_background));
   if (!opened) {
     client_.reset();
     keeper_.reset();
@@ -68,17 +67,11 @@ Status Server::open_image(std::function<void(const Error&)> failed_in_background
   return keeper_->attach({.location = options_.image});
 }
 
-Status Server::connect_to_owner() {
+Status Server::join_owner() {
   if (Status fit = options_.check_for_owner(); !fit) {
     return fit;
   }
-  Result<UniqueFd> socket =
-      connect_to_socket(options_.image.substr(std::string_view("unix:").size()),
-                        "is that the control socket of an owner that runs?");
-  if (!socket) {
-    return socket.error();
-  }
-  Result<std::unique_ptr<RemoteBlobClient>> client = RemoteBlobClient::connect(*std::move(socket));
+  Result<std::unique_ptr<BlobClient>> client = connect_to_owner(options_.image);
   if (!client) {
     return client.error();
   }
@@ -90,7 +83,7 @@ Status Server::after_fork() {
   if (keeper_ != nullptr) {
     return keeper_->adopt_after_fork();
   }
-  if (Status connected = connect_to_owner(); !connected) {
+  if (Status connected = join_owner(); !connected) {
     return connected;
   }
   client_->watch_failures(failed_in_background_);

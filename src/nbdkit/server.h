@@ -36,7 +36,7 @@ public:
 
 private:
   Status open_image(std::function<void(const Error&)> failed_in_background);
-  Status connect_to_owner();
+  Status join_owner();
   Status choose_blobs(std::vector<BlobInfo> all);
   [[nodiscard]] Error no_such_blob(std::string_view name) const;
 

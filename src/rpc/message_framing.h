@@ -1,4 +1,4 @@
-// Where messages on the admin socket begin and end.
+// Where the messages of a stream begin and end.
 #pragma once
 
 #include <cstddef>

@@ -99,8 +99,8 @@ interface Blobs {
   # All of it or, on a failure, nothing. Answered when it is durable, with a generation of the image
   # that has it; the one that it made, or a later one. What is deferred is answered when readers see
   # it: it is durable with the next flush or change that is not deferred, or soon by itself, and an
-  # update at a time. Until then the session that has changed a blob is the only one that may: the
-  # others' changes fail (in use) until it has ended.
+  # update at a time. From its first change of a blob on a session is the only one that may change
+  # it, until it ends: the others' changes fail (in use).
   change @4 (updates :List(Update), deferred :Bool) -> (generation :UInt64, failure :Failure);
 
   # Every change that was answered, of whichever blob and session, is durable.
@@ -150,7 +150,8 @@ interface Owner extends(Blobs) {
   # before release(), or until so much time has passed, 1 ms to 1 h: then it ends by itself. A hold of
   # a hold sets a new time.
   hold @1 (durationMs :UInt32) -> (failure :Failure);
-  release @2 () -> (failure :Failure);
+  # `held`: something was, until now.
+  release @2 () -> (held :Bool, failure :Failure);
 
   # Forgets a blob that no other session writes. Durable when answered.
   remove @3 (blob :Text) -> (failure :Failure);

@@ -65,9 +65,14 @@ Status OwnerClient::hold(std::chrono::milliseconds duration) {
   });
 }
 
-Status OwnerClient::release() {
-  return link_->ask<void>([](rpc::Owner::Client& owner) {
-    return owner.releaseRequest().send().then([](auto&& answer) { return take_status(answer); });
+Result<bool> OwnerClient::release() {
+  return link_->ask<bool>([](rpc::Owner::Client& owner) {
+    return owner.releaseRequest().send().then([](auto&& answer) -> Result<bool> {
+      if (answer.hasFailure()) {
+        return read_failure(answer.getFailure());
+      }
+      return answer.getHeld();
+    });
   });
 }
 

@@ -51,8 +51,8 @@ public:
   /// until so much time has passed. Errors: invalid_argument (not 1 ms to 1 h), absent (there is no
   /// image), those of a commit.
   Status hold(std::chrono::milliseconds duration);
-  /// Harmless when nothing is held.
-  Status release();
+  /// Returns whether something was held until now: if not, a hold has ended before.
+  Result<bool> release();
   /// Store::register_blobs(). Errors: its own; in_use (another session writes one that begins with
   /// a content).
   Status register_blobs(std::span<const NewBlob> blobs);

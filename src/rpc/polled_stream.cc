@@ -8,7 +8,7 @@
 #include <string>
 #include <system_error>
 
-#include <kj/debug.h>
+#include <kj/exception.h>
 
 namespace vnvram {
 
@@ -23,14 +23,15 @@ std::ptrdiff_t PolledStream::receive(kj::byte* buffer, std::size_t max_bytes) {
   } else if (count == 0) {
     ended_ = true;
   } else if (count < 0 && errno != EAGAIN) {
-    break_off("recv");
+    break_off("cannot receive");
   }
   return count;
 }
 
 void PolledStream::break_off(const char* what) {
-  const std::string why = std::system_category().message(errno);
-  broken_ = KJ_EXCEPTION(DISCONNECTED, what, why.c_str());
+  const std::string why = std::string(what) + ": " + std::system_category().message(errno);
+  broken_ = kj::Exception(kj::Exception::Type::DISCONNECTED, __FILE__, __LINE__,
+                          kj::heapString(why.c_str()));
   output_.clear();
   output_begin_ = 0;
 }
@@ -101,7 +102,7 @@ void PolledStream::send_output() {
     }
     if (count < 0) {
       if (errno != EAGAIN) {
-        break_off("send");
+        break_off("cannot send");
       }
       return;
     }

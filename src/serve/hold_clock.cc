@@ -24,9 +24,11 @@ Status HoldClock::hold(Clock::Duration duration) {
   return {};
 }
 
-void HoldClock::release() {
+bool HoldClock::release() {
   const std::lock_guard lock(mutex_);
+  const bool was_held = ends_at_.has_value();
   release_locked();
+  return was_held;
 }
 
 void HoldClock::time_has_come() {

@@ -27,8 +27,8 @@ public:
   /// What is held already gets a new time. Errors: absent (there is no image); those of the hold,
   /// and then nothing is held.
   Status hold(Clock::Duration duration);
-  /// Harmless when nothing is held.
-  void release();
+  /// Returns whether something was held until now.
+  bool release();
 
 private:
   void time_has_come();

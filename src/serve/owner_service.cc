@@ -53,8 +53,8 @@ kj::Promise<void> OwnerService::hold(HoldContext context) {
   return kj::READY_NOW;
 }
 
-kj::Promise<void> OwnerService::release(ReleaseContext /*context*/) {
-  session_.owner.holds.release();
+kj::Promise<void> OwnerService::release(ReleaseContext context) {
+  context.getResults().setHeld(session_.owner.holds.release());
   return kj::READY_NOW;
 }
 

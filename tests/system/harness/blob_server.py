@@ -9,10 +9,11 @@ from .child import Child, Deadline, PATIENCE_SECONDS
 from .tpm_process import REPOSITORY
 
 
-def plugin():
-    """The plugin under test."""
+def plugin(image=""):
+    """The plugin under test that serves such an image."""
     folder = os.environ.get("VNVRAM_BIN_DIR", REPOSITORY / "build" / "release" / "bin")
-    return pathlib.Path(folder).parent / "lib" / "nbdkit-vnvram-plugin.so"
+    name = "vnvram-owner" if str(image).startswith("unix:") else "vnvram"
+    return pathlib.Path(folder).parent / "lib" / f"nbdkit-{name}-plugin.so"
 
 
 class BlobServer:
@@ -25,7 +26,7 @@ class BlobServer:
         self.socket = workspace.file(f"{name}.sock")
         self._pid_file = workspace.file(f"{name}.pid")
         self._argv = ["nbdkit", "--foreground", "--unix", self.socket, "--pidfile", self._pid_file,
-                      plugin(), image, *options]
+                      plugin(image), image, *options]
         self.log = workspace.log("nbdkit")
         self.child = None
         self.start()

@@ -52,8 +52,8 @@ class BuiltForInstallingTest(unittest.TestCase):
     def test_every_demo_builds_all_that_is_installed(self):
         files = self.installed_files()
         self.assertGreaterEqual({pathlib.Path(name).name for name in files},
-                                {"vnvram", "vnvram-tpm", "nbdkit-vnvram-plugin.so", "libvnvram.a",
-                                 "libvnvram.so"})
+                                {"vnvram", "vnvram-tpm", "nbdkit-vnvram-plugin.so",
+                                 "nbdkit-vnvram-owner-plugin.so", "libvnvram.a", "libvnvram.so"})
         demos = self.targets_of_demos()
         self.assertEqual(set(demos), {"demo", "demo-snapshot", "demo-migrate", "demo-uefi"})
         for command, targets in demos.items():
@@ -92,7 +92,9 @@ class InstallTest(unittest.TestCase):
         self.assertIn("vnvram", run(self.prefix / "bin/vnvram", "--version"))
         self.assertTrue((self.prefix / "share/man/man1/nbdkit-vnvram-plugin.1").is_file())
         plugins = run("pkg-config", "--variable=plugindir", "nbdkit").strip()
-        self.assertTrue(pathlib.Path(f"{self.root}{plugins}/nbdkit-vnvram-plugin.so").is_file())
+        for name in ("vnvram", "vnvram-owner"):
+            plugin = pathlib.Path(f"{self.root}{plugins}/nbdkit-{name}-plugin.so")
+            self.assertTrue(plugin.is_file(), plugin)
 
     @unittest.skipUnless(os.geteuid() == 0, "only root can mount what was installed over a folder")
     def test_nbdkit_finds_the_plugin(self):

@@ -36,7 +36,7 @@ class BlobDaemon:
         for left in (self._pid_file, self._socket):
             left.unlink(missing_ok=True)
         said = self._case.run_program("nbdkit", "--unix", self._socket, "--pidfile", self._pid_file,
-                                      plugin(), image, *options, status=status, folder=folder)
+                                      plugin(image), image, *options, status=status, folder=folder)
         if status == 0:
             self._wait_ready(Deadline(seconds))
         return said

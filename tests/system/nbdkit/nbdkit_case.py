@@ -85,7 +85,8 @@ class NbdkitCase(Case):
         before = self.names()
         said = self.run_program(
             "nbdkit", "--foreground", "--unix", self.path("refused.sock"),
-            "--pidfile", self.path("refused.pid"), *nbdkit_options, plugin(), *words, status=1)
+            "--pidfile", self.path("refused.pid"), *nbdkit_options, plugin(*words[:1]), *words,
+            status=1)
         self.assertEqual(self.names(), before)
         self.assertTrue(said.startswith("nbdkit: "), said)
         return said

@@ -7,7 +7,7 @@ import stat
 import subprocess
 import threading
 
-from cli.command import ABSENT, EXISTS, IN_USE, NOT_FOUND, TOO_LARGE, UNSUPPORTED, USAGE
+from cli.command import ABSENT, EXISTS, IN_USE, NOT_FOUND, STALE, TOO_LARGE, UNSUPPORTED, USAGE
 from harness.tpm_process import program
 
 from .serve_case import ServeCase
@@ -55,7 +55,12 @@ class Commands(ServeCase):
         self.vnvram("serve", self.image, "--control", "tcp:1", status=USAGE)
         for words in (("--mode", "0888"), ("--group", "nobody-has-this-group")):
             self.vnvram("serve", self.image, "--control", address, *words, status=USAGE)
-        self.vnvram("hold", address, "--seconds", "0", status=USAGE)
+        for seconds in ("0", "3601", "soon"):
+            self.vnvram("hold", address, "--seconds", seconds, status=USAGE)
+        for words in (("ls",), ("get", "eeprom"), ("put", "eeprom", "-"), ("rm", "eeprom"),
+                      ("register", "--tpm2")):
+            self.vnvram(words[0], address, *words[1:], "--image-key", self.image, status=USAGE,
+                        message="its owner was told")
 
     def test_a_control_socket_is_taken_over_from_the_dead_only(self):
         other = self.path("other.nvram")
@@ -103,6 +108,7 @@ class Commands(ServeCase):
                 shutil.copyfile(self.image, copy)
                 before = self.vnvram("get", self.owner.address, "nvram")
                 self.vnvram("release", self.owner.address)
+                self.vnvram("release", self.owner.address, status=STALE, message="copy it again")
                 self.vnvram("check", copy)
                 content = self.vnvram("get", copy, "nvram")
                 self.assertEqual(content, before)

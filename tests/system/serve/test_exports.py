@@ -1,7 +1,7 @@
 """nbdkit as the front end of an owner: the same exports as with an image of its own."""
 
 from cli.command import IN_USE
-
+from harness.blob_server import plugin
 from nbdkit.blob_daemon import BlobDaemon
 from nbdkit.counting_client import CountingClient
 from nbdkit.nbdkit_case import EEPROM, NVRAM, SIZES
@@ -67,6 +67,11 @@ class Exports(ServeCase):
         client.shutdown()
         daemon.stop()
         self.assertEqual(self.vnvram("get", self.owner.address, "eeprom"), b"daemon")
+
+    def test_the_other_plugin_names_this_one(self):
+        said = self.run_program("nbdkit", "--unix", self.path("other.sock"), plugin(),
+                                self.owner.address, status=1)
+        self.assertIn(f"nbdkit vnvram-owner {self.owner.address}", said)
 
     def test_without_an_owner(self):
         said = self.refused(f"unix:{self.path('nowhere')}")

@@ -205,9 +205,11 @@ TEST_F(OwnerServerTest, AHoldKeepsChangesWaitingAndEndsWithItsTime) {
 TEST_F(OwnerServerTest, AHoldIsEndedByAWordAndByTheOwnersEnd) {
   const auto writer = client();
   ASSERT_OK(operators()->hold(seconds(10))); // Whoever held it has gone.
-  ASSERT_OK(operators()->release());
+  EXPECT_TRUE(*operators()->release());
   ASSERT_OK(put(*writer, "a", "x"));
-  ASSERT_OK(operators()->release());
+  const auto released = operators()->release();
+  ASSERT_OK(released);
+  EXPECT_FALSE(*released);
   EXPECT_KIND(operators()->hold(milliseconds(0)), invalid_argument);
   EXPECT_KIND(operators()->hold(std::chrono::hours(2)), invalid_argument);
   ASSERT_OK(operators()->hold(seconds(10)));

@@ -1,0 +1,10 @@
+#include "nbdkit/owner_connection.h"
+
+namespace vnvram::nbdkit {
+
+Result<std::unique_ptr<BlobClient>> connect_to_owner(const std::string& address) {
+  return Error(ErrorKind::unsupported, address + ": the image of another process",
+               "nbdkit vnvram-owner " + address + " serves it");
+}
+
+} // namespace vnvram::nbdkit

@@ -1,0 +1,17 @@
+// The blobs of an image that another process owns.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "client/blob_client.h"
+#include "vnvram/result.h"
+
+namespace vnvram::nbdkit {
+
+/// A session of the owner whose control socket that is (unix:PATH). The plugin `vnvram-owner` has
+/// one; in `vnvram` it is unsupported: Cap'n Proto would cost that 1.5 MB in each of its processes.
+/// Errors: absent (nobody listens there), io, unsupported.
+Result<std::unique_ptr<BlobClient>> connect_to_owner(const std::string& address);
+
+} // namespace vnvram::nbdkit
