@@ -98,25 +98,26 @@ Result<SocketAccess> ServeCommand::socket_access() const {
 
 Result<ExitCode> ServeCommand::run(Output& /*output*/) {
   const Result<SocketAddress> address = control_address(control_);
+  if (!address) {
+    return address.error();
+  }
   const Result<SocketAccess> access = socket_access();
+  if (!access) {
+    return access.error();
+  }
   const Result<SpacePolicy> space = parse_space_policy(space_);
-  for (const Error* error :
-       {address ? nullptr : &address.error(), access ? nullptr : &access.error(),
-        space ? nullptr : &space.error()}) {
-    if (error != nullptr) {
-      return *error;
-    }
+  if (!space) {
+    return space.error();
   }
   const Result<UniqueFd> signals = take_termination_signals();
   if (!signals) {
     return signals.error();
   }
   const Log log("vnvram serve", log_levels.at(log_level_));
+  const auto log_failure = [&log](const Error& error) { log.error(operator_text(error)); };
   ImageKeeper keeper(
-      {.device = device(),
-       .store = {},
-       .space = *space,
-       .space_warned = [&log](const Error& error) { log.warning(operator_text(error)); }});
+      {.device = device(), .store = {}, .space = *space, .space_warned = log_failure});
+  const std::uint64_t watch = keeper.watch_failures(log_failure);
   if (Status attached = keeper.attach({.location = image()}); !attached) {
     return attached.error();
   }
@@ -124,13 +125,23 @@ Result<ExitCode> ServeCommand::run(Output& /*output*/) {
   if (!listener) {
     return listener.error();
   }
+  if (Status served = serve(keeper, *listener, *signals, log); !served) {
+    return served.error();
+  }
+  keeper.end_watch(watch);
+  const Status closed = keeper.detach();
+  return closed ? Result<ExitCode>(ExitCode::ok) : closed.error();
+}
+
+Status ServeCommand::serve(ImageKeeper& keeper, const Listener& listener, const UniqueFd& signals,
+                           const Log& log) const {
   SystemClock clock;
-  Result<std::unique_ptr<OwnerServer>> server = OwnerServer::start({.keeper = keeper,
-                                                                    .location = image(),
-                                                                    .listener = *listener,
-                                                                    .limits = {},
-                                                                    .clock = clock,
-                                                                    .log = log});
+  const auto server = OwnerServer::start({.keeper = keeper,
+                                          .location = image(),
+                                          .listener = listener,
+                                          .limits = {},
+                                          .clock = clock,
+                                          .log = log});
   if (!server) {
     return server.error();
   }
@@ -140,14 +151,10 @@ Result<ExitCode> ServeCommand::run(Output& /*output*/) {
   }
   log.info(fmt::format("serves {}, generation {}", image(), keeper.info().generation));
   notify.send("READY=1\nSTATUS=Serving");
-  const int signal = wait_for_termination(*signals);
+  const int signal = wait_for_termination(signals);
   log.info(signal == SIGINT ? "ends, because of SIGINT" : "ends, because of SIGTERM");
   notify.send("STOPPING=1\nSTATUS=Closing the image");
-  server->reset();
-  if (Status closed = keeper.detach(); !closed) {
-    return closed.error();
-  }
-  return ExitCode::ok;
+  return {};
 }
 
 } // namespace vnvram::cli

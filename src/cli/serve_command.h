@@ -1,7 +1,9 @@
 // `vnvram serve`: owns an image for other processes.
 #pragma once
 
+#include "base/unique_fd.h"
 #include "cli/command.h"
+#include "owner/image_keeper.h"
 #include "service/listener.h"
 #include "service/log.h"
 
@@ -14,6 +16,9 @@ public:
 
 private:
   Result<SocketAccess> socket_access() const;
+  /// Until a signal comes.
+  Status serve(ImageKeeper& keeper, const Listener& listener, const UniqueFd& signals,
+               const Log& log) const;
 
   std::string control_;
   std::string mode_ = "0600";

@@ -6,8 +6,10 @@ import shutil
 import stat
 import subprocess
 import threading
+import time
 
-from cli.command import ABSENT, EXISTS, IN_USE, NOT_FOUND, STALE, TOO_LARGE, UNSUPPORTED, USAGE
+from cli.command import ABSENT, EXISTS, IN_USE, NOT_FOUND, POISONED, STALE, TOO_LARGE, UNSUPPORTED, USAGE
+from harness.child import Deadline, PATIENCE_SECONDS
 from harness.tpm_process import program
 
 from .serve_case import ServeCase
@@ -125,6 +127,15 @@ class Commands(ServeCase):
         self.vnvram("hold", self.owner.address, "--seconds", "3600")
         self.owner.stop()  # It does not wait for that.
         self.must_be_clean()
+
+    def test_what_fails_by_itself_is_in_the_log(self):
+        self.vnvram("put", self.owner.address, "eeprom", "-", input=b"x")
+        os.unlink(self.image)
+        deadline = Deadline(PATIENCE_SECONDS)
+        while "removed" not in self.owner.log.read_text(encoding="utf-8"):
+            self.assertFalse(deadline.passed(), self.owner.log.read_text(encoding="utf-8"))
+            time.sleep(0.01)
+        self.vnvram("put", self.owner.address, "eeprom", "-", input=b"y", status=POISONED)
 
     def test_the_status_names_who_writes(self):
         client = self.connect(self.export(), "eeprom")
