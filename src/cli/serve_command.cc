@@ -116,7 +116,10 @@ Result<ExitCode> ServeCommand::run(Output& /*output*/) {
   const Log log("vnvram serve", log_levels.at(log_level_));
   const auto log_failure = [&log](const Error& error) { log.error(operator_text(error)); };
   ImageKeeper keeper(
-      {.device = device(), .store = {}, .space = *space, .space_warned = log_failure});
+      {.device = device(),
+       .store = {},
+       .space = *space,
+       .space_warned = [&log](const Error& error) { log.warning(operator_text(error)); }});
   const std::uint64_t watch = keeper.watch_failures(log_failure);
   if (Status attached = keeper.attach({.location = image()}); !attached) {
     return attached.error();
