@@ -54,7 +54,7 @@ public:
   /// Harmless when nothing is held.
   Status release();
   /// Store::register_blobs(). Errors: its own; in_use (another session writes one that begins with
-  /// a content).
+  /// a content), too_large (contents of more than 16 MiB).
   Status register_blobs(std::span<const NewBlob> blobs);
   /// Durable on return. Errors: not_found, in_use (another session writes it), and a commit's.
   Status remove(const std::string& blob);
