@@ -8,8 +8,6 @@
 #include <string>
 #include <system_error>
 
-#include <kj/debug.h>
-
 namespace vnvram {
 
 std::ptrdiff_t PolledStream::receive(kj::byte* buffer, std::size_t max_bytes) {
@@ -23,14 +21,16 @@ std::ptrdiff_t PolledStream::receive(kj::byte* buffer, std::size_t max_bytes) {
   } else if (count == 0) {
     ended_ = true;
   } else if (count < 0 && errno != EAGAIN) {
-    break_off("recv");
+    break_off("receiving");
   }
   return count;
 }
 
 void PolledStream::break_off(const char* what) {
   const std::string why = std::system_category().message(errno);
-  broken_ = KJ_EXCEPTION(DISCONNECTED, what, why.c_str());
+  // KJ_EXCEPTION would name the variables, too.
+  broken_ = kj::Exception(kj::Exception::Type::DISCONNECTED, __FILE__, __LINE__,
+                          kj::str(what, ": ", why.c_str()));
   output_.clear();
   output_begin_ = 0;
 }
@@ -101,7 +101,7 @@ void PolledStream::send_output() {
     }
     if (count < 0) {
       if (errno != EAGAIN) {
-        break_off("send");
+        break_off("sending");
       }
       return;
     }
