@@ -501,22 +501,64 @@ TEST_F(OwnerServerTest, AListOfNothingsIsRefused) {
 TEST_F(OwnerServerTest, ASessionNarrowsItsRightsSoOftenAndNotMore) {
   const auto session = link();
   const auto narrow = [&](unsigned count) {
+    Status last;
     return session->ask<void>([&](rpc::Owner::Client& owner) {
-      auto all = kj::heapArrayBuilder<kj::Promise<Status>>(count);
+      auto all = kj::heapArrayBuilder<kj::Promise<void>>(count);
       std::vector<rpc::Blobs::Client> kept;
       for (unsigned number = 0; number < count; ++number) {
         auto asked = owner.narrowRequest().send();
         kept.push_back(asked.getBlobs());
-        all.add(asked.then([](auto&& answer) { return take_status(answer); }));
+        all.add(asked.then([&last](auto&& answer) { last = take_status(answer); }));
       }
-      return kj::joinPromises(all.finish())
-          .then([](auto&& answers) { return answers[answers.size() - 1]; })
-          .attach(kj::mv(kept));
+      return kj::joinPromises(all.finish()).then([&last] { return last; }).attach(kj::mv(kept));
     });
   };
   ASSERT_OK(narrow(64));
   EXPECT_KIND(narrow(65), in_use);
   ASSERT_OK(narrow(64)); // Those before are gone.
+}
+
+TEST_F(OwnerServerTest, NonsenseEndsItsSessionAlsoWhileItsChangesWait) {
+  const auto owner = operators();
+  ASSERT_OK(owner->hold(seconds(10)));
+  RawSession hostile(socket());
+  hostile.ask([](rpc::Owner::Client& asked) { return change(asked, "a"); });
+  const Bytes nonsense(64, std::byte{0xff});
+  ASSERT_EQ(::send(hostile.socket(), nonsense.data(), nonsense.size(), MSG_NOSIGNAL), 64);
+  const auto until = std::chrono::steady_clock::now() + seconds(10);
+  while (owner->status()->sessions.size() > 1 && std::chrono::steady_clock::now() < until) {
+    std::this_thread::sleep_for(milliseconds(10));
+  }
+  EXPECT_EQ(owner->status()->sessions.size(), 1U);
+  ASSERT_OK(owner->release());
+  ASSERT_OK(put(*client(), "a", "x"));
+}
+
+TEST_F(OwnerServerTest, MoreContentThanAMessageHoldsIsTooLargeAndNoLostConnection) {
+  const auto owner = operators();
+  const std::vector<NewBlob> blobs{{spec("c", 9U << 20U), Bytes(9U << 20U)},
+                                   {spec("d", 9U << 20U), Bytes(9U << 20U)}};
+  EXPECT_KIND(owner->register_blobs(blobs), too_large);
+  ASSERT_OK(owner->status());
+}
+
+TEST_F(OwnerServerTest, WhoIsRefusedToWaitForEventsAsksNoMore) {
+  const auto session = link();
+  std::vector<kj::Promise<void>> waiting;
+  ASSERT_OK(session->ask<void>([&](rpc::Owner::Client& owner) {
+    for (int count = 0; count < 8; ++count) {
+      waiting.push_back(owner.watchRequest().send().ignoreResult().eagerlyEvaluate(nullptr));
+    }
+    return owner.stateRequest().send().then([](auto&& answer) { return take_status(answer); });
+  }));
+  std::atomic<int> told = 0;
+  ASSERT_OK(session->follow_failures([&](const Error&) { ++told; }));
+  EXPECT_FALSE(somebody_spins());
+  EXPECT_EQ(told, 1);
+  ASSERT_OK(session->ask<void>([&](rpc::Owner::Client& owner) {
+    waiting.clear();
+    return owner.stateRequest().send().then([](auto&& answer) { return take_status(answer); });
+  }));
 }
 
 /// Writes wait while it is shut.
