@@ -6,6 +6,9 @@
 # Fields and methods are only ever added. A call that was carried out and failed says so in `failure`,
 # which is null otherwise; a call that fails as such (an exception) was not understood, or nobody can
 # say what became of it.
+#
+# A call names 16384 things at most (blobs and their attributes, ranges, updates, grants). Nothing more
+# is read of a session while it has calls of 17 MiB that wait for their answers.
 
 using Cxx = import "/capnp/c++.capnp";
 $Cxx.namespace("vnvram::rpc");
@@ -114,7 +117,8 @@ interface Blobs {
   # the next call. Who asks too late hears of the last hundred.
   watch @7 (after :UInt64) -> (events :List(Event), last :UInt64, failure :Failure);
 
-  # The same with fewer rights: to blobs that are named, or whose names begin so.
+  # The same with fewer rights: to blobs that are named, or whose names begin so. A session has 64 of
+  # these at once.
   narrow @8 (grants :List(Grant)) -> (blobs :Blobs, failure :Failure);
 }
 

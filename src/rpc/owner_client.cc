@@ -3,6 +3,8 @@
 #include <limits>
 #include <utility>
 
+#include <fmt/core.h>
+
 #include "rpc/owner_link.h"
 #include "rpc/wire.h"
 
@@ -77,6 +79,16 @@ Result<bool> OwnerClient::release() {
 }
 
 Status OwnerClient::register_blobs(std::span<const NewBlob> blobs) {
+  std::uint64_t size_bytes = 0;
+  for (const NewBlob& blob : blobs) {
+    size_bytes += blob.content ? blob.content->size() : 0;
+  }
+  if (size_bytes > blob_size_max_bytes) {
+    return Error(ErrorKind::too_large,
+                 fmt::format("contents of {} bytes are more than an owner can be asked for, {}",
+                             size_bytes, blob_size_max_bytes),
+                 "register fewer blobs at a time");
+  }
   return link_->ask<void>([blobs](rpc::Owner::Client& owner) {
     auto request = owner.registerRequest();
     auto list = request.initBlobs(static_cast<unsigned>(blobs.size()));

@@ -54,7 +54,7 @@ public:
   /// Returns whether something was held until now: if not, a hold has ended before.
   Result<bool> release();
   /// Store::register_blobs(). Errors: its own; in_use (another session writes one that begins with
-  /// a content).
+  /// a content), too_large (contents of more than 16 MiB).
   Status register_blobs(std::span<const NewBlob> blobs);
   /// Durable on return. Errors: not_found, in_use (another session writes it), and a commit's.
   Status remove(const std::string& blob);

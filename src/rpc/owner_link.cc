@@ -179,7 +179,11 @@ Status OwnerLink::follow_failures(std::function<void(const Error&)> tell) {
 kj::Promise<void> OwnerLink::follow(std::uint64_t after) {
   auto request = owner_->watchRequest();
   request.setAfter(after);
-  return request.send().then([this](auto&& happened) {
+  return request.send().then([this](auto&& happened) -> kj::Promise<void> {
+    if (happened.hasFailure()) { // It would be the same the next time.
+      tell_(read_failure(happened.getFailure()));
+      return kj::READY_NOW;
+    }
     for (const auto event : happened.getEvents()) {
       if (event.isFailure()) {
         tell_(read_failure(event.getFailure()));

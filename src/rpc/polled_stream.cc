@@ -46,7 +46,7 @@ std::size_t PolledStream::take_received(kj::byte* buffer, std::size_t max_bytes)
 bool PolledStream::advance() {
   send_output();
   std::ptrdiff_t count = 0;
-  if (received_begin_ == received_end_ && !is_over() && takes_input()) {
+  if (!is_over() && takes_more()) {
     const std::size_t missing_bytes =
         reading_.done.get() == nullptr ? 0 : reading_.max_bytes - reading_.done_bytes;
     if (missing_bytes > received_.size()) {

@@ -35,9 +35,13 @@ public:
   /// What to poll for.
   [[nodiscard]] short poll_events() const {
     const int output = has_output() ? POLLOUT : 0;
-    return static_cast<short>(takes_input() ? output | POLLIN : output);
+    return static_cast<short>(takes_more() ? output | POLLIN : output);
   }
   [[nodiscard]] bool has_output() const { return !output_.empty(); }
+  /// What comes next is taken; if not, something waits to be sent, or nobody reads what has come.
+  [[nodiscard]] bool takes_more() const {
+    return takes_input() && received_begin_ == received_end_;
+  }
   /// What has come already can be taken further, without polling.
   [[nodiscard]] bool can_go_on() const {
     return reading_.done.get() != nullptr && received_begin_ < received_end_ && takes_input();

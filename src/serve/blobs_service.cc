@@ -13,6 +13,9 @@ namespace {
 
 // What a session may have waiting at once.
 constexpr std::size_t watchers_max = 8;
+constexpr std::size_t narrowed_max = 64;
+// In one call. A list's elements may cost its message nothing, but they cost whoever reads them.
+constexpr std::size_t elements_max = blob_count_max;
 
 Error not_there(std::string_view blob) {
   return {ErrorKind::not_found, fmt::format("{}: there is no such blob", blob)};
@@ -22,6 +25,14 @@ template <typename Context> void answer(Context& context, const Status& status) 
   if (!status) {
     write_failure(context.getResults().initFailure(), status.error());
   }
+}
+
+Status check_count(std::size_t count) {
+  return count <= elements_max
+             ? Status()
+             : Error(ErrorKind::too_large,
+                     fmt::format("a call names {} things, and {} is the most", count, elements_max),
+                     "ask for fewer at a time");
 }
 
 Status defer(Store& store, const Transaction::Update& update) {
@@ -55,9 +66,16 @@ Result<std::vector<std::byte>> read_range(Store& store, rpc::Range::Reader range
   return bytes;
 }
 
-std::vector<NewBlob> read_new_blobs(capnp::List<rpc::NewBlob>::Reader from) {
+Result<std::vector<NewBlob>> read_new_blobs(capnp::List<rpc::NewBlob>::Reader from) {
+  std::size_t count = from.size();
+  Status fits = check_count(count);
   std::vector<NewBlob> blobs;
   for (const auto blob : from) {
+    count += blob.getSpec().getAttributes().size();
+    fits = fits ? check_count(count) : fits;
+    if (!fits) {
+      return fits.error();
+    }
     blobs.push_back({.spec = read_spec(blob.getSpec()), .content = std::nullopt});
     if (blob.hasContent()) {
       const auto content = to_span(blob.getContent());
@@ -70,8 +88,12 @@ std::vector<NewBlob> read_new_blobs(capnp::List<rpc::NewBlob>::Reader from) {
 std::vector<Grant> read_grants(capnp::List<rpc::Grant>::Reader from) {
   std::vector<Grant> grants;
   for (const auto grant : from) {
-    if (grant.isBlob() || grant.isPrefix()) {
-      grants.push_back({.name = to_string(grant.isBlob() ? grant.getBlob() : grant.getPrefix()),
+    if (!grant.isBlob() && !grant.isPrefix()) {
+      continue;
+    }
+    const auto name = grant.isBlob() ? grant.getBlob() : grant.getPrefix();
+    if (name.size() <= blob_name_max_bytes) { // No blob's name is longer.
+      grants.push_back({.name = to_string(name),
                         .is_prefix = grant.isPrefix(),
                         .writes = grant.getWrite(),
                         .registers = grant.getRegister()});
@@ -121,6 +143,9 @@ kj::Promise<void> BlobsService::info(InfoContext context) {
 
 Result<std::vector<std::vector<std::byte>>>
 BlobsService::read_all_of(capnp::List<rpc::Range>::Reader ranges) {
+  if (Status fits = check_count(ranges.size()); !fits) {
+    return fits.error();
+  }
   for (const auto range : ranges) {
     if (const std::string blob = to_string(range.getBlob()); !scope_.reads(blob)) {
       return not_there(blob);
@@ -176,6 +201,14 @@ std::optional<Status> BlobsService::take_right_to(const std::vector<std::string>
                "stop the device that it belongs to");
 }
 
+void BlobsService::give_up_absent(const Store& store, const std::vector<std::string>& blobs) {
+  for (const std::string& blob : blobs) {
+    if (!store.blob(blob)) {
+      session_.owner.writers.forget(blob);
+    }
+  }
+}
+
 Status BlobsService::allows(const Transaction& transaction) const {
   for (const Transaction::Update& update : transaction.updates()) {
     if (!scope_.reads(update.blob)) {
@@ -188,54 +221,55 @@ Status BlobsService::allows(const Transaction& transaction) const {
   return {};
 }
 
-std::optional<Result<std::uint64_t>>
-BlobsService::carry_out(Result<StoreUse>& store, rpc::Blobs::ChangeParams::Reader asked) {
-  if (!store) {
-    return store.error();
+std::optional<Status> BlobsService::carry_out(Store& store, const Transaction& transaction,
+                                              bool deferred) {
+  if (Status allowed = allows(transaction); !allowed) {
+    return allowed;
   }
-  const Result<Transaction> transaction = read_updates(asked.getUpdates());
-  if (!transaction) {
-    return transaction.error();
+  std::vector<std::string> blobs;
+  for (const Transaction::Update& update : transaction.updates()) {
+    blobs.push_back(update.blob);
   }
-  Status done = allows(*transaction);
-  if (done) {
-    std::vector<std::string> blobs;
-    for (const Transaction::Update& update : transaction->updates()) {
-      blobs.push_back(update.blob);
-    }
-    std::optional<Status> has_right = take_right_to(blobs);
-    if (!has_right) {
-      return std::nullopt;
-    }
-    done = *std::move(has_right);
+  std::optional<Status> done = take_right_to(blobs);
+  if (!done || !*done) {
+    return done;
   }
-  if (done && asked.getDeferred()) {
-    for (const Transaction::Update& update : transaction->updates()) {
-      done = defer(**store, update);
-      if (!done) {
+  if (deferred) {
+    for (const Transaction::Update& update : transaction.updates()) {
+      *done = defer(store, update);
+      if (!*done) {
         break;
       }
     }
-  } else if (done) {
-    done = (*store)->commit(*transaction);
+  } else {
+    *done = store.commit(transaction);
   }
-  if (!done) {
-    return done.error();
+  if (!*done) {
+    give_up_absent(store, blobs);
   }
-  return (*store)->info().generation;
+  return done;
 }
 
 kj::Promise<void> BlobsService::change(ChangeContext context) {
-  return session_.changes.run([this, context](Result<StoreUse>& store) mutable {
-    const auto generation = carry_out(store, context.getParams());
-    if (!generation) {
+  // Read when its turn comes, and once: each reading counts for the limit of what is read of it.
+  return session_.changes.run([this, context, transaction = std::optional<Result<Transaction>>()](
+                                  Result<StoreUse>& store) mutable {
+    const auto asked = context.getParams();
+    if (!transaction) {
+      const Status fits = check_count(asked.getUpdates().size());
+      transaction = fits ? read_updates(asked.getUpdates()) : fits.error();
+    }
+    std::optional<Status> done = !store ? Status(store.error())
+                                 : !*transaction
+                                     ? Status(transaction->error())
+                                     : carry_out(**store, **transaction, asked.getDeferred());
+    if (!done) {
       return false;
     }
-    if (*generation) {
-      context.getResults().setGeneration(**generation);
-    } else {
-      write_failure(context.getResults().initFailure(), generation->error());
+    if (*done) {
+      context.getResults().setGeneration((*store)->info().generation);
     }
+    answer(context, *done);
     return true;
   });
 }
@@ -245,7 +279,7 @@ kj::Promise<void> BlobsService::flush(FlushContext context) {
   return kj::READY_NOW;
 }
 
-std::optional<Status> BlobsService::may_register(const std::vector<NewBlob>& blobs) {
+std::optional<Status> BlobsService::carry_out(Store& store, const std::vector<NewBlob>& blobs) {
   std::vector<std::string> written;
   for (const NewBlob& blob : blobs) {
     if (!scope_.registers(blob.spec.name)) {
@@ -256,22 +290,34 @@ std::optional<Status> BlobsService::may_register(const std::vector<NewBlob>& blo
       written.push_back(blob.spec.name);
     }
   }
-  return take_right_to(written);
+  std::optional<Status> done = take_right_to(written);
+  if (!done || !*done) {
+    return done;
+  }
+  *done = store.register_blobs(std::span(blobs));
+  if (!*done) {
+    give_up_absent(store, written);
+  }
+  return done;
 }
 
 kj::Promise<void> BlobsService::register_(RegisterContext context) {
-  return session_.changes.run([this, context](Result<StoreUse>& store) mutable {
-    const std::vector<NewBlob> blobs = read_new_blobs(context.getParams().getBlobs());
-    std::optional<Status> done = may_register(blobs);
-    if (!done) {
-      return false;
-    }
-    if (*done) {
-      done = store ? (*store)->register_blobs(std::span(blobs)) : store.error();
-    }
-    answer(context, *done);
-    return true;
-  });
+  // As a change.
+  return session_.changes.run(
+      [this, context,
+       blobs = std::optional<Result<std::vector<NewBlob>>>()](Result<StoreUse>& store) mutable {
+        if (!blobs) {
+          blobs = read_new_blobs(context.getParams().getBlobs());
+        }
+        std::optional<Status> done = !store    ? Status(store.error())
+                                     : !*blobs ? Status(blobs->error())
+                                               : carry_out(**store, **blobs);
+        if (!done) {
+          return false;
+        }
+        answer(context, *done);
+        return true;
+      });
 }
 
 kj::Promise<void> BlobsService::watch(WatchContext context) {
@@ -302,8 +348,19 @@ kj::Promise<void> BlobsService::watch(WatchContext context) {
 }
 
 kj::Promise<void> BlobsService::narrow(NarrowContext context) {
-  Scope narrower = scope_.narrowed(read_grants(context.getParams().getGrants()));
-  context.getResults().setBlobs(kj::heap<BlobsService>(session_, std::move(narrower)));
+  const auto grants = context.getParams().getGrants();
+  const std::shared_ptr<std::size_t> count = session_.narrowed_count;
+  Status may = check_count(grants.size());
+  if (may && *count >= narrowed_max) {
+    may = Error(ErrorKind::in_use, "this session has narrowed its rights often enough already",
+                "let go of those that are not used");
+  }
+  if (may) {
+    ++*count;
+    auto narrower = kj::heap<BlobsService>(session_, scope_.narrowed(read_grants(grants)));
+    context.getResults().setBlobs(narrower.attach(kj::defer([count] { --*count; })));
+  }
+  answer(context, may);
   return kj::READY_NOW;
 }
 

@@ -1,6 +1,7 @@
 // Blobs of owner.capnp, for one session.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -32,6 +33,8 @@ struct SessionParts {
     kj::Own<kj::PromiseFulfiller<void>> news;
   };
   std::vector<Watcher> watchers;
+  /// Capabilities that were made by narrow(). Some may outlive this.
+  std::shared_ptr<std::size_t> narrowed_count = std::make_shared<std::size_t>(0);
 };
 
 // Cap'n Proto keeps its servers by their dynamic type and needs no virtual destructor for it.
@@ -59,15 +62,16 @@ protected:
   /// The right to write these blobs. Nothing: it has to be waited for, because who has it is about
   /// to end. Errors: in_use.
   std::optional<Status> take_right_to(const std::vector<std::string>& blobs);
+  /// Of those that it has the right to: nobody writes what is not there.
+  void give_up_absent(const Store& store, const std::vector<std::string>& blobs);
 
   SessionParts& session_;
 
 private:
   [[nodiscard]] Status allows(const Transaction& transaction) const;
   /// Nothing: it has to wait.
-  std::optional<Status> may_register(const std::vector<NewBlob>& blobs);
-  std::optional<Result<std::uint64_t>> carry_out(Result<StoreUse>& store,
-                                                 rpc::Blobs::ChangeParams::Reader asked);
+  std::optional<Status> carry_out(Store& store, const Transaction& transaction, bool deferred);
+  std::optional<Status> carry_out(Store& store, const std::vector<NewBlob>& blobs);
   Result<std::vector<std::vector<std::byte>>> read_all_of(capnp::List<rpc::Range>::Reader ranges);
 
   const Scope scope_;

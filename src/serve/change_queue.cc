@@ -5,7 +5,7 @@
 
 namespace vnvram {
 
-bool ChangeQueue::carry_out(const Change& change) {
+bool ChangeQueue::carry_out(Change& change) {
   std::optional<Result<StoreUse>> store = keeper_.try_to_change();
   return store && change(*store);
 }
@@ -15,7 +15,7 @@ kj::Promise<void> ChangeQueue::run(Change change) {
     return kj::READY_NOW;
   }
   auto waits = kj::newPromiseAndFulfiller<void>();
-  waiting_.push_back({std::move(change), kj::mv(waits.fulfiller)});
+  waiting_.push_back({kj::mv(change), kj::mv(waits.fulfiller)});
   return kj::mv(waits.promise);
 }
 

@@ -2,9 +2,9 @@
 #pragma once
 
 #include <deque>
-#include <functional>
 
 #include <kj/async.h>
+#include <kj/function.h>
 
 #include "owner/image_keeper.h"
 #include "owner/store_use.h"
@@ -20,8 +20,8 @@ namespace vnvram {
 class ChangeQueue {
 public:
   /// What is done with the store, or with the error of there being none. False: nothing was done,
-  /// it has to wait for something.
-  using Change = std::function<bool(Result<StoreUse>& store)>;
+  /// it has to wait for something, and will be asked again.
+  using Change = kj::Function<bool(Result<StoreUse>& store)>;
 
   /// The keeper outlives it.
   explicit ChangeQueue(ImageKeeper& keeper) : keeper_(keeper) {}
@@ -39,7 +39,7 @@ private:
     kj::Own<kj::PromiseFulfiller<void>> done;
   };
 
-  [[nodiscard]] bool carry_out(const Change& change);
+  [[nodiscard]] bool carry_out(Change& change);
 
   ImageKeeper& keeper_;
   std::deque<Waiting> waiting_;

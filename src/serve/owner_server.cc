@@ -34,16 +34,22 @@ Result<std::unique_ptr<OwnerServer>> OwnerServer::start(const Setup& setup) {
   if (!bell_fd) {
     return bell_fd.error();
   }
-  return std::unique_ptr<OwnerServer>(new OwnerServer(setup, *std::move(bell_fd)));
+  try {
+    return std::unique_ptr<OwnerServer>(new OwnerServer(setup, *std::move(bell_fd)));
+  } catch (const std::system_error& error) {
+    return Error(ErrorKind::io,
+                 std::string("no thread can be started for the control socket: ") + error.what());
+  }
 }
 
 OwnerServer::OwnerServer(const Setup& setup, UniqueFd bell_fd)
     : setup_(setup), bell_(std::move(bell_fd)),
-      failures_watch_(
-          setup.keeper.watch_failures([this](const Error& error) { events_.add(error); })),
       holds_(setup.keeper, setup.clock), parts_{setup.location, setup.keeper, writers_,
                                                 events_,        holds_,       list_},
-      door_(setup.listener, setup.limits, setup.log), thread_([this] { run(); }) {}
+      door_(setup.listener, setup.limits, setup.log), thread_([this] { run(); }) {
+  // The last: the store's threads tell at once, and nothing may go wrong behind it.
+  failures_watch_ = setup.keeper.watch_failures([this](const Error& error) { events_.add(error); });
+}
 
 OwnerServer::~OwnerServer() {
   setup_.keeper.end_watch(failures_watch_);
@@ -79,6 +85,12 @@ void OwnerServer::run() {
 void OwnerServer::accept() {
   UniqueFd socket = door_.accept(Door::Clock::now(), [this] { return drop_a_silent_one(); });
   if (!socket.valid()) {
+    return;
+  }
+  // Those that make room may be waiting for the device, each with a thread.
+  forget_the_ended();
+  if (sessions_.size() >= 2 * setup_.limits.clients_max) {
+    setup_.log.warning("too many sessions that wait for the image: refused one");
     return;
   }
   const auto count = std::count_if(sessions_.begin(), sessions_.end(),

@@ -37,7 +37,7 @@ public:
     const Log& log;
   };
 
-  /// Errors: io (no descriptor left).
+  /// Errors: io (no descriptor left, or no thread).
   static Result<std::unique_ptr<OwnerServer>> start(const Setup& setup);
   OwnerServer(const OwnerServer&) = delete;
   OwnerServer& operator=(const OwnerServer&) = delete;

@@ -67,7 +67,7 @@ kj::Promise<void> OwnerService::remove(RemoveContext context) {
     }
     if (*removed) {
       *removed = (*store)->remove_blob(blob);
-      session_.owner.writers.forget(blob);
+      give_up_absent(**store, {blob});
     }
     if (!*removed) {
       write_failure(context.getResults().initFailure(), removed->error());

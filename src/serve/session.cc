@@ -20,6 +20,9 @@ namespace vnvram {
 namespace {
 
 constexpr std::size_t word_bytes = sizeof(capnp::word);
+// Of calls that are not answered yet. Beyond it nothing is read of the session, so that changes do
+// not pile up while they are held.
+constexpr std::size_t calls_max_bytes = message_size_max_bytes;
 
 // For as long as it exists.
 template <typename... What> class Watching {
@@ -89,6 +92,7 @@ void Session::serve() {
   limits.traversalLimitInWords = message_size_max_bytes / word_bytes;
   capnp::TwoPartyVatNetwork network(stream, capnp::rpc::twoparty::Side::SERVER, limits);
   auto rpc = capnp::makeRpcServer(network, kj::heap<OwnerService>(parts));
+  rpc.setFlowLimit(calls_max_bytes / word_bytes);
   const Watching events(owner_.events.news(), [this] { bell_.ring(Bell::events); });
   const Watching releases(owner_.keeper.releases(), [this] { bell_.ring(Bell::changes); });
   const Watching rights(owner_.writers.given_up(), [this] { bell_.ring(Bell::changes); });
@@ -108,6 +112,7 @@ void Session::serve() {
     }
     if (stream.advance()) {
       last_active_ = Clock::now();
+      unfinished_since_.reset();
     }
     scope.poll();
     stream.send_output();
@@ -117,16 +122,21 @@ void Session::serve() {
 unsigned Session::wait(const PolledStream& stream) {
   const Clock::time_point now = Clock::now();
   PollTimeout timeout(now);
-  const Clock::time_point must_go_on_by = last_active_.load() + limits_.unfinished_max;
-  const bool is_unfinished = !stream.is_between_messages() && !stream.has_output();
+  const bool is_unfinished = !stream.is_between_messages() && stream.takes_more();
   if (is_unfinished) {
-    timeout.until(must_go_on_by);
+    unfinished_since_ = unfinished_since_.value_or(now);
+    timeout.until(*unfinished_since_ + limits_.unfinished_max);
+  } else {
+    unfinished_since_.reset();
   }
   if (stream.can_go_on()) {
     timeout.until(now);
   }
   std::array<pollfd, 2> entries = {
-      pollfd{.fd = socket_.get(), .events = stream.poll_events(), .revents = 0},
+      // A negative one is left out: that the peer has hung up is of no use before it is read.
+      pollfd{.fd = stream.poll_events() != 0 ? socket_.get() : -1,
+             .events = stream.poll_events(),
+             .revents = 0},
       pollfd{.fd = bell_.fd(), .events = POLLIN, .revents = 0}};
   const int ready = ::poll(entries.data(), entries.size(), timeout.milliseconds());
   if (ready == 0 && is_unfinished && !stream.can_go_on()) {

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <chrono>
 #include <functional>
+#include <optional>
 #include <thread>
 
 #include "base/unique_fd.h"
@@ -58,6 +59,8 @@ private:
   const Log& log_;
   const std::function<void()> ended_;
   std::atomic<Clock::time_point> last_active_ = Clock::now();
+  /// Since when its peer may go on with a message that it has begun.
+  std::optional<Clock::time_point> unfinished_since_;
   std::atomic<bool> stopping_ = false;
   std::atomic<bool> over_ = false;
   Bell bell_;

@@ -31,7 +31,8 @@ public:
     const std::lock_guard lock(mutex_);
     std::erase_if(peers_, [session](const Peer& peer) { return peer.session == session; });
   }
-  /// Its other end has hung up: it ends when it has done what it was asked for.
+  /// Its other end has hung up: it ends when it has done what it was asked for. Who only says no
+  /// more, and takes no answers, may stay for as long as it likes.
   [[nodiscard]] bool is_ending(std::uint64_t session) const {
     const std::lock_guard lock(mutex_);
     const auto found = std::find_if(peers_.begin(), peers_.end(), [session](const Peer& peer) {
@@ -40,8 +41,8 @@ public:
     if (found == peers_.end()) {
       return true;
     }
-    pollfd entry{.fd = found->socket, .events = POLLRDHUP, .revents = 0};
-    return ::poll(&entry, 1, 0) > 0;
+    pollfd entry{.fd = found->socket, .events = 0, .revents = 0};
+    return ::poll(&entry, 1, 0) > 0; // POLLHUP
   }
   /// In the order in which they came.
   [[nodiscard]] std::vector<Peer> peers() const {

@@ -7,12 +7,19 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <ctime>
+#include <filesystem>
+#include <functional>
 #include <future>
 #include <random>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include <capnp/any.h>
+
+#include "device/forwarding_device.h"
+#include "rpc/polled_stream.h"
 #include "rpc/wire.h"
 #include "support/thread_sanitizer.h"
 #include "unit/serve/served_image.h"
@@ -455,6 +462,304 @@ TEST_F(OwnerServerTest, SilentSessionsMakeRoomAndThoseThatWriteDoNot) {
   EXPECT_KIND(silent->state(), io);
   ASSERT_OK(put(*first, "a", "y"));
   ASSERT_OK(put(*second, "b", "y"));
+}
+
+/// A session whose messages go and come when the test says so.
+class RawSession {
+public:
+  explicit RawSession(UniqueFd socket) : socket_(std::move(socket)), stream_(socket_.get()) {
+    const kj::WaitScope scope(loop_);
+    client_.emplace(stream_);
+    owner_.emplace(client_->bootstrap().castAs<rpc::Owner>());
+  }
+  RawSession(const RawSession&) = delete;
+  RawSession& operator=(const RawSession&) = delete;
+  ~RawSession() {
+    const kj::WaitScope scope(loop_);
+    asked_.clear();
+    owner_.reset();
+    client_.reset();
+  }
+
+  [[nodiscard]] int socket() const { return socket_.get(); }
+  /// Something is not sent yet, because the other end takes nothing.
+  [[nodiscard]] bool has_output() const { return stream_.has_output(); }
+  [[nodiscard]] std::size_t answer_count() const { return answer_count_; }
+  template <typename Call> void ask(Call call) {
+    kj::WaitScope scope(loop_);
+    asked_.push_back(call(*owner_)
+                         .then([this](auto&&) { ++answer_count_; })
+                         .eagerlyEvaluate([](const kj::Exception&) {}));
+    scope.poll();
+    stream_.send_output();
+  }
+  /// Until it is done, or for so long.
+  bool go_on(milliseconds duration, const std::function<bool()>& done) {
+    const auto until = std::chrono::steady_clock::now() + duration;
+    kj::WaitScope scope(loop_);
+    while (!done() && std::chrono::steady_clock::now() < until) {
+      pollfd entry{.fd = socket_.get(), .events = stream_.poll_events(), .revents = 0};
+      (void)::poll(&entry, 1, 10);
+      stream_.advance();
+      scope.poll();
+    }
+    return done();
+  }
+
+private:
+  const UniqueFd socket_;
+  kj::EventLoop loop_;
+  PolledStream stream_;
+  std::optional<capnp::TwoPartyClient> client_;
+  std::optional<rpc::Owner::Client> owner_;
+  std::vector<kj::Promise<void>> asked_;
+  std::size_t answer_count_ = 0;
+};
+
+/// Of 8 MiB, which is more than any blob there takes: found when its turn comes.
+void ask_for_large_changes(RawSession& session, std::size_t count) {
+  static const Bytes large(8U << 20U);
+  for (std::size_t number = 0; number < count; ++number) {
+    session.ask([](rpc::Owner::Client& owner) {
+      auto request = owner.changeRequest();
+      auto update = request.initUpdates(1)[0];
+      update.setBlob("b");
+      update.setWrite(to_data(large));
+      return request.send();
+    });
+  }
+}
+
+/// Within half a second of this process.
+bool somebody_spins() {
+  const std::clock_t before = std::clock();
+  std::this_thread::sleep_for(milliseconds(500));
+  return std::clock() - before > CLOCKS_PER_SEC / 5;
+}
+
+TEST_F(OwnerServerTest, NobodyHasARightToABlobThatIsNotThere) {
+  const auto first = client();
+  EXPECT_KIND(put(*first, "new", "x"), not_found);
+  std::vector<NewBlob> large{{spec("huge", 16U << 20U), bytes("content")}};
+  const auto hopeful = operators();
+  EXPECT_KIND(hopeful->register_blobs(large), too_large);
+  const auto second = operators();
+  std::vector<NewBlob> blobs{{spec("new", 16), bytes("content")},
+                             {spec("huge", 16), bytes("content")}};
+  ASSERT_OK(second->register_blobs(blobs));
+}
+
+TEST_F(OwnerServerTest, AHolderThatIsOnlyHalfGoneIsInUseAndNotWaitedFor) {
+  RawSession half(socket());
+  half.ask([](rpc::Owner::Client& owner) { return change(owner, "a"); });
+  ASSERT_TRUE(half.go_on(seconds(5), [&] { return half.answer_count() == 1; }));
+  half.ask([](rpc::Owner::Client& owner) {
+    auto request = owner.readRequest(); // More than a socket holds, and nobody takes it.
+    for (auto range : request.initRanges(100)) {
+      range.setBlob("b");
+      range.initPart().setLengthBytes(65536);
+    }
+    return request.send();
+  });
+  std::this_thread::sleep_for(milliseconds(100));
+  ::shutdown(half.socket(), SHUT_WR);
+  const auto other = client();
+  auto written = std::async(std::launch::async, [&] { return put(*other, "a", "x"); });
+  EXPECT_EQ(written.wait_for(seconds(3)), std::future_status::ready);
+  ::shutdown(half.socket(), SHUT_RDWR);
+  EXPECT_KIND(written.get(), in_use);
+}
+
+TEST_F(OwnerServerTest, ChangesThatWaitDoNotPileUp) {
+  ASSERT_OK(operators()->hold(seconds(10)));
+  RawSession flood(socket());
+  ask_for_large_changes(flood, 8);
+  // Longer than a message may be unfinished for: this one's sender cannot help it.
+  EXPECT_FALSE(flood.go_on(seconds(4), [&] { return !flood.has_output(); }));
+  EXPECT_FALSE(somebody_spins());
+  ASSERT_OK(operators()->release());
+  EXPECT_TRUE(flood.go_on(seconds(20), [&] { return flood.answer_count() == 8; }));
+}
+
+TEST_F(OwnerServerTest, WhoHasGoneWhileNothingWasTakenFromItIsForgottenLater) {
+  ASSERT_OK(operators()->hold(seconds(10)));
+  {
+    RawSession flood(socket());
+    ask_for_large_changes(flood, 8);
+    flood.go_on(seconds(2), [&] { return !flood.has_output(); });
+  }
+  EXPECT_FALSE(somebody_spins());
+  const auto owner = operators();
+  ASSERT_OK(owner->release());
+  const auto until = std::chrono::steady_clock::now() + seconds(10);
+  while (owner->status()->sessions.size() > 1 && std::chrono::steady_clock::now() < until) {
+    std::this_thread::sleep_for(milliseconds(10));
+  }
+  EXPECT_EQ(owner->status()->sessions.size(), 1U);
+}
+
+// Elements without any content cost a message nothing, however many they are.
+TEST_F(OwnerServerTest, AListOfNothingsIsRefused) {
+  const auto session = link();
+  constexpr unsigned count = 2'000'000;
+  const auto nothings = [](auto params) {
+    capnp::AnyStruct::Builder(kj::mv(params))
+        .getPointerSection()[0]
+        .initAsListOfAnyStruct(0, 0, count);
+  };
+  const auto ask = [&](auto make) {
+    return session->ask<void>([&](rpc::Owner::Client& owner) {
+      auto request = make(owner);
+      nothings(typename decltype(request)::Builder(request));
+      return request.send().then([](auto&& answer) { return take_status(answer); });
+    });
+  };
+  EXPECT_KIND(ask([](auto& owner) { return owner.changeRequest(); }), too_large);
+  EXPECT_KIND(ask([](auto& owner) { return owner.readRequest(); }), too_large);
+  EXPECT_KIND(ask([](auto& owner) { return owner.registerRequest(); }), too_large);
+  EXPECT_KIND(ask([](auto& owner) { return owner.narrowRequest(); }), too_large);
+}
+
+TEST_F(OwnerServerTest, ASessionNarrowsItsRightsSoOftenAndNotMore) {
+  const auto session = link();
+  const auto narrow = [&](unsigned count) {
+    Status last;
+    return session->ask<void>([&](rpc::Owner::Client& owner) {
+      auto all = kj::heapArrayBuilder<kj::Promise<void>>(count);
+      std::vector<rpc::Blobs::Client> kept;
+      for (unsigned number = 0; number < count; ++number) {
+        auto asked = owner.narrowRequest().send();
+        kept.push_back(asked.getBlobs());
+        all.add(asked.then([&last](auto&& answer) { last = take_status(answer); }));
+      }
+      return kj::joinPromises(all.finish()).then([&last] { return last; }).attach(kj::mv(kept));
+    });
+  };
+  ASSERT_OK(narrow(64));
+  EXPECT_KIND(narrow(65), in_use);
+  ASSERT_OK(narrow(64)); // Those before are gone.
+}
+
+TEST_F(OwnerServerTest, NonsenseEndsItsSessionAlsoWhileItsChangesWait) {
+  const auto owner = operators();
+  ASSERT_OK(owner->hold(seconds(10)));
+  RawSession hostile(socket());
+  hostile.ask([](rpc::Owner::Client& asked) { return change(asked, "a"); });
+  const Bytes nonsense(64, std::byte{0xff});
+  ASSERT_EQ(::send(hostile.socket(), nonsense.data(), nonsense.size(), MSG_NOSIGNAL), 64);
+  const auto until = std::chrono::steady_clock::now() + seconds(10);
+  while (owner->status()->sessions.size() > 1 && std::chrono::steady_clock::now() < until) {
+    std::this_thread::sleep_for(milliseconds(10));
+  }
+  EXPECT_EQ(owner->status()->sessions.size(), 1U);
+  ASSERT_OK(owner->release());
+  ASSERT_OK(put(*client(), "a", "x"));
+}
+
+TEST_F(OwnerServerTest, MoreContentThanAMessageHoldsIsTooLargeAndNoLostConnection) {
+  const auto owner = operators();
+  const std::vector<NewBlob> blobs{{spec("c", 9U << 20U), Bytes(9U << 20U)},
+                                   {spec("d", 9U << 20U), Bytes(9U << 20U)}};
+  EXPECT_KIND(owner->register_blobs(blobs), too_large);
+  ASSERT_OK(owner->status());
+}
+
+TEST_F(OwnerServerTest, WhoIsRefusedToWaitForEventsAsksNoMore) {
+  const auto session = link();
+  std::vector<kj::Promise<void>> waiting;
+  ASSERT_OK(session->ask<void>([&](rpc::Owner::Client& owner) {
+    for (int count = 0; count < 8; ++count) {
+      waiting.push_back(owner.watchRequest().send().ignoreResult().eagerlyEvaluate(nullptr));
+    }
+    return owner.stateRequest().send().then([](auto&& answer) { return take_status(answer); });
+  }));
+  std::atomic<int> told = 0;
+  ASSERT_OK(session->follow_failures([&](const Error&) { ++told; }));
+  EXPECT_FALSE(somebody_spins());
+  EXPECT_EQ(told, 1);
+  ASSERT_OK(session->ask<void>([&](rpc::Owner::Client& owner) {
+    waiting.clear();
+    return owner.stateRequest().send().then([](auto&& answer) { return take_status(answer); });
+  }));
+}
+
+/// Writes wait while it is shut.
+class ShutDevice final : public ForwardingDevice {
+public:
+  ShutDevice(std::unique_ptr<BlockDevice> inner, std::atomic<bool>& shut)
+      : ForwardingDevice(*inner), inner_(std::move(inner)), shut_(shut) {}
+
+  Status write(std::uint64_t offset_bytes, std::span<const std::byte> data) override {
+    shut_.wait(true);
+    return ForwardingDevice::write(offset_bytes, data);
+  }
+  Status write_durable(std::uint64_t offset_bytes, std::span<const std::byte> data) override {
+    shut_.wait(true);
+    return ForwardingDevice::write_durable(offset_bytes, data);
+  }
+
+private:
+  const std::unique_ptr<BlockDevice> inner_;
+  std::atomic<bool>& shut_;
+};
+
+class OwnerOfASlowDeviceTest : public ServedImage {
+protected:
+  std::unique_ptr<BlockDevice> opened(std::unique_ptr<BlockDevice> device) override {
+    return std::make_unique<ShutDevice>(std::move(device), shut_);
+  }
+  void TearDown() override {
+    open_device_again();
+    ServedImage::TearDown();
+  }
+  void open_device_again() {
+    shut_ = false;
+    shut_.notify_all();
+  }
+
+  std::atomic<bool> shut_ = false;
+};
+
+TEST_F(OwnerOfASlowDeviceTest, AChangeThatWaitsForItsRightMayLookForItAsOftenAsItTakes) {
+  disk_size_bytes_ = std::uint64_t{32} << 20U;
+  serve({spec("a", 1U << 20U)});
+  {
+    RawSession holder(socket());
+    shut_ = true;
+    holder.ask([](rpc::Owner::Client& owner) { return change(owner, "a"); });
+    holder.go_on(milliseconds(200), [] { return false; });
+  }
+  const auto next = client();
+  auto written = std::async(std::launch::async, [&] {
+    Transaction transaction;
+    transaction.write("a", Bytes(1U << 20U, std::byte{1}));
+    const auto made = next->commit(transaction);
+    return made ? Status() : made.error();
+  });
+  for (int count = 0; count < 40; ++count) {
+    ASSERT_OK(client()->state()); // Whoever ends may have had the right.
+    std::this_thread::sleep_for(milliseconds(5));
+  }
+  open_device_again();
+  ASSERT_OK(written.get());
+}
+
+TEST_F(OwnerOfASlowDeviceTest, SessionsThatWaitForTheDeviceAreNotMoreAndMore) {
+  serve({spec("a", 4096)}, {.clients_max = 4});
+  shut_ = true;
+  const auto threads = [] {
+    return std::distance(std::filesystem::directory_iterator("/proc/self/task"), {});
+  };
+  const auto before = threads();
+  for (int count = 0; count < 40; ++count) {
+    RawSession session(socket());
+    session.ask([&](rpc::Owner::Client& asked) {
+      return register_blob(asked, "b" + std::to_string(count));
+    });
+    session.go_on(milliseconds(20), [] { return false; });
+  }
+  EXPECT_LE(threads() - before, 10);
+  open_device_again();
 }
 
 } // namespace

@@ -28,9 +28,9 @@ protected:
     for (const BlobSpec& blob : blobs) {
       options.blobs.push_back({blob, std::nullopt});
     }
-    auto device = std::make_unique<MemoryDevice>(std::make_shared<MemoryDisk>(disk_size_bytes));
+    auto device = std::make_unique<MemoryDevice>(std::make_shared<MemoryDisk>(disk_size_bytes_));
     ASSERT_OK(create_image(*device, options));
-    ASSERT_OK(keeper_.attach(std::move(device), {.location = "disk"}));
+    ASSERT_OK(keeper_.attach(opened(std::move(device)), {.location = "disk"}));
     auto listener = Listener::open(*parse_socket_address("unix:" + path_), {});
     ASSERT_OK(listener);
     listener_.emplace(*std::move(listener));
@@ -44,6 +44,10 @@ protected:
     server_ = *std::move(server);
   }
   void TearDown() override { server_.reset(); }
+  /// What the owner uses in its place.
+  virtual std::unique_ptr<BlockDevice> opened(std::unique_ptr<BlockDevice> device) {
+    return device;
+  }
 
   [[nodiscard]] UniqueFd socket() const {
     Result<UniqueFd> connected = connect_to_socket(path_, "");
@@ -67,7 +71,7 @@ protected:
     return *std::move(made);
   }
 
-  static constexpr std::uint64_t disk_size_bytes = std::uint64_t{4} << 20U;
+  std::uint64_t disk_size_bytes_ = std::uint64_t{4} << 20U;
   TemporaryDirectory folder_{"/tmp"}; // A socket's path is short.
   std::string path_ = folder_.path("control");
   Log log_{"test", LogLevel::error};
