@@ -17,6 +17,7 @@
 #include "support/expect_status.h"
 #include "support/temporary_directory.h"
 #include "support/test_clock.h"
+#include "unit/store/store_fixture.h"
 
 namespace vnvram::test {
 
@@ -49,6 +50,9 @@ protected:
     return device;
   }
 
+  static Status put(BlobClient& client, std::string_view blob, std::string_view text) {
+    return client.write(blob, 0, bytes(text), Durability::on_return);
+  }
   [[nodiscard]] UniqueFd socket() const {
     Result<UniqueFd> connected = connect_to_socket(path_, "");
     EXPECT_TRUE(connected.ok()) << connected.error().text();

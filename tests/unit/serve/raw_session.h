@@ -1,0 +1,71 @@
+// A session whose messages go and come when the test says so.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include <capnp/rpc-twoparty.h>
+#include <poll.h>
+
+#include "base/unique_fd.h"
+#include "rpc/owner.capnp.h"
+#include "rpc/polled_stream.h"
+
+namespace vnvram::test {
+
+class RawSession {
+public:
+  explicit RawSession(UniqueFd socket) : socket_(std::move(socket)), stream_(socket_.get()) {
+    const kj::WaitScope scope(loop_);
+    client_.emplace(stream_);
+    owner_.emplace(client_->bootstrap().castAs<rpc::Owner>());
+  }
+  RawSession(const RawSession&) = delete;
+  RawSession& operator=(const RawSession&) = delete;
+  ~RawSession() {
+    const kj::WaitScope scope(loop_);
+    asked_.clear();
+    owner_.reset();
+    client_.reset();
+  }
+
+  [[nodiscard]] int socket() const { return socket_.get(); }
+  /// Something is not sent yet, because the other end takes nothing.
+  [[nodiscard]] bool has_output() const { return stream_.has_output(); }
+  [[nodiscard]] std::size_t answer_count() const { return answer_count_; }
+  template <typename Call> void ask(Call call) {
+    kj::WaitScope scope(loop_);
+    asked_.push_back(call(*owner_)
+                         .then([this](auto&&) { ++answer_count_; })
+                         .eagerlyEvaluate([](const kj::Exception&) {}));
+    scope.poll();
+    stream_.send_output();
+  }
+  /// Until it is done, or for so long.
+  bool go_on(std::chrono::milliseconds duration, const std::function<bool()>& done) {
+    const auto until = std::chrono::steady_clock::now() + duration;
+    kj::WaitScope scope(loop_);
+    while (!done() && std::chrono::steady_clock::now() < until) {
+      pollfd entry{.fd = socket_.get(), .events = stream_.poll_events(), .revents = 0};
+      (void)::poll(&entry, 1, 10);
+      stream_.advance();
+      scope.poll();
+    }
+    return done();
+  }
+
+private:
+  const UniqueFd socket_;
+  kj::EventLoop loop_;
+  PolledStream stream_;
+  std::optional<capnp::TwoPartyClient> client_;
+  std::optional<rpc::Owner::Client> owner_;
+  std::vector<kj::Promise<void>> asked_;
+  std::size_t answer_count_ = 0;
+};
+
+} // namespace vnvram::test
