@@ -27,6 +27,14 @@ template <typename Context> void answer(Context& context, const Status& status) 
   }
 }
 
+// Since Cap'n Proto 1.0 that is the schema's to say, and here it makes no great difference: a
+// session takes its calls along when it ends.
+template <typename Context> void allow_cancellation(Context& context) {
+  if constexpr (requires { context.allowCancellation(); }) {
+    context.allowCancellation();
+  }
+}
+
 Status check_count(std::size_t count) {
   return count <= elements_max
              ? Status()
@@ -343,7 +351,7 @@ kj::Promise<void> BlobsService::watch(WatchContext context) {
   }
   auto waits = kj::newPromiseAndFulfiller<void>();
   session_.watchers.push_back({after, kj::mv(waits.fulfiller)});
-  context.allowCancellation();
+  allow_cancellation(context);
   return waits.promise.then(kj::mv(tell));
 }
 
