@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -67,6 +68,23 @@ public:
   /// client. In place of an earlier one, which does not run any more when this returns; empty:
   /// nobody.
   virtual void watch_failures(std::function<void(const Error&)> failed_in_background) = 0;
+
+  // ---- Whose machine it is: of an image of this process these are calls of its keeper's, which
+  // one thread makes at a time, and no other thread uses the image meanwhile
+
+  /// These blobs are in use by a device of the machine from now on, and no others any more: see
+  /// claim() of owner.capnp. Of an image of this process nobody else uses any. Errors: in_use,
+  /// not_found.
+  virtual Status claim(const std::vector<std::string>& blobs) = 0;
+  /// The state of the device that claims goes on elsewhere. The image is sealed as soon as all that
+  /// use it have said so or are gone; state() says at once that it is.
+  virtual Status hand_over() = 0;
+  /// It goes on here: the image is not sealed when it returns.
+  virtual Status take_back() = 0;
+  /// Whether the image's content was changed underneath: it was opened anew then, and what was not
+  /// durable is gone. Errors: those of
+  /// ImageKeeper::is_current() and reopen(); after the latter there is no image.
+  virtual Result<bool> look_again() = 0;
 
   /// The end. All writes are durable when it returns.
   virtual Status close() = 0;

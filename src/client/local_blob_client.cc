@@ -7,6 +7,8 @@ namespace {
 
 using Purpose = StoreGate::Purpose;
 
+constexpr const char* no_image = "no image is attached";
+
 } // namespace
 
 LocalBlobClient::~LocalBlobClient() {
@@ -106,6 +108,37 @@ void LocalBlobClient::watch_failures(std::function<void(const Error&)> failed_in
   if (failed_in_background) {
     watch_number_ = keeper_.watch_failures(std::move(failed_in_background));
   }
+}
+
+// They are nobody else's.
+Status LocalBlobClient::claim(const std::vector<std::string>& blobs) {
+  for (const std::string& name : blobs) {
+    if (const Result<BlobInfo> found = blob(name); !found) {
+      return found.error();
+    }
+  }
+  return {};
+}
+
+// Also while it is held: by nobody but who says this.
+Status LocalBlobClient::hand_over() {
+  return keeper_.is_attached() ? keeper_.seal() : Error(ErrorKind::absent, no_image);
+}
+
+Status LocalBlobClient::take_back() {
+  return keeper_.is_attached() ? keeper_.unseal() : Error(ErrorKind::absent, no_image);
+}
+
+Result<bool> LocalBlobClient::look_again() {
+  if (!keeper_.is_attached()) {
+    return Error(ErrorKind::absent, no_image);
+  }
+  const Result<bool> current = keeper_.is_current();
+  if (!current || *current) {
+    return current ? Result<bool>(false) : current.error();
+  }
+  const Status reopened = keeper_.reopen();
+  return reopened ? Result<bool>(true) : reopened.error();
 }
 
 // The image is the keeper's to close.

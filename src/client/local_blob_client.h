@@ -3,6 +3,8 @@
 
 #include <cstdint>
 #include <mutex>
+#include <string>
+#include <vector>
 
 #include "client/blob_client.h"
 #include "owner/image_keeper.h"
@@ -31,6 +33,10 @@ public:
   Status flush() override;
   Status register_blobs(std::span<const BlobSpec> blobs) override;
   void watch_failures(std::function<void(const Error&)> failed_in_background) override;
+  Status claim(const std::vector<std::string>& blobs) override;
+  Status hand_over() override;
+  Status take_back() override;
+  Result<bool> look_again() override;
   Status close() override;
 
 private:

@@ -9,8 +9,8 @@
 
 namespace vnvram::nbdkit {
 
-Export::Export(BlobClient& client, BlobInfo blob, bool read_only, bool durable)
-    : client_(client), blob_(std::move(blob)), size_bytes_(chip_size_bytes(blob_)),
+Export::Export(BlobClient& client, Claims& claims, BlobInfo blob, bool read_only, bool durable)
+    : client_(client), claims_(claims), blob_(std::move(blob)), size_bytes_(chip_size_bytes(blob_)),
       read_only_(read_only), durable_(durable) {}
 
 std::string Export::description(const BlobInfo& blob) {
@@ -88,8 +88,22 @@ Status Export::flush() {
   return client_.flush();
 }
 
+Status Export::claim() {
+  if (read_only_) {
+    return {};
+  }
+  Status claimed = claims_.begin(blob_.name);
+  claims_blob_ = claimed.ok();
+  return claimed;
+}
+
 Status Export::close() {
-  return has_deferred_ ? flush() : Status{};
+  Status closed = has_deferred_ ? flush() : Status{};
+  if (claims_blob_) {
+    const Status ended = claims_.end(blob_.name);
+    return closed ? ended : closed;
+  }
+  return closed;
 }
 
 } // namespace vnvram::nbdkit

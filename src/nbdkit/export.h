@@ -7,6 +7,7 @@
 #include <string>
 
 #include "client/blob_client.h"
+#include "nbdkit/claims.h"
 
 namespace vnvram::nbdkit {
 
@@ -20,8 +21,11 @@ namespace vnvram::nbdkit {
 /// Ranges were checked by nbdkit against size_bytes(); the store checks them once more.
 class Export {
 public:
-  /// `client` must outlive it. `durable`: every write, asked for or not.
-  Export(BlobClient& client, BlobInfo blob, bool read_only, bool durable);
+  /// `client` and `claims` outlive it. `durable`: every write, asked for or not.
+  Export(BlobClient& client, Claims& claims, BlobInfo blob, bool read_only, bool durable);
+  /// If it can be written: until close() no other session can change the blob. Errors: in_use,
+  /// not_found.
+  Status claim();
 
   [[nodiscard]] std::uint64_t size_bytes() const { return size_bytes_; }
   [[nodiscard]] bool read_only() const { return read_only_; }
@@ -46,6 +50,8 @@ private:
                                           std::uint64_t length_bytes) const;
 
   BlobClient& client_;
+  Claims& claims_;
+  bool claims_blob_ = false;
   const BlobInfo blob_;
   const std::uint64_t size_bytes_;
   const bool read_only_;

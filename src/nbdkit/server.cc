@@ -41,6 +41,7 @@ Status Server::open(std::function<void(const Error&)> failed_in_background) {
   const bool is_owned = scheme_of(options_.image) == LocationScheme::owner;
   Status opened = is_owned ? join_owner() : open_image(std::move(failed_in_background));
   if (!opened) {
+    claims_.reset();
     client_.reset();
     keeper_.reset();
     return opened;
@@ -63,6 +64,7 @@ Status Server::open_image(std::function<void(const Error&)> failed_in_background
   setup.store.threads_late = true; // For after_fork().
   keeper_ = std::make_unique<ImageKeeper>(std::move(setup));
   client_ = std::make_unique<LocalBlobClient>(*keeper_);
+  claims_.emplace(*client_);
   client_->watch_failures(std::move(failed_in_background));
   return keeper_->attach({.location = options_.image});
 }
@@ -75,7 +77,9 @@ Status Server::join_owner() {
   if (!client) {
     return client.error();
   }
+  claims_.reset();
   client_ = *std::move(client);
+  claims_.emplace(*client_);
   return {};
 }
 
@@ -118,6 +122,7 @@ Status Server::close() {
     return {};
   }
   Status closed = keeper_ != nullptr ? keeper_->detach() : client_->close();
+  claims_.reset();
   client_.reset(); // It has heard of what failed until now.
   keeper_.reset();
   return closed;
@@ -132,9 +137,13 @@ Result<std::unique_ptr<Export>> Server::connect(std::string_view name, bool read
   if (blob == nullptr) {
     return no_such_blob(name);
   }
-  return std::make_unique<Export>(*client_, *blob,
-                                  read_only || options_.read_only.contains(blob->name),
-                                  options_.sync.count() == 0);
+  auto connection = std::make_unique<Export>(*client_, *claims_, *blob,
+                                             read_only || options_.read_only.contains(blob->name),
+                                             options_.sync.count() == 0);
+  if (Status claimed = connection->claim(); !claimed) {
+    return claimed.error();
+  }
+  return connection;
 }
 
 } // namespace vnvram::nbdkit

@@ -3,10 +3,12 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <vector>
 
 #include "client/blob_client.h"
+#include "nbdkit/claims.h"
 #include "nbdkit/export.h"
 #include "nbdkit/options.h"
 #include "owner/image_keeper.h"
@@ -44,6 +46,7 @@ private:
   std::function<void(const Error&)> failed_in_background_; ///< Watches once this process stays.
   std::unique_ptr<ImageKeeper> keeper_; ///< None: the image is another process's.
   std::unique_ptr<BlobClient> client_;  ///< On the keeper, or the owner's.
+  std::optional<Claims> claims_;        ///< Of the client's blobs.
   std::vector<BlobInfo> blobs_;
 };
 

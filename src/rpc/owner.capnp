@@ -120,6 +120,25 @@ interface Blobs {
   # The same with fewer rights: to blobs that are named, or whose names begin so. A session has 64 of
   # these at once.
   narrow @8 (grants :List(Grant)) -> (blobs :Blobs, failure :Failure);
+
+  # Which blobs a device of the machine uses through this session from now on, and no others. Those
+  # that its holder may write are the session's to change at once, as after its first change of them
+  # (else: in use), and the image is not sealed while a device uses it that has not handed over. Of
+  # none: the machine is gone, nothing is on its way, and everybody may change them again.
+  claim @9 (blobs :List(Text)) -> (failure :Failure);
+
+  # The state of the device that claims goes on elsewhere. The image is sealed when all devices that
+  # use it have handed over, or are gone; `sealed`: it is now. Until then the others go on, and so it
+  # stays when the session ends. `state` says of the image that it is sealed at once.
+  handOver @10 () -> (sealed :Bool, failure :Failure);
+
+  # It goes on here, for all devices as one: an image that was sealed is not any more, and one that
+  # was to be is not going to be. Durable when answered.
+  takeBack @11 () -> (failure :Failure);
+
+  # For an image whose content someone else may change underneath: whether it has changed. Then it was
+  # opened anew, with what is there now, for all sessions.
+  lookAgain @12 () -> (changed :Bool, failure :Failure);
 }
 
 struct Grant {

@@ -206,4 +206,35 @@ Status RemoteBlobClient::close() {
   return flush();
 }
 
+Status RemoteBlobClient::claim(const std::vector<std::string>& blobs) {
+  return link_->ask<void>([&blobs](rpc::Owner::Client& owner) {
+    auto request = owner.claimRequest();
+    auto list = request.initBlobs(static_cast<unsigned>(blobs.size()));
+    for (unsigned index = 0; index < list.size(); ++index) {
+      list.set(index, blobs[index]);
+    }
+    return request.send().then([](auto&& answer) { return take_status(answer); });
+  });
+}
+
+Status RemoteBlobClient::hand_over() {
+  return link_->ask<void>([](rpc::Owner::Client& owner) {
+    return owner.handOverRequest().send().then([](auto&& answer) { return take_status(answer); });
+  });
+}
+
+Status RemoteBlobClient::take_back() {
+  return link_->ask<void>([](rpc::Owner::Client& owner) {
+    return owner.takeBackRequest().send().then([](auto&& answer) { return take_status(answer); });
+  });
+}
+
+Result<bool> RemoteBlobClient::look_again() {
+  return link_->ask<bool>([](rpc::Owner::Client& owner) {
+    return owner.lookAgainRequest().send().then([](auto&& answer) {
+      return take<bool>(answer, [](const auto& looked) { return looked.getChanged(); });
+    });
+  });
+}
+
 } // namespace vnvram

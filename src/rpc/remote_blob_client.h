@@ -5,6 +5,8 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <string>
+#include <vector>
 
 #include "base/unique_fd.h"
 #include "client/blob_client.h"
@@ -40,6 +42,10 @@ public:
   Status register_blobs(std::span<const BlobSpec> blobs) override;
   /// It is told of the loss of the connection, too.
   void watch_failures(std::function<void(const Error&)> failed_in_background) override;
+  Status claim(const std::vector<std::string>& blobs) override;
+  Status hand_over() override;
+  Status take_back() override;
+  Result<bool> look_again() override;
   Status close() override;
 
 private:

@@ -15,7 +15,7 @@
 namespace vnvram {
 
 /// The right to write a blob is one session's at a time: it takes it with its first change of the
-/// blob, and has it until it ends. Threads: any.
+/// blob, or when a device claims it, and has it until it ends or claims others. Threads: any.
 class BlobWriters {
 public:
   struct Holder {
@@ -25,6 +25,9 @@ public:
   /// All of them; or none, and which other session has one of them.
   [[nodiscard]] std::optional<Holder> take(const std::vector<std::string>& blobs,
                                            std::uint64_t session);
+  /// As take(), and the session gives up what else it had.
+  [[nodiscard]] std::optional<Holder> take_only(const std::vector<std::string>& blobs,
+                                                std::uint64_t session);
   /// At the session's end.
   void give_up(std::uint64_t session);
   /// A blob that is gone is nobody's.
@@ -35,6 +38,8 @@ public:
   [[nodiscard]] Watch<>& given_up() { return given_up_; }
 
 private:
+  std::optional<Holder> take_locked(const std::vector<std::string>& blobs, std::uint64_t session);
+
   Watch<> given_up_;
   mutable std::mutex mutex_;
   std::map<std::string, std::uint64_t, std::less<>> sessions_; ///< By blob.

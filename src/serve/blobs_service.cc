@@ -55,6 +55,18 @@ Status defer(Store& store, const Transaction::Update& update) {
   return Error(ErrorKind::invalid_argument, update.blob + ": only ranges can be deferred");
 }
 
+Status make_change(Store& store, const Transaction& transaction, bool deferred) {
+  if (!deferred) {
+    return store.commit(transaction);
+  }
+  for (const Transaction::Update& update : transaction.updates()) {
+    if (Status done = defer(store, update); !done) {
+      return done;
+    }
+  }
+  return {};
+}
+
 Result<std::vector<std::byte>> read_range(Store& store, rpc::Range::Reader range) {
   const std::string blob = to_string(range.getBlob());
   if (range.isWhole()) {
@@ -117,7 +129,9 @@ kj::Promise<void> BlobsService::state(StateContext context) {
   results.setLastEvent(session_.owner.events.last());
   const Result<ImageState> state = session_.client.state();
   if (state) {
-    write_state(results.initState(), *state);
+    auto written = results.initState();
+    write_state(written, *state);
+    written.setSealed(state->sealed || session_.owner.hand_over.was_said());
   } else {
     write_failure(results.initFailure(), state.error());
   }
@@ -195,8 +209,11 @@ kj::Promise<void> BlobsService::read(ReadContext context) {
   return kj::READY_NOW;
 }
 
-std::optional<Status> BlobsService::take_right_to(const std::vector<std::string>& blobs) {
-  const auto holder = session_.owner.writers.take(blobs, session_.number);
+std::optional<Status> BlobsService::take_right_to(const std::vector<std::string>& blobs,
+                                                  Right right) {
+  BlobWriters& writers = session_.owner.writers;
+  const auto holder = right == Right::only_these ? writers.take_only(blobs, session_.number)
+                                                 : writers.take(blobs, session_.number);
   if (!holder) {
     return Status();
   }
@@ -242,15 +259,9 @@ std::optional<Status> BlobsService::carry_out(Store& store, const Transaction& t
   if (!done || !*done) {
     return done;
   }
-  if (deferred) {
-    for (const Transaction::Update& update : transaction.updates()) {
-      *done = defer(store, update);
-      if (!*done) {
-        break;
-      }
-    }
-  } else {
-    *done = store.commit(transaction);
+  *done = make_change(store, transaction, deferred);
+  if (!*done && done->error().kind() == ErrorKind::sealed && lifts_seal(store)) {
+    *done = make_change(store, transaction, deferred);
   }
   if (!*done) {
     give_up_absent(store, blobs);
@@ -369,6 +380,103 @@ kj::Promise<void> BlobsService::narrow(NarrowContext context) {
     context.getResults().setBlobs(narrower.attach(kj::defer([count] { --*count; })));
   }
   answer(context, may);
+  return kj::READY_NOW;
+}
+
+// ---- Whose machine it is
+
+Status BlobsService::may_change_anything() const {
+  return scope_.changes_anything() ? Status()
+                                   : Error(ErrorKind::read_only, "this session may only read");
+}
+
+std::optional<Status> BlobsService::claim(Store& store, const std::vector<std::string>& blobs) {
+  std::vector<std::string> written;
+  for (const std::string& blob : blobs) {
+    if (!scope_.reads(blob) || !store.blob(blob)) {
+      return not_there(blob);
+    }
+    if (scope_.writes(blob)) {
+      written.push_back(blob);
+    }
+  }
+  std::optional<Status> done = take_right_to(written, Right::only_these);
+  if (!done || !*done) {
+    return done;
+  }
+  if (!written.empty()) {
+    session_.owner.hand_over.begin_use(session_.number);
+    return done;
+  }
+  session_.owner.hand_over.end_use(session_.number);
+  return seal_if_due(store);
+}
+
+kj::Promise<void> BlobsService::claim(ClaimContext context) {
+  return session_.changes.run([this, context](Result<StoreUse>& store) mutable {
+    const auto named = context.getParams().getBlobs();
+    std::optional<Status> done = store ? check_count(named.size()) : Status(store.error());
+    if (*done) {
+      std::vector<std::string> blobs;
+      for (const auto blob : named) {
+        blobs.push_back(to_string(blob));
+      }
+      done = claim(**store, blobs);
+    }
+    if (!done) {
+      return false;
+    }
+    answer(context, *done);
+    return true;
+  });
+}
+
+Status BlobsService::seal_if_due(Store& store) {
+  return session_.owner.hand_over.is_due() ? store.seal() : Status();
+}
+
+kj::Promise<void> BlobsService::handOver(HandOverContext context) {
+  return session_.changes.run([this, context](Result<StoreUse>& store) mutable {
+    Status done = store ? may_change_anything() : Status(store.error());
+    if (done) {
+      session_.owner.hand_over.say(session_.number);
+      done = seal_if_due(**store);
+    }
+    if (done) {
+      context.getResults().setSealed((*store)->info().sealed);
+    }
+    answer(context, done);
+    return true;
+  });
+}
+
+kj::Promise<void> BlobsService::takeBack(TakeBackContext context) {
+  return session_.changes.run([this, context](Result<StoreUse>& store) mutable {
+    Status done = store ? may_change_anything() : Status(store.error());
+    if (done) {
+      session_.owner.hand_over.take_back();
+      done = (*store)->unseal();
+    }
+    answer(context, done);
+    return true;
+  });
+}
+
+bool BlobsService::lifts_seal(Store& store) {
+  if (!session_.owner.is_incoming || !session_.owner.hand_over.uses(session_.number)) {
+    return false;
+  }
+  session_.owner.hand_over.take_back();
+  return store.unseal().ok();
+}
+
+kj::Promise<void> BlobsService::lookAgain(LookAgainContext context) {
+  const Status may = may_change_anything();
+  const Result<bool> changed = may ? session_.owner.holds.look_again() : may.error();
+  if (changed) {
+    context.getResults().setChanged(*changed);
+  }
+  answer(context, changed ? Status() : changed.error());
   return kj::READY_NOW;
 }
 

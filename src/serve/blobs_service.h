@@ -57,11 +57,17 @@ public:
   kj::Promise<void> register_(RegisterContext context) override;
   kj::Promise<void> watch(WatchContext context) override;
   kj::Promise<void> narrow(NarrowContext context) override;
+  kj::Promise<void> claim(ClaimContext context) override;
+  kj::Promise<void> handOver(HandOverContext context) override;
+  kj::Promise<void> takeBack(TakeBackContext context) override;
+  kj::Promise<void> lookAgain(LookAgainContext context) override;
 
 protected:
   /// The right to write these blobs. Nothing: it has to be waited for, because who has it is about
   /// to end. Errors: in_use.
-  std::optional<Status> take_right_to(const std::vector<std::string>& blobs);
+  enum class Right { these_too, only_these };
+  std::optional<Status> take_right_to(const std::vector<std::string>& blobs,
+                                      Right right = Right::these_too);
   /// Of those that it has the right to: nobody writes what is not there.
   void give_up_absent(const Store& store, const std::vector<std::string>& blobs);
 
@@ -69,6 +75,12 @@ protected:
 
 private:
   [[nodiscard]] Status allows(const Transaction& transaction) const;
+  /// What the image's seal says, or is going to say, is not for who may only read.
+  [[nodiscard]] Status may_change_anything() const;
+  std::optional<Status> claim(Store& store, const std::vector<std::string>& blobs);
+  Status seal_if_due(Store& store);
+  /// A machine that has come runs here: its image is not sealed any more. False: it is.
+  bool lifts_seal(Store& store);
   /// Nothing: it has to wait.
   std::optional<Status> carry_out(Store& store, const Transaction& transaction, bool deferred);
   std::optional<Status> carry_out(Store& store, const std::vector<NewBlob>& blobs);

@@ -24,6 +24,20 @@ Status HoldClock::hold(Clock::Duration duration) {
   return {};
 }
 
+Result<bool> HoldClock::look_again() {
+  const std::lock_guard lock(mutex_);
+  if (!keeper_.is_attached()) {
+    return Error(ErrorKind::absent, "no image is attached");
+  }
+  const Result<bool> current = keeper_.is_current();
+  if (!current || *current) {
+    return current ? Result<bool>(false) : current.error();
+  }
+  release_locked();
+  const Status reopened = keeper_.reopen();
+  return reopened ? Result<bool>(true) : reopened.error();
+}
+
 bool HoldClock::release() {
   const std::lock_guard lock(mutex_);
   const bool was_held = ends_at_.has_value();

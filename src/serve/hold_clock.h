@@ -12,7 +12,8 @@ namespace vnvram {
 
 /// Holds all changes of an image for so long at most.
 ///
-/// Threads: any. The calls take turns, and wait for what is under way.
+/// Threads: any. The calls take turns, since those of the keeper that wait for all others are one
+/// thread's at a time, and wait for what is under way.
 class HoldClock {
 public:
   /// Both outlive it.
@@ -29,6 +30,11 @@ public:
   Status hold(Clock::Duration duration);
   /// Returns whether something was held until now.
   bool release();
+
+  /// Looks whether the image's content was changed underneath, and then opens it anew, which ends a
+  /// hold: returns whether it was. Errors: absent; those of ImageKeeper::is_current() and reopen():
+  /// after the latter there is no image any more.
+  Result<bool> look_again();
 
 private:
   void time_has_come();

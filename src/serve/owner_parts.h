@@ -6,6 +6,7 @@
 #include "owner/image_keeper.h"
 #include "serve/blob_writers.h"
 #include "serve/event_log.h"
+#include "serve/hand_over.h"
 #include "serve/hold_clock.h"
 #include "serve/session_list.h"
 
@@ -19,6 +20,9 @@ struct OwnerParts {
   EventLog& events;
   HoldClock& holds;
   SessionList& sessions;
+  HandOver& hand_over;
+  /// The machine comes from elsewhere: its first change takes a seal off.
+  bool is_incoming = false;
 };
 
 } // namespace vnvram

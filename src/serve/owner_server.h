@@ -35,6 +35,9 @@ public:
     ConnectionLimits limits;
     Clock& clock; ///< For holds.
     const Log& log;
+    /// The machine comes from elsewhere: the first change of a device that claims its blobs takes
+    /// the seal off an image that is sealed.
+    bool is_incoming = false;
   };
 
   /// Errors: io (no descriptor left, or no thread).
@@ -61,6 +64,7 @@ private:
   EventLog events_;
   BlobWriters writers_;
   SessionList list_;
+  HandOver hand_over_;
   HoldClock holds_;
   OwnerParts parts_;
   Door door_;

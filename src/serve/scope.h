@@ -18,6 +18,8 @@ struct Grant {
 };
 
 class Scope {
+  using Grants = std::vector<Grant>;
+
 public:
   /// All blobs, and every right.
   [[nodiscard]] static Scope everything() {
@@ -42,9 +44,15 @@ public:
     return has(blob, [](const Grant& grant) { return grant.registers; });
   }
 
-private:
-  using Grants = std::vector<Grant>;
+  /// Whether there may be something that it writes.
+  [[nodiscard]] bool changes_anything() const {
+    return std::all_of(narrowings_.begin(), narrowings_.end(), [](const Grants& grants) {
+      return std::any_of(grants.begin(), grants.end(),
+                         [](const Grant& grant) { return grant.writes; });
+    });
+  }
 
+private:
   template <typename Right> [[nodiscard]] bool has(std::string_view blob, Right right) const {
     return std::all_of(narrowings_.begin(), narrowings_.end(), [&](const Grants& grants) {
       return std::any_of(grants.begin(), grants.end(), [&](const Grant& grant) {

@@ -11,6 +11,7 @@
 #include <capnp/rpc-twoparty.h>
 #include <fmt/core.h>
 
+#include "base/operator_text.h"
 #include "rpc/polled_stream.h"
 #include "rpc/wire.h"
 #include "serve/owner_service.h"
@@ -75,12 +76,28 @@ void Session::run() {
     log_.warning(fmt::format("session {}: {}", peer_.session, exception.what()));
   }
   owner_.writers.give_up(peer_.session);
+  owner_.hand_over.end_use(peer_.session);
+  seal_what_is_due();
   owner_.sessions.remove(peer_.session);
   socket_.reset();
   log_.info(fmt::format("session {} ends", peer_.session));
   stopping_ = true;
   over_ = true;
   ended_();
+}
+
+// It may have been the last that kept the image from being sealed. While changes are held it waits.
+void Session::seal_what_is_due() {
+  if (!owner_.hand_over.is_due()) {
+    return;
+  }
+  Result<StoreUse> store = owner_.keeper.use(StoreGate::Purpose::change);
+  if (store && owner_.hand_over.is_due() && !(*store)->info().sealed) {
+    const Status sealed = (*store)->seal();
+    log_.info(sealed
+                  ? fmt::format("the image is sealed at generation {}", (*store)->info().generation)
+                  : "the image could not be sealed: " + operator_text(sealed.error()));
+  }
 }
 
 void Session::serve() {

@@ -49,6 +49,7 @@ public:
 private:
   void run();
   void serve();
+  void seal_what_is_due();
   /// Returns why the bell has rung; `end` also when the peer has not gone on in time.
   unsigned wait(const PolledStream& stream);
 

@@ -30,6 +30,11 @@ void AdoptedImage::committed(std::uint64_t generation) {
   state_.generation = generation;
 }
 
+void AdoptedImage::sealed(bool is_sealed) {
+  const std::lock_guard lock(mutex_);
+  state_.sealed = is_sealed;
+}
+
 void AdoptedImage::note(const ImageState& state, const BlobRoom& room) {
   {
     const std::lock_guard lock(mutex_);

@@ -47,6 +47,8 @@ public:
   Status adopt(TpmImage image, const std::string& location);
   /// It is of this generation now.
   void committed(std::uint64_t generation);
+  /// It says so now that the state was handed over, or that it was not.
+  void sealed(bool is_sealed);
 
 private:
   [[nodiscard]] bool belongs_to_tpm(const TpmImage& image) const;

@@ -14,7 +14,10 @@
 #include "base/operator_text.h"
 #include "base/unique_fd.h"
 #include "client/local_blob_client.h"
+#include "device/location.h"
 #include "owner/image_keeper.h"
+#include "rpc/remote_blob_client.h"
+#include "rpc/socket_connection.h"
 #include "service/listener.h"
 #include "service/log.h"
 #include "service/name_remover.h"
@@ -142,7 +145,7 @@ constexpr std::uint64_t cache_size_bytes = std::uint64_t{1} << 20U;
 
 // The TPM, and what its state goes through to the image. Each outlives those below it.
 struct Tpm {
-  std::unique_ptr<ImageKeeper> keeper;
+  std::unique_ptr<ImageKeeper> keeper; ///< None: another process has the image.
   std::unique_ptr<BlobClient> client;
   std::unique_ptr<ImageTrouble> trouble;
   std::unique_ptr<SoftTpm> tpm;
@@ -151,6 +154,13 @@ struct Tpm {
   std::unique_ptr<TpmStorage> storage;
 };
 
+Tpm make_without_tpm(std::unique_ptr<BlobClient> client, const Log& log) {
+  Tpm made;
+  made.client = std::move(client);
+  made.trouble = std::make_unique<ImageTrouble>(*made.client, log);
+  return made;
+}
+
 Tpm make_without_tpm(const Options& options, const Log& log) {
   ImageKeeper::Setup setup{
       .device = {.image_key_file = options.image_key_file},
@@ -158,10 +168,9 @@ Tpm make_without_tpm(const Options& options, const Log& log) {
       .space = options.space,
       .space_warned = [&log](const Error& error) { log.warning(operator_text(error)); }};
   setup.store.cache_size_bytes = cache_size_bytes;
-  Tpm made;
-  made.keeper = std::make_unique<ImageKeeper>(std::move(setup));
-  made.client = std::make_unique<LocalBlobClient>(*made.keeper);
-  made.trouble = std::make_unique<ImageTrouble>(*made.client, log);
+  auto keeper = std::make_unique<ImageKeeper>(std::move(setup));
+  Tpm made = make_without_tpm(std::make_unique<LocalBlobClient>(*keeper), log);
+  made.keeper = std::move(keeper);
   return made;
 }
 
@@ -172,7 +181,7 @@ void add_tpm(Tpm& made, std::unique_ptr<SoftTpm> tpm, const Options& options, co
   made.image =
       std::make_unique<AdoptedImage>(*made.tpm, *made.custody, *made.client, options.image, log);
   made.storage = std::make_unique<TpmStorage>(TpmStorage::Parts{*made.tpm, *made.custody,
-                                                                *made.image, *made.keeper,
+                                                                *made.image, made.keeper.get(),
                                                                 *made.client, *made.trouble, log},
                                               options.seccomp == Seccomp::on);
 }
@@ -188,16 +197,45 @@ Tpm make_detached(const Options& options, const Log& log) {
   return made;
 }
 
-Result<Tpm> make_attached(const Options& options, const Log& log) {
-  Tpm made = make_without_tpm(options, log);
-  if (Status attached =
-          made.keeper->attach({.location = options.image, .accept_sealed = options.incoming});
-      !attached.ok()) {
-    return attached.error();
+Result<std::unique_ptr<BlobClient>> connect_to_owner(const std::string& address) {
+  Result<UniqueFd> socket = connect_to_socket(address.substr(std::string_view("unix:").size()),
+                                              "is that the control socket of an owner that runs?");
+  if (!socket.ok()) {
+    return socket.error();
   }
+  Result<std::unique_ptr<RemoteBlobClient>> client = RemoteBlobClient::connect(*std::move(socket));
+  if (!client.ok()) {
+    return client.error();
+  }
+  return std::unique_ptr<BlobClient>(*std::move(client));
+}
+
+// The image, open here, or as a session of the process that has it open.
+Result<Tpm> open_image(const Options& options, const Log& log) {
+  if (scheme_of(options.image) == LocationScheme::owner) {
+    Result<std::unique_ptr<BlobClient>> client = connect_to_owner(options.image);
+    return client.ok() ? Result<Tpm>(make_without_tpm(*std::move(client), log)) : client.error();
+  }
+  Tpm made = make_without_tpm(options, log);
+  const Status attached =
+      made.keeper->attach({.location = options.image, .accept_sealed = options.incoming});
+  return attached.ok() ? Result<Tpm>(std::move(made)) : attached.error();
+}
+
+Result<Tpm> make_attached(const Options& options, const Log& log) {
+  Result<Tpm> opened = open_image(options, log);
+  if (!opened.ok()) {
+    return opened.error();
+  }
+  Tpm made = *std::move(opened);
   Result<TpmImage> image = read_tpm_image(*made.client, options.image, options.version);
   if (!image.ok()) {
     return image.error();
+  }
+  if (image->state.sealed && !options.incoming) { // An image of our own is not even opened then.
+    return Error(ErrorKind::sealed,
+                 options.image + ": the image is sealed: its state was handed over",
+                 "--incoming, for a machine that comes back to it; or vnvram unseal");
   }
   add_tpm(made,
           std::make_unique<SoftTpm>(image->version, image->specs,

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/operator_text.h"
+#include "device/location.h"
 #include "vnvram/version.h"
 
 namespace vnvram {
@@ -246,6 +247,12 @@ Status set_image(Options& options, int argument_count, char* const* arguments) {
   options.image = arguments[optind];
   if (!options.control && !options.server) {
     return usage_error("there is nothing to serve on", "give --ctrl, or --server, or both");
+  }
+  if (scheme_of(options.image) == LocationScheme::owner &&
+      (options.detached || !options.image_key_file.empty())) {
+    return usage_error(options.image + " is open already, in another process: there is nothing to "
+                                       "detach it from, and no key to give",
+                       "leave out --detached and --image-key");
   }
   if (options.detached && !options.admin) {
     return usage_error("--detached needs --admin: nobody could attach the image");

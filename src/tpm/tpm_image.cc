@@ -50,6 +50,15 @@ Error no_room(const std::string& path, const Error& error) {
           "make it larger: vnvram resize " + path + " SIZE"};
 }
 
+// What is read afterwards is changed by nobody else.
+Status claim_blobs(BlobClient& client, const std::vector<BlobSpec>& specs) {
+  std::vector<std::string> names;
+  for (const BlobSpec& spec : specs) {
+    names.push_back(spec.name);
+  }
+  return client.claim(names);
+}
+
 Status load_blobs(BlobClient& client, TpmImage& image, const std::string& path) {
   for (BlobSpec& spec : image.specs) {
     const Result<BlobInfo> info = client.blob(spec.name);
@@ -90,6 +99,9 @@ Result<TpmImage> read_tpm_image(BlobClient& client, const std::string& path,
   TpmImage image;
   image.version = *chosen;
   image.specs = tpm_blob_specs(image.version);
+  if (Status claimed = claim_blobs(client, image.specs); !claimed.ok()) {
+    return claimed.error();
+  }
   if (!found->sealed) {
     if (Status registered = client.register_blobs(image.specs); !registered.ok()) {
       return no_room(path, registered.error());

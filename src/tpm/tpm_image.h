@@ -21,11 +21,12 @@ struct TpmImage {
   Manufacture manufacture = Manufacture::forbidden;
 };
 
-/// Reads the TPM's blobs from the client's image; `path` is for messages. The version is the one
-/// whose blobs are there; if both are, the caller has to choose. Larger sizes that this libtpms
-/// needs are registered (unless the image is sealed); missing blobs are not. Errors: those of the
-/// client; not_found (no TPM's blobs, or not all of them); invalid_argument (a choice is needed);
-/// corrupt (state that was written once and is empty now).
+/// Claims the TPM's blobs of the client's image, and reads them; `path` is for messages. The
+/// version is the one whose blobs are there; if both are, the caller has to choose. Larger sizes
+/// that this libtpms needs are registered (unless the image is sealed); missing blobs are not.
+/// Errors: those of the client (in_use: another session writes one of them); not_found (no TPM's
+/// blobs, or not all of them); invalid_argument (a choice is needed); corrupt (state that was
+/// written once and is empty now).
 Result<TpmImage> read_tpm_image(BlobClient& client, const std::string& path,
                                 std::optional<TpmVersion> version);
 

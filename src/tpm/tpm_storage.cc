@@ -9,6 +9,13 @@
 #include "owner/image_keeper.h"
 
 namespace vnvram {
+namespace {
+
+Result<bool> was_changed(const Result<bool>& is_current) {
+  return is_current.ok() ? Result<bool>(!*is_current) : is_current.error();
+}
+
+} // namespace
 
 TpmStorage::TpmStorage(const Parts& parts, bool confined)
     : tpm_(parts.tpm), custody_(parts.custody), image_(parts.image), keeper_(parts.keeper),
@@ -53,7 +60,7 @@ Status TpmStorage::commit_first() {
 }
 
 bool TpmStorage::prepare() {
-  if (tpm_.failed() || tpm_.is_off() || !keeper_.is_attached()) {
+  if (tpm_.failed() || tpm_.is_off() || !custody_.has_image()) {
     return false;
   }
   if (custody_.state() != Custody::State::gone) {
@@ -62,7 +69,8 @@ bool TpmStorage::prepare() {
       return false;
     }
   }
-  if (custody_.state() == Custody::State::gone) { // Looking again may have shown it.
+  // Looking again may have shown it.
+  if (custody_.state() == Custody::State::gone && !was_taken_back_elsewhere()) {
     if (!std::exchange(complained_, true)) {
       log_.warning("TPM commands fail: the state was handed over, and this image is sealed; if it "
                    "is to go on here: vnvram tpm unseal");
@@ -77,14 +85,14 @@ bool TpmStorage::prepare() {
 }
 
 bool TpmStorage::commit() {
-  if (tpm_.failed() || !keeper_.is_attached()) {
+  if (tpm_.failed() || !custody_.has_image()) {
     return false;
   }
   const SoftTpm::Changes changes = tpm_.take_changes();
   if (changes.transaction.empty()) {
     return true;
   }
-  const std::uint64_t generation_before = changes.restored ? keeper_.info().generation : 0;
+  const std::uint64_t generation_before = image_.state().generation;
   const Result<std::uint64_t> committed =
       commit_with_room(client_, changes.transaction, tpm_.version());
   if (!committed.ok()) {
@@ -100,7 +108,7 @@ bool TpmStorage::commit() {
 }
 
 void TpmStorage::commit_without_command() {
-  if (!keeper_.is_attached() || tpm_.failed()) {
+  if (!custody_.has_image() || tpm_.failed()) {
     return;
   }
   mark_image_sealed();
@@ -119,14 +127,17 @@ void TpmStorage::commit_as_ours() {
 }
 
 void TpmStorage::hold() {
-  if (keeper_.is_attached() && custody_.is_ours() && !tpm_.failed()) {
-    [[maybe_unused]] const Status done = keeper_.hold(); // A failure has poisoned the store.
+  // Another process's image is held by asking that one.
+  if (keeper_ != nullptr && custody_.has_image() && custody_.is_ours() && !tpm_.failed()) {
+    [[maybe_unused]] const Status done = keeper_->hold(); // A failure has poisoned the store.
   }
 }
 
 void TpmStorage::resume() {
-  keeper_.release();
-  if (!keeper_.is_attached() || tpm_.failed() || !custody_.is_ours()) {
+  if (keeper_ != nullptr) {
+    keeper_->release();
+  }
+  if (!custody_.has_image() || tpm_.failed() || !custody_.is_ours()) {
     return;
   }
   if ((custody_.must_look() && !look_again()) || !custody_.is_ours()) {
@@ -137,7 +148,7 @@ void TpmStorage::resume() {
 
 // The image says what custody says.
 void TpmStorage::mark_image_sealed() {
-  if (!custody_.is_to_be_sealed() || keeper_.info().sealed) {
+  if (!custody_.is_to_be_sealed() || image_.state().sealed) {
     return;
   }
   // What was handed over and is in memory only belongs on the image first: it may be all that is
@@ -147,21 +158,24 @@ void TpmStorage::mark_image_sealed() {
       return;
     }
   }
-  const Status sealed = keeper_.seal();
+  const Status sealed = client_.hand_over();
   if (sealed.ok()) {
-    log_.info(fmt::format("the image is sealed at generation {}", keeper_.info().generation));
+    image_.sealed(true);
+    log_.info(fmt::format("the image is sealed at generation {}{}", image_.state().generation,
+                          keeper_ != nullptr ? "" : ", or is when its other devices are gone"));
   } else {
     log_.warning("the image could not be sealed: " + operator_text(sealed.error()));
   }
 }
 
 Status TpmStorage::mark_image_ours() {
-  if (!keeper_.is_attached() || !custody_.is_ours() || !keeper_.info().sealed) {
+  if (!custody_.has_image() || !custody_.is_ours() || !image_.state().sealed) {
     return {};
   }
-  Status unsealed = keeper_.unseal();
+  Status unsealed = client_.take_back();
   if (unsealed.ok()) {
-    log_.info(fmt::format("the image is unsealed at generation {}", keeper_.info().generation));
+    image_.sealed(false);
+    log_.info(fmt::format("the image is unsealed at generation {}", image_.state().generation));
   }
   return unsealed;
 }
@@ -170,21 +184,20 @@ Status TpmStorage::mark_image_ours() {
 
 // The drive's content may have been put back while the machine was: is it what we left?
 bool TpmStorage::look_again() {
-  const Result<bool> current = keeper_.is_current();
-  if (!current.ok()) {
-    return fail(current.error(), "a look at the drive");
-  }
-  if (*current) {
-    return true;
-  }
-  const std::uint64_t generation_before = keeper_.info().generation;
+  const std::uint64_t generation_before = image_.state().generation;
   const std::string where = image_.location();
-  trouble_.forget();
   // By the same connection: it is the drive that changed, and a confined process may not get
   // another one.
-  const Status reopened = keeper_.reopen();
-  Result<TpmImage> image = reopened.ok() ? read_tpm_image(client_, where, tpm_.version())
-                                         : Result<TpmImage>(reopened.error());
+  const Result<bool> changed = client_.look_again();
+  if (changed.ok() && !*changed) {
+    return true;
+  }
+  if (!changed.ok() && keeper_ != nullptr && keeper_->is_attached()) {
+    return fail(changed.error(), "a look at the drive");
+  }
+  trouble_.forget();
+  Result<TpmImage> image = changed.ok() ? read_tpm_image(client_, where, tpm_.version())
+                                        : Result<TpmImage>(changed.error());
   if (!image.ok()) {
     lose_image();
     return fail(image.error(), "opening a drive whose content was put back");
@@ -203,7 +216,36 @@ bool TpmStorage::look_again() {
 // One that the TPM cannot have.
 void TpmStorage::lose_image() {
   custody_.image_given_up();
-  [[maybe_unused]] const Status closed = keeper_.detach();
+  [[maybe_unused]] const Status closed = let_go();
+}
+
+// The state is on it, as far as it is to be.
+Status TpmStorage::let_go() {
+  if (keeper_ != nullptr) {
+    return keeper_->detach();
+  }
+  const Status gone = client_.claim({}); // The device is in use no more.
+  const Status closed = client_.close();
+  return gone.ok() ? closed : gone;
+}
+
+Error TpmStorage::of_another_process() const {
+  return {ErrorKind::unsupported, image_.location() + ": another process has the image open",
+          "vnvram serve is to be ended and started again"};
+}
+
+// By the operator's word to the image's owner.
+bool TpmStorage::was_taken_back_elsewhere() {
+  if (keeper_ != nullptr || !image_.state().sealed) {
+    return false;
+  }
+  const Result<ImageState> state = client_.state();
+  if (!state.ok() || state->sealed) {
+    return false;
+  }
+  image_.sealed(false);
+  custody_.take_over();
+  return true;
 }
 
 Status TpmStorage::check_reopens(const std::string& location) const {
@@ -216,18 +258,21 @@ Status TpmStorage::check_reopens(const std::string& location) const {
 }
 
 Status TpmStorage::detach(bool held) {
-  if (!keeper_.is_attached()) {
+  if (!custody_.has_image()) {
     return {};
+  }
+  if (keeper_ == nullptr) {
+    return of_another_process();
   }
   if (Status reopens = check_reopens(image_.location()); !reopens.ok()) {
     return reopens;
   }
   Status closed;
   if (custody_.content_may_change() || held || !custody_.is_ours()) {
-    keeper_.abandon();
+    keeper_->abandon();
   } else {
     closed = mark_image_ours();
-    const Status done = keeper_.detach();
+    const Status done = keeper_->detach();
     closed = closed.ok() ? done : closed;
   }
   custody_.image_given_up();
@@ -237,14 +282,17 @@ Status TpmStorage::detach(bool held) {
 
 Status TpmStorage::attach(const std::string& location) {
   const std::string where = location.empty() ? image_.location() : location;
-  if (keeper_.is_attached()) {
+  if (keeper_ == nullptr) {
+    return of_another_process();
+  }
+  if (keeper_->is_attached()) {
     return Error(ErrorKind::exists, where + ": an image is attached", "detach it first");
   }
   if (Status opens = check_reopens(where); !opens.ok()) {
     return opens;
   }
   trouble_.forget();
-  if (Status opened = keeper_.attach({.location = where, .accept_sealed = true}); !opened.ok()) {
+  if (Status opened = keeper_->attach({.location = where, .accept_sealed = true}); !opened.ok()) {
     return opened;
   }
   Result<TpmImage> image = read_tpm_image(client_, where, tpm_.version());
@@ -265,7 +313,7 @@ Status TpmStorage::attach(const std::string& location) {
 
 Status TpmStorage::unseal() {
   custody_.take_over();
-  if (!keeper_.is_attached()) {
+  if (!custody_.has_image()) {
     return {};
   }
   if (custody_.must_look() && !look_again()) {
@@ -278,29 +326,36 @@ Status TpmStorage::unseal() {
 // The drive may have gone before us, with the QEMU that owned it: that is an ordinary end, if
 // nothing was left to be written.
 bool TpmStorage::is_left_alone(Status& result) {
-  const Result<bool> current = keeper_.is_current();
-  if (current.ok() && *current) {
+  const Result<bool> changed =
+      keeper_ != nullptr ? was_changed(keeper_->is_current()) : client_.look_again();
+  if (changed.ok() && !*changed) {
     return false;
   }
-  if (current.ok()) {
+  if (changed.ok()) {
     log_.warning("the drive is left as it is: its content was changed underneath");
   } else {
-    log_.warning("the drive is left as it is: " + operator_text(current.error()));
+    log_.warning("the drive is left as it is: " + operator_text(changed.error()));
   }
-  if (!current.ok() && (tpm_.has_changes_to_keep() || !custody_.is_ours())) {
-    result = current.error();
-  } else if (current.ok() && tpm_.has_changes_to_keep()) {
+  if (!changed.ok() && (tpm_.has_changes_to_keep() || !custody_.is_ours())) {
+    result = changed.error();
+  } else if (changed.ok() && tpm_.has_changes_to_keep()) {
     result = Error(ErrorKind::stale, "changes of the TPM that were not committed are lost: the "
                                      "drive's content was changed underneath");
   }
-  keeper_.abandon();
+  if (keeper_ != nullptr) {
+    keeper_->abandon();
+  } else {
+    [[maybe_unused]] const Status gone = let_go();
+  }
   return true;
 }
 
 Status TpmStorage::close() {
   custody_.controller_gone(); // Who has the state now will not find us again to give it back.
-  keeper_.release();
-  if (!keeper_.is_attached()) {
+  if (keeper_ != nullptr) {
+    keeper_->release();
+  }
+  if (!custody_.has_image()) {
     return {};
   }
   Status closed;
@@ -310,7 +365,7 @@ Status TpmStorage::close() {
       closed = mark_image_ours();
       [[maybe_unused]] const bool committed = closed.ok() && commit();
     }
-    const Status done = keeper_.detach();
+    const Status done = let_go();
     closed = closed.ok() ? done : closed;
   }
   custody_.image_given_up();

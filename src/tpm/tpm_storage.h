@@ -37,13 +37,13 @@ struct TpmStorageStatus {
 /// waits for it (TpmWorker's).
 class TpmStorage {
 public:
-  /// What it works with, all of which outlives it. The client is on the keeper's image, and
-  /// `trouble` watches that.
+  /// What it works with, all of which outlives it. The client is on the keeper's image, or that of
+  /// another process, and `trouble` watches that.
   struct Parts {
     SoftTpm& tpm;
     Custody& custody;
     AdoptedImage& image;
-    ImageKeeper& keeper;
+    ImageKeeper* keeper; ///< None: another process has the image.
     BlobClient& client;
     ImageTrouble& trouble;
     const Log& log;
@@ -90,13 +90,16 @@ private:
   void commit_as_ours();
   Status mark_image_ours();
   void mark_image_sealed();
+  [[nodiscard]] bool was_taken_back_elsewhere();
+  Status let_go();
+  [[nodiscard]] Error of_another_process() const;
   Status check_reopens(const std::string& location) const;
   [[nodiscard]] bool is_left_alone(Status& result);
 
   SoftTpm& tpm_;
   Custody& custody_;
   AdoptedImage& image_;
-  ImageKeeper& keeper_;
+  ImageKeeper* const keeper_; ///< None: another process has the image.
   BlobClient& client_;
   ImageTrouble& trouble_;
   const Log& log_;

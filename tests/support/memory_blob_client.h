@@ -3,7 +3,9 @@
 
 #include <functional>
 #include <memory>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "client/blob_client.h"
 #include "support/memory_blobs.h"
@@ -47,9 +49,31 @@ public:
   void watch_failures(std::function<void(const Error&)> failed_in_background) override {
     blobs_->set_watcher(this, std::move(failed_in_background));
   }
+  Status claim(const std::vector<std::string>& blobs) override {
+    for (const std::string& name : blobs) {
+      if (const auto found = blob(name); !found) {
+        return found.error();
+      }
+    }
+    return {};
+  }
+  Status hand_over() override { return seal(true); }
+  Status take_back() override { return seal(false); }
+  Result<bool> look_again() override {
+    const auto found = state();
+    return found ? Result<bool>(false) : found.error();
+  }
   Status close() override { return flush(); }
 
 private:
+  Status seal(bool sealed) {
+    const auto found = state();
+    if (!found) {
+      return found.error();
+    }
+    blobs_->set_sealed(sealed);
+    return {};
+  }
   Status change(const Transaction& transaction, Durability durability) {
     const auto changed = blobs_->change(transaction, durability == Durability::on_return);
     return changed ? Status() : changed.error();

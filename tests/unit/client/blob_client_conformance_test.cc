@@ -265,6 +265,37 @@ TEST_P(BlobClientConformance, ASealedImageIsReadAndNotChanged) {
   ASSERT_OK(write("eeprom", 0, "x"));
 }
 
+TEST_P(BlobClientConformance, WhatWasHandedOverIsSealedUntilItIsTakenBack) {
+  ASSERT_OK(client_->claim({"eeprom"}));
+  ASSERT_OK(write("eeprom", 0, "abc"));
+  ASSERT_OK(client_->hand_over());
+  EXPECT_TRUE(client_->state()->sealed);
+  EXPECT_KIND(write("eeprom", 0, "x"), sealed);
+  ASSERT_OK(client_->hand_over());
+  ASSERT_OK(client_->take_back());
+  EXPECT_FALSE(client_->state()->sealed);
+  ASSERT_OK(write("eeprom", 0, "x"));
+  ASSERT_OK(client_->take_back());
+}
+
+TEST_P(BlobClientConformance, WhatIsNotThereIsNotClaimed) {
+  EXPECT_KIND(client_->claim({"eeprom", "nobody"}), not_found);
+  ASSERT_OK(client_->claim({"eeprom", "vars"}));
+  ASSERT_OK(client_->claim({}));
+  host_->detach();
+  EXPECT_KIND(client_->hand_over(), absent);
+  EXPECT_KIND(client_->take_back(), absent);
+  EXPECT_KIND(client_->look_again(), absent);
+}
+
+TEST_P(BlobClientConformance, AnImageThatNobodyElseChangesIsFoundAsItWasLeft) {
+  ASSERT_OK(write("vars", 0, "deferred", Durability::deferred));
+  const auto changed = client_->look_again();
+  ASSERT_OK(changed);
+  EXPECT_FALSE(*changed);
+  EXPECT_EQ(content("vars"), bytes("deferred"));
+}
+
 TEST_P(BlobClientConformance, AClientOutlivesTheImage) {
   ASSERT_OK(write("eeprom", 0, "abc"));
   host_->detach();

@@ -110,7 +110,7 @@ protected:
   ImageKeeper keeper_{{}};
   ImageTrouble trouble_{client_, log_};
   AdoptedImage image_{tpm_, custody_, client_, "disk", log_};
-  TpmStorage storage_{{tpm_, custody_, image_, keeper_, client_, trouble_, log_}, false};
+  TpmStorage storage_{{tpm_, custody_, image_, &keeper_, client_, trouble_, log_}, false};
 };
 
 TEST_F(TpmStorageTest, WhatTheTpmHasChangedIsOnItsBlobs) {
@@ -136,10 +136,10 @@ TEST_F(TpmStorageTest, AStateThatWasHandedOverIsSealedWithAllThatWasChanged) {
   ASSERT_TRUE(custody_.hand_over());
   storage_.commit_without_command();
   EXPECT_FALSE(blobs_->durable_content("tpm2.permanent").empty());
-  EXPECT_TRUE(keeper_.info().sealed);
+  EXPECT_TRUE(client_.state()->sealed);
   custody_.take_back();
   EXPECT_TRUE(storage_.prepare());
-  EXPECT_FALSE(keeper_.info().sealed);
+  EXPECT_FALSE(client_.state()->sealed);
 }
 
 TEST_F(TpmStorageTest, AHoldIsThatOfTheImageUntilItIsResumedOrClosed) {
