@@ -1,0 +1,33 @@
+// Whether the machine's state goes on elsewhere.
+#pragma once
+
+#include <cstdint>
+#include <mutex>
+#include <set>
+
+namespace vnvram {
+
+/// The word of those devices that know (a TPM whose state QEMU has fetched), and which others are in
+/// use still. What is to be sealed is sealed by whoever finds it due. Threads: any.
+class HandOver {
+public:
+  /// A device of the machine is in use through the session, or is not any more.
+  void begin_use(std::uint64_t session);
+  void end_use(std::uint64_t session);
+  [[nodiscard]] bool uses(std::uint64_t session) const;
+
+  /// The state of the session's device was handed over. That outlasts the session.
+  void say(std::uint64_t session);
+  /// The machine goes on here.
+  void take_back();
+  [[nodiscard]] bool was_said() const;
+  /// It was said, and by all that are in use.
+  [[nodiscard]] bool is_due() const;
+
+private:
+  mutable std::mutex mutex_;
+  std::set<std::uint64_t> in_use_;
+  std::set<std::uint64_t> said_by_;
+};
+
+} // namespace vnvram
