@@ -3,7 +3,6 @@
 #include <string_view>
 #include <utility>
 
-#include "device/location.h"
 #include "rpc/socket_connection.h"
 
 namespace vnvram::cli {
@@ -23,7 +22,7 @@ Result<UniqueFd> connect(const std::string& image) {
 } // namespace
 
 bool is_owner_socket(const std::string& image) {
-  return scheme_of(image) == LocationScheme::owner;
+  return image.starts_with(beginning);
 }
 
 Result<std::unique_ptr<RemoteBlobClient>> connect_blobs(const std::string& image) {

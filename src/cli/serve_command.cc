@@ -5,19 +5,15 @@
 #include <charconv>
 #include <csignal>
 #include <map>
-#include <memory>
-#include <vector>
+#include <utility>
 
-#include <fmt/core.h>
-
-#include "base/operator_text.h"
-#include "base/system_clock.h"
+#include "cli/device_socket.h"
+#include "cli/image_owner.h"
+#include "cli/machine_programs.h"
 #include "cli/reader.h"
-#include "owner/image_keeper.h"
-#include "serve/owner_server.h"
 #include "service/service_notify.h"
-#include "service/socket_address.h"
 #include "service/termination_signals.h"
+#include "supervise/supervisor.h"
 #include "vnvram/space.h"
 
 namespace vnvram::cli {
@@ -43,7 +39,7 @@ Result<gid_t> group_of(const std::string& name) {
 
 Result<SocketAddress> control_address(const std::string& text) {
   Result<SocketAddress> address = parse_socket_address(text);
-  if (address && address->kind != SocketAddress::Kind::unix_path) {
+  if (address && address->kind == SocketAddress::Kind::tcp) {
     return Error(ErrorKind::invalid_argument, "--control takes a unix socket", "write unix:PATH");
   }
   return address;
@@ -53,27 +49,51 @@ Result<SocketAddress> control_address(const std::string& text) {
 
 ServeCommand::ServeCommand(CLI::App& parent)
     : Command(
-          parent, "serve", "own an image, and serve its blobs to other processes",
-          "The image is open, and locked, until SIGTERM or SIGINT; then what is under way is\n"
-          "finished, the image is closed in good order, and the command ends with 0. Who may\n"
-          "connect to the control socket may do everything: the socket's mode and group say who\n"
-          "that is. `nbdkit vnvram-owner` takes unix:PATH as its image, and so do ls, get, put,\n"
-          "rm, register, status, hold and release.\n\n"
+          parent, "serve", "own an image, and serve it: to a machine's devices, to other processes",
+          "One image for all that a machine remembers. With --tpm and --nbd the programs that "
+          "serve\n"
+          "its TPM (vnvram-tpm) and its flash, EEPROM, ... (nbdkit) are started, each with one\n"
+          "socket and the right to its own blobs, and started again when they die. The image is\n"
+          "open, and locked, until SIGTERM or SIGINT; then the devices end, what is under way is\n"
+          "finished, the image is closed in good order, and the command ends with 0. SIGHUP\n"
+          "exchanges the owner for what is installed now, without the machine noticing more than\n"
+          "a delay.\n\n"
+          "Who may connect to the control socket may do everything: `vnvram ls`, `get`, `put`,\n"
+          "`rm`, `register`, `status`, `hold`, `release` and `nbdkit vnvram-owner` take "
+          "unix:PATH.\n\n"
           "Example:\n"
-          "  vnvram serve vm.nvram --control unix:/run/vm1/owner.sock &\n"
-          "  nbdkit vnvram-owner unix:/run/vm1/owner.sock export=uefi.vars -U /run/vm1/nbd.sock\n"
-          "  vnvram ls unix:/run/vm1/owner.sock") {
+          "  vnvram create vm.nvram --tpm2 --uefi x86_64-4m\n"
+          "  vnvram serve vm.nvram --control unix:/run/vm1/owner.sock \\\n"
+          "    --tpm unix:/run/vm1/tpm.sock --nbd unix:/run/vm1/nbd.sock &\n"
+          "  vnvram status unix:/run/vm1/owner.sock") {
   add_image();
   add_space_option(app(), space_);
   app()
-      .add_option("--control", control_, "the control socket, unix:PATH")
+      .add_option("--control", control_, "the control socket: unix:PATH, or fd:N of an open one")
       ->type_name("ADDRESS")
       ->required();
-  app().add_option("--mode", mode_, "mode of the socket, octal; 0600 unless given");
-  app().add_option("--group", group_, "group of the socket");
+  app()
+      .add_option("--tpm", tpm_,
+                  "serve the TPM here: unix:PATH or fd:N, and behind it ,tpm2 ,tpm12 ,no-seal "
+                  ",no-auto-shutdown")
+      ->type_name("ADDRESS[,WORD]...");
+  app()
+      .add_option("--nbd", nbd_,
+                  "serve the blobs that are no TPM's as NBD exports here: unix:PATH or fd:N, and "
+                  "behind it ,export=NAME ,readonly=NAME; may be repeated")
+      ->type_name("ADDRESS[,WORD]...");
+  app().add_flag("--incoming", incoming_,
+                 "the machine comes from elsewhere: accept a sealed image, which is not sealed any "
+                 "more when its devices change something");
+  app().add_option("--mode", mode_,
+                   "mode of the sockets, octal; unless given 0600, and 0660 of --tpm and --nbd");
+  app().add_option("--group", group_, "group of the sockets");
+  app().add_option("--user", user_, "the devices' programs become this user")->type_name("USER");
   app()
       .add_option("--log-level", log_level_, "error, warning, info (the default) or debug")
       ->check(CLI::IsMember(log_levels));
+  app().add_option("--channel", channel_)->group(""); // Not for people.
+  app().add_flag("--again", again_)->group("");
 }
 
 Result<SocketAccess> ServeCommand::socket_access() const {
@@ -81,11 +101,11 @@ Result<SocketAccess> ServeCommand::socket_access() const {
   unsigned mode = 0;
   const char* end = mode_.data() + mode_.size();
   const auto parsed = std::from_chars(mode_.data(), end, mode, 8);
-  if (parsed.ec != std::errc() || parsed.ptr != end || mode > mode_max) {
+  if (!mode_.empty() && (parsed.ec != std::errc() || parsed.ptr != end || mode > mode_max)) {
     return Error(ErrorKind::invalid_argument, "--mode " + mode_,
                  "write an octal number up to 0777");
   }
-  access.mode = mode;
+  access.mode = mode_.empty() ? access.mode : mode;
   if (!group_.empty()) {
     const Result<gid_t> group = group_of(group_);
     if (!group) {
@@ -97,67 +117,124 @@ Result<SocketAccess> ServeCommand::socket_access() const {
 }
 
 Result<ExitCode> ServeCommand::run(Output& /*output*/) {
-  const Result<SocketAddress> address = control_address(control_);
-  if (!address) {
-    return address.error();
+  const Log log("vnvram serve", log_levels.at(log_level_));
+  return tpm_.empty() && nbd_.empty() ? own(log) : supervise(log);
+}
+
+Result<ExitCode> ServeCommand::own(const Log& log) const {
+  const Result<SocketAddress> control = control_address(control_);
+  if (!control) {
+    return control.error();
+  }
+  Result<SocketAccess> access = socket_access();
+  if (!access) {
+    return access.error();
+  }
+  access->mode = mode_.empty() ? 0600 : access->mode;
+  const Result<SpacePolicy> space = parse_space_policy(space_);
+  if (!space) {
+    return space.error();
+  }
+  ImageOwner owner({.image = image(),
+                    .device = device(),
+                    .space = *space,
+                    .accept_sealed = incoming_ || again_,
+                    .is_incoming = incoming_,
+                    .control = *control,
+                    .access = *access,
+                    .channel = channel_,
+                    .log = log});
+  const Status done = owner.run();
+  return done ? Result<ExitCode>(ExitCode::ok) : done.error();
+}
+
+std::vector<std::string> ServeCommand::owner_options() const {
+  std::vector<std::string> options{"--space", space_, "--log-level", log_level_};
+  if (!device().image_key_file.empty()) {
+    options.insert(options.end(), {"--image-key", device().image_key_file});
+  }
+  if (incoming_) {
+    options.emplace_back("--incoming");
+  }
+  return options;
+}
+
+Result<std::vector<FrontEnd>> ServeCommand::front_ends(std::list<Listener>& listeners,
+                                                       const SocketAccess& access) const {
+  const MachinePrograms programs(image(), user_, log_level_);
+  std::vector<FrontEnd> made;
+  const auto add = [&](const std::string& option, const std::string& text, auto program) -> Status {
+    const Result<DeviceSocket> socket = DeviceSocket::parse(option, text);
+    if (!socket) {
+      return socket.error();
+    }
+    Result<Listener> listener = Listener::open(socket->address, access);
+    if (!listener) {
+      return listener.error();
+    }
+    listeners.push_back(*std::move(listener));
+    Result<FrontEnd> front_end = (programs.*program)(*socket, listeners.back());
+    if (front_end) {
+      made.push_back(*std::move(front_end));
+    }
+    return front_end ? Status() : front_end.error();
+  };
+  for (const std::string& text : tpm_) {
+    if (Status added = add("--tpm", text, &MachinePrograms::tpm); !added) {
+      return added.error();
+    }
+  }
+  for (const std::string& text : nbd_) {
+    if (Status added = add("--nbd", text, &MachinePrograms::nbd); !added) {
+      return added.error();
+    }
+  }
+  return made;
+}
+
+Result<ExitCode> ServeCommand::supervise(const Log& log) const {
+  if (tpm_.size() > 1) {
+    return Error(ErrorKind::invalid_argument, "an image has the blobs of one TPM",
+                 "give --tpm once");
+  }
+  const Result<SocketAddress> control = control_address(control_);
+  if (!control) {
+    return control.error();
   }
   const Result<SocketAccess> access = socket_access();
   if (!access) {
     return access.error();
   }
-  const Result<SpacePolicy> space = parse_space_policy(space_);
-  if (!space) {
-    return space.error();
-  }
-  const Result<UniqueFd> signals = take_termination_signals();
+  const Result<UniqueFd> signals = take_signals({SIGTERM, SIGINT, SIGHUP});
   if (!signals) {
     return signals.error();
   }
-  const Log log("vnvram serve", log_levels.at(log_level_));
-  const auto log_failure = [&log](const Error& error) { log.error(operator_text(error)); };
-  ImageKeeper keeper(
-      {.device = device(),
-       .store = {},
-       .space = *space,
-       .space_warned = [&log](const Error& error) { log.warning(operator_text(error)); }});
-  const std::uint64_t watch = keeper.watch_failures(log_failure);
-  if (Status attached = keeper.attach({.location = image()}); !attached) {
-    return attached.error();
+  Result<Readiness> readiness = Readiness::open();
+  if (!readiness) {
+    return readiness.error();
   }
-  const Result<Listener> listener = Listener::open(*address, *access);
-  if (!listener) {
-    return listener.error();
+  const SocketAccess for_operators{.mode = mode_.empty() ? 0600 : access->mode,
+                                   .group = access->group};
+  const Result<Listener> control_listener = Listener::open(*control, for_operators);
+  if (!control_listener) {
+    return control_listener.error();
   }
-  if (Status served = serve(keeper, *listener, *signals, log); !served) {
-    return served.error();
-  }
-  keeper.end_watch(watch);
-  const Status closed = keeper.detach();
-  return closed ? Result<ExitCode>(ExitCode::ok) : closed.error();
-}
-
-Status ServeCommand::serve(ImageKeeper& keeper, const Listener& listener, const UniqueFd& signals,
-                           const Log& log) const {
-  SystemClock clock;
-  const auto server = OwnerServer::start({.keeper = keeper,
-                                          .location = image(),
-                                          .listener = listener,
-                                          .limits = {},
-                                          .clock = clock,
-                                          .log = log});
-  if (!server) {
-    return server.error();
+  std::list<Listener> listeners;
+  Result<std::vector<FrontEnd>> devices = front_ends(listeners, *access);
+  if (!devices) {
+    return devices.error();
   }
   const ServiceNotify notify;
-  if (!notify.trouble().empty()) {
-    log.warning("the service manager will hear nothing: " + notify.trouble());
-  }
-  log.info(fmt::format("serves {}, generation {}", image(), keeper.info().generation));
-  notify.send("READY=1\nSTATUS=Serving");
-  const int signal = wait_for_termination(signals);
-  log.info(signal == SIGINT ? "ends, because of SIGINT" : "ends, because of SIGTERM");
-  notify.send("STOPPING=1\nSTATUS=Closing the image");
-  return {};
+  const MachinePrograms programs(image(), user_, log_level_);
+  Supervisor supervisor({.owner = programs.owner(owner_options(), *control_listener),
+                         .owner_again_arguments = {"--again"},
+                         .front_ends = *std::move(devices),
+                         .signals = *signals,
+                         .notify = notify,
+                         .log = log},
+                        *std::move(readiness));
+  const Result<int> code = supervisor.run();
+  return code ? Result<ExitCode>(static_cast<ExitCode>(*code)) : code.error();
 }
 
 } // namespace vnvram::cli

@@ -1,11 +1,14 @@
-// `vnvram serve`: owns an image for other processes.
+// `vnvram serve`: owns an image for other processes, and starts those that serve a machine.
 #pragma once
+
+#include <list>
+#include <vector>
 
 #include "base/unique_fd.h"
 #include "cli/command.h"
-#include "owner/image_keeper.h"
 #include "service/listener.h"
 #include "service/log.h"
+#include "supervise/front_end.h"
 
 namespace vnvram::cli {
 
@@ -16,15 +19,25 @@ public:
 
 private:
   Result<SocketAccess> socket_access() const;
-  /// Until a signal comes.
-  Status serve(ImageKeeper& keeper, const Listener& listener, const UniqueFd& signals,
-               const Log& log) const;
+  Result<ExitCode> own(const Log& log) const;
+  Result<ExitCode> supervise(const Log& log) const;
+  /// Opens their sockets, to which the list is added, and says how they are started.
+  Result<std::vector<FrontEnd>> front_ends(std::list<Listener>& listeners,
+                                           const SocketAccess& access) const;
+  /// Those of this command line that the owner is started with.
+  std::vector<std::string> owner_options() const;
 
   std::string control_;
-  std::string mode_ = "0600";
+  std::vector<std::string> tpm_;
+  std::vector<std::string> nbd_;
+  std::string mode_;
   std::string group_;
+  std::string user_;
   std::string log_level_ = "info";
   std::string space_ = "reserve";
+  bool incoming_ = false;
+  int channel_ = -1;   ///< Given by a process of this command to the owner.
+  bool again_ = false; ///< Likewise, to one that is not the first.
 };
 
 } // namespace vnvram::cli

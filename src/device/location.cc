@@ -10,12 +10,13 @@ struct Row {
   std::string_view beginning;
   LocationScheme scheme;
 };
-constexpr std::array<Row, 5> schemes = {{
+constexpr std::array<Row, 6> schemes = {{
     {"nbd://", LocationScheme::nbd},
     {"nbds://", LocationScheme::nbd},
     {"nbd+unix://", LocationScheme::nbd},
     {"nbds+unix://", LocationScheme::nbd},
     {"unix:", LocationScheme::owner},
+    {"fd:", LocationScheme::owner},
 }};
 
 } // namespace

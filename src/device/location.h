@@ -6,9 +6,12 @@
 namespace vnvram {
 
 enum class LocationScheme {
-  path,  ///< Of a file or block device of this host: all that begins like none of the others.
-  nbd,   ///< An NBD URI.
-  owner, ///< The control socket of a process that has an image open: no device.
+  path, ///< Of a file or block device of this host: all that begins like none of the others.
+  nbd,  ///< An NBD URI.
+       /// A process that has an image open, no device: its control socket, or one over which
+       /// connections
+  /// to it come.
+  owner,
 };
 
 [[nodiscard]] LocationScheme scheme_of(std::string_view location);

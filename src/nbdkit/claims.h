@@ -11,8 +11,8 @@
 
 namespace vnvram::nbdkit {
 
-/// What is connected to an export for writing is a machine's device: the image's owner is told which
-/// blobs are in use so, for as long as there is a connection. Threads: any.
+/// What is connected to an export for writing is a machine's device: the image's owner is told
+/// which blobs are in use so, for as long as there is a connection. Threads: any.
 class Claims {
 public:
   /// The client outlives it.

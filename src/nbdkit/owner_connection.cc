@@ -1,16 +1,21 @@
 #include "nbdkit/owner_connection.h"
 
-#include <string_view>
+#include <chrono>
 #include <utility>
 
+#include "rpc/owner_address.h"
 #include "rpc/remote_blob_client.h"
-#include "rpc/socket_connection.h"
 
 namespace vnvram::nbdkit {
+namespace {
+
+// For the first one from who has started nbdkit.
+constexpr std::chrono::seconds connection_wait_max{10};
+
+} // namespace
 
 Result<std::unique_ptr<BlobClient>> connect_to_owner(const std::string& address) {
-  Result<UniqueFd> socket = connect_to_socket(address.substr(std::string_view("unix:").size()),
-                                              "is that the control socket of an owner that runs?");
+  Result<UniqueFd> socket = vnvram::connect_to_owner(address, connection_wait_max);
   if (!socket) {
     return socket.error();
   }

@@ -77,7 +77,8 @@ std::optional<std::string_view> before_path(std::string_view key, std::string_vi
   }
   switch (key == "image" ? scheme_of(value) : LocationScheme::path) {
   case LocationScheme::path: return std::string_view();
-  case LocationScheme::owner: return "unix:";
+  case LocationScheme::owner:
+    return value.starts_with("unix:") ? std::optional<std::string_view>("unix:") : std::nullopt;
   case LocationScheme::nbd: break;
   }
   return std::nullopt;

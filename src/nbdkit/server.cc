@@ -1,5 +1,7 @@
 #include "nbdkit/server.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -80,6 +82,7 @@ Status Server::join_owner() {
   claims_.reset();
   client_ = *std::move(client);
   claims_.emplace(*client_);
+  joined_by_pid_ = ::getpid();
   return {};
 }
 
@@ -87,7 +90,8 @@ Status Server::after_fork() {
   if (keeper_ != nullptr) {
     return keeper_->adopt_after_fork();
   }
-  if (Status connected = join_owner(); !connected) {
+  const bool is_another = ::getpid() != joined_by_pid_;
+  if (Status connected = is_another ? join_owner() : Status(); !connected) {
     return connected;
   }
   client_->watch_failures(failed_in_background_);

@@ -24,7 +24,7 @@ public:
   /// were named. On an error nothing is left open. `failed_in_background`: see OpenOptions. Errors:
   /// invalid_argument without an image, not_found, those of opening.
   Status open(std::function<void(const Error&)> failed_in_background);
-  /// Of an owner's session it makes another one: of this process.
+  /// Of an owner's session it makes another one, if this is another process.
   Status after_fork();
   /// All writes are durable when it returns. Harmless when nothing is open.
   Status close();
@@ -46,7 +46,8 @@ private:
   std::function<void(const Error&)> failed_in_background_; ///< Watches once this process stays.
   std::unique_ptr<ImageKeeper> keeper_; ///< None: the image is another process's.
   std::unique_ptr<BlobClient> client_;  ///< On the keeper, or the owner's.
-  std::optional<Claims> claims_;        ///< Of the client's blobs.
+  int joined_by_pid_ = 0;
+  std::optional<Claims> claims_; ///< Of the client's blobs.
   std::vector<BlobInfo> blobs_;
 };
 

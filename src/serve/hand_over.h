@@ -7,8 +7,8 @@
 
 namespace vnvram {
 
-/// The word of those devices that know (a TPM whose state QEMU has fetched), and which others are in
-/// use still. What is to be sealed is sealed by whoever finds it due. Threads: any.
+/// The word of those devices that know (a TPM whose state QEMU has fetched), and which others are
+/// in use still. What is to be sealed is sealed by whoever finds it due. Threads: any.
 class HandOver {
 public:
   /// A device of the machine is in use through the session, or is not any more.

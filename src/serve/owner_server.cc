@@ -23,8 +23,11 @@ Peer peer_of(const UniqueFd& socket, std::uint64_t session) {
   if (::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &credentials, &size_bytes) != 0) {
     credentials = {.pid = 0, .uid = static_cast<uid_t>(-1), .gid = static_cast<gid_t>(-1)};
   }
-  return {
-      .session = session, .socket = socket.get(), .pid = credentials.pid, .uid = credentials.uid};
+  return {.session = session,
+          .socket = socket.get(),
+          .pid = credentials.pid,
+          .uid = credentials.uid,
+          .device = {}};
 }
 
 } // namespace
@@ -72,6 +75,7 @@ void OwnerServer::run() {
         break;
       }
       forget_the_ended();
+      begin_admitted();
     }
     if (entries[1].revents != 0) {
       accept();
@@ -100,11 +104,33 @@ void OwnerServer::accept() {
     setup_.log.warning("too many sessions, all of which write: refused one");
     return;
   }
-  begin_session(std::move(socket));
+  const Peer peer = peer_of(socket, ++last_session_);
+  begin_session(std::move(socket), peer, std::nullopt);
 }
 
-void OwnerServer::begin_session(UniqueFd socket) {
-  const Peer peer = peer_of(socket, ++last_session_);
+void OwnerServer::admit(UniqueFd socket, Scope scope, std::string device, pid_t pid) {
+  {
+    const std::lock_guard lock(admitted_mutex_);
+    admitted_.push_back({std::move(socket), std::move(scope), std::move(device), pid});
+  }
+  bell_.ring(Bell::events);
+}
+
+void OwnerServer::begin_admitted() {
+  std::vector<Admitted> admitted;
+  {
+    const std::lock_guard lock(admitted_mutex_);
+    admitted.swap(admitted_);
+  }
+  for (Admitted& each : admitted) {
+    Peer peer = peer_of(each.socket, ++last_session_);
+    peer.device = std::move(each.device);
+    peer.pid = each.pid;
+    begin_session(std::move(each.socket), std::move(peer), std::move(each.scope));
+  }
+}
+
+void OwnerServer::begin_session(UniqueFd socket, Peer peer, std::optional<Scope> scope) {
   Result<UniqueFd> bell_fd = Bell::make_fd();
   if (!bell_fd) {
     setup_.log.warning(
@@ -112,8 +138,8 @@ void OwnerServer::begin_session(UniqueFd socket) {
     return;
   }
   try {
-    sessions_.emplace_back(std::move(socket), *std::move(bell_fd), peer, parts_, setup_.limits,
-                           setup_.log, [this] { bell_.ring(Bell::events); });
+    sessions_.emplace_back(std::move(socket), *std::move(bell_fd), peer, std::move(scope), parts_,
+                           setup_.limits, setup_.log, [this] { bell_.ring(Bell::events); });
   } catch (const std::system_error& error) {
     setup_.log.warning(fmt::format("session {} was refused: no thread can be started for it: {}",
                                    peer.session, error.what()));
@@ -127,7 +153,8 @@ void OwnerServer::forget_the_ended() {
 bool OwnerServer::drop_a_silent_one() {
   auto silent = sessions_.end();
   for (auto session = sessions_.begin(); session != sessions_.end(); ++session) {
-    if (!session->is_stopping() && writers_.blobs_of(session->peer().session).empty() &&
+    if (session->is_operators() && !session->is_stopping() &&
+        writers_.blobs_of(session->peer().session).empty() &&
         (silent == sessions_.end() || session->last_active() < silent->last_active())) {
       silent = session;
     }

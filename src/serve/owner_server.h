@@ -4,8 +4,11 @@
 #include <cstdint>
 #include <list>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/unique_fd.h"
@@ -42,6 +45,9 @@ public:
 
   /// Errors: io (no descriptor left, or no thread).
   static Result<std::unique_ptr<OwnerServer>> start(const Setup& setup);
+  /// One more session, over a socket that is connected, with the rights of the scope and no others.
+  /// It never makes room for another one. `device`, `pid`: who is at its other end. Any thread.
+  void admit(UniqueFd socket, Scope scope, std::string device, pid_t pid);
   OwnerServer(const OwnerServer&) = delete;
   OwnerServer& operator=(const OwnerServer&) = delete;
   /// Ends the sessions behind their calls under way, and releases what is held. The image stays
@@ -54,12 +60,13 @@ private:
   void run();
 
   void accept();
-  void begin_session(UniqueFd socket);
+  void begin_admitted();
+  void begin_session(UniqueFd socket, Peer peer, std::optional<Scope> scope);
   void forget_the_ended();
   bool drop_a_silent_one();
 
   const Setup setup_;
-  Bell bell_; ///< Events: a session has ended.
+  Bell bell_; ///< Events: a session has ended, or was admitted.
   std::uint64_t failures_watch_ = 0;
   EventLog events_;
   BlobWriters writers_;
@@ -70,6 +77,14 @@ private:
   Door door_;
   std::uint64_t last_session_ = 0;
   std::list<Session> sessions_;
+  struct Admitted {
+    UniqueFd socket;
+    Scope scope;
+    std::string device;
+    pid_t pid = 0;
+  };
+  std::mutex admitted_mutex_;
+  std::vector<Admitted> admitted_; ///< Under its mutex: those that begin next.
 
   std::jthread thread_;
 };

@@ -27,6 +27,13 @@ public:
   }
   explicit Scope(std::vector<Grant> grants) { narrowings_.push_back(std::move(grants)); }
 
+  /// But for blobs whose names begin so.
+  [[nodiscard]] Scope except(std::vector<std::string> prefixes) const {
+    Scope fewer = *this;
+    fewer.except_.insert(fewer.except_.end(), prefixes.begin(), prefixes.end());
+    return fewer;
+  }
+
   /// What is granted in both.
   [[nodiscard]] Scope narrowed(std::vector<Grant> grants) const {
     Scope narrower = *this;
@@ -54,15 +61,20 @@ public:
 
 private:
   template <typename Right> [[nodiscard]] bool has(std::string_view blob, Right right) const {
-    return std::all_of(narrowings_.begin(), narrowings_.end(), [&](const Grants& grants) {
-      return std::any_of(grants.begin(), grants.end(), [&](const Grant& grant) {
-        return (grant.is_prefix ? blob.starts_with(grant.name) : blob == grant.name) &&
-               right(grant);
-      });
-    });
+    const bool is_excepted =
+        std::any_of(except_.begin(), except_.end(),
+                    [&](const std::string& prefix) { return blob.starts_with(prefix); });
+    return !is_excepted &&
+           std::all_of(narrowings_.begin(), narrowings_.end(), [&](const Grants& grants) {
+             return std::any_of(grants.begin(), grants.end(), [&](const Grant& grant) {
+               return (grant.is_prefix ? blob.starts_with(grant.name) : blob == grant.name) &&
+                      right(grant);
+             });
+           });
   }
 
   std::vector<Grants> narrowings_; ///< Each takes from those before it.
+  std::vector<std::string> except_;
 };
 
 } // namespace vnvram

@@ -50,10 +50,12 @@ void tell(std::vector<SessionParts::Watcher>& watchers, std::uint64_t last_event
 
 } // namespace
 
-Session::Session(UniqueFd socket, UniqueFd bell_fd, const Peer& peer, const OwnerParts& owner,
-                 ConnectionLimits limits, const Log& log, std::function<void()> ended)
-    : socket_(std::move(socket)), peer_(peer), owner_(owner), limits_(limits), log_(log),
-      ended_(std::move(ended)), bell_(std::move(bell_fd)), thread_([this] { run(); }) {}
+Session::Session(UniqueFd socket, UniqueFd bell_fd, const Peer& peer, std::optional<Scope> scope,
+                 const OwnerParts& owner, ConnectionLimits limits, const Log& log,
+                 std::function<void()> ended)
+    : socket_(std::move(socket)), peer_(peer), scope_(std::move(scope)), owner_(owner),
+      limits_(limits), log_(log), ended_(std::move(ended)), bell_(std::move(bell_fd)),
+      thread_([this] { run(); }) {}
 
 Session::~Session() {
   stop();
@@ -66,8 +68,8 @@ void Session::stop() {
 
 void Session::run() {
   owner_.sessions.add(peer_);
-  log_.info(
-      fmt::format("session {} begins: process {} of user {}", peer_.session, peer_.pid, peer_.uid));
+  log_.info(fmt::format("session {} begins: {}process {} of user {}", peer_.session,
+                        peer_.device.empty() ? "" : peer_.device + ", ", peer_.pid, peer_.uid));
   try {
     serve();
   } catch (const kj::Exception& exception) {
@@ -108,11 +110,14 @@ void Session::serve() {
   capnp::ReaderOptions limits;
   limits.traversalLimitInWords = message_size_max_bytes / word_bytes;
   capnp::TwoPartyVatNetwork network(stream, capnp::rpc::twoparty::Side::SERVER, limits);
-  auto rpc = capnp::makeRpcServer(network, kj::heap<OwnerService>(parts));
+  capnp::Capability::Client rights =
+      scope_ ? capnp::Capability::Client(kj::heap<BlobsService>(parts, *scope_))
+             : capnp::Capability::Client(kj::heap<OwnerService>(parts));
+  auto rpc = capnp::makeRpcServer(network, kj::mv(rights));
   rpc.setFlowLimit(calls_max_bytes / word_bytes);
   const Watching events(owner_.events.news(), [this] { bell_.ring(Bell::events); });
   const Watching releases(owner_.keeper.releases(), [this] { bell_.ring(Bell::changes); });
-  const Watching rights(owner_.writers.given_up(), [this] { bell_.ring(Bell::changes); });
+  const Watching rights_given_up(owner_.writers.given_up(), [this] { bell_.ring(Bell::changes); });
   bool connected = true;
   auto end = network.onDisconnect().then([&] { connected = false; }).eagerlyEvaluate(nullptr);
   scope.poll();

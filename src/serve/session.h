@@ -10,6 +10,7 @@
 #include "base/unique_fd.h"
 #include "serve/bell.h"
 #include "serve/owner_parts.h"
+#include "serve/scope.h"
 #include "service/connection_limits.h"
 #include "service/log.h"
 
@@ -27,17 +28,22 @@ class Session {
 public:
   using Clock = std::chrono::steady_clock;
 
-  /// Of its peer. `ended` is called when the connection is over, on the session's thread, as the
+  /// Of its peer, whose rights are those of the scope, or an operator's if there is none. `ended`
+  /// is
+  /// called when the connection is over, on the session's thread, as the
   /// last that it does. What is shared outlives it. `bell_fd`: of Bell::make_fd(). An exception
   /// (std::system_error: no thread can be started) has done nothing.
-  Session(UniqueFd socket, UniqueFd bell_fd, const Peer& peer, const OwnerParts& owner,
-          ConnectionLimits limits, const Log& log, std::function<void()> ended);
+  Session(UniqueFd socket, UniqueFd bell_fd, const Peer& peer, std::optional<Scope> scope,
+          const OwnerParts& owner, ConnectionLimits limits, const Log& log,
+          std::function<void()> ended);
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
   /// As stop(), and waits for the thread.
   ~Session();
 
   [[nodiscard]] const Peer& peer() const { return peer_; }
+  /// It came by itself, and may be told to go.
+  [[nodiscard]] bool is_operators() const { return !scope_; }
   /// It was told to stop, or has ended.
   [[nodiscard]] bool is_stopping() const { return stopping_; }
   [[nodiscard]] bool is_over() const { return over_; }
@@ -55,6 +61,7 @@ private:
 
   UniqueFd socket_;
   const Peer peer_;
+  const std::optional<Scope> scope_;
   const OwnerParts& owner_;
   const ConnectionLimits limits_;
   const Log& log_;

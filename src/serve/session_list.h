@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <mutex>
+#include <string>
 #include <vector>
 
 #include <poll.h>
@@ -18,6 +19,7 @@ struct Peer {
   int socket = -1;
   pid_t pid = 0;
   uid_t uid = 0;
+  std::string device; ///< What it is to the machine, if whoever started it has said so.
 };
 
 /// Threads: any.

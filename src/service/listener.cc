@@ -1,6 +1,7 @@
 #include "service/listener.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -64,8 +65,35 @@ Status clear_stale(const SocketAddress& address) {
 } // namespace
 
 Result<Listener> Listener::open(const SocketAddress& address, const SocketAccess& access) {
-  return address.kind == SocketAddress::Kind::unix_path ? open_unix(address, access)
-                                                        : open_tcp(address);
+  switch (address.kind) {
+  case SocketAddress::Kind::unix_path: return open_unix(address, access);
+  case SocketAddress::Kind::tcp: return open_tcp(address);
+  case SocketAddress::Kind::descriptor: break;
+  }
+  return adopt(address);
+}
+
+Result<Listener> Listener::adopt(const SocketAddress& address) {
+  int listens = 0;
+  socklen_t size = sizeof(listens);
+  if (::getsockopt(address.descriptor, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) != 0 ||
+      listens == 0) {
+    return Error(ErrorKind::invalid_argument, address.text() + ": not a socket that listens",
+                 "it is for who starts this program to open it");
+  }
+  UniqueFd fd(::fcntl(address.descriptor, F_DUPFD_CLOEXEC, 3));
+  if (!fd.valid() || ::fcntl(fd.get(), F_SETFL, O_NONBLOCK) != 0) {
+    return system_error(address, "cannot take it over");
+  }
+  SocketAddress adopted = address;
+  int domain = AF_UNIX;
+  size = sizeof(domain);
+  (void)::getsockopt(fd.get(), SOL_SOCKET, SO_DOMAIN, &domain, &size);
+  if (domain != AF_UNIX) {
+    adopted.kind =
+        SocketAddress::Kind::tcp; // What the clients of a network may not do, they may not.
+  }
+  return Listener(std::move(fd), adopted);
 }
 
 Result<Listener> Listener::open_unix(const SocketAddress& address, const SocketAccess& access) {

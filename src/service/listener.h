@@ -20,8 +20,9 @@ struct SocketAccess {
 /// Owns the socket and, for a unix socket, its name in the file system, which goes with it.
 class Listener {
 public:
-  /// A socket file that a dead process left behind is replaced. Errors: in_use (somebody answers
-  /// there), exists (something that is no socket), io.
+  /// A socket file that a dead process left behind is replaced; of a socket that is there already
+  /// (fd:) the access is not changed. Errors: in_use (somebody answers there), exists (something
+  /// that is no socket), invalid_argument (fd: no socket that listens), io.
   static Result<Listener> open(const SocketAddress& address, const SocketAccess& access);
 
   Listener(Listener&& other) noexcept;
@@ -46,6 +47,7 @@ private:
   Listener(UniqueFd fd, SocketAddress address) : fd_(std::move(fd)), address_(std::move(address)) {}
   static Result<Listener> open_unix(const SocketAddress& address, const SocketAccess& access);
   static Result<Listener> open_tcp(const SocketAddress& address);
+  static Result<Listener> adopt(const SocketAddress& address);
 
   UniqueFd fd_;
   SocketAddress address_;

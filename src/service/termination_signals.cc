@@ -11,12 +11,17 @@
 namespace vnvram {
 
 Result<UniqueFd> take_termination_signals() {
+  return take_signals({SIGTERM, SIGINT});
+}
+
+Result<UniqueFd> take_signals(std::initializer_list<int> numbers) {
   ::signal(SIGPIPE, SIG_IGN);
   ::signal(SIGXFSZ, SIG_IGN); // A limit on file sizes is an I/O error, not an end.
   sigset_t set;
   sigemptyset(&set);
-  sigaddset(&set, SIGTERM);
-  sigaddset(&set, SIGINT);
+  for (const int number : numbers) {
+    sigaddset(&set, number);
+  }
   ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
   UniqueFd signals(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!signals.valid()) {

@@ -1,6 +1,8 @@
 // The signals that ask a program for its end.
 #pragma once
 
+#include <initializer_list>
+
 #include "base/unique_fd.h"
 #include "vnvram/result.h"
 
@@ -10,6 +12,8 @@ namespace vnvram {
 /// else, and a write that nobody takes, or that is too large for a file, is an error and no end.
 /// Called before any thread is started: they inherit it. Errors: io.
 Result<UniqueFd> take_termination_signals();
+/// The same for these signals.
+Result<UniqueFd> take_signals(std::initializer_list<int> signals);
 
 /// Waits for one of them; returns which.
 int wait_for_termination(const UniqueFd& signals);

@@ -1,6 +1,7 @@
 // vnvram-tpm: a TPM whose state is in a vNVRAM image.
 #include <malloc.h>
 
+#include <chrono>
 #include <csignal>
 #include <exception>
 #include <memory>
@@ -16,8 +17,8 @@
 #include "client/local_blob_client.h"
 #include "device/location.h"
 #include "owner/image_keeper.h"
+#include "rpc/owner_address.h"
 #include "rpc/remote_blob_client.h"
-#include "rpc/socket_connection.h"
 #include "service/listener.h"
 #include "service/log.h"
 #include "service/name_remover.h"
@@ -197,9 +198,11 @@ Tpm make_detached(const Options& options, const Log& log) {
   return made;
 }
 
-Result<std::unique_ptr<BlobClient>> connect_to_owner(const std::string& address) {
-  Result<UniqueFd> socket = connect_to_socket(address.substr(std::string_view("unix:").size()),
-                                              "is that the control socket of an owner that runs?");
+// For the first one from who has started this.
+constexpr std::chrono::seconds connection_wait_max{10};
+
+Result<std::unique_ptr<BlobClient>> join_owner(const std::string& address) {
+  Result<UniqueFd> socket = connect_to_owner(address, connection_wait_max);
   if (!socket.ok()) {
     return socket.error();
   }
@@ -213,7 +216,7 @@ Result<std::unique_ptr<BlobClient>> connect_to_owner(const std::string& address)
 // The image, open here, or as a session of the process that has it open.
 Result<Tpm> open_image(const Options& options, const Log& log) {
   if (scheme_of(options.image) == LocationScheme::owner) {
-    Result<std::unique_ptr<BlobClient>> client = connect_to_owner(options.image);
+    Result<std::unique_ptr<BlobClient>> client = join_owner(options.image);
     return client.ok() ? Result<Tpm>(make_without_tpm(*std::move(client), log)) : client.error();
   }
   Tpm made = make_without_tpm(options, log);

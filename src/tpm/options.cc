@@ -27,7 +27,11 @@ constexpr std::string_view usage_text =
 
 A TPM whose state is in a vNVRAM image.
 
-  --ctrl unix:PATH        control socket, for QEMU and swtpm_ioctl
+  IMAGE: a file, a VM image, a block device, an NBD export's URI; or unix:PATH, the control socket of
+an owner that has it open (vnvram serve).
+
+  --ctrl unix:PATH        control socket, for QEMU and swtpm_ioctl; this one and the others may be
+                          fd:N, or fd:NAME of systemd's, for one that listens already
   --server ADDRESS        socket for plain TPM commands: unix:PATH or tcp:HOST:PORT; its own
                           control socket is at PATH.ctrl or PORT + 1
   --admin unix:PATH       socket for `vnvram tpm`: hold, detach, attach, ...; for the operator only
@@ -138,7 +142,7 @@ Status set_unix_socket(std::optional<SocketAddress>& socket, const char* option_
   if (!address.ok()) {
     return address.error();
   }
-  if (address->kind != SocketAddress::Kind::unix_path) {
+  if (address->kind == SocketAddress::Kind::tcp) {
     return usage_error(std::string(option_name) + " takes a unix socket", "write unix:PATH");
   }
   socket = std::move(*address);

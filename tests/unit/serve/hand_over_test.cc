@@ -118,9 +118,8 @@ TEST_F(HandOverTest, NothingIsSealedWhileChangesAreHeld) {
 TEST_F(HandOverTest, WhoMayOnlyReadHandsNothingOver) {
   const auto session = link();
   const auto ask = [&](auto call) {
-    return session->ask<void>([&](rpc::Owner::Client& owner) {
-      return call(narrowed(owner, {{.blob = "uefi.vars"}}));
-    });
+    return session->ask<void>(
+        [&](rpc::Owner::Client& owner) { return call(narrowed(owner, {{.blob = "uefi.vars"}})); });
   };
   EXPECT_KIND(ask([](rpc::Blobs::Client blobs) {
                 return blobs.handOverRequest().send().then(

@@ -1,0 +1,28 @@
+// A descriptor, from one process to another over a socket between them.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/unique_fd.h"
+#include "vnvram/result.h"
+
+namespace vnvram {
+
+inline constexpr std::size_t passed_text_max_bytes = 16384;
+
+/// One message of a SOCK_SEQPACKET socket: some text, of 1 to `passed_text_max_bytes`, and a
+/// descriptor that the other end gets a copy of. Never waits. Errors: io (also: no room, or nobody
+/// is there any more), too_large.
+Status pass_descriptor(int channel, std::string_view text, int descriptor);
+
+struct PassedDescriptor {
+  std::string text;
+  UniqueFd descriptor;
+};
+/// The next message; nothing if there is none yet. Never waits. Errors: io, also when the other end
+/// is gone, or has sent something else.
+Result<std::optional<PassedDescriptor>> take_descriptor(int channel);
+
+} // namespace vnvram

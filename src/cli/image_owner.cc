@@ -1,0 +1,123 @@
+#include "cli/image_owner.h"
+
+#include <poll.h>
+
+#include <array>
+#include <csignal>
+#include <utility>
+#include <vector>
+
+#include <fmt/core.h>
+
+#include "base/descriptor_passing.h"
+#include "base/operator_text.h"
+#include "base/system_clock.h"
+#include "service/service_notify.h"
+#include "service/session_offer.h"
+#include "service/termination_signals.h"
+
+namespace vnvram::cli {
+namespace {
+
+Scope scope_of(const SessionOffer& offer) {
+  std::vector<Grant> grants;
+  for (const SessionOffer::Right& right : offer.rights) {
+    grants.push_back({.name = right.name,
+                      .is_prefix = right.is_prefix,
+                      .writes = right.writes,
+                      .registers = right.registers});
+  }
+  return Scope(std::move(grants)).except(offer.except_prefixes);
+}
+
+} // namespace
+
+Status ImageOwner::run() {
+  const Result<UniqueFd> signals = take_termination_signals();
+  if (!signals) {
+    return signals.error();
+  }
+  const Log& log = setup_.log;
+  ImageKeeper keeper(
+      {.device = setup_.device,
+       .store = {},
+       .space = setup_.space,
+       .space_warned = [&log](const Error& error) { log.warning(operator_text(error)); }});
+  const std::uint64_t watch =
+      keeper.watch_failures([&log](const Error& error) { log.error(operator_text(error)); });
+  if (Status attached =
+          keeper.attach({.location = setup_.image, .accept_sealed = setup_.accept_sealed});
+      !attached) {
+    return attached;
+  }
+  const Result<Listener> listener = Listener::open(setup_.control, setup_.access);
+  if (!listener) {
+    return listener.error();
+  }
+  if (Status served = serve(keeper, *listener, *signals); !served) {
+    return served;
+  }
+  keeper.end_watch(watch);
+  return keeper.detach();
+}
+
+Status ImageOwner::serve(ImageKeeper& keeper, const Listener& listener,
+                         const UniqueFd& signals) const {
+  SystemClock clock;
+  const auto server = OwnerServer::start({.keeper = keeper,
+                                          .location = setup_.image,
+                                          .listener = listener,
+                                          .limits = {},
+                                          .clock = clock,
+                                          .log = setup_.log,
+                                          .is_incoming = setup_.is_incoming});
+  if (!server) {
+    return server.error();
+  }
+  const ServiceNotify notify;
+  if (!notify.trouble().empty()) {
+    setup_.log.warning("the service manager will hear nothing: " + notify.trouble());
+  }
+  setup_.log.info(fmt::format("serves {}, generation {}", setup_.image, keeper.info().generation));
+  notify.send("READY=1\nSTATUS=Serving");
+  wait_for_end(**server, signals);
+  notify.send("STOPPING=1\nSTATUS=Closing the image");
+  return {};
+}
+
+void ImageOwner::wait_for_end(OwnerServer& server, const UniqueFd& signals) const {
+  std::array<pollfd, 2> entries = {pollfd{.fd = signals.get(), .events = POLLIN, .revents = 0},
+                                   pollfd{.fd = setup_.channel, .events = POLLIN, .revents = 0}};
+  for (;;) {
+    (void)::poll(entries.data(), entries.size(), -1);
+    if (entries[0].revents != 0) {
+      const int signal = wait_for_termination(signals);
+      setup_.log.info(signal == SIGINT ? "ends, because of SIGINT" : "ends, because of SIGTERM");
+      return;
+    }
+    if (entries[1].revents != 0 && !take_sessions(server)) {
+      setup_.log.info("ends, because who has started it has gone");
+      return;
+    }
+  }
+}
+
+bool ImageOwner::take_sessions(OwnerServer& server) const {
+  for (;;) {
+    Result<std::optional<PassedDescriptor>> passed = take_descriptor(setup_.channel);
+    if (!passed) {
+      return false;
+    }
+    if (!*passed) {
+      return true;
+    }
+    const Result<SessionOffer> offer = SessionOffer::parse((*passed)->text);
+    if (!offer) {
+      setup_.log.error(operator_text(offer.error()));
+      continue;
+    }
+    server.admit(std::move((*passed)->descriptor), scope_of(*offer), offer->device, offer->pid);
+  }
+}
+
+} // namespace vnvram::cli

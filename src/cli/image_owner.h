@@ -1,0 +1,48 @@
+// An image and its control socket, until this process is told to end.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "base/unique_fd.h"
+#include "owner/image_keeper.h"
+#include "serve/owner_server.h"
+#include "service/listener.h"
+#include "service/log.h"
+#include "service/socket_address.h"
+#include "vnvram/result.h"
+#include "vnvram/space.h"
+
+namespace vnvram::cli {
+
+/// What `vnvram serve` does where it is the owner: by itself, or for the process that has started it.
+class ImageOwner {
+public:
+  struct Setup {
+    std::string image;
+    DeviceOptions device;
+    SpacePolicy space = SpacePolicy::reserve;
+    bool accept_sealed = false;
+    bool is_incoming = false; ///< See OwnerServer::Setup.
+    SocketAddress control;
+    SocketAccess access;
+    /// A socket from which sessions come (SessionOffer); its end is this process's. None: -1.
+    int channel = -1;
+    const Log& log;
+  };
+
+  explicit ImageOwner(Setup setup) : setup_(std::move(setup)) {}
+  /// Until a signal comes, or the channel is over. Errors: those of opening and closing the image,
+  /// and of the socket.
+  Status run();
+
+private:
+  Status serve(ImageKeeper& keeper, const Listener& listener, const UniqueFd& signals) const;
+  void wait_for_end(OwnerServer& server, const UniqueFd& signals) const;
+  /// False: the channel is over.
+  [[nodiscard]] bool take_sessions(OwnerServer& server) const;
+
+  const Setup setup_;
+};
+
+} // namespace vnvram::cli

@@ -1,0 +1,119 @@
+#include "cli/machine_programs.h"
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include <fmt/core.h>
+
+namespace vnvram::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+// What the blobs of every TPM begin with (soft_tpm/tpm_blobs.h).
+constexpr std::array<const char*, 2> tpm_prefixes = {"tpm2.", "tpm12."};
+
+std::string folder_of_this_program() {
+  std::error_code error;
+  return fs::read_symlink("/proc/self/exe", error).parent_path().string();
+}
+
+// There, or wherever it is found by its name.
+std::string there_or(const fs::path& place, std::string name) {
+  std::error_code error;
+  return fs::exists(place, error) ? place.string() : std::move(name);
+}
+
+bool is_tpm_word(const std::string& word) {
+  constexpr std::array<std::string_view, 4> words = {"tpm2", "tpm12", "no-seal",
+                                                     "no-auto-shutdown"};
+  return std::find(words.begin(), words.end(), word) != words.end();
+}
+
+} // namespace
+
+MachinePrograms::MachinePrograms(std::string image, std::string user, std::string log_level)
+    : image_(std::move(image)), user_(std::move(user)), log_level_(std::move(log_level)),
+      folder_(folder_of_this_program()) {}
+
+Program MachinePrograms::owner(std::vector<std::string> options, const Listener& control) const {
+  std::vector<std::string> arguments{"serve", image_, "--control", "fd:3", "--channel", "4"};
+  arguments.insert(arguments.end(), options.begin(), options.end());
+  // By the name that this one has, where there may be a newer one by now.
+  return {.path = folder_ + "/vnvram",
+          .arguments = std::move(arguments),
+          .descriptors = {control.fd()},
+          .environment = {},
+          .activating_count = 0};
+}
+
+Result<FrontEnd> MachinePrograms::tpm(const DeviceSocket& socket, const Listener& listener) const {
+  // A sealed image is no obstacle: the owner has been told whether to accept one.
+  std::vector<std::string> arguments{"fd:4",       "--ctrl",      "fd:3",
+                                     "--incoming", "--log-level", log_level_};
+  for (const std::string& word : socket.words) {
+    if (!is_tpm_word(word)) {
+      return Error(ErrorKind::invalid_argument, "--tpm " + socket.address.text() + "," + word,
+                   "behind the address: tpm2, tpm12, no-seal, no-auto-shutdown");
+    }
+    arguments.push_back("--" + word);
+  }
+  if (!user_.empty()) {
+    arguments.insert(arguments.end(), {"--user", user_});
+  }
+  FrontEnd made{.program = {.path = there_or(folder_ + "/vnvram-tpm", "vnvram-tpm"),
+                            .arguments = std::move(arguments),
+                            .descriptors = {listener.fd()},
+                            .environment = {},
+                            .activating_count = 0},
+                .session = {.device = "tpm", .pid = 0, .rights = {}, .except_prefixes = {}},
+                .listening_socket = listener.fd(),
+                .says_ready = true,
+                .loss = "a machine that runs has no TPM until its QEMU is started again"};
+  for (const char* prefix : tpm_prefixes) {
+    made.session.rights.push_back(
+        {.name = prefix, .is_prefix = true, .writes = true, .registers = true});
+  }
+  return made;
+}
+
+Result<FrontEnd> MachinePrograms::nbd(const DeviceSocket& socket, const Listener& listener) const {
+  const fs::path plugin = fs::path(folder_).parent_path() / "lib" / "nbdkit-vnvram-owner-plugin.so";
+  std::vector<std::string> arguments{"--foreground"};
+  if (!user_.empty()) {
+    arguments.insert(arguments.end(), {"--user", user_});
+  }
+  arguments.insert(arguments.end(), {there_or(plugin, "vnvram-owner"), "fd:4"});
+  FrontEnd made{.program = {.path = "nbdkit",
+                            .arguments = {},
+                            .descriptors = {listener.fd()},
+                            .environment = {},
+                            .activating_count = 1},
+                .session = {.device = "nbd", .pid = 0, .rights = {}, .except_prefixes = {}},
+                .listening_socket = listener.fd(),
+                .says_ready = false,
+                .loss = "a QEMU whose blockdev has a reconnect-delay goes on"};
+  for (const std::string& word : socket.words) {
+    constexpr std::string_view exports = "export=";
+    if (!word.starts_with(exports) && !word.starts_with("readonly=")) {
+      return Error(ErrorKind::invalid_argument, "--nbd " + socket.address.text() + "," + word,
+                   "behind the address: export=NAME, readonly=NAME");
+    }
+    if (word.starts_with(exports)) {
+      made.session.rights.push_back({.name = word.substr(exports.size()), .writes = true});
+    }
+    arguments.push_back(word);
+  }
+  if (made.session.rights.empty()) {
+    made.session.rights.push_back({.name = "", .is_prefix = true, .writes = true});
+    made.session.except_prefixes.assign(tpm_prefixes.begin(), tpm_prefixes.end());
+  }
+  made.program.arguments = std::move(arguments);
+  return made;
+}
+
+} // namespace vnvram::cli

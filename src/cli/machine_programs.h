@@ -1,0 +1,37 @@
+// The programs that serve a machine, as `vnvram serve` starts them.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "cli/device_socket.h"
+#include "service/listener.h"
+#include "supervise/front_end.h"
+#include "vnvram/result.h"
+
+namespace vnvram::cli {
+
+/// vnvram-tpm is looked for beside this program, then along PATH; nbdkit along PATH, and its plugin
+/// in the folder `lib` beside this program's, then where nbdkit looks.
+class MachinePrograms {
+public:
+  /// `image` is for messages; `user`: whom the front ends become, empty: nobody else. `log_level` as
+  /// on the command line.
+  MachinePrograms(std::string image, std::string user, std::string log_level);
+
+  /// The owner, with this program's own options but for the sockets. The control socket is 3.
+  [[nodiscard]] Program owner(std::vector<std::string> options, const Listener& control) const;
+  /// A TPM. Its session reaches the TPM's blobs. Errors: invalid_argument (words).
+  [[nodiscard]] Result<FrontEnd> tpm(const DeviceSocket& socket, const Listener& listener) const;
+  /// nbdkit. Its session reaches all but TPMs' blobs, or the exports that are named. Errors:
+  /// invalid_argument.
+  [[nodiscard]] Result<FrontEnd> nbd(const DeviceSocket& socket, const Listener& listener) const;
+
+private:
+  const std::string image_;
+  const std::string user_;
+  const std::string log_level_;
+  const std::string folder_; ///< Of this program.
+};
+
+} // namespace vnvram::cli

@@ -1,0 +1,25 @@
+// A program that serves one of a machine's devices, on an image that another process owns.
+#pragma once
+
+#include <string>
+
+#include "service/session_offer.h"
+#include "supervise/child_process.h"
+
+namespace vnvram {
+
+/// What is started, and again when it has died.
+struct FrontEnd {
+  /// The socket over which it gets a connection to the image's owner, each time when there is
+  /// another one (take_descriptor()), is put behind the program's descriptors.
+  Program program;
+  SessionOffer session; ///< Its pid is set when there is one.
+  /// Where its clients come, which stays when it dies.
+  int listening_socket = -1;
+  /// It says when it is ready (Readiness). If not, it is ready when it greets a client.
+  bool says_ready = true;
+  /// What its death means for a machine that runs, and what to do.
+  std::string loss;
+};
+
+} // namespace vnvram

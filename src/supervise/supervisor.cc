@@ -1,0 +1,309 @@
+#include "supervise/supervisor.h"
+
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include <fmt/core.h>
+
+#include "base/descriptor_passing.h"
+#include "base/operator_text.h"
+#include "service/poll_timeout.h"
+
+namespace vnvram {
+namespace {
+
+using std::chrono::milliseconds;
+
+// Who dies again and again is started less and less often, and at last not any more.
+constexpr milliseconds first_pause{50};
+constexpr unsigned deaths_in_a_row_max = 8;
+constexpr std::chrono::seconds long_enough{10};
+
+
+
+Error socket_error(const char* what) {
+  return {ErrorKind::io, std::string(what) + ": " + std::system_category().message(errno)};
+}
+
+struct SocketPair {
+  UniqueFd one;
+  UniqueFd other;
+};
+
+Result<SocketPair> make_pair(int type) {
+  int ends[2] = {-1, -1};
+  if (::socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ends) != 0) {
+    return socket_error("cannot make a pair of sockets");
+  }
+  return SocketPair{UniqueFd(ends[0]), UniqueFd(ends[1])};
+}
+
+// A client of whatever listens there.
+UniqueFd connect_to(int listening_socket) {
+  sockaddr_storage address{};
+  socklen_t size = sizeof(address);
+  if (::getsockname(listening_socket, reinterpret_cast<sockaddr*>(&address), &size) != 0) {
+    return {};
+  }
+  UniqueFd client(
+      ::socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  const bool connects =
+      ::connect(client.get(), reinterpret_cast<const sockaddr*>(&address), size) == 0 ||
+      errno == EINPROGRESS;
+  return connects ? std::move(client) : UniqueFd();
+}
+
+} // namespace
+
+Supervisor::Supervisor(Setup setup, Readiness readiness)
+    : setup_(std::move(setup)), readiness_(std::move(readiness)) {
+  for (const FrontEnd& front_end : setup_.front_ends) {
+    parts_.emplace_back().front_end = &front_end;
+  }
+}
+
+std::string Supervisor::name_of(const Part& part) {
+  return part.front_end == nullptr ? "owner" : part.front_end->session.device;
+}
+
+Status Supervisor::start(Part& part) {
+  Program program = part.front_end == nullptr ? setup_.owner : part.front_end->program;
+  if (part.front_end == nullptr && was_owner_ready_) {
+    program.arguments.insert(program.arguments.end(), setup_.owner_again_arguments.begin(),
+                             setup_.owner_again_arguments.end());
+  }
+  Result<SocketPair> channel = make_pair(SOCK_SEQPACKET);
+  if (!channel.ok()) {
+    return channel.error();
+  }
+  program.descriptors.push_back(channel->other.get());
+  program.environment.push_back(readiness_.environment());
+  Result<ChildProcess> process = ChildProcess::start(program);
+  if (!process.ok()) {
+    return process.error();
+  }
+  part.process.emplace(*std::move(process));
+  part.channel = std::move(channel->one);
+  part.started_at = Clock::now();
+  part.starts_at.reset();
+  part.is_ready = false;
+  if (part.front_end == nullptr) {
+    return {};
+  }
+  if (owner_.is_ready) {
+    give_session(part);
+  }
+  if (!part.front_end->says_ready) {
+    part.probe = connect_to(part.front_end->listening_socket);
+  }
+  return {};
+}
+
+// One end for the owner, with what it may do, the other one for the front end. Who of them has died
+// meanwhile gets another one when it was started again.
+void Supervisor::give_session(Part& part) {
+  const Result<SocketPair> session = make_pair(SOCK_STREAM);
+  Status given = session.ok() ? Status() : session.error();
+  if (given.ok()) {
+    SessionOffer offer = part.front_end->session;
+    offer.pid = part.process->pid();
+    given = pass_descriptor(owner_.channel.get(), offer.text(), session->one.get());
+  }
+  if (given.ok()) {
+    given = pass_descriptor(part.channel.get(), "session", session->other.get());
+  }
+  if (!given.ok()) {
+    setup_.log.warning(
+        fmt::format("the {} has got no session: {}", name_of(part), operator_text(given.error())));
+  }
+}
+
+void Supervisor::became_ready(Part& part) {
+  if (std::exchange(part.is_ready, true)) {
+    return;
+  }
+  part.probe.reset();
+  setup_.log.debug(fmt::format("the {} is ready", name_of(part)));
+  if (&part == &owner_) {
+    was_owner_ready_ = true;
+    for (Part& each : parts_) {
+      if (each.process) {
+        give_session(each);
+      } else if (!each.starts_at) {
+        each.starts_at = Clock::now(); // The first time.
+      }
+    }
+  }
+  note_ready();
+}
+
+void Supervisor::note_ready() {
+  const bool all = owner_.is_ready && std::all_of(parts_.begin(), parts_.end(),
+                                                  [](const Part& part) { return part.is_ready; });
+  if (!all || ends_) {
+    return;
+  }
+  if (!std::exchange(was_ready_, true)) {
+    setup_.log.info(fmt::format("serves, with {} front ends", parts_.size()));
+  }
+  setup_.notify.send("READY=1\nSTATUS=Serving");
+}
+
+Status Supervisor::start_what_is_due() {
+  const auto now = Clock::now();
+  for (Part& part : parts_) {
+    if (part.starts_at && *part.starts_at <= now && owner_.is_ready) {
+      if (Status started = start(part); !started.ok()) {
+        return started;
+      }
+    }
+  }
+  return owner_.starts_at && *owner_.starts_at <= now ? start(owner_) : Status();
+}
+
+Status Supervisor::handle_death(Part& part) {
+  const bool was_ready = part.is_ready;
+  const int code = part.process->wait();
+  part.process.reset();
+  part.channel.reset();
+  part.probe.reset();
+  part.is_ready = false;
+  const bool is_owner = &part == &owner_;
+  if (ends_ && (!is_owner || std::none_of(parts_.begin(), parts_.end(),
+                                          [](const Part& each) { return each.process.has_value(); }))) {
+    exit_code_ = exit_code_ == 0 ? code : exit_code_;
+    return {};
+  }
+  const auto now = Clock::now();
+  part.deaths_in_a_row = now - part.started_at > long_enough ? 0 : part.deaths_in_a_row + 1;
+  const bool is_first = is_owner ? !was_owner_ready_ : !was_ready_ && !was_ready;
+  if (is_first || part.deaths_in_a_row > deaths_in_a_row_max) {
+    setup_.log.error(fmt::format("the {} has ended with code {}{}", name_of(part), code,
+                                 is_first ? "" : ", again and again: gives up"));
+    exit_code_ = code == 0 ? 1 : code;
+    begin_end();
+    return {};
+  }
+  if (is_owner && code == 0) {
+    setup_.log.info("the owner has ended in good order, and is started again");
+  } else {
+    setup_.log.error(fmt::format("the {} has died (code {}), and is started again{}", name_of(part),
+                                 code, is_owner ? "" : ": " + part.front_end->loss));
+  }
+  setup_.notify.send(fmt::format("STATUS=The {} is started again", name_of(part)));
+  const auto pause = part.deaths_in_a_row < 2
+                         ? milliseconds(0)
+                         : first_pause * (1U << (part.deaths_in_a_row - 2));
+  part.starts_at = now + pause;
+  return {};
+}
+
+void Supervisor::begin_end() {
+  if (std::exchange(ends_, true)) {
+    return;
+  }
+  setup_.notify.send("STOPPING=1\nSTATUS=Ending the front ends");
+  for (Part& part : parts_) {
+    part.starts_at.reset();
+    if (part.process) {
+      part.process->terminate();
+    }
+  }
+}
+
+// They have written all that they had.
+void Supervisor::end_owner_if_alone() {
+  const bool alone = std::none_of(parts_.begin(), parts_.end(),
+                                  [](const Part& part) { return part.process.has_value(); });
+  if (ends_ && alone) {
+    owner_.starts_at.reset();
+        if (owner_.process && !std::exchange(owner_is_asked_, true)) {
+      setup_.notify.send("STATUS=Closing the image");
+      owner_.process->terminate();
+    }
+  }
+}
+
+bool Supervisor::is_over() const {
+  return ends_ && !owner_.process && !owner_.starts_at &&
+         std::none_of(parts_.begin(), parts_.end(),
+                      [](const Part& part) { return part.process.has_value(); });
+}
+
+void Supervisor::take_signal() {
+  signalfd_siginfo signal{};
+  while (::read(setup_.signals.get(), &signal, sizeof(signal)) == sizeof(signal)) {
+    const auto number = static_cast<int>(signal.ssi_signo);
+    if (number != SIGHUP) {
+      setup_.log.info(number == SIGINT ? "ends, because of SIGINT" : "ends, because of SIGTERM");
+      begin_end();
+    } else if (owner_.process) {
+      setup_.log.info("exchanges the owner, because of SIGHUP");
+      owner_.process->terminate();
+    }
+  }
+}
+
+// Waits for what comes next, and does what it asks for.
+Status Supervisor::poll() {
+  std::vector<Part*> all{&owner_};
+  for (Part& part : parts_) {
+    all.push_back(&part);
+  }
+  PollTimeout timeout(Clock::now());
+  std::vector<pollfd> entries{{.fd = setup_.signals.get(), .events = POLLIN, .revents = 0},
+                              {.fd = readiness_.fd(), .events = POLLIN, .revents = 0}};
+  for (const Part* part : all) {
+    entries.push_back({.fd = part->process ? part->process->fd() : -1, .events = POLLIN, .revents = 0});
+    entries.push_back({.fd = part->probe.get(), .events = POLLIN, .revents = 0});
+    if (part->starts_at && (part == &owner_ || owner_.is_ready)) {
+      timeout.until(*part->starts_at);
+    }
+  }
+  if (::poll(entries.data(), entries.size(), timeout.milliseconds()) < 0) {
+    return errno == EINTR ? Status() : Status(socket_error("poll"));
+  }
+  while (const auto pid = readiness_.take()) {
+    for (Part* part : all) {
+      if (part->process && part->process->pid() == *pid) {
+        became_ready(*part);
+      }
+    }
+  }
+  for (std::size_t index = 0; index < all.size(); ++index) {
+    if (entries[3 + 2 * index].revents != 0 && all[index]->probe.valid()) {
+      became_ready(*all[index]);
+    }
+    if (entries[2 + 2 * index].revents != 0) {
+      if (Status handled = handle_death(*all[index]); !handled.ok()) {
+        return handled;
+      }
+    }
+  }
+  if (entries[0].revents != 0) {
+    take_signal();
+  }
+  return {};
+}
+
+Result<int> Supervisor::run() {
+  Status done = start(owner_);
+  while (done.ok() && !is_over()) {
+    done = poll();
+    if (done.ok()) {
+      end_owner_if_alone();
+      done = start_what_is_due();
+    }
+  }
+  return done.ok() ? Result<int>(exit_code_) : done.error();
+}
+
+} // namespace vnvram
