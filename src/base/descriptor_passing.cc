@@ -11,7 +11,8 @@ namespace vnvram {
 namespace {
 
 Error channel_error(int number) {
-  return {ErrorKind::io, "a descriptor could not be passed on: " + std::system_category().message(number)};
+  return {ErrorKind::io,
+          "a descriptor could not be passed on: " + std::system_category().message(number)};
 }
 
 } // namespace
@@ -32,8 +33,9 @@ Status pass_descriptor(int channel, std::string_view text, int descriptor) {
   header->cmsg_type = SCM_RIGHTS;
   header->cmsg_len = CMSG_LEN(sizeof(int));
   std::memcpy(CMSG_DATA(header), &descriptor, sizeof(descriptor));
-  return ::sendmsg(channel, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? Status(channel_error(errno))
-                                                                      : Status();
+  return ::sendmsg(channel, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0
+             ? Status(channel_error(errno))
+             : Status();
 }
 
 Result<std::optional<PassedDescriptor>> take_descriptor(int channel) {

@@ -1,9 +1,11 @@
 #include "cli/image_owner.h"
 
 #include <poll.h>
+#include <sys/eventfd.h>
 
 #include <array>
 #include <csignal>
+#include <functional>
 #include <utility>
 #include <vector>
 
@@ -64,13 +66,17 @@ Status ImageOwner::run() {
 Status ImageOwner::serve(ImageKeeper& keeper, const Listener& listener,
                          const UniqueFd& signals) const {
   SystemClock clock;
-  const auto server = OwnerServer::start({.keeper = keeper,
-                                          .location = setup_.image,
-                                          .listener = listener,
-                                          .limits = {},
-                                          .clock = clock,
-                                          .log = setup_.log,
-                                          .is_incoming = setup_.is_incoming});
+  const UniqueFd restarts(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  const auto restart = [&restarts] { ::eventfd_write(restarts.get(), 1); };
+  const auto server =
+      OwnerServer::start({.keeper = keeper,
+                          .location = setup_.image,
+                          .listener = listener,
+                          .limits = {},
+                          .clock = clock,
+                          .log = setup_.log,
+                          .is_incoming = setup_.is_incoming,
+                          .restart = setup_.channel < 0 ? std::function<void()>() : restart});
   if (!server) {
     return server.error();
   }
@@ -80,19 +86,25 @@ Status ImageOwner::serve(ImageKeeper& keeper, const Listener& listener,
   }
   setup_.log.info(fmt::format("serves {}, generation {}", setup_.image, keeper.info().generation));
   notify.send("READY=1\nSTATUS=Serving");
-  wait_for_end(**server, signals);
+  wait_for_end(**server, signals, restarts);
   notify.send("STOPPING=1\nSTATUS=Closing the image");
   return {};
 }
 
-void ImageOwner::wait_for_end(OwnerServer& server, const UniqueFd& signals) const {
-  std::array<pollfd, 2> entries = {pollfd{.fd = signals.get(), .events = POLLIN, .revents = 0},
-                                   pollfd{.fd = setup_.channel, .events = POLLIN, .revents = 0}};
+void ImageOwner::wait_for_end(OwnerServer& server, const UniqueFd& signals,
+                              const UniqueFd& restarts) const {
+  std::array<pollfd, 3> entries = {pollfd{.fd = signals.get(), .events = POLLIN, .revents = 0},
+                                   pollfd{.fd = setup_.channel, .events = POLLIN, .revents = 0},
+                                   pollfd{.fd = restarts.get(), .events = POLLIN, .revents = 0}};
   for (;;) {
     (void)::poll(entries.data(), entries.size(), -1);
     if (entries[0].revents != 0) {
       const int signal = wait_for_termination(signals);
       setup_.log.info(signal == SIGINT ? "ends, because of SIGINT" : "ends, because of SIGTERM");
+      return;
+    }
+    if (entries[2].revents != 0) {
+      setup_.log.info("ends, for another owner to take its place");
       return;
     }
     if (entries[1].revents != 0 && !take_sessions(server)) {

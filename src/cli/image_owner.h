@@ -15,7 +15,8 @@
 
 namespace vnvram::cli {
 
-/// What `vnvram serve` does where it is the owner: by itself, or for the process that has started it.
+/// What `vnvram serve` does where it is the owner: by itself, or for the process that has started
+/// it.
 class ImageOwner {
 public:
   struct Setup {
@@ -38,7 +39,7 @@ public:
 
 private:
   Status serve(ImageKeeper& keeper, const Listener& listener, const UniqueFd& signals) const;
-  void wait_for_end(OwnerServer& server, const UniqueFd& signals) const;
+  void wait_for_end(OwnerServer& server, const UniqueFd& signals, const UniqueFd& restarts) const;
   /// False: the channel is over.
   [[nodiscard]] bool take_sessions(OwnerServer& server) const;
 

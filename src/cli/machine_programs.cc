@@ -53,8 +53,8 @@ Program MachinePrograms::owner(std::vector<std::string> options, const Listener&
 
 Result<FrontEnd> MachinePrograms::tpm(const DeviceSocket& socket, const Listener& listener) const {
   // A sealed image is no obstacle: the owner has been told whether to accept one.
-  std::vector<std::string> arguments{"fd:4",       "--ctrl",      "fd:3",
-                                     "--incoming", "--log-level", log_level_};
+  std::vector<std::string> arguments{"fd:4",        "--ctrl",   "fd:3",         "--incoming",
+                                     "--log-level", log_level_, "--image-name", image_};
   for (const std::string& word : socket.words) {
     if (!is_tpm_word(word)) {
       return Error(ErrorKind::invalid_argument, "--tpm " + socket.address.text() + "," + word,

@@ -15,8 +15,8 @@ namespace vnvram::cli {
 /// in the folder `lib` beside this program's, then where nbdkit looks.
 class MachinePrograms {
 public:
-  /// `image` is for messages; `user`: whom the front ends become, empty: nobody else. `log_level` as
-  /// on the command line.
+  /// `image` is for messages; `user`: whom the front ends become, empty: nobody else. `log_level`
+  /// as on the command line.
   MachinePrograms(std::string image, std::string user, std::string log_level);
 
   /// The owner, with this program's own options but for the sockets. The control socket is 3.

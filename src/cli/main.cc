@@ -24,6 +24,7 @@
 #include "cli/register_command.h"
 #include "cli/repair_command.h"
 #include "cli/resize_command.h"
+#include "cli/restart_command.h"
 #include "cli/rm_command.h"
 #include "cli/salvage_command.h"
 #include "cli/seal_command.h"
@@ -116,7 +117,7 @@ int run(int argument_count, const char* const* arguments) {
       make_commands<CreateCommand, SizeCommand, RegisterCommand, LsCommand, InfoCommand, GetCommand,
                     PutCommand, RmCommand, CheckCommand, RepairCommand, SalvageCommand, DumpCommand,
                     ResizeCommand, SealCommand, UnsealCommand, TpmCommand, ServeCommand,
-                    StatusCommand, HoldCommand, ReleaseCommand>(app);
+                    StatusCommand, HoldCommand, ReleaseCommand, RestartCommand>(app);
   Output output(STDOUT_FILENO);
   try {
     app.parse(argument_count, arguments);

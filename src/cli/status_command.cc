@@ -30,8 +30,9 @@ std::string status_text(const OwnerStatus& status) {
   line("changes", status.held ? "held" : "taken");
   for (const OwnerStatus::Session& session : status.sessions) {
     line(fmt::format("session {}", session.number),
-         fmt::format("process {} of user {}, writes {}", session.pid, session.uid,
-                     names_text(session.writes)));
+         fmt::format("{}process {} of user {}, writes {}",
+                     session.device.empty() ? "" : printable(session.device) + ", ", session.pid,
+                     session.uid, names_text(session.writes)));
   }
   return text;
 }
@@ -42,6 +43,7 @@ nlohmann::ordered_json status_json(const OwnerStatus& status) {
     sessions.push_back({{"number", session.number},
                         {"pid", session.pid},
                         {"uid", session.uid},
+                        {"device", session.device},
                         {"writes", session.writes}});
   }
   nlohmann::ordered_json json{

@@ -1,5 +1,6 @@
 #include "cli/unseal_command.h"
 
+#include "cli/owner_socket.h"
 #include "vnvram/store.h"
 
 namespace vnvram::cli {
@@ -9,14 +10,24 @@ UnsealCommand::UnsealCommand(CLI::App& parent)
           parent, "unseal", "let an image be written to again whose state was handed over",
           "An image is sealed when its machine has migrated away, or was saved into a file:\n"
           "its state goes on there. Unseal it only if that one is not to go on: else there are\n"
-          "two TPMs that are one. The image must not be in use; for a TPM that is running there\n"
-          "is `vnvram tpm unseal`. Harmless on an image that is not sealed.\n\n"
+          "two TPMs that are one. The image must not be in use, or be that of an owner that is\n"
+          "named by its control socket; for a TPM with an image of its own that is running there "
+          "is\n"
+          "`vnvram tpm unseal`. Harmless on an image that is not sealed.\n\n"
           "Example:\n"
           "  vnvram unseal vm.nvram") {
-  add_image();
+  add_image_or_owner();
 }
 
 Result<ExitCode> UnsealCommand::run(Output& /*output*/) {
+  if (is_owner_socket(image())) {
+    if (Status fit = check_for_owner(); !fit) {
+      return fit.error();
+    }
+    const auto owner = connect_owner(image());
+    const Status taken = owner ? (*owner)->take_back() : Status(owner.error());
+    return taken ? Result<ExitCode>(ExitCode::ok) : taken.error();
+  }
   auto device = open_image(Access::read_write);
   if (!device) {
     return device.error();

@@ -8,8 +8,8 @@ namespace vnvram {
 enum class LocationScheme {
   path, ///< Of a file or block device of this host: all that begins like none of the others.
   nbd,  ///< An NBD URI.
-       /// A process that has an image open, no device: its control socket, or one over which
-       /// connections
+        /// A process that has an image open, no device: its control socket, or one over which
+        /// connections
   /// to it come.
   owner,
 };

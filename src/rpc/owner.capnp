@@ -154,7 +154,8 @@ struct Session {
   number @0 :UInt64;       # Since the owner has started, from 1.
   pid @1 :Int32;           # Who has connected.
   uid @2 :UInt32;
-  writes @3 :List(Text);   # The blobs that are its to write.
+    writes @3 :List(Text);   # The blobs that are its to write.
+  device @4 :Text;         # What it is to the machine, if the owner has started it; else empty.
 }
 
 struct OwnerStatus {
@@ -162,7 +163,8 @@ struct OwnerStatus {
   attached @1 :Bool;
   held @2 :Bool;              # No change is under way, and none begins.
   state @3 :ImageState;       # If an image is attached.
-  sessions @4 :List(Session); # In the order in which they came.
+    sessions @4 :List(Session); # In the order in which they came.
+  pid @5 :Int32;              # The owner's process.
 }
 
 # The right to everything.
@@ -176,6 +178,10 @@ interface Owner extends(Blobs) {
   # `held`: something was, until now.
   release @2 () -> (held :Bool, failure :Failure);
 
-  # Forgets a blob that no other session writes. Durable when answered.
+    # Forgets a blob that no other session writes. Durable when answered.
   remove @3 (blob :Text) -> (failure :Failure);
+
+  # Another owner, of the program that is installed now, is to take this one's place. Answered before
+  # it goes; front ends wait for the other one. Unsupported where nothing would start that one.
+  restart @4 () -> (failure :Failure);
 }

@@ -1,5 +1,5 @@
-// Where an image's owner is reached: unix:PATH, its control socket; fd:N, a socket over which whoever
-// has started this process passes connections to it on.
+// Where an image's owner is reached: unix:PATH, its control socket; fd:N, a socket over which
+// whoever has started this process passes connections to it on.
 #pragma once
 
 #include <chrono>

@@ -14,6 +14,7 @@ namespace {
 OwnerStatus read_status(rpc::OwnerStatus::Reader from) {
   OwnerStatus status;
   status.location = to_string(from.getLocation());
+  status.pid = from.getPid();
   status.held = from.getHeld();
   if (from.getAttached()) {
     status.image = read_state(from.getState());
@@ -22,7 +23,8 @@ OwnerStatus read_status(rpc::OwnerStatus::Reader from) {
     OwnerStatus::Session read{.number = session.getNumber(),
                               .pid = session.getPid(),
                               .uid = session.getUid(),
-                              .writes = {}};
+                              .writes = {},
+                              .device = to_string(session.getDevice())};
     for (const auto blob : session.getWrites()) {
       read.writes.push_back(to_string(blob));
     }
@@ -107,6 +109,18 @@ Status OwnerClient::remove(const std::string& blob) {
     auto request = owner.removeRequest();
     request.setBlob(blob);
     return request.send().then([](auto&& answer) { return take_status(answer); });
+  });
+}
+
+Status OwnerClient::take_back() {
+  return link_->ask<void>([](rpc::Owner::Client& owner) {
+    return owner.takeBackRequest().send().then([](auto&& answer) { return take_status(answer); });
+  });
+}
+
+Status OwnerClient::restart() {
+  return link_->ask<void>([](rpc::Owner::Client& owner) {
+    return owner.restartRequest().send().then([](auto&& answer) { return take_status(answer); });
   });
 }
 

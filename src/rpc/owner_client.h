@@ -27,8 +27,10 @@ struct OwnerStatus {
     pid_t pid = 0;
     uid_t uid = 0;
     std::vector<std::string> writes; ///< The blobs that are its to write.
+    std::string device;              ///< What it is to the machine; empty: it came by itself.
   };
   std::string location;
+  pid_t pid = 0; ///< The owner's.
   bool held = false;
   std::optional<ImageState> image; ///< None: no image is attached.
   std::vector<Session> sessions;
@@ -58,6 +60,10 @@ public:
   Status register_blobs(std::span<const NewBlob> blobs);
   /// Durable on return. Errors: not_found, in_use (another session writes it), and a commit's.
   Status remove(const std::string& blob);
+  /// The state of the machine goes on here: takeBack() of owner.capnp. Errors: those of a commit.
+  Status take_back();
+  /// Another owner takes this one's place. Errors: unsupported (nothing would start it).
+  Status restart();
 
 private:
   explicit OwnerClient(std::unique_ptr<OwnerLink> link);

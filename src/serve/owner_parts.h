@@ -1,6 +1,7 @@
 // What all sessions of an owner share.
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "owner/image_keeper.h"
@@ -23,6 +24,8 @@ struct OwnerParts {
   HandOver& hand_over;
   /// The machine comes from elsewhere: its first change takes a seal off.
   bool is_incoming = false;
+  /// Has another owner take this one's place, soon. Empty: nobody would start it. Any thread.
+  std::function<void()> restart = {};
 };
 
 } // namespace vnvram

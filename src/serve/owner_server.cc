@@ -47,9 +47,11 @@ Result<std::unique_ptr<OwnerServer>> OwnerServer::start(const Setup& setup) {
 
 OwnerServer::OwnerServer(const Setup& setup, UniqueFd bell_fd)
     : setup_(setup), bell_(std::move(bell_fd)),
-      holds_(setup.keeper, setup.clock), parts_{setup.location, setup.keeper,     writers_,
-                                                events_,        holds_,           list_,
-                                                hand_over_,     setup.is_incoming},
+      holds_(setup.keeper, setup.clock), parts_{setup.location, setup.keeper,
+                                                writers_,       events_,
+                                                holds_,         list_,
+                                                hand_over_,     setup.is_incoming,
+                                                setup.restart},
       door_(setup.listener, setup.limits, setup.log), thread_([this] { run(); }) {
   // The last: the store's threads tell at once, and nothing may go wrong behind it.
   failures_watch_ = setup.keeper.watch_failures([this](const Error& error) { events_.add(error); });

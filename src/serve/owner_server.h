@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <list>
 #include <memory>
 #include <mutex>
@@ -41,6 +42,8 @@ public:
     /// The machine comes from elsewhere: the first change of a device that claims its blobs takes
     /// the seal off an image that is sealed.
     bool is_incoming = false;
+    /// Has another owner take this one's place, soon. Empty: nobody would start it. Any thread.
+    std::function<void()> restart = {};
   };
 
   /// Errors: io (no descriptor left, or no thread).

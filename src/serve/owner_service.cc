@@ -1,5 +1,7 @@
 #include "serve/owner_service.h"
 
+#include <unistd.h>
+
 #include <chrono>
 #include <optional>
 #include <string>
@@ -20,6 +22,7 @@ kj::Promise<void> OwnerService::status(StatusContext context) {
   const OwnerParts& owner = session_.owner;
   auto status = context.getResults().initStatus();
   status.setLocation(owner.location);
+  status.setPid(::getpid());
   status.setHeld(owner.keeper.is_held());
   if (const Result<ImageState> state = session_.client.state(); state) {
     status.setAttached(true);
@@ -32,6 +35,7 @@ kj::Promise<void> OwnerService::status(StatusContext context) {
     sessions[index].setNumber(peer.session);
     sessions[index].setPid(peer.pid);
     sessions[index].setUid(peer.uid);
+    sessions[index].setDevice(peer.device);
     const std::vector<std::string> blobs = owner.writers.blobs_of(peer.session);
     auto writes = sessions[index].initWrites(static_cast<unsigned>(blobs.size()));
     for (unsigned blob = 0; blob < writes.size(); ++blob) {
@@ -74,6 +78,17 @@ kj::Promise<void> OwnerService::remove(RemoveContext context) {
     }
     return true;
   });
+}
+
+kj::Promise<void> OwnerService::restart(RestartContext context) {
+  if (session_.owner.restart) {
+    session_.owner.restart();
+  } else {
+    write_failure(context.getResults().initFailure(),
+                  Error(ErrorKind::unsupported, "nothing would start this image's owner again",
+                        "end it, and start it; with --tpm or --nbd vnvram serve does that"));
+  }
+  return kj::READY_NOW;
 }
 
 } // namespace vnvram

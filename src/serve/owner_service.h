@@ -18,6 +18,7 @@ public:
   kj::Promise<void> hold(HoldContext context) override;
   kj::Promise<void> release(ReleaseContext context) override;
   kj::Promise<void> remove(RemoveContext context) override;
+  kj::Promise<void> restart(RestartContext context) override;
 };
 #pragma GCC diagnostic pop
 

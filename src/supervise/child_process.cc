@@ -21,8 +21,8 @@ Error system_error(const std::string& what, int number) {
           what + ": " + std::system_category().message(number)};
 }
 
-// Everything that the new process does before it is the program. Nobody else can look at its memory,
-// so what it allocates is its own.
+// Everything that the new process does before it is the program. Nobody else can look at its
+// memory, so what it allocates is its own.
 class Beginning {
 public:
   Beginning(const Program& program, pid_t parent, int report_fd)
@@ -33,7 +33,7 @@ public:
     if (::getppid() != parent_) {
       ::_exit(127); // It went before that was set.
     }
-        ::setpgid(0, 0); // What a terminal tells this program, is for its parent to tell it.
+    ::setpgid(0, 0); // What a terminal tells this program, is for its parent to tell it.
     sigset_t none;
     sigemptyset(&none);
     ::sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -75,7 +75,7 @@ private:
       const auto end = assignment.find('=');
       ::setenv(assignment.substr(0, end).c_str(), assignment.substr(end + 1).c_str(), 1);
     }
-        if (program_.activating_count > 0) {
+    if (program_.activating_count > 0) {
       ::setenv("LISTEN_FDS", std::to_string(program_.activating_count).c_str(), 1);
       ::setenv("LISTEN_PID", std::to_string(::getpid()).c_str(), 1);
     }

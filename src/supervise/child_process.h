@@ -19,7 +19,7 @@ struct Program {
   std::vector<int> descriptors;
   /// NAME=VALUE, beside what is in ours.
   std::vector<std::string> environment;
-    /// So many of them, the first, are sockets for a program that expects systemd's
+  /// So many of them, the first, are sockets for a program that expects systemd's
   /// (sd_listen_fds(3)).
   std::size_t activating_count = 0;
 };

@@ -11,8 +11,8 @@
 
 namespace vnvram {
 
-/// The other end of ServiceNotify. Anybody on this host can write to it: what does not come from the
-/// process that it is about is not heard.
+/// The other end of ServiceNotify. Anybody on this host can write to it: what does not come from
+/// the process that it is about is not heard.
 class Readiness {
 public:
   /// Errors: io.

@@ -27,8 +27,6 @@ constexpr milliseconds first_pause{50};
 constexpr unsigned deaths_in_a_row_max = 8;
 constexpr std::chrono::seconds long_enough{10};
 
-
-
 Error socket_error(const char* what) {
   return {ErrorKind::io, std::string(what) + ": " + std::system_category().message(errno)};
 }
@@ -46,21 +44,6 @@ Result<SocketPair> make_pair(int type) {
   return SocketPair{UniqueFd(ends[0]), UniqueFd(ends[1])};
 }
 
-// A client of whatever listens there.
-UniqueFd connect_to(int listening_socket) {
-  sockaddr_storage address{};
-  socklen_t size = sizeof(address);
-  if (::getsockname(listening_socket, reinterpret_cast<sockaddr*>(&address), &size) != 0) {
-    return {};
-  }
-  UniqueFd client(
-      ::socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  const bool connects =
-      ::connect(client.get(), reinterpret_cast<const sockaddr*>(&address), size) == 0 ||
-      errno == EINPROGRESS;
-  return connects ? std::move(client) : UniqueFd();
-}
-
 } // namespace
 
 Supervisor::Supervisor(Setup setup, Readiness readiness)
@@ -71,7 +54,7 @@ Supervisor::Supervisor(Setup setup, Readiness readiness)
 }
 
 std::string Supervisor::name_of(const Part& part) {
-  return part.front_end == nullptr ? "owner" : part.front_end->session.device;
+  return part.front_end == nullptr ? "owner" : "front end " + part.front_end->session.device;
 }
 
 Status Supervisor::start(Part& part) {
@@ -102,7 +85,7 @@ Status Supervisor::start(Part& part) {
     give_session(part);
   }
   if (!part.front_end->says_ready) {
-    part.probe = connect_to(part.front_end->listening_socket);
+    part.probe.emplace(part.front_end->listening_socket);
   }
   return {};
 }
@@ -130,7 +113,6 @@ void Supervisor::became_ready(Part& part) {
   if (std::exchange(part.is_ready, true)) {
     return;
   }
-  part.probe.reset();
   setup_.log.debug(fmt::format("the {} is ready", name_of(part)));
   if (&part == &owner_) {
     was_owner_ready_ = true;
@@ -177,8 +159,9 @@ Status Supervisor::handle_death(Part& part) {
   part.probe.reset();
   part.is_ready = false;
   const bool is_owner = &part == &owner_;
-  if (ends_ && (!is_owner || std::none_of(parts_.begin(), parts_.end(),
-                                          [](const Part& each) { return each.process.has_value(); }))) {
+  if (ends_ && (!is_owner || std::none_of(parts_.begin(), parts_.end(), [](const Part& each) {
+        return each.process.has_value();
+      }))) {
     exit_code_ = exit_code_ == 0 ? code : exit_code_;
     return {};
   }
@@ -199,9 +182,8 @@ Status Supervisor::handle_death(Part& part) {
                                  code, is_owner ? "" : ": " + part.front_end->loss));
   }
   setup_.notify.send(fmt::format("STATUS=The {} is started again", name_of(part)));
-  const auto pause = part.deaths_in_a_row < 2
-                         ? milliseconds(0)
-                         : first_pause * (1U << (part.deaths_in_a_row - 2));
+  const auto pause =
+      part.deaths_in_a_row < 2 ? milliseconds(0) : first_pause * (1U << (part.deaths_in_a_row - 2));
   part.starts_at = now + pause;
   return {};
 }
@@ -225,7 +207,7 @@ void Supervisor::end_owner_if_alone() {
                                   [](const Part& part) { return part.process.has_value(); });
   if (ends_ && alone) {
     owner_.starts_at.reset();
-        if (owner_.process && !std::exchange(owner_is_asked_, true)) {
+    if (owner_.process && !std::exchange(owner_is_asked_, true)) {
       setup_.notify.send("STATUS=Closing the image");
       owner_.process->terminate();
     }
@@ -262,8 +244,9 @@ Status Supervisor::poll() {
   std::vector<pollfd> entries{{.fd = setup_.signals.get(), .events = POLLIN, .revents = 0},
                               {.fd = readiness_.fd(), .events = POLLIN, .revents = 0}};
   for (const Part* part : all) {
-    entries.push_back({.fd = part->process ? part->process->fd() : -1, .events = POLLIN, .revents = 0});
-    entries.push_back({.fd = part->probe.get(), .events = POLLIN, .revents = 0});
+    entries.push_back(
+        {.fd = part->process ? part->process->fd() : -1, .events = POLLIN, .revents = 0});
+    entries.push_back({.fd = part->probe ? part->probe->fd() : -1, .events = POLLIN, .revents = 0});
     if (part->starts_at && (part == &owner_ || owner_.is_ready)) {
       timeout.until(*part->starts_at);
     }
@@ -279,8 +262,14 @@ Status Supervisor::poll() {
     }
   }
   for (std::size_t index = 0; index < all.size(); ++index) {
-    if (entries[3 + 2 * index].revents != 0 && all[index]->probe.valid()) {
-      became_ready(*all[index]);
+    if (entries[3 + 2 * index].revents != 0 && all[index]->probe) {
+      const bool is_over = all[index]->probe->go_on();
+      if (all[index]->probe->was_greeted()) {
+        became_ready(*all[index]);
+      }
+      if (is_over) {
+        all[index]->probe.reset();
+      }
     }
     if (entries[2 + 2 * index].revents != 0) {
       if (Status handled = handle_death(*all[index]); !handled.ok()) {

@@ -14,21 +14,22 @@
 #include "service/service_notify.h"
 #include "supervise/child_process.h"
 #include "supervise/front_end.h"
+#include "supervise/nbd_probe.h"
 #include "supervise/readiness.h"
 #include "vnvram/result.h"
 
 namespace vnvram {
 
 /// Starts the owner, then the front ends, each with a socket that is its session; starts again who
-/// dies, and gives the others sessions of an owner that has come. It reads nothing that comes from a
-/// guest, an image or a client.
+/// dies, and gives the others sessions of an owner that has come. It reads nothing that comes from
+/// a guest, an image or a client.
 ///
 /// Threads: one, the process's only one.
 class Supervisor {
 public:
   struct Setup {
-    /// Gets sessions over a socket that is put behind its descriptors (SessionOffer). Ends when that
-    /// is over, or when it is asked to.
+    /// Gets sessions over a socket that is put behind its descriptors (SessionOffer). Ends when
+    /// that is over, or when it is asked to.
     Program owner;
     /// Behind its arguments when it is not the first.
     std::vector<std::string> owner_again_arguments;
@@ -56,14 +57,14 @@ private:
     const FrontEnd* front_end = nullptr; ///< None: it is the owner.
     std::optional<ChildProcess> process;
     UniqueFd channel; ///< Over which it gets its sockets.
-    UniqueFd probe;   ///< A client that waits for its greeting.
+    std::optional<NbdProbe> probe;
     bool is_ready = false;
     Clock::time_point started_at;
     unsigned deaths_in_a_row = 0;
     std::optional<Clock::time_point> starts_at; ///< When it has died.
   };
 
-    [[nodiscard]] static std::string name_of(const Part& part);
+  [[nodiscard]] static std::string name_of(const Part& part);
   Status start(Part& part);
   Status start_what_is_due();
   void give_session(Part& part);
@@ -82,7 +83,7 @@ private:
   std::list<Part> parts_;
   bool was_ready_ = false; ///< All of them.
   bool was_owner_ready_ = false;
-    bool ends_ = false;
+  bool ends_ = false;
   bool owner_is_asked_ = false; ///< To end.
   int exit_code_ = 0;
 };

@@ -119,15 +119,15 @@ Status prepare(SoftTpm& tpm, TpmStorage& storage, Manufacture manufacture, const
   const Status started =
       options.startup == Startup::none ? tpm.verify() : tpm.power_on(options.startup);
   if (!started.ok()) {
-    return about_image(options.image, started.error());
+    return about_image(options.name(), started.error());
   }
   if (storage.status().custody != Custody::State::ours) {
-    log.warning(options.image + " is sealed: its state was handed over. The TPM waits for a state "
-                                "that QEMU sets, or for vnvram tpm unseal");
+    log.warning(options.name() + " is sealed: its state was handed over. The TPM waits for a state "
+                                 "that QEMU sets, or for vnvram tpm unseal");
     return {};
   }
   if (manufacture == Manufacture::allowed) {
-    log.info(options.image + " was registered for a TPM and never used: manufactured a new one");
+    log.info(options.name() + " was registered for a TPM and never used: manufactured a new one");
   }
   return storage.commit_first();
 }
@@ -180,7 +180,7 @@ void add_tpm(Tpm& made, std::unique_ptr<SoftTpm> tpm, const Options& options, co
   made.custody = std::make_unique<Custody>(
       *made.tpm, Custody::Setup{.seals = options.seals, .shuts_down = options.shuts_down}, log);
   made.image =
-      std::make_unique<AdoptedImage>(*made.tpm, *made.custody, *made.client, options.image, log);
+      std::make_unique<AdoptedImage>(*made.tpm, *made.custody, *made.client, options.name(), log);
   made.storage = std::make_unique<TpmStorage>(TpmStorage::Parts{*made.tpm, *made.custody,
                                                                 *made.image, made.keeper.get(),
                                                                 *made.client, *made.trouble, log},
@@ -231,13 +231,13 @@ Result<Tpm> make_attached(const Options& options, const Log& log) {
     return opened.error();
   }
   Tpm made = *std::move(opened);
-  Result<TpmImage> image = read_tpm_image(*made.client, options.image, options.version);
+  Result<TpmImage> image = read_tpm_image(*made.client, options.name(), options.version);
   if (!image.ok()) {
     return image.error();
   }
   if (image->state.sealed && !options.incoming) { // An image of our own is not even opened then.
     return Error(ErrorKind::sealed,
-                 options.image + ": the image is sealed: its state was handed over",
+                 options.name() + ": the image is sealed: its state was handed over",
                  "--incoming, for a machine that comes back to it; or vnvram unseal");
   }
   add_tpm(made,
@@ -345,7 +345,7 @@ Status run(const Options& options, const Log& log) {
   worker.stop();
   Status closed = power_off(*made, worker.is_held(), log);
   if (closed.ok() && made->tpm->failed()) {
-    return Error(ErrorKind::poisoned, options.image + ": ended in failure mode");
+    return Error(ErrorKind::poisoned, options.name() + ": ended in failure mode");
   }
   return closed;
 }

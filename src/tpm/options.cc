@@ -45,6 +45,7 @@ an owner that has it open (vnvram serve).
   --tpm2, --tpm12         which one to run, if the image has both
   --space POLICY          where the image was copied without all of its space: reserve it, or do
                           not start (the default); warn, and start; ignore it
+  --image-name NAME       what the image is called in messages
   --image-key FILE        all bytes of this file are the key of an encrypted VM image
   --user USER             become this user once everything is open
   --mode MODE             mode of the unix sockets, octal; 0660 unless given
@@ -61,6 +62,7 @@ See vnvram-tpm(8) for what it guarantees and for its exit codes.
 enum class Option {
   control = 1,
   image_key,
+  image_name,
   space,
   server,
   admin,
@@ -88,6 +90,7 @@ constexpr option long_option(const char* name, int argument, Option value) {
 constexpr std::array long_options = {
     long_option("ctrl", required_argument, Option::control),
     long_option("image-key", required_argument, Option::image_key),
+    long_option("image-name", required_argument, Option::image_name),
     long_option("space", required_argument, Option::space),
     long_option("server", required_argument, Option::server),
     long_option("admin", required_argument, Option::admin),
@@ -207,6 +210,7 @@ Status set_option(Options& options, Option option, const char* argument) {
   switch (option) {
   case Option::control: return set_unix_socket(options.control, "--ctrl", argument);
   case Option::image_key: options.image_key_file = argument; return {};
+  case Option::image_name: options.image_name = argument; return {};
   case Option::space: return set_space(options, argument);
   case Option::admin: return set_unix_socket(options.admin, "--admin", argument);
   case Option::detached: options.detached = true; return {};
@@ -251,6 +255,10 @@ Status set_image(Options& options, int argument_count, char* const* arguments) {
   options.image = arguments[optind];
   if (!options.control && !options.server) {
     return usage_error("there is nothing to serve on", "give --ctrl, or --server, or both");
+  }
+  if (scheme_of(options.image) != LocationScheme::owner && !options.image_name.empty()) {
+    return usage_error("--image-name is for an image that another process has open",
+                       "an image of one's own is called by its location");
   }
   if (scheme_of(options.image) == LocationScheme::owner &&
       (options.detached || !options.image_key_file.empty())) {

@@ -18,6 +18,7 @@ namespace vnvram {
 
 struct Options {
   std::string image;
+  std::string image_name; ///< If it is another process's: what it is called in messages.
   std::string image_key_file;
   SpacePolicy space = SpacePolicy::reserve;
   std::optional<SocketAddress> control;
@@ -35,6 +36,9 @@ struct Options {
   std::string user;
   Seccomp seccomp = Seccomp::on;
   LogLevel log_level = LogLevel::info;
+
+  /// For messages.
+  [[nodiscard]] const std::string& name() const { return image_name.empty() ? image : image_name; }
 };
 
 /// By getopt_long, and not by the library that the `vnvram` command uses: that one and the streams

@@ -1,0 +1,59 @@
+#include "cli/restart_command.h"
+
+#include <chrono>
+#include <thread>
+
+#include "cli/owner_socket.h"
+
+namespace vnvram::cli {
+namespace {
+
+constexpr std::chrono::seconds wait_max{60};
+constexpr std::chrono::milliseconds pause{10};
+
+} // namespace
+
+RestartCommand::RestartCommand(CLI::App& parent)
+    : Command(parent, "restart", "exchange the owner of an image under a machine that runs",
+              "The owner of a `vnvram serve` with --tpm or --nbd closes the image and ends, and the\n"
+              "program that is installed now takes its place: after an upgrade, say. The machine's\n"
+              "devices wait for that; nothing is lost. SIGHUP to `vnvram serve` does the same.\n\n"
+              "Example:\n"
+              "  vnvram restart unix:/run/vm1/owner.sock") {
+  add_control();
+}
+
+Result<ExitCode> RestartCommand::run(Output& /*output*/) {
+    const auto owner = connect_owner(image());
+  if (!owner) {
+    return owner.error();
+  }
+  const Result<OwnerStatus> before = (*owner)->status();
+  if (!before) {
+    return before.error();
+  }
+  if (Status restarts = (*owner)->restart(); !restarts) {
+    return restarts.error();
+  }
+  return wait_for_another(before->pid);
+}
+
+// The socket stays, and so whoever connects is answered by one of the two, or by nobody if the first
+// has taken the connection and goes.
+Result<ExitCode> RestartCommand::wait_for_another(pid_t pid) const {
+  const auto until = std::chrono::steady_clock::now() + wait_max;
+  for (;;) {
+    const auto owner = connect_owner(image());
+    const Result<OwnerStatus> status = owner ? (*owner)->status() : owner.error();
+    if (status && status->pid != pid) {
+      return ExitCode::ok;
+    }
+    if (std::chrono::steady_clock::now() >= until) {
+      return Error(ErrorKind::io, image() + ": no other owner has come within 60 s",
+                   "the log of vnvram serve says why");
+    }
+    std::this_thread::sleep_for(pause);
+  }
+}
+
+} // namespace vnvram::cli
