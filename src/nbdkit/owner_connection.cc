@@ -1,3 +1,6 @@
+#define NBDKIT_API_VERSION 2
+#include <nbdkit-plugin.h>
+
 #include "nbdkit/owner_connection.h"
 
 #include <string_view>
@@ -9,12 +12,13 @@
 namespace vnvram::nbdkit {
 
 Result<std::unique_ptr<BlobClient>> connect_to_owner(const std::string& address) {
-  Result<UniqueFd> socket = connect_to_socket(address.substr(std::string_view("unix:").size()),
-                                              "is that the control socket of an owner that runs?");
-  if (!socket) {
-    return socket.error();
-  }
-  Result<std::unique_ptr<RemoteBlobClient>> client = RemoteBlobClient::connect(*std::move(socket));
+  const std::string path = address.substr(std::string_view("unix:").size());
+  Result<std::unique_ptr<RemoteBlobClient>> client = RemoteBlobClient::connect(
+      {.connect =
+           [path] {
+             return connect_to_socket(path, "is that the control socket of an owner that runs?");
+           },
+       .log = [](const std::string& text) { nbdkit_debug("%s", text.c_str()); }});
   if (!client) {
     return client.error();
   }
