@@ -81,9 +81,12 @@ public:
       if (!owner) {
         return owner.error();
       }
+      const std::lock_guard lock(mutex_);
+      if (striking_) { // It is about to die, and nobody may hear of it any more.
+        return Error(ErrorKind::absent, "the way to the owner is broken");
+      }
       std::array<int, 2> ends{};
       EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()), 0);
-      const std::lock_guard lock(mutex_);
       Connection& made = connections_.emplace_back();
       made.owner = *std::move(owner);
       made.client = UniqueFd(ends[1]);
@@ -143,9 +146,12 @@ private:
       return false;
     }
     struck_ = true;
+    striking_ = true;
     cut(connection);
     lock.unlock();
     fault_.strikes();
+    lock.lock();
+    striking_ = false;
     return true;
   }
   void note_passed(Way way) {
@@ -161,6 +167,7 @@ private:
   std::size_t to_client_count_ = 0;
   Fault fault_;
   bool struck_ = false;
+  bool striking_ = false;
   bool shut_ = false;
   std::list<Connection> connections_;
 };
