@@ -11,13 +11,15 @@
 
 namespace vnvram::nbdkit {
 
-Result<std::unique_ptr<BlobClient>> connect_to_owner(const std::string& address) {
+Result<std::unique_ptr<BlobClient>> connect_to_owner(const std::string& address,
+                                                     std::chrono::milliseconds reconnect) {
   const std::string path = address.substr(std::string_view("unix:").size());
   Result<std::unique_ptr<RemoteBlobClient>> client = RemoteBlobClient::connect(
       {.connect =
            [path] {
              return connect_to_socket(path, "is that the control socket of an owner that runs?");
            },
+       .patience = reconnect,
        .log = [](const std::string& text) { nbdkit_debug("%s", text.c_str()); }});
   if (!client) {
     return client.error();
