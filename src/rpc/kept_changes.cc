@@ -9,7 +9,8 @@ namespace {
 
 // What one more costs beside its bytes, here and in a transaction.
 constexpr std::uint64_t kept_cost_bytes = 256;
-// A record may be under way, without it, when a deferred change is taken. The one after that has it.
+// A record may be under way, without it, when a deferred change is taken. The one after that has
+// it.
 constexpr std::uint64_t generations_until_durable = 2;
 
 std::uint64_t size_bytes_of(const Transaction& transaction) {
@@ -53,7 +54,8 @@ KeptChanges::List::iterator KeptChanges::erase(List::iterator kept) {
   return list_.erase(kept);
 }
 
-// They become durable in the order in which they were answered: behind the first that is not, none is.
+// They become durable in the order in which they were answered: behind the first that is not, none
+// is.
 template <typename IsDurable>
 void KeptChanges::erase_answered(List::iterator end, IsDurable is_durable) {
   for (auto kept = list_.begin(); kept != end;) {

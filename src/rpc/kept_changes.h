@@ -14,9 +14,10 @@
 
 namespace vnvram {
 
-/// In the order in which they were sent: the changes that have no answer, and copies of the deferred
-/// ones that were answered and may not be durable yet. What is durable is known from what answers
-/// say anyway (change() of owner.capnp): so nobody asks for it, and nothing is flushed for it.
+/// In the order in which they were sent: the changes that have no answer, and copies of the
+/// deferred ones that were answered and may not be durable yet. What is durable is known from what
+/// answers say anyway (change() of owner.capnp): so nobody asks for it, and nothing is flushed for
+/// it.
 ///
 /// Threads: any. Changes are sent, and their answers taken, one at a time in the order of the
 /// connection.
@@ -57,8 +58,8 @@ public:
   [[nodiscard]] std::uint64_t generation() const;
   /// The blobs that the session has changed: it has the right to write them.
   [[nodiscard]] std::set<std::string, std::less<>> blobs() const;
-  /// Those that were answered and are in front of all that were not, as one. It borrows what is kept
-  /// until repeated().
+  /// Those that were answered and are in front of all that were not, as one. It borrows what is
+  /// kept until repeated().
   [[nodiscard]] Transaction answered() const;
   /// They are durable, in this generation.
   void repeated(std::uint64_t generation);

@@ -11,7 +11,7 @@ using std::chrono::milliseconds;
 
 // Between two attempts: short at first, since an owner that is started again is back soon.
 constexpr milliseconds pause_min{1};
-constexpr milliseconds pause_max{20};
+constexpr milliseconds pause_max{10};
 
 // The owner may still be starting, or be started once more.
 bool may_pass(const Error& error) {
@@ -120,8 +120,8 @@ Status LastingLink::try_to_reconnect(std::unique_lock<std::mutex>& lock) {
   }
   link_ = link;
   is_lost_ = false;
-  setup_.log(fmt::format("the image's owner is back after {:.3f} s",
-                         seconds(Clock::now() - lost_at_)));
+  setup_.log(
+      fmt::format("the image's owner is back after {:.3f} s", seconds(Clock::now() - lost_at_)));
   return {};
 }
 

@@ -78,9 +78,9 @@ private:
   Link link_;
   bool is_lost_ = false;
   Clock::time_point lost_at_;
-  bool is_connecting_ = false; ///< One does, with the mutex unlocked.
-  Link resuming_;              ///< What it has connected to.
-  std::string obstacle_;       ///< Why there is no link yet.
+  bool is_connecting_ = false;  ///< One does, with the mutex unlocked.
+  Link resuming_;               ///< What it has connected to.
+  std::string obstacle_;        ///< Why there is no link yet.
   std::optional<Error> failed_; ///< For good.
   bool stopping_ = false;
 };

@@ -41,14 +41,13 @@ public:
     bool is_lost = false;
     carry_out(
         [&](rpc::Owner::Client& owner) {
-          return call(owner).then(
-              [&](Result<T>&& answer) { result.emplace(std::move(answer)); },
-              [&](kj::Exception&& exception) {
-                is_lost = note_loss(exception);
-                if (!is_lost) {
-                  result.emplace(failed(exception));
-                }
-              });
+          return call(owner).then([&](Result<T>&& answer) { result.emplace(std::move(answer)); },
+                                  [&](kj::Exception&& exception) {
+                                    is_lost = note_loss(exception);
+                                    if (!is_lost) {
+                                      result.emplace(failed(exception));
+                                    }
+                                  });
         },
         [&] { return is_lost || result.has_value(); });
     return result;

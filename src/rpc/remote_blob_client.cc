@@ -34,12 +34,11 @@ std::uint64_t size_bytes_of(const Transaction& transaction) {
   return size_bytes;
 }
 
-kj::Promise<Result<std::uint64_t>>
-request_change(rpc::Owner::Client& owner, const Transaction& transaction, bool deferred) {
+kj::Promise<Result<std::uint64_t>> request_change(rpc::Owner::Client& owner,
+                                                  const Transaction& transaction, bool deferred) {
   const std::uint64_t count = transaction.updates().size();
-  const capnp::MessageSize size{request_min_words + size_bytes_of(transaction) / word_bytes +
-                                    request_min_words * count,
-                                0};
+  const capnp::MessageSize size{
+      request_min_words + size_bytes_of(transaction) / word_bytes + request_min_words * count, 0};
   auto request = owner.changeRequest(size);
   write_updates(request.initUpdates(static_cast<unsigned>(count)), transaction);
   request.setDeferred(deferred);
@@ -82,7 +81,8 @@ Result<std::unique_ptr<RemoteBlobClient>> RemoteBlobClient::connect(Lasting last
   std::unique_ptr<RemoteBlobClient> client(
       new RemoteBlobClient(*std::move(opened), std::move(lasting)));
   client->kept_.set_limit(0); // Until there is an image.
-  if (Status seen = client->look_at_image(link); !seen && seen.error().kind() != ErrorKind::absent) {
+  if (Status seen = client->look_at_image(link);
+      !seen && seen.error().kind() != ErrorKind::absent) {
     return seen.error();
   }
   return client;
@@ -140,9 +140,9 @@ Status RemoteBlobClient::set_up_session(OwnerLink& link) {
   }
   const auto taken = link.ask<std::uint64_t>(
       [&](rpc::Owner::Client& owner) { return request_change(owner, nothing, false); });
-  const bool has_rights = taken || (taken.error().kind() != ErrorKind::in_use &&
-                                    taken.error().kind() != ErrorKind::absent &&
-                                    taken.error().kind() != ErrorKind::io);
+  const bool has_rights =
+      taken || (taken.error().kind() != ErrorKind::in_use &&
+                taken.error().kind() != ErrorKind::absent && taken.error().kind() != ErrorKind::io);
   return has_rights ? Status() : taken.error();
 }
 

@@ -23,15 +23,15 @@ namespace vnvram {
 /// One front end's: a session of its owner's (owner.capnp), over a socket that is connected.
 /// Changes of more than 16 MiB in one transaction are too_large.
 ///
-/// With a connector it outlives its owner. When the connection is lost, calls wait until there is an
-/// owner again; what was answered and may not be durable is repeated as one change, then what has no
-/// answer, in order; then the calls go on. It gives up for good, and every call fails from then on,
-/// if no owner comes in time (io), if someone else writes a blob of this session meanwhile (in_use),
-/// if the image is another one or older than it was (stale), or if it does not take the changes any
-/// more (as a change).
+/// With a connector it outlives its owner. When the connection is lost, calls wait until there is
+/// an owner again; what was answered and may not be durable is repeated as one change, then what
+/// has no answer, in order; then the calls go on. It gives up for good, and every call fails from
+/// then on, if no owner comes in time (io), if someone else writes a blob of this session meanwhile
+/// (in_use), if the image is another one or older than it was (stale), or if it does not take the
+/// changes any more (as a change).
 ///
-/// Without one every call fails with io once the connection is lost, and stays so: what was deferred
-/// may be gone with the owner, and nobody shall believe that it is durable.
+/// Without one every call fails with io once the connection is lost, and stays so: what was
+/// deferred may be gone with the owner, and nobody shall believe that it is durable.
 class RemoteBlobClient final : public BlobClient {
 public:
   struct Lasting {

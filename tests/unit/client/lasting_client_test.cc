@@ -9,7 +9,9 @@
 
 #include <gtest/gtest.h>
 
+#include "rpc/owner_link.h"
 #include "rpc/remote_blob_client.h"
+#include "rpc/wire.h"
 #include "support/expect_status.h"
 #include "support/thread_sanitizer.h"
 #include "unit/client/mortal_owner.h"
@@ -30,8 +32,7 @@ Bytes content_of(BlobClient& client, std::string_view blob) {
   return read ? *std::move(read) : Bytes();
 }
 
-std::unique_ptr<RemoteBlobClient> lasting(Connector connector,
-                                          milliseconds waits_for = patience) {
+std::unique_ptr<RemoteBlobClient> lasting(Connector connector, milliseconds waits_for = patience) {
   auto made = RemoteBlobClient::connect({.connect = std::move(connector), .patience = waits_for});
   EXPECT_TRUE(made.ok()) << made.error().text();
   return *std::move(made);
@@ -63,8 +64,9 @@ TEST_F(LastingClient, GoesOnWithAnOwnerThatIsStartedAgain) {
   ASSERT_OK(write("abc"));
   owner_.kill();
   auto reads = std::async(std::launch::async, [&] { return content(); });
-  auto writes = std::async(std::launch::async,
-                           [&] { return client_->write("b", 0, bytes("x"), Durability::on_return); });
+  auto writes = std::async(std::launch::async, [&] {
+    return client_->write("b", 0, bytes("x"), Durability::on_return);
+  });
   owner_.start();
   EXPECT_EQ(reads.get(), bytes("abc"));
   ASSERT_OK(writes.get());
@@ -108,12 +110,11 @@ TEST_F(LastingClient, WhatIsRepeatedMayBeCutOffAgainAndAgain) {
     ASSERT_OK(client->write("b", 0, bytes("2"), Durability::deferred));
     owner_.kill();
     passage.break_all();
-    passage.set_fault({.way = Way::to_owner,
-                       .number = passage.count(Way::to_owner) + number,
-                       .strikes = [this] {
-                         owner_.kill();
-                         owner_.start();
-                       }});
+    passage.set_fault(
+        {.way = Way::to_owner, .number = passage.count(Way::to_owner) + number, .strikes = [this] {
+           owner_.kill();
+           owner_.start();
+         }});
     owner_.start();
     EXPECT_EQ(content_of(*client, "b"), bytes("2"));
     EXPECT_TRUE(passage.has_struck());
@@ -231,6 +232,35 @@ TEST_F(LastingClient, WhatHasNoAnswerIsRepeatedInTheOrderOfTheCalls) {
   }
 }
 
+// What is kept rests on it (owner.capnp, change()).
+TEST_F(LastingClient, WhatIsDeferredIsInTheSecondGenerationBehindItsAnswers) {
+  const auto link = *OwnerLink::open(*owner_.connect());
+  std::atomic<bool> stop = false;
+  std::jthread others([&] {
+    for (std::uint64_t number = 0; !stop; ++number) {
+      EXPECT_TRUE(
+          client_->write("b", 0, bytes(std::to_string(number)), Durability::on_return).ok());
+    }
+  });
+  for (unsigned number = 1; number <= 250 / case_step; ++number) {
+    const Bytes content(16, static_cast<std::byte>(number));
+    const auto answered = link->ask<std::uint64_t>([&](rpc::Owner::Client& owner) {
+      auto request = owner.changeRequest();
+      auto update = request.initUpdates(1)[0];
+      update.setBlob("a");
+      update.initWriteRange().setBytes(to_data(content));
+      request.setDeferred(true);
+      return request.send().then(
+          [](auto&& answer) -> Result<std::uint64_t> { return answer.getGeneration(); });
+    });
+    ASSERT_OK(answered);
+    while (owner_.operators()->status()->image->generation < *answered + 2) {
+    }
+    ASSERT_EQ(owner_.after_a_cut("a"), content);
+  }
+  stop = true;
+}
+
 TEST_F(LastingClient, AnswersMayBeSlow) {
   Passage passage(owner_.connector());
   const auto client = lasting(passage.connector(), impatience);
@@ -260,7 +290,10 @@ TEST_F(LastingClient, AHoldOfTheNextOwnersIsWaitedFor) {
 TEST_F(LastingClient, GivesUpWhenNoOwnerComes) {
   const auto client = lasting(owner_.connector(), impatience);
   std::atomic<int> told = 0;
-  client->watch_failures([&told](const Error&) { ++told; told.notify_all(); });
+  client->watch_failures([&told](const Error&) {
+    ++told;
+    told.notify_all();
+  });
   ASSERT_OK(client->write("a", 0, bytes("x"), Durability::deferred));
   owner_.kill();
   const auto lost = client->read_all("a");

@@ -23,10 +23,10 @@ public:
                                      .log = log_})) {}
 
   std::unique_ptr<BlobClient> connect() override {
-    auto client =
-        lasting_ ? RemoteBlobClient::connect(
-                       {.connect = [this] { return connect_to_socket(socket_path_, ""); }})
-                 : RemoteBlobClient::connect(*connect_to_socket(socket_path_, ""));
+    auto client = lasting_
+                      ? RemoteBlobClient::connect(
+                            {.connect = [this] { return connect_to_socket(socket_path_, ""); }})
+                      : RemoteBlobClient::connect(*connect_to_socket(socket_path_, ""));
     EXPECT_TRUE(client.ok()) << client.error().text();
     return *std::move(client);
   }
