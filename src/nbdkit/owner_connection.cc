@@ -1,25 +1,25 @@
+#define NBDKIT_API_VERSION 2
+#include <nbdkit-plugin.h>
+
 #include "nbdkit/owner_connection.h"
 
-#include <chrono>
 #include <utility>
 
 #include "rpc/owner_address.h"
 #include "rpc/remote_blob_client.h"
 
 namespace vnvram::nbdkit {
-namespace {
 
-// For the first one from who has started nbdkit.
-constexpr std::chrono::seconds connection_wait_max{10};
-
-} // namespace
-
-Result<std::unique_ptr<BlobClient>> connect_to_owner(const std::string& address) {
-  Result<UniqueFd> socket = vnvram::connect_to_owner(address, connection_wait_max);
-  if (!socket) {
-    return socket.error();
+Result<std::unique_ptr<BlobClient>> connect_to_owner(const std::string& address,
+                                                     std::chrono::milliseconds reconnect) {
+  Result<Connector> connector = connector_to(address);
+  if (!connector) {
+    return connector.error();
   }
-  Result<std::unique_ptr<RemoteBlobClient>> client = RemoteBlobClient::connect(*std::move(socket));
+  Result<std::unique_ptr<RemoteBlobClient>> client = RemoteBlobClient::connect(
+      {.connect = *std::move(connector), .patience = reconnect, .log = [](const std::string& text) {
+         nbdkit_debug("%s", text.c_str());
+       }});
   if (!client) {
     return client.error();
   }

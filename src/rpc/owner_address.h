@@ -2,16 +2,15 @@
 // whoever has started this process passes connections to it on.
 #pragma once
 
-#include <chrono>
 #include <string>
 
-#include "base/unique_fd.h"
+#include "rpc/connector.h"
 #include "vnvram/result.h"
 
 namespace vnvram {
 
-/// A connection. `wait_max`: for one to be passed on (fd:N), each of which is one. Errors:
-/// invalid_argument (no such address), absent (nobody listens there), io (also: none has come).
-Result<UniqueFd> connect_to_owner(const std::string& address, std::chrono::milliseconds wait_max);
+/// What connects to it. Its errors: absent (nobody listens there), io (also: no connection has been
+/// passed on; the first one is waited for, 10 s). Errors: invalid_argument (no such address).
+Result<Connector> connector_to(const std::string& address);
 
 } // namespace vnvram

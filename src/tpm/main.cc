@@ -1,7 +1,6 @@
 // vnvram-tpm: a TPM whose state is in a vNVRAM image.
 #include <malloc.h>
 
-#include <chrono>
 #include <csignal>
 #include <exception>
 #include <memory>
@@ -198,15 +197,14 @@ Tpm make_detached(const Options& options, const Log& log) {
   return made;
 }
 
-// For the first one from who has started this.
-constexpr std::chrono::seconds connection_wait_max{10};
-
-Result<std::unique_ptr<BlobClient>> join_owner(const std::string& address) {
-  Result<UniqueFd> socket = connect_to_owner(address, connection_wait_max);
-  if (!socket.ok()) {
-    return socket.error();
+Result<std::unique_ptr<BlobClient>> join_owner(const std::string& address, const Log& log) {
+  Result<Connector> connector = connector_to(address);
+  if (!connector.ok()) {
+    return connector.error();
   }
-  Result<std::unique_ptr<RemoteBlobClient>> client = RemoteBlobClient::connect(*std::move(socket));
+  Result<std::unique_ptr<RemoteBlobClient>> client =
+      RemoteBlobClient::connect({.connect = *std::move(connector),
+                                 .log = [&log](const std::string& text) { log.warning(text); }});
   if (!client.ok()) {
     return client.error();
   }
@@ -216,7 +214,7 @@ Result<std::unique_ptr<BlobClient>> join_owner(const std::string& address) {
 // The image, open here, or as a session of the process that has it open.
 Result<Tpm> open_image(const Options& options, const Log& log) {
   if (scheme_of(options.image) == LocationScheme::owner) {
-    Result<std::unique_ptr<BlobClient>> client = join_owner(options.image);
+    Result<std::unique_ptr<BlobClient>> client = join_owner(options.image, log);
     return client.ok() ? Result<Tpm>(make_without_tpm(*std::move(client), log)) : client.error();
   }
   Tpm made = make_without_tpm(options, log);
