@@ -84,6 +84,13 @@ Status ImageOwner::serve(ImageKeeper& keeper, const Listener& listener,
   if (!notify.trouble().empty()) {
     setup_.log.warning("the service manager will hear nothing: " + notify.trouble());
   }
+  if (setup_.seccomp) {
+    if (Status confined =
+            confine(*setup_.seccomp, {.connections = false, .sessions = true, .threads = true});
+        !confined) {
+      return confined;
+    }
+  }
   setup_.log.info(fmt::format("serves {}, generation {}", setup_.image, keeper.info().generation));
   notify.send("READY=1\nSTATUS=Serving");
   wait_for_end(**server, signals, restarts);

@@ -9,6 +9,7 @@
 #include "serve/owner_server.h"
 #include "service/listener.h"
 #include "service/log.h"
+#include "service/sandbox.h"
 #include "service/socket_address.h"
 #include "vnvram/result.h"
 #include "vnvram/space.h"
@@ -29,6 +30,8 @@ public:
     SocketAccess access;
     /// A socket from which sessions come (SessionOffer); its end is this process's. None: -1.
     int channel = -1;
+    /// What it gives up once everything is open; nothing if none.
+    std::optional<Seccomp> seccomp;
     const Log& log;
   };
 

@@ -36,12 +36,11 @@ bool is_tpm_word(const std::string& word) {
 
 } // namespace
 
-MachinePrograms::MachinePrograms(std::string image, std::string user, std::string log_level)
-    : image_(std::move(image)), user_(std::move(user)), log_level_(std::move(log_level)),
-      folder_(folder_of_this_program()) {}
+MachinePrograms::MachinePrograms(Setup setup)
+    : setup_(std::move(setup)), folder_(folder_of_this_program()) {}
 
 Program MachinePrograms::owner(std::vector<std::string> options, const Listener& control) const {
-  std::vector<std::string> arguments{"serve", image_, "--control", "fd:3", "--channel", "4"};
+  std::vector<std::string> arguments{"serve", setup_.image, "--control", "fd:3", "--channel", "4"};
   arguments.insert(arguments.end(), options.begin(), options.end());
   // By the name that this one has, where there may be a newer one by now.
   return {.path = folder_ + "/vnvram",
@@ -53,8 +52,9 @@ Program MachinePrograms::owner(std::vector<std::string> options, const Listener&
 
 Result<FrontEnd> MachinePrograms::tpm(const DeviceSocket& socket, const Listener& listener) const {
   // A sealed image is no obstacle: the owner has been told whether to accept one.
-  std::vector<std::string> arguments{"fd:4",        "--ctrl",   "fd:3",         "--incoming",
-                                     "--log-level", log_level_, "--image-name", image_};
+  std::vector<std::string> arguments{"fd:4",        "--ctrl",         "fd:3",         "--incoming",
+                                     "--log-level", setup_.log_level, "--image-name", setup_.image,
+                                     "--seccomp",   setup_.seccomp};
   for (const std::string& word : socket.words) {
     if (!is_tpm_word(word)) {
       return Error(ErrorKind::invalid_argument, "--tpm " + socket.address.text() + "," + word,
@@ -62,8 +62,8 @@ Result<FrontEnd> MachinePrograms::tpm(const DeviceSocket& socket, const Listener
     }
     arguments.push_back("--" + word);
   }
-  if (!user_.empty()) {
-    arguments.insert(arguments.end(), {"--user", user_});
+  if (!setup_.user.empty()) {
+    arguments.insert(arguments.end(), {"--user", setup_.user});
   }
   FrontEnd made{.program = {.path = there_or(folder_ + "/vnvram-tpm", "vnvram-tpm"),
                             .arguments = std::move(arguments),
@@ -84,8 +84,8 @@ Result<FrontEnd> MachinePrograms::tpm(const DeviceSocket& socket, const Listener
 Result<FrontEnd> MachinePrograms::nbd(const DeviceSocket& socket, const Listener& listener) const {
   const fs::path plugin = fs::path(folder_).parent_path() / "lib" / "nbdkit-vnvram-owner-plugin.so";
   std::vector<std::string> arguments{"--foreground"};
-  if (!user_.empty()) {
-    arguments.insert(arguments.end(), {"--user", user_});
+  if (!setup_.user.empty()) {
+    arguments.insert(arguments.end(), {"--user", setup_.user});
   }
   arguments.insert(arguments.end(), {there_or(plugin, "vnvram-owner"), "fd:4"});
   FrontEnd made{.program = {.path = "nbdkit",

@@ -15,9 +15,13 @@ namespace vnvram::cli {
 /// in the folder `lib` beside this program's, then where nbdkit looks.
 class MachinePrograms {
 public:
-  /// `image` is for messages; `user`: whom the front ends become, empty: nobody else. `log_level`
-  /// as on the command line.
-  MachinePrograms(std::string image, std::string user, std::string log_level);
+  struct Setup {
+    std::string image; ///< What the TPM calls it in messages, too.
+    std::string user;  ///< Whom the front ends become; empty: nobody else.
+    std::string log_level;
+    std::string seccomp; ///< Both as on the command line.
+  };
+  explicit MachinePrograms(Setup setup);
 
   /// The owner, with this program's own options but for the sockets. The control socket is 3.
   [[nodiscard]] Program owner(std::vector<std::string> options, const Listener& control) const;
@@ -28,9 +32,7 @@ public:
   [[nodiscard]] Result<FrontEnd> nbd(const DeviceSocket& socket, const Listener& listener) const;
 
 private:
-  const std::string image_;
-  const std::string user_;
-  const std::string log_level_;
+  const Setup setup_;
   const std::string folder_; ///< Of this program.
 };
 

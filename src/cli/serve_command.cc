@@ -5,6 +5,7 @@
 #include <charconv>
 #include <csignal>
 #include <map>
+#include <optional>
 #include <utility>
 
 #include "cli/device_socket.h"
@@ -25,6 +26,9 @@ const std::map<std::string, LogLevel> log_levels = {{"error", LogLevel::error},
                                                     {"warning", LogLevel::warning},
                                                     {"info", LogLevel::info},
                                                     {"debug", LogLevel::debug}};
+
+const std::map<std::string, Seccomp> seccomp_modes = {
+    {"on", Seccomp::on}, {"log", Seccomp::log}, {"off", Seccomp::off}};
 
 Result<gid_t> group_of(const std::string& name) {
   group entry{};
@@ -92,6 +96,12 @@ ServeCommand::ServeCommand(CLI::App& parent)
   app()
       .add_option("--log-level", log_level_, "error, warning, info (the default) or debug")
       ->check(CLI::IsMember(log_levels));
+  app()
+      .add_option(
+          "--seccomp", seccomp_,
+          "what a system call does that the owner or the TPM does not need: end the process "
+          "(on, the default), get logged (log), or pass (off)")
+      ->check(CLI::IsMember(seccomp_modes));
   app().add_option("--channel", channel_)->group(""); // Not for people.
   app().add_flag("--again", again_)->group("");
 }
@@ -135,21 +145,25 @@ Result<ExitCode> ServeCommand::own(const Log& log) const {
   if (!space) {
     return space.error();
   }
-  ImageOwner owner({.image = image(),
-                    .device = device(),
-                    .space = *space,
-                    .accept_sealed = incoming_ || again_,
-                    .is_incoming = incoming_,
-                    .control = *control,
-                    .access = *access,
-                    .channel = channel_,
-                    .log = log});
+  ImageOwner owner(
+      {.image = image(),
+       .device = device(),
+       .space = *space,
+       .accept_sealed = incoming_ || again_,
+       .is_incoming = incoming_,
+       .control = *control,
+       .access = *access,
+       .channel = channel_,
+       // One that nobody has started removes its socket's name at the end.
+       .seccomp = channel_ < 0 ? std::nullopt : std::optional(seccomp_modes.at(seccomp_)),
+       .log = log});
   const Status done = owner.run();
   return done ? Result<ExitCode>(ExitCode::ok) : done.error();
 }
 
 std::vector<std::string> ServeCommand::owner_options() const {
-  std::vector<std::string> options{"--space", space_, "--log-level", log_level_};
+  std::vector<std::string> options{"--space",  space_,      "--log-level",
+                                   log_level_, "--seccomp", seccomp_};
   if (!device().image_key_file.empty()) {
     options.insert(options.end(), {"--image-key", device().image_key_file});
   }
@@ -161,7 +175,8 @@ std::vector<std::string> ServeCommand::owner_options() const {
 
 Result<std::vector<FrontEnd>> ServeCommand::front_ends(std::list<Listener>& listeners,
                                                        const SocketAccess& access) const {
-  const MachinePrograms programs(image(), user_, log_level_);
+  const MachinePrograms programs(
+      {.image = image(), .user = user_, .log_level = log_level_, .seccomp = seccomp_});
   std::vector<FrontEnd> made;
   const auto add = [&](const std::string& option, const std::string& text, auto program) -> Status {
     const Result<DeviceSocket> socket = DeviceSocket::parse(option, text);
@@ -225,7 +240,8 @@ Result<ExitCode> ServeCommand::supervise(const Log& log) const {
     return devices.error();
   }
   const ServiceNotify notify;
-  const MachinePrograms programs(image(), user_, log_level_);
+  const MachinePrograms programs(
+      {.image = image(), .user = user_, .log_level = log_level_, .seccomp = seccomp_});
   Supervisor supervisor({.owner = programs.owner(owner_options(), *control_listener),
                          .owner_again_arguments = {"--again"},
                          .front_ends = *std::move(devices),

@@ -34,6 +34,7 @@ private:
   std::string group_;
   std::string user_;
   std::string log_level_ = "info";
+  std::string seccomp_ = "on";
   std::string space_ = "reserve";
   bool incoming_ = false;
   int channel_ = -1;   ///< Given by a process of this command to the owner.

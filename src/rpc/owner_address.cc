@@ -35,6 +35,10 @@ Result<UniqueFd> take_connection(int channel, std::chrono::milliseconds wait_max
 
 } // namespace
 
+bool is_passed_on(std::string_view address) {
+  return address.starts_with(descriptor_beginning);
+}
+
 Result<Connector> connector_to(const std::string& address) {
   const std::string_view text = address;
   if (text.starts_with(socket_beginning)) {

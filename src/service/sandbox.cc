@@ -2,6 +2,7 @@
 
 #include <grp.h>
 #include <linux/fs.h>
+#include <linux/sched.h>
 #include <pwd.h>
 #include <seccomp.h>
 #include <sys/mman.h>
@@ -55,11 +56,16 @@ constexpr std::array allowed_calls = {
     SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn), SCMP_SYS(sigaltstack),
     SCMP_SYS(exit), SCMP_SYS(exit_group)};
 
-// The admin socket's loop, and connecting to a drive that is attached later: to a unix socket or a
+// An admin socket's loop, and connecting to a drive that is attached later: to a unix socket or a
 // numeric address, without TLS, because names and certificates are in files.
-constexpr std::array admin_calls = {SCMP_SYS(epoll_wait),  SCMP_SYS(epoll_pwait),
-                                    SCMP_SYS(epoll_ctl),   SCMP_SYS(connect),
-                                    SCMP_SYS(getsockname), SCMP_SYS(eventfd2)};
+constexpr std::array connection_calls = {SCMP_SYS(epoll_wait),  SCMP_SYS(epoll_pwait),
+                                         SCMP_SYS(epoll_ctl),   SCMP_SYS(connect),
+                                         SCMP_SYS(getsockname), SCMP_SYS(eventfd2)};
+
+constexpr std::array session_calls = {SCMP_SYS(eventfd2)};
+
+constexpr std::array thread_calls = {SCMP_SYS(set_tid_address), SCMP_SYS(sched_setscheduler),
+                                     SCMP_SYS(sched_getscheduler), SCMP_SYS(sched_getparam)};
 
 // glibc's allocator looks at /proc/sys/vm/overcommit_memory the first time it gives memory back,
 // and gets by without: no file can be opened, but trying is no reason to die. Nor is looking up a
@@ -133,8 +139,8 @@ int refuse(void* filter) {
   return 0;
 }
 
-int allow_admin(void* filter) {
-  int result = allow(filter, admin_calls);
+int allow_connections(void* filter) {
+  int result = allow(filter, connection_calls);
   if (result == 0) {
     result = allow_if_equal(filter, SCMP_SYS(socket), 0, allowed_families);
   }
@@ -146,7 +152,20 @@ int allow_admin(void* filter) {
                      : result;
 }
 
-int fill_filter(void* filter, bool has_admin) {
+// A thread of this process, never another process. What clone3() is asked for is in memory, where
+// no filter looks: the C library does without it.
+int allow_threads(void* filter) {
+  int result = allow(filter, thread_calls);
+  constexpr scmp_arg_cmp is_thread{
+      .arg = 0, .op = SCMP_CMP_MASKED_EQ, .datum_a = CLONE_THREAD, .datum_b = CLONE_THREAD};
+  if (result == 0) {
+    result = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1, &is_thread);
+  }
+  return result == 0 ? seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0)
+                     : result;
+}
+
+int fill_filter(void* filter, SandboxNeeds needs) {
   int result = allow(filter, allowed_calls);
   if (result == 0) {
     result = allow_memory(filter);
@@ -162,8 +181,14 @@ int fill_filter(void* filter, bool has_admin) {
   if (result == 0) {
     result = allow_if_equal(filter, SCMP_SYS(fcntl), 1, allowed_fcntls);
   }
-  if (result == 0 && has_admin) {
-    result = allow_admin(filter);
+  if (result == 0 && needs.connections) {
+    result = allow_connections(filter);
+  }
+  if (result == 0 && needs.sessions && !needs.connections) {
+    result = allow(filter, session_calls);
+  }
+  if (result == 0 && needs.threads) {
+    result = allow_threads(filter);
   }
   return result == 0 ? refuse(filter) : result;
 }
@@ -207,7 +232,7 @@ Status become_user(const std::string& user) {
   return {};
 }
 
-Status confine(Seccomp mode, bool has_admin) {
+Status confine(Seccomp mode, SandboxNeeds needs) {
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
     return system_error("cannot give up new privileges", errno);
   }
@@ -218,7 +243,7 @@ Status confine(Seccomp mode, bool has_admin) {
   int result = 0;
   const auto filter = make_filter(otherwise, result);
   if (result == 0) {
-    result = fill_filter(filter.get(), has_admin);
+    result = fill_filter(filter.get(), needs);
   }
   if (result == 0) {
     result = seccomp_load(filter.get());

@@ -14,13 +14,19 @@ Status become_user(const std::string& user);
 /// What happens at a system call that the daemon never makes.
 enum class Seccomp { on, log, off };
 
+/// What a process needs beside serving sockets and a store that are there.
+struct SandboxNeeds {
+  bool connections = false; ///< Opening some: to drives, or to an image's owner.
+  bool sessions = false;    ///< Of an image's owner, or with one: event descriptors.
+  bool threads = false;     ///< Starting some.
+};
+
 /// From now on no thread of the process gets new privileges, nor makes a system call that serving a
-/// TPM and its store does not need: such a call ends the process (`on`), or reaches the system's
-/// audit log (`log`). So does a call of another architecture that the processor runs, too.
-/// Afterwards threads cannot be started, no file can be opened or removed, no memory made
-/// executable, and no other process reached by a signal; `has_admin`: but connections to drives can
-/// be opened. Errors: unsupported.
-Status confine(Seccomp mode, bool has_admin);
+/// TPM, or sessions, and a store does not need: such a call ends the process (`on`), or reaches the
+/// system's audit log (`log`). So does a call of another architecture that the processor runs, too.
+/// Afterwards no file can be opened or removed, no program run, no memory made executable, and no
+/// other process reached by a signal. Errors: unsupported.
+Status confine(Seccomp mode, SandboxNeeds needs);
 
 /// The same for the process of NameRemover, which needs far less. False: it could not be done.
 bool confine_name_remover();

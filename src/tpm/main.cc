@@ -137,7 +137,11 @@ Status give_up_privileges(const Options& options) {
       return status;
     }
   }
-  return confine(options.seccomp, options.admin.has_value());
+  const bool has_owner = scheme_of(options.image) == LocationScheme::owner;
+  return confine(options.seccomp, {.connections = options.admin.has_value() ||
+                                                  (has_owner && !is_passed_on(options.image)),
+                                   .sessions = has_owner,
+                                   .threads = false});
 }
 
 // The TPM's blobs take less than half of it, and the shadow holds them all anyway.

@@ -30,7 +30,7 @@ void use(const std::string& uri) {
 
 void connect_confined(const std::string& uri) {
   must(NbdLibrary::load() ? Status{} : NbdLibrary::load().error());
-  must(confine(Seccomp::on, true));
+  must(confine(Seccomp::on, {.connections = true}));
   use(uri);
   use(uri);
   std::_Exit(0);

@@ -117,7 +117,7 @@ int fate_of(bool has_admin, const std::function<int()>& deed) {
     (void)::prctl(PR_SET_DUMPABLE, 0); // No core files.
     // Whatever hangs ends; SIGALRM is no verdict that a test expects.
     (void)::alarm(30);
-    std::_Exit(confine(Seccomp::on, has_admin) ? deed() : 99);
+    std::_Exit(confine(Seccomp::on, {.connections = has_admin}) ? deed() : 99);
   }
   int status = 0;
   EXPECT_EQ(::waitpid(child, &status, 0), child);
@@ -270,7 +270,7 @@ int in_another_thread(const std::function<void()>& deed) {
       ::syscall(SYS_exit, 0);
     });
     (void)::alarm(30);
-    if (!confine(Seccomp::on, true) || ::write(go[1], "x", 1) != 1) {
+    if (!confine(Seccomp::on, {.connections = true}) || ::write(go[1], "x", 1) != 1) {
       std::_Exit(99);
     }
     ::poll(nullptr, 0, -1);
