@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""The proof in one run: crash images, faults, removed barriers, the model, fuzzing, all tests on
-Debian 13; one summary.
+"""The proof in one run: crash images, faults, removed barriers, the model, fuzzing, owners that die
+under their front ends, all tests on Debian 13; one summary.
 
 Called by ./dev prove, which has built everything. Ends with 0 only if each part found what it must.
 """
@@ -66,6 +66,8 @@ def summarize(found):
     if found["fuzz"]:
         summary["fuzz executions"] = sum(run["executions"] for run in found["fuzz"])
         summary["fuzz findings"] = sum(run["findings"] for run in found["fuzz"])
+    if found["owners"]:
+        summary["owners killed under front ends that go on"] = found["owners"]["deaths"]
     if found["debian13"]:
         tests = found["debian13"]
         summary["tests passed on Debian 13"] = (
@@ -77,6 +79,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--explore-seconds", type=int, default=240)
     parser.add_argument("--fuzz-seconds", type=int, default=60, help="of each target")
+    parser.add_argument("--owner-deaths", type=int, default=200)
     parser.add_argument("--json", type=pathlib.Path, help="the summary for programs")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -96,6 +99,12 @@ def main():
             "fuzz": Part("Fuzzing, under the address and undefined sanitizers",
                          ["scripts/fuzz.sh", "--seconds", options.fuzz_seconds, "--json",
                           out("fuzz")], out("fuzz")),
+            "owners": Part("Owners killed under load, while their front ends go on",
+                           ["env", f"VNVRAM_OWNER_DEATHS={options.owner_deaths}",
+                            f"VNVRAM_OWNER_DEATHS_JSON={out('owners')}", f"VNVRAM_BIN_DIR={BIN}",
+                            "PYTHONPATH=tests/system", "PYTHONDONTWRITEBYTECODE=1",
+                            "/usr/bin/python3", "-m", "unittest", "-v", "serve.test_restarts"],
+                           out("owners")),
             "debian13": Part("The demo and all tests in a bare Debian 13",
                              ["scripts/bare-debian.sh", "--json", out("debian13"), "trixie",
                               "./dev demo", "./dev build", "ctest --preset release -j $(nproc)"],

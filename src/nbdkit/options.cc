@@ -2,10 +2,34 @@
 
 #include <charconv>
 #include <cstdint>
+#include <optional>
 
 #include <fmt/core.h>
 
 namespace vnvram::nbdkit {
+namespace {
+
+using std::chrono::microseconds;
+
+/// A number with a unit, or of milliseconds. Nothing if it is none, or a longer one.
+std::optional<microseconds> parse_time(std::string_view value, microseconds max) {
+  std::uint64_t number = 0;
+  const auto [end, failure] = std::from_chars(value.begin(), value.end(), number);
+  const std::string_view unit(end, value.end());
+  microseconds one = std::chrono::milliseconds(1);
+  if (unit == "us") {
+    one = microseconds(1);
+  } else if (unit == "s") {
+    one = std::chrono::seconds(1);
+  }
+  const bool known_unit = unit.empty() || unit == "us" || unit == "ms" || unit == "s";
+  if (failure != std::errc() || !known_unit || number > static_cast<std::uint64_t>(max / one)) {
+    return std::nullopt;
+  }
+  return static_cast<std::int64_t>(number) * one;
+}
+
+} // namespace
 
 Status Options::set(std::string_view key, std::string_view value) {
   if (value.empty()) {
@@ -23,6 +47,8 @@ Status Options::set(std::string_view key, std::string_view value) {
     image = value;
   } else if (key == "sync") {
     return set_sync(value);
+  } else if (key == "reconnect") {
+    return set_reconnect(value);
   } else if (key == "export") {
     exports.emplace_back(value);
   } else if (key == "readonly") {
@@ -57,26 +83,33 @@ Status Options::check_for_owner() const {
                fmt::format("the owner at {} decides about that", image));
 }
 
-Status Options::set_sync(std::string_view value) {
-  std::uint64_t number = 0;
-  const auto [end, failure] = std::from_chars(value.begin(), value.end(), number);
-  const std::string_view unit(end, value.end());
-  std::chrono::microseconds one = std::chrono::milliseconds(1);
-  if (unit == "us") {
-    one = std::chrono::microseconds(1);
-  } else if (unit == "s") {
-    one = std::chrono::seconds(1);
+Status Options::check_for_own_image() const {
+  if (!has_reconnect_) {
+    return {};
   }
-  const bool known_unit = unit.empty() || unit == "us" || unit == "ms" || unit == "s";
-  if (value == "always") {
-    sync = {};
-  } else if (failure != std::errc() || !known_unit ||
-             number > static_cast<std::uint64_t>(sync_max / one)) {
+  return Error(ErrorKind::invalid_argument,
+               "reconnect= is for an image that another process owns (unix:PATH)");
+}
+
+Status Options::set_sync(std::string_view value) {
+  const std::optional<microseconds> time =
+      value == "always" ? microseconds(0) : parse_time(value, sync_max);
+  if (!time) {
     return Error(ErrorKind::invalid_argument, fmt::format("sync={} is not a time", value),
                  "write 'always', or a time up to 60s, e.g. 10ms, 500us or 1s");
-  } else {
-    sync = static_cast<std::int64_t>(number) * one;
   }
+  sync = *time;
+  return {};
+}
+
+Status Options::set_reconnect(std::string_view value) {
+  const auto time = parse_time(value, reconnect_max);
+  if (!time) {
+    return Error(ErrorKind::invalid_argument, fmt::format("reconnect={} is not a time", value),
+                 "write a time up to 86400s, e.g. 30s or 500ms; 0: do not wait");
+  }
+  reconnect = *time;
+  has_reconnect_ = true;
   return {};
 }
 

@@ -14,13 +14,16 @@
 namespace vnvram::nbdkit {
 
 inline constexpr std::chrono::microseconds sync_max = std::chrono::seconds(60);
+inline constexpr std::chrono::microseconds reconnect_max = std::chrono::hours(24);
 
 struct Options {
   std::string image;
   DeviceOptions device;
   SpacePolicy space = SpacePolicy::reserve;
   std::chrono::microseconds sync{10000}; ///< 0: each write is durable before it is answered.
-  std::vector<std::string> exports;      ///< Only these; empty: all blobs.
+  /// How long a request waits for an owner that has ended.
+  std::chrono::microseconds reconnect = std::chrono::seconds(30);
+  std::vector<std::string> exports; ///< Only these; empty: all blobs.
   std::set<std::string, std::less<>> read_only;
 
   /// One KEY=VALUE. Errors: invalid_argument.
@@ -28,11 +31,16 @@ struct Options {
   /// For an image that another process owns: what it alone decides must not be asked for. Errors:
   /// invalid_argument.
   [[nodiscard]] Status check_for_owner() const;
+  /// For one that is opened here: what is about another owner must not be asked for. Errors:
+  /// invalid_argument.
+  [[nodiscard]] Status check_for_own_image() const;
 
 private:
   Status set_sync(std::string_view value);
+  Status set_reconnect(std::string_view value);
 
   std::set<std::string, std::less<>> of_the_owner_; ///< Such keys that were given.
+  bool has_reconnect_ = false;
 };
 
 } // namespace vnvram::nbdkit

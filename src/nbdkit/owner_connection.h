@@ -1,6 +1,7 @@
 // The blobs of an image that another process owns.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <string>
 
@@ -11,7 +12,9 @@ namespace vnvram::nbdkit {
 
 /// A session of the owner whose control socket that is (unix:PATH). The plugin `vnvram-owner` has
 /// one; in `vnvram` it is unsupported: Cap'n Proto would cost that 1.5 MB in each of its processes.
-/// Errors: absent (nobody listens there), io, unsupported.
-Result<std::unique_ptr<BlobClient>> connect_to_owner(const std::string& address);
+/// When that owner ends, calls wait so long for the next one. Errors: absent (nobody listens
+/// there), io, unsupported.
+Result<std::unique_ptr<BlobClient>> connect_to_owner(const std::string& address,
+                                                     std::chrono::milliseconds reconnect);
 
 } // namespace vnvram::nbdkit

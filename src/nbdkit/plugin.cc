@@ -217,6 +217,8 @@ constexpr const char* help =
     "                     of vnvram-owner: unix:PATH, the control socket of its owner.\n"
     "sync=TIME|always     How long a write that is not flushed may wait to be durable,\n"
     "                     e.g. 10ms (default), 500us, 1s; always: not at all.\n"
+    "reconnect=TIME       How long a request waits for the owner when that has ended, e.g. 30s\n"
+    "                     (default), 500ms; 0: not at all. Of vnvram-owner.\n"
     "export=NAME          Serve this blob only; may be repeated. The first is the default.\n"
     "readonly=NAME,...    These blobs cannot be written.\n"
     "space=POLICY         Where the image was copied without all of its space: reserve (the\n"

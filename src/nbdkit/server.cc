@@ -58,6 +58,9 @@ Status Server::open(std::function<void(const Error&)> failed_in_background) {
 }
 
 Status Server::open_image(std::function<void(const Error&)> failed_in_background) {
+  if (Status fit = options_.check_for_own_image(); !fit) {
+    return fit;
+  }
   ImageKeeper::Setup setup{.device = options_.device,
                            .store = {},
                            .space = options_.space,
@@ -75,7 +78,8 @@ Status Server::join_owner() {
   if (Status fit = options_.check_for_owner(); !fit) {
     return fit;
   }
-  Result<std::unique_ptr<BlobClient>> client = connect_to_owner(options_.image);
+  Result<std::unique_ptr<BlobClient>> client = connect_to_owner(
+      options_.image, std::chrono::ceil<std::chrono::milliseconds>(options_.reconnect));
   if (!client) {
     return client.error();
   }

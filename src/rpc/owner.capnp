@@ -102,11 +102,13 @@ interface Blobs {
   # All of it or, on a failure, nothing. Answered when it is durable, with a generation of the image
   # that has it; the one that it made, or a later one. What is deferred is answered when readers see
   # it: it is durable with the next flush or change that is not deferred, or soon by itself, and an
-  # update at a time. From its first change of a blob on a session is the only one that may change
-  # it, until it ends: the others' changes fail (in use).
+  # update at a time. Its answer says which generation the image has then: the second one after that
+  # has it as well, and so have all later ones. Who keeps what is deferred, for an owner that comes
+  # after this one, hears by that how long it has to.
+  # From its first change of a blob on a session is the only one that may change it, until it ends: the others' changes fail (in use).
   change @4 (updates :List(Update), deferred :Bool) -> (generation :UInt64, failure :Failure);
 
-  # Every change that was answered, of whichever blob and session, is durable.
+  # Every change that this owner has answered, of whichever blob and session, is durable.
   flush @5 () -> (failure :Failure);
 
   # Adds those that are not there, and makes those larger that are smaller, all of them or none.

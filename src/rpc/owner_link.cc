@@ -2,6 +2,7 @@
 
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <array>
@@ -16,8 +17,8 @@ namespace {
 
 constexpr std::chrono::seconds greeting_max{5};
 constexpr std::uint64_t kept_answer_max_bytes = 16384;
-// For so long after a call the thread in the background leaves the socket to those that come next.
-constexpr std::chrono::milliseconds background_after{50};
+// For so long after a call who follows failures leaves the socket to those that come next.
+constexpr std::chrono::milliseconds quiet_min{50};
 
 int milliseconds_until(std::optional<std::chrono::steady_clock::time_point> until) {
   if (!until) {
@@ -30,13 +31,33 @@ int milliseconds_until(std::optional<std::chrono::steady_clock::time_point> unti
 
 } // namespace
 
-Error OwnerLink::lost(const kj::Exception& exception) {
+Error OwnerLink::failed(const kj::Exception& exception) {
   const std::string said = exception.getDescription().cStr();
   if (exception.getType() == kj::Exception::Type::UNIMPLEMENTED) {
     return {ErrorKind::unsupported, "the image's owner does not know this call: " + said,
             "it takes a newer owner"};
   }
   return {ErrorKind::io, "the image's owner cannot be reached: " + said, "see whether it runs"};
+}
+
+bool OwnerLink::note_loss(const kj::Exception& exception) {
+  if (exception.getType() != kj::Exception::Type::DISCONNECTED && !stream_.is_over()) {
+    return false;
+  }
+  loss_ = loss_.empty() ? exception.getDescription().cStr() : loss_;
+  return true;
+}
+
+Error OwnerLink::loss() {
+  const std::lock_guard lock(mutex_);
+  return {ErrorKind::io,
+          "the image's owner cannot be reached: " +
+              (loss_.empty() ? std::string("it has hung up") : loss_),
+          "see whether it runs"};
+}
+
+void OwnerLink::shut_down() {
+  ::shutdown(socket_.get(), SHUT_RDWR);
 }
 
 Result<std::unique_ptr<OwnerLink>> OwnerLink::open(UniqueFd socket) {
@@ -55,7 +76,7 @@ Result<std::unique_ptr<OwnerLink>> OwnerLink::open(UniqueFd socket) {
     greeting = link->owner_->stateRequest()
                    .send()
                    .then([&](auto&&) { greeted.emplace(); },
-                         [&](kj::Exception&& exception) { greeted.emplace(lost(exception)); })
+                         [&](kj::Exception&& exception) { greeted.emplace(failed(exception)); })
                    .eagerlyEvaluate(nullptr);
   });
   const bool answered = link->wait(
@@ -76,19 +97,8 @@ OwnerLink::OwnerLink(UniqueFd socket, UniqueFd wake_fd)
     : socket_(std::move(socket)), wake_fd_(std::move(wake_fd)), stream_(socket_.get()) {}
 
 OwnerLink::~OwnerLink() {
-  {
-    const std::lock_guard lock(mutex_);
-    stopping_ = true;
-    changed_.notify_all();
-    const std::uint64_t one = 1;
-    [[maybe_unused]] const auto written = ::write(wake_fd_.get(), &one, sizeof(one));
-  }
-  if (background_.joinable()) {
-    background_.join();
-  }
   const std::lock_guard lock(mutex_);
   run_loop([this] {
-    following_.reset();
     owner_.reset();
     client_.reset();
   });
@@ -155,25 +165,12 @@ bool OwnerLink::wait(std::unique_lock<std::mutex>& lock, const Done& done,
   return true;
 }
 
-Status OwnerLink::follow_failures(std::function<void(const Error&)> tell) {
-  {
-    const std::lock_guard lock(mutex_);
-    tell_ = std::move(tell);
-  }
-  Status follows = ask<void>([this](rpc::Owner::Client& owner) {
-    return owner.stateRequest().send().then([this](auto&& state) -> Status {
-      following_ = follow(state.getLastEvent())
-                       .catch_([this](const kj::Exception& exception) { tell_(lost(exception)); })
-                       .eagerlyEvaluate(nullptr);
-      return {};
-    });
-  });
-  if (follows) {
-    const std::lock_guard lock(mutex_);
-    stream_.send_output(); // The question that waits for what happens.
-    background_ = std::jthread([this] { follow_in_background(); });
-  }
-  return follows;
+void OwnerLink::stop_following() {
+  const std::lock_guard lock(mutex_);
+  stops_following_ = true;
+  changed_.notify_all();
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const auto written = ::write(wake_fd_.get(), &one, sizeof(one));
 }
 
 kj::Promise<void> OwnerLink::follow(std::uint64_t after) {
@@ -194,13 +191,24 @@ kj::Promise<void> OwnerLink::follow(std::uint64_t after) {
 }
 
 // While callers come it sleeps; when none has come for a moment it polls, for as long as it takes.
-void OwnerLink::follow_in_background() {
+void OwnerLink::follow_failures(std::uint64_t after, std::function<void(const Error&)> tell) {
   std::unique_lock lock(mutex_);
-  while (!stopping_) {
-    const auto quiet_at = last_call_ + background_after;
+  tell_ = std::move(tell);
+  run_loop([&] {
+    following_ = follow(after)
+                     .catch_([this](const kj::Exception& exception) {
+                       if (!note_loss(exception)) {
+                         tell_(failed(exception));
+                       }
+                     })
+                     .eagerlyEvaluate(nullptr);
+  });
+  stream_.send_output(); // The question that waits for what happens.
+  while (!stops_following_ && !stream_.is_over()) {
+    const auto quiet_at = last_call_ + quiet_min;
     if (polls_ || Clock::now() < quiet_at) {
       ++waiting_count_;
-      changed_.wait_until(lock, std::max(quiet_at, Clock::now() + background_after));
+      changed_.wait_until(lock, std::max(quiet_at, Clock::now() + quiet_min));
       --waiting_count_;
       continue;
     }
@@ -211,16 +219,14 @@ void OwnerLink::follow_in_background() {
                                      pollfd{.fd = wake_fd_.get(), .events = POLLIN, .revents = 0}};
     (void)::poll(entries.data(), entries.size(), -1);
     lock.lock();
-    if (!polls_ && !stopping_) { // Else it is that caller's to take.
+    if (!polls_ && !stops_following_) { // Else it is that caller's to take.
       run_loop([this] { stream_.advance(); });
       if (waiting_count_ > 0) {
         changed_.notify_all();
       }
     }
-    if (stream_.is_over()) {
-      return;
-    }
   }
+  run_loop([this] { following_.reset(); });
 }
 
 } // namespace vnvram

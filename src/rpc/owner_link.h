@@ -7,7 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <thread>
+#include <string>
 #include <utility>
 
 #include <capnp/rpc-twoparty.h>
@@ -21,7 +21,7 @@ namespace vnvram {
 
 /// Callers share the connection, and do its work: of those that wait for an answer one polls on the
 /// socket, and passes on what comes for the others. Once the connection is lost every call fails:
-/// whoever wants another one makes another link.
+/// whoever wants another one makes another link (LastingLink).
 ///
 /// Threads: calls by any, at any time before the destructor.
 class OwnerLink {
@@ -34,23 +34,39 @@ public:
   ~OwnerLink();
 
   /// Asks by `call(rpc::Owner::Client&)`, which returns a kj::Promise<Result<T>>, and waits for the
-  /// result. Errors: its own; io: the connection is lost, and what was asked for may or may not
-  /// have been done; unsupported: the other end does not know it.
-  template <typename T, typename Call> Result<T> ask(Call call) {
+  /// result. Nothing: the connection is lost, and what was asked for may or may not have been done.
+  /// Errors: its own; unsupported: the other end does not know it; io: it could not say.
+  template <typename T, typename Call> std::optional<Result<T>> try_to_ask(Call call) {
     std::optional<Result<T>> result;
+    bool is_lost = false;
     carry_out(
         [&](rpc::Owner::Client& owner) {
-          return call(owner).then(
-              [&result](Result<T>&& answer) { result.emplace(std::move(answer)); },
-              [&result](kj::Exception&& exception) { result.emplace(lost(exception)); });
+          return call(owner).then([&](Result<T>&& answer) { result.emplace(std::move(answer)); },
+                                  [&](kj::Exception&& exception) {
+                                    is_lost = note_loss(exception);
+                                    if (!is_lost) {
+                                      result.emplace(failed(exception));
+                                    }
+                                  });
         },
-        [&result] { return result.has_value(); });
-    return *std::move(result);
+        [&] { return is_lost || result.has_value(); });
+    return result;
   }
-  /// Calls `tell` with what fails at the owner from now on without anybody asking for it, and with
-  /// the loss of the connection. On the thread of a caller that waits, or on one of its own, which
-  /// is started for it. `tell` must not ask. Once.
-  Status follow_failures(std::function<void(const Error&)> tell);
+  /// The same, and the loss of the connection is an error like others: io.
+  template <typename T, typename Call> Result<T> ask(Call call) {
+    std::optional<Result<T>> result = try_to_ask<T>(std::move(call));
+    return result ? *std::move(result) : Result<T>(loss());
+  }
+  /// How the connection was lost.
+  [[nodiscard]] Error loss();
+  /// The connection is lost when it returns, for whoever waits, too.
+  void shut_down();
+
+  /// Calls `tell` with what fails at the owner behind the event `after` without anybody asking for
+  /// it: on the thread of a caller that waits, or on this one. Returns when the connection is lost,
+  /// or stop_following() says so. `tell` must not ask. One at a time.
+  void follow_failures(std::uint64_t after, std::function<void(const Error&)> tell);
+  void stop_following();
 
 private:
   using Clock = std::chrono::steady_clock;
@@ -59,7 +75,9 @@ private:
 
   OwnerLink(UniqueFd socket, UniqueFd wake_fd);
 
-  static Error lost(const kj::Exception& exception);
+  static Error failed(const kj::Exception& exception);
+  /// In the loop. False: it is no loss, but how a call has failed.
+  bool note_loss(const kj::Exception& exception);
   void carry_out(const Start& start, const Done& done);
   /// Until it is done. Returns false if that takes longer than until then.
   bool wait(std::unique_lock<std::mutex>& lock, const Done& done,
@@ -67,15 +85,14 @@ private:
   /// In the loop's scope, and then everything that is ready.
   template <typename Work> void run_loop(Work work);
   void send_what_waits(std::unique_lock<std::mutex>& lock);
-  void follow_in_background();
   kj::Promise<void> follow(std::uint64_t after);
 
   const UniqueFd socket_;
-  const UniqueFd wake_fd_; ///< For the thread in the background.
-  std::mutex mutex_;       ///< Of all that follows, but for the thread.
+  const UniqueFd wake_fd_; ///< For who follows failures.
+  std::mutex mutex_;       ///< Of all that follows.
   std::condition_variable changed_;
   bool polls_ = false; ///< A caller does, with the mutex unlocked.
-  bool stopping_ = false;
+  bool stops_following_ = false;
   std::uint64_t waiting_count_ = 0; ///< For changed_.
   Clock::time_point last_call_ = Clock::now();
   kj::EventLoop loop_; ///< Without a port: nothing in it waits by itself.
@@ -84,7 +101,7 @@ private:
   std::optional<rpc::Owner::Client> owner_;
   std::function<void(const Error&)> tell_;
   std::optional<kj::Promise<void>> following_;
-  std::jthread background_;
+  std::string loss_; ///< Once it is lost.
 };
 
 } // namespace vnvram

@@ -15,6 +15,8 @@ namespace {
 // What a request takes beside the bytes in it, and what they are filled up with.
 constexpr std::uint64_t request_min_words = 64;
 constexpr std::uint64_t word_bytes = sizeof(capnp::word);
+// Of deferred changes that may not be durable yet: more than devices write in 30 ms.
+constexpr std::uint64_t kept_max_bytes = std::uint64_t{1} << 20U;
 
 // What it says, or why not.
 template <typename T, typename Answer, typename Read> Result<T> take(Answer&& answer, Read read) {
@@ -32,6 +34,40 @@ std::uint64_t size_bytes_of(const Transaction& transaction) {
   return size_bytes;
 }
 
+kj::Promise<Result<std::uint64_t>> request_change(rpc::Owner::Client& owner,
+                                                  const Transaction& transaction, bool deferred) {
+  const std::uint64_t count = transaction.updates().size();
+  const capnp::MessageSize size{
+      request_min_words + size_bytes_of(transaction) / word_bytes + request_min_words * count, 0};
+  auto request = owner.changeRequest(size);
+  write_updates(request.initUpdates(static_cast<unsigned>(count)), transaction);
+  request.setDeferred(deferred);
+  return request.send().then([](auto&& answer) {
+    return take<std::uint64_t>(answer, [](const auto& made) { return made.getGeneration(); });
+  });
+}
+
+kj::Promise<Status> request_claim(rpc::Owner::Client& owner,
+                                  const std::vector<std::string>& blobs) {
+  auto request = owner.claimRequest();
+  auto list = request.initBlobs(static_cast<unsigned>(blobs.size()));
+  for (unsigned index = 0; index < list.size(); ++index) {
+    list.set(index, blobs[index]);
+  }
+  return request.send().then([](auto&& answer) { return take_status(answer); });
+}
+
+kj::Promise<Result<ImageState>> request_state(rpc::Owner::Client& owner) {
+  return owner.stateRequest().send().then([](auto&& answer) {
+    return take<ImageState>(answer, [](const auto& found) { return read_state(found.getState()); });
+  });
+}
+
+kj::Promise<Result<std::uint64_t>> request_last_event(rpc::Owner::Client& owner) {
+  return owner.stateRequest().send().then(
+      [](auto&& answer) -> Result<std::uint64_t> { return answer.getLastEvent(); });
+}
+
 } // namespace
 
 Result<std::unique_ptr<RemoteBlobClient>> RemoteBlobClient::connect(UniqueFd socket) {
@@ -39,12 +75,135 @@ Result<std::unique_ptr<RemoteBlobClient>> RemoteBlobClient::connect(UniqueFd soc
   if (!link) {
     return link.error();
   }
-  return std::unique_ptr<RemoteBlobClient>(new RemoteBlobClient(*std::move(link)));
+  return std::unique_ptr<RemoteBlobClient>(new RemoteBlobClient(*std::move(link), {}));
 }
 
-RemoteBlobClient::RemoteBlobClient(std::unique_ptr<OwnerLink> link) : link_(std::move(link)) {}
+Result<std::unique_ptr<RemoteBlobClient>> RemoteBlobClient::connect(Lasting lasting) {
+  Result<UniqueFd> socket = lasting.connect();
+  if (!socket) {
+    return socket.error();
+  }
+  Result<std::unique_ptr<OwnerLink>> opened = OwnerLink::open(*std::move(socket));
+  if (!opened) {
+    return opened.error();
+  }
+  OwnerLink& link = **opened;
+  std::unique_ptr<RemoteBlobClient> client(
+      new RemoteBlobClient(*std::move(opened), std::move(lasting)));
+  client->kept_.set_limit(0); // Until there is an image.
+  if (Status seen = client->look_at_image(link);
+      !seen && seen.error().kind() != ErrorKind::absent) {
+    return seen.error();
+  }
+  return client;
+}
 
-RemoteBlobClient::~RemoteBlobClient() = default;
+RemoteBlobClient::RemoteBlobClient(std::unique_ptr<OwnerLink> link, Lasting lasting)
+    : link_(std::make_unique<LastingLink>(
+          std::move(link),
+          LastingLink::Setup{.connect = std::move(lasting.connect),
+                             .patience = lasting.patience,
+                             .resume = [this](OwnerLink& resumed) { return resume(resumed); },
+                             .is_urgent = [this] { return is_missed(); },
+                             .log = std::move(lasting.log)})) {}
+
+RemoteBlobClient::~RemoteBlobClient() {
+  RemoteBlobClient::watch_failures({});
+  link_->stop();
+}
+
+Status RemoteBlobClient::resume(OwnerLink& link) {
+  Status done = look_at_image(link);
+  done = done ? set_up_session(link) : done;
+  return done ? repeat_changes(link) : done;
+}
+
+Status RemoteBlobClient::look_at_image(OwnerLink& link) {
+  const Result<ImageState> state = link.ask<ImageState>(request_state);
+  if (!state) {
+    return state.error();
+  }
+  if (image_uuid_ && *image_uuid_ != state->uuid) {
+    return Error(ErrorKind::stale, "the image's owner has come back with another image",
+                 "stop the device, and start it with the image that it was started with");
+  }
+  if (state->generation < kept_.generation()) {
+    return Error(ErrorKind::stale,
+                 fmt::format("the image's owner has come back with an older image: generation {} "
+                             "was durable, and it is at {}",
+                             kept_.generation(), state->generation),
+                 "stop the device: what it knows of is not in that image");
+  }
+  image_uuid_ = state->uuid;
+  kept_.set_limit(std::min(kept_max_bytes, state->blob_size_max_bytes / 2));
+  return {};
+}
+
+Status RemoteBlobClient::set_up_session(OwnerLink& link) {
+  const std::vector<std::string> blobs = claimed();
+  if (!blobs.empty()) {
+    const Status said =
+        link.ask<void>([&](rpc::Owner::Client& owner) { return request_claim(owner, blobs); });
+    if (!said) {
+      return said;
+    }
+  }
+  return take_rights(link);
+}
+
+// A session has the right to write a blob by a change of it, also by one that changes nothing.
+Status RemoteBlobClient::take_rights(OwnerLink& link) {
+  Transaction nothing;
+  for (const std::string& blob : kept_.blobs()) {
+    nothing.zero_range(blob, 0, 0);
+  }
+  if (nothing.empty()) {
+    return {};
+  }
+  const auto taken = link.ask<std::uint64_t>(
+      [&](rpc::Owner::Client& owner) { return request_change(owner, nothing, false); });
+  const bool has_rights = taken || (taken.error().kind() != ErrorKind::in_use &&
+                                    taken.error().kind() != ErrorKind::absent &&
+                                    taken.error().kind() != ErrorKind::io);
+  return has_rights ? Status() : taken.error();
+}
+
+std::vector<std::string> RemoteBlobClient::claimed() {
+  const std::lock_guard lock(claimed_mutex_);
+  return claimed_;
+}
+
+// Something is lost, or can be taken by others, as long as it is not connected.
+bool RemoteBlobClient::is_missed() {
+  return !claimed().empty() || !kept_.blobs().empty();
+}
+
+// What was answered is one transaction: no power cut in between leaves an older state on the image
+// than there was. The rest one after the other, each when the one before it is durable: so nothing
+// of it has to be kept.
+Status RemoteBlobClient::repeat_changes(OwnerLink& link) {
+  for (;;) {
+    if (const Transaction answered = kept_.answered(); !answered.empty()) {
+      const auto made = link.ask<std::uint64_t>(
+          [&](rpc::Owner::Client& owner) { return request_change(owner, answered, false); });
+      if (!made) {
+        return made.error();
+      }
+      kept_.repeated(*made);
+    }
+    KeptChanges::Call* const call = kept_.unanswered();
+    if (call == nullptr) {
+      return {};
+    }
+    const auto made = link.try_to_ask<std::uint64_t>([call](rpc::Owner::Client& owner) {
+      return request_change(owner, call->transaction, false);
+    });
+    if (!made) {
+      return link.loss();
+    }
+    kept_.take_answer(*call, *made, KeptChanges::Made::durable);
+  }
+}
 
 Result<std::vector<BlobInfo>> RemoteBlobClient::blobs() {
   using Blobs = std::vector<BlobInfo>;
@@ -72,12 +231,7 @@ Result<BlobInfo> RemoteBlobClient::blob(std::string_view name) {
 }
 
 Result<ImageState> RemoteBlobClient::state() {
-  return link_->ask<ImageState>([](rpc::Owner::Client& owner) {
-    return owner.stateRequest().send().then([](auto&& answer) {
-      return take<ImageState>(answer,
-                              [](const auto& found) { return read_state(found.getState()); });
-    });
-  });
+  return link_->ask<ImageState>(request_state);
 }
 
 Result<std::vector<std::byte>> RemoteBlobClient::read_all(std::string_view blob) {
@@ -129,17 +283,28 @@ Result<std::uint64_t> RemoteBlobClient::change(const Transaction& transaction, b
                  fmt::format("a transaction of {} bytes is more than an owner can be asked for, {}",
                              size_bytes, blob_size_max_bytes));
   }
-  return link_->ask<std::uint64_t>([&, deferred](rpc::Owner::Client& owner) {
-    const std::uint64_t count = transaction.updates().size();
-    const capnp::MessageSize size{
-        request_min_words + size_bytes / word_bytes + request_min_words * count, 0};
-    auto request = owner.changeRequest(size);
-    write_updates(request.initUpdates(static_cast<unsigned>(count)), transaction);
-    request.setDeferred(deferred);
-    return request.send().then([](auto&& answer) {
-      return take<std::uint64_t>(answer, [](const auto& made) { return made.getGeneration(); });
+  KeptChanges::Call call{.transaction = transaction, .deferred = deferred};
+  Result<LastingLink::Link> link = link_->current();
+  while (link) {
+    const auto made = (*link)->try_to_ask<std::uint64_t>([&](rpc::Owner::Client& owner) {
+      kept_.send(call);
+      return request_change(owner, transaction, call.deferred)
+          .then([&](Result<std::uint64_t>&& answer) {
+            kept_.take_answer(call, answer);
+            return kj::mv(answer);
+          });
     });
-  });
+    if (made) {
+      kept_.take_answer(call, *made); // If it was none of the owner's own.
+      return *made;
+    }
+    link = link_->next(*link);
+    if (const auto answer = kept_.answer_of(call)) { // It was repeated meanwhile.
+      return *answer;
+    }
+  }
+  kept_.forget(call);
+  return link.error();
 }
 
 Status RemoteBlobClient::write(std::string_view blob, std::uint64_t offset_bytes,
@@ -163,9 +328,15 @@ Result<std::uint64_t> RemoteBlobClient::commit(const Transaction& transaction) {
 }
 
 Status RemoteBlobClient::flush() {
-  return link_->ask<void>([](rpc::Owner::Client& owner) {
+  std::uint64_t answered_count = 0;
+  const Status flushed = link_->ask<void>([&](rpc::Owner::Client& owner) {
+    answered_count = kept_.answered_count();
     return owner.flushRequest().send().then([](auto&& answer) { return take_status(answer); });
   });
+  if (flushed) {
+    kept_.are_durable(answered_count);
+  }
+  return flushed;
 }
 
 Status RemoteBlobClient::register_blobs(std::span<const BlobSpec> blobs) {
@@ -180,18 +351,35 @@ Status RemoteBlobClient::register_blobs(std::span<const BlobSpec> blobs) {
 }
 
 void RemoteBlobClient::watch_failures(std::function<void(const Error&)> failed_in_background) {
-  bool follow = false;
+  bool follow_now = false;
   {
     const std::lock_guard lock(watch_mutex_);
     watcher_ = std::move(failed_in_background);
-    follow = watcher_ && !std::exchange(follows_, follows_ || watcher_);
+    follow_now = watcher_ && !std::exchange(follows_, follows_ || watcher_);
   }
-  if (!follow) {
+  if (!follow_now) {
     return;
   }
-  const Status follows = link_->follow_failures([this](const Error& error) { tell(error); });
-  if (!follows) {
-    tell(follows.error());
+  const Result<std::uint64_t> last_event = link_->ask<std::uint64_t>(request_last_event);
+  const Result<LastingLink::Link> link = link_->current();
+  if (last_event && link) {
+    following_ = std::jthread([this, link = *link, last = *last_event] { follow(link, last); });
+  } else {
+    tell(last_event ? link.error() : last_event.error());
+  }
+}
+
+void RemoteBlobClient::follow(LastingLink::Link link, std::uint64_t last_event) {
+  for (;;) {
+    link->follow_failures(last_event, [this](const Error& error) { tell(error); });
+    Result<LastingLink::Link> next = link_->next_to_watch(link);
+    if (!next) {
+      tell(next.error());
+      return;
+    }
+    link = *std::move(next);
+    const Result<std::uint64_t> last = link->ask<std::uint64_t>(request_last_event);
+    last_event = last ? *last : 0; // It is lost again.
   }
 }
 
@@ -207,14 +395,14 @@ Status RemoteBlobClient::close() {
 }
 
 Status RemoteBlobClient::claim(const std::vector<std::string>& blobs) {
-  return link_->ask<void>([&blobs](rpc::Owner::Client& owner) {
-    auto request = owner.claimRequest();
-    auto list = request.initBlobs(static_cast<unsigned>(blobs.size()));
-    for (unsigned index = 0; index < list.size(); ++index) {
-      list.set(index, blobs[index]);
-    }
-    return request.send().then([](auto&& answer) { return take_status(answer); });
-  });
+  Status said =
+      link_->ask<void>([&](rpc::Owner::Client& owner) { return request_claim(owner, blobs); });
+  if (said) {
+    const std::lock_guard lock(claimed_mutex_);
+    claimed_ = blobs;
+    kept_.forget_blobs(); // The rights are to these now, and only to these.
+  }
+  return said;
 }
 
 Status RemoteBlobClient::hand_over() {

@@ -1,4 +1,5 @@
-"""Who dies, and what is left: the owner, or a front end, with requests under way."""
+"""Who dies, and what is left: the owner, or a front end, with requests under way. Front ends that do
+not wait for the next owner; of those that do, see test_restarts.py."""
 
 import threading
 
@@ -39,7 +40,7 @@ class Deaths(ServeCase):
     def test_nothing_acknowledged_is_lost_when_the_owner_is_killed(self):
         last = 0
         for _ in range(ROUNDS):
-            self.server = self.export()
+            self.server = self.export("reconnect=0")
             counter = Acknowledged(self.connect(self.server, "nvram"), last)
             self.wait_for(counter, last + 50)
             self.owner.kill()
@@ -69,7 +70,7 @@ class Deaths(ServeCase):
         self.must_end_clean()
 
     def test_sigterm_finishes_what_is_under_way(self):
-        self.server = self.export()
+        self.server = self.export("reconnect=0")
         counter = Acknowledged(self.connect(self.server, "nvram"), 0)
         self.wait_for(counter, 50)
         self.owner.stop()

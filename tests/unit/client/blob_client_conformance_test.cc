@@ -408,6 +408,7 @@ TEST_P(BlobClientConformance, WhatFailsInTheBackgroundIsToldToWhoWatches) {
 INSTANTIATE_TEST_SUITE_P(All, BlobClientConformance,
                          ::testing::Values(Implementation{"Local", make_local_blob_host},
                                            Implementation{"Remote", make_remote_blob_host},
+                                           Implementation{"Lasting", make_lasting_blob_host},
                                            Implementation{"Memory", make_memory_blob_host}),
                          [](const auto& each) { return std::string(each.param.name); });
 

@@ -46,6 +46,9 @@ std::unique_ptr<BlobHost> make_local_blob_host(const std::vector<BlobSpec>& blob
                                                std::chrono::microseconds deferral);
 std::unique_ptr<BlobHost> make_remote_blob_host(const std::vector<BlobSpec>& blobs,
                                                 std::chrono::microseconds deferral);
+/// Whose clients outlive their owner.
+std::unique_ptr<BlobHost> make_lasting_blob_host(const std::vector<BlobSpec>& blobs,
+                                                 std::chrono::microseconds deferral);
 std::unique_ptr<BlobHost> make_memory_blob_host(const std::vector<BlobSpec>& blobs,
                                                 std::chrono::microseconds deferral);
 

@@ -11,8 +11,9 @@ namespace {
 
 class RemoteBlobHost final : public LocalBlobHost {
 public:
-  RemoteBlobHost(const std::vector<BlobSpec>& blobs, std::chrono::microseconds deferral)
-      : LocalBlobHost(blobs, deferral), socket_path_(folder_.path("control")),
+  RemoteBlobHost(const std::vector<BlobSpec>& blobs, std::chrono::microseconds deferral,
+                 bool lasting)
+      : LocalBlobHost(blobs, deferral), lasting_(lasting), socket_path_(folder_.path("control")),
         listener_(*Listener::open(*parse_socket_address("unix:" + socket_path_), {})),
         server_(*OwnerServer::start({.keeper = keeper(),
                                      .location = "disk",
@@ -22,15 +23,17 @@ public:
                                      .log = log_})) {}
 
   std::unique_ptr<BlobClient> connect() override {
-    Result<UniqueFd> socket = connect_to_socket(socket_path_, "");
-    EXPECT_TRUE(socket.ok());
-    auto client = RemoteBlobClient::connect(*std::move(socket));
+    auto client = lasting_
+                      ? RemoteBlobClient::connect(
+                            {.connect = [this] { return connect_to_socket(socket_path_, ""); }})
+                      : RemoteBlobClient::connect(*connect_to_socket(socket_path_, ""));
     EXPECT_TRUE(client.ok()) << client.error().text();
     return *std::move(client);
   }
   [[nodiscard]] bool gives_rights_to_one() const override { return true; }
 
 private:
+  const bool lasting_;
   TemporaryDirectory folder_{"/tmp"}; // A socket's path is short.
   std::string socket_path_;
   Log log_{"test", LogLevel::error};
@@ -43,7 +46,12 @@ private:
 
 std::unique_ptr<BlobHost> make_remote_blob_host(const std::vector<BlobSpec>& blobs,
                                                 std::chrono::microseconds deferral) {
-  return std::make_unique<RemoteBlobHost>(blobs, deferral);
+  return std::make_unique<RemoteBlobHost>(blobs, deferral, false);
+}
+
+std::unique_ptr<BlobHost> make_lasting_blob_host(const std::vector<BlobSpec>& blobs,
+                                                 std::chrono::microseconds deferral) {
+  return std::make_unique<RemoteBlobHost>(blobs, deferral, true);
 }
 
 } // namespace vnvram::test

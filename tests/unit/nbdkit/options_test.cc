@@ -46,6 +46,21 @@ TEST(NbdkitOptions, WhatIsNoTimeIsRefusedAndChangesNothing) {
   }
 }
 
+TEST(NbdkitOptions, HowLongAnOwnerIsWaitedForIsATimeAndForAnotherProcessesImage) {
+  Options options;
+  EXPECT_EQ(options.reconnect, std::chrono::seconds(30));
+  ASSERT_OK(options.check_for_own_image());
+  for (const char* text : {"", "forever", "86401s", "-1s"}) {
+    EXPECT_KIND(options.set("reconnect", text), invalid_argument);
+  }
+  ASSERT_OK(options.set("reconnect", "86400s"));
+  EXPECT_EQ(options.reconnect, std::chrono::hours(24));
+  ASSERT_OK(options.set("reconnect", "0"));
+  EXPECT_EQ(options.reconnect, microseconds(0));
+  ASSERT_OK(options.check_for_owner());
+  EXPECT_KIND(options.check_for_own_image(), invalid_argument);
+}
+
 TEST(NbdkitOptions, BlobsAreNamedOneByOneOrInAList) {
   Options options;
   ASSERT_OK(options.set("export", "b"));

@@ -255,9 +255,16 @@ TEST_F(HostileSessionTest, WhoIsRefusedToWaitForEventsAsksNoMore) {
     return owner.stateRequest().send().then([](auto&& answer) { return take_status(answer); });
   }));
   std::atomic<int> told = 0;
-  ASSERT_OK(session->follow_failures([&](const Error&) { ++told; }));
+  const auto follows = std::async(std::launch::async, [&] {
+    session->follow_failures(0, [&](const Error&) {
+      ++told;
+      told.notify_all();
+    });
+  });
+  told.wait(0);
   EXPECT_FALSE(somebody_spins());
   EXPECT_EQ(told, 1);
+  session->stop_following();
   ASSERT_OK(session->ask<void>([&](rpc::Owner::Client& owner) {
     waiting.clear();
     return owner.stateRequest().send().then([](auto&& answer) { return take_status(answer); });
