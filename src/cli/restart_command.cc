@@ -14,17 +14,18 @@ constexpr std::chrono::milliseconds pause{10};
 } // namespace
 
 RestartCommand::RestartCommand(CLI::App& parent)
-    : Command(parent, "restart", "exchange the owner of an image under a machine that runs",
-              "The owner of a `vnvram serve` with --tpm or --nbd closes the image and ends, and the\n"
-              "program that is installed now takes its place: after an upgrade, say. The machine's\n"
-              "devices wait for that; nothing is lost. SIGHUP to `vnvram serve` does the same.\n\n"
-              "Example:\n"
-              "  vnvram restart unix:/run/vm1/owner.sock") {
+    : Command(
+          parent, "restart", "exchange the owner of an image under a machine that runs",
+          "The owner of a `vnvram serve` with --tpm or --nbd closes the image and ends, and the\n"
+          "program that is installed now takes its place: after an upgrade, say. The machine's\n"
+          "devices wait for that; nothing is lost. SIGHUP to `vnvram serve` does the same.\n\n"
+          "Example:\n"
+          "  vnvram restart unix:/run/vm1/owner.sock") {
   add_control();
 }
 
 Result<ExitCode> RestartCommand::run(Output& /*output*/) {
-    const auto owner = connect_owner(image());
+  const auto owner = connect_owner(image());
   if (!owner) {
     return owner.error();
   }
@@ -38,8 +39,8 @@ Result<ExitCode> RestartCommand::run(Output& /*output*/) {
   return wait_for_another(before->pid);
 }
 
-// The socket stays, and so whoever connects is answered by one of the two, or by nobody if the first
-// has taken the connection and goes.
+// The socket stays, and so whoever connects is answered by one of the two, or by nobody if the
+// first has taken the connection and goes.
 Result<ExitCode> RestartCommand::wait_for_another(pid_t pid) const {
   const auto until = std::chrono::steady_clock::now() + wait_max;
   for (;;) {

@@ -10,7 +10,7 @@ namespace vnvram::cli {
 class RestartCommand : public Command {
 public:
   explicit RestartCommand(CLI::App& parent);
-    Result<ExitCode> run(Output& output) override;
+  Result<ExitCode> run(Output& output) override;
 
 private:
   Result<ExitCode> wait_for_another(pid_t pid) const;

@@ -63,6 +63,20 @@ kj::Promise<Result<ImageState>> request_state(rpc::Owner::Client& owner) {
   });
 }
 
+struct Moment {
+  ImageState state;
+  std::uint64_t last_event = 0;
+};
+
+kj::Promise<Result<Moment>> request_moment(rpc::Owner::Client& owner) {
+  return owner.stateRequest().send().then([](auto&& answer) {
+    return take<Moment>(answer, [](const auto& found) {
+      return Moment{read_state(found.getState()), found.getLastEvent()};
+    });
+  });
+}
+
+// Also when there is no image.
 kj::Promise<Result<std::uint64_t>> request_last_event(rpc::Owner::Client& owner) {
   return owner.stateRequest().send().then(
       [](auto&& answer) -> Result<std::uint64_t> { return answer.getLastEvent(); });
@@ -119,23 +133,25 @@ Status RemoteBlobClient::resume(OwnerLink& link) {
 }
 
 Status RemoteBlobClient::look_at_image(OwnerLink& link) {
-  const Result<ImageState> state = link.ask<ImageState>(request_state);
-  if (!state) {
-    return state.error();
+  const Result<Moment> now = link.ask<Moment>(request_moment);
+  if (!now) {
+    return now.error();
   }
-  if (image_uuid_ && *image_uuid_ != state->uuid) {
+  const ImageState& state = now->state;
+  if (image_uuid_ && *image_uuid_ != state.uuid) {
     return Error(ErrorKind::stale, "the image's owner has come back with another image",
                  "stop the device, and start it with the image that it was started with");
   }
-  if (state->generation < kept_.generation()) {
+  if (state.generation < kept_.generation()) {
     return Error(ErrorKind::stale,
                  fmt::format("the image's owner has come back with an older image: generation {} "
                              "was durable, and it is at {}",
-                             kept_.generation(), state->generation),
+                             kept_.generation(), state.generation),
                  "stop the device: what it knows of is not in that image");
   }
-  image_uuid_ = state->uuid;
-  kept_.set_limit(std::min(kept_max_bytes, state->blob_size_max_bytes / 2));
+  image_uuid_ = state.uuid;
+  last_event_ = now->last_event;
+  kept_.set_limit(std::min(kept_max_bytes, state.blob_size_max_bytes / 2));
   return {};
 }
 
@@ -162,9 +178,9 @@ Status RemoteBlobClient::take_rights(OwnerLink& link) {
   }
   const auto taken = link.ask<std::uint64_t>(
       [&](rpc::Owner::Client& owner) { return request_change(owner, nothing, false); });
-  const bool has_rights = taken || (taken.error().kind() != ErrorKind::in_use &&
-                                    taken.error().kind() != ErrorKind::absent &&
-                                    taken.error().kind() != ErrorKind::io);
+  const bool has_rights =
+      taken || (taken.error().kind() != ErrorKind::in_use &&
+                taken.error().kind() != ErrorKind::absent && taken.error().kind() != ErrorKind::io);
   return has_rights ? Status() : taken.error();
 }
 
@@ -378,8 +394,7 @@ void RemoteBlobClient::follow(LastingLink::Link link, std::uint64_t last_event) 
       return;
     }
     link = *std::move(next);
-    const Result<std::uint64_t> last = link->ask<std::uint64_t>(request_last_event);
-    last_event = last ? *last : 0; // It is lost again.
+    last_event = last_event_; // Nothing that has failed since then is passed over.
   }
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -90,9 +91,10 @@ private:
 
   KeptChanges kept_;
   std::optional<std::array<std::byte, 16>> image_uuid_; ///< Of who connects.
+  std::atomic<std::uint64_t> last_event_ = 0;           ///< Of the owner, when it was connected to.
   std::mutex claimed_mutex_;
   std::vector<std::string> claimed_; ///< The blobs that a device uses through this session.
-  std::mutex watch_mutex_;                              ///< Held while the watcher runs.
+  std::mutex watch_mutex_;           ///< Held while the watcher runs.
   std::function<void(const Error&)> watcher_;
   bool follows_ = false;
   std::unique_ptr<LastingLink> link_; ///< Before the watcher goes.

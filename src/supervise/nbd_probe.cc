@@ -10,8 +10,8 @@ namespace vnvram {
 namespace {
 
 // The client's flags (fixed newstyle), "IHAVEOPT", NBD_OPT_ABORT, and no data.
-constexpr std::array<unsigned char, 20> goodbye = {0,   0,   0,   1,   'I', 'H', 'A', 'V', 'E', 'O',
-                                                   'P', 'T', 0,   0,   0,   2,   0,   0,   0,   0};
+constexpr std::array<unsigned char, 20> goodbye = {0,   0,   0, 1, 'I', 'H', 'A', 'V', 'E', 'O',
+                                                   'P', 'T', 0, 0, 0,   2,   0,   0,   0,   0};
 
 UniqueFd connect_to(int listening_socket) {
   sockaddr_storage address{};

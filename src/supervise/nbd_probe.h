@@ -5,8 +5,8 @@
 
 namespace vnvram {
 
-/// A client that waits for the server's greeting, says that it wants nothing, and goes (NBD protocol,
-/// "Baseline", NBD_OPT_ABORT). What it reads it does not look at.
+/// A client that waits for the server's greeting, says that it wants nothing, and goes (NBD
+/// protocol, "Baseline", NBD_OPT_ABORT). What it reads it does not look at.
 class NbdProbe {
 public:
   /// Of whoever takes clients there. Not valid if there is no way to be one.
