@@ -50,8 +50,10 @@ public:
                                           .log = log_}));
   }
 
+  /// As front ends do that outlive their owner.
   [[nodiscard]] std::unique_ptr<BlobClient> connect() const {
-    return require(RemoteBlobClient::connect(require(connect_to_socket(socket_path_, ""))));
+    return require(RemoteBlobClient::connect(
+        {.connect = [path = socket_path_] { return connect_to_socket(path, ""); }}));
   }
   void close() {
     server_.reset();

@@ -170,9 +170,9 @@ std::set<std::string, std::less<>> KeptChanges::blobs() const {
   return blobs_;
 }
 
-void KeptChanges::writes_only(const std::vector<std::string>& blobs) {
+void KeptChanges::forget_blobs() {
   const std::lock_guard lock(mutex_);
-  blobs_ = {blobs.begin(), blobs.end()};
+  blobs_.clear();
 }
 
 void KeptChanges::image_was_changed() {

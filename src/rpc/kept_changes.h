@@ -8,7 +8,6 @@
 #include <optional>
 #include <set>
 #include <string>
-#include <vector>
 
 #include "vnvram/result.h"
 #include "vnvram/transaction.h"
@@ -59,8 +58,8 @@ public:
   [[nodiscard]] std::uint64_t generation() const;
   /// The blobs that the session has changed: it has the right to write them.
   [[nodiscard]] std::set<std::string, std::less<>> blobs() const;
-  /// The session has given up the right to write others.
-  void writes_only(const std::vector<std::string>& blobs);
+  /// The rights to others than those that it will change from now on were given up.
+  void forget_blobs();
   /// The content was changed underneath: what belonged to the one before is over.
   void image_was_changed();
   /// Those that were answered and are in front of all that were not, as one. It borrows what is

@@ -47,12 +47,6 @@ kj::Promise<Result<std::uint64_t>> request_change(rpc::Owner::Client& owner,
   });
 }
 
-kj::Promise<Result<ImageState>> request_state(rpc::Owner::Client& owner) {
-  return owner.stateRequest().send().then([](auto&& answer) {
-    return take<ImageState>(answer, [](const auto& found) { return read_state(found.getState()); });
-  });
-}
-
 kj::Promise<Status> request_claim(rpc::Owner::Client& owner,
                                   const std::vector<std::string>& blobs) {
   auto request = owner.claimRequest();
@@ -67,10 +61,26 @@ kj::Promise<Status> request_hand_over(rpc::Owner::Client& owner) {
   return owner.handOverRequest().send().then([](auto&& answer) { return take_status(answer); });
 }
 
-kj::Promise<Status> request_take_back(rpc::Owner::Client& owner) {
-  return owner.takeBackRequest().send().then([](auto&& answer) { return take_status(answer); });
+kj::Promise<Result<ImageState>> request_state(rpc::Owner::Client& owner) {
+  return owner.stateRequest().send().then([](auto&& answer) {
+    return take<ImageState>(answer, [](const auto& found) { return read_state(found.getState()); });
+  });
 }
 
+struct Moment {
+  ImageState state;
+  std::uint64_t last_event = 0;
+};
+
+kj::Promise<Result<Moment>> request_moment(rpc::Owner::Client& owner) {
+  return owner.stateRequest().send().then([](auto&& answer) {
+    return take<Moment>(answer, [](const auto& found) {
+      return Moment{read_state(found.getState()), found.getLastEvent()};
+    });
+  });
+}
+
+// Also when there is no image.
 kj::Promise<Result<std::uint64_t>> request_last_event(rpc::Owner::Client& owner) {
   return owner.stateRequest().send().then(
       [](auto&& answer) -> Result<std::uint64_t> { return answer.getLastEvent(); });
@@ -123,56 +133,46 @@ RemoteBlobClient::~RemoteBlobClient() {
 Status RemoteBlobClient::resume(OwnerLink& link) {
   Status done = look_at_image(link);
   done = done ? set_up_session(link) : done;
-  return done ? repeat_changes(link) : done;
+  done = done ? repeat_changes(link) : done;
+  return done && handed_over_ ? link.ask<void>(request_hand_over) : done;
 }
 
 Status RemoteBlobClient::look_at_image(OwnerLink& link) {
-  const Result<ImageState> state = link.ask<ImageState>(request_state);
-  if (!state) {
-    return state.error();
+  const Result<Moment> now = link.ask<Moment>(request_moment);
+  if (!now) {
+    return now.error();
   }
-  if (image_uuid_ && *image_uuid_ != state->uuid) {
+  const ImageState& state = now->state;
+  if (image_uuid_ && *image_uuid_ != state.uuid) {
     return Error(ErrorKind::stale, "the image's owner has come back with another image",
                  "stop the device, and start it with the image that it was started with");
   }
-  if (state->generation < kept_.generation()) {
+  if (state.generation < kept_.generation()) {
     return Error(ErrorKind::stale,
                  fmt::format("the image's owner has come back with an older image: generation {} "
                              "was durable, and it is at {}",
-                             kept_.generation(), state->generation),
+                             kept_.generation(), state.generation),
                  "stop the device: what it knows of is not in that image");
   }
-  image_uuid_ = state->uuid;
-  kept_.set_limit(std::min(kept_max_bytes, state->blob_size_max_bytes / 2));
+  image_uuid_ = state.uuid;
+  last_event_ = now->last_event;
+  kept_.set_limit(std::min(kept_max_bytes, state.blob_size_max_bytes / 2));
   return {};
 }
 
-// Somebody else could take what is this session's.
-bool RemoteBlobClient::is_missed() {
-  const std::lock_guard lock(session_mutex_);
-  return !claimed_.empty() || handed_over_ || !kept_.blobs().empty();
-}
-
 Status RemoteBlobClient::set_up_session(OwnerLink& link) {
-  Status done = say_claims(link);
-  return done ? take_rights(link) : done;
-}
-
-Status RemoteBlobClient::say_claims(OwnerLink& link) {
-  std::vector<std::string> claimed;
-  bool handed_over = false;
-  {
-    const std::lock_guard lock(session_mutex_);
-    claimed = claimed_;
-    handed_over = handed_over_;
+  const std::vector<std::string> blobs = claimed();
+  if (!blobs.empty()) {
+    const Status said =
+        link.ask<void>([&](rpc::Owner::Client& owner) { return request_claim(owner, blobs); });
+    if (!said) {
+      return said;
+    }
   }
-  Status done = claimed.empty() ? Status() : link.ask<void>([&](rpc::Owner::Client& owner) {
-    return request_claim(owner, claimed);
-  });
-  return done && handed_over ? link.ask<void>(request_hand_over) : done;
+  return take_rights(link);
 }
 
-// A session takes the right to write a blob by a change, also by one that changes nothing.
+// A session has the right to write a blob by a change of it, also by one that changes nothing.
 Status RemoteBlobClient::take_rights(OwnerLink& link) {
   Transaction nothing;
   for (const std::string& blob : kept_.blobs()) {
@@ -187,6 +187,16 @@ Status RemoteBlobClient::take_rights(OwnerLink& link) {
       taken || (taken.error().kind() != ErrorKind::in_use &&
                 taken.error().kind() != ErrorKind::absent && taken.error().kind() != ErrorKind::io);
   return has_rights ? Status() : taken.error();
+}
+
+std::vector<std::string> RemoteBlobClient::claimed() {
+  const std::lock_guard lock(claimed_mutex_);
+  return claimed_;
+}
+
+// Something is lost, or can be taken by others, as long as it is not connected.
+bool RemoteBlobClient::is_missed() {
+  return !claimed().empty() || handed_over_ || !kept_.blobs().empty();
 }
 
 // What was answered is one transaction: no power cut in between leaves an older state on the image
@@ -389,8 +399,7 @@ void RemoteBlobClient::follow(LastingLink::Link link, std::uint64_t last_event) 
       return;
     }
     link = *std::move(next);
-    const Result<std::uint64_t> last = link->ask<std::uint64_t>(request_last_event);
-    last_event = last ? *last : 0; // It is lost again.
+    last_event = last_event_; // Nothing that has failed since then is passed over.
   }
 }
 
@@ -406,36 +415,26 @@ Status RemoteBlobClient::close() {
 }
 
 Status RemoteBlobClient::claim(const std::vector<std::string>& blobs) {
-  std::vector<std::string> before;
-  {
-    const std::lock_guard lock(session_mutex_);
-    before = std::exchange(claimed_, blobs); // First: it may be said on another connection.
+  Status said =
+      link_->ask<void>([&](rpc::Owner::Client& owner) { return request_claim(owner, blobs); });
+  if (said) {
+    const std::lock_guard lock(claimed_mutex_);
+    claimed_ = blobs;
+    kept_.forget_blobs(); // The rights are to these now, and only to these.
   }
-  Status claimed =
-      link_->ask<void>([&blobs](rpc::Owner::Client& owner) { return request_claim(owner, blobs); });
-  if (claimed) {
-    kept_.writes_only(blobs);
-  } else {
-    const std::lock_guard lock(session_mutex_);
-    claimed_ = before;
-  }
-  return claimed;
+  return said;
 }
 
 Status RemoteBlobClient::hand_over() {
-  return say_handed_over(true);
+  handed_over_ = true;
+  return link_->ask<void>(request_hand_over);
 }
 
 Status RemoteBlobClient::take_back() {
-  return say_handed_over(false);
-}
-
-Status RemoteBlobClient::say_handed_over(bool handed_over) {
-  {
-    const std::lock_guard lock(session_mutex_);
-    handed_over_ = handed_over;
-  }
-  return handed_over ? link_->ask<void>(request_hand_over) : link_->ask<void>(request_take_back);
+  handed_over_ = false;
+  return link_->ask<void>([](rpc::Owner::Client& owner) {
+    return owner.takeBackRequest().send().then([](auto&& answer) { return take_status(answer); });
+  });
 }
 
 Result<bool> RemoteBlobClient::look_again() {

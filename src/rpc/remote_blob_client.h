@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -78,23 +79,23 @@ private:
   Status resume(OwnerLink& link);
   /// Errors: absent (there is no image), stale (it is not the one that it was).
   Status look_at_image(OwnerLink& link);
-  /// Says again what belongs to the session, and not to the image. Errors: in_use.
+  /// Says again what belongs to the session, and not to the image. Errors: in_use, not_found.
   Status set_up_session(OwnerLink& link);
-  Status say_claims(OwnerLink& link);
   Status take_rights(OwnerLink& link);
   Status repeat_changes(OwnerLink& link);
 
+  [[nodiscard]] std::vector<std::string> claimed();
   [[nodiscard]] bool is_missed();
-  Status say_handed_over(bool handed_over);
   void follow(LastingLink::Link link, std::uint64_t last_event);
   void tell(const Error& error);
 
   KeptChanges kept_;
   std::optional<std::array<std::byte, 16>> image_uuid_; ///< Of who connects.
-  std::mutex session_mutex_;                            ///< Of the next two.
-  std::vector<std::string> claimed_; ///< By the last claim(), also one under way.
-  bool handed_over_ = false;
-  std::mutex watch_mutex_; ///< Held while the watcher runs.
+  std::atomic<std::uint64_t> last_event_ = 0;           ///< Of the owner, when it was connected to.
+  std::mutex claimed_mutex_;
+  std::vector<std::string> claimed_;      ///< The blobs that a device uses through this session.
+  std::atomic<bool> handed_over_ = false; ///< By the last word, also one under way.
+  std::mutex watch_mutex_;                ///< Held while the watcher runs.
   std::function<void(const Error&)> watcher_;
   bool follows_ = false;
   std::unique_ptr<LastingLink> link_; ///< Before the watcher goes.

@@ -45,7 +45,7 @@ class Deaths(ServeCase):
             self.wait_for(counter, last + 50)
             self.owner.kill()
             counter.thread.join()  # It is told, and does not wait for ever.
-            self.must_fail(self.connect(self.server, "eeprom").pread, 1, 0)
+            self.must_fail(self.connect, self.server, "eeprom")
             self.server.kill()
             self.clients.clear()
             self.vnvram("check", self.image)
