@@ -77,10 +77,21 @@ private:
   }
 
   void expect_no_part_of_a_call_that_names_another() {
-    EXPECT_KIND(ask([](auto blobs) { return change_all(blobs, Names{"tpm2.other", "a"}); }), not_found);
-    EXPECT_KIND(ask([](auto blobs) { return change_all(blobs, Names{"a", "tpm2.other"}); }), not_found);
-    EXPECT_KIND(ask([](auto blobs) { return read_all(blobs, Names{"tpm2.other", "a"}); }), not_found);
-    EXPECT_KIND(ask([](auto blobs) { return register_blobs(blobs, {"tpm2.part", "part"}); }),
+    EXPECT_KIND(ask([](auto blobs) {
+                  return change_all(blobs, Names{"tpm2.other", "a"});
+                }),
+                not_found);
+    EXPECT_KIND(ask([](auto blobs) {
+                  return change_all(blobs, Names{"a", "tpm2.other"});
+                }),
+                not_found);
+    EXPECT_KIND(ask([](auto blobs) {
+                  return read_all(blobs, Names{"tpm2.other", "a"});
+                }),
+                not_found);
+    EXPECT_KIND(ask([](auto blobs) {
+                  return register_blobs(blobs, {"tpm2.part", "part"});
+                }),
                 read_only);
     EXPECT_KIND(somebody_.blob("tpm2.part"), not_found);
     EXPECT_KIND(somebody_.blob("part"), not_found);
