@@ -44,6 +44,7 @@ fixed_runs() {
   case "$1" in
     *_image_fuzzer) echo 300 ;;
     capi_fuzzer) echo 800 ;;
+    owner_session_fuzzer) echo 1200 ;;
     *) echo 2500 ;;
   esac
 }

@@ -10,7 +10,8 @@ std::string RandomChanges::some_blob(const StoreState& state) {
   return std::next(blobs.begin(), static_cast<std::ptrdiff_t>(random_.below(blobs.size())))->first;
 }
 
-void RandomChanges::add_update(Transaction& transaction, const std::string& blob, const BlobState& state, unsigned kind) {
+void RandomChanges::add_update(Transaction& transaction, const std::string& blob,
+                               const BlobState& state, unsigned kind) {
   const std::uint64_t size_max = state.size_max_bytes;
   switch (kind) {
   case 0: { // The whole blob, of which little differs.
@@ -42,13 +43,15 @@ Transaction RandomChanges::some_updates(const StoreState& state, unsigned count)
     if (std::find(names.begin(), names.end(), name) == names.end()) {
       names.push_back(name);
       // Small ones: several large ones would not fit half of the ring.
-      add_update(transaction, name, state.blobs().at(name), static_cast<unsigned>(count == 1 ? random_.below(5) : 2));
+      add_update(transaction, name, state.blobs().at(name),
+                 static_cast<unsigned>(count == 1 ? random_.below(5) : 2));
     }
   }
   return transaction;
 }
 
-Transaction RandomChanges::some_deferred_write(const StoreState& state, const std::string& blob, DeferredSize size) {
+Transaction RandomChanges::some_deferred_write(const StoreState& state, const std::string& blob,
+                                               DeferredSize size) {
   const std::uint64_t size_max = state.blobs().at(blob).size_max_bytes;
   Transaction transaction;
   const auto write = [&](std::uint64_t offset, std::uint64_t length_max) {

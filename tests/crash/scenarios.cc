@@ -142,6 +142,9 @@ std::string run_scenario(const ReplayId& id, ExplorerReport* details) {
   if (report.failure.empty() && report.images == 0) {
     return "no image was tried";
   }
+  if (!report.failure.empty() && found->kind == Scenario::Kind::shared) {
+    return report.failure + "\nits sessions run at once: the next run is another one";
+  }
   return report.failure;
 }
 

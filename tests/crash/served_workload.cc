@@ -36,15 +36,15 @@ bool ServedWorkload::connect() {
 
 bool ServedWorkload::step() {
   const WorkloadMix& mix = options_.mix;
-  const std::array<unsigned, 8> weights = {
-      mix.write_whole + mix.write_range + mix.several_blobs + mix.set_size,
-      mix.deferred,
-      mix.flush,
-      mix.hold,
-      mix.register_more,
-      mix.remove,
-      mix.new_session,
-      mix.reopen};
+  const std::array<unsigned, 8> weights = {mix.write_whole + mix.write_range + mix.several_blobs +
+                                               mix.set_size,
+                                           mix.deferred,
+                                           mix.flush,
+                                           mix.hold,
+                                           mix.register_more,
+                                           mix.remove,
+                                           mix.new_session,
+                                           mix.reopen};
   std::uint64_t draw = random_.below(std::accumulate(weights.begin(), weights.end(), 0U));
   std::size_t kind = 0;
   while (draw >= weights.at(kind)) {
@@ -91,8 +91,7 @@ bool ServedWorkload::commit_some() {
   submit(next);
   const std::size_t submitted = explorer_->unacknowledged(); // What was deferred before, and this.
   const Result<std::uint64_t> generation = client_->commit(transaction);
-  return generation ? acknowledge(submitted, *generation)
-                    : succeeded("commit", generation.error());
+  return generation ? acknowledge(submitted, *generation) : succeeded("commit", generation.error());
 }
 
 /// Each is a state of its own that a cut may leave, behind all that was submitted before it.

@@ -143,8 +143,8 @@ bool SharedWorkload::defer(Writer& writer) {
   const Transaction::Update& update = transaction.updates().front();
   Numbers durable{};
   const std::uint64_t number = submit(writer, transaction, durable);
-  const Status written = writer.client->write(update.blob, update.offset_bytes, update.bytes,
-                                              Durability::deferred);
+  const Status written =
+      writer.client->write(update.blob, update.offset_bytes, update.bytes, Durability::deferred);
   const std::lock_guard turn(served_->turn());
   if (!written) {
     return failed("deferred write", written.error());

@@ -38,8 +38,8 @@ private:
     std::size_t number = 0;
     Random random{0};
     std::unique_ptr<RemoteBlobClient> client;
-    std::deque<StoreState> states;    ///< Of its blobs: what must be there, then those submitted.
-    std::uint64_t first_number = 0;   ///< Of states.front().
+    std::deque<StoreState> states;     ///< Of its blobs: what must be there, then those submitted.
+    std::uint64_t first_number = 0;    ///< Of states.front().
     std::uint64_t answered_number = 0; ///< Of the last change that was answered, deferred or not.
   };
 

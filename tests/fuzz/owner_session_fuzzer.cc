@@ -77,10 +77,10 @@ public:
     ours_ = UniqueFd(ends[0]);
     Result<UniqueFd> bell = Bell::make_fd();
     require(bell.ok(), "there are descriptors left");
-    session_ = std::make_unique<Session>(
-        UniqueFd(ends[1]), *std::move(bell),
-        Peer{.session = number, .socket = ends[1], .pid = 0, .uid = 0}, parts, ConnectionLimits(),
-        log, [] {});
+    session_ =
+        std::make_unique<Session>(UniqueFd(ends[1]), *std::move(bell),
+                                  Peer{.session = number, .socket = ends[1], .pid = 0, .uid = 0},
+                                  parts, ConnectionLimits(), log, [] {});
   }
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
@@ -174,8 +174,7 @@ public:
     MemoryDevice device(disk_, Access::read_only);
     const auto report = check_image(device);
     require(report.ok() && report->clean(), "the image is whole");
-    const auto store =
-        Store::open(std::make_unique<MemoryDevice>(disk_), {.background = false});
+    const auto store = Store::open(std::make_unique<MemoryDevice>(disk_), {.background = false});
     require(store.ok(), "the image opens again");
     const auto content = (*store)->read("ours");
     require(content.ok() && *content == content_, "what was acknowledged is on the image");
