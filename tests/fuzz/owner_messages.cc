@@ -103,7 +103,14 @@ void ask_blobs(capnp::rpc::Call::Builder call, std::uint16_t method, FuzzInput& 
   case 6: set_all(content.initAs<rpc::Blobs::RegisterParams>().initBlobs(count), input); break;
   case 7: content.initAs<rpc::Blobs::WatchParams>().setAfter(input.byte()); break;
   case 8: set_all(content.initAs<rpc::Blobs::NarrowParams>().initGrants(count), input); break;
-  default: break; // state, list, flush, or none that there is.
+  case 9: {
+    auto claimed = content.initAs<rpc::Blobs::ClaimParams>().initBlobs(count);
+    for (unsigned index = 0; index < count; ++index) {
+      claimed.set(index, name(input));
+    }
+    break;
+  }
+  default: break; // Those that ask for nothing, or none that there is.
   }
 }
 
@@ -112,7 +119,7 @@ void ask_owner(capnp::rpc::Call::Builder call, std::uint16_t method, FuzzInput& 
   switch (method) {
   case 1: content.initAs<rpc::Owner::HoldParams>().setDurationMs(input.word()); break;
   case 3: content.initAs<rpc::Owner::RemoveParams>().setBlob(name(input)); break;
-  default: break; // status, release, or none that there is.
+  default: break; // Those that ask for nothing, or none that there is.
   }
 }
 
@@ -131,7 +138,7 @@ void ask(capnp::rpc::Call::Builder call, FuzzInput& input) {
       answer.initTransform(1)[0].setGetPointerField(0);
     }
   }
-  const auto method = static_cast<std::uint16_t>(input.below(10));
+  const auto method = static_cast<std::uint16_t>(input.below(14));
   call.setMethodId(method);
   if (input.below(4) != 0) {
     call.setInterfaceId(capnp::typeId<rpc::Blobs>());

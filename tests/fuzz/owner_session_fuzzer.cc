@@ -77,10 +77,10 @@ public:
     ours_ = UniqueFd(ends[0]);
     Result<UniqueFd> bell = Bell::make_fd();
     require(bell.ok(), "there are descriptors left");
-    session_ =
-        std::make_unique<Session>(UniqueFd(ends[1]), *std::move(bell),
-                                  Peer{.session = number, .socket = ends[1], .pid = 0, .uid = 0},
-                                  parts, ConnectionLimits(), log, [] {});
+    session_ = std::make_unique<Session>(
+        UniqueFd(ends[1]), *std::move(bell),
+        Peer{.session = number, .socket = ends[1], .pid = 0, .uid = 0, .device = {}}, std::nullopt,
+        parts, ConnectionLimits(), log, [] {});
   }
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
@@ -141,7 +141,8 @@ public:
         RemoteBlobClient::connect(our_connection_.take_socket());
     require(connected.ok(), "a session can be had");
     client_ = *std::move(connected);
-    write(bytes_of("first"), 0, Durability::on_return); // From now on it is ours to write.
+    require(client_->claim({"ours"}).ok(), "a blob can be claimed"); // Nobody else writes or seals.
+    write(bytes_of("first"), 0, Durability::on_return);
     hostile_ = std::make_unique<Connection>(parts_, log_, ++last_session_);
   }
 
@@ -174,7 +175,8 @@ public:
     MemoryDevice device(disk_, Access::read_only);
     const auto report = check_image(device);
     require(report.ok() && report->clean(), "the image is whole");
-    const auto store = Store::open(std::make_unique<MemoryDevice>(disk_), {.background = false});
+    const auto store = Store::open(std::make_unique<MemoryDevice>(disk_),
+                                   {.access = Access::read_only, .background = false});
     require(store.ok(), "the image opens again");
     const auto content = (*store)->read("ours");
     require(content.ok() && *content == content_, "what was acknowledged is on the image");
@@ -203,8 +205,9 @@ private:
   BlobWriters writers_;
   EventLog events_;
   SessionList list_;
+  HandOver hand_over_;
   HoldClock holds_{keeper_, clock_};
-  const OwnerParts parts_{"disk", keeper_, writers_, events_, holds_, list_};
+  const OwnerParts parts_{"disk", keeper_, writers_, events_, holds_, list_, hand_over_};
   std::uint64_t last_session_ = 1;
   Connection our_connection_{parts_, log_, 1};
   std::unique_ptr<RemoteBlobClient> client_;

@@ -83,6 +83,27 @@ inline kj::Promise<Status> flush(rpc::Blobs::Client blobs) {
   return blobs.flushRequest().send().then([](auto&& answer) { return take_status(answer); });
 }
 
+inline kj::Promise<Status> claim(rpc::Blobs::Client blobs, const std::vector<std::string>& names) {
+  auto request = blobs.claimRequest();
+  auto list = request.initBlobs(static_cast<unsigned>(names.size()));
+  for (unsigned index = 0; index < list.size(); ++index) {
+    list.set(index, names[index]);
+  }
+  return request.send().then([](auto&& answer) { return take_status(answer); });
+}
+
+inline kj::Promise<Status> hand_over(rpc::Blobs::Client blobs) {
+  return blobs.handOverRequest().send().then([](auto&& answer) { return take_status(answer); });
+}
+
+inline kj::Promise<Status> take_back(rpc::Blobs::Client blobs) {
+  return blobs.takeBackRequest().send().then([](auto&& answer) { return take_status(answer); });
+}
+
+inline kj::Promise<Status> look_again(rpc::Blobs::Client blobs) {
+  return blobs.lookAgainRequest().send().then([](auto&& answer) { return take_status(answer); });
+}
+
 inline kj::Promise<Status> state(rpc::Blobs::Client blobs) {
   return blobs.stateRequest().send().then([](auto&& answer) { return take_status(answer); });
 }

@@ -1,5 +1,10 @@
 // What a session is refused whose rights were narrowed, by clients that are none of ours: calls of
 // every kind with Cap'n Proto's own client, and messages that no client makes.
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+
 #include "unit/serve/raw_peer.h"
 #include "unit/serve/served_image.h"
 #include "unit/serve/tpm_rights.h"
@@ -11,6 +16,15 @@ class RightsTest : public ServedImage {
 protected:
   void SetUp() override {
     serve({spec("a", 4096), spec("tpm", 4096), spec("tpm2.other", 4096), spec("tpm2.state", 4096)});
+  }
+  /// Of a session that begins with the TPM's blobs, as a front end's does that the owner starts.
+  UniqueFd admitted() {
+    std::array<int, 2> ends{};
+    EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()), 0);
+    server_->admit(UniqueFd(ends[0]),
+                   Scope({{.name = "tpm2.", .is_prefix = true, .writes = true, .registers = true}}),
+                   "tpm", ::getpid());
+    return UniqueFd(ends[1]);
   }
 };
 
@@ -34,6 +48,16 @@ TEST_F(RightsTest, NorDoesOneThatWasNarrowedTwice) {
       },
       *somebody)
       .expect_nothing_else();
+}
+
+TEST_F(RightsTest, ASessionThatBeginsWithFewRightsHasNoOthers) {
+  RawSession session(admitted());
+  const auto somebody = client();
+  TpmRights rights(
+      session, [](auto bootstrap) { return bootstrap; }, *somebody);
+  rights.expect_nothing_else();
+  session.bootstrap_again();
+  rights.expect_nothing_else();
 }
 
 // Who hands a capability on keeps its own: a session that shall have less begins with less.
@@ -73,6 +97,14 @@ TEST_F(RightsTest, ACapabilityThatWasNotGivenCannotBeGuessed) {
     ASSERT_EQ(peer.answer(4), RawPeer::Answer::exception);
     peer.call(5, guess, owner_interface, status_call);
     EXPECT_NE(peer.answer(5), RawPeer::Answer::results);
+  }
+  for (std::uint32_t guess = 0; guess < 16; ++guess) {
+    SCOPED_TRACE(guess);
+    RawPeer peer(admitted());
+    peer.call(2, peer.bootstrap(1), blobs_interface, list_call);
+    ASSERT_EQ(peer.answer(2), RawPeer::Answer::results);
+    peer.call(3, guess, owner_interface, status_call);
+    EXPECT_NE(peer.answer(3), RawPeer::Answer::results);
   }
   for (std::uint32_t guess = 0; guess < 16; ++guess) {
     SCOPED_TRACE(guess);

@@ -1,7 +1,9 @@
 // What a capability to a TPM's blobs lets its holder do, and what it does not, whoever made it.
 #pragma once
 
+#include <cstdint>
 #include <functional>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -31,12 +33,16 @@ public:
       : session_(session), capability_(std::move(capability)), somebody_(somebody) {}
 
   void expect_nothing_else() {
+    const auto before = generations();
     expect_its_own();
     expect_no_other_blob();
     expect_no_part_of_a_call_that_names_another();
     expect_no_more_by_narrowing();
     expect_no_call_of_the_operators();
-    expect_the_others_untouched();
+    for (const char* name : {"a", "tpm", "tpm2.other"}) {
+      EXPECT_EQ(generations()[name], before.at(name)) << name;
+    }
+    expect_the_others_to_be_anybodys();
   }
 
 private:
@@ -54,6 +60,8 @@ private:
     ASSERT_OK(ask([](auto blobs) { return register_blob(blobs, "tpm2.more"); }));
     ASSERT_OK(ask([](auto blobs) { return flush(blobs); }));
     ASSERT_OK(ask([](auto blobs) { return state(blobs); }));
+    ASSERT_OK(ask([](auto blobs) { return claim(blobs, {"tpm2.state", "tpm2.other"}); }));
+    ASSERT_OK(ask([](auto blobs) { return claim(blobs, {"tpm2.state"}); }));
     expect_to_see({"tpm2.more", "tpm2.other", "tpm2.state"}, [](auto blobs) { return blobs; });
   }
 
@@ -72,6 +80,7 @@ private:
                          ask([&](auto blobs) { return change_as(blobs, name, kind, deferred); }));
         }
       }
+      expect_refused(refused, ask([&](auto blobs) { return claim(blobs, {"tpm2.state", name}); }));
       EXPECT_KIND(ask([&](auto blobs) { return register_blob(blobs, name); }), read_only);
     }
   }
@@ -95,7 +104,6 @@ private:
                 read_only);
     EXPECT_KIND(somebody_.blob("tpm2.part"), not_found);
     EXPECT_KIND(somebody_.blob("part"), not_found);
-    EXPECT_EQ(somebody_.blob("tpm2.other")->generation, 0U);
   }
 
   void expect_no_more_by_narrowing() {
@@ -119,6 +127,9 @@ private:
                 read_only);
     EXPECT_KIND(ask([&](auto blobs) { return register_blob(read_again(blobs), "tpm2.state"); }),
                 read_only);
+    EXPECT_KIND(ask([&](auto blobs) { return hand_over(read_again(blobs)); }), read_only);
+    EXPECT_KIND(ask([&](auto blobs) { return take_back(read_again(blobs)); }), read_only);
+    EXPECT_KIND(ask([&](auto blobs) { return look_again(read_again(blobs)); }), read_only);
     expect_to_see({}, [](auto blobs) { return narrowed(blobs, {}); });
   }
 
@@ -132,6 +143,7 @@ private:
                   unsupported);
     };
     expect_unknown([](auto owner) { return owner.statusRequest().send(); });
+    expect_unknown([](auto owner) { return owner.restartRequest().send(); });
     expect_unknown([](auto owner) {
       auto request = owner.holdRequest();
       request.setDurationMs(1);
@@ -149,12 +161,20 @@ private:
                 unsupported);
   }
 
-  /// Neither their content nor the right to write them.
-  void expect_the_others_untouched() {
+  /// A call that was refused has taken no right to write.
+  void expect_the_others_to_be_anybodys() {
     for (const char* name : {"a", "tpm"}) {
-      EXPECT_EQ(somebody_.blob(name)->generation, 0U) << name;
       ASSERT_OK(somebody_.write(name, 0, bytes("somebody else's"), Durability::on_return));
     }
+  }
+
+  std::map<std::string, std::uint64_t> generations() {
+    std::map<std::string, std::uint64_t> found;
+    const auto blobs = somebody_.blobs();
+    for (const BlobInfo& blob : blobs ? *blobs : std::vector<BlobInfo>()) {
+      found[blob.name] = blob.generation;
+    }
+    return found;
   }
 
   void expect_to_see(const Names& expected,
