@@ -100,6 +100,7 @@ std::vector<Scenario> make_scenarios() {
                           {.reopen = 4, .deferred = 8, .flush = 4, .hold = 2, .new_session = 2}));
   list.back().kind = Scenario::Kind::served;
   Scenario shared = scenario("served-to-many", quick(), 24);
+  shared.options.steps = std::max(2U, 24U / slowdown); // A dozen changes each.
   shared.options.blob_size_bytes_cap = 7000;
   shared.kind = Scenario::Kind::shared;
   list.push_back(shared);

@@ -96,14 +96,23 @@ bool SharedWorkload::round() {
 void SharedWorkload::write(Writer& writer) {
   bool done = true;
   for (unsigned i = 0; i < calls_per_round && done; ++i) {
-    const bool many = writer.states.size() > submitted_max;
-    switch (many ? 0 : writer.random.below(6)) {
+    switch (has_many(writer) ? 0 : writer.random.below(6)) {
     case 0: done = flush(writer); break;
     case 1:
     case 2: done = defer(writer); break;
     default: done = commit(writer); break;
     }
   }
+}
+
+bool SharedWorkload::has_many(const Writer& writer) {
+  const std::lock_guard turn(served_->turn());
+  return writer.states.size() > submitted_max;
+}
+
+StoreState SharedWorkload::newest_of(const Writer& writer) {
+  const std::lock_guard turn(served_->turn());
+  return writer.states.back();
 }
 
 std::uint64_t SharedWorkload::submit(Writer& writer, const Transaction& transaction,
@@ -123,7 +132,7 @@ bool SharedWorkload::commit(Writer& writer) {
   const unsigned count = writer.random.below(2) == 0 ? 1 : 2;
   Numbers durable{};
   const Transaction transaction =
-      RandomChanges(writer.random).some_updates(writer.states.back(), count);
+      RandomChanges(writer.random).some_updates(newest_of(writer), count);
   const std::uint64_t number = submit(writer, transaction, durable);
   const Result<std::uint64_t> generation = writer.client->commit(transaction);
   const std::lock_guard turn(served_->turn());
@@ -137,7 +146,7 @@ bool SharedWorkload::commit(Writer& writer) {
 
 bool SharedWorkload::defer(Writer& writer) {
   RandomChanges changes(writer.random);
-  const StoreState& newest = writer.states.back();
+  const StoreState newest = newest_of(writer);
   const Transaction transaction =
       changes.some_deferred_write(newest, changes.some_blob(newest), DeferredSize::small);
   const Transaction::Update& update = transaction.updates().front();

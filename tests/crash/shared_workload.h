@@ -49,8 +49,10 @@ private:
   bool close();
   bool compare();
 
-  // On a writer's thread.
+  // On a writer's thread. The others acknowledge for it, too, so its states are the turn's.
   void write(Writer& writer);
+  bool has_many(const Writer& writer);
+  StoreState newest_of(const Writer& writer);
   bool commit(Writer& writer);
   bool defer(Writer& writer);
   bool flush(Writer& writer);
