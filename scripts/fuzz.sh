@@ -9,7 +9,8 @@ cd "$(dirname "$(readlink -f "$0")")/.."
 
 usage() { echo "usage: scripts/fuzz.sh [--seconds N | --fixed] [--json FILE] [TARGET]..." >&2; exit 2; }
 
-all=(damaged_image_fuzzer hostile_image_fuzzer control_channel_fuzzer capi_fuzzer nbd_export_fuzzer)
+all=(damaged_image_fuzzer hostile_image_fuzzer control_channel_fuzzer capi_fuzzer nbd_export_fuzzer
+  owner_session_fuzzer)
 seconds=60
 fixed=
 json=
@@ -43,6 +44,7 @@ fixed_runs() {
   case "$1" in
     *_image_fuzzer) echo 300 ;;
     capi_fuzzer) echo 800 ;;
+    owner_session_fuzzer) echo 1200 ;;
     *) echo 2500 ;;
   esac
 }

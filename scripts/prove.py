@@ -51,6 +51,7 @@ def summarize(found):
     summary = {}
     if found["explorer"]:
         summary["cut images tried"] = found["explorer"]["images"]
+        summary["of them of a store that is served"] = found["explorer"]["served"]
     if found["faults"]:
         summary["faults tried"] = faults(found["faults"])
     if found["mutants"]:

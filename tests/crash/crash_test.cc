@@ -51,6 +51,17 @@ TEST(CrashTest, Invariant8HoldsWhenRecoveryIsCutAgainAndAgain) {
   explore("deferred-recovery", 1, 1);
 }
 
+// The same through an owner's socket: what a session was answered is on the owner's disk.
+TEST(CrashTest, InvariantsHoldForWhatASessionWasAnswered) {
+  explore("served", 1, 1);
+}
+TEST(CrashTest, InvariantsHoldForASessionWhenRecoveryIsCutAgainAndAgain) {
+  explore("served-recovery", 1, 1);
+}
+TEST(CrashTest, InvariantsHoldForWhatManySessionsWereAnsweredAtOnce) {
+  explore("served-to-many", 1, 1);
+}
+
 TEST(ReplayIdTest, ComesBackFromItsText) {
   const std::string text = "small-ring/7/142c13t/9+d2/3c0";
   const std::optional<ReplayId> id = ReplayId::parse(text);

@@ -4,6 +4,10 @@
 
 #include <fmt/core.h>
 
+#include "crash/served_workload.h"
+#include "crash/shared_workload.h"
+#include "crash/workload.h"
+
 namespace vnvram::test {
 namespace {
 
@@ -84,8 +88,37 @@ std::vector<Scenario> make_scenarios() {
                           {.remove = 2, .deferred = 20, .flush = 4, .deferred_inside = 16}));
   list.push_back(scenario("deferred-recovery", deep(), 8,
                           {.reopen = 6, .deferred = 20, .flush = 4, .deferred_inside = 4}));
+  list.push_back(scenario("served", quick(), 150,
+                          {.group_commit = 0,
+                           .register_more = 2,
+                           .deferred = 8,
+                           .flush = 4,
+                           .hold = 3,
+                           .new_session = 3}));
+  list.back().kind = Scenario::Kind::served;
+  list.push_back(scenario("served-recovery", deep(), 8,
+                          {.reopen = 4, .deferred = 8, .flush = 4, .hold = 2, .new_session = 2}));
+  list.back().kind = Scenario::Kind::served;
+  Scenario shared = scenario("served-to-many", quick(), 24);
+  shared.options.steps = std::max(2U, 24U / slowdown); // A dozen changes each.
+  shared.options.blob_size_bytes_cap = 7000;
+  shared.kind = Scenario::Kind::shared;
+  list.push_back(shared);
   list.push_back(scenario("exhaustive", exhaustive(), 15)); // Too slow for every run of the tests.
   return list;
+}
+
+template <typename Run> ExplorerReport run(const ReplayId& id, const WorkloadOptions& options) {
+  return Run(id, options).run();
+}
+
+ExplorerReport run(const ReplayId& id, const Scenario& scenario) {
+  switch (scenario.kind) {
+  case Scenario::Kind::served: return run<ServedWorkload>(id, scenario.options);
+  case Scenario::Kind::shared: return run<SharedWorkload>(id, scenario.options);
+  case Scenario::Kind::local: break;
+  }
+  return run<Workload>(id, scenario.options);
 }
 
 } // namespace
@@ -101,8 +134,7 @@ std::string run_scenario(const ReplayId& id, ExplorerReport* details) {
   if (found == scenarios().end()) {
     return fmt::format("there is no scenario {}", id.scenario);
   }
-  Workload workload(id, found->options);
-  const ExplorerReport& report = workload.run();
+  const ExplorerReport report = run(id, *found);
   fmt::print("{}: {} images, {} recoveries cut in turn\n", id.text(), report.images,
              report.recoveries_cut);
   if (details != nullptr) {
@@ -110,6 +142,9 @@ std::string run_scenario(const ReplayId& id, ExplorerReport* details) {
   }
   if (report.failure.empty() && report.images == 0) {
     return "no image was tried";
+  }
+  if (!report.failure.empty() && found->kind == Scenario::Kind::shared) {
+    return report.failure + "\nits sessions run at once: the next run is another one";
   }
   return report.failure;
 }

@@ -5,13 +5,20 @@
 #include <string>
 #include <vector>
 
-#include "crash/workload.h"
+#include "crash/crash_explorer.h"
+#include "crash/workload_options.h"
 
 namespace vnvram::test {
 
 struct Scenario {
+  enum class Kind {
+    local,  ///< Workload
+    served, ///< ServedWorkload
+    shared, ///< SharedWorkload
+  };
   std::string name;
   WorkloadOptions options;
+  Kind kind = Kind::local;
 };
 
 [[nodiscard]] const std::vector<Scenario>& scenarios();

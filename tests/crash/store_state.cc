@@ -6,10 +6,12 @@
 
 namespace vnvram::test {
 
-Result<StoreState> StoreState::capture(Store& store) {
+template <typename Read, typename ReadRange>
+Result<StoreState> StoreState::capture(const std::vector<BlobInfo>& blobs, Read read,
+                                       ReadRange read_range) {
   StoreState state;
-  for (const BlobInfo& info : store.blobs()) {
-    Result<std::vector<std::byte>> bytes = store.read(info.name);
+  for (const BlobInfo& info : blobs) {
+    Result<std::vector<std::byte>> bytes = read(info.name);
     if (!bytes) {
       return bytes.error();
     }
@@ -20,7 +22,7 @@ Result<StoreState> StoreState::capture(Store& store) {
     // Beyond the current size all is zero, always.
     std::vector<std::byte> rest(info.size_max_bytes - info.size_bytes);
     std::fill(rest.begin(), rest.end(), std::byte{1});
-    if (Status status = store.read_range(info.name, info.size_bytes, rest); !status) {
+    if (Status status = read_range(info.name, info.size_bytes, rest); !status) {
       return status.error();
     }
     if (std::any_of(rest.begin(), rest.end(),
@@ -32,6 +34,34 @@ Result<StoreState> StoreState::capture(Store& store) {
                                .size_max_bytes = info.size_max_bytes,
                                .attributes = info.attributes,
                                .bytes = std::move(*bytes)};
+  }
+  return state;
+}
+
+Result<StoreState> StoreState::capture(Store& store) {
+  return capture(
+      store.blobs(), [&](const std::string& name) { return store.read(name); },
+      [&](const std::string& name, std::uint64_t offset, std::span<std::byte> bytes) {
+        return store.read_range(name, offset, bytes);
+      });
+}
+
+Result<StoreState> StoreState::capture(BlobClient& client) {
+  const Result<std::vector<BlobInfo>> blobs = client.blobs();
+  if (!blobs) {
+    return blobs.error();
+  }
+  return capture(
+      *blobs, [&](const std::string& name) { return client.read_all(name); },
+      [&](const std::string& name, std::uint64_t offset, std::span<std::byte> bytes) {
+        return client.read(name, offset, bytes);
+      });
+}
+
+StoreState StoreState::of(const std::vector<std::string>& names) const {
+  StoreState state;
+  for (const std::string& name : names) {
+    state.blobs_.insert(*blobs_.find(name));
   }
   return state;
 }

@@ -11,17 +11,6 @@
 #include <fmt/core.h>
 
 namespace vnvram::test {
-namespace {
-
-BlobSpec spec_of(const std::string& name, std::uint64_t size_max_bytes) {
-  return {.name = name,
-          .type = "test." + name,
-          .size_max_bytes = size_max_bytes,
-          .producer = "crash test",
-          .attributes = {{.name = "why", .value = "may be ignored", .must_know = false}}};
-}
-
-} // namespace
 
 /// Holds the store's own committer thread at the beginning of each operation until the thread that
 /// runs the workload has noted what was acknowledged: without it, what is checked would depend on
@@ -55,13 +44,7 @@ struct Workload::Gate {
   }
 };
 
-Workload::Workload(const ReplayId& id, WorkloadOptions options)
-    : id_(id), options_(options), random_(id.seed) {}
-
-Workload::~Workload() {
-  store_.reset();
-  explorer_.reset();
-}
+Workload::Workload(const ReplayId& id, WorkloadOptions options) : ExploredRun(id, options) {}
 
 const ExplorerReport& Workload::run() {
   if (create() && open()) {
@@ -74,43 +57,8 @@ const ExplorerReport& Workload::run() {
   return report_;
 }
 
-bool Workload::fail(const std::string& what) {
-  if (report_.failure.empty()) {
-    report_.failure = fmt::format("{}\nwithout any cut; the run was {}", what, id_.text());
-  }
-  return false;
-}
-
-bool Workload::succeeded(const char* what, const Status& status) {
-  return status.ok() ? report_.failure.empty()
-                     : fail(fmt::format("{}: {}", what, status.error().text()));
-}
-
 std::unique_ptr<SimulatedDevice> Workload::device() const {
   return std::make_unique<SimulatedDevice>(disk_);
-}
-
-bool Workload::create() {
-  disk_ = std::make_shared<SimulatedDisk>(std::vector<std::byte>(options_.image_size_bytes));
-  explorer_ = std::make_unique<CrashExplorer>(disk_, id_, options_.budget, report_);
-  CreateOptions create;
-  create.ring_size_bytes = options_.ring_size_bytes;
-  create.blobs = {{.spec = spec_of("a", 600), .content = random_.bytes(500)},
-                  {.spec = spec_of("b", options_.blob_size_bytes_cap / 2),
-                   .content = random_.bytes(options_.blob_size_bytes_cap / 2)}};
-  if (!succeeded("create", create_image(*device(), create))) {
-    return false;
-  }
-  StoreState state;
-  Transaction contents;
-  for (const NewBlob& blob : create.blobs) {
-    state.register_blob(blob.spec);
-    contents.write(blob.spec.name, *blob.content);
-  }
-  state.apply(contents);
-  explorer_->acknowledge(state, 0);
-  explorer_->examine_now();
-  return true;
 }
 
 bool Workload::open(bool with_threads) {
@@ -183,51 +131,6 @@ bool Workload::step() {
   default: done = defer_inside(); break;
   }
   return done && compare();
-}
-
-std::string Workload::some_blob() {
-  const auto& blobs = explorer_->newest().blobs();
-  return std::next(blobs.begin(), static_cast<std::ptrdiff_t>(random_.below(blobs.size())))->first;
-}
-
-void Workload::add_update(Transaction& transaction, const std::string& blob, unsigned kind) {
-  const BlobState& state = explorer_->newest().blobs().at(blob);
-  const std::uint64_t size_max = state.size_max_bytes;
-  switch (kind) {
-  case 0: { // The whole blob, of which little differs.
-    std::vector<std::byte> bytes = state.bytes;
-    bytes.resize(std::max<std::uint64_t>(bytes.size(), 1 + random_.below(size_max)));
-    for (std::uint64_t i = 1 + random_.below(4); i > 0; --i) {
-      bytes.at(random_.below(bytes.size())) ^= std::byte{1};
-    }
-    transaction.write(blob, std::move(bytes));
-    break;
-  }
-  case 1: transaction.write(blob, random_.bytes(random_.below(size_max + 1))); break;
-  case 2:
-  case 3: {
-    const std::uint64_t offset = random_.below(size_max);
-    const std::uint64_t length = 1 + random_.below(std::min<std::uint64_t>(size_max - offset, 700));
-    transaction.write_range(blob, offset, random_.bytes(length));
-    break;
-  }
-  default: transaction.set_size(blob, random_.below(size_max + 1)); break;
-  }
-}
-
-/// Each blob at most once, so that the model need not be asked between two updates.
-Transaction Workload::some_updates(unsigned count) {
-  Transaction transaction;
-  std::vector<std::string> names;
-  for (unsigned i = 0; i < count; ++i) {
-    const std::string name = some_blob();
-    if (std::find(names.begin(), names.end(), name) == names.end()) {
-      names.push_back(name);
-      // Small ones: several large ones would not fit half of the ring.
-      add_update(transaction, name, static_cast<unsigned>(count == 1 ? random_.below(5) : 2));
-    }
-  }
-  return transaction;
 }
 
 bool Workload::commit(const Transaction& transaction) {

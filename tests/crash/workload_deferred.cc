@@ -9,34 +9,6 @@
 
 namespace vnvram::test {
 
-/// Most are few bytes in few places, as a guest's EEPROM or flash driver writes them.
-Transaction Workload::some_deferred_write(const std::string& blob, DeferredSize size) {
-  const std::uint64_t size_max = explorer_->newest().blobs().at(blob).size_max_bytes;
-  Transaction transaction;
-  const auto write = [&](std::uint64_t offset, std::uint64_t length_max) {
-    const std::uint64_t length = 1 + random_.below(std::min(size_max - offset, length_max));
-    transaction.write_range(blob, offset, random_.bytes(length));
-  };
-  switch (random_.below(size == DeferredSize::small ? 4 : 7)) {
-  case 0:
-  case 1: write(random_.below(std::min<std::uint64_t>(size_max, 24)), 6); break;
-  case 2: { // Over the end of a page, if it has two.
-    const std::uint64_t boundary = block_size_bytes * (1 + random_.below(3));
-    write(boundary < size_max ? boundary - 1 - random_.below(100) : size_max - 1, 200);
-    break;
-  }
-  case 3: write(random_.below(size_max), 700); break;
-  case 4: transaction.write_range(blob, 0, random_.bytes(size_max)); break;
-  case 5: {
-    const std::uint64_t offset = random_.below(size_max);
-    transaction.zero_range(blob, offset, 1 + random_.below(size_max - offset));
-    break;
-  }
-  default: transaction.zero_range(blob, 0, size_max); break;
-  }
-  return transaction;
-}
-
 bool Workload::defer(const Transaction& transaction) {
   const Transaction::Update& update = transaction.updates().front();
   StoreState next = explorer_->newest();

@@ -48,6 +48,7 @@ int explore_one(const ReplayId& id, std::uint64_t& images) {
 int explore(const ExploreOptions& options) {
   const auto start = std::chrono::steady_clock::now();
   std::uint64_t images = 0;
+  std::uint64_t served = 0; // Of them.
   if (!options.replay.empty()) {
     const std::optional<ReplayId> id = ReplayId::parse(options.replay);
     if (!id) {
@@ -64,7 +65,9 @@ int explore(const ExploreOptions& options) {
     for (const Scenario& scenario : scenarios()) {
       const bool chosen = options.scenario.empty() || options.scenario == scenario.name;
       if (chosen && found == 0 && (images == 0 || seconds_since(start) < options.seconds)) {
+        const std::uint64_t before = images;
         found = explore_one({.scenario = scenario.name, .seed = seed, .cuts = {}}, images);
+        served += scenario.kind == Scenario::Kind::local ? 0 : images - before;
       }
     }
     if (images == 0) {
@@ -76,8 +79,8 @@ int explore(const ExploreOptions& options) {
   }
   const double taken = seconds_since(start);
   if (options.json) {
-    fmt::print("{{\"images\": {}, \"seconds\": {:.1f}, \"failed\": {}}}\n", images, taken,
-               found != 0);
+    fmt::print("{{\"images\": {}, \"served\": {}, \"seconds\": {:.1f}, \"failed\": {}}}\n", images,
+               served, taken, found != 0);
     return found;
   }
   fmt::print("{} images in {:.0f} s, {:.0f} in a second: {}\n", images, taken,

@@ -14,6 +14,7 @@
 #include "base/unique_fd.h"
 #include "rpc/owner.capnp.h"
 #include "rpc/polled_stream.h"
+#include "vnvram/result.h"
 
 namespace vnvram::test {
 
@@ -45,6 +46,30 @@ public:
     scope.poll();
     stream_.send_output();
   }
+  /// What a call says that returns a promise of a Result, within a minute. Errors: its own;
+  /// unsupported (the capability has no such call); io (no answer, or another exception).
+  template <typename T, typename Call> Result<T> answer(Call call) {
+    std::optional<Result<T>> said;
+    {
+      kj::WaitScope scope(loop_);
+      asked_.push_back(
+          call(*owner_)
+              .then([&said](Result<T>&& result) { said.emplace(std::move(result)); },
+                    [&said](kj::Exception&& exception) { said.emplace(error_of(exception)); })
+              .eagerlyEvaluate(nullptr));
+      scope.poll();
+      stream_.send_output();
+    }
+    const bool answered = go_on(std::chrono::minutes(1), [&] { return said.has_value(); });
+    const kj::WaitScope scope(loop_);
+    asked_.pop_back();
+    return answered ? *std::move(said) : Error(ErrorKind::io, "no answer");
+  }
+  /// Asks for what the connection begins with once more, in place of what there was.
+  void bootstrap_again() {
+    const kj::WaitScope scope(loop_);
+    owner_.emplace(client_->bootstrap().castAs<rpc::Owner>());
+  }
   /// Until it is done, or for so long.
   bool go_on(std::chrono::milliseconds duration, const std::function<bool()>& done) {
     const auto until = std::chrono::steady_clock::now() + duration;
@@ -59,6 +84,11 @@ public:
   }
 
 private:
+  static Error error_of(const kj::Exception& exception) {
+    const bool is_unknown = exception.getType() == kj::Exception::Type::UNIMPLEMENTED;
+    return {is_unknown ? ErrorKind::unsupported : ErrorKind::io, exception.getDescription().cStr()};
+  }
+
   const UniqueFd socket_;
   kj::EventLoop loop_;
   PolledStream stream_;
