@@ -26,7 +26,9 @@ kj::Promise<void> OwnerService::status(StatusContext context) {
   status.setHeld(owner.keeper.is_held());
   if (const Result<ImageState> state = session_.client.state(); state) {
     status.setAttached(true);
-    write_state(status.initState(), *state);
+    auto written = status.initState();
+    write_state(written, *state);
+    written.setSealed(state->sealed || owner.hand_over.was_said());
   }
   const std::vector<Peer> peers = owner.sessions.peers();
   auto sessions = status.initSessions(static_cast<unsigned>(peers.size()));

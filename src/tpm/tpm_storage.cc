@@ -63,14 +63,13 @@ bool TpmStorage::prepare() {
   if (tpm_.failed() || tpm_.is_off() || !custody_.has_image()) {
     return false;
   }
-  if (custody_.state() != Custody::State::gone) {
+  if (custody_.state() != Custody::State::gone || was_taken_back_elsewhere()) {
     complained_ = false;
     if (custody_.must_look() && !look_again()) {
       return false;
     }
   }
-  // Looking again may have shown it.
-  if (custody_.state() == Custody::State::gone && !was_taken_back_elsewhere()) {
+  if (custody_.state() == Custody::State::gone) { // Looking again may have shown it.
     if (!std::exchange(complained_, true)) {
       log_.warning("TPM commands fail: the state was handed over, and this image is sealed; if it "
                    "is to go on here: vnvram tpm unseal");

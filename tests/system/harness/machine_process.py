@@ -1,0 +1,45 @@
+"""vnvram serve with a machine's devices: one command, one image, TPM and NBD exports."""
+
+import subprocess
+import sys
+
+from .owner_process import OwnerProcess
+from .vnvram import vnvram
+
+
+class MachineProcess(OwnerProcess):
+    """Ready when it is made: its TPM, its exports and its owner. Stands in the place of a TpmProcess
+    (`control`), a BlobServer (`socket`, `uri`) and an OwnerProcess (`address`)."""
+
+    def __init__(self, workspace, image, *options, tpm=True, nbd=True):
+        number = next(self._numbers)
+        self.control = workspace.file(f"machine{number}.tpm")
+        self.nbd = workspace.file(f"machine{number}.nbd")
+        devices = [*(["--tpm", f"unix:{self.control}"] if tpm else []),
+                   *(["--nbd", f"unix:{self.nbd}"] if nbd else [])]
+        super().__init__(workspace, image, *devices, *options)
+        self.socket = self.nbd  # What firmware and NBD clients are given.
+
+    def uri(self, export):
+        return f"nbd+unix:///{export}?socket={self.nbd}"
+
+    def processes(self):
+        """Those that it has started now, by what they are."""
+        found = {}
+        listed = subprocess.run(["ps", "--ppid", str(self.pid), "-o", "pid=,args="],
+                                capture_output=True, text=True, check=False).stdout
+        for line in listed.splitlines():
+            pid, program = line.split()[:2]
+            name = program.rpartition("/")[2]
+            found["owner" if name == "vnvram" else name] = int(pid)
+        return found
+
+    def log_text(self):
+        return self.log.read_text(errors="replace")
+
+    def status(self, *words):
+        return vnvram("status", self.address, *words)
+
+
+if __name__ == "__main__":
+    sys.exit("a part of the tests")
