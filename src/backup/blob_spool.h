@@ -20,7 +20,8 @@ namespace vnvram {
 class BlobSpool {
 public:
   /// Beside what is to be made at `target`, or among the temporary files if that is no file's name.
-  /// Errors, of all: those of a file that is written (io, no_space, read_only), which name `target`.
+  /// Errors, of all: those of a file that is written (io, no_space, read_only), which name
+  /// `target`.
   static Result<BlobSpool> make(const std::string& target);
 
   /// In place of what it had of that blob.

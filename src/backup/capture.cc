@@ -90,9 +90,9 @@ Result<Moment> Capture::ask(std::uint64_t after, std::uint64_t content_max_bytes
   Status right = check_blobs(who_, moment->blobs);
   for (const BlobInfo& blob : moment->blobs) {
     if (right && std::max(blob.generation, blob.registered_generation) > moment->state.generation) {
-      right = Error(ErrorKind::corrupt,
-                    fmt::format("{}: blob {} is of a generation that it does not have yet", who_,
-                                blob.name));
+      right = Error(
+          ErrorKind::corrupt,
+          fmt::format("{}: blob {} is of a generation that it does not have yet", who_, blob.name));
     }
   }
   if (right && (moment->state.uuid != uuid_.value_or(moment->state.uuid) ||
@@ -194,9 +194,9 @@ Result<ExportManifest> Capture::manifest_of(const Moment& moment) const {
   for (const BlobInfo& blob : moment.blobs) {
     const auto taken = taken_.find(blob.name);
     if (taken == taken_.end() || !is_same_version(taken->second.info, blob)) {
-      return Error(ErrorKind::corrupt,
-                   fmt::format("{}: blob {} is another one, and should not have changed", who_,
-                               blob.name));
+      return Error(
+          ErrorKind::corrupt,
+          fmt::format("{}: blob {} is another one, and should not have changed", who_, blob.name));
     }
     manifest.blobs.push_back({.info = blob, .digest = taken->second.digest});
   }

@@ -14,8 +14,8 @@
 namespace vnvram {
 
 /// Reads every blob while others go on changing them, then again what has changed since, and so on;
-/// the rest, which gets smaller, comes with the list of one moment. If it does not get small enough,
-/// changes are held for as long as it takes to read it.
+/// the rest, which gets smaller, comes with the list of one moment. If it does not get small
+/// enough, changes are held for as long as it takes to read it.
 ///
 /// The source is not believed: what contradicts itself, or is what no image could have, is an error
 /// of kind corrupt.
@@ -25,8 +25,8 @@ public:
 
   /// `who`: the source, in messages. `since`: only what changed after that generation goes to the
   /// spool; of the rest the digest is taken. All outlive it.
-  Capture(BlobSource& source, std::string who, std::optional<std::uint64_t> since,
-          BlobSpool& spool, Progress progress)
+  Capture(BlobSource& source, std::string who, std::optional<std::uint64_t> since, BlobSpool& spool,
+          Progress progress)
       : source_(source), who_(std::move(who)), since_(since), spool_(spool),
         progress_(std::move(progress)) {}
 

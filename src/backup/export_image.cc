@@ -48,9 +48,9 @@ Result<ExportReport> export_image(BlobSource& source, const std::string& who,
   if (!manifest) {
     return manifest.error();
   }
-  Status fits = base ? check_base(who, *base, {.uuid = manifest->uuid,
-                                               .generation = manifest->generation})
-                     : Status();
+  Status fits =
+      base ? check_base(who, *base, {.uuid = manifest->uuid, .generation = manifest->generation})
+           : Status();
   if (fits && base && base->manifest) {
     const std::string before = "the earlier export";
     fits = check_link({before, *base->manifest}, {who, *manifest},

@@ -41,9 +41,8 @@ Status check_blobs(const std::string& who, std::span<const BlobInfo> blobs) {
                    fmt::format("{}: its blobs are not in the order of their names", who));
     }
     if (blob.size_bytes > (blob.generation == 0 ? 0 : blob.size_max_bytes)) {
-      return Error(ErrorKind::corrupt,
-                   fmt::format("{}: blob {}: it cannot have {} bytes", who, plain_text(blob.name),
-                               blob.size_bytes));
+      return Error(ErrorKind::corrupt, fmt::format("{}: blob {}: it cannot have {} bytes", who,
+                                                   plain_text(blob.name), blob.size_bytes));
     }
     last = blob.name;
     specs.push_back(spec_of(blob));

@@ -30,11 +30,11 @@ struct ExportedBlob {
 };
 
 struct ExportManifest {
-  Uuid uuid{};                         ///< The source's.
-  std::uint64_t generation = 0;        ///< The source's.
-  std::optional<std::uint64_t> since;  ///< An increment: what changed after that one.
-  bool sealed = false;                 ///< The source was.
-  std::vector<ExportedBlob> blobs;     ///< All that there were, in the order of their names.
+  Uuid uuid{};                        ///< The source's.
+  std::uint64_t generation = 0;       ///< The source's.
+  std::optional<std::uint64_t> since; ///< An increment: what changed after that one.
+  bool sealed = false;                ///< The source was.
+  std::vector<ExportedBlob> blobs;    ///< All that there were, in the order of their names.
 
   [[nodiscard]] const ExportedBlob* find(std::string_view blob) const;
 };

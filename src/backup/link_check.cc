@@ -11,11 +11,12 @@ Status check_order(const LinkEnd& before, const LinkEnd& increment) {
   if (since == there) {
     return {};
   }
-  return Error(ErrorKind::invalid_argument,
-               fmt::format("{}: it has what changed after generation {}, and {} is of generation {}",
-                           increment.name, since, before.name, there),
-               since > there ? "an increment is missing in between, or the order is another one"
-                             : "it belongs further in front: name the increments as they were made");
+  return Error(
+      ErrorKind::invalid_argument,
+      fmt::format("{}: it has what changed after generation {}, and {} is of generation {}",
+                  increment.name, since, before.name, there),
+      since > there ? "an increment is missing in between, or the order is another one"
+                    : "it belongs further in front: name the increments as they were made");
 }
 
 bool is_unchanged(const ExportedBlob& before, const ExportedBlob& now) {
@@ -30,8 +31,7 @@ bool is_unchanged(const ExportedBlob& before, const ExportedBlob& now) {
 Status check_link(const LinkEnd& before, const LinkEnd& increment,
                   const std::function<bool(std::string_view blob)>& carries) {
   if (!increment.manifest.since) {
-    return Error(ErrorKind::invalid_argument,
-                 increment.name + ": no increment but a full export",
+    return Error(ErrorKind::invalid_argument, increment.name + ": no increment but a full export",
                  "begin with it, and leave out what is before it");
   }
   if (before.manifest.uuid != increment.manifest.uuid) {

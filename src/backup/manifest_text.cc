@@ -134,10 +134,10 @@ bool is_deep(std::string_view text) {
 }
 
 Error not_a_manifest(const std::string& who) {
-  return {ErrorKind::corrupt,
-          fmt::format("{}: what it says of itself in blob {} cannot be read", who,
-                      manifest_blob_name),
-          "use another copy of this export"};
+  return {
+      ErrorKind::corrupt,
+      fmt::format("{}: what it says of itself in blob {} cannot be read", who, manifest_blob_name),
+      "use another copy of this export"};
 }
 
 } // namespace

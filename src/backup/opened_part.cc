@@ -7,8 +7,7 @@ namespace {
 
 Result<std::unique_ptr<Store>> open(const std::string& location, const DeviceOptions& device,
                                     OpenOptions options) {
-  Result<std::unique_ptr<BlockDevice>> opened =
-      open_device(location, Access::read_only, device);
+  Result<std::unique_ptr<BlockDevice>> opened = open_device(location, Access::read_only, device);
   return opened ? Store::open(*std::move(opened), std::move(options)) : opened.error();
 }
 

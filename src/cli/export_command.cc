@@ -61,19 +61,28 @@ Status copy_to_output(const std::string& path, Output& output) {
 ExportCommand::ExportCommand(CLI::App& parent)
     : Command(
           parent, "export", "copy everything of one generation into a new image",
-          "OUT is an image as any other: every command takes it, and a machine can be started from\n"
-          "it. It has the same blobs, with the same contents, of one generation, while IMAGE is in\n"
-          "use and its devices write: those wait for the last small rest only. OUT appears when it\n"
+          "OUT is an image as any other: every command takes it, and a machine can be started "
+          "from\n"
+          "it. It has the same blobs, with the same contents, of one generation, while IMAGE is "
+          "in\n"
+          "use and its devices write: those wait for the last small rest only. OUT appears when "
+          "it\n"
           "is complete and durable; a failure leaves what was there. With - it goes to standard\n"
           "output, and what is said of it to standard error. IMAGE is only read.\n\n"
-          "--since makes an increment: a small image of what changed after an earlier export of the\n"
-          "same image. It says what that was: its file, or the UUID and generation that it printed,\n"
-          "as UUID:GENERATION, or the generation alone. With the file it is known at once if it does\n"
-          "not fit; if not, `vnvram import` says so. An increment is sealed, so that no machine is\n"
+          "--since makes an increment: a small image of what changed after an earlier export of "
+          "the\n"
+          "same image. It says what that was: its file, or the UUID and generation that it "
+          "printed,\n"
+          "as UUID:GENERATION, or the generation alone. With the file it is known at once if it "
+          "does\n"
+          "not fit; if not, `vnvram import` says so. An increment is sealed, so that no machine "
+          "is\n"
           "started from a part of its state; `vnvram import` makes whole images of a full export\n"
           "and the increments behind it.\n\n"
-          "What an export says of itself is in its blob vnvram/export. What is exported of a sealed\n"
-          "image is sealed. Ends with 2 if --since names what is not an earlier state of IMAGE: then\n"
+          "What an export says of itself is in its blob vnvram/export. What is exported of a "
+          "sealed\n"
+          "image is sealed. Ends with 2 if --since names what is not an earlier state of IMAGE: "
+          "then\n"
           "a full export is due.\n\n"
           "Examples:\n"
           "  vnvram export unix:/run/vm1/control full.nvram\n"
@@ -82,9 +91,10 @@ ExportCommand::ExportCommand(CLI::App& parent)
           "  vnvram export unix:/run/vm1/control - | zstd > full.zst") {
   add_image_or_owner();
   app()
-      .add_option("OUT", out_,
-                  "the new image: a file, a VM image by its name's ending, or - for standard output; "
-                  "with --force a block device")
+      .add_option(
+          "OUT", out_,
+          "the new image: a file, a VM image by its name's ending, or - for standard output; "
+          "with --force a block device")
       ->required();
   app()
       .add_option("--since", since_, "only what changed after this earlier export")
@@ -161,8 +171,8 @@ Result<ExportReport> ExportCommand::export_to_output(ExportTarget target, Output
                  "name a file, or send it through a pipe");
   }
   std::error_code failed;
-  const auto folder = WorkFolder::make(
-      (std::filesystem::temp_directory_path(failed) / ".vnvram-export-").string());
+  const auto folder =
+      WorkFolder::make((std::filesystem::temp_directory_path(failed) / ".vnvram-export-").string());
   if (!folder) {
     return temporary_failure(errno);
   }

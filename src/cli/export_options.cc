@@ -27,8 +27,8 @@ nlohmann::ordered_json report_json(const ExportReport& report) {
   const ExportManifest& manifest = report.manifest;
   return {{"uuid", uuid_text(manifest.uuid)},
           {"generation", manifest.generation},
-          {"since", manifest.since ? nlohmann::ordered_json(*manifest.since)
-                                   : nlohmann::ordered_json()},
+          {"since",
+           manifest.since ? nlohmann::ordered_json(*manifest.since) : nlohmann::ordered_json()},
           {"sealed", manifest.sealed},
           {"blobs", manifest.blobs.size()},
           {"blobs_written", report.written_count},
@@ -63,8 +63,8 @@ Result<ExportTarget> ExportOptions::target(const std::string& out) const {
 
 void ExportOptions::show(const std::string& out, const ExportReport& report, Output& output) const {
   if (out == "-") {
-    const std::string text = json_ ? report_json(report).dump(2) + '\n'
-                                   : report_text("standard output", report);
+    const std::string text =
+        json_ ? report_json(report).dump(2) + '\n' : report_text("standard output", report);
     std::fputs(text.c_str(), stderr);
   } else if (json_) {
     output.write_json(report_json(report));

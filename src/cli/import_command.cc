@@ -12,14 +12,19 @@ namespace vnvram::cli {
 ImportCommand::ImportCommand(CLI::App& parent)
     : Command(
           parent, "import", "make an image of a full export and the increments behind it",
-          "FULL is what `vnvram export` made without --since, each INCREMENT what it made with it,\n"
-          "in the order in which they were made. OUT is what a full export would have been when the\n"
+          "FULL is what `vnvram export` made without --since, each INCREMENT what it made with "
+          "it,\n"
+          "in the order in which they were made. OUT is what a full export would have been when "
+          "the\n"
           "last of them was made: an image that a machine can be started from, and that later\n"
           "increments go on from. OUT appears when it is complete and durable; a failure leaves\n"
           "what was there. The parts are only read.\n\n"
-          "Every byte is compared with what the exports say of it. Ends with 2 if the parts do not\n"
-          "belong together: a gap, another order, another image; with 13 if one is damaged, is not\n"
-          "what it was when it was made, or was made after an older state of the image was put back.\n\n"
+          "Every byte is compared with what the exports say of it. Ends with 2 if the parts do "
+          "not\n"
+          "belong together: a gap, another order, another image; with 13 if one is damaged, is "
+          "not\n"
+          "what it was when it was made, or was made after an older state of the image was put "
+          "back.\n\n"
           "Examples:\n"
           "  vnvram import full.nvram monday.nvram tuesday.nvram -o vm.nvram\n"
           "  vnvram import full.nvram -o vm.qcow2") {
@@ -27,7 +32,8 @@ ImportCommand::ImportCommand(CLI::App& parent)
       .add_option("FULL INCREMENT", parts_, "the exports, in the order in which they were made")
       ->option_text("FULL [INCREMENT ...]")
       ->required();
-  app().add_option("-o,--out", out_, "the new image: a file, or with --force a block device")
+  app()
+      .add_option("-o,--out", out_, "the new image: a file, or with --force a block device")
       ->required()
       ->type_name("OUT");
   app()
