@@ -7,7 +7,7 @@
 namespace vnvram {
 namespace {
 
-constexpr const char* full_export = "make a full export: leave out --since";
+constexpr const char* full_export = "make a full export";
 
 Status check_base(const std::string& who, const ExportBase& base, const ImageState& state) {
   if (base.uuid && *base.uuid != state.uuid) {

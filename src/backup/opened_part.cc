@@ -53,7 +53,7 @@ Result<ExportManifest> read_manifest(const std::string& location, Store& store) 
   if (!is || !*is) {
     return !is ? is.error()
                : Error(ErrorKind::invalid_argument, location + ": not an export",
-                       "name what `vnvram export` has made");
+                       "name what `export` has made");
   }
   const Result<std::vector<std::byte>> text = store.read(manifest_blob_name);
   return text ? parse_manifest(location, *text) : text.error();

@@ -183,7 +183,8 @@ Result<ExportReport> ExportCommand::export_to_output(ExportTarget target, Output
 }
 
 Result<ExitCode> ExportCommand::run(Output& output) {
-  if (const Status fit = check_for_owner(); is_owner_socket(image()) && !fit) {
+  const bool key_is_of_base = !since_.empty();
+  if (const Status fit = check_for_owner(); is_owner_socket(image()) && !fit && !key_is_of_base) {
     return fit.error();
   }
   const Result<ExportTarget> target = options_.target(out_);

@@ -159,7 +159,8 @@ protected:
     owner_ = operators();
   }
 
-  static constexpr std::uint64_t size_bytes = std::uint64_t{9} << 20U; // Two are too large to be a rest.
+  static constexpr std::uint64_t size_bytes = std::uint64_t{9}
+                                              << 20U; // Two are too large to be a rest.
 };
 
 TEST_F(CaptureOfMuchTest, AWriterThatNeverRestsIsMadeToInTheEnd) {
@@ -169,8 +170,7 @@ TEST_F(CaptureOfMuchTest, AWriterThatNeverRestsIsMadeToInTheEnd) {
   source.before_changes = [&] {
     for (const char* blob : {"c", "d"}) {
       if (!source.held) { // It would wait.
-        ASSERT_OK(
-            writer->write(blob, 0, pattern(size_bytes, ++number), Durability::on_return));
+        ASSERT_OK(writer->write(blob, 0, pattern(size_bytes, ++number), Durability::on_return));
       }
     }
   };
@@ -213,11 +213,12 @@ TEST_F(CaptureTest, BlobsThatComeAndGoMeanwhile) {
   };
   source.before_read = [&](const std::string& blob) {
     if (blob == "b" && !std::exchange(source.held, true)) {
-      EXPECT_TRUE(writer->commit([] {
-                          Transaction none;
-                          none.set_size("b", 0);
-                          return none;
-                        }())
+      EXPECT_TRUE(writer
+                      ->commit([] {
+                        Transaction none;
+                        none.set_size("b", 0);
+                        return none;
+                      }())
                       .ok());
     }
   };
@@ -275,9 +276,7 @@ TEST_F(CaptureTest, ContentsThatAreNotThereAreRefused) {
     source.lies_from = 1;
     source.lie = lie;
     unsigned number = 0;
-    source.before_changes = [&] {
-      EXPECT_TRUE(put(*writer, "a", std::to_string(++number)).ok());
-    };
+    source.before_changes = [&] { EXPECT_TRUE(put(*writer, "a", std::to_string(++number)).ok()); };
     EXPECT_KIND(capture(source), corrupt);
   }
 }

@@ -58,14 +58,22 @@ TEST(ExportManifest, ComesBackAsItWas) {
 TEST(ExportManifest, WhatCannotBeOneIsRefused) {
   const std::string good = manifest_text(manifest());
   for (const std::string& text :
-       {std::string(), std::string("{"), std::string("[]"), std::string("7"), std::string("null"),
-        std::string(100000, '['), good.substr(0, good.size() / 2), "{\"x\":" + std::string(9, '{'),
+       {std::string(),
+        std::string("{"),
+        std::string("[]"),
+        std::string("7"),
+        std::string("null"),
+        std::string(100000, '['),
+        good.substr(0, good.size() / 2),
+        "{\"x\":" + std::string(9, '{'),
         replaced(good, "\"generation\":17", "\"generation\":-17"),
         replaced(good, "\"generation\":17", "\"generation\":\"17\""),
         replaced(good, "\"generation\":17", "\"generation\":8"), // Before it began.
         replaced(good, "\"generation\":17", "\"generation\":99999999999999999999999"),
-        replaced(good, "abab-", "ab-"), replaced(good, "\"sealed\":true", "\"sealed\":1"),
-        replaced(good, "00ff", "00f"), replaced(good, "0123456789abcdef", "0123456789abcde"),
+        replaced(good, "abab-", "ab-"),
+        replaced(good, "\"sealed\":true", "\"sealed\":1"),
+        replaced(good, "00ff", "00f"),
+        replaced(good, "0123456789abcdef", "0123456789abcde"),
         replaced(good, "\"since\":9", "\"since\":\"9\""),
         replaced(good, "\"name\":\"b/c\"", "\"name\":\"a\""),
         replaced(good, "\"name\":\"b/c\"", "\"name\":\"A\""),

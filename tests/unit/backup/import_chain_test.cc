@@ -57,8 +57,7 @@ protected:
     }
   }
   void change(const std::string& name, const std::function<void(Store&)>& how) {
-    auto store =
-        Store::open(*open_device(path(name), Access::read_write), {.accept_sealed = true});
+    auto store = Store::open(*open_device(path(name), Access::read_write), {.accept_sealed = true});
     ASSERT_OK(store);
     ASSERT_OK((*store)->unseal());
     how(**store);
