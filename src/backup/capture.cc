@@ -76,7 +76,7 @@ Result<Moment> Capture::follow(Moment moment) {
       return next;
     }
     moment = *std::move(next);
-    rest_max_bytes = std::min(2 * rest_max_bytes, blob_size_max_bytes);
+    rest_max_bytes = std::min(2 * rest_max_bytes, moment_content_max_bytes);
   }
   return Error(ErrorKind::in_use, who_ + ": its blobs change faster than they can be read",
                "try again when the machine is less busy");

@@ -13,6 +13,9 @@
 
 namespace vnvram {
 
+/// Of all its contents: there must be room in a message for the list as well.
+inline constexpr std::uint64_t moment_content_max_bytes = blob_size_max_bytes / 2;
+
 /// One at which nothing was deferred, so that all of it is of one generation.
 struct Moment {
   ImageState state;

@@ -243,6 +243,6 @@ interface Owner extends(Blobs) {
   check @6 () -> (report :CheckReport, failure :Failure);
 
   # Everything, with the contents of the blobs that were written or registered after that
-  # generation, if they have no more bytes than that, 16 MiB at most.
+  # generation, if they have no more bytes than that, 8 MiB at most.
   changes @7 (after :UInt64, contentMaxBytes :UInt64) -> (moment :Moment, failure :Failure);
 }

@@ -68,8 +68,8 @@ public:
   /// check_image(), absent.
   Result<CheckReport> check();
   /// All blobs at one moment, with the contents of those that are newer than that generation if
-  /// they have no more bytes than that (16 MiB at most; else it is not complete). Errors: those of
-  /// a commit, since what is deferred comes first; absent; too_new (must_know attributes).
+  /// they have no more bytes than that (moment_content_max_bytes; else it is not complete). Errors:
+  /// those of a commit, since what is deferred comes first; absent; too_new (must_know attributes).
   Result<Moment> changes(std::uint64_t after, std::uint64_t content_max_bytes);
   /// Fills `bytes`, as they are at a moment at which nothing is deferred. Errors: those of
   /// BlobClient::read() and of a commit.

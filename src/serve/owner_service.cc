@@ -91,8 +91,8 @@ kj::Promise<void> OwnerService::check(CheckContext context) {
 
 kj::Promise<void> OwnerService::changes(ChangesContext context) {
   const auto asked = context.getParams();
-  const Result<Moment> moment =
-      moment_since(asked.getAfter(), std::min(asked.getContentMaxBytes(), blob_size_max_bytes));
+  const Result<Moment> moment = moment_since(
+      asked.getAfter(), std::min(asked.getContentMaxBytes(), moment_content_max_bytes));
   if (moment) {
     write_moment(context.getResults().initMoment(), *moment);
   } else {

@@ -163,6 +163,22 @@ protected:
                                               << 20U; // Two are too large to be a rest.
 };
 
+TEST_F(CaptureOfMuchTest, AMomentHasSoMuchAndNoMore) {
+  const auto writer = client();
+  ASSERT_OK(writer->write("c", 0, pattern(moment_content_max_bytes, 1), Durability::on_return));
+  const auto moment = owner_->changes(0, UINT64_MAX);
+  ASSERT_OK(moment);
+  EXPECT_TRUE(moment->complete);
+  EXPECT_EQ(moment->contents.at("c"), pattern(moment_content_max_bytes, 1));
+  EXPECT_FALSE(owner_->changes(0, moment_content_max_bytes - 1)->complete);
+  ASSERT_OK(put(*writer, "d", "x"));
+  const auto more = owner_->changes(0, UINT64_MAX);
+  ASSERT_OK(more);
+  EXPECT_FALSE(more->complete);
+  EXPECT_TRUE(more->contents.empty());
+  EXPECT_EQ(more->blobs.size(), 2U);
+}
+
 TEST_F(CaptureOfMuchTest, AWriterThatNeverRestsIsMadeToInTheEnd) {
   const auto writer = client();
   unsigned number = 0;
