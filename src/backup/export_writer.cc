@@ -32,6 +32,7 @@ Result<ExportReport> write_export(const ExportManifest& manifest, const BlobSpoo
   CreateOptions options;
   options.force = target.force;
   options.device = target.device;
+  options.progress = target.progress;
   options.sealed = manifest.sealed || manifest.since.has_value();
   for (const ExportedBlob& blob : manifest.blobs) {
     if (spool.has(blob.info.name)) {

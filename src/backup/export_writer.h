@@ -17,6 +17,8 @@ struct ExportTarget {
   std::uint64_t size_bytes = 0; ///< 0: as `vnvram create` would have it.
   DeviceOptions device = {};    ///< The format and the key of what is made there.
   bool force = false;           ///< Write over what is there.
+  /// Called now and then while it is written in full.
+  std::function<void(std::uint64_t done_bytes, std::uint64_t all_bytes)> progress = {};
 };
 
 /// What was made.

@@ -130,7 +130,7 @@ Result<std::optional<ExportBase>> ExportCommand::base() const {
   return Base(std::move(base));
 }
 
-Result<ExportReport> ExportCommand::export_to(const ExportTarget& target) {
+Result<ExportReport> ExportCommand::export_to(ExportTarget target) {
   const Result<std::optional<ExportBase>> since = base();
   if (!since) {
     return since.error();
@@ -139,6 +139,7 @@ Result<ExportReport> ExportCommand::export_to(const ExportTarget& target) {
   const Capture::Progress show = [&](std::uint64_t done_bytes, std::uint64_t all_bytes) {
     progress.show(done_bytes, all_bytes);
   };
+  target.progress = show; // Once more, from the beginning: it is read, and then written.
   if (is_owner_socket(image())) {
     const auto owner = connect_owner(image());
     if (!owner) {

@@ -15,7 +15,7 @@ public:
 private:
   /// What --since names.
   [[nodiscard]] Result<std::optional<ExportBase>> base() const;
-  Result<ExportReport> export_to(const ExportTarget& target);
+  Result<ExportReport> export_to(ExportTarget target);
   Result<ExportReport> export_to_output(ExportTarget target, Output& output);
 
   ExportOptions options_;

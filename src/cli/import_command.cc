@@ -6,6 +6,7 @@
 #include <fmt/core.h>
 
 #include "backup/import_chain.h"
+#include "cli/progress.h"
 
 namespace vnvram::cli {
 
@@ -44,7 +45,7 @@ ImportCommand::ImportCommand(CLI::App& parent)
 }
 
 Result<ExitCode> ImportCommand::run(Output& output) {
-  const Result<ExportTarget> target = options_.target(out_);
+  Result<ExportTarget> target = options_.target(out_);
   if (!target) {
     return target.error();
   }
@@ -55,7 +56,12 @@ Result<ExitCode> ImportCommand::run(Output& output) {
                    fmt::format("{}: OUT is one of the exports as well", out_), "name another file");
     }
   }
+  Progress progress("import");
+  target->progress = [&](std::uint64_t done_bytes, std::uint64_t all_bytes) {
+    progress.show(done_bytes, all_bytes);
+  };
   const Result<ExportReport> report = import_chain(parts_, device_, *target);
+  progress.clear(); // Before what may have to be said.
   if (!report) {
     return report.error();
   }
