@@ -105,14 +105,23 @@ Result<Moment> Capture::ask(std::uint64_t after, std::uint64_t content_max_bytes
   }
   uuid_ = moment->state.uuid;
   generation_ = moment->state.generation;
-  // An export's own is no part of another one.
-  Result<bool> manifest = false;
-  std::erase_if(moment->blobs, [&](const BlobInfo& blob) {
-    const Result<bool> is = is_manifest(who_, blob);
-    manifest = is ? std::move(manifest) : is;
-    return is && *is;
-  });
-  return manifest ? std::move(moment) : Result<Moment>(manifest.error());
+  if (Status left_out = leave_out_manifest(*moment); !left_out) {
+    return left_out.error();
+  }
+  return moment;
+}
+
+// An export's own is no part of another one.
+Status Capture::leave_out_manifest(Moment& moment) const {
+  const auto found = std::ranges::find(moment.blobs, manifest_blob_name, &BlobInfo::name);
+  if (found == moment.blobs.end()) {
+    return {};
+  }
+  const Result<bool> manifest = is_manifest(who_, *found);
+  if (manifest && *manifest) {
+    moment.blobs.erase(found);
+  }
+  return manifest ? Status() : manifest.error();
 }
 
 Status Capture::take_all(const Moment& moment, std::optional<std::uint64_t> after) {

@@ -37,6 +37,7 @@ public:
 private:
   /// The next moment, checked.
   Result<Moment> ask(std::uint64_t after, std::uint64_t content_max_bytes);
+  [[nodiscard]] Status leave_out_manifest(Moment& moment) const;
   Status take_all(const Moment& moment, std::optional<std::uint64_t> after);
   Status take(const BlobInfo& blob);
   Status take_rest(const Moment& moment, std::uint64_t after);
