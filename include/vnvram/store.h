@@ -44,6 +44,11 @@ struct CreateOptions {
   std::uint64_t ring_size_bytes = 0;
   /// Write over what is there, whatever it is. Without it only a blank device is accepted.
   bool force = false;
+  /// For contents that are not to be in memory together: what each blob begins with that has none
+  /// above, asked for in the order of `blobs` while the image is made; maybe more than once, as an
+  /// attempt may fail by chance. nullopt: never written. Its errors are those of the creation.
+  std::function<Result<std::optional<std::vector<std::byte>>>(const BlobSpec& blob)> content_of =
+      {};
   /// Sealed from its first moment on: see Store::seal().
   bool sealed = false;
   /// For create_image_file(): in which format, and with which key, a VM image is made.
@@ -319,6 +324,10 @@ public:
   [[nodiscard]] std::vector<BlobInfo> blobs() const;
   [[nodiscard]] Result<BlobInfo> blob(std::string_view name) const;
   [[nodiscard]] StoreInfo info() const;
+
+  /// Where its bytes are, to look at beside all that it does (check_image()). Nobody else writes to
+  /// it, closes or locks it.
+  [[nodiscard]] BlockDevice& device();
 
   /// Brings the homes up to date and empties the ring. Never needed for durability.
   Status checkpoint();

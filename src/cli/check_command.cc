@@ -3,10 +3,10 @@
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
 
+#include "cli/owner_socket.h"
 #include "cli/progress.h"
 #include "cli/reader.h"
 #include "cli/text.h"
-#include "vnvram/store.h"
 
 namespace vnvram::cli {
 namespace {
@@ -82,15 +82,26 @@ CheckCommand::CheckCommand(CLI::App& parent)
           "Compares every checksum and writes nothing. One line for each blob, and one for each\n"
           "problem: where, what, and the blobs whose bytes are hit. Ends with 0 if there is none "
           "and with 13 if there\n"
-          "is one, also when only a copy is lost that nothing depends on.\n\n"
+          "is one, also when only a copy is lost that nothing depends on.\n"
+          "An owner is asked by unix:PATH, and looks at all of its image beside the changes that\n"
+          "go on; they wait for it only if they are too many. What it has in memory is not asked:\n"
+          "it is what the image would be if the machine stopped now.\n\n"
           "Examples:\n"
           "  vnvram check vm.nvram\n"
           "  vnvram check --json vm.nvram | jq -r '.problems[].blobs[]'") {
-  add_image();
+  add_image_or_owner();
   app().add_flag("--json", json_, "print JSON");
 }
 
-Result<ExitCode> CheckCommand::run(Output& output) {
+Result<CheckReport> CheckCommand::ask_owner() {
+  if (const Status fit = check_for_owner(); !fit) {
+    return fit.error();
+  }
+  const auto owner = connect_owner(image());
+  return owner ? (*owner)->check() : Result<CheckReport>(owner.error());
+}
+
+Result<CheckReport> CheckCommand::check() {
   CheckReport report;
   const Status checked = retry_while_stale([&]() -> Status {
     const auto device = open_image(Access::read_only);
@@ -107,15 +118,20 @@ Result<ExitCode> CheckCommand::run(Output& output) {
     report = std::move(*result);
     return {};
   });
-  if (!checked) {
-    return checked.error();
+  return checked ? Result<CheckReport>(std::move(report)) : checked.error();
+}
+
+Result<ExitCode> CheckCommand::run(Output& output) {
+  const Result<CheckReport> report = is_owner_socket(image()) ? ask_owner() : check();
+  if (!report) {
+    return report.error();
   }
   if (json_) {
-    output.write_json(report_json(report));
+    output.write_json(report_json(*report));
   } else {
-    output.write_text(report_text(image(), report));
+    output.write_text(report_text(image(), *report));
   }
-  return report.clean() ? ExitCode::ok : ExitCode::corrupt;
+  return report->clean() ? ExitCode::ok : ExitCode::corrupt;
 }
 
 } // namespace vnvram::cli

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cli/command.h"
+#include "vnvram/store.h"
 
 namespace vnvram::cli {
 
@@ -11,6 +12,9 @@ public:
   Result<ExitCode> run(Output& output) override;
 
 private:
+  Result<CheckReport> ask_owner();
+  Result<CheckReport> check();
+
   bool json_ = false;
 };
 

@@ -4,6 +4,7 @@
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
 
+#include "base/uuid.h"
 #include "cli/size_text.h"
 #include "cli/text.h"
 

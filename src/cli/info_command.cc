@@ -3,7 +3,9 @@
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
 
+#include "base/uuid.h"
 #include "cli/lost_file.h"
+#include "cli/owner_socket.h"
 #include "cli/reader.h"
 #include "cli/size_text.h"
 #include "cli/text.h"
@@ -23,8 +25,13 @@ std::string state_text(const StoreInfo& info) {
                      info.owner_host.empty() ? "an unnamed host" : printable(info.owner_host));
 }
 
-std::string info_text(const StoreInfo& info, ImageFormat format,
-                      const std::optional<LostFile>& lost) {
+// What is known of where the image is; an owner does not tell.
+struct Place {
+  ImageFormat format = ImageFormat::raw;
+  std::optional<LostFile> lost;
+};
+
+std::string info_text(const StoreInfo& info, const std::optional<Place>& place) {
   std::string text;
   const auto line = [&](std::string_view name, const std::string& value) {
     text += fmt::format("{:<17}{}\n", std::string(name) + ":", value);
@@ -35,8 +42,8 @@ std::string info_text(const StoreInfo& info, ImageFormat format,
   line("generation", std::to_string(info.generation));
   line("epoch", std::to_string(info.epoch));
   line("image", format_size(info.image_size_bytes));
-  if (format != ImageFormat::raw) {
-    line("in a VM image", std::string(image_format_name(format)));
+  if (place && place->format != ImageFormat::raw) {
+    line("in a VM image", std::string(image_format_name(place->format)));
   }
   line("ring", fmt::format("{}, {} used", format_size(info.ring_size_bytes),
                            format_size(info.ring_used_bytes)));
@@ -44,8 +51,8 @@ std::string info_text(const StoreInfo& info, ImageFormat format,
                                       format_size(info.space_free_bytes)));
   line("largest blob", format_size(info.blob_size_max_bytes));
   line("blobs", std::to_string(info.blob_count));
-  if (lost) {
-    line("trouble", lost->text());
+  if (place && place->lost) {
+    line("trouble", place->lost->text());
   }
   return text;
 }
@@ -54,25 +61,37 @@ nlohmann::ordered_json lost_json(const std::optional<LostFile>& lost) {
   return lost ? lost->json() : nlohmann::ordered_json();
 }
 
-nlohmann::ordered_json info_json(const StoreInfo& info, ImageFormat format,
-                                 const std::optional<LostFile>& lost) {
-  return {{"uuid", uuid_text(info.uuid)},
-          {"format_version", info.format_version},
-          {"generation", info.generation},
-          {"epoch", info.epoch},
-          {"image_size_bytes", info.image_size_bytes},
-          {"image_format", image_format_name(format)},
-          {"ring_size_bytes", info.ring_size_bytes},
-          {"ring_used_bytes", info.ring_used_bytes},
-          {"space_size_bytes", info.space_size_bytes},
-          {"space_free_bytes", info.space_free_bytes},
-          {"blob_size_max_bytes", info.blob_size_max_bytes},
-          {"blob_count", info.blob_count},
-          {"clean", info.clean},
-          {"sealed", info.sealed},
-          {"owner_pid", info.owner_pid},
-          {"owner_host", info.owner_host},
-          {"lost_file", lost_json(lost)}};
+nlohmann::ordered_json info_json(const StoreInfo& info, const std::optional<Place>& place) {
+  nlohmann::ordered_json json = {{"uuid", uuid_text(info.uuid)},
+                                 {"format_version", info.format_version},
+                                 {"generation", info.generation},
+                                 {"epoch", info.epoch},
+                                 {"image_size_bytes", info.image_size_bytes}};
+  if (place) {
+    json["image_format"] = image_format_name(place->format);
+  }
+  json.update({{"ring_size_bytes", info.ring_size_bytes},
+               {"ring_used_bytes", info.ring_used_bytes},
+               {"space_size_bytes", info.space_size_bytes},
+               {"space_free_bytes", info.space_free_bytes},
+               {"blob_size_max_bytes", info.blob_size_max_bytes},
+               {"blob_count", info.blob_count},
+               {"clean", info.clean},
+               {"sealed", info.sealed},
+               {"owner_pid", info.owner_pid},
+               {"owner_host", info.owner_host}});
+  if (place) {
+    json["lost_file"] = lost_json(place->lost);
+  }
+  return json;
+}
+
+void show(const StoreInfo& info, const std::optional<Place>& place, bool as_json, Output& output) {
+  if (as_json) {
+    output.write_json(info_json(info, place));
+  } else {
+    output.write_text(info_text(info, place));
+  }
 }
 
 } // namespace
@@ -80,21 +99,39 @@ nlohmann::ordered_json info_json(const StoreInfo& info, ImageFormat format,
 InfoCommand::InfoCommand(CLI::App& parent)
     : Command(parent, "info", "show what an image says about itself",
               "Works beside a program that has the image in use. Says so if one has a file of this "
-              "name open that was removed or replaced.\n\n"
+              "name open that was removed or replaced.\n"
+              "An owner is asked by unix:PATH; it does not say in what kind of file the image is, "
+              "nor whether that was lost.\n\n"
               "Examples:\n"
               "  vnvram info vm.nvram\n"
               "  vnvram info --json vm.nvram | jq .space_free_bytes") {
-  add_image();
+  add_image_or_owner();
   app().add_flag("--json", json_, "print JSON");
 }
 
+Result<ExitCode> InfoCommand::ask_owner(Output& output) {
+  if (const Status fit = check_for_owner(); !fit) {
+    return fit.error();
+  }
+  const auto owner = connect_owner(image());
+  const Result<StoreInfo> info = owner ? (*owner)->image() : Result<StoreInfo>(owner.error());
+  if (!info) {
+    return info.error();
+  }
+  show(*info, std::nullopt, json_, output);
+  return ExitCode::ok;
+}
+
 Result<ExitCode> InfoCommand::run(Output& output) {
+  if (is_owner_socket(image())) {
+    return ask_owner(output);
+  }
   StoreInfo info;
   const Status status = read_image(image(), device(), [&](Store& store) -> Status {
     info = store.info();
     return {};
   });
-  const std::optional<LostFile> lost = find_lost_file(image());
+  std::optional<LostFile> lost = find_lost_file(image());
   if (!status) {
     if (json_ && lost && status.error().kind() == ErrorKind::absent) {
       output.write_json({{"lost_file", lost->json()}});
@@ -102,12 +139,9 @@ Result<ExitCode> InfoCommand::run(Output& output) {
     return status.error();
   }
   const Result<ImageContainer> container = find_container(image(), device());
-  const ImageFormat format = container ? container->format : ImageFormat::raw;
-  if (json_) {
-    output.write_json(info_json(info, format, lost));
-  } else {
-    output.write_text(info_text(info, format, lost));
-  }
+  show(info,
+       Place{.format = container ? container->format : ImageFormat::raw, .lost = std::move(lost)},
+       json_, output);
   return ExitCode::ok;
 }
 

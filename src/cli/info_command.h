@@ -11,6 +11,8 @@ public:
   Result<ExitCode> run(Output& output) override;
 
 private:
+  Result<ExitCode> ask_owner(Output& output);
+
   bool json_ = false;
 };
 

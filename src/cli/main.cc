@@ -15,8 +15,10 @@
 #include "cli/check_command.h"
 #include "cli/create_command.h"
 #include "cli/dump_command.h"
+#include "cli/export_command.h"
 #include "cli/get_command.h"
 #include "cli/hold_command.h"
+#include "cli/import_command.h"
 #include "cli/info_command.h"
 #include "cli/lost_file.h"
 #include "cli/ls_command.h"
@@ -117,7 +119,8 @@ int run(int argument_count, const char* const* arguments) {
       make_commands<CreateCommand, SizeCommand, RegisterCommand, LsCommand, InfoCommand, GetCommand,
                     PutCommand, RmCommand, CheckCommand, RepairCommand, SalvageCommand, DumpCommand,
                     ResizeCommand, SealCommand, UnsealCommand, TpmCommand, ServeCommand,
-                    StatusCommand, HoldCommand, ReleaseCommand, RestartCommand>(app);
+                    StatusCommand, HoldCommand, ReleaseCommand, RestartCommand, ExportCommand,
+                    ImportCommand>(app);
   Output output(STDOUT_FILENO);
   try {
     app.parse(argument_count, arguments);

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
 
+#include "base/uuid.h"
 #include "cli/owner_socket.h"
 #include "cli/text.h"
 

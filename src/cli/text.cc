@@ -4,6 +4,8 @@
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
 
+#include "base/hex.h"
+
 namespace vnvram::cli {
 
 std::string printable(std::string_view text) {
@@ -14,22 +16,6 @@ std::string printable(std::string_view text) {
     } else {
       result += fmt::format("\\x{:02x}", static_cast<unsigned char>(character));
     }
-  }
-  return result;
-}
-
-std::string hex(std::span<const std::byte> bytes) {
-  std::string result;
-  for (const std::byte byte : bytes) {
-    result += fmt::format("{:02x}", static_cast<unsigned>(byte));
-  }
-  return result;
-}
-
-std::string uuid_text(std::span<const std::byte, 16> uuid) {
-  std::string result = hex(uuid);
-  for (const std::size_t position : {8U, 13U, 18U, 23U}) {
-    result.insert(position, "-");
   }
   return result;
 }

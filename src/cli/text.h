@@ -15,9 +15,6 @@ namespace vnvram::cli {
 
 /// Bytes that are not printable ASCII become \xNN, so that an image cannot steer a terminal.
 std::string printable(std::string_view text);
-std::string hex(std::span<const std::byte> bytes);
-/// "01234567-89ab-cdef-0123-456789abcdef".
-std::string uuid_text(std::span<const std::byte, 16> uuid);
 
 /// A list of {"name", "value", "value_hex", "must_know"}.
 nlohmann::ordered_json attributes_json(const std::vector<Attribute>& attributes);

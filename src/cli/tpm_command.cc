@@ -5,6 +5,7 @@
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
 
+#include "base/uuid.h"
 #include "cli/text.h"
 
 namespace vnvram::cli {

@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "vnvram/store.h"
+
 namespace vnvram {
 
 /// The part of StoreInfo that an owner tells whoever asks for blobs.
@@ -18,5 +20,14 @@ struct ImageState {
   /// The largest blob whose whole rewrite fits a transaction.
   std::uint64_t blob_size_max_bytes = 0;
 };
+
+[[nodiscard]] inline ImageState image_state(const StoreInfo& info) {
+  return {.uuid = info.uuid,
+          .generation = info.generation,
+          .sealed = info.sealed,
+          .content_may_change = info.content_may_change,
+          .space_free_bytes = info.space_free_bytes,
+          .blob_size_max_bytes = info.blob_size_max_bytes};
+}
 
 } // namespace vnvram

@@ -30,16 +30,7 @@ Result<BlobInfo> LocalBlobClient::blob(std::string_view name) {
 
 Result<ImageState> LocalBlobClient::state() {
   Result<StoreUse> store = keeper_.use(Purpose::read);
-  if (!store) {
-    return store.error();
-  }
-  const StoreInfo info = (*store)->info();
-  return ImageState{.uuid = info.uuid,
-                    .generation = info.generation,
-                    .sealed = info.sealed,
-                    .content_may_change = info.content_may_change,
-                    .space_free_bytes = info.space_free_bytes,
-                    .blob_size_max_bytes = info.blob_size_max_bytes};
+  return store ? Result<ImageState>(image_state((*store)->info())) : store.error();
 }
 
 Result<std::vector<std::byte>> LocalBlobClient::read_all(std::string_view blob) {

@@ -30,6 +30,33 @@ Result<StoreUse> ImageKeeper::use(StoreGate::Pass pass) {
   return StoreUse(std::move(pass), *store_);
 }
 
+Result<CheckReport> ImageKeeper::check() {
+  const std::lock_guard one(check_mutex_);
+  {
+    Result<StoreUse> store = use(StoreGate::Purpose::read);
+    if (!store) {
+      return store.error();
+    }
+    Result<CheckReport> report = check_image((*store)->device());
+    if (report || report.error().kind() != ErrorKind::stale) {
+      return report;
+    }
+  }
+  return check_at_rest();
+}
+
+Result<CheckReport> ImageKeeper::check_at_rest() {
+  Result<StoreUse> store = use(StoreGate::Purpose::read_together);
+  if (!store) {
+    return store.error();
+  }
+  Status at_rest = (*store)->flush(); // Nothing comes by itself behind it but a checkpoint.
+  if (at_rest && !(*store)->info().content_may_change) {
+    at_rest = (*store)->checkpoint();
+  }
+  return at_rest ? check_image((*store)->device()) : at_rest.error();
+}
+
 Status ImageKeeper::attach(const Opening& opening) {
   if (is_attached()) {
     return Error(ErrorKind::exists, opening.location + ": an image is attached", "detach it first");

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
@@ -55,6 +56,10 @@ public:
   Result<StoreUse> use(StoreGate::Purpose purpose);
   /// To change something, but nothing at once while changes are held: see releases().
   std::optional<Result<StoreUse>> try_to_change();
+  /// check_image() of what is on the device, beside the changes that go on; if there are too many
+  /// for that, they wait until it is done. One at a time. Errors: its own, those of a checkpoint,
+  /// absent.
+  Result<CheckReport> check();
   [[nodiscard]] bool is_held() const { return gate_.is_held(); }
   /// Told of each end of a hold. A watcher must not use() the store.
   [[nodiscard]] Watch<>& releases() { return gate_.releases(); }
@@ -109,12 +114,14 @@ public:
 
 private:
   Result<StoreUse> use(StoreGate::Pass pass);
+  Result<CheckReport> check_at_rest();
   Status open(std::unique_ptr<BlockDevice> device, bool accept_sealed);
   [[nodiscard]] std::unique_ptr<Store> take_store();
 
   const Setup setup_;
   Watch<const Error&> failures_;
   StoreGate gate_;
+  std::mutex check_mutex_;       ///< Held by who checks.
   std::string location_;         ///< Exchanged with the gate closed, and so is the store.
   std::unique_ptr<Store> store_; ///< Before the watchers: its threads tell them.
   int opened_by_pid_ = 0;

@@ -126,14 +126,36 @@ Status wipe(BlockDevice& device, const Geometry& geometry, const CreateOptions& 
   return done ? device.flush() : done;
 }
 
+Status write_content(Engine& engine, const std::string& blob, std::span<const std::byte> content) {
+  Transaction transaction;
+  transaction.write(blob, content);
+  return engine.commit(transaction);
+}
+
+// A blob that was written and is empty is another one than one that was never written.
+Status write_nothing(Engine& engine, const std::string& blob) {
+  const std::byte one{};
+  const Status written = write_content(engine, blob, std::span(&one, 1));
+  return written ? write_content(engine, blob, {}) : written;
+}
+
+Status fill_from(Engine& engine, const BlobSpec& blob, const CreateOptions& options) {
+  const auto content = options.content_of(blob);
+  if (!content || !*content) {
+    return content ? Status() : content.error();
+  }
+  return (*content)->empty() ? write_nothing(engine, blob.name)
+                             : write_content(engine, blob.name, **content);
+}
+
 Status fill(Engine& engine, const CreateOptions& options) {
   for (const NewBlob& blob : options.blobs) {
-    if (!blob.content) {
-      continue;
+    Status written;
+    if (blob.content) {
+      written = write_content(engine, blob.spec.name, *blob.content);
+    } else if (options.content_of) {
+      written = fill_from(engine, blob.spec, options);
     }
-    Transaction transaction;
-    transaction.write(blob.spec.name, std::span<const std::byte>(*blob.content));
-    const Status written = engine.commit(transaction);
     if (!written) {
       engine.abandon();
       return written;

@@ -96,8 +96,9 @@ interface Blobs {
 
   info @2 (blob :Text) -> (info :BlobInfo, failure :Failure);
 
-  # All of them as they are at one moment between two changes, deferred ones included.
-  read @3 (ranges :List(Range)) -> (contents :List(Data), failure :Failure);
+  # All of them as they are at one moment between two changes, deferred ones included. `settled`: at
+  # one at which nothing is deferred, so that all of it is part of some generation.
+  read @3 (ranges :List(Range), settled :Bool) -> (contents :List(Data), failure :Failure);
 
   # All of it or, on a failure, nothing. Answered when it is durable, with a generation of the image
   # that has it; the one that it made, or a later one. What is deferred is answered when readers see
@@ -169,16 +170,65 @@ struct OwnerStatus {
   pid @5 :Int32;              # The owner's process.
 }
 
+# What the image says about itself.
+struct ImageInfo {
+  state @0 :ImageState;
+  formatVersion @1 :UInt32;
+  epoch @2 :UInt64;              # How often it was opened for writing.
+  imageSizeBytes @3 :UInt64;
+  ringSizeBytes @4 :UInt64;
+  ringUsedBytes @5 :UInt64;      # Not yet behind a checkpoint.
+  spaceSizeBytes @6 :UInt64;     # Largest sizes that could be registered in an empty image.
+  blobCount @7 :UInt32;
+  ownerPid @8 :UInt32;
+  ownerHost @9 :Text;
+}
+
+# What a look at every byte of the image has found.
+struct CheckReport {
+  struct Problem {
+    place @0 :Text;
+    what @1 :Text;
+    blobs @2 :List(Text);        # Those whose bytes are hit.
+    dataLost @3 :Bool;           # False: a copy that nothing depends on now.
+  }
+  struct Blob {
+    name @0 :Text;
+    generation @1 :UInt64;
+    sizeBytes @2 :UInt64;
+    intact @3 :Bool;
+  }
+  problems @0 :List(Problem);
+  blobs @1 :List(Blob);
+  notes @2 :List(Text);          # What may be worth knowing, and is no damage.
+  generation @3 :UInt64;
+  blobsChecked @4 :UInt64;
+  pagesChecked @5 :UInt64;
+  recordsChecked @6 :UInt64;
+}
+
+# All blobs at one moment between two changes, at which nothing is deferred.
+struct Moment {
+  struct Content {
+    blob @0 :Text;
+    bytes @1 :Data;
+  }
+  state @0 :ImageState;
+  blobs @1 :List(BlobInfo);      # In the order of their names.
+  contents @2 :List(Content);    # Of those that were asked for, if `complete`.
+  complete @3 :Bool;             # False: they are more bytes than were asked for.
+}
+
 # The right to everything.
 interface Owner extends(Blobs) {
   status @0 () -> (status :OwnerStatus, failure :Failure);
 
   # Nothing is on its way to the image when it is answered, of any device, and no change begins
   # before release(), or until so much time has passed, 1 ms to 1 h: then it ends by itself. A hold of
-  # a hold sets a new time.
-  hold @1 (durationMs :UInt32) -> (failure :Failure);
-  # `held`: something was, until now.
-  release @2 () -> (held :Bool, failure :Failure);
+  # a hold sets a new time, or, if it is to be the only one, fails (in use). `number` is for release().
+  hold @1 (durationMs :UInt32, onlyOne :Bool) -> (failure :Failure, number :UInt64);
+  # `held`: something was, until now. With a number: only if nobody has held since.
+  release @2 (number :UInt64) -> (held :Bool, failure :Failure);
 
     # Forgets a blob that no other session writes. Durable when answered.
   remove @3 (blob :Text) -> (failure :Failure);
@@ -186,4 +236,13 @@ interface Owner extends(Blobs) {
   # Another owner, of the program that is installed now, is to take this one's place. Answered before
   # it goes; front ends wait for the other one. Unsupported where nothing would start that one.
   restart @4 () -> (failure :Failure);
+
+  image @5 () -> (image :ImageInfo, failure :Failure);
+
+  # Reads all of the image beside the changes that go on, and keeps them waiting if they are too many.
+  check @6 () -> (report :CheckReport, failure :Failure);
+
+  # Everything, with the contents of the blobs that were written or registered after that
+  # generation, if they have no more bytes than that, 8 MiB at most.
+  changes @7 (after :UInt64, contentMaxBytes :UInt64) -> (moment :Moment, failure :Failure);
 }

@@ -1,5 +1,6 @@
 #include "rpc/owner_client.h"
 
+#include <algorithm>
 #include <limits>
 #include <utility>
 
@@ -59,23 +60,109 @@ Result<OwnerStatus> OwnerClient::status() {
 }
 
 Status OwnerClient::hold(std::chrono::milliseconds duration) {
+  const Result<std::uint64_t> held = ask_to_hold(duration, false);
+  return held ? Status() : held.error();
+}
+
+Result<std::uint64_t> OwnerClient::hold_alone(std::chrono::milliseconds duration) {
+  return ask_to_hold(duration, true);
+}
+
+Result<std::uint64_t> OwnerClient::ask_to_hold(std::chrono::milliseconds duration, bool only_one) {
   if (duration.count() < 0 || duration.count() > std::numeric_limits<std::uint32_t>::max()) {
     return Error(ErrorKind::invalid_argument, "no hold lasts as long as that");
   }
-  return link_->ask<void>([duration](rpc::Owner::Client& owner) {
+  return link_->ask<std::uint64_t>([duration, only_one](rpc::Owner::Client& owner) {
     auto request = owner.holdRequest();
     request.setDurationMs(static_cast<std::uint32_t>(duration.count()));
-    return request.send().then([](auto&& answer) { return take_status(answer); });
+    request.setOnlyOne(only_one);
+    return request.send().then([](auto&& answer) -> Result<std::uint64_t> {
+      if (answer.hasFailure()) {
+        return read_failure(answer.getFailure());
+      }
+      return answer.getNumber();
+    });
   });
 }
 
 Result<bool> OwnerClient::release() {
-  return link_->ask<bool>([](rpc::Owner::Client& owner) {
-    return owner.releaseRequest().send().then([](auto&& answer) -> Result<bool> {
+  return ask_to_release(0);
+}
+
+Result<bool> OwnerClient::release_own(std::uint64_t number) {
+  return ask_to_release(number);
+}
+
+Result<bool> OwnerClient::ask_to_release(std::uint64_t number) {
+  return link_->ask<bool>([number](rpc::Owner::Client& owner) {
+    auto request = owner.releaseRequest();
+    request.setNumber(number);
+    return request.send().then([](auto&& answer) -> Result<bool> {
       if (answer.hasFailure()) {
         return read_failure(answer.getFailure());
       }
       return answer.getHeld();
+    });
+  });
+}
+
+Result<StoreInfo> OwnerClient::image() {
+  return link_->ask<StoreInfo>([](rpc::Owner::Client& owner) {
+    return owner.imageRequest().send().then([](auto&& answer) -> Result<StoreInfo> {
+      if (answer.hasFailure()) {
+        return read_failure(answer.getFailure());
+      }
+      return read_image_info(answer.getImage());
+    });
+  });
+}
+
+Result<CheckReport> OwnerClient::check() {
+  return link_->ask<CheckReport>([](rpc::Owner::Client& owner) {
+    return owner.checkRequest().send().then([](auto&& answer) -> Result<CheckReport> {
+      if (answer.hasFailure()) {
+        return read_failure(answer.getFailure());
+      }
+      return read_report(answer.getReport());
+    });
+  });
+}
+
+Result<Moment> OwnerClient::changes(std::uint64_t after, std::uint64_t content_max_bytes) {
+  return link_->ask<Moment>([after, content_max_bytes](rpc::Owner::Client& owner) {
+    auto request = owner.changesRequest();
+    request.setAfter(after);
+    request.setContentMaxBytes(content_max_bytes);
+    return request.send().then([](auto&& answer) -> Result<Moment> {
+      if (answer.hasFailure()) {
+        return read_failure(answer.getFailure());
+      }
+      return read_moment(answer.getMoment());
+    });
+  });
+}
+
+Status OwnerClient::read_settled(const std::string& blob, std::uint64_t offset_bytes,
+                                 std::span<std::byte> bytes) {
+  return link_->ask<void>([&blob, offset_bytes, bytes](rpc::Owner::Client& owner) {
+    auto request = owner.readRequest();
+    request.setSettled(true);
+    auto range = request.initRanges(1)[0];
+    range.setBlob(blob);
+    auto part = range.initPart();
+    part.setOffsetBytes(offset_bytes);
+    part.setLengthBytes(bytes.size());
+    return request.send().then([bytes](auto&& answer) -> Status {
+      if (answer.hasFailure()) {
+        return read_failure(answer.getFailure());
+      }
+      const auto contents = answer.getContents();
+      if (contents.size() != 1 || contents[0].size() != bytes.size()) {
+        return Error(ErrorKind::io,
+                     "the image's owner has answered with other bytes than asked for");
+      }
+      std::ranges::copy(to_span(contents[0]), bytes.begin());
+      return {};
     });
   });
 }

@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -13,6 +14,7 @@
 
 #include "base/unique_fd.h"
 #include "client/image_state.h"
+#include "client/moment.h"
 #include "vnvram/result.h"
 #include "vnvram/store.h"
 
@@ -55,6 +57,24 @@ public:
   Status hold(std::chrono::milliseconds duration);
   /// Returns whether something was held until now: if not, a hold has ended before.
   Result<bool> release();
+  /// The same if nothing is held, for work of this program's own. Returns its number for
+  /// release_own(). Errors: in_use (somebody holds), too.
+  Result<std::uint64_t> hold_alone(std::chrono::milliseconds duration);
+  /// Ends that one, if it is still what is held.
+  Result<bool> release_own(std::uint64_t number);
+  /// What the image says about itself, but whether it is clean: it is open. Errors: absent.
+  Result<StoreInfo> image();
+  /// Reads all of the image: see ImageKeeper::check() for what waits meanwhile. Errors: those of
+  /// check_image(), absent.
+  Result<CheckReport> check();
+  /// All blobs at one moment, with the contents of those that are newer than that generation if
+  /// they have no more bytes than that (moment_content_max_bytes; else it is not complete). Errors:
+  /// those of a commit, since what is deferred comes first; absent; too_new (must_know attributes).
+  Result<Moment> changes(std::uint64_t after, std::uint64_t content_max_bytes);
+  /// Fills `bytes`, as they are at a moment at which nothing is deferred. Errors: those of
+  /// BlobClient::read() and of a commit.
+  Status read_settled(const std::string& blob, std::uint64_t offset_bytes,
+                      std::span<std::byte> bytes);
   /// Store::register_blobs(). Errors: its own; in_use (another session writes one that begins with
   /// a content), too_large (contents of more than 16 MiB).
   Status register_blobs(std::span<const NewBlob> blobs);
@@ -67,6 +87,8 @@ public:
 
 private:
   explicit OwnerClient(std::unique_ptr<OwnerLink> link);
+  Result<std::uint64_t> ask_to_hold(std::chrono::milliseconds duration, bool only_one);
+  Result<bool> ask_to_release(std::uint64_t number);
 
   std::unique_ptr<OwnerLink> link_;
 };

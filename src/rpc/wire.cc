@@ -48,6 +48,132 @@ ImageState read_state(rpc::ImageState::Reader from) {
   return state;
 }
 
+void write_image_info(rpc::ImageInfo::Builder to, const StoreInfo& info) {
+  write_state(to.initState(), image_state(info));
+  to.setFormatVersion(info.format_version);
+  to.setEpoch(info.epoch);
+  to.setImageSizeBytes(info.image_size_bytes);
+  to.setRingSizeBytes(info.ring_size_bytes);
+  to.setRingUsedBytes(info.ring_used_bytes);
+  to.setSpaceSizeBytes(info.space_size_bytes);
+  to.setBlobCount(static_cast<std::uint32_t>(info.blob_count));
+  to.setOwnerPid(info.owner_pid);
+  to.setOwnerHost(info.owner_host);
+}
+
+StoreInfo read_image_info(rpc::ImageInfo::Reader from) {
+  const ImageState state = read_state(from.getState());
+  StoreInfo info;
+  info.uuid = state.uuid;
+  info.format_version = from.getFormatVersion();
+  info.generation = state.generation;
+  info.epoch = from.getEpoch();
+  info.image_size_bytes = from.getImageSizeBytes();
+  info.ring_size_bytes = from.getRingSizeBytes();
+  info.ring_used_bytes = from.getRingUsedBytes();
+  info.space_size_bytes = from.getSpaceSizeBytes();
+  info.space_free_bytes = state.space_free_bytes;
+  info.blob_size_max_bytes = state.blob_size_max_bytes;
+  info.blob_count = from.getBlobCount();
+  info.owner_pid = from.getOwnerPid();
+  info.owner_host = to_string(from.getOwnerHost());
+  info.sealed = state.sealed;
+  info.content_may_change = state.content_may_change;
+  return info;
+}
+
+namespace {
+
+void write_texts(capnp::List<capnp::Text>::Builder to, const std::vector<std::string>& texts) {
+  for (unsigned index = 0; index < to.size(); ++index) {
+    to.set(index, texts[index]);
+  }
+}
+
+std::vector<std::string> read_texts(capnp::List<capnp::Text>::Reader from) {
+  std::vector<std::string> texts;
+  for (const auto text : from) {
+    texts.push_back(to_string(text));
+  }
+  return texts;
+}
+
+} // namespace
+
+void write_report(rpc::CheckReport::Builder to, const CheckReport& report) {
+  auto problems = to.initProblems(static_cast<unsigned>(report.problems.size()));
+  for (unsigned index = 0; index < problems.size(); ++index) {
+    const CheckProblem& problem = report.problems[index];
+    problems[index].setPlace(problem.place);
+    problems[index].setWhat(problem.what);
+    write_texts(problems[index].initBlobs(static_cast<unsigned>(problem.blobs.size())),
+                problem.blobs);
+    problems[index].setDataLost(problem.data_lost);
+  }
+  auto blobs = to.initBlobs(static_cast<unsigned>(report.blobs.size()));
+  for (unsigned index = 0; index < blobs.size(); ++index) {
+    const CheckedBlob& blob = report.blobs[index];
+    blobs[index].setName(blob.name);
+    blobs[index].setGeneration(blob.generation);
+    blobs[index].setSizeBytes(blob.size_bytes);
+    blobs[index].setIntact(blob.intact);
+  }
+  write_texts(to.initNotes(static_cast<unsigned>(report.notes.size())), report.notes);
+  to.setGeneration(report.generation);
+  to.setBlobsChecked(report.blobs_checked);
+  to.setPagesChecked(report.pages_checked);
+  to.setRecordsChecked(report.records_checked);
+}
+
+CheckReport read_report(rpc::CheckReport::Reader from) {
+  CheckReport report;
+  for (const auto problem : from.getProblems()) {
+    report.problems.push_back({.place = to_string(problem.getPlace()),
+                               .what = to_string(problem.getWhat()),
+                               .blobs = read_texts(problem.getBlobs()),
+                               .data_lost = problem.getDataLost()});
+  }
+  for (const auto blob : from.getBlobs()) {
+    report.blobs.push_back({.name = to_string(blob.getName()),
+                            .generation = blob.getGeneration(),
+                            .size_bytes = blob.getSizeBytes(),
+                            .intact = blob.getIntact()});
+  }
+  report.notes = read_texts(from.getNotes());
+  report.generation = from.getGeneration();
+  report.blobs_checked = from.getBlobsChecked();
+  report.pages_checked = from.getPagesChecked();
+  report.records_checked = from.getRecordsChecked();
+  return report;
+}
+
+void write_moment(rpc::Moment::Builder to, const Moment& moment) {
+  write_state(to.initState(), moment.state);
+  auto blobs = to.initBlobs(static_cast<unsigned>(moment.blobs.size()));
+  for (unsigned index = 0; index < blobs.size(); ++index) {
+    write_info(blobs[index], moment.blobs[index]);
+  }
+  auto contents = to.initContents(static_cast<unsigned>(moment.contents.size()));
+  unsigned index = 0;
+  for (const auto& [blob, bytes] : moment.contents) {
+    contents[index].setBlob(blob);
+    contents[index++].setBytes(to_data(bytes));
+  }
+  to.setComplete(moment.complete);
+}
+
+Moment read_moment(rpc::Moment::Reader from) {
+  Moment moment{.state = read_state(from.getState()), .blobs = {}, .complete = from.getComplete()};
+  for (const auto blob : from.getBlobs()) {
+    moment.blobs.push_back(read_info(blob));
+  }
+  for (const auto content : from.getContents()) {
+    const auto bytes = to_span(content.getBytes());
+    moment.contents[to_string(content.getBlob())].assign(bytes.begin(), bytes.end());
+  }
+  return moment;
+}
+
 void write_spec(rpc::BlobSpec::Builder to, const BlobSpec& spec) {
   to.setName(spec.name);
   to.setType(spec.type);

@@ -9,11 +9,13 @@
 #include <capnp/blob.h>
 
 #include "client/image_state.h"
+#include "client/moment.h"
 #include "rpc/failure.capnp.h"
 #include "rpc/owner.capnp.h"
 #include "vnvram/blob.h"
 #include "vnvram/error.h"
 #include "vnvram/result.h"
+#include "vnvram/store.h"
 #include "vnvram/transaction.h"
 
 namespace vnvram {
@@ -42,6 +44,13 @@ template <typename Answer> [[nodiscard]] Status take_status(Answer&& answer) {
 
 void write_state(rpc::ImageState::Builder to, const ImageState& state);
 [[nodiscard]] ImageState read_state(rpc::ImageState::Reader from);
+
+void write_image_info(rpc::ImageInfo::Builder to, const StoreInfo& info);
+[[nodiscard]] StoreInfo read_image_info(rpc::ImageInfo::Reader from);
+void write_report(rpc::CheckReport::Builder to, const CheckReport& report);
+[[nodiscard]] CheckReport read_report(rpc::CheckReport::Reader from);
+void write_moment(rpc::Moment::Builder to, const Moment& moment);
+[[nodiscard]] Moment read_moment(rpc::Moment::Reader from);
 
 void write_spec(rpc::BlobSpec::Builder to, const BlobSpec& spec);
 [[nodiscard]] BlobSpec read_spec(rpc::BlobSpec::Reader from);

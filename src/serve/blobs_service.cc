@@ -163,8 +163,17 @@ kj::Promise<void> BlobsService::info(InfoContext context) {
   return kj::READY_NOW;
 }
 
+Result<StoreUse> BlobsService::settled_store() {
+  Result<StoreUse> store = session_.owner.keeper.use(StoreGate::Purpose::read_together);
+  if (!store) {
+    return store;
+  }
+  Status flushed = (*store)->flush();
+  return flushed ? std::move(store) : Result<StoreUse>(flushed.error());
+}
+
 Result<std::vector<std::vector<std::byte>>>
-BlobsService::read_all_of(capnp::List<rpc::Range>::Reader ranges) {
+BlobsService::read_all_of(capnp::List<rpc::Range>::Reader ranges, bool settled) {
   if (Status fits = check_count(ranges.size()); !fits) {
     return fits.error();
   }
@@ -175,7 +184,9 @@ BlobsService::read_all_of(capnp::List<rpc::Range>::Reader ranges) {
   }
   using Purpose = StoreGate::Purpose;
   Result<StoreUse> store =
-      session_.owner.keeper.use(ranges.size() > 1 ? Purpose::read_together : Purpose::read);
+      settled
+          ? settled_store()
+          : session_.owner.keeper.use(ranges.size() > 1 ? Purpose::read_together : Purpose::read);
   if (!store) {
     return store.error();
   }
@@ -197,7 +208,8 @@ BlobsService::read_all_of(capnp::List<rpc::Range>::Reader ranges) {
 }
 
 kj::Promise<void> BlobsService::read(ReadContext context) {
-  const auto contents = read_all_of(context.getParams().getRanges());
+  const auto asked = context.getParams();
+  const auto contents = read_all_of(asked.getRanges(), asked.getSettled());
   if (!contents) {
     write_failure(context.getResults().initFailure(), contents.error());
     return kj::READY_NOW;

@@ -63,6 +63,9 @@ public:
   kj::Promise<void> lookAgain(LookAgainContext context) override;
 
 protected:
+  /// For reading at one moment at which nothing is deferred: changers wait for as long as it
+  /// exists. Errors: those of a commit, absent.
+  Result<StoreUse> settled_store();
   /// The right to write these blobs. Nothing: it has to be waited for, because who has it is about
   /// to end. Errors: in_use.
   enum class Right { these_too, only_these };
@@ -84,7 +87,8 @@ private:
   /// Nothing: it has to wait.
   std::optional<Status> carry_out(Store& store, const Transaction& transaction, bool deferred);
   std::optional<Status> carry_out(Store& store, const std::vector<NewBlob>& blobs);
-  Result<std::vector<std::vector<std::byte>>> read_all_of(capnp::List<rpc::Range>::Reader ranges);
+  Result<std::vector<std::vector<std::byte>>> read_all_of(capnp::List<rpc::Range>::Reader ranges,
+                                                          bool settled);
 
   const Scope scope_;
 };

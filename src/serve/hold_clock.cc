@@ -7,21 +7,33 @@ HoldClock::~HoldClock() {
   release();
 }
 
-Status HoldClock::hold(Clock::Duration duration) {
+Result<std::uint64_t> HoldClock::hold(Clock::Duration duration) {
   const std::lock_guard lock(mutex_);
+  return hold_locked(duration);
+}
+
+Result<std::uint64_t> HoldClock::hold_alone(Clock::Duration duration) {
+  const std::lock_guard lock(mutex_);
+  if (ends_at_) {
+    return Error(ErrorKind::in_use, "changes are held already");
+  }
+  return hold_locked(duration);
+}
+
+Result<std::uint64_t> HoldClock::hold_locked(Clock::Duration duration) {
   if (!keeper_.is_attached()) {
     return Error(ErrorKind::absent, "no image is attached");
   }
   if (Status held = keeper_.hold(); !held) {
     release_locked();
-    return held;
+    return held.error();
   }
   ends_at_ = clock_.now() + duration;
   if (!alarm_.set(*ends_at_)) {
     release_locked();
     return Error(ErrorKind::io, "no thread can be started to end the hold in time");
   }
-  return {};
+  return ++number_;
 }
 
 Result<bool> HoldClock::look_again() {
@@ -38,10 +50,12 @@ Result<bool> HoldClock::look_again() {
   return reopened ? Result<bool>(true) : reopened.error();
 }
 
-bool HoldClock::release() {
+bool HoldClock::release(std::optional<std::uint64_t> number) {
   const std::lock_guard lock(mutex_);
-  const bool was_held = ends_at_.has_value();
-  release_locked();
+  const bool was_held = ends_at_ && (!number || *number == number_);
+  if (was_held || !number) {
+    release_locked();
+  }
   return was_held;
 }
 

@@ -1,12 +1,14 @@
 // Holds that end by themselves.
 #pragma once
 
+#include <cstdint>
 #include <mutex>
 #include <optional>
 
 #include "base/alarm_clock.h"
 #include "base/clock.h"
 #include "owner/image_keeper.h"
+#include "vnvram/result.h"
 
 namespace vnvram {
 
@@ -27,9 +29,13 @@ public:
   /// As ImageKeeper::hold(), until release() or until so much time has passed since it was held.
   /// What is held already gets a new time. Errors: absent (there is no image); those of the hold,
   /// and then nothing is held.
-  Status hold(Clock::Duration duration);
-  /// Returns whether something was held until now.
-  bool release();
+  /// Returns its number.
+  Result<std::uint64_t> hold(Clock::Duration duration);
+  /// The same if nothing is held. Errors: in_use, too.
+  Result<std::uint64_t> hold_alone(Clock::Duration duration);
+  /// Returns whether something was held until now. With a number: only what is held by it, so that
+  /// nobody ends what another has held since.
+  bool release(std::optional<std::uint64_t> number = std::nullopt);
 
   /// Looks whether the image's content was changed underneath, and then opens it anew, which ends a
   /// hold: returns whether it was. Errors: absent; those of ImageKeeper::is_current() and reopen():
@@ -38,12 +44,14 @@ public:
 
 private:
   void time_has_come();
+  Result<std::uint64_t> hold_locked(Clock::Duration duration);
   void release_locked();
 
   ImageKeeper& keeper_;
   Clock& clock_;
   std::mutex mutex_;
   std::optional<Clock::Time> ends_at_; ///< While it holds.
+  std::uint64_t number_ = 0;           ///< Of the last hold.
   AlarmClock alarm_;
 };
 

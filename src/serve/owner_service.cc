@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <optional>
 #include <string>
@@ -49,19 +50,83 @@ kj::Promise<void> OwnerService::status(StatusContext context) {
 
 kj::Promise<void> OwnerService::hold(HoldContext context) {
   const std::chrono::milliseconds duration(context.getParams().getDurationMs());
-  Status held =
-      duration.count() > 0 && duration <= hold_max
-          ? session_.owner.holds.hold(duration)
-          : Error(ErrorKind::invalid_argument, "a hold lasts 1 ms to 1 h", "say for how long");
-  if (!held) {
-    write_failure(context.getResults().initFailure(), held.error());
+  HoldClock& holds = session_.owner.holds;
+  const Result<std::uint64_t> number =
+      duration.count() <= 0 || duration > hold_max
+          ? Error(ErrorKind::invalid_argument, "a hold lasts 1 ms to 1 h", "say for how long")
+      : context.getParams().getOnlyOne() ? holds.hold_alone(duration)
+                                         : holds.hold(duration);
+  if (number) {
+    context.getResults().setNumber(*number);
+  } else {
+    write_failure(context.getResults().initFailure(), number.error());
   }
   return kj::READY_NOW;
 }
 
 kj::Promise<void> OwnerService::release(ReleaseContext context) {
-  context.getResults().setHeld(session_.owner.holds.release());
+  const std::uint64_t number = context.getParams().getNumber();
+  context.getResults().setHeld(session_.owner.holds.release(
+      number == 0 ? std::nullopt : std::optional<std::uint64_t>(number)));
   return kj::READY_NOW;
+}
+
+kj::Promise<void> OwnerService::image(ImageContext context) {
+  Result<StoreUse> store = session_.owner.keeper.use(StoreGate::Purpose::read);
+  if (store) {
+    write_image_info(context.getResults().initImage(), (*store)->info());
+  } else {
+    write_failure(context.getResults().initFailure(), store.error());
+  }
+  return kj::READY_NOW;
+}
+
+kj::Promise<void> OwnerService::check(CheckContext context) {
+  const Result<CheckReport> report = session_.owner.keeper.check();
+  if (report) {
+    write_report(context.getResults().initReport(), *report);
+  } else {
+    write_failure(context.getResults().initFailure(), report.error());
+  }
+  return kj::READY_NOW;
+}
+
+kj::Promise<void> OwnerService::changes(ChangesContext context) {
+  const auto asked = context.getParams();
+  const Result<Moment> moment = moment_since(
+      asked.getAfter(), std::min(asked.getContentMaxBytes(), moment_content_max_bytes));
+  if (moment) {
+    write_moment(context.getResults().initMoment(), *moment);
+  } else {
+    write_failure(context.getResults().initFailure(), moment.error());
+  }
+  return kj::READY_NOW;
+}
+
+// Changers wait until it is done, which is why the contents are bounded.
+Result<Moment> OwnerService::moment_since(std::uint64_t after, std::uint64_t content_max_bytes) {
+  Result<StoreUse> store = settled_store();
+  if (!store) {
+    return store.error();
+  }
+  Moment moment{.state = image_state((*store)->info()), .blobs = (*store)->blobs()};
+  std::vector<const BlobInfo*> changed;
+  std::uint64_t size_bytes = 0;
+  for (const BlobInfo& blob : moment.blobs) {
+    if (is_newer(blob, after)) {
+      changed.push_back(&blob);
+      size_bytes += blob.size_bytes;
+    }
+  }
+  moment.complete = size_bytes <= content_max_bytes;
+  for (const BlobInfo* blob : moment.complete ? changed : std::vector<const BlobInfo*>()) {
+    Result<std::vector<std::byte>> content = (*store)->read(blob->name);
+    if (!content) {
+      return content.error();
+    }
+    moment.contents.emplace(blob->name, *std::move(content));
+  }
+  return moment;
 }
 
 kj::Promise<void> OwnerService::remove(RemoveContext context) {

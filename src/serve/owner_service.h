@@ -1,6 +1,7 @@
 // Owner of owner.capnp, for one session.
 #pragma once
 
+#include "client/moment.h"
 #include "rpc/owner.capnp.h"
 #include "serve/blobs_service.h"
 
@@ -19,6 +20,12 @@ public:
   kj::Promise<void> release(ReleaseContext context) override;
   kj::Promise<void> remove(RemoveContext context) override;
   kj::Promise<void> restart(RestartContext context) override;
+  kj::Promise<void> image(ImageContext context) override;
+  kj::Promise<void> check(CheckContext context) override;
+  kj::Promise<void> changes(ChangesContext context) override;
+
+private:
+  Result<Moment> moment_since(std::uint64_t after, std::uint64_t content_max_bytes);
 };
 #pragma GCC diagnostic pop
 

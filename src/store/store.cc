@@ -94,6 +94,10 @@ StoreInfo Store::info() const {
   return engine_->info();
 }
 
+BlockDevice& Store::device() {
+  return engine_->device();
+}
+
 Status Store::checkpoint() {
   return engine_->checkpoint();
 }

@@ -51,7 +51,7 @@ class Commands(ServeCase):
         self.vnvram("put", address, "nobody", "-", input=b"", status=NOT_FOUND)
         self.vnvram("ls", f"unix:{self.path('nowhere')}", status=ABSENT, message="vnvram serve")
         self.vnvram("status", self.image, status=USAGE, message="unix:PATH")
-        self.vnvram("check", address, status=UNSUPPORTED, message="is not the image")
+        self.vnvram("dump", address, status=UNSUPPORTED, message="is not the image")
         self.vnvram("put", self.image, "eeprom", "-", input=b"x", status=IN_USE)
         self.vnvram("serve", self.image, "--control", f"unix:{self.path('two')}", status=IN_USE)
         self.vnvram("serve", self.image, "--control", "tcp:1", status=USAGE)
@@ -60,7 +60,8 @@ class Commands(ServeCase):
         for seconds in ("0", "3601", "soon"):
             self.vnvram("hold", address, "--seconds", seconds, status=USAGE)
         for words in (("ls",), ("get", "eeprom"), ("put", "eeprom", "-"), ("rm", "eeprom"),
-                      ("register", "--tpm2")):
+                      ("register", "--tpm2"), ("info",), ("check",),
+                      ("export", self.path("out"))):
             self.vnvram(words[0], address, *words[1:], "--image-key", self.image, status=USAGE,
                         message="its owner was told")
 

@@ -2,6 +2,7 @@
 // what tests/unit/client asks for.
 #include "owner/image_keeper.h"
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <future>
@@ -270,6 +271,62 @@ TEST_F(ImageKeeperTest, WhoHasNotForkedAdoptsNothing) {
 TEST(ImageKeeper, KnowsWhatTakesFiles) {
   EXPECT_TRUE(ImageKeeper::needs_files("/var/lib/machine.vnvram"));
   EXPECT_FALSE(ImageKeeper::needs_files("nbd+unix:///x?socket=/run/x"));
+}
+
+// A checkpoint in the middle of every look, and damage in each of them: nobody could say whether it
+// is there, but for one that changes wait for.
+TEST_F(ImageKeeperTest, ACheckThatIsOvertakenAgainAndAgainLetsChangesWait) {
+  create({spec("a", 100), spec("b", 100)});
+  ImageKeeper keeper({.store = {.background = false}});
+  ASSERT_OK(attach(keeper));
+  ASSERT_OK(write(keeper, "needle"));
+  ASSERT_OK(keeper.hold());
+  keeper.release();
+  unsigned superblock_reads = 0; // In one look.
+  *hook_ = [&](HookedDevice::Call, std::uint64_t offset_bytes, std::span<const std::byte>) {
+    superblock_reads += offset_bytes == 0 ? 1 : 0;
+    return Status();
+  };
+  EXPECT_TRUE(keeper.check()->clean());
+  *hook_ = {};
+  const Bytes needle = bytes("needle");
+  auto& disk = disk_->bytes();
+  for (auto at = disk.begin();
+       (at = std::search(at, disk.end(), needle.begin(), needle.end())) != disk.end(); ++at) {
+    *at = std::byte{'N'};
+  }
+  constexpr unsigned looks_max = 20; // As many as a check takes before it gives up.
+  unsigned left = looks_max * superblock_reads;
+  bool changes = false;
+  bool at_rest = false;
+  unsigned number = 0;
+  *hook_ = [&](HookedDevice::Call call, std::uint64_t offset_bytes, std::span<const std::byte>) {
+    const bool reads = call == HookedDevice::Call::read;
+    at_rest = at_rest || (!changes && !reads); // The checkpoint that comes before it.
+    if (changes || !reads || offset_bytes != 0 || left == 0) {
+      return Status();
+    }
+    --left;
+    changes = true;
+    auto store = keeper.use(Purpose::change);
+    EXPECT_TRUE((*store)->write("b", bytes(std::to_string(++number))).ok());
+    EXPECT_TRUE((*store)->checkpoint().ok());
+    EXPECT_TRUE((*store)->write("b", bytes(std::to_string(++number))).ok());
+    changes = false;
+    return Status();
+  };
+  const auto report = keeper.check();
+  *hook_ = {};
+  ASSERT_OK(report);
+  EXPECT_TRUE(at_rest);
+  ASSERT_FALSE(report->problems.empty());
+  EXPECT_EQ(report->problems.front().blobs, std::vector<std::string>{"a"});
+  ASSERT_OK(write(keeper, "on"));
+}
+
+TEST(ImageKeeperWithoutImage, HasNothingToCheck) {
+  ImageKeeper keeper({});
+  EXPECT_KIND(keeper.check(), absent);
 }
 
 } // namespace

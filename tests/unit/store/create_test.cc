@@ -15,6 +15,45 @@ namespace {
 
 class Create : public StoreFixture {};
 
+TEST_F(Create, ContentsThatAreAskedForOneByOne) {
+  using Content = std::optional<Bytes>;
+  CreateOptions options;
+  options.blobs = {
+      {spec("a", 10), bytes("given")}, {spec("b", 10)}, {spec("c", 10)}, {spec("d", 10)}};
+  std::vector<std::string> asked;
+  options.content_of = [&](const BlobSpec& blob) -> Result<Content> {
+    asked.push_back(blob.name);
+    return blob.name == "b"   ? Content(bytes("asked for"))
+           : blob.name == "c" ? Content(Bytes())
+                              : Content();
+  };
+  disk_ = std::make_shared<MemoryDisk>(std::uint64_t{4} << 20U);
+  MemoryDevice blank(disk_);
+  ASSERT_OK(create_image(blank, options));
+  EXPECT_EQ(asked, (std::vector<std::string>{"b", "c", "d"}));
+  const auto store = open();
+  EXPECT_EQ(*store->read("a"), bytes("given"));
+  EXPECT_EQ(*store->read("b"), bytes("asked for"));
+  EXPECT_EQ(store->blob("c")->size_bytes, 0U);
+  EXPECT_NE(store->blob("c")->generation, 0U); // It was written, if to nothing.
+  EXPECT_EQ(store->blob("d")->generation, 0U);
+}
+
+TEST_F(Create, AContentThatCannotBeHadMakesNoImage) {
+  CreateOptions options;
+  options.blobs = {{spec("a", 10)}};
+  options.content_of = [](const BlobSpec&) -> Result<std::optional<Bytes>> {
+    return Error(ErrorKind::stale, "it is gone");
+  };
+  const test::TemporaryDirectory folder;
+  EXPECT_KIND(create_image_file(folder.path("image"), 0, options), stale);
+  EXPECT_FALSE(std::filesystem::exists(folder.path("image")));
+  disk_ = std::make_shared<MemoryDisk>(std::uint64_t{4} << 20U);
+  MemoryDevice blank(disk_);
+  EXPECT_KIND(create_image(blank, options), stale);
+  EXPECT_KIND(try_open(), foreign); // Without a superblock nobody takes it for an image.
+}
+
 TEST_F(Create, TheRequiredSizeIsEnoughAndABlockLessIsNot) {
   const std::vector<std::vector<BlobSpec>> sets = {
       {},
