@@ -22,10 +22,11 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// Who dies again and again is started less and less often, and at last not any more.
+// Who does not come up is tried less and less often, and at last not any more. Who comes up and
+// dies is started again as often as that is, but not many times in a second.
 constexpr milliseconds first_pause{50};
-constexpr unsigned deaths_in_a_row_max = 8;
-constexpr std::chrono::seconds long_enough{10};
+constexpr unsigned failures_in_a_row_max = 8;
+constexpr milliseconds life_min{100};
 
 Error socket_error(const char* what) {
   return {ErrorKind::io, std::string(what) + ": " + std::system_category().message(errno)};
@@ -166,9 +167,9 @@ Status Supervisor::handle_death(Part& part) {
     return {};
   }
   const auto now = Clock::now();
-  part.deaths_in_a_row = now - part.started_at > long_enough ? 0 : part.deaths_in_a_row + 1;
+  part.failures_in_a_row = was_ready ? 0 : part.failures_in_a_row + 1;
   const bool is_first = is_owner ? !was_owner_ready_ : !was_ready_ && !was_ready;
-  if (is_first || part.deaths_in_a_row > deaths_in_a_row_max) {
+  if (is_first || part.failures_in_a_row > failures_in_a_row_max) {
     setup_.log.error(fmt::format("the {} has ended with code {}{}", name_of(part), code,
                                  is_first ? "" : ", again and again: gives up"));
     exit_code_ = code == 0 ? 1 : code;
@@ -182,8 +183,12 @@ Status Supervisor::handle_death(Part& part) {
                                  code, is_owner ? "" : ": " + part.front_end->loss));
   }
   setup_.notify.send(fmt::format("STATUS=The {} is started again", name_of(part)));
-  const auto pause =
-      part.deaths_in_a_row < 2 ? milliseconds(0) : first_pause * (1U << (part.deaths_in_a_row - 2));
+  milliseconds pause{0};
+  if (part.failures_in_a_row > 0) {
+    pause = first_pause * (1U << (part.failures_in_a_row - 1));
+  } else if (now - part.started_at < life_min) {
+    pause = life_min;
+  }
   part.starts_at = now + pause;
   return {};
 }

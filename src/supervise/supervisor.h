@@ -60,7 +60,7 @@ private:
     std::optional<NbdProbe> probe;
     bool is_ready = false;
     Clock::time_point started_at;
-    unsigned deaths_in_a_row = 0;
+    unsigned failures_in_a_row = 0;             ///< Not ready before it died.
     std::optional<Clock::time_point> starts_at; ///< When it has died.
   };
 

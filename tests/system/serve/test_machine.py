@@ -1,6 +1,7 @@
 """vnvram serve --tpm --nbd: a machine's devices, on one image."""
 
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -43,7 +44,6 @@ class Machine(MachineCase):
         machine = self.start_machine()
         client = self.connect(machine, "eeprom")
         self.vnvram("put", machine.address, "eeprom", "-", input=b"x", status=14)
-        self.vnvram("put", machine.address, "tpm2.permanent", "-", input=b"x", status=27)
         self.vnvram("rm", machine.address, "tpm2.volatile", status=14)
         client.shutdown()
         self.clients.clear()
@@ -120,7 +120,6 @@ class Machine(MachineCase):
 
     @staticmethod
     def has_ended(pidfd):
-        import select
         return bool(select.select([pidfd], [], [], PATIENCE_SECONDS)[0])
 
 
@@ -227,6 +226,7 @@ class InheritedSockets(MachineCase):
             listening = socket.socket(socket.AF_UNIX)
             listening.bind(str(self.path(name)))
             listening.listen()
+            self.addCleanup(listening.close)
             sockets.append(listening)
         argv = [str(program("vnvram")), "serve", str(self.image), "--control", "fd:control",
                 "--tpm", "fd:tpm", "--nbd", "fd:nbd,export=eeprom"]
