@@ -76,6 +76,7 @@ public:
   std::vector<BlobInfo> blobs() const;
   Result<BlobInfo> blob(std::string_view name) const;
   StoreInfo info() const;
+  StoreCounters counters() const;
   Status checkpoint();
   /// Takes more of the device into the image, if it has less.
   Status grow(std::uint64_t image_block_count);

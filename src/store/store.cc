@@ -94,6 +94,10 @@ StoreInfo Store::info() const {
   return engine_->info();
 }
 
+StoreCounters Store::counters() const {
+  return engine_->counters();
+}
+
 Status Store::checkpoint() {
   return engine_->checkpoint();
 }
