@@ -14,11 +14,18 @@ public:
   /// The session outlives it.
   explicit OwnerService(SessionParts& session) : BlobsService(session, Scope::everything()) {}
 
+  DispatchCallResult
+  dispatchCall(std::uint64_t interface, std::uint16_t method,
+               capnp::CallContext<capnp::AnyPointer, capnp::AnyPointer> context) override {
+    ++session_.call_count;
+    return rpc::Owner::Server::dispatchCall(interface, method, context);
+  }
   kj::Promise<void> status(StatusContext context) override;
   kj::Promise<void> hold(HoldContext context) override;
   kj::Promise<void> release(ReleaseContext context) override;
   kj::Promise<void> remove(RemoveContext context) override;
   kj::Promise<void> restart(RestartContext context) override;
+  kj::Promise<void> metrics(MetricsContext context) override;
 };
 #pragma GCC diagnostic pop
 
