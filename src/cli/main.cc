@@ -20,6 +20,7 @@
 #include "cli/info_command.h"
 #include "cli/lost_file.h"
 #include "cli/ls_command.h"
+#include "cli/metrics_command.h"
 #include "cli/put_command.h"
 #include "cli/register_command.h"
 #include "cli/repair_command.h"
@@ -33,6 +34,7 @@
 #include "cli/status_command.h"
 #include "cli/tpm_command.h"
 #include "cli/unseal_command.h"
+#include "cli/watch_command.h"
 #include "vnvram/version.h"
 
 namespace vnvram::cli {
@@ -117,7 +119,8 @@ int run(int argument_count, const char* const* arguments) {
       make_commands<CreateCommand, SizeCommand, RegisterCommand, LsCommand, InfoCommand, GetCommand,
                     PutCommand, RmCommand, CheckCommand, RepairCommand, SalvageCommand, DumpCommand,
                     ResizeCommand, SealCommand, UnsealCommand, TpmCommand, ServeCommand,
-                    StatusCommand, HoldCommand, ReleaseCommand, RestartCommand>(app);
+                    StatusCommand, HoldCommand, ReleaseCommand, RestartCommand, MetricsCommand,
+                    WatchCommand>(app);
   Output output(STDOUT_FILENO);
   try {
     app.parse(argument_count, arguments);
