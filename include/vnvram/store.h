@@ -19,6 +19,7 @@
 #include "vnvram/export.h"
 #include "vnvram/open_device.h"
 #include "vnvram/result.h"
+#include "vnvram/store_counters.h"
 #include "vnvram/transaction.h"
 
 namespace vnvram {
@@ -98,6 +99,10 @@ struct OpenOptions {
   /// something was committed. On threads of the store, which it holds up; it may read and ask for
   /// info(), and must neither write nor close the store, nor throw.
   std::function<void(const Error&)> failed_in_background = {};
+  /// Called when a commit is durable, and when the image was sealed or unsealed: with the image's
+  /// generation, and whether it is sealed. Before who has asked for that is answered, on the thread
+  /// that has done it, which it holds up; it must not call the store, nor throw.
+  std::function<void(std::uint64_t generation, bool sealed)> changed = {};
   /// With `background`: bring the homes up to date when nothing was committed for so long. 0:
   /// never; nor ever on a device whose content may change underneath.
   std::chrono::milliseconds idle_checkpoint_after{1000};
@@ -324,6 +329,7 @@ public:
   [[nodiscard]] std::vector<BlobInfo> blobs() const;
   [[nodiscard]] Result<BlobInfo> blob(std::string_view name) const;
   [[nodiscard]] StoreInfo info() const;
+  [[nodiscard]] StoreCounters counters() const;
 
   /// Where its bytes are, to look at beside all that it does (check_image()). Nobody else writes to
   /// it, closes or locks it.

@@ -56,7 +56,11 @@ Status ImageOwner::run() {
   if (!listener) {
     return listener.error();
   }
-  if (Status served = serve(keeper, *listener, *signals); !served) {
+  const Result<std::optional<Listener>> metrics = setup_.metrics.open();
+  if (!metrics) {
+    return metrics.error();
+  }
+  if (Status served = serve(keeper, *listener, *metrics, *signals); !served) {
     return served;
   }
   keeper.end_watch(watch);
@@ -64,6 +68,7 @@ Status ImageOwner::run() {
 }
 
 Status ImageOwner::serve(ImageKeeper& keeper, const Listener& listener,
+                         const std::optional<Listener>& metrics_listener,
                          const UniqueFd& signals) const {
   SystemClock clock;
   const UniqueFd restarts(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
@@ -75,10 +80,15 @@ Status ImageOwner::serve(ImageKeeper& keeper, const Listener& listener,
                           .limits = {},
                           .clock = clock,
                           .log = setup_.log,
+                          .rates = setup_.rates,
                           .is_incoming = setup_.is_incoming,
                           .restart = setup_.channel < 0 ? std::function<void()>() : restart});
   if (!server) {
     return server.error();
+  }
+  const auto metrics = serve_metrics(metrics_listener, **server, setup_.log);
+  if (!metrics) {
+    return metrics.error();
   }
   const ServiceNotify notify;
   if (!notify.trouble().empty()) {

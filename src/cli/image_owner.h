@@ -5,8 +5,10 @@
 #include <string>
 
 #include "base/unique_fd.h"
+#include "cli/metrics_options.h"
 #include "owner/image_keeper.h"
 #include "serve/owner_server.h"
+#include "serve/session_rates.h"
 #include "service/listener.h"
 #include "service/log.h"
 #include "service/sandbox.h"
@@ -32,6 +34,8 @@ public:
     int channel = -1;
     /// What it gives up once everything is open; nothing if none.
     std::optional<Seccomp> seccomp;
+    const MetricsOptions& metrics;
+    SessionRates rates;
     const Log& log;
   };
 
@@ -41,7 +45,8 @@ public:
   Status run();
 
 private:
-  Status serve(ImageKeeper& keeper, const Listener& listener, const UniqueFd& signals) const;
+  Status serve(ImageKeeper& keeper, const Listener& listener,
+               const std::optional<Listener>& metrics_listener, const UniqueFd& signals) const;
   void wait_for_end(OwnerServer& server, const UniqueFd& signals, const UniqueFd& restarts) const;
   /// False: the channel is over.
   [[nodiscard]] bool take_sessions(OwnerServer& server) const;

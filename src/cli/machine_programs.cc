@@ -39,13 +39,21 @@ bool is_tpm_word(const std::string& word) {
 MachinePrograms::MachinePrograms(Setup setup)
     : setup_(std::move(setup)), folder_(folder_of_this_program()) {}
 
-Program MachinePrograms::owner(std::vector<std::string> options, const Listener& control) const {
-  std::vector<std::string> arguments{"serve", setup_.image, "--control", "fd:3", "--channel", "4"};
+Program MachinePrograms::owner(std::vector<std::string> options, const Listener& control,
+                               const std::optional<Listener>& metrics) const {
+  std::vector<std::string> arguments{"serve", setup_.image, "--control", "fd:3", "--channel"};
+  std::vector<int> descriptors{control.fd()};
+  if (metrics) {
+    descriptors.push_back(metrics->fd());
+    arguments.insert(arguments.end(), {"5", "--metrics", "fd:4"});
+  } else {
+    arguments.emplace_back("4"); // Behind the others.
+  }
   arguments.insert(arguments.end(), options.begin(), options.end());
   // By the name that this one has, where there may be a newer one by now.
   return {.path = folder_ + "/vnvram",
           .arguments = std::move(arguments),
-          .descriptors = {control.fd()},
+          .descriptors = std::move(descriptors),
           .environment = {},
           .activating_count = 0};
 }

@@ -1,6 +1,7 @@
 // The programs that serve a machine, as `vnvram serve` starts them.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,8 +24,10 @@ public:
   };
   explicit MachinePrograms(Setup setup);
 
-  /// The owner, with this program's own options but for the sockets. The control socket is 3.
-  [[nodiscard]] Program owner(std::vector<std::string> options, const Listener& control) const;
+  /// The owner, with this program's own options but for the sockets: that of the operators, and the
+  /// one for metrics, if there is one.
+  [[nodiscard]] Program owner(std::vector<std::string> options, const Listener& control,
+                              const std::optional<Listener>& metrics) const;
   /// A TPM. Its session reaches the TPM's blobs. Errors: invalid_argument (words).
   [[nodiscard]] Result<FrontEnd> tpm(const DeviceSocket& socket, const Listener& listener) const;
   /// nbdkit. Its session reaches all but TPMs' blobs, or the exports that are named. Errors:

@@ -22,6 +22,7 @@
 #include "cli/info_command.h"
 #include "cli/lost_file.h"
 #include "cli/ls_command.h"
+#include "cli/metrics_command.h"
 #include "cli/put_command.h"
 #include "cli/register_command.h"
 #include "cli/repair_command.h"
@@ -35,6 +36,7 @@
 #include "cli/status_command.h"
 #include "cli/tpm_command.h"
 #include "cli/unseal_command.h"
+#include "cli/watch_command.h"
 #include "vnvram/version.h"
 
 namespace vnvram::cli {
@@ -120,7 +122,7 @@ int run(int argument_count, const char* const* arguments) {
                     PutCommand, RmCommand, CheckCommand, RepairCommand, SalvageCommand, DumpCommand,
                     ResizeCommand, SealCommand, UnsealCommand, TpmCommand, ServeCommand,
                     StatusCommand, HoldCommand, ReleaseCommand, RestartCommand, ExportCommand,
-                    ImportCommand>(app);
+                    ImportCommand, MetricsCommand, WatchCommand>(app);
   Output output(STDOUT_FILENO);
   try {
     app.parse(argument_count, arguments);

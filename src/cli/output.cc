@@ -27,6 +27,10 @@ void Output::write_json(const nlohmann::ordered_json& json) {
   write_text(json.dump(2, ' ', true, nlohmann::ordered_json::error_handler_t::replace) + '\n');
 }
 
+void Output::write_json_line(const nlohmann::ordered_json& json) {
+  write_text(json.dump(-1, ' ', true, nlohmann::ordered_json::error_handler_t::replace) + '\n');
+}
+
 Status Output::finish() {
   if (::close(descriptor_) != 0 && error_number_ == 0) {
     error_number_ = errno;

@@ -22,6 +22,10 @@ public:
   /// Two spaces deep, in the order of the keys; bytes that are not UTF-8 become U+FFFD, and
   /// what is not printable ASCII is escaped.
   void write_json(const nlohmann::ordered_json& json);
+  /// The same in one line.
+  void write_json_line(const nlohmann::ordered_json& json);
+  /// What comes is dropped.
+  [[nodiscard]] bool has_failed() const { return error_number_ != 0; }
 
   /// Closes the descriptor, and says whether everything was taken.
   Status finish();

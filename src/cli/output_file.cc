@@ -64,12 +64,12 @@ bool sync_folder(const fs::path& target) {
 }
 
 Status replace_file(const std::string& path, const fs::path& target,
-                    std::span<const std::byte> bytes, const struct stat* existing) {
+                    std::span<const std::byte> bytes, mode_t mode) {
   Draft draft(target);
   if (!draft.is_open()) {
     return write_failure(path, errno);
   }
-  if (existing != nullptr && ::fchmod(draft.descriptor(), existing->st_mode & 07777U) != 0) {
+  if (::fchmod(draft.descriptor(), mode) != 0) {
     return write_failure(path, errno);
   }
   if (!write_all(draft.descriptor(), bytes) || ::fsync(draft.descriptor()) != 0 ||
@@ -89,13 +89,14 @@ Status write_directly(const std::string& path, std::span<const std::byte> bytes)
 
 } // namespace
 
-Status write_output_file(const std::string& path, std::span<const std::byte> bytes) {
+Status write_output_file(const std::string& path, std::span<const std::byte> bytes,
+                         mode_t new_file_mode) {
   struct stat existing {};
   if (::stat(path.c_str(), &existing) != 0) {
     if (errno != ENOENT || fs::is_symlink(fs::symlink_status(path))) {
       return write_failure(path, errno);
     }
-    return replace_file(path, path, bytes, nullptr);
+    return replace_file(path, path, bytes, new_file_mode);
   }
   if (!S_ISREG(existing.st_mode)) {
     return write_directly(path, bytes);
@@ -105,7 +106,7 @@ Status write_output_file(const std::string& path, std::span<const std::byte> byt
   if (failure) {
     return write_failure(path, failure.value());
   }
-  return replace_file(path, target, bytes, &existing);
+  return replace_file(path, target, bytes, existing.st_mode & 07777U);
 }
 
 } // namespace vnvram::cli

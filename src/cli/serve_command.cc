@@ -1,8 +1,5 @@
 #include "cli/serve_command.h"
 
-#include <grp.h>
-
-#include <charconv>
 #include <csignal>
 #include <map>
 #include <optional>
@@ -12,6 +9,7 @@
 #include "cli/image_owner.h"
 #include "cli/machine_programs.h"
 #include "cli/reader.h"
+#include "cli/socket_access.h"
 #include "service/service_notify.h"
 #include "service/termination_signals.h"
 #include "supervise/supervisor.h"
@@ -20,8 +18,6 @@
 namespace vnvram::cli {
 namespace {
 
-constexpr mode_t mode_max = 0777;
-
 const std::map<std::string, LogLevel> log_levels = {{"error", LogLevel::error},
                                                     {"warning", LogLevel::warning},
                                                     {"info", LogLevel::info},
@@ -29,17 +25,6 @@ const std::map<std::string, LogLevel> log_levels = {{"error", LogLevel::error},
 
 const std::map<std::string, Seccomp> seccomp_modes = {
     {"on", Seccomp::on}, {"log", Seccomp::log}, {"off", Seccomp::off}};
-
-Result<gid_t> group_of(const std::string& name) {
-  group entry{};
-  group* found = nullptr;
-  std::vector<char> text(16384);
-  ::getgrnam_r(name.c_str(), &entry, text.data(), text.size(), &found);
-  if (found == nullptr) {
-    return Error(ErrorKind::invalid_argument, "--group " + name + ": there is no such group");
-  }
-  return entry.gr_gid;
-}
 
 Result<SocketAddress> control_address(const std::string& text) {
   Result<SocketAddress> address = parse_socket_address(text);
@@ -63,13 +48,15 @@ ServeCommand::ServeCommand(CLI::App& parent)
           "exchanges the owner for what is installed now, without the machine noticing more than\n"
           "a delay.\n\n"
           "Who may connect to the control socket may do everything: `vnvram ls`, `get`, `put`,\n"
-          "`rm`, `register`, `status`, `hold`, `release` and `nbdkit vnvram-owner` take "
-          "unix:PATH.\n\n"
+          "`rm`, `register`, `status`, `hold`, `release`, `metrics`, `watch` and\n"
+          "`nbdkit vnvram-owner` take unix:PATH. A session that asks faster than --rate-bytes and\n"
+          "--rate-requests allow waits, and no other one does.\n\n"
           "Example:\n"
           "  vnvram create vm.nvram --tpm2 --uefi x86_64-4m\n"
           "  vnvram serve vm.nvram --control unix:/run/vm1/owner.sock \\\n"
           "    --tpm unix:/run/vm1/tpm.sock --nbd unix:/run/vm1/nbd.sock &\n"
-          "  vnvram status unix:/run/vm1/owner.sock") {
+          "  vnvram status unix:/run/vm1/owner.sock"),
+      metrics_(app()), rates_(app()) {
   add_image();
   add_space_option(app(), space_);
   app()
@@ -106,26 +93,6 @@ ServeCommand::ServeCommand(CLI::App& parent)
   app().add_flag("--again", again_)->group("");
 }
 
-Result<SocketAccess> ServeCommand::socket_access() const {
-  SocketAccess access;
-  unsigned mode = 0;
-  const char* end = mode_.data() + mode_.size();
-  const auto parsed = std::from_chars(mode_.data(), end, mode, 8);
-  if (!mode_.empty() && (parsed.ec != std::errc() || parsed.ptr != end || mode > mode_max)) {
-    return Error(ErrorKind::invalid_argument, "--mode " + mode_,
-                 "write an octal number up to 0777");
-  }
-  access.mode = mode_.empty() ? access.mode : mode;
-  if (!group_.empty()) {
-    const Result<gid_t> group = group_of(group_);
-    if (!group) {
-      return group.error();
-    }
-    access.group = *group;
-  }
-  return access;
-}
-
 Result<ExitCode> ServeCommand::run(Output& /*output*/) {
   const Log log("vnvram serve", log_levels.at(log_level_));
   return tpm_.empty() && nbd_.empty() ? own(log) : supervise(log);
@@ -136,7 +103,7 @@ Result<ExitCode> ServeCommand::own(const Log& log) const {
   if (!control) {
     return control.error();
   }
-  Result<SocketAccess> access = socket_access();
+  Result<SocketAccess> access = parse_socket_access("--", mode_, group_);
   if (!access) {
     return access.error();
   }
@@ -156,6 +123,8 @@ Result<ExitCode> ServeCommand::own(const Log& log) const {
        .channel = channel_,
        // One that nobody has started removes its socket's name at the end.
        .seccomp = channel_ < 0 ? std::nullopt : std::optional(seccomp_modes.at(seccomp_)),
+       .metrics = metrics_,
+       .rates = rates_.rates(),
        .log = log});
   const Status done = owner.run();
   return done ? Result<ExitCode>(ExitCode::ok) : done.error();
@@ -170,6 +139,8 @@ std::vector<std::string> ServeCommand::owner_options() const {
   if (incoming_) {
     options.emplace_back("--incoming");
   }
+  const std::vector<std::string> rates = rates_.arguments();
+  options.insert(options.end(), rates.begin(), rates.end());
   return options;
 }
 
@@ -216,7 +187,7 @@ Result<ExitCode> ServeCommand::supervise(const Log& log) const {
   if (!control) {
     return control.error();
   }
-  const Result<SocketAccess> access = socket_access();
+  const Result<SocketAccess> access = parse_socket_access("--", mode_, group_);
   if (!access) {
     return access.error();
   }
@@ -234,6 +205,10 @@ Result<ExitCode> ServeCommand::supervise(const Log& log) const {
   if (!control_listener) {
     return control_listener.error();
   }
+  const Result<std::optional<Listener>> metrics = metrics_.open();
+  if (!metrics) {
+    return metrics.error();
+  }
   std::list<Listener> listeners;
   Result<std::vector<FrontEnd>> devices = front_ends(listeners, *access);
   if (!devices) {
@@ -242,7 +217,7 @@ Result<ExitCode> ServeCommand::supervise(const Log& log) const {
   const ServiceNotify notify;
   const MachinePrograms programs(
       {.image = image(), .user = user_, .log_level = log_level_, .seccomp = seccomp_});
-  Supervisor supervisor({.owner = programs.owner(owner_options(), *control_listener),
+  Supervisor supervisor({.owner = programs.owner(owner_options(), *control_listener, *metrics),
                          .owner_again_arguments = {"--again"},
                          .front_ends = *std::move(devices),
                          .signals = *signals,

@@ -6,6 +6,8 @@
 
 #include "base/unique_fd.h"
 #include "cli/command.h"
+#include "cli/metrics_options.h"
+#include "cli/rate_options.h"
 #include "service/listener.h"
 #include "service/log.h"
 #include "supervise/front_end.h"
@@ -18,7 +20,6 @@ public:
   Result<ExitCode> run(Output& output) override;
 
 private:
-  Result<SocketAccess> socket_access() const;
   Result<ExitCode> own(const Log& log) const;
   Result<ExitCode> supervise(const Log& log) const;
   /// Opens their sockets, to which the list is added, and says how they are started.
@@ -27,6 +28,8 @@ private:
   /// Those of this command line that the owner is started with.
   std::vector<std::string> owner_options() const;
 
+  MetricsOptions metrics_;
+  RateOptions rates_;
   std::string control_;
   std::vector<std::string> tpm_;
   std::vector<std::string> nbd_;

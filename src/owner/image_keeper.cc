@@ -85,12 +85,17 @@ Status ImageKeeper::open(std::unique_ptr<BlockDevice> device, bool accept_sealed
   OpenOptions options = setup_.store;
   options.accept_sealed = accept_sealed;
   options.failed_in_background = [this](const Error& error) { failures_.tell(error); };
+  options.changed = [this](std::uint64_t generation, bool sealed) {
+    changes_.tell(generation, sealed);
+  };
   Result<std::unique_ptr<Store>> store = Store::open(std::move(device), std::move(options));
   if (!store) {
     return store.error();
   }
   store_ = *std::move(store);
   opened_by_pid_ = ::getpid();
+  const StoreInfo info = store_->info();
+  changes_.tell(info.generation, info.sealed);
   return {};
 }
 

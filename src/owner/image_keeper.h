@@ -31,7 +31,8 @@ public:
   /// How every image is opened.
   struct Setup {
     DeviceOptions device = {};
-    /// But for what an Opening says, and for who hears of failures (watch_failures()).
+    /// But for what an Opening says, and for who hears of failures and changes (watch_failures(),
+    /// changes()).
     OpenOptions store = {};
     SpacePolicy space = SpacePolicy::reserve;
     /// Hears what SpacePolicy::warn has to say.
@@ -70,6 +71,9 @@ public:
     return failures_.begin(std::move(watcher));
   }
   void end_watch(std::uint64_t number) { failures_.end(number); }
+  /// Told of each change of the image's generation and of its seal (OpenOptions::changed), and of
+  /// those of an image that is opened. A watcher must not use() the store.
+  [[nodiscard]] Watch<std::uint64_t, bool>& changes() { return changes_; }
 
   // ---- One thread at a time; those that say nothing of it, with an image attached
 
@@ -120,6 +124,7 @@ private:
 
   const Setup setup_;
   Watch<const Error&> failures_;
+  Watch<std::uint64_t, bool> changes_; ///< Generation; whether it is sealed.
   StoreGate gate_;
   std::mutex check_mutex_;       ///< Held by who checks.
   std::string location_;         ///< Exchanged with the gate closed, and so is the store.

@@ -14,7 +14,9 @@ public:
   StoreUse(StoreGate::Pass pass, Store& store) : pass_(std::move(pass)), store_(&store) {}
 
   Store& operator*() { return *store_; }
+  const Store& operator*() const { return *store_; }
   Store* operator->() { return store_; }
+  const Store* operator->() const { return store_; }
 
 private:
   StoreGate::Pass pass_;

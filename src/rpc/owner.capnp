@@ -82,7 +82,19 @@ struct Event {
   union {
     none @0 :Void;              # Of a kind that this version of the schema does not have.
     failure @1 :Failure;        # What the store does of its own accord has failed.
+    generation @2 :UInt64;      # The image is at it.
+    sealed @3 :Void;            # Since its state was handed over.
+    unsealed @4 :Void;
+    nearlyFull @5 :NearlyFull;
   }
+}
+
+# Told once, until much of it is free again.
+struct NearlyFull {
+  blob @0 :Text;         # Null: the space for blobs to be registered, or to grow.
+  usedBytes @1 :UInt64;
+  sizeBytes @2 :UInt64;
+  forecast @3 :Text;     # For people: where the growth so far leads to.
 }
 
 # Blobs that may be used. Changes of one session are carried out in the order of their calls, and one
@@ -117,8 +129,12 @@ interface Blobs {
   register @6 (blobs :List(NewBlob)) -> (failure :Failure);
 
   # What has happened since the event of that number; waits until there is something. `last` is for
-  # the next call. Who asks too late hears of the last hundred.
-  watch @7 (after :UInt64) -> (events :List(Event), last :UInt64, failure :Failure);
+  # the next call. Who asks too late hears of the last hundred. Generations are no events of a number:
+  # the one that the image is at is told if it is another than the one that is named, and to nobody
+  # who names none (2^64 - 1). Who is slow hears of the newest only. Of a blob that its holder may not
+  # read nothing is told, so there may be no event in the answer.
+  watch @7 (after :UInt64, otherThanGeneration :UInt64 = 18446744073709551615)
+      -> (events :List(Event), last :UInt64, failure :Failure);
 
   # The same with fewer rights: to blobs that are named, or whose names begin so. A session has 64 of
   # these at once.
@@ -245,4 +261,7 @@ interface Owner extends(Blobs) {
   # Everything, with the contents of the blobs that were written or registered after that
   # generation, if they have no more bytes than that, 8 MiB at most.
   changes @7 (after :UInt64, contentMaxBytes :UInt64) -> (moment :Moment, failure :Failure);
+
+  # How it has gone so far, in Prometheus's text format (version 0.0.4).
+  metrics @8 () -> (text :Text, failure :Failure);
 }

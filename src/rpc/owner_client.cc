@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <system_error>
 #include <utility>
 
 #include <fmt/core.h>
@@ -46,7 +47,10 @@ Result<std::unique_ptr<OwnerClient>> OwnerClient::connect(UniqueFd socket) {
 
 OwnerClient::OwnerClient(std::unique_ptr<OwnerLink> link) : link_(std::move(link)) {}
 
-OwnerClient::~OwnerClient() = default;
+OwnerClient::~OwnerClient() {
+  stops_ = true;
+  link_->stop_following();
+}
 
 Result<OwnerStatus> OwnerClient::status() {
   return link_->ask<OwnerStatus>([](rpc::Owner::Client& owner) {
@@ -209,6 +213,40 @@ Status OwnerClient::restart() {
   return link_->ask<void>([](rpc::Owner::Client& owner) {
     return owner.restartRequest().send().then([](auto&& answer) { return take_status(answer); });
   });
+}
+
+Result<std::string> OwnerClient::metrics() {
+  return link_->ask<std::string>([](rpc::Owner::Client& owner) {
+    return owner.metricsRequest().send().then([](auto&& answer) -> Result<std::string> {
+      if (answer.hasFailure()) {
+        return read_failure(answer.getFailure());
+      }
+      return to_string(answer.getText());
+    });
+  });
+}
+
+Status OwnerClient::watch(std::function<void(const OwnerEvent&)> happened,
+                          std::function<void(const Error&)> lost) {
+  const Result<std::uint64_t> last = link_->ask<std::uint64_t>([](rpc::Owner::Client& owner) {
+    return owner.stateRequest().send().then(
+        [](auto&& state) -> Result<std::uint64_t> { return state.getLastEvent(); });
+  });
+  if (!last) {
+    return last.error();
+  }
+  try {
+    following_ = std::jthread(
+        [this, last = *last, happened = std::move(happened), lost = std::move(lost)]() mutable {
+          link_->follow(last, {.happened = std::move(happened), .hears_of_generations = true});
+          if (!stops_) {
+            lost(link_->loss());
+          }
+        });
+  } catch (const std::system_error& error) {
+    return Error(ErrorKind::io, std::string("no thread can be started to watch: ") + error.what());
+  }
+  return {};
 }
 
 } // namespace vnvram

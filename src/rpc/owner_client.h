@@ -3,18 +3,22 @@
 
 #include <sys/types.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "base/unique_fd.h"
 #include "client/image_state.h"
 #include "client/moment.h"
+#include "client/owner_event.h"
 #include "vnvram/result.h"
 #include "vnvram/store.h"
 
@@ -85,12 +89,22 @@ public:
   /// Another owner takes this one's place. Errors: unsupported (nothing would start it).
   Status restart();
 
+  /// In Prometheus's text format. Errors: unsupported (an older owner).
+  Result<std::string> metrics();
+  /// Calls `happened` with what happens from now on, beginning with the generation that the image
+  /// is at, and `lost` when nothing more will come. Both on a thread of the client's, or on
+  /// that of a caller; they must not call the client. Once.
+  Status watch(std::function<void(const OwnerEvent&)> happened,
+               std::function<void(const Error&)> lost);
+
 private:
   explicit OwnerClient(std::unique_ptr<OwnerLink> link);
   Result<std::uint64_t> ask_to_hold(std::chrono::milliseconds duration, bool only_one);
   Result<bool> ask_to_release(std::uint64_t number);
 
   std::unique_ptr<OwnerLink> link_;
+  std::atomic<bool> stops_ = false;
+  std::jthread following_; ///< The last: it uses the others.
 };
 
 } // namespace vnvram

@@ -20,6 +20,9 @@ constexpr std::uint64_t kept_answer_max_bytes = 16384;
 // For so long after a call who follows failures leaves the socket to those that come next.
 constexpr std::chrono::milliseconds quiet_min{50};
 
+// No image is at it, nor is it of no interest.
+constexpr std::uint64_t unknown_generation = no_generation - 1;
+
 int milliseconds_until(std::optional<std::chrono::steady_clock::time_point> until) {
   if (!until) {
     return -1;
@@ -173,32 +176,41 @@ void OwnerLink::stop_following() {
   [[maybe_unused]] const auto written = ::write(wake_fd_.get(), &one, sizeof(one));
 }
 
-kj::Promise<void> OwnerLink::follow(std::uint64_t after) {
+kj::Promise<void> OwnerLink::ask_for_news(std::uint64_t after) {
   auto request = owner_->watchRequest();
   request.setAfter(after);
+  request.setOtherThanGeneration(told_generation_);
   return request.send().then([this](auto&& happened) -> kj::Promise<void> {
     if (happened.hasFailure()) { // It would be the same the next time.
-      tell_(read_failure(happened.getFailure()));
+      follower_.happened(read_failure(happened.getFailure()));
       return kj::READY_NOW;
     }
     for (const auto event : happened.getEvents()) {
-      if (event.isFailure()) {
-        tell_(read_failure(event.getFailure()));
+      if (const std::optional<OwnerEvent> known = read_event(event); known) {
+        tell(*known);
       }
     }
-    return follow(happened.getLast());
+    return ask_for_news(happened.getLast());
   });
 }
 
+void OwnerLink::tell(const OwnerEvent& event) {
+  if (const auto* reached = std::get_if<GenerationReached>(&event)) {
+    told_generation_ = reached->generation;
+  }
+  follower_.happened(event);
+}
+
 // While callers come it sleeps; when none has come for a moment it polls, for as long as it takes.
-void OwnerLink::follow_failures(std::uint64_t after, std::function<void(const Error&)> tell) {
+void OwnerLink::follow(std::uint64_t after, Follower follower) {
   std::unique_lock lock(mutex_);
-  tell_ = std::move(tell);
+  follower_ = std::move(follower);
+  told_generation_ = follower_.hears_of_generations ? unknown_generation : no_generation;
   run_loop([&] {
-    following_ = follow(after)
+    following_ = ask_for_news(after)
                      .catch_([this](const kj::Exception& exception) {
                        if (!note_loss(exception)) {
-                         tell_(failed(exception));
+                         follower_.happened(failed(exception));
                        }
                      })
                      .eagerlyEvaluate(nullptr);
@@ -227,6 +239,15 @@ void OwnerLink::follow_failures(std::uint64_t after, std::function<void(const Er
     }
   }
   run_loop([this] { following_.reset(); });
+}
+
+void OwnerLink::follow_failures(std::uint64_t after, std::function<void(const Error&)> tell) {
+  const auto tell_failure = [tell = std::move(tell)](const OwnerEvent& event) {
+    if (const auto* failure = std::get_if<Error>(&event)) {
+      tell(*failure);
+    }
+  };
+  follow(after, {.happened = tell_failure});
 }
 
 } // namespace vnvram

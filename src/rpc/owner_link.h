@@ -13,6 +13,7 @@
 #include <capnp/rpc-twoparty.h>
 
 #include "base/unique_fd.h"
+#include "client/owner_event.h"
 #include "rpc/owner.capnp.h"
 #include "rpc/polled_stream.h"
 #include "vnvram/result.h"
@@ -62,9 +63,17 @@ public:
   /// The connection is lost when it returns, for whoever waits, too.
   void shut_down();
 
-  /// Calls `tell` with what fails at the owner behind the event `after` without anybody asking for
-  /// it: on the thread of a caller that waits, or on this one. Returns when the connection is lost,
-  /// or stop_following() says so. `tell` must not ask. One at a time.
+  /// Who hears of what happens at the owner without anybody asking for it. It must not ask.
+  struct Follower {
+    std::function<void(const OwnerEvent&)> happened;
+    /// Hears of generations, too: of the one that the image is at now, and of the newest of later
+    /// ones.
+    bool hears_of_generations = false;
+  };
+  /// Tells of what happens behind the event `after`: on the thread of a caller that waits, or on
+  /// this one. Returns when the connection is lost, or stop_following() says so. One at a time.
+  void follow(std::uint64_t after, Follower follower);
+  /// The same for who hears of failures only.
   void follow_failures(std::uint64_t after, std::function<void(const Error&)> tell);
   void stop_following();
 
@@ -85,7 +94,8 @@ private:
   /// In the loop's scope, and then everything that is ready.
   template <typename Work> void run_loop(Work work);
   void send_what_waits(std::unique_lock<std::mutex>& lock);
-  kj::Promise<void> follow(std::uint64_t after);
+  kj::Promise<void> ask_for_news(std::uint64_t after);
+  void tell(const OwnerEvent& event);
 
   const UniqueFd socket_;
   const UniqueFd wake_fd_; ///< For who follows failures.
@@ -99,7 +109,8 @@ private:
   PolledStream stream_;
   std::optional<capnp::TwoPartyClient> client_;
   std::optional<rpc::Owner::Client> owner_;
-  std::function<void(const Error&)> tell_;
+  Follower follower_;
+  std::uint64_t told_generation_ = 0; ///< For watch().
   std::optional<kj::Promise<void>> following_;
   std::string loss_; ///< Once it is lost.
 };

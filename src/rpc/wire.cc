@@ -28,6 +28,46 @@ Error read_failure(rpc::Failure::Reader from) {
   return {kind_of(from.getKind()), to_string(from.getCause()), to_string(from.getRemedy())};
 }
 
+void write_event(rpc::Event::Builder to, const OwnerEvent& event) {
+  if (const auto* failure = std::get_if<Error>(&event)) {
+    write_failure(to.initFailure(), *failure);
+  } else if (const auto* reached = std::get_if<GenerationReached>(&event)) {
+    to.setGeneration(reached->generation);
+  } else if (const auto* seal = std::get_if<SealChanged>(&event)) {
+    if (seal->sealed) {
+      to.setSealed();
+    } else {
+      to.setUnsealed();
+    }
+  } else if (const auto* full = std::get_if<NearlyFull>(&event)) {
+    auto written = to.initNearlyFull();
+    if (!full->blob.empty()) {
+      written.setBlob(full->blob);
+    }
+    written.setUsedBytes(full->used_bytes);
+    written.setSizeBytes(full->size_bytes);
+    written.setForecast(full->forecast);
+  }
+}
+
+std::optional<OwnerEvent> read_event(rpc::Event::Reader from) {
+  switch (from.which()) {
+  case rpc::Event::FAILURE: return read_failure(from.getFailure());
+  case rpc::Event::GENERATION: return GenerationReached{from.getGeneration()};
+  case rpc::Event::SEALED: return SealChanged{true};
+  case rpc::Event::UNSEALED: return SealChanged{false};
+  case rpc::Event::NEARLY_FULL: {
+    const auto full = from.getNearlyFull();
+    return NearlyFull{.blob = to_string(full.getBlob()),
+                      .used_bytes = full.getUsedBytes(),
+                      .size_bytes = full.getSizeBytes(),
+                      .forecast = to_string(full.getForecast())};
+  }
+  case rpc::Event::NONE: break;
+  }
+  return std::nullopt;
+}
+
 void write_state(rpc::ImageState::Builder to, const ImageState& state) {
   to.setUuid(to_data(state.uuid));
   to.setGeneration(state.generation);

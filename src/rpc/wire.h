@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -10,6 +11,7 @@
 
 #include "client/image_state.h"
 #include "client/moment.h"
+#include "client/owner_event.h"
 #include "rpc/failure.capnp.h"
 #include "rpc/owner.capnp.h"
 #include "vnvram/blob.h"
@@ -41,6 +43,10 @@ void write_failure(rpc::Failure::Builder to, const Error& error);
 template <typename Answer> [[nodiscard]] Status take_status(Answer&& answer) {
   return answer.hasFailure() ? Status(read_failure(answer.getFailure())) : Status();
 }
+
+void write_event(rpc::Event::Builder to, const OwnerEvent& event);
+/// None: of a kind that we do not know.
+[[nodiscard]] std::optional<OwnerEvent> read_event(rpc::Event::Reader from);
 
 void write_state(rpc::ImageState::Builder to, const ImageState& state);
 [[nodiscard]] ImageState read_state(rpc::ImageState::Reader from);

@@ -12,19 +12,12 @@ namespace vnvram {
 namespace {
 
 // What a session may have waiting at once.
-constexpr std::size_t watchers_max = 8;
 constexpr std::size_t narrowed_max = 64;
 // In one call. A list's elements may cost its message nothing, but they cost whoever reads them.
 constexpr std::size_t elements_max = blob_count_max;
 
 Error not_there(std::string_view blob) {
   return {ErrorKind::not_found, fmt::format("{}: there is no such blob", blob)};
-}
-
-template <typename Context> void answer(Context& context, const Status& status) {
-  if (!status) {
-    write_failure(context.getResults().initFailure(), status.error());
-  }
 }
 
 // Since Cap'n Proto 1.0 that is the schema's to say, and here it makes no great difference: a
@@ -133,7 +126,7 @@ kj::Promise<void> BlobsService::state(StateContext context) {
     write_state(written, *state);
     written.setSealed(state->sealed || session_.owner.hand_over.was_said());
   } else {
-    write_failure(results.initFailure(), state.error());
+    answer(context, state.error());
   }
   return kj::READY_NOW;
 }
@@ -141,7 +134,7 @@ kj::Promise<void> BlobsService::state(StateContext context) {
 kj::Promise<void> BlobsService::list(ListContext context) {
   Result<std::vector<BlobInfo>> blobs = session_.client.blobs();
   if (!blobs) {
-    write_failure(context.getResults().initFailure(), blobs.error());
+    answer(context, blobs.error());
     return kj::READY_NOW;
   }
   std::erase_if(*blobs, [this](const BlobInfo& blob) { return !scope_.reads(blob.name); });
@@ -158,7 +151,7 @@ kj::Promise<void> BlobsService::info(InfoContext context) {
   if (blob) {
     write_info(context.getResults().initInfo(), *blob);
   } else {
-    write_failure(context.getResults().initFailure(), blob.error());
+    answer(context, blob.error());
   }
   return kj::READY_NOW;
 }
@@ -211,7 +204,7 @@ kj::Promise<void> BlobsService::read(ReadContext context) {
   const auto asked = context.getParams();
   const auto contents = read_all_of(asked.getRanges(), asked.getSettled());
   if (!contents) {
-    write_failure(context.getResults().initFailure(), contents.error());
+    answer(context, contents.error());
     return kj::READY_NOW;
   }
   auto list = context.getResults().initContents(static_cast<unsigned>(contents->size()));
@@ -275,6 +268,10 @@ std::optional<Status> BlobsService::carry_out(Store& store, const Transaction& t
   if (!*done && done->error().kind() == ErrorKind::sealed && lifts_seal(store)) {
     *done = make_change(store, transaction, deferred);
   }
+  if (*done && !deferred) {
+    session_.owner.fullness.blobs_changed(store, transaction);
+    session_.owner.fullness.variables_may_have_changed(store);
+  }
   if (!*done) {
     give_up_absent(store, blobs);
   }
@@ -306,7 +303,14 @@ kj::Promise<void> BlobsService::change(ChangeContext context) {
 }
 
 kj::Promise<void> BlobsService::flush(FlushContext context) {
-  answer(context, session_.client.flush());
+  const Status flushed = session_.client.flush();
+  answer(context, flushed);
+  if (!flushed) {
+    return kj::READY_NOW;
+  }
+  if (Result<StoreUse> store = session_.owner.keeper.use(StoreGate::Purpose::read); store) {
+    session_.owner.fullness.variables_may_have_changed(**store);
+  }
   return kj::READY_NOW;
 }
 
@@ -326,6 +330,9 @@ std::optional<Status> BlobsService::carry_out(Store& store, const std::vector<Ne
     return done;
   }
   *done = store.register_blobs(std::span(blobs));
+  if (*done) {
+    session_.owner.fullness.directory_changed(store);
+  }
   if (!*done) {
     give_up_absent(store, written);
   }
@@ -351,31 +358,35 @@ kj::Promise<void> BlobsService::register_(RegisterContext context) {
       });
 }
 
-kj::Promise<void> BlobsService::watch(WatchContext context) {
-  const std::uint64_t after = context.getParams().getAfter();
-  auto tell = [this, context, after]() mutable {
-    const EventLog::Events events = session_.owner.events.since(after);
-    auto results = context.getResults();
-    auto list = results.initEvents(static_cast<unsigned>(events.failures.size()));
-    for (unsigned index = 0; index < list.size(); ++index) {
-      write_failure(list[index].initFailure(), events.failures[index]);
-    }
-    results.setLast(events.last);
-  };
-  if (session_.owner.events.last() > after) {
-    tell();
-    return kj::READY_NOW;
+void BlobsService::write_news(const Watchers::Heard& heard, rpc::Blobs::WatchResults::Builder to) {
+  EventLog::Events news = session_.owner.events.since(heard.event);
+  std::erase_if(news.events, [this](const OwnerEvent& event) {
+    const auto* full = std::get_if<NearlyFull>(&event);
+    return full != nullptr && !full->blob.empty() && !scope_.reads(full->blob);
+  });
+  const std::uint64_t generation = session_.owner.image.generation();
+  if (heard.generation != no_generation && generation != no_generation &&
+      generation != heard.generation) {
+    news.events.emplace_back(GenerationReached{generation});
   }
-  std::erase_if(session_.watchers,
-                [](SessionParts::Watcher& watcher) { return !watcher.news->isWaiting(); });
-  if (session_.watchers.size() >= watchers_max) {
+  auto list = to.initEvents(static_cast<unsigned>(news.events.size()));
+  for (unsigned index = 0; index < list.size(); ++index) {
+    write_event(list[index], news.events[index]);
+  }
+  to.setLast(news.last);
+}
+
+kj::Promise<void> BlobsService::watch(WatchContext context) {
+  const auto asked = context.getParams();
+  const Watchers::Heard heard{.event = asked.getAfter(),
+                              .generation = asked.getOtherThanGeneration()};
+  auto news = session_.watchers.wait_for_news(heard);
+  if (!news) {
     answer(context, Error(ErrorKind::in_use, "this session waits for events often enough already"));
     return kj::READY_NOW;
   }
-  auto waits = kj::newPromiseAndFulfiller<void>();
-  session_.watchers.push_back({after, kj::mv(waits.fulfiller)});
   allow_cancellation(context);
-  return waits.promise.then(kj::mv(tell));
+  return news->then([this, context, heard]() mutable { write_news(heard, context.getResults()); });
 }
 
 kj::Promise<void> BlobsService::narrow(NarrowContext context) {

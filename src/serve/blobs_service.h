@@ -11,9 +11,11 @@
 
 #include "client/local_blob_client.h"
 #include "rpc/owner.capnp.h"
+#include "rpc/wire.h"
 #include "serve/change_queue.h"
 #include "serve/owner_parts.h"
 #include "serve/scope.h"
+#include "serve/watchers.h"
 #include "vnvram/store.h"
 
 namespace vnvram {
@@ -21,18 +23,15 @@ namespace vnvram {
 /// What the capabilities of a session have in common, narrowed ones included.
 struct SessionParts {
   explicit SessionParts(const OwnerParts& of_owner, std::uint64_t session)
-      : owner(of_owner), number(session), client(of_owner.keeper), changes(of_owner.keeper) {}
+      : owner(of_owner), number(session), client(of_owner.keeper), changes(of_owner.keeper),
+        watchers(of_owner.events, of_owner.image) {}
 
   const OwnerParts& owner;
   const std::uint64_t number;
   LocalBlobClient client; ///< Reads.
   ChangeQueue changes;
-  /// Calls of watch() that wait for more than `after`.
-  struct Watcher {
-    std::uint64_t after = 0;
-    kj::Own<kj::PromiseFulfiller<void>> news;
-  };
-  std::vector<Watcher> watchers;
+  Watchers watchers;
+  std::uint64_t call_count = 0; ///< That have come.
   /// Capabilities that were made by narrow(). Some may outlive this.
   std::shared_ptr<std::size_t> narrowed_count = std::make_shared<std::size_t>(0);
 };
@@ -48,6 +47,13 @@ public:
   /// The session outlives it.
   BlobsService(SessionParts& session, Scope scope) : session_(session), scope_(std::move(scope)) {}
 
+  /// Counts it.
+  DispatchCallResult
+  dispatchCall(std::uint64_t interface, std::uint16_t method,
+               capnp::CallContext<capnp::AnyPointer, capnp::AnyPointer> context) override {
+    ++session_.call_count;
+    return rpc::Blobs::Server::dispatchCall(interface, method, context);
+  }
   kj::Promise<void> state(StateContext context) override;
   kj::Promise<void> list(ListContext context) override;
   kj::Promise<void> info(InfoContext context) override;
@@ -66,6 +72,13 @@ protected:
   /// For reading at one moment at which nothing is deferred: changers wait for as long as it
   /// exists. Errors: those of a commit, absent.
   Result<StoreUse> settled_store();
+  /// With the failure, if it is one.
+  template <typename Context> void answer(Context& context, const Status& status) {
+    if (!status) {
+      session_.owner.counters.add_failed_call(status.error().kind());
+      write_failure(context.getResults().initFailure(), status.error());
+    }
+  }
   /// The right to write these blobs. Nothing: it has to be waited for, because who has it is about
   /// to end. Errors: in_use.
   enum class Right { these_too, only_these };
@@ -89,6 +102,7 @@ private:
   std::optional<Status> carry_out(Store& store, const std::vector<NewBlob>& blobs);
   Result<std::vector<std::vector<std::byte>>> read_all_of(capnp::List<rpc::Range>::Reader ranges,
                                                           bool settled);
+  void write_news(const Watchers::Heard& heard, rpc::Blobs::WatchResults::Builder to);
 
   const Scope scope_;
 };

@@ -4,13 +4,13 @@
 
 namespace vnvram {
 
-void EventLog::add(const Error& failure) {
+void EventLog::add(const OwnerEvent& event) {
   {
     const std::lock_guard lock(mutex_);
-    failures_.push_back(failure);
+    events_.push_back(event);
     ++last_;
-    if (failures_.size() > events_max) {
-      failures_.pop_front();
+    if (events_.size() > events_max) {
+      events_.pop_front();
     }
   }
   news_.tell();
@@ -19,8 +19,8 @@ void EventLog::add(const Error& failure) {
 EventLog::Events EventLog::since(std::uint64_t number) const {
   const std::lock_guard lock(mutex_);
   const std::uint64_t behind = number < last_ ? last_ - number : 0;
-  const auto count = static_cast<std::ptrdiff_t>(std::min<std::uint64_t>(behind, failures_.size()));
-  return {.failures = {failures_.end() - count, failures_.end()}, .last = last_};
+  const auto count = static_cast<std::ptrdiff_t>(std::min<std::uint64_t>(behind, events_.size()));
+  return {.events = {events_.end() - count, events_.end()}, .last = last_};
 }
 
 std::uint64_t EventLog::last() const {

@@ -7,22 +7,23 @@
 #include <mutex>
 #include <vector>
 
+#include "client/owner_event.h"
 #include "owner/watch.h"
-#include "vnvram/error.h"
 
 namespace vnvram {
 
-/// Failures, numbered from 1. Threads: any.
+/// Events, numbered from 1. The generations that the image reaches are none of them: see ImageNews.
+/// Threads: any.
 class EventLog {
 public:
   static constexpr std::size_t events_max = 100;
 
   struct Events {
-    std::vector<Error> failures;
+    std::vector<OwnerEvent> events;
     std::uint64_t last = 0; ///< The newest one's number; 0: there was none yet.
   };
 
-  void add(const Error& failure);
+  void add(const OwnerEvent& event);
   /// Those behind the event of that number, of the last `events_max`.
   [[nodiscard]] Events since(std::uint64_t number) const;
   [[nodiscard]] std::uint64_t last() const;
@@ -31,7 +32,7 @@ public:
 
 private:
   mutable std::mutex mutex_;
-  std::deque<Error> failures_; ///< The last of them.
+  std::deque<OwnerEvent> events_; ///< The last of them.
   std::uint64_t last_ = 0;
   Watch<> news_;
 };

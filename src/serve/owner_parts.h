@@ -7,9 +7,13 @@
 #include "owner/image_keeper.h"
 #include "serve/blob_writers.h"
 #include "serve/event_log.h"
+#include "serve/fullness_watch.h"
 #include "serve/hand_over.h"
 #include "serve/hold_clock.h"
+#include "serve/image_news.h"
+#include "serve/service_counters.h"
 #include "serve/session_list.h"
+#include "serve/session_rates.h"
 
 namespace vnvram {
 
@@ -22,6 +26,10 @@ struct OwnerParts {
   HoldClock& holds;
   SessionList& sessions;
   HandOver& hand_over;
+  ImageNews& image;
+  FullnessWatch& fullness;
+  ServiceCounters& counters;
+  SessionRates rates;
   /// The machine comes from elsewhere: its first change takes a seal off.
   bool is_incoming = false;
   /// Has another owner take this one's place, soon. Empty: nobody would start it. Any thread.

@@ -12,6 +12,7 @@
 
 #include <fmt/core.h>
 
+#include "serve/metrics_text.h"
 #include "service/poll_timeout.h"
 
 namespace vnvram {
@@ -46,20 +47,41 @@ Result<std::unique_ptr<OwnerServer>> OwnerServer::start(const Setup& setup) {
 }
 
 OwnerServer::OwnerServer(const Setup& setup, UniqueFd bell_fd)
-    : setup_(setup), bell_(std::move(bell_fd)),
-      holds_(setup.keeper, setup.clock), parts_{setup.location, setup.keeper,
-                                                writers_,       events_,
-                                                holds_,         list_,
-                                                hand_over_,     setup.is_incoming,
+    : setup_(setup), bell_(std::move(bell_fd)), image_(setup.keeper, events_),
+      fullness_(setup.clock, [this](const NearlyFull& full) { say_nearly_full(full); }),
+      holds_(setup.keeper, setup.clock), parts_{setup.location, setup.keeper, writers_,
+                                                events_,        holds_,       list_,
+                                                hand_over_,     image_,       fullness_,
+                                                counters_,      setup.rates,  setup.is_incoming,
                                                 setup.restart},
       door_(setup.listener, setup.limits, setup.log), thread_([this] { run(); }) {
+  if (const Result<StoreUse> store = setup.keeper.use(StoreGate::Purpose::read); store) {
+    fullness_.begin(**store);
+  }
   // The last: the store's threads tell at once, and nothing may go wrong behind it.
-  failures_watch_ = setup.keeper.watch_failures([this](const Error& error) { events_.add(error); });
+  failures_watch_ = setup.keeper.watch_failures([this](const Error& error) {
+    counters_.add_background_failure(error.kind());
+    events_.add(error);
+  });
 }
 
 OwnerServer::~OwnerServer() {
   setup_.keeper.end_watch(failures_watch_);
   bell_.ring(Bell::end);
+}
+
+std::string OwnerServer::metrics() const {
+  return metrics_text(parts_);
+}
+
+void OwnerServer::say_nearly_full(const NearlyFull& full) {
+  events_.add(full);
+  setup_.log.warning(fmt::format(
+      "{}: {} of {} bytes are used, and it {}; {}",
+      full.blob.empty() ? "the space for blobs" : "blob " + full.blob, full.used_bytes,
+      full.size_bytes, full.forecast,
+      full.blob.empty() ? "`resize` makes the image larger, while nobody has it open"
+                        : "what is in it can be deleted, or it can be registered larger"));
 }
 
 void OwnerServer::run() {

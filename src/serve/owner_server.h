@@ -37,8 +37,9 @@ public:
     std::string location; ///< Of the image, for messages.
     const Listener& listener;
     ConnectionLimits limits;
-    Clock& clock; ///< For holds.
+    Clock& clock; ///< For holds, and to say how fast something fills up.
     const Log& log;
+    SessionRates rates = {};
     /// The machine comes from elsewhere: the first change of a device that claims its blobs takes
     /// the seal off an image that is sealed.
     bool is_incoming = false;
@@ -57,10 +58,14 @@ public:
   /// open.
   ~OwnerServer();
 
+  /// See metrics_text(). Threads: any.
+  [[nodiscard]] std::string metrics() const;
+
 private:
   OwnerServer(const Setup& setup, UniqueFd bell_fd);
 
   void run();
+  void say_nearly_full(const NearlyFull& full);
 
   void accept();
   void begin_admitted();
@@ -75,6 +80,9 @@ private:
   BlobWriters writers_;
   SessionList list_;
   HandOver hand_over_;
+  ServiceCounters counters_;
+  ImageNews image_;
+  FullnessWatch fullness_;
   HoldClock holds_;
   OwnerParts parts_;
   Door door_;

@@ -11,6 +11,7 @@
 #include <fmt/core.h>
 
 #include "rpc/wire.h"
+#include "serve/metrics_text.h"
 
 namespace vnvram {
 namespace {
@@ -59,7 +60,7 @@ kj::Promise<void> OwnerService::hold(HoldContext context) {
   if (number) {
     context.getResults().setNumber(*number);
   } else {
-    write_failure(context.getResults().initFailure(), number.error());
+    answer(context, number.error());
   }
   return kj::READY_NOW;
 }
@@ -139,10 +140,9 @@ kj::Promise<void> OwnerService::remove(RemoveContext context) {
     if (*removed) {
       *removed = (*store)->remove_blob(blob);
       give_up_absent(**store, {blob});
+      session_.owner.fullness.directory_changed(**store);
     }
-    if (!*removed) {
-      write_failure(context.getResults().initFailure(), removed->error());
-    }
+    answer(context, *removed);
     return true;
   });
 }
@@ -151,10 +151,14 @@ kj::Promise<void> OwnerService::restart(RestartContext context) {
   if (session_.owner.restart) {
     session_.owner.restart();
   } else {
-    write_failure(context.getResults().initFailure(),
-                  Error(ErrorKind::unsupported, "nothing would start this image's owner again",
-                        "end it, and start it; with --tpm or --nbd vnvram serve does that"));
+    answer(context, Error(ErrorKind::unsupported, "nothing would start this image's owner again",
+                          "end it, and start it; with --tpm or --nbd vnvram serve does that"));
   }
+  return kj::READY_NOW;
+}
+
+kj::Promise<void> OwnerService::metrics(MetricsContext context) {
+  context.getResults().setText(metrics_text(session_.owner));
   return kj::READY_NOW;
 }
 

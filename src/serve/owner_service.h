@@ -15,6 +15,12 @@ public:
   /// The session outlives it.
   explicit OwnerService(SessionParts& session) : BlobsService(session, Scope::everything()) {}
 
+  DispatchCallResult
+  dispatchCall(std::uint64_t interface, std::uint16_t method,
+               capnp::CallContext<capnp::AnyPointer, capnp::AnyPointer> context) override {
+    ++session_.call_count;
+    return rpc::Owner::Server::dispatchCall(interface, method, context);
+  }
   kj::Promise<void> status(StatusContext context) override;
   kj::Promise<void> hold(HoldContext context) override;
   kj::Promise<void> release(ReleaseContext context) override;
@@ -23,6 +29,7 @@ public:
   kj::Promise<void> image(ImageContext context) override;
   kj::Promise<void> check(CheckContext context) override;
   kj::Promise<void> changes(ChangesContext context) override;
+  kj::Promise<void> metrics(MetricsContext context) override;
 
 private:
   Result<Moment> moment_since(std::uint64_t after, std::uint64_t content_max_bytes);

@@ -15,6 +15,7 @@
 #include "rpc/polled_stream.h"
 #include "rpc/wire.h"
 #include "serve/owner_service.h"
+#include "serve/throttle.h"
 #include "service/poll_timeout.h"
 
 namespace vnvram {
@@ -39,15 +40,6 @@ private:
   std::uint64_t number_;
 };
 
-void tell(std::vector<SessionParts::Watcher>& watchers, std::uint64_t last_event) {
-  for (auto& watcher : watchers) {
-    if (watcher.after < last_event) {
-      watcher.news->fulfill();
-    }
-  }
-  std::erase_if(watchers, [](auto& watcher) { return !watcher.news->isWaiting(); });
-}
-
 } // namespace
 
 Session::Session(UniqueFd socket, UniqueFd bell_fd, const Peer& peer, std::optional<Scope> scope,
@@ -68,6 +60,7 @@ void Session::stop() {
 
 void Session::run() {
   owner_.sessions.add(peer_);
+  owner_.counters.add_session();
   log_.info(fmt::format("session {} begins: {}process {} of user {}", peer_.session,
                         peer_.device.empty() ? "" : peer_.device + ", ", peer_.pid, peer_.uid));
   try {
@@ -116,51 +109,65 @@ void Session::serve() {
   auto rpc = capnp::makeRpcServer(network, kj::mv(rights));
   rpc.setFlowLimit(calls_max_bytes / word_bytes);
   const Watching events(owner_.events.news(), [this] { bell_.ring(Bell::events); });
+  const Watching generations(owner_.image.moved_on(), [this, &parts] {
+    if (parts.watchers.want_generations()) {
+      bell_.ring(Bell::events);
+    }
+  });
   const Watching releases(owner_.keeper.releases(), [this] { bell_.ring(Bell::changes); });
   const Watching rights_given_up(owner_.writers.given_up(), [this] { bell_.ring(Bell::changes); });
+  Throttle throttle(owner_.rates);
+  std::uint64_t counted_calls = 0;
   bool connected = true;
   auto end = network.onDisconnect().then([&] { connected = false; }).eagerlyEvaluate(nullptr);
   scope.poll();
   while (connected) {
-    const unsigned why = wait(stream);
+    const auto closed_until = hung_up_ ? std::nullopt : throttle.closed_until(Clock::now());
+    const unsigned why = wait(stream, closed_until);
     if ((why & Bell::end) != 0) {
       break;
     }
     if ((why & Bell::events) != 0) {
-      tell(parts.watchers, owner_.events.last());
+      parts.watchers.look();
     }
     if ((why & Bell::changes) != 0) {
       parts.changes.go_on();
     }
-    if (stream.advance()) {
+    if (!closed_until && stream.advance()) {
       last_active_ = Clock::now();
       unfinished_since_.reset();
     }
     scope.poll();
     stream.send_output();
+    const std::uint64_t new_calls =
+        parts.call_count - std::exchange(counted_calls, parts.call_count);
+    owner_.counters.add_calls(new_calls);
+    throttle.count(stream.take_received_count_bytes(), new_calls, Clock::now());
   }
 }
 
-unsigned Session::wait(const PolledStream& stream) {
+unsigned Session::wait(const PolledStream& stream, std::optional<Clock::time_point> closed_until) {
   const Clock::time_point now = Clock::now();
   PollTimeout timeout(now);
-  const bool is_unfinished = !stream.is_between_messages() && stream.takes_more();
+  const bool is_unfinished = !closed_until && !stream.is_between_messages() && stream.takes_more();
   if (is_unfinished) {
     unfinished_since_ = unfinished_since_.value_or(now);
     timeout.until(*unfinished_since_ + limits_.unfinished_max);
   } else {
     unfinished_since_.reset();
   }
-  if (stream.can_go_on()) {
+  timeout.until(closed_until);
+  if (stream.can_go_on() && !closed_until) {
     timeout.until(now);
   }
+  const short events = static_cast<short>(stream.poll_events() & (closed_until ? ~POLLIN : ~0));
+  // That the peer has hung up is of no use before it is read, unless nobody need wait any more.
+  const bool looks = events != 0 || closed_until;
   std::array<pollfd, 2> entries = {
-      // A negative one is left out: that the peer has hung up is of no use before it is read.
-      pollfd{.fd = stream.poll_events() != 0 ? socket_.get() : -1,
-             .events = stream.poll_events(),
-             .revents = 0},
+      pollfd{.fd = looks ? socket_.get() : -1, .events = events, .revents = 0},
       pollfd{.fd = bell_.fd(), .events = POLLIN, .revents = 0}};
   const int ready = ::poll(entries.data(), entries.size(), timeout.milliseconds());
+  hung_up_ = hung_up_ || (closed_until && (entries[0].revents & (POLLHUP | POLLERR)) != 0);
   if (ready == 0 && is_unfinished && !stream.can_go_on()) {
     log_.warning(fmt::format("session {} has not gone on with a message that it has begun: dropped",
                              peer_.session));

@@ -56,8 +56,9 @@ private:
   void run();
   void serve();
   void seal_what_is_due();
-  /// Returns why the bell has rung; `end` also when the peer has not gone on in time.
-  unsigned wait(const PolledStream& stream);
+  /// Returns why the bell has rung; `end` also when the peer has not gone on in time. Until
+  /// `closed_until` nothing is taken of it.
+  unsigned wait(const PolledStream& stream, std::optional<Clock::time_point> closed_until);
 
   UniqueFd socket_;
   const Peer peer_;
@@ -69,6 +70,7 @@ private:
   std::atomic<Clock::time_point> last_active_ = Clock::now();
   /// Since when its peer may go on with a message that it has begun.
   std::optional<Clock::time_point> unfinished_since_;
+  bool hung_up_ = false; ///< What its peer has asked for is done, however fast it was.
   std::atomic<bool> stopping_ = false;
   std::atomic<bool> over_ = false;
   Bell bell_;

@@ -98,8 +98,17 @@ Status Checkpointer::carry_out(bool even_if_empty, const Edit& edit) {
   assert(point.used_blocks <= state_.ring.used_blocks); // Commits only add to them.
   state_.ring.used_blocks -= point.used_blocks; // INV1a: not before the superblock is durable.
   ++checkpoint_count_;
+  last_checkpoint_ = state_.clock.now();
   state_.room.notify_all();
   return {};
+}
+
+void Checkpointer::write_counters(StoreCounters& counters) const {
+  const std::lock_guard lock(state_.mutex);
+  counters.checkpoints = checkpoint_count_;
+  if (checkpoint_count_ > 0) {
+    counters.last_checkpoint_age = state_.clock.now() - last_checkpoint_;
+  }
 }
 
 bool Checkpointer::is_due() const {

@@ -44,6 +44,8 @@ public:
   /// Needs the mutex, and gives it up meanwhile.
   Status make_room(std::unique_lock<std::mutex>& lock);
 
+  void write_counters(StoreCounters& counters) const;
+
   /// Harmless when it runs. False: it does not, because it should not or because no thread can be
   /// started now. Needs the mutex.
   bool start_thread();
@@ -78,6 +80,7 @@ private:
   bool requested_ = false;
   bool stop_ = false;
   std::uint64_t checkpoint_count_ = 0;
+  Clock::Time last_checkpoint_{};  // If there was one.
   std::uint64_t commit_count_ = 0; // Tells the thread whether the store is idle.
 
   bool moved_ = false; // The thread's own: the name leads elsewhere, and that was said.

@@ -37,12 +37,13 @@ Status CommitQueue::run(Request& request) {
   return request.result;
 }
 
-void CommitQueue::run_async(Transaction transaction, std::function<void(Status)> callback) {
+void CommitQueue::run_async(Transaction transaction, std::function<void(Status)> callback,
+                            Clock::Time begun) {
   Completions::Prepared answer;
   if (callback != nullptr) {
     answer.push_back({std::move(callback), Status{}});
   }
-  std::unique_ptr<Request> request(new Request(std::move(transaction), std::move(answer)));
+  std::unique_ptr<Request> request(new Request(std::move(transaction), std::move(answer), begun));
   const std::lock_guard lock(mutex_);
   if (!committer_.joinable()) {
     committer_ = std::jthread([this] { committer_main(); });

@@ -14,6 +14,7 @@
 #include <variant>
 #include <vector>
 
+#include "base/clock.h"
 #include "store/completions.h"
 #include "store/directory.h"
 #include "store/stage.h"
@@ -55,20 +56,22 @@ public:
   public:
     /// What is to be done outlives the request.
     using Work = std::variant<const Transaction*, const DirectoryChange*, const SlowRead*>;
-    explicit Request(Work work) : work_(work) {}
+    explicit Request(Work work, Clock::Time begun = {}) : work_(work), begun_(begun) {}
 
     /// nullptr: it is another kind of request.
     [[nodiscard]] const Transaction* transaction() const { return get<Transaction>(); }
     [[nodiscard]] const DirectoryChange* directory_change() const { return get<DirectoryChange>(); }
     [[nodiscard]] const SlowRead* slow_read() const { return get<SlowRead>(); }
+    /// When somebody asked for it.
+    [[nodiscard]] Clock::Time begun() const { return begun_; }
 
     Status result;
 
   private:
     friend class CommitQueue;
     /// An asynchronous one.
-    Request(Transaction transaction, Completions::Prepared answer)
-        : owned_(std::move(transaction)), answer_(std::move(answer)) {
+    Request(Transaction transaction, Completions::Prepared answer, Clock::Time begun)
+        : begun_(begun), owned_(std::move(transaction)), answer_(std::move(answer)) {
       work_ = &*owned_;
     }
     template <typename Kind> [[nodiscard]] const Kind* get() const {
@@ -78,6 +81,7 @@ public:
     [[nodiscard]] bool is_async() const { return owned_.has_value(); }
 
     Work work_;
+    const Clock::Time begun_;
     std::shared_ptr<Wake> wake_; // only if it had to wait
     bool done_ = false;
     // Asynchronous ones only:
@@ -99,7 +103,7 @@ public:
   /// Returns when the request was carried out.
   Status run(Request& request);
   /// Returns at once; the answer goes to Deliver.
-  void run_async(Transaction transaction, std::function<void(Status)> callback);
+  void run_async(Transaction transaction, std::function<void(Status)> callback, Clock::Time begun);
   /// Waits until nothing is waiting or under way.
   void drain();
 

@@ -27,14 +27,14 @@ Committer::Committer(SharedState& state, OwnerCheck& owner, Checkpointer& checkp
              [this](Completions::Prepared answer) { completions_.deliver(std::move(answer)); }) {}
 
 Status Committer::commit(const Transaction& transaction) {
-  CommitQueue::Request request(&transaction);
+  CommitQueue::Request request(&transaction, state_.clock.now());
   return queue_.run(request);
 }
 
 void Committer::commit_async(Transaction transaction, Store::CommitCallback callback) {
   if (state_.options.background) {
     completions_.start();
-    queue_.run_async(std::move(transaction), std::move(callback));
+    queue_.run_async(std::move(transaction), std::move(callback), state_.clock.now());
     return;
   }
   Status result = commit(transaction);
@@ -86,14 +86,30 @@ std::size_t Committer::lead_round(Waiting waiting) {
   }
   const auto first_read = std::find_if(waiting.begin(), waiting.end(), is_read);
   const Waiting writes = waiting.first(static_cast<std::size_t>(first_read - waiting.begin()));
+  std::size_t count = writes.size();
   try {
-    return carry_out(writes);
+    count = carry_out(writes);
   } catch (const std::exception& failure) { // Memory: nobody knows how far it came.
     const Error poisoned = state_.poison(failure, "a commit");
     for (CommitQueue::Request* request : writes) {
       request->result = poisoned;
     }
-    return writes.size();
+  }
+  count_commits(writes.first(count));
+  return count;
+}
+
+void Committer::count_commits(Waiting answered) {
+  const Clock::Time now = state_.clock.now();
+  for (const CommitQueue::Request* request : answered) {
+    if (request->transaction() == nullptr || is_flush(*request)) {
+      continue;
+    }
+    if (request->result) {
+      state_.statistics.add(now - request->begun());
+    } else {
+      state_.statistics.add_failed();
+    }
   }
 }
 

@@ -46,6 +46,7 @@ private:
 
   std::size_t lead_round(Waiting waiting);
   std::size_t carry_out(Waiting waiting);
+  void count_commits(Waiting answered);
   Status begin_round(const CommitQueue::Request& first);
   void carry_out_change(CommitQueue::Request& request);
   std::size_t carry_out_group(Waiting waiting);

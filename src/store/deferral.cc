@@ -89,6 +89,7 @@ Result<Deferral::Fate> Deferral::collect(const Write& write) {
   } else {
     deferred.zero(write.name, write.offset_bytes, write.length_bytes);
   }
+  state_.statistics.add_deferred_write();
   return Fate::collected;
 }
 

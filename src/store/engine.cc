@@ -182,6 +182,14 @@ StoreInfo Engine::info() const {
   return info;
 }
 
+StoreCounters Engine::counters() const {
+  StoreCounters counters;
+  state_.statistics.write_counters(counters);
+  state_.device->write_counters(counters);
+  checkpointer_.write_counters(counters);
+  return counters;
+}
+
 Status Engine::grow(std::uint64_t image_block_count) {
   if (image_block_count <= state_.geometry.image_block_count()) {
     return {};
@@ -307,7 +315,7 @@ void Engine::abandon() {
 
 std::unique_ptr<BlockDevice> Engine::give_up_device() {
   abandon();
-  return std::move(state_.device);
+  return state_.device->give_up();
 }
 
 } // namespace vnvram

@@ -77,6 +77,7 @@ public:
   Result<BlobInfo> blob(std::string_view name) const;
   StoreInfo info() const;
   [[nodiscard]] BlockDevice& device() { return *state_.device; }
+  StoreCounters counters() const;
   Status checkpoint();
   /// Takes more of the device into the image, if it has less.
   Status grow(std::uint64_t image_block_count);

@@ -137,7 +137,7 @@ Result<std::unique_ptr<Engine>> EngineOpener::open_for_reading(std::unique_ptr<B
       last = recovered.error();
       last_sequence = before->sequence;
     }
-    device = std::move(engine->state_.device);
+    device = engine->state_.device->give_up();
     engine->closed_ = true;
   }
   return last;

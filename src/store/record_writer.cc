@@ -71,6 +71,8 @@ Status RecordWriter::write(Directory* changed_directory) {
     return written;
   }
   install(*place, checksum, changed_directory); // INV1a: not before the record is durable.
+  state_.statistics.add_record(record.size());
+  state_.tell_changed(stage_.generation(), false);
   return {};
 }
 

@@ -13,17 +13,33 @@ Status Sealing::seal() {
   }
   committer_.drain();
   const Status flushed = committer_.flush();
-  return flushed ? mark(true) : flushed;
+  const Status marked = flushed ? mark(true) : flushed;
+  if (marked) {
+    tell(true);
+  }
+  return marked;
 }
 
 Status Sealing::unseal() {
   const Status refused = state_.refuse_any_write();
   const Status marked = refused ? mark(false) : refused;
   if (marked) {
-    const std::lock_guard lock(state_.mutex);
-    state_.sealed = false;
+    {
+      const std::lock_guard lock(state_.mutex);
+      state_.sealed = false;
+    }
+    tell(false);
   }
   return marked;
+}
+
+void Sealing::tell(bool sealed) {
+  std::uint64_t generation = 0;
+  {
+    const std::lock_guard lock(state_.mutex);
+    generation = state_.ring.sequence;
+  }
+  state_.tell_changed(generation, sealed);
 }
 
 // Both copies: whichever rots, the other says the same.

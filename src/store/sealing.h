@@ -20,6 +20,7 @@ public:
 
 private:
   Status mark(bool sealed);
+  void tell(bool sealed);
 
   SharedState& state_;
   Committer& committer_;

@@ -19,7 +19,7 @@ Error sealed_error(const std::string& name, std::uint64_t generation) {
 
 SharedState::SharedState(std::unique_ptr<BlockDevice> opened, const format::Superblock& found,
                          OpenOptions wanted)
-    : device(std::move(opened)), options(std::move(wanted)),
+    : device(std::make_unique<CountedDevice>(std::move(opened))), options(std::move(wanted)),
       clock(options.clock == nullptr ? system_clock : *options.clock), codec(found),
       geometry(format::geometry_of(found)),
       pages(*device, found, codec, std::max(options.cache_size_bytes, cache_size_min_bytes)),
@@ -99,6 +99,12 @@ void SharedState::note_background(const Status& done) {
   }
   if (options.failed_in_background) {
     options.failed_in_background(done.error());
+  }
+}
+
+void SharedState::tell_changed(std::uint64_t generation, bool is_sealed) const {
+  if (options.changed) {
+    options.changed(generation, is_sealed);
   }
 }
 

@@ -15,6 +15,8 @@
 #include "format/codec.h"
 #include "format/geometry.h"
 #include "format/superblock.h"
+#include "store/commit_statistics.h"
+#include "store/counted_device.h"
 #include "store/deferred_writes.h"
 #include "store/directory.h"
 #include "store/page_store.h"
@@ -54,12 +56,15 @@ struct SharedState {
   Error poison(const std::exception& failure, std::string_view during);
   /// How something ended that no caller has asked for: a first failure is told.
   void note_background(const Status& done);
+  /// Tells who wants to know of each change of the image (OpenOptions::changed). Not with the
+  /// mutex.
+  void tell_changed(std::uint64_t generation, bool is_sealed) const;
   /// Whoever looks at blobs and pages only does not know where they are.
   [[nodiscard]] Error of_this_image(const Error& error) const;
   /// Whoever registers an attribute knows what it means.
   void know_attributes_of(std::span<const BlobSpec> specs);
 
-  std::unique_ptr<BlockDevice> device;
+  const std::unique_ptr<CountedDevice> device;
   const OpenOptions options;
   SystemClock system_clock;
   Clock& clock; // That one, unless the options have another.
@@ -68,6 +73,7 @@ struct SharedState {
   PageStore pages;
   std::uint64_t epoch_number; // Both changed by an opening alone.
   std::uint64_t epoch_random;
+  CommitStatistics statistics;
   bool has_superblock = true; // One is on the device: not before that, in an image's making.
 
   mutable std::mutex mutex;

@@ -98,6 +98,10 @@ BlockDevice& Store::device() {
   return engine_->device();
 }
 
+StoreCounters Store::counters() const {
+  return engine_->counters();
+}
+
 Status Store::checkpoint() {
   return engine_->checkpoint();
 }

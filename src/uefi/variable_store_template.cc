@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cstdint>
 #include <cstring>
 #include <span>
@@ -10,30 +9,15 @@
 #include <fmt/core.h>
 
 #include "uefi/flash_chip.h"
+#include "uefi/flash_layout.h"
 #include "vnvram/block_device.h"
 
 namespace vnvram {
 namespace {
 
-static_assert(std::endian::native == std::endian::little, "fields are read in place");
+using namespace uefi_flash;
 
 using Bytes = std::span<const std::byte>;
-using Guid = std::array<std::uint8_t, 16>;
-
-// EFI_FIRMWARE_VOLUME_HEADER; runs of blocks follow, the last one empty.
-struct VolumeHeader {
-  std::array<std::uint8_t, 16> zero_vector;
-  Guid file_system;
-  std::uint64_t length_bytes;
-  std::array<char, 4> signature;
-  std::uint32_t attributes;
-  std::uint16_t header_length_bytes;
-  std::uint16_t checksum; ///< Makes the sum of the header's 16-bit words zero.
-  std::uint16_t extended_header_offset;
-  std::uint8_t reserved;
-  std::uint8_t revision;
-};
-static_assert(sizeof(VolumeHeader) == 56 && offsetof(VolumeHeader, signature) == 40);
 
 struct BlockRun {
   std::uint32_t block_count;
@@ -52,10 +36,7 @@ struct StoreHeader {
 };
 static_assert(sizeof(StoreHeader) == 28);
 
-constexpr std::array<char, 4> volume_signature = {'_', 'F', 'V', 'H'};
 constexpr std::uint8_t volume_revision = 2;
-constexpr std::uint8_t store_formatted = 0x5a;
-constexpr std::uint8_t store_healthy = 0xfe;
 constexpr std::array<std::uint8_t, 4> qcow2_magic = {'Q', 'F', 'I', 0xfb};
 
 // QEMU's virt machines, of ARM and of RISC-V: a flash chip of erase blocks of 256 KiB, of a size of
@@ -68,13 +49,6 @@ constexpr std::array<std::uint64_t, 2> virt_chip_sizes_bytes = {std::uint64_t{64
 // EFI_SYSTEM_NV_DATA_FV_GUID, fff12b8d-7696-4c8b-a985-2747075b4f50.
 constexpr Guid variables_volume = {0x8d, 0x2b, 0xf1, 0xff, 0x96, 0x76, 0x8b, 0x4c,
                                    0xa9, 0x85, 0x27, 0x47, 0x07, 0x5b, 0x4f, 0x50};
-// aaf32c78-947b-439a-a180-2e144ec37792: of all firmware that knows Secure Boot.
-constexpr Guid authenticated_store = {0x78, 0x2c, 0xf3, 0xaa, 0x7b, 0x94, 0x9a, 0x43,
-                                      0xa1, 0x80, 0x2e, 0x14, 0x4e, 0xc3, 0x77, 0x92};
-// ddcf3616-3275-4164-98b6-fe85707ffe7d.
-constexpr Guid plain_store = {0x16, 0x36, 0xcf, 0xdd, 0x75, 0x32, 0x64, 0x41,
-                              0x98, 0xb6, 0xfe, 0x85, 0x70, 0x7f, 0xfe, 0x7d};
-
 constexpr std::string_view give_variables =
     "give the file with VARS in its name that belongs to the machine's firmware, e.g. "
     "/usr/share/OVMF/OVMF_VARS_4M.fd";

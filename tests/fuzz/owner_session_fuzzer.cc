@@ -207,7 +207,11 @@ private:
   SessionList list_;
   HandOver hand_over_;
   HoldClock holds_{keeper_, clock_};
-  const OwnerParts parts_{"disk", keeper_, writers_, events_, holds_, list_, hand_over_};
+  ImageNews image_{keeper_, events_};
+  FullnessWatch fullness_{clock_, [](const NearlyFull&) {}};
+  ServiceCounters counters_;
+  const OwnerParts parts_{"disk",     keeper_, writers_,  events_,   holds_, list_,
+                          hand_over_, image_,  fullness_, counters_, {}};
   std::uint64_t last_session_ = 1;
   Connection our_connection_{parts_, log_, 1};
   std::unique_ptr<RemoteBlobClient> client_;

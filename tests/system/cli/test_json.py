@@ -105,7 +105,8 @@ class HelpTest(Case):
         self.assertGreaterEqual(set(names), {"create", "size", "register", "ls", "info", "get",
                                              "put", "rm", "check", "repair", "salvage", "dump",
                                              "resize", "seal", "unseal", "tpm", "serve", "status",
-                                             "hold", "release", "export", "import"})
+                                             "hold", "release", "restart", "export", "import",
+                                             "metrics", "watch"})
         for name in set(names) - {"vnvram"}:
             self.assertRegex(self.vnvram(name, "--help").decode(), rf"(?m)^  .*vnvram {name} ")
         self.assertRegex(self.vnvram("--version").decode(), r"^vnvram \d+\.\d+\.\d+\n$")

@@ -40,7 +40,8 @@ protected:
                                       .listener = *listener_,
                                       .limits = limits,
                                       .clock = clock_,
-                                      .log = log_});
+                                      .log = log_,
+                                      .rates = rates_});
     ASSERT_OK(server);
     server_ = *std::move(server);
   }
@@ -79,6 +80,7 @@ protected:
   TemporaryDirectory folder_{"/tmp"}; // A socket's path is short.
   std::string path_ = folder_.path("control");
   Log log_{"test", LogLevel::error};
+  SessionRates rates_;
   TestClock clock_;
   ImageKeeper keeper_{{}};
   std::optional<Listener> listener_;
