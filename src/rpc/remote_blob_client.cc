@@ -6,85 +6,15 @@
 
 #include <fmt/core.h>
 
+#include "rpc/blob_requests.h"
 #include "rpc/owner_link.h"
 #include "rpc/wire.h"
 
 namespace vnvram {
 namespace {
 
-// What a request takes beside the bytes in it, and what they are filled up with.
-constexpr std::uint64_t request_min_words = 64;
-constexpr std::uint64_t word_bytes = sizeof(capnp::word);
 // Of deferred changes that may not be durable yet: more than devices write in 30 ms.
 constexpr std::uint64_t kept_max_bytes = std::uint64_t{1} << 20U;
-
-// What it says, or why not.
-template <typename T, typename Answer, typename Read> Result<T> take(Answer&& answer, Read read) {
-  if (answer.hasFailure()) {
-    return read_failure(answer.getFailure());
-  }
-  return read(answer);
-}
-
-std::uint64_t size_bytes_of(const Transaction& transaction) {
-  std::uint64_t size_bytes = 0;
-  for (const Transaction::Update& update : transaction.updates()) {
-    size_bytes += update.bytes.size() + update.blob.size();
-  }
-  return size_bytes;
-}
-
-kj::Promise<Result<std::uint64_t>> request_change(rpc::Owner::Client& owner,
-                                                  const Transaction& transaction, bool deferred) {
-  const std::uint64_t count = transaction.updates().size();
-  const capnp::MessageSize size{
-      request_min_words + size_bytes_of(transaction) / word_bytes + request_min_words * count, 0};
-  auto request = owner.changeRequest(size);
-  write_updates(request.initUpdates(static_cast<unsigned>(count)), transaction);
-  request.setDeferred(deferred);
-  return request.send().then([](auto&& answer) {
-    return take<std::uint64_t>(answer, [](const auto& made) { return made.getGeneration(); });
-  });
-}
-
-kj::Promise<Status> request_claim(rpc::Owner::Client& owner,
-                                  const std::vector<std::string>& blobs) {
-  auto request = owner.claimRequest();
-  auto list = request.initBlobs(static_cast<unsigned>(blobs.size()));
-  for (unsigned index = 0; index < list.size(); ++index) {
-    list.set(index, blobs[index]);
-  }
-  return request.send().then([](auto&& answer) { return take_status(answer); });
-}
-
-kj::Promise<Status> request_hand_over(rpc::Owner::Client& owner) {
-  return owner.handOverRequest().send().then([](auto&& answer) { return take_status(answer); });
-}
-
-kj::Promise<Result<ImageState>> request_state(rpc::Owner::Client& owner) {
-  return owner.stateRequest().send().then([](auto&& answer) {
-    return take<ImageState>(answer, [](const auto& found) { return read_state(found.getState()); });
-  });
-}
-
-struct Moment {
-  ImageState state;
-  std::uint64_t last_event = 0;
-};
-
-kj::Promise<Result<Moment>> request_moment(rpc::Owner::Client& owner) {
-  return owner.stateRequest().send().then([](auto&& answer) {
-    return take<Moment>(answer, [](const auto& found) {
-      return Moment{read_state(found.getState()), found.getLastEvent()};
-    });
-  });
-}
-
-// Also when there is no image.
-kj::Promise<Result<std::uint64_t>> request_last_event(rpc::Owner::Client& owner) {
-  return owner.stateRequest().send().then(
-      [](auto&& answer) -> Result<std::uint64_t> { return answer.getLastEvent(); });
-}
 
 } // namespace
 
@@ -138,7 +68,7 @@ Status RemoteBlobClient::resume(OwnerLink& link) {
 }
 
 Status RemoteBlobClient::look_at_image(OwnerLink& link) {
-  const Result<Moment> now = link.ask<Moment>(request_moment);
+  const Result<SeenImage> now = link.ask<SeenImage>(request_seen_image);
   if (!now) {
     return now.error();
   }
@@ -161,7 +91,7 @@ Status RemoteBlobClient::look_at_image(OwnerLink& link) {
 }
 
 Status RemoteBlobClient::set_up_session(OwnerLink& link) {
-  const std::vector<std::string> blobs = claimed();
+  const std::vector<std::string> blobs = claimed_.get();
   if (!blobs.empty()) {
     const Status said =
         link.ask<void>([&](rpc::Owner::Client& owner) { return request_claim(owner, blobs); });
@@ -189,14 +119,9 @@ Status RemoteBlobClient::take_rights(OwnerLink& link) {
   return has_rights ? Status() : taken.error();
 }
 
-std::vector<std::string> RemoteBlobClient::claimed() {
-  const std::lock_guard lock(claimed_mutex_);
-  return claimed_;
-}
-
 // Something is lost, or can be taken by others, as long as it is not connected.
 bool RemoteBlobClient::is_missed() {
-  return !claimed().empty() || handed_over_ || !kept_.blobs().empty();
+  return !claimed_.get().empty() || handed_over_ || !kept_.blobs().empty();
 }
 
 // What was answered is one transaction: no power cut in between leaves an older state on the image
@@ -230,7 +155,7 @@ Result<std::vector<BlobInfo>> RemoteBlobClient::blobs() {
   using Blobs = std::vector<BlobInfo>;
   return link_->ask<Blobs>([](rpc::Owner::Client& owner) {
     return owner.listRequest().send().then([](auto&& answer) {
-      return take<Blobs>(answer, [](const auto& listed) {
+      return take_answer<Blobs>(answer, [](const auto& listed) {
         Blobs blobs;
         for (const auto blob : listed.getBlobs()) {
           blobs.push_back(read_info(blob));
@@ -246,7 +171,8 @@ Result<BlobInfo> RemoteBlobClient::blob(std::string_view name) {
     auto request = owner.infoRequest();
     request.setBlob(std::string(name));
     return request.send().then([](auto&& answer) {
-      return take<BlobInfo>(answer, [](const auto& found) { return read_info(found.getInfo()); });
+      return take_answer<BlobInfo>(answer,
+                                   [](const auto& found) { return read_info(found.getInfo()); });
     });
   });
 }
@@ -263,7 +189,7 @@ Result<std::vector<std::byte>> RemoteBlobClient::read_all(std::string_view blob)
     range.setBlob(std::string(blob));
     range.setWhole();
     return request.send().then([](auto&& answer) {
-      return take<Content>(answer, [](const auto& read) {
+      return take_answer<Content>(answer, [](const auto& read) {
         const auto contents = read.getContents();
         const auto bytes =
             contents.size() == 1 ? to_span(contents[0]) : std::span<const std::byte>();
@@ -418,8 +344,7 @@ Status RemoteBlobClient::claim(const std::vector<std::string>& blobs) {
   Status said =
       link_->ask<void>([&](rpc::Owner::Client& owner) { return request_claim(owner, blobs); });
   if (said) {
-    const std::lock_guard lock(claimed_mutex_);
-    claimed_ = blobs;
+    claimed_.set(blobs);
     kept_.forget_blobs(); // The rights are to these now, and only to these.
   }
   return said;
@@ -440,7 +365,7 @@ Status RemoteBlobClient::take_back() {
 Result<bool> RemoteBlobClient::look_again() {
   Result<bool> changed = link_->ask<bool>([](rpc::Owner::Client& owner) {
     return owner.lookAgainRequest().send().then([](auto&& answer) {
-      return take<bool>(answer, [](const auto& looked) { return looked.getChanged(); });
+      return take_answer<bool>(answer, [](const auto& looked) { return looked.getChanged(); });
     });
   });
   if (changed && *changed) {

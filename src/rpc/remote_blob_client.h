@@ -16,6 +16,7 @@
 
 #include "base/unique_fd.h"
 #include "client/blob_client.h"
+#include "rpc/claimed_blobs.h"
 #include "rpc/connector.h"
 #include "rpc/kept_changes.h"
 #include "rpc/lasting_link.h"
@@ -84,7 +85,6 @@ private:
   Status take_rights(OwnerLink& link);
   Status repeat_changes(OwnerLink& link);
 
-  [[nodiscard]] std::vector<std::string> claimed();
   [[nodiscard]] bool is_missed();
   void follow(LastingLink::Link link, std::uint64_t last_event);
   void tell(const Error& error);
@@ -92,8 +92,7 @@ private:
   KeptChanges kept_;
   std::optional<std::array<std::byte, 16>> image_uuid_; ///< Of who connects.
   std::atomic<std::uint64_t> last_event_ = 0;           ///< Of the owner, when it was connected to.
-  std::mutex claimed_mutex_;
-  std::vector<std::string> claimed_;      ///< The blobs that a device uses through this session.
+  ClaimedBlobs claimed_;
   std::atomic<bool> handed_over_ = false; ///< By the last word, also one under way.
   std::mutex watch_mutex_;                ///< Held while the watcher runs.
   std::function<void(const Error&)> watcher_;

@@ -7,14 +7,13 @@
 #include <fmt/core.h>
 
 #include "rpc/wire.h"
+#include "serve/request_lists.h"
 
 namespace vnvram {
 namespace {
 
 // What a session may have waiting at once.
 constexpr std::size_t narrowed_max = 64;
-// In one call. A list's elements may cost its message nothing, but they cost whoever reads them.
-constexpr std::size_t elements_max = blob_count_max;
 
 Error not_there(std::string_view blob) {
   return {ErrorKind::not_found, fmt::format("{}: there is no such blob", blob)};
@@ -26,14 +25,6 @@ template <typename Context> void allow_cancellation(Context& context) {
   if constexpr (requires { context.allowCancellation(); }) {
     context.allowCancellation();
   }
-}
-
-Status check_count(std::size_t count) {
-  return count <= elements_max
-             ? Status()
-             : Error(ErrorKind::too_large,
-                     fmt::format("a call names {} things, and {} is the most", count, elements_max),
-                     "ask for fewer at a time");
 }
 
 Status defer(Store& store, const Transaction::Update& update) {
@@ -77,42 +68,6 @@ Result<std::vector<std::byte>> read_range(Store& store, rpc::Range::Reader range
     return read.error();
   }
   return bytes;
-}
-
-Result<std::vector<NewBlob>> read_new_blobs(capnp::List<rpc::NewBlob>::Reader from) {
-  std::size_t count = from.size();
-  Status fits = check_count(count);
-  std::vector<NewBlob> blobs;
-  for (const auto blob : from) {
-    count += blob.getSpec().getAttributes().size();
-    fits = fits ? check_count(count) : fits;
-    if (!fits) {
-      return fits.error();
-    }
-    blobs.push_back({.spec = read_spec(blob.getSpec()), .content = std::nullopt});
-    if (blob.hasContent()) {
-      const auto content = to_span(blob.getContent());
-      blobs.back().content.emplace(content.begin(), content.end());
-    }
-  }
-  return blobs;
-}
-
-std::vector<Grant> read_grants(capnp::List<rpc::Grant>::Reader from) {
-  std::vector<Grant> grants;
-  for (const auto grant : from) {
-    if (!grant.isBlob() && !grant.isPrefix()) {
-      continue;
-    }
-    const auto name = grant.isBlob() ? grant.getBlob() : grant.getPrefix();
-    if (name.size() <= blob_name_max_bytes) { // No blob's name is longer.
-      grants.push_back({.name = to_string(name),
-                        .is_prefix = grant.isPrefix(),
-                        .writes = grant.getWrite(),
-                        .registers = grant.getRegister()});
-    }
-  }
-  return grants;
 }
 
 } // namespace
@@ -403,103 +358,6 @@ kj::Promise<void> BlobsService::narrow(NarrowContext context) {
     context.getResults().setBlobs(narrower.attach(kj::defer([count] { --*count; })));
   }
   answer(context, may);
-  return kj::READY_NOW;
-}
-
-// ---- Whose machine it is
-
-Status BlobsService::may_change_anything() const {
-  return scope_.changes_anything() ? Status()
-                                   : Error(ErrorKind::read_only, "this session may only read");
-}
-
-std::optional<Status> BlobsService::claim(Store& store, const std::vector<std::string>& blobs) {
-  std::vector<std::string> written;
-  for (const std::string& blob : blobs) {
-    if (!scope_.reads(blob) || !store.blob(blob)) {
-      return not_there(blob);
-    }
-    if (scope_.writes(blob)) {
-      written.push_back(blob);
-    }
-  }
-  std::optional<Status> done = take_right_to(written, Right::only_these);
-  if (!done || !*done) {
-    return done;
-  }
-  if (!written.empty()) {
-    session_.owner.hand_over.begin_use(session_.number);
-    return done;
-  }
-  session_.owner.hand_over.end_use(session_.number);
-  return seal_if_due(store);
-}
-
-kj::Promise<void> BlobsService::claim(ClaimContext context) {
-  return session_.changes.run([this, context](Result<StoreUse>& store) mutable {
-    const auto named = context.getParams().getBlobs();
-    std::optional<Status> done = store ? check_count(named.size()) : Status(store.error());
-    if (*done) {
-      std::vector<std::string> blobs;
-      for (const auto blob : named) {
-        blobs.push_back(to_string(blob));
-      }
-      done = claim(**store, blobs);
-    }
-    if (!done) {
-      return false;
-    }
-    answer(context, *done);
-    return true;
-  });
-}
-
-Status BlobsService::seal_if_due(Store& store) {
-  return session_.owner.hand_over.is_due() ? store.seal() : Status();
-}
-
-kj::Promise<void> BlobsService::handOver(HandOverContext context) {
-  return session_.changes.run([this, context](Result<StoreUse>& store) mutable {
-    Status done = store ? may_change_anything() : Status(store.error());
-    if (done) {
-      session_.owner.hand_over.say(session_.number);
-      done = seal_if_due(**store);
-    }
-    if (done) {
-      context.getResults().setSealed((*store)->info().sealed);
-    }
-    answer(context, done);
-    return true;
-  });
-}
-
-kj::Promise<void> BlobsService::takeBack(TakeBackContext context) {
-  return session_.changes.run([this, context](Result<StoreUse>& store) mutable {
-    Status done = store ? may_change_anything() : Status(store.error());
-    if (done) {
-      session_.owner.hand_over.take_back();
-      done = (*store)->unseal();
-    }
-    answer(context, done);
-    return true;
-  });
-}
-
-bool BlobsService::lifts_seal(Store& store) {
-  if (!session_.owner.is_incoming || !session_.owner.hand_over.uses(session_.number)) {
-    return false;
-  }
-  session_.owner.hand_over.take_back();
-  return store.unseal().ok();
-}
-
-kj::Promise<void> BlobsService::lookAgain(LookAgainContext context) {
-  const Status may = may_change_anything();
-  const Result<bool> changed = may ? session_.owner.holds.look_again() : may.error();
-  if (changed) {
-    context.getResults().setChanged(*changed);
-  }
-  answer(context, changed ? Status() : changed.error());
   return kj::READY_NOW;
 }
 

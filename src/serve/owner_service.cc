@@ -152,7 +152,7 @@ kj::Promise<void> OwnerService::restart(RestartContext context) {
     session_.owner.restart();
   } else {
     answer(context, Error(ErrorKind::unsupported, "nothing would start this image's owner again",
-                          "end it, and start it; with --tpm or --nbd vnvram serve does that"));
+                          "end it, and start it"));
   }
   return kj::READY_NOW;
 }

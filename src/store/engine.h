@@ -71,8 +71,7 @@ public:
   Status zero_range_deferred(std::string_view name, std::uint64_t offset_bytes,
                              std::uint64_t length_bytes);
   Status flush();
-  [[nodiscard]] int event_fd() const { return completions_.event_fd(); }
-  std::size_t dispatch() { return completions_.dispatch(); }
+  [[nodiscard]] Completions& completions() { return completions_; }
   std::vector<BlobInfo> blobs() const;
   Result<BlobInfo> blob(std::string_view name) const;
   StoreInfo info() const;

@@ -75,11 +75,11 @@ Status Store::flush() {
 }
 
 int Store::event_fd() const {
-  return engine_->event_fd();
+  return engine_->completions().event_fd();
 }
 
 std::size_t Store::dispatch() {
-  return engine_->dispatch();
+  return engine_->completions().dispatch();
 }
 
 std::vector<BlobInfo> Store::blobs() const {

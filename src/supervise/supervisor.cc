@@ -212,7 +212,8 @@ void Supervisor::end_owner_if_alone() {
                                   [](const Part& part) { return part.process.has_value(); });
   if (ends_ && alone) {
     owner_.starts_at.reset();
-    if (owner_.process && !std::exchange(owner_is_asked_, true)) {
+    // One that is just starting would be ended without its image being closed.
+    if (owner_.process && owner_.is_ready && !std::exchange(owner_is_asked_, true)) {
       setup_.notify.send("STATUS=Closing the image");
       owner_.process->terminate();
     }

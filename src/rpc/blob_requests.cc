@@ -1,0 +1,68 @@
+#include "rpc/blob_requests.h"
+
+namespace vnvram {
+namespace {
+
+// What a request takes beside the bytes in it, and what they are filled up with.
+constexpr std::uint64_t request_min_words = 64;
+constexpr std::uint64_t word_bytes = sizeof(capnp::word);
+
+} // namespace
+
+std::uint64_t size_bytes_of(const Transaction& transaction) {
+  std::uint64_t size_bytes = 0;
+  for (const Transaction::Update& update : transaction.updates()) {
+    size_bytes += update.bytes.size() + update.blob.size();
+  }
+  return size_bytes;
+}
+
+kj::Promise<Result<std::uint64_t>> request_change(rpc::Owner::Client& owner,
+                                                  const Transaction& transaction, bool deferred) {
+  const std::uint64_t count = transaction.updates().size();
+  const capnp::MessageSize size{
+      request_min_words + size_bytes_of(transaction) / word_bytes + request_min_words * count, 0};
+  auto request = owner.changeRequest(size);
+  write_updates(request.initUpdates(static_cast<unsigned>(count)), transaction);
+  request.setDeferred(deferred);
+  return request.send().then([](auto&& answer) {
+    return take_answer<std::uint64_t>(answer, [](const auto& made) { return made.getGeneration(); });
+  });
+}
+
+kj::Promise<Status> request_claim(rpc::Owner::Client& owner,
+                                  const std::vector<std::string>& blobs) {
+  auto request = owner.claimRequest();
+  auto list = request.initBlobs(static_cast<unsigned>(blobs.size()));
+  for (unsigned index = 0; index < list.size(); ++index) {
+    list.set(index, blobs[index]);
+  }
+  return request.send().then([](auto&& answer) { return take_status(answer); });
+}
+
+kj::Promise<Status> request_hand_over(rpc::Owner::Client& owner) {
+  return owner.handOverRequest().send().then([](auto&& answer) { return take_status(answer); });
+}
+
+kj::Promise<Result<ImageState>> request_state(rpc::Owner::Client& owner) {
+  return owner.stateRequest().send().then([](auto&& answer) {
+    return take_answer<ImageState>(answer, [](const auto& found) { return read_state(found.getState()); });
+  });
+}
+
+kj::Promise<Result<SeenImage>> request_seen_image(rpc::Owner::Client& owner) {
+  return owner.stateRequest().send().then([](auto&& answer) {
+    return take_answer<SeenImage>(answer, [](const auto& found) {
+      return SeenImage{read_state(found.getState()), found.getLastEvent()};
+    });
+  });
+}
+
+// Also when there is no image.
+kj::Promise<Result<std::uint64_t>> request_last_event(rpc::Owner::Client& owner) {
+  return owner.stateRequest().send().then(
+      [](auto&& answer) -> Result<std::uint64_t> { return answer.getLastEvent(); });
+}
+
+
+} // namespace vnvram

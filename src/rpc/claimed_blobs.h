@@ -1,0 +1,28 @@
+// The blobs that a device uses through a session.
+#pragma once
+
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace vnvram {
+
+/// What was claimed last. Threads: any.
+class ClaimedBlobs {
+public:
+  [[nodiscard]] std::vector<std::string> get() const {
+    const std::lock_guard lock(mutex_);
+    return blobs_;
+  }
+  void set(std::vector<std::string> blobs) {
+    const std::lock_guard lock(mutex_);
+    blobs_ = std::move(blobs);
+  }
+
+private:
+  mutable std::mutex mutex_;
+  std::vector<std::string> blobs_;
+};
+
+} // namespace vnvram

@@ -1,0 +1,108 @@
+// BlobsService: whose machine it is.
+#include <string>
+#include <utility>
+
+#include <fmt/core.h>
+
+#include "rpc/wire.h"
+#include "serve/blobs_service.h"
+#include "serve/request_lists.h"
+
+namespace vnvram {
+
+Status BlobsService::may_change_anything() const {
+  return scope_.changes_anything() ? Status()
+                                   : Error(ErrorKind::read_only, "this session may only read");
+}
+
+std::optional<Status> BlobsService::claim(Store& store, const std::vector<std::string>& blobs) {
+  std::vector<std::string> written;
+  for (const std::string& blob : blobs) {
+    if (!scope_.reads(blob) || !store.blob(blob)) {
+      return Error(ErrorKind::not_found, fmt::format("{}: there is no such blob", blob));
+    }
+    if (scope_.writes(blob)) {
+      written.push_back(blob);
+    }
+  }
+  std::optional<Status> done = take_right_to(written, Right::only_these);
+  if (!done || !*done) {
+    return done;
+  }
+  if (!written.empty()) {
+    session_.owner.hand_over.begin_use(session_.number);
+    return done;
+  }
+  session_.owner.hand_over.end_use(session_.number);
+  return seal_if_due(store);
+}
+
+kj::Promise<void> BlobsService::claim(ClaimContext context) {
+  return session_.changes.run([this, context](Result<StoreUse>& store) mutable {
+    const auto named = context.getParams().getBlobs();
+    std::optional<Status> done = store ? check_count(named.size()) : Status(store.error());
+    if (*done) {
+      std::vector<std::string> blobs;
+      for (const auto blob : named) {
+        blobs.push_back(to_string(blob));
+      }
+      done = claim(**store, blobs);
+    }
+    if (!done) {
+      return false;
+    }
+    answer(context, *done);
+    return true;
+  });
+}
+
+Status BlobsService::seal_if_due(Store& store) {
+  return session_.owner.hand_over.is_due() ? store.seal() : Status();
+}
+
+kj::Promise<void> BlobsService::handOver(HandOverContext context) {
+  return session_.changes.run([this, context](Result<StoreUse>& store) mutable {
+    Status done = store ? may_change_anything() : Status(store.error());
+    if (done) {
+      session_.owner.hand_over.say(session_.number);
+      done = seal_if_due(**store);
+    }
+    if (done) {
+      context.getResults().setSealed((*store)->info().sealed);
+    }
+    answer(context, done);
+    return true;
+  });
+}
+
+kj::Promise<void> BlobsService::takeBack(TakeBackContext context) {
+  return session_.changes.run([this, context](Result<StoreUse>& store) mutable {
+    Status done = store ? may_change_anything() : Status(store.error());
+    if (done) {
+      session_.owner.hand_over.take_back();
+      done = (*store)->unseal();
+    }
+    answer(context, done);
+    return true;
+  });
+}
+
+bool BlobsService::lifts_seal(Store& store) {
+  if (!session_.owner.is_incoming || !session_.owner.hand_over.uses(session_.number)) {
+    return false;
+  }
+  session_.owner.hand_over.take_back();
+  return store.unseal().ok();
+}
+
+kj::Promise<void> BlobsService::lookAgain(LookAgainContext context) {
+  const Status may = may_change_anything();
+  const Result<bool> changed = may ? session_.owner.holds.look_again() : may.error();
+  if (changed) {
+    context.getResults().setChanged(*changed);
+  }
+  answer(context, changed ? Status() : changed.error());
+  return kj::READY_NOW;
+}
+
+} // namespace vnvram
