@@ -1,6 +1,7 @@
 #include "rpc/kept_changes.h"
 
 #include <algorithm>
+#include <cassert>
 #include <utility>
 #include <vector>
 
@@ -42,11 +43,13 @@ void KeptChanges::set_limit(std::uint64_t size_max_bytes) {
   size_max_bytes_ = size_max_bytes;
 }
 
-// There are as many unanswered ones as there are callers: few, and the newest are at the end.
+// One that was sent and has no answer. There are as many as there are callers, and new ones are at
+// the end.
 KeptChanges::List::iterator KeptChanges::find(const Call& call) {
   const auto found = std::find_if(list_.rbegin(), list_.rend(),
                                   [&call](const Kept& kept) { return kept.call == &call; });
-  return found == list_.rend() ? list_.end() : std::prev(found.base());
+  assert(found != list_.rend());
+  return std::prev(found.base());
 }
 
 KeptChanges::List::iterator KeptChanges::erase(List::iterator kept) {
@@ -74,8 +77,8 @@ void KeptChanges::send(Call& call) {
   if (call.answer) { // On a connection that was lost meanwhile: it was sent on another one.
     return;
   }
-  if (const auto sent = find(call); sent != list_.end()) {
-    list_.splice(list_.end(), list_, sent);
+  if (std::exchange(call.was_sent, true)) {
+    list_.splice(list_.end(), list_, find(call));
     return;
   }
   const std::uint64_t size_bytes = size_bytes_of(call.transaction);
@@ -87,10 +90,10 @@ void KeptChanges::send(Call& call) {
 
 void KeptChanges::take_answer(Call& call, const Result<std::uint64_t>& answer, Made made) {
   const std::lock_guard lock(mutex_);
-  const auto kept = find(call);
-  if (kept == list_.end()) {
+  if (!call.was_sent || call.answer) {
     return;
   }
+  const auto kept = find(call);
   call.answer = answer;
   ++answered_count_;
   if (answer) {
@@ -143,8 +146,8 @@ std::optional<Result<std::uint64_t>> KeptChanges::answer_of(const Call& call) co
 
 void KeptChanges::forget(const Call& call) {
   const std::lock_guard lock(mutex_);
-  if (const auto kept = find(call); kept != list_.end()) {
-    erase(kept);
+  if (call.was_sent && !call.answer) {
+    erase(find(call));
   }
 }
 

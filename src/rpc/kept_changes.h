@@ -28,6 +28,7 @@ public:
     const Transaction& transaction;
     bool deferred = false;
     std::optional<Result<std::uint64_t>> answer = std::nullopt;
+    bool was_sent = false;
   };
 
   /// No copy is kept unless there is a limit: of a session that ends with its connection.
