@@ -7,7 +7,6 @@ from typing import NamedTuple
 from harness.notified_child import start_notified
 from harness.tpm_process import REPOSITORY, program
 
-HOOK = REPOSITORY / "contrib" / "libvirt" / "vnvram"
 SCRIPT = pathlib.Path(__file__).with_name("host.sh")
 SPACES = ("--mount", "--pid", "--uts", "--fork", "--kill-child", "--mount-proc")
 
@@ -21,6 +20,8 @@ class Said(NamedTuple):
 class Host:
     """Needs root. What it has started ends with it, and it ends with the test."""
 
+    HOOK = REPOSITORY / "contrib" / "libvirt" / "vnvram"
+
     def __init__(self, workspace, name):
         self.folder = workspace.file(name)
         self.folder.mkdir()
@@ -31,7 +32,7 @@ class Host:
 
     def start(self):
         self._child = start_notified(
-            ["unshare", *SPACES, "sh", SCRIPT, self.folder, self._name, HOOK,
+            ["unshare", *SPACES, "sh", SCRIPT, self.folder, self._name, self.HOOK,
              program("vnvram").parent, self.log],
             self._workspace.log(f"host-{self._name}"),
             self._workspace.file(f"{self._name}.notify"))

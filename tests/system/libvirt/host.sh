@@ -11,6 +11,18 @@ for path in /etc/libvirt /var/lib/libvirt /var/log/libvirt /var/cache/libvirt /r
   mkdir -p "$folder$path"
   mount --bind "$folder$path" "$path"
 done
+# Without /dev/kvm: where it is and QEMU's user may not open it, libvirt looks at QEMU anew for each call.
+mkdir "$folder/dev" "$folder/dev/pts" "$folder/dev/shm"
+for node in null zero full random urandom tty; do
+  touch "$folder/dev/$node"
+  mount --bind "/dev/$node" "$folder/dev/$node"
+done
+ln -s pts/ptmx "$folder/dev/ptmx"
+ln -s /proc/self/fd "$folder/dev/fd"
+mount -t tmpfs -o mode=1777 tmpfs "$folder/dev/shm"
+mount -t devpts -o newinstance,ptmxmode=0666,mode=620 devpts "$folder/dev/pts"
+mount --rbind "$folder/dev" /dev
+
 mkdir -p /etc/libvirt/hooks/qemu.d
 install -m 755 "$hook" /etc/libvirt/hooks/qemu.d/vnvram
 
