@@ -2,8 +2,10 @@
 
 import pathlib
 import subprocess
+import time
 from typing import NamedTuple
 
+from harness.child import Deadline, PATIENCE_SECONDS
 from harness.notified_child import start_notified
 from harness.tpm_process import REPOSITORY, program
 
@@ -27,15 +29,15 @@ class Host:
         self.folder.mkdir()
         self.log = workspace.log(f"libvirtd-{name}")
         self._workspace = workspace
-        self._name = name
+        self.name = name
         self.start()
 
     def start(self):
         self._child = start_notified(
-            ["unshare", *SPACES, "sh", SCRIPT, self.folder, self._name, self.HOOK,
+            ["unshare", *SPACES, "sh", SCRIPT, self.folder, self.name, self.HOOK,
              program("vnvram").parent, self.log],
-            self._workspace.log(f"host-{self._name}"),
-            self._workspace.file(f"{self._name}.notify"))
+            self._workspace.log(f"host-{self.name}"),
+            self._workspace.file(f"{self.name}.notify"))
 
     @property
     def uri(self):
@@ -80,6 +82,19 @@ class Host:
             text = log.read_bytes()[-tail_bytes:].decode(errors="replace")
             parts.append(f"---- {log}\n{text}")
         return "\n".join(parts)
+
+    def kill_process(self, pid_file):
+        """SIGKILL."""
+        self.inner("kill", "-KILL", self.inside(pid_file).read_text("ascii").split()[0])
+
+    def kill_libvirtd(self):
+        """It is started again; returns when it answers."""
+        self.kill_process("/run/libvirtd.pid")
+        deadline = Deadline(PATIENCE_SECONDS)
+        while self.virsh("list").status != 0:
+            if deadline.passed():
+                raise TimeoutError(f"libvirtd does not answer: {self.log.read_text(errors='replace')}")
+            time.sleep(0.05)
 
     def kill(self):
         """As when the host loses its power, but for what is on its disks."""

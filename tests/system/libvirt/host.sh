@@ -50,6 +50,9 @@ cgroup_controllers = [ ]
 namespaces = [ ]
 stdio_handler = "file"
 END
-# Not exec: what daemons leave behind is this shell's, which takes note of their ends.
-PATH=$programs:$PATH libvirtd &
-wait $!
+# Not exec: what daemons leave behind is this shell's, which takes note of their ends. A libvirtd that is
+# killed is started again, as systemd would.
+while :; do
+  PATH=$programs:$PATH libvirtd &
+  wait $! || true
+done

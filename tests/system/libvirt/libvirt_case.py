@@ -22,7 +22,7 @@ class LibvirtCase(unittest.TestCase):
     def setUpClass(cls):
         cls.workspace = Workspace()
         cls.addClassCleanup(cls.workspace.close)
-        cls.workspace.path.chmod(0o711)  # QEMU's user gets at what is in it.
+        cls.workspace.path.chmod(0o1777)  # QEMU's user gets at what is in it, and makes the sockets of migrations.
         try:
             cls.guest = copy_guest(guest_image(), cls.workspace.path)
             cls.host = cls.new_host("one")
@@ -48,9 +48,11 @@ class LibvirtCase(unittest.TestCase):
         name = f"{self._testMethodName}-{len(list(self.workspace.path.glob('*.nvram')))}.nvram"
         return create(self.workspace.file(name), *(options or ("--tpm2",)))
 
-    def machine(self, name, image=None, host=None, **changes):
-        machine = Machine(self.workspace, host or self.host, name, image or self.new_image(),
-                          self.guest, **changes)
+    def machine(self, name, image=None, **changes):
+        return self.undefined(name, image or self.new_image(), self.host, **changes).define()
+
+    def undefined(self, name, image, host, **changes):
+        machine = Machine(self.workspace, host, name, image, self.guest, **changes)
         self.addCleanup(self._end, machine)
         return machine
 
@@ -72,7 +74,7 @@ class LibvirtCase(unittest.TestCase):
     def must_be_refused_as_sealed(self, machine):
         before = content_of(machine.image)
         said = machine.refused()
-        for words in ("sealed at generation", "virsh restore", f"vnvram unseal {machine.image}"):
+        for words in ("sealed at generation", "virsh restore", "vnvram unseal /"):
             self.assertIn(words, said)
         self.assertEqual(content_of(machine.image), before)
         self.assertTrue(info(machine.image)["sealed"])

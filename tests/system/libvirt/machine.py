@@ -26,7 +26,6 @@ DOMAIN = """<domain type='qemu' xmlns:qemu='http://libvirt.org/schemas/domain/qe
     <cmdline>console=ttyS0 quiet panic=-1 no_timer_check</cmdline>
   </os>
   <features><acpi/></features>
-  <cpu mode='maximum'/>
   <devices>
     <emulator>/usr/bin/qemu-system-x86_64</emulator>
     <controller type='usb' model='none'/>
@@ -39,7 +38,7 @@ DOMAIN = """<domain type='qemu' xmlns:qemu='http://libvirt.org/schemas/domain/qe
 
 
 class Machine(GuestShell):
-    """Defined when it is made. Its console is connected anew at each start."""
+    """Its console is connected anew at each start."""
 
     def __init__(self, workspace, host, name, image, guest, uefi=False, **changes):
         self.workspace, self.host, self.name, self.image = workspace, host, name, image
@@ -48,7 +47,6 @@ class Machine(GuestShell):
         self._console_path = f"/run/{name}.console"
         self.console = None
         self._guest, self._uefi, self._changes = guest, uefi, changes
-        self.define()
 
     def xml(self):
         folder = self._changes.get("folder", self.folder)
@@ -65,6 +63,7 @@ class Machine(GuestShell):
         path = self.workspace.file(f"{self.name}.xml")
         path.write_text(self.xml(), encoding="utf-8")
         self.host.must("define", path)
+        return self
 
     def listen(self, host=None):
         """For the console of a QEMU that comes."""

@@ -114,10 +114,27 @@ class Orders(LibvirtCase):
 
     def test_qemu_is_killed(self):
         machine = self.counting("killed")
-        self.host.must("qemu-monitor-command", machine.name, "--hmp", "info status")
-        pid = self.host.inside(f"/run/libvirt/qemu/{machine.name}.pid").read_text("ascii").strip()
-        self.host.inner("kill", "-KILL", pid)
+        self.host.kill_process(f"/run/libvirt/qemu/{machine.name}.pid")
         machine.wait_off()
+        self.check(machine)
+        machine.start()
+        self.assertEqual(int(machine.must(f"nvloop read {COUNTER}")), 1)
+
+    def test_libvirtd_is_killed(self):
+        """The machine, and what serves it, go on."""
+        machine = self.counting("outlives")
+        self.host.kill_libvirtd()
+        self.must_count_on(machine, 2)
+        self.host.must("managedsave", machine.name)
+        self.check(machine)
+        self.must_count_on(machine.begin(), 3)
+
+    def test_what_serves_it_is_killed(self):
+        """The machine has no TPM until it is started again, and has lost nothing then."""
+        machine = self.counting("bereft")
+        self.host.kill_process(f"{machine.folder}/serve.pid")
+        self.assertNotEqual(machine.run(f"nvloop increment {COUNTER}").status, 0)
+        self.host.must("destroy", machine.name)
         self.check(machine)
         machine.start()
         self.assertEqual(int(machine.must(f"nvloop read {COUNTER}")), 1)
