@@ -63,12 +63,12 @@ class Host:
             raise AssertionError(f"virsh {' '.join(map(str, words))} succeeded: {said.text}")
         return said.text
 
-    def inner(self, *argv):
-        """Runs a program among the host's processes."""
+    def inner(self, *argv, stdin=""):
+        """Runs a program among the host's processes; it must succeed."""
         (first,) = pathlib.Path(f"/proc/{self._child.pid}/task/{self._child.pid}/children"
                                 ).read_text("ascii").split()
         subprocess.run(["nsenter", f"--target={first}", "--mount", "--pid", "--", *map(str, argv)],
-                       stdin=subprocess.DEVNULL, timeout=60, check=True)
+                       input=stdin, text=True, timeout=60, check=True)
 
     def inside(self, path):
         """Where a path of its /run is for us."""

@@ -51,6 +51,21 @@ class Orders(LibvirtCase):
         vnvram("unseal", machine.image)
         self.must_count_on(machine.start(), 3)
 
+    def test_a_restore_that_failed(self):
+        """It had been announced, and nobody says that it is over. What starts next does not come from
+        elsewhere."""
+        machine = self.counting("announced")
+        self.host.must("managedsave", machine.name)
+        self.host.must("managedsave-remove", machine.name)
+        self.host.inner(self.host.HOOK, machine.name, "restore", "begin", "-",
+                        stdin=self.host.must("dumpxml", machine.name))
+        before = info(machine.image)
+        self.assertIn("has just failed", machine.refused())
+        self.assertEqual(info(machine.image)["generation"], before["generation"])
+        self.must_be_refused_as_sealed(machine)
+        vnvram("unseal", machine.image)
+        self.must_count_on(machine.start(), 2)
+
     def test_managed_save(self):
         machine = self.counting("managed")
         state = VolatileState(machine)
