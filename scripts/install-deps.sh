@@ -10,7 +10,8 @@ check=(clang-format clang-tidy clang libclang-rt-dev libgtest-dev libgmock-dev g
 system=(qemu-system-x86 qemu-system-arm qemu-system-ppc qemu-utils qemu-system-common ovmf qemu-efi-aarch64 nbdkit libnbd-bin
   python3-libnbd python3-prometheus-client fio gnutls-bin python3 busybox-static cpio kmod
   file groff-base tpm2-tools libtss2-tcti-device0 libtss2-tcti-swtpm0 swtpm swtpm-tools util-linux xfsprogs dpkg-dev
-  procps sbsigntool openssl e2fsprogs strace systemd nodejs npm)
+  procps sbsigntool openssl e2fsprogs strace systemd nodejs npm
+  libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients)
 
 # A package is there, too, if one of another name provides it: Debian 13 has libtss2-tcti-device0t64.
 there=$(dpkg-query -W -f='${db:Status-Status} ${Package}, ${Provides}\n' |

@@ -3,13 +3,11 @@
 import itertools
 import re
 import subprocess
-from typing import NamedTuple
 
 from .child import Child
+from .guest_shell import GuestShell
 from .qmp import Qmp, QmpError
 from .stream import Stream
-
-READY = rb"vnvram-guest: ready\r?\n"
 
 
 def make_disk(path):
@@ -18,13 +16,7 @@ def make_disk(path):
     return path
 
 
-class Answer(NamedTuple):
-    """How a command in the guest ended, and what it printed."""
-    status: int
-    output: str
-
-
-class Qemu:
+class Qemu(GuestShell):
     """Boots when it is made. The software CPU (TCG) only: results must not depend on the host's.
 
     The guest's console is `console`. `record` is its debug port: a byte is here as soon as the
@@ -40,7 +32,6 @@ class Qemu:
         self.record = Stream(workspace.file(f"record{number}"), workspace.log("record"))
         self.qmp = Qmp(workspace.file(f"qmp{number}"))
         self.operator = workspace.file(f"operator{number}")
-        self._commands = itertools.count()
         argv = [*self._argv(image), *self._options(tpm_path, model, disk, incoming), *options]
         self.child = Child(argv, workspace.log("qemu"))
         try:
@@ -78,26 +69,6 @@ class Qemu:
         if incoming:
             options += ["-incoming", incoming]
         return options
-
-    def wait_ready(self, seconds=300):
-        """The guest's shell reads commands now."""
-        self.console.expect(READY, seconds)
-        return self
-
-    def run(self, command, seconds=300):
-        """Runs a line of shell in the guest and returns how it ended."""
-        marker = f"end-{next(self._commands)}"
-        self.console.send(f"{marker} {command}\n".encode())
-        found = self.console.expect(rb"%s (\d+)\r?\n" % marker.encode(), seconds)
-        output = found.string[:found.start()].decode(errors="replace").replace("\r", "")
-        return Answer(int(found.group(1)), output)
-
-    def must(self, command, seconds=300):
-        """Runs a command that has to succeed and returns its output, stripped."""
-        answer = self.run(command, seconds)
-        if answer.status != 0:
-            raise AssertionError(f"in the guest: {command}: status {answer.status}: {answer.output}")
-        return answer.output.strip()
 
     def start_loop(self, index):
         """Starts the loop that increments a TPM 2.0 counter for ever; it reports to `record`."""
