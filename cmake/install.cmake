@@ -1,4 +1,4 @@
-# `cmake --install`: programs, libraries, headers, manual pages, pkg-config file, CMake package.
+# `cmake --install`: programs, libraries, headers, manual pages, systemd's units, pkg-config file, CMake package.
 include(CMakePackageConfigHelpers)
 
 # What is installed has to be built: `./dev demo` builds this and what it shows, and no tests.
@@ -14,6 +14,9 @@ foreach(section 1 3 5 8)
     install(FILES ${pages} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section})
   endif()
 endforeach()
+# They name /usr/bin, and what is in /etc/systemd/system comes before them.
+file(GLOB units CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/contrib/systemd/*@.*)
+install(FILES ${units} DESTINATION lib/systemd/system)
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
 # The prefix is found from where the file is, so that an installed tree can be moved.

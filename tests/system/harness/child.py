@@ -29,13 +29,14 @@ class Deadline:
 class Child:
     """Started from the main thread only: the kernel's parent-death signal is bound to the thread."""
 
-    def __init__(self, argv, log, env=None):
+    def __init__(self, argv, log, env=None, inherits=()):
         self.argv = [str(word) for word in argv]
         self.log = log
         with open(log, "ab") as output:
             self._process = subprocess.Popen(
                 ["setpriv", "--pdeathsig", "KILL", "--", *self.argv], stdin=subprocess.DEVNULL,
-                stdout=output, stderr=output, env={**os.environ, **(env or {})})
+                stdout=output, stderr=output, env={**os.environ, **(env or {})},
+                pass_fds=inherits)
         self.pid = self._process.pid
         self.pidfd = os.pidfd_open(self.pid)
 

@@ -6,11 +6,11 @@ import socket
 from .child import Child, Deadline, PATIENCE_SECONDS
 
 
-def start_notified(argv, log, notify_path):
-    """Returns the child, which is ready."""
+def start_notified(argv, log, notify_path, inherits=()):
+    """Returns the child, which is ready. It is given these descriptors of ours."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
         notify.bind(str(notify_path))
-        child = Child(argv, log, {"NOTIFY_SOCKET": str(notify_path)})
+        child = Child(argv, log, {"NOTIFY_SOCKET": str(notify_path)}, inherits)
         _wait_ready(child, notify, PATIENCE_SECONDS)
         return child
 

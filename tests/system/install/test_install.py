@@ -83,7 +83,10 @@ class InstallTest(unittest.TestCase):
     def test_everything_is_there(self):
         for name in ("bin/vnvram", "bin/vnvram-tpm", "include/vnvram/vnvram.h",
                      "include/vnvram/store.h", "share/man/man1/vnvram.1",
-                     "share/man/man3/vnvram.3"):
+                     "share/man/man3/vnvram.3", "lib/systemd/system/vnvram@.service",
+                     "lib/systemd/system/vnvram-tpm@.socket",
+                     "lib/systemd/system/vnvram-nbd@.socket",
+                     "lib/systemd/system/vnvram-control@.socket"):
             self.assertTrue((self.prefix / name).is_file(), name)
         installed = {path.name for path in (self.prefix / "include/vnvram").iterdir()}
         self.assertEqual(installed, {path.name for path in (SOURCE / "include/vnvram").iterdir()})

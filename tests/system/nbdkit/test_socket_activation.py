@@ -1,9 +1,7 @@
-"""nbdkit as contrib/systemd has it: started with the first client, ended with the last one."""
+"""nbdkit as systemd starts it: with the first client, ended with the last one."""
 
 import os
-import pathlib
 import select
-import shlex
 import signal
 import socket
 import subprocess
@@ -14,18 +12,13 @@ from harness.blob_server import plugin
 
 from .nbdkit_case import NbdkitCase
 
-UNIT = (pathlib.Path(__file__).resolve().parents[3] / "contrib" / "systemd" /
-        "vnvram-nbd@.service")
 # What systemd does: the socket is descriptor 3, and the process is told so.
 ACTIVATE = 'exec 3<&"$1"; shift; LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"'
 
 
-def unit_command(image):
-    """ExecStart= with the plugin under test and this image in their places."""
-    line = next(line for line in UNIT.read_text("ascii").splitlines()
-                if line.startswith("ExecStart="))
-    words = {"vnvram": str(plugin()), "/var/lib/vnvram/%i.devices.img": str(image)}
-    return [words.get(word, word) for word in shlex.split(line.partition("=")[2])]
+def command(image):
+    """What nbdkit-vnvram-plugin(1) has for ExecStart=."""
+    return ["nbdkit", "--foreground", "--filter=exitlast", str(plugin()), str(image)]
 
 
 class SocketActivation(NbdkitCase):
@@ -45,7 +38,7 @@ class SocketActivation(NbdkitCase):
         with open(self.log, "ab") as output:
             process = subprocess.Popen(
                 ["setpriv", "--pdeathsig", "KILL", "--", "bash", "-c", ACTIVATE, "bash", str(number),
-                 *unit_command(image)], pass_fds=[number], stdin=subprocess.DEVNULL, stdout=output,
+                 *command(image)], pass_fds=[number], stdin=subprocess.DEVNULL, stdout=output,
                 stderr=output)
         self.addCleanup(self.end, process)
         return process
