@@ -52,7 +52,7 @@ ServeCommand::ServeCommand(CLI::App& parent)
           "`nbdkit vnvram-owner` take unix:PATH. A session that asks faster than --rate-bytes and\n"
           "--rate-requests allow waits, and no other one does.\n\n"
           "Example:\n"
-          "  vnvram create vm.nvram --tpm2 --uefi x86_64-4m\n"
+          "  vnvram create vm.nvram --tpm2 --uefi /usr/share/OVMF/OVMF_VARS_4M.fd\n"
           "  vnvram serve vm.nvram --control unix:/run/vm1/owner.sock \\\n"
           "    --tpm unix:/run/vm1/tpm.sock --nbd unix:/run/vm1/nbd.sock &\n"
           "  vnvram status unix:/run/vm1/owner.sock"),

@@ -193,7 +193,7 @@ class TwoMachines(unittest.TestCase):
             self.write(machine, b"content")
             with contextlib.closing(ControlClient(machine.path("tpm"))) as control:
                 self.assertEqual(control.init(), 0)
-            self.assertIn("eeprom", vnvram("ls", f"unix:{machine.path('control')}"))
+            self.assertIn("eeprom", vnvram("ls", f"unix:{machine.path('owner')}"))
 
     def test_qemu_reaches_its_sockets_and_nobody_else_does(self):
         for name, user in USERS.items():
@@ -205,7 +205,7 @@ class TwoMachines(unittest.TestCase):
                 self.assertFalse(self.can_connect(other, other, machine.path(device)))
             # Neither can what serves the machine ask for more than it was given.
             for number in (QEMU, user, other):
-                self.assertFalse(self.can_connect(number, KVM, machine.path("control")))
+                self.assertFalse(self.can_connect(number, KVM, machine.path("owner")))
 
     def test_no_machine_reaches_anothers_image_or_process(self):
         for name, user in USERS.items():
@@ -226,9 +226,9 @@ class TwoMachines(unittest.TestCase):
             must_be_clean(machine.image)
             os.chown(machine.image, 0, 0)  # As after a restore from a backup.
             machine.start()
-            self.assertEqual(vnvram("get", f"unix:{machine.path('control')}", "eeprom")[:3], name)
+            self.assertEqual(vnvram("get", f"unix:{machine.path('owner')}", "eeprom")[:3], name)
             self.assertEqual(machine.child.terminate(), 0)
-            for device in machine.sockets:
+            for device in ("owner", "tpm", "nbd"):
                 self.assertTrue(machine.path(device).is_socket())  # They are systemd's.
 
 
