@@ -5,17 +5,9 @@ Twice: a snapshot of the running machine, and one of the image while the machine
 
 import sys
 
-from demo_steps import INCREMENT, SEALED, Demo, define_counter, expect, in_guest, kept, on_host
+from demo_steps import INCREMENT, Demo, change, define_counter, expect, in_guest, kept, on_host
 from demo_steps import say, seal, show, with_tool
 from harness.qemu import make_disk
-
-
-def change(qemu, secret):
-    """Five increments, and another secret in the place of the one before."""
-    for _ in range(5):
-        in_guest(qemu, INCREMENT)
-    in_guest(qemu, f"tpm2_evictcontrol -Q -C o -c {SEALED}")
-    seal(qemu, secret)
 
 
 def play(demo):

@@ -12,6 +12,8 @@ REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY / "tests" / "system"))
 
 from guest.guest_image import guest_image
+from harness.firmware import PLAIN
+from harness.machine_process import MachineProcess
 from harness.qemu import Qemu
 from harness.tpm_process import TpmProcess
 from harness.vnvram import vnvram
@@ -58,6 +60,12 @@ def on_host(*words):
     return output
 
 
+def on_owner(verb, machine, *words):
+    """The same, asked of who has the image."""
+    output = vnvram(verb, machine.address, *words)
+    show("$", " ".join(["vnvram", verb, "unix:owner.sock", *map(str, words)]), output)
+
+
 def with_tool(*words):
     """Somebody else's."""
     done = subprocess.run([*map(str, words)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -80,6 +88,14 @@ def seal(qemu, secret):
              "tpm2_create -Q -C primary -i secret -u public -r private")
     in_guest(qemu, "tpm2_load -Q -C primary -u public -r private -c sealed")
     in_guest(qemu, f"tpm2_evictcontrol -Q -C o -c sealed {SEALED}")
+
+
+def change(qemu, secret):
+    """Five increments, and another secret in the place of the one before."""
+    for _ in range(5):
+        in_guest(qemu, INCREMENT)
+    in_guest(qemu, f"tpm2_evictcontrol -Q -C o -c {SEALED}")
+    seal(qemu, secret)
 
 
 def kept(qemu):
@@ -129,6 +145,18 @@ class Demo:
         qemu = self.start(Qemu(self.workspace, guest_image(), tpm.control, **options))
         show("$", f"qemu-system-x86_64 {TPM_OPTIONS} {words}&")
         return qemu
+
+    def power_on_served(self, image):
+        """Returns `vnvram serve` and a machine with TPM and UEFI variables whose guest is up."""
+        start = time.monotonic()
+        machine = self.start(MachineProcess(self.workspace, image))
+        show("$", f"vnvram serve {short(image)} --control unix:owner.sock --tpm unix:tpm.sock "
+             "--nbd unix:nbd.sock &")
+        options = PLAIN.machine_options(machine.socket)
+        words = " ".join(options).replace(str(machine.socket), "nbd.sock")
+        qemu = self.start_machine(machine, f"{words} ", options=options).wait_ready()
+        print(f"   firmware and Linux are up after {time.monotonic() - start:.1f} s")
+        return machine, qemu
 
     def power_on(self, image, words="", **options):
         """Returns vnvram-tpm and a machine whose guest is up."""

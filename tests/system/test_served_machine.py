@@ -179,6 +179,10 @@ class HandedOver(ServedMachine):
         qemu.must("kill -STOP $counting")
         qemu.qmp.execute("stop")
         qemu.suspend_to("/dev/null")
+        deadline = Deadline(PATIENCE_SECONDS)
+        # QEMU says that it has migrated a bit before it can go on.
+        while (status := qemu.qmp.execute("query-status")["status"]) != "postmigrate":
+            self.assertFalse(deadline.passed(), status)
         qemu.qmp.execute("cont")
         efivars.write(qemu, "Between", "printf written")
         qemu.must("kill -CONT $counting")
