@@ -82,6 +82,7 @@ Status ImageOwner::serve(ImageKeeper& keeper, const Listener& listener,
                           .log = setup_.log,
                           .rates = setup_.rates,
                           .is_incoming = setup_.is_incoming,
+                          .takes_over = setup_.takes_over,
                           .restart = setup_.channel < 0 ? std::function<void()>() : restart});
   if (!server) {
     return server.error();

@@ -27,7 +27,8 @@ public:
     DeviceOptions device;
     SpacePolicy space = SpacePolicy::reserve;
     bool accept_sealed = false;
-    bool is_incoming = false; ///< See OwnerServer::Setup.
+    bool is_incoming = false; ///< See OwnerServer::Setup, also for the next.
+    bool takes_over = false;
     SocketAddress control;
     SocketAccess access;
     /// A socket from which sessions come (SessionOffer); its end is this process's. None: -1.

@@ -26,7 +26,8 @@ kj::Promise<Result<std::uint64_t>> request_change(rpc::Owner::Client& owner,
   write_updates(request.initUpdates(static_cast<unsigned>(count)), transaction);
   request.setDeferred(deferred);
   return request.send().then([](auto&& answer) {
-    return take_answer<std::uint64_t>(answer, [](const auto& made) { return made.getGeneration(); });
+    return take_answer<std::uint64_t>(answer,
+                                      [](const auto& made) { return made.getGeneration(); });
   });
 }
 
@@ -46,7 +47,8 @@ kj::Promise<Status> request_hand_over(rpc::Owner::Client& owner) {
 
 kj::Promise<Result<ImageState>> request_state(rpc::Owner::Client& owner) {
   return owner.stateRequest().send().then([](auto&& answer) {
-    return take_answer<ImageState>(answer, [](const auto& found) { return read_state(found.getState()); });
+    return take_answer<ImageState>(answer,
+                                   [](const auto& found) { return read_state(found.getState()); });
   });
 }
 
@@ -63,6 +65,5 @@ kj::Promise<Result<std::uint64_t>> request_last_event(rpc::Owner::Client& owner)
   return owner.stateRequest().send().then(
       [](auto&& answer) -> Result<std::uint64_t> { return answer.getLastEvent(); });
 }
-
 
 } // namespace vnvram

@@ -2,16 +2,17 @@
 #pragma once
 
 #include <mutex>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 namespace vnvram {
 
-/// What was claimed last. Threads: any.
+/// What was claimed last, if something was. Threads: any.
 class ClaimedBlobs {
 public:
-  [[nodiscard]] std::vector<std::string> get() const {
+  [[nodiscard]] std::optional<std::vector<std::string>> get() const {
     const std::lock_guard lock(mutex_);
     return blobs_;
   }
@@ -22,7 +23,7 @@ public:
 
 private:
   mutable std::mutex mutex_;
-  std::vector<std::string> blobs_;
+  std::optional<std::vector<std::string>> blobs_;
 };
 
 } // namespace vnvram

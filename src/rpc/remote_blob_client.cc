@@ -91,10 +91,9 @@ Status RemoteBlobClient::look_at_image(OwnerLink& link) {
 }
 
 Status RemoteBlobClient::set_up_session(OwnerLink& link) {
-  const std::vector<std::string> blobs = claimed_.get();
-  if (!blobs.empty()) {
+  if (const auto blobs = claimed_.get()) {
     const Status said =
-        link.ask<void>([&](rpc::Owner::Client& owner) { return request_claim(owner, blobs); });
+        link.ask<void>([&](rpc::Owner::Client& owner) { return request_claim(owner, *blobs); });
     if (!said) {
       return said;
     }
@@ -121,7 +120,8 @@ Status RemoteBlobClient::take_rights(OwnerLink& link) {
 
 // Something is lost, or can be taken by others, as long as it is not connected.
 bool RemoteBlobClient::is_missed() {
-  return !claimed_.get().empty() || handed_over_ || !kept_.blobs().empty();
+  return !claimed_.get().value_or(std::vector<std::string>()).empty() || handed_over_ ||
+         !kept_.blobs().empty();
 }
 
 // What was answered is one transaction: no power cut in between leaves an older state on the image

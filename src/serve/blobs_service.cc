@@ -223,6 +223,10 @@ std::optional<Status> BlobsService::carry_out(Store& store, const Transaction& t
   if (!*done && done->error().kind() == ErrorKind::sealed && lifts_seal(store)) {
     *done = make_change(store, transaction, deferred);
   }
+  if (*done && session_.owner.hand_over.is_expected() &&
+      session_.owner.hand_over.uses(session_.number)) {
+    session_.owner.hand_over.has_come(); // Once: what comes after it was not announced.
+  }
   if (*done && !deferred) {
     session_.owner.fullness.blobs_changed(store, transaction);
     session_.owner.fullness.variables_may_have_changed(store);

@@ -88,7 +88,7 @@ kj::Promise<void> BlobsService::takeBack(TakeBackContext context) {
 }
 
 bool BlobsService::lifts_seal(Store& store) {
-  if (!session_.owner.is_incoming || !session_.owner.hand_over.uses(session_.number)) {
+  if (!session_.owner.hand_over.is_expected() || !session_.owner.hand_over.uses(session_.number)) {
     return false;
   }
   session_.owner.hand_over.take_back();

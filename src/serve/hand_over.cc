@@ -27,6 +27,7 @@ void HandOver::say(std::uint64_t session) {
 void HandOver::take_back() {
   const std::lock_guard lock(mutex_);
   said_by_.clear();
+  is_expected_ = false;
 }
 
 bool HandOver::was_said() const {

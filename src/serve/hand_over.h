@@ -1,6 +1,7 @@
 // Whether the machine's state goes on elsewhere.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <mutex>
 #include <set>
@@ -20,6 +21,10 @@ public:
   void say(std::uint64_t session);
   /// The machine goes on here.
   void take_back();
+  /// It is said to come from elsewhere, until it goes on here.
+  void expect() { is_expected_ = true; }
+  [[nodiscard]] bool is_expected() const { return is_expected_; }
+  void has_come() { is_expected_ = false; }
   [[nodiscard]] bool was_said() const;
   /// It was said, and by all that are in use.
   [[nodiscard]] bool is_due() const;
@@ -28,6 +33,7 @@ private:
   mutable std::mutex mutex_;
   std::set<std::uint64_t> in_use_;
   std::set<std::uint64_t> said_by_;
+  std::atomic<bool> is_expected_ = false;
 };
 
 } // namespace vnvram

@@ -30,8 +30,6 @@ struct OwnerParts {
   FullnessWatch& fullness;
   ServiceCounters& counters;
   SessionRates rates;
-  /// The machine comes from elsewhere: its first change takes a seal off.
-  bool is_incoming = false;
   /// Has another owner take this one's place, soon. Empty: nobody would start it. Any thread.
   std::function<void()> restart = {};
 };

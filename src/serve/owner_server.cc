@@ -52,11 +52,13 @@ OwnerServer::OwnerServer(const Setup& setup, UniqueFd bell_fd)
       holds_(setup.keeper, setup.clock), parts_{setup.location, setup.keeper, writers_,
                                                 events_,        holds_,       list_,
                                                 hand_over_,     image_,       fullness_,
-                                                counters_,      setup.rates,  setup.is_incoming,
-                                                setup.restart},
+                                                counters_,      setup.rates,  setup.restart},
       door_(setup.listener, setup.limits, setup.log), thread_([this] { run(); }) {
   if (const Result<StoreUse> store = setup.keeper.use(StoreGate::Purpose::read); store) {
     fullness_.begin(**store);
+  }
+  if (setup.is_incoming) {
+    hand_over_.expect();
   }
   // The last: the store's threads tell at once, and nothing may go wrong behind it.
   failures_watch_ = setup.keeper.watch_failures([this](const Error& error) {
@@ -150,6 +152,9 @@ void OwnerServer::begin_admitted() {
     Peer peer = peer_of(each.socket, ++last_session_);
     peer.device = std::move(each.device);
     peer.pid = each.pid;
+    if (setup_.takes_over) {
+      hand_over_.begin_use(peer.session); // Until it has said what it uses.
+    }
     begin_session(std::move(each.socket), std::move(peer), std::move(each.scope));
   }
 }

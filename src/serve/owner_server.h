@@ -41,8 +41,11 @@ public:
     const Log& log;
     SessionRates rates = {};
     /// The machine comes from elsewhere: the first change of a device that claims its blobs takes
-    /// the seal off an image that is sealed.
+    /// the seal off an image that is sealed. Once.
     bool is_incoming = false;
+    /// It takes the place of an owner that has died: those that are admitted may use what they have
+    /// not claimed again yet, and the image is not sealed before they have said so.
+    bool takes_over = false;
     /// Has another owner take this one's place, soon. Empty: nobody would start it. Any thread.
     std::function<void()> restart = {};
   };

@@ -6,8 +6,8 @@
 
 #include "rpc/owner.capnp.h"
 #include "serve/scope.h"
-#include "vnvram/store.h"
 #include "vnvram/result.h"
+#include "vnvram/store.h"
 
 namespace vnvram {
 

@@ -87,6 +87,13 @@ Status Supervisor::start(Part& part) {
   }
   if (!part.front_end->says_ready) {
     part.probe.emplace(part.front_end->listening_socket);
+    if (!part.probe->valid()) {
+      part.probe.reset();
+      setup_.log.warning(fmt::format("the {} counts as ready: this user may not connect to its "
+                                     "socket, and so nobody has looked",
+                                     name_of(part)));
+      became_ready(part);
+    }
   }
   return {};
 }
