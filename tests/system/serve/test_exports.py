@@ -35,10 +35,8 @@ class Exports(ServeCase):
         one, other = self.connect(first, "eeprom"), self.connect(second, "nvram")
         one.pwrite(b"one", 0)
         other.pwrite(b"other", 0)
-                self.must_fail(self.connect, second, "eeprom")  # It is the other one's.
+        self.must_fail(self.connect, second, "eeprom")  # It is the other one's.
         self.vnvram("put", self.owner.address, "eeprom", "-", input=b"x", status=IN_USE)
-        one.shutdown()
-        other.shutdown()
         self.stop(first)
         self.connect(second, "eeprom").pwrite(b"now", 0)
         self.stop(second)
