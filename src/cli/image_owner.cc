@@ -50,7 +50,11 @@ Status ImageOwner::run() {
   if (Status attached =
           keeper.attach({.location = setup_.image, .accept_sealed = setup_.accept_sealed});
       !attached) {
-    return attached;
+    if (attached.error().kind() != ErrorKind::sealed) {
+      return attached;
+    }
+    return Error(ErrorKind::sealed, attached.error().cause(),
+                 "--incoming, for a machine that comes back to it; or `unseal`");
   }
   const Result<Listener> listener = Listener::open(setup_.control, setup_.access);
   if (!listener) {

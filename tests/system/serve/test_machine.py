@@ -149,7 +149,8 @@ class HandOver(MachineCase):
         devices = ("--tpm", f"unix:{self.path('t')}", "--nbd", f"unix:{self.path('n')}")
         done = self.run_vnvram("serve", self.image, "--control", f"unix:{self.path('c')}", *devices)
         self.assertEqual(done.returncode, SEALED, done.stderr)
-        self.assertIn(b"unseal", done.stderr)
+        self.assertIn(b"--incoming, for a machine that comes back to it; or vnvram unseal",
+                      done.stderr)
         self.assertEqual(self.stored("eeprom")[:8], b"the last")
 
     def test_a_machine_that_comes_back_takes_the_seal_off(self):
