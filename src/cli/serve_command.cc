@@ -161,10 +161,11 @@ Result<std::vector<FrontEnd>> ServeCommand::front_ends(std::list<Listener>& list
     }
     listeners.push_back(*std::move(listener));
     Result<FrontEnd> front_end = (programs.*program)(*socket, listeners.back());
-    if (front_end) {
-      made.push_back(*std::move(front_end));
+    if (!front_end) {
+      return front_end.error();
     }
-    return front_end ? Status() : front_end.error();
+    made.push_back(*std::move(front_end));
+    return {};
   };
   for (const std::string& text : tpm_) {
     if (Status added = add("--tpm", text, &MachinePrograms::tpm); !added) {
