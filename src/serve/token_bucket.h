@@ -42,14 +42,15 @@ public:
 
 private:
   void fill(Clock::time_point now) {
-    const std::chrono::duration<double> passed = now - filled_at_.value_or(now);
+    const std::chrono::duration<double> passed = now - filled_at_;
+    // The first time it is full already, whatever has passed.
     level_ = std::min(per_second_, level_ + passed.count() * per_second_);
     filled_at_ = now;
   }
 
   const double per_second_;
   double level_; ///< Less than nothing: what is to be made up for.
-  std::optional<Clock::time_point> filled_at_;
+  Clock::time_point filled_at_; ///< Long ago at first.
 };
 
 } // namespace vnvram
