@@ -49,7 +49,7 @@ private:
   }
 
   const double per_second_;
-  double level_; ///< Less than nothing: what is to be made up for.
+  double level_;                ///< Less than nothing: what is to be made up for.
   Clock::time_point filled_at_; ///< Long ago at first.
 };
 

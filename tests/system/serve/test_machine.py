@@ -124,6 +124,10 @@ class Machine(MachineCase):
 
 
 class HandOver(MachineCase):
+    def must_fail(self, call, *arguments):
+        with self.assertRaises(nbd.Error):
+            call(*arguments)
+
     def fetch_state(self, machine):
         """What a QEMU does for a migration, and ends."""
         tpm = self.tpm(machine)
@@ -142,7 +146,7 @@ class HandOver(MachineCase):
         client.pwrite(b"the last", 0, nbd.CMD_FLAG_FUA)  # It goes on for as long as it is there.
         client.shutdown()
         self.clients.clear()
-        self.wait_until(lambda: "sealed" in str(self.json("info", self.image)), "no seal")
+        self.wait_until(lambda: self.json("info", self.image)["sealed"], "no seal")
         self.end(machine)
         self.assertTrue(self.json("info", self.image)["sealed"])
         self.vnvram("serve", self.image, "--control", f"unix:{self.path('c')}", status=SEALED)
@@ -159,9 +163,18 @@ class HandOver(MachineCase):
         self.assertTrue(self.is_sealed(machine))
         # Its flash is written when QEMU lets it run; whether the TPM's state has come before is not
         # for the flash to know.
-        self.connect(machine, "eeprom").pwrite(b"runs", 0, nbd.CMD_FLAG_FUA)
+        client = self.connect(machine, "eeprom")
+        client.pwrite(b"runs", 0, nbd.CMD_FLAG_FUA)
         self.assertFalse(self.is_sealed(machine))
+        # It goes again, and nobody has announced the next one.
+        self.fetch_state(machine)
+        self.wait_until(lambda: self.is_sealed(machine), "the TPM has not said that it is gone")
+        client.shutdown()
+        self.clients.clear()
+        self.wait_until(lambda: self.json("info", self.image)["sealed"], "no seal")
+        self.must_fail(self.connect(machine, "eeprom").pwrite, b"stray", 0, nbd.CMD_FLAG_FUA)
         self.end(machine)
+        self.assertEqual(self.stored("eeprom")[:5], b"runs\0")
 
     def test_the_operators_word_reaches_the_tpm(self):
         machine = self.start_machine()

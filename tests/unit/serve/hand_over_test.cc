@@ -1,6 +1,8 @@
 // One image, several devices: whose it is, and when it is sealed.
 #include "serve/owner_server.h"
 
+#include <sys/socket.h>
+
 #include <memory>
 
 #include "unit/serve/requests.h"
@@ -137,6 +139,32 @@ TEST_F(HandOverTest, WhoMayOnlyReadHandsNothingOver) {
               }),
               read_only);
   EXPECT_FALSE(is_sealed());
+}
+
+class OwnerThatTakesOver : public ServedImage {
+protected:
+  OwnerThatTakesOver() { takes_over_ = true; }
+  void SetUp() override { serve({spec("tpm2.state", 4096), spec("uefi.vars", 65536)}); }
+  std::unique_ptr<RemoteBlobClient> admitted(const char* device) {
+    int ends[2] = {-1, -1};
+    EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+    server_->admit(UniqueFd(ends[0]), Scope::everything(), device, 1);
+    auto made = RemoteBlobClient::connect(UniqueFd(ends[1]));
+    EXPECT_TRUE(made.ok());
+    return *std::move(made);
+  }
+};
+
+TEST_F(OwnerThatTakesOver, SealsNothingBeforeAllHaveSaidWhatTheyUse) {
+  const auto tpm = admitted("tpm");
+  const auto flash = admitted("nbd");
+  ASSERT_OK(tpm->claim({"tpm2.state"}));
+  ASSERT_OK(tpm->hand_over());
+  EXPECT_FALSE(keeper_.info().sealed); // The flash may come a moment later.
+  ASSERT_OK(flash->claim({"uefi.vars"}));
+  ASSERT_OK(put(*flash, "uefi.vars", "goes on"));
+  ASSERT_OK(flash->claim({}));
+  EXPECT_TRUE(keeper_.info().sealed);
 }
 
 } // namespace

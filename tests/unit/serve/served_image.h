@@ -41,7 +41,8 @@ protected:
                                       .limits = limits,
                                       .clock = clock_,
                                       .log = log_,
-                                      .rates = rates_});
+                                      .rates = rates_,
+                                      .takes_over = takes_over_});
     ASSERT_OK(server);
     server_ = *std::move(server);
   }
@@ -77,6 +78,7 @@ protected:
   }
 
   std::uint64_t disk_size_bytes_ = std::uint64_t{4} << 20U;
+  bool takes_over_ = false;           ///< From an owner that has died.
   TemporaryDirectory folder_{"/tmp"}; // A socket's path is short.
   std::string path_ = folder_.path("control");
   Log log_{"test", LogLevel::error};
