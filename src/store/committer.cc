@@ -86,15 +86,7 @@ std::size_t Committer::lead_round(Waiting waiting) {
   }
   const auto first_read = std::find_if(waiting.begin(), waiting.end(), is_read);
   const Waiting writes = waiting.first(static_cast<std::size_t>(first_read - waiting.begin()));
-  std::size_t count = writes.size();
-  try {
-    count = carry_out(writes);
-  } catch (const std::exception& failure) { // Memory: nobody knows how far it came.
-    const Error poisoned = state_.poison(failure, "a commit");
-    for (CommitQueue::Request* request : writes) {
-      request->result = poisoned;
-    }
-  }
+  const std::size_t count = carry_out_or_poison(writes);
   count_commits(writes.first(count));
   return count;
 }
@@ -110,6 +102,18 @@ void Committer::count_commits(Waiting answered) {
     } else {
       state_.statistics.add_failed();
     }
+  }
+}
+
+std::size_t Committer::carry_out_or_poison(Waiting waiting) {
+  try {
+    return carry_out(waiting);
+  } catch (const std::exception& failure) { // Memory: nobody knows how far it came.
+    const Error poisoned = state_.poison(failure, "a commit");
+    for (CommitQueue::Request* request : waiting) {
+      request->result = poisoned;
+    }
+    return waiting.size();
   }
 }
 

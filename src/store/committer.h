@@ -45,6 +45,7 @@ private:
   using Waiting = std::span<CommitQueue::Request* const>;
 
   std::size_t lead_round(Waiting waiting);
+  std::size_t carry_out_or_poison(Waiting waiting);
   std::size_t carry_out(Waiting waiting);
   void count_commits(Waiting answered);
   Status begin_round(const CommitQueue::Request& first);

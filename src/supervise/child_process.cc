@@ -36,7 +36,7 @@ public:
     ::setpgid(0, 0); // What a terminal tells this program, is for its parent to tell it.
     sigset_t none;
     sigemptyset(&none);
-    ::sigprocmask(SIG_SETMASK, &none, nullptr);
+    ::pthread_sigmask(SIG_SETMASK, &none, nullptr);
     ::signal(SIGPIPE, SIG_DFL);
     ::signal(SIGXFSZ, SIG_DFL);
     place_descriptors();

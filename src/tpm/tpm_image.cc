@@ -53,6 +53,7 @@ Error no_room(const std::string& path, const Error& error) {
 // What is read afterwards is changed by nobody else.
 Status claim_blobs(BlobClient& client, const std::vector<BlobSpec>& specs) {
   std::vector<std::string> names;
+  names.reserve(specs.size());
   for (const BlobSpec& spec : specs) {
     names.push_back(spec.name);
   }
