@@ -132,9 +132,9 @@ private:
         if (strikes(connection, way)) {
           return;
         }
+        note_passed(way); // First: who has the answer to it finds it counted.
         (void)::send(to, message.data(), message.size(), MSG_NOSIGNAL);
         message.clear();
-        note_passed(way);
       }
     }
     cut(connection);
