@@ -13,7 +13,11 @@
 
 enum { area_size_bytes = 2048 };
 
+/// PATH, or fd:N: a connection that the caller has made.
 static int connect_to(const char* path) {
+  if (strncmp(path, "fd:", 3) == 0) {
+    return (int)strtoul(path + 3, NULL, 10);
+  }
   struct sockaddr_un address = {.sun_family = AF_UNIX};
   if (strlen(path) >= sizeof address.sun_path) {
     fprintf(stderr, "tpm-latency-client: %s: path too long\n", path);

@@ -3,8 +3,9 @@
 namespace vnvram {
 namespace {
 
-// What a request takes beside the bytes in it, and what they are filled up with.
+// What a request, and an update in it, takes beside the bytes, and what they are filled up with.
 constexpr std::uint64_t request_min_words = 64;
+constexpr std::uint64_t update_min_words = 16;
 constexpr std::uint64_t word_bytes = sizeof(capnp::word);
 
 } // namespace
@@ -17,13 +18,16 @@ std::uint64_t size_bytes_of(const Transaction& transaction) {
   return size_bytes;
 }
 
+std::uint64_t request_size_words(const Transaction& transaction) {
+  return request_min_words + size_bytes_of(transaction) / word_bytes +
+         update_min_words * transaction.updates().size();
+}
+
 kj::Promise<Result<std::uint64_t>> request_change(rpc::Owner::Client& owner,
                                                   const Transaction& transaction, bool deferred) {
-  const std::uint64_t count = transaction.updates().size();
-  const capnp::MessageSize size{
-      request_min_words + size_bytes_of(transaction) / word_bytes + request_min_words * count, 0};
-  auto request = owner.changeRequest(size);
-  write_updates(request.initUpdates(static_cast<unsigned>(count)), transaction);
+  auto request = owner.changeRequest(capnp::MessageSize{request_size_words(transaction), 0});
+  write_updates(request.initUpdates(static_cast<unsigned>(transaction.updates().size())),
+                transaction);
   request.setDeferred(deferred);
   return request.send().then([](auto&& answer) {
     return take_answer<std::uint64_t>(answer,

@@ -25,6 +25,9 @@ Result<T> take_answer(Answer&& answer, Read read) {
 /// What a transaction takes in a request, its bytes and its names.
 [[nodiscard]] std::uint64_t size_bytes_of(const Transaction& transaction);
 
+/// And what a message takes that asks for it.
+[[nodiscard]] std::uint64_t request_size_words(const Transaction& transaction);
+
 /// The generation.
 kj::Promise<Result<std::uint64_t>> request_change(rpc::Owner::Client& owner,
                                                   const Transaction& transaction, bool deferred);

@@ -118,7 +118,8 @@ interface Blobs {
   # update at a time. Its answer says which generation the image has then: the second one after that
   # has it as well, and so have all later ones. Who keeps what is deferred, for an owner that comes
   # after this one, hears by that how long it has to.
-  # From its first change of a blob on a session is the only one that may change it, until it ends: the others' changes fail (in use).
+  # From its first change of a blob on a session is the only one that may change it, until it ends:
+  # the others' changes fail (in use).
   change @4 (updates :List(Update), deferred :Bool) -> (generation :UInt64, failure :Failure);
 
   # Every change that this owner has answered, of whichever blob and session, is durable.
@@ -158,6 +159,26 @@ interface Blobs {
   # For an image whose content someone else may change underneath: whether it has changed. Then it was
   # opened anew, with what is there now, for all sessions.
   lookAgain @12 () -> (changed :Bool, failure :Failure);
+
+  # From its answer on the session has a lane for changes, with this capability's rights, beside its
+  # calls and on the same socket: less work for both ends than a call is. There is one (else: in use).
+  # What goes by it is a LaneChange, and is answered with a LaneAnswer, each a message of one segment
+  # that is framed as others are, but that the highest bit of the frame's first word is set: four
+  # bytes 00 00 00 80, its length in words, then the segment. A change by the lane is as one by
+  # change(), and those of both are carried out in the order in which they come.
+  openLane @13 () -> (failure :Failure);
+}
+
+struct LaneChange {
+  number @0 :UInt32;            # The answer has it as well.
+  deferred @1 :Bool;
+  updates @2 :List(Update);
+}
+
+struct LaneAnswer {
+  number @0 :UInt32;
+  generation @1 :UInt64;
+  failure @2 :Failure;
 }
 
 struct Grant {
@@ -173,7 +194,7 @@ struct Session {
   number @0 :UInt64;       # Since the owner has started, from 1.
   pid @1 :Int32;           # Who has connected.
   uid @2 :UInt32;
-    writes @3 :List(Text);   # The blobs that are its to write.
+  writes @3 :List(Text);   # The blobs that are its to write.
   device @4 :Text;         # What it is to the machine, if the owner has started it; else empty.
 }
 
@@ -182,7 +203,7 @@ struct OwnerStatus {
   attached @1 :Bool;
   held @2 :Bool;              # No change is under way, and none begins.
   state @3 :ImageState;       # If an image is attached.
-    sessions @4 :List(Session); # In the order in which they came.
+  sessions @4 :List(Session); # In the order in which they came.
   pid @5 :Int32;              # The owner's process.
 }
 
@@ -246,7 +267,7 @@ interface Owner extends(Blobs) {
   # `held`: something was, until now. With a number: only if nobody has held since.
   release @2 (number :UInt64) -> (held :Bool, failure :Failure);
 
-    # Forgets a blob that no other session writes. Durable when answered.
+  # Forgets a blob that no other session writes. Durable when answered.
   remove @3 (blob :Text) -> (failure :Failure);
 
   # Another owner, of the program that is installed now, is to take this one's place. Answered before

@@ -10,6 +10,7 @@
 #include <string>
 #include <system_error>
 
+#include "rpc/blob_requests.h"
 #include "rpc/wire.h"
 
 namespace vnvram {
@@ -76,9 +77,11 @@ Result<std::unique_ptr<OwnerLink>> OwnerLink::open(UniqueFd socket) {
   link->run_loop([&] {
     link->client_.emplace(link->stream_);
     link->owner_.emplace(link->client_->bootstrap().castAs<rpc::Owner>());
+    auto lane = link->ask_for_lane();
     greeting = link->owner_->stateRequest()
                    .send()
-                   .then([&](auto&&) { greeted.emplace(); },
+                   .then([lane = kj::mv(lane)](auto&&) mutable { return kj::mv(lane); })
+                   .then([&] { greeted.emplace(); },
                          [&](kj::Exception&& exception) { greeted.emplace(failed(exception)); })
                    .eagerlyEvaluate(nullptr);
   });
@@ -97,7 +100,8 @@ Result<std::unique_ptr<OwnerLink>> OwnerLink::open(UniqueFd socket) {
 }
 
 OwnerLink::OwnerLink(UniqueFd socket, UniqueFd wake_fd)
-    : socket_(std::move(socket)), wake_fd_(std::move(wake_fd)), stream_(socket_.get()) {}
+    : socket_(std::move(socket)), wake_fd_(std::move(wake_fd)), stream_(socket_.get()),
+      lane_(stream_) {}
 
 OwnerLink::~OwnerLink() {
   const std::lock_guard lock(mutex_);
@@ -127,6 +131,57 @@ void OwnerLink::carry_out(const Start& start, const Done& done) {
   if (received_bytes > kept_answer_max_bytes) {
     stream_.send_output();
   }
+}
+
+kj::Promise<void> OwnerLink::ask_for_lane() {
+  return owner_->openLaneRequest().send().then(
+      [this](auto&& answer) {
+        if (!answer.hasFailure()) {
+          lane_.open();
+        }
+      },
+      [](kj::Exception&& exception) {
+        if (exception.getType() != kj::Exception::Type::UNIMPLEMENTED) {
+          kj::throwFatalException(kj::mv(exception));
+        }
+      });
+}
+
+std::optional<Result<std::uint64_t>> OwnerLink::try_to_change(const Change& change) {
+  if (lane_.is_open()) {
+    return change_by_lane(change);
+  }
+  return try_to_ask<std::uint64_t>([&change](rpc::Owner::Client& owner) {
+    const bool deferred = change.begun();
+    return request_change(owner, change.transaction, deferred)
+        .then([&change](Result<std::uint64_t>&& answer) {
+          change.answered(answer);
+          return kj::mv(answer);
+        });
+  });
+}
+
+std::optional<Result<std::uint64_t>> OwnerLink::change_by_lane(const Change& change) {
+  std::optional<Result<std::uint64_t>> result;
+  std::unique_lock lock(mutex_);
+  const bool deferred = change.begun();
+  const std::uint32_t number =
+      lane_.send(change.transaction, deferred, [&](const Result<std::uint64_t>& answer) {
+        change.answered(answer);
+        result.emplace(answer);
+      });
+  stream_.send_output();
+  send_what_waits(lock);
+  wait(
+      lock, [&] { return result.has_value() || stream_.is_over(); }, std::nullopt);
+  lane_.forget(number);
+  return result;
+}
+
+void OwnerLink::take_what_has_come() {
+  do {
+    run_loop([this] { stream_.advance(); });
+  } while (stream_.can_go_on());
 }
 
 // Who polls for answers does not know that there is something to be sent now.
@@ -159,7 +214,7 @@ bool OwnerLink::wait(std::unique_lock<std::mutex>& lock, const Done& done,
     (void)::poll(&entry, 1, milliseconds_until(until));
     lock.lock();
     polls_ = false;
-    run_loop([this] { stream_.advance(); });
+    take_what_has_come();
     last_call_ = Clock::now();
     if (waiting_count_ > 0) {
       changed_.notify_all(); // Theirs may have come, and one of them polls from now on.
@@ -232,7 +287,7 @@ void OwnerLink::follow(std::uint64_t after, Follower follower) {
     (void)::poll(entries.data(), entries.size(), -1);
     lock.lock();
     if (!polls_ && !stops_following_) { // Else it is that caller's to take.
-      run_loop([this] { stream_.advance(); });
+      take_what_has_come();
       if (waiting_count_ > 0) {
         changed_.notify_all();
       }

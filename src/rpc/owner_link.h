@@ -14,9 +14,11 @@
 
 #include "base/unique_fd.h"
 #include "client/owner_event.h"
+#include "rpc/lane_calls.h"
 #include "rpc/owner.capnp.h"
 #include "rpc/polled_stream.h"
 #include "vnvram/result.h"
+#include "vnvram/transaction.h"
 
 namespace vnvram {
 
@@ -58,6 +60,16 @@ public:
     std::optional<Result<T>> result = try_to_ask<T>(std::move(call));
     return result ? *std::move(result) : Result<T>(loss());
   }
+  struct Change {
+    const Transaction& transaction;
+    /// Called when it is sent, in the order of sending. Returns whether it is deferred.
+    std::function<bool()> begun;
+    /// Called in the order of the answers.
+    LaneCalls::Answered answered;
+  };
+  /// Asks for it, by the session's lane if the owner has one, and waits for the generation.
+  /// Nothing, and errors: as try_to_ask().
+  std::optional<Result<std::uint64_t>> try_to_change(const Change& change);
   /// How the connection was lost.
   [[nodiscard]] Error loss();
   /// The connection is lost when it returns, for whoever waits, too.
@@ -88,6 +100,11 @@ private:
   /// In the loop. False: it is no loss, but how a call has failed.
   bool note_loss(const kj::Exception& exception);
   void carry_out(const Start& start, const Done& done);
+  std::optional<Result<std::uint64_t>> change_by_lane(const Change& change);
+  /// In the loop. Once, and who does not know it has none.
+  kj::Promise<void> ask_for_lane();
+  /// What has come, all of it.
+  void take_what_has_come();
   /// Until it is done. Returns false if that takes longer than until then.
   bool wait(std::unique_lock<std::mutex>& lock, const Done& done,
             std::optional<Clock::time_point> until);
@@ -107,6 +124,7 @@ private:
   Clock::time_point last_call_ = Clock::now();
   kj::EventLoop loop_; ///< Without a port: nothing in it waits by itself.
   PolledStream stream_;
+  LaneCalls lane_;
   std::optional<capnp::TwoPartyClient> client_;
   std::optional<rpc::Owner::Client> owner_;
   Follower follower_;

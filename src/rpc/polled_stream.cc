@@ -10,6 +10,9 @@
 
 #include <kj/exception.h>
 
+#include "rpc/lane_frame.h"
+#include "rpc/wire.h"
+
 namespace vnvram {
 
 std::ptrdiff_t PolledStream::receive(kj::byte* buffer, std::size_t max_bytes) {
@@ -19,17 +22,15 @@ std::ptrdiff_t PolledStream::receive(kj::byte* buffer, std::size_t max_bytes) {
   } while (count < 0 && errno == EINTR);
   if (count > 0) {
     received_count_bytes_ += static_cast<std::uint64_t>(count);
-    framing_.take(std::as_bytes(std::span(buffer, static_cast<std::size_t>(count))));
   } else if (count == 0) {
     ended_ = true;
   } else if (count < 0 && errno != EAGAIN) {
-    break_off("cannot receive");
+    break_off("cannot receive: " + std::system_category().message(errno));
   }
   return count;
 }
 
-void PolledStream::break_off(const char* what) {
-  const std::string why = std::string(what) + ": " + std::system_category().message(errno);
+void PolledStream::break_off(const std::string& why) {
   broken_ = kj::Exception(kj::Exception::Type::DISCONNECTED, __FILE__, __LINE__,
                           kj::heapString(why.c_str()));
   output_.clear();
@@ -37,29 +38,127 @@ void PolledStream::break_off(const char* what) {
 }
 
 std::size_t PolledStream::take_received(kj::byte* buffer, std::size_t max_bytes) {
-  const std::size_t count = std::min(max_bytes, received_end_ - received_begin_);
+  const std::size_t count = std::min(max_bytes, calls_end_ - received_begin_);
   std::copy_n(received_.data() + received_begin_, count, buffer);
   received_begin_ += count;
   return count;
 }
 
+bool PolledStream::can_sort() const {
+  const std::size_t count_bytes = received_end_ - calls_end_;
+  const bool has_begun = !framing_.is_between_messages() || lane_missing_bytes() > 0;
+  return count_bytes >= (has_begun ? 1 : lane_frame_header_bytes);
+}
+
 bool PolledStream::advance() {
   send_output();
-  std::ptrdiff_t count = 0;
-  if (!is_over() && takes_more()) {
-    const std::size_t missing_bytes =
-        reading_.done.get() == nullptr ? 0 : reading_.max_bytes - reading_.done_bytes;
-    if (missing_bytes > received_.size()) {
-      count = receive(reading_.buffer + reading_.done_bytes, missing_bytes);
-      reading_.done_bytes += static_cast<std::size_t>(std::max<std::ptrdiff_t>(count, 0));
-    } else {
-      count = receive(received_.data(), received_.size());
-      received_begin_ = 0;
-      received_end_ = static_cast<std::size_t>(std::max<std::ptrdiff_t>(count, 0));
-    }
-  }
+  const std::ptrdiff_t count = !is_over() && takes_more() ? receive_more() : 0;
+  sort();
   read_on();
   return count > 0;
+}
+
+std::ptrdiff_t PolledStream::receive_more() {
+  const bool is_all_sorted = calls_end_ == received_end_;
+  const std::size_t read_bytes =
+      reading_.done.get() == nullptr ? 0 : reading_.max_bytes - reading_.done_bytes;
+  if (is_all_sorted && lane_missing_bytes() > received_.size()) {
+    kj::byte* const place = lane_message_.asBytes().begin() + lane_done_bytes_;
+    const std::ptrdiff_t count = receive(place, lane_missing_bytes());
+    note_lane_bytes(static_cast<std::size_t>(std::max<std::ptrdiff_t>(count, 0)));
+    return count;
+  }
+  if (is_all_sorted && read_bytes > received_.size() && read_bytes <= framing_.missing_bytes()) {
+    kj::byte* const place = reading_.buffer + reading_.done_bytes;
+    const std::ptrdiff_t count = receive(place, read_bytes);
+    const auto done_bytes = static_cast<std::size_t>(std::max<std::ptrdiff_t>(count, 0));
+    framing_.take(std::as_bytes(std::span(place, done_bytes)));
+    reading_.done_bytes += done_bytes;
+    return count;
+  }
+  // What is left are the first bytes of a message.
+  std::copy(received_.begin() + static_cast<std::ptrdiff_t>(calls_end_),
+            received_.begin() + static_cast<std::ptrdiff_t>(received_end_), received_.begin());
+  received_end_ -= calls_end_;
+  received_begin_ = calls_end_ = 0;
+  const std::ptrdiff_t count =
+      receive(received_.data() + received_end_, received_.size() - received_end_);
+  received_end_ += static_cast<std::size_t>(std::max<std::ptrdiff_t>(count, 0));
+  return count;
+}
+
+void PolledStream::sort() {
+  while (!has_calls() && can_sort() && takes_input() && broken_ == nullptr) {
+    const bool is_call = !framing_.is_between_messages();
+    const auto next = std::as_bytes(std::span(received_).subspan(calls_end_));
+    if (!is_call && (lane_missing_bytes() > 0 || load_frame_number(next) == lane_frame_marker)) {
+      sort_lane();
+    } else {
+      sort_calls();
+    }
+  }
+}
+
+void PolledStream::sort_calls() {
+  const auto unsorted = [this] {
+    return std::as_bytes(std::span(received_).subspan(calls_end_, received_end_ - calls_end_));
+  };
+  do {
+    calls_end_ += framing_.take_message(unsorted());
+  } while (unsorted().size() >= lane_frame_header_bytes &&
+           load_frame_number(unsorted()) != lane_frame_marker);
+}
+
+void PolledStream::sort_lane() {
+  if (lane_missing_bytes() == 0) {
+    begin_lane_message();
+    return;
+  }
+  const std::size_t count_bytes = std::min(lane_missing_bytes(), received_end_ - calls_end_);
+  std::copy_n(received_.data() + calls_end_, count_bytes,
+              lane_message_.asBytes().begin() + lane_done_bytes_);
+  received_begin_ = calls_end_ += count_bytes;
+  note_lane_bytes(count_bytes);
+}
+
+void PolledStream::begin_lane_message() {
+  const auto header = std::as_bytes(std::span(received_).subspan(calls_end_));
+  const std::uint64_t length_words = load_frame_number(header.subspan(lane_frame_header_bytes / 2));
+  const std::uint64_t length_bytes = length_words * sizeof(capnp::word);
+  if (!has_lane() || length_words == 0 || length_bytes > message_size_max_bytes) {
+    break_off(has_lane() ? "a change by the lane has a length that none has"
+                         : "a change by a lane that is not open");
+    return;
+  }
+  received_begin_ = calls_end_ += lane_frame_header_bytes;
+  lane_message_ = kj::heapArray<capnp::word>(length_words);
+  lane_done_bytes_ = 0;
+}
+
+void PolledStream::note_lane_bytes(std::size_t count_bytes) {
+  lane_done_bytes_ += count_bytes;
+  if (lane_missing_bytes() == 0) {
+    lane_done_bytes_ = 0;
+    take_from_lane_(kj::mv(lane_message_));
+  }
+}
+
+void PolledStream::write_to_lane(capnp::MessageBuilder& message) {
+  const auto segments = message.getSegmentsForOutput();
+  if (segments.size() == 1) {
+    write_lane_segment(segments[0]);
+    return;
+  }
+  capnp::MallocMessageBuilder whole(static_cast<unsigned>(message.sizeInWords()));
+  whole.setRoot(message.getRoot<capnp::AnyPointer>().asReader());
+  write_lane_segment(whole.getSegmentsForOutput()[0]);
+}
+
+void PolledStream::write_lane_segment(kj::ArrayPtr<const capnp::word> segment) {
+  const auto header = make_lane_frame_header(static_cast<std::uint32_t>(segment.size()));
+  const auto* const begin = reinterpret_cast<const kj::byte*>(header.data());
+  output_.insert(output_.end(), begin, begin + header.size());
+  output_.insert(output_.end(), segment.asBytes().begin(), segment.asBytes().end());
 }
 
 void PolledStream::read_on() {
@@ -102,7 +201,7 @@ void PolledStream::send_output() {
     }
     if (count < 0) {
       if (errno != EAGAIN) {
-        break_off("cannot send");
+        break_off("cannot send: " + std::system_category().message(errno));
       }
       return;
     }

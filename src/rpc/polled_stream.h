@@ -3,9 +3,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
+#include <capnp/message.h>
 #include <kj/async-io.h>
 #include <poll.h>
 
@@ -19,6 +23,9 @@ namespace vnvram {
 /// Nothing happens in it by itself: whoever waits for an answer polls on the socket and calls
 /// advance(). So no thread is needed that passes messages on, which would cost each call two
 /// switches of threads; and what is written goes out together, when send_output() says so.
+///
+/// Beside its calls a session may have a lane for changes (owner.capnp), whose messages go past
+/// Cap'n Proto's streams. Both kinds are taken in the order in which they come.
 ///
 /// Threads: one at a time, in the scope of the event loop.
 class PolledStream final : public kj::AsyncIoStream {
@@ -39,15 +46,16 @@ public:
   }
   [[nodiscard]] bool has_output() const { return !output_.empty(); }
   /// What comes next is taken; if not, something waits to be sent, or nobody reads what has come.
-  [[nodiscard]] bool takes_more() const {
-    return takes_input() && received_begin_ == received_end_;
-  }
+  [[nodiscard]] bool takes_more() const { return takes_input() && !has_calls() && !can_sort(); }
   /// What has come already can be taken further, without polling.
   [[nodiscard]] bool can_go_on() const {
-    return reading_.done.get() != nullptr && received_begin_ < received_end_ && takes_input();
+    return takes_input() && (has_calls() ? reading_.done.get() != nullptr : can_sort());
   }
   /// What has come ends with a message.
-  [[nodiscard]] bool is_between_messages() const { return framing_.is_between_messages(); }
+  [[nodiscard]] bool is_between_messages() const {
+    return framing_.is_between_messages() && lane_missing_bytes() == 0 &&
+           calls_end_ == received_end_;
+  }
   /// How much has come since this was asked last.
   [[nodiscard]] std::uint64_t take_received_count_bytes() {
     return std::exchange(received_count_bytes_, 0);
@@ -59,6 +67,15 @@ public:
   bool advance();
   /// The second half alone.
   void send_output();
+
+  /// From now on the lane's messages are given to it, within advance(). What it throws goes
+  /// through.
+  using LaneTaker = std::function<void(kj::Array<capnp::word> message)>;
+  void open_lane(LaneTaker take) { take_from_lane_ = std::move(take); }
+  [[nodiscard]] bool has_lane() const { return take_from_lane_ != nullptr; }
+  void write_to_lane(capnp::MessageBuilder& message);
+  /// The connection is over, for who reads on and for who writes.
+  void break_off(const std::string& why);
 
   kj::Promise<std::size_t> tryRead(void* buffer, std::size_t min_bytes,
                                    std::size_t max_bytes) override;
@@ -80,19 +97,37 @@ private:
   };
 
   [[nodiscard]] bool takes_input() const { return order_ == Order::as_it_comes || !has_output(); }
+  [[nodiscard]] bool has_calls() const { return received_begin_ < calls_end_; }
+  /// It is known what comes behind them: of a message that begins it takes the first bytes.
+  [[nodiscard]] bool can_sort() const;
+  [[nodiscard]] std::size_t lane_missing_bytes() const {
+    return lane_message_.asBytes().size() - lane_done_bytes_;
+  }
   void read_on();
   /// Returns what recv(2) does.
   std::ptrdiff_t receive(kj::byte* buffer, std::size_t max_bytes);
+  /// Into its place, if that is known, so that nothing large is copied.
+  std::ptrdiff_t receive_more();
   std::size_t take_received(kj::byte* buffer, std::size_t max_bytes);
-  void break_off(const char* what);
+  /// What has come, as far as the next message that is of another kind.
+  void sort();
+  void sort_calls();
+  void sort_lane();
+  void begin_lane_message();
+  void note_lane_bytes(std::size_t count_bytes);
+  void write_lane_segment(kj::ArrayPtr<const capnp::word> segment);
 
   const int socket_;
   const Order order_;
-  MessageFraming framing_;
+  MessageFraming framing_; ///< Of the calls.
   std::vector<kj::byte> received_;
-  std::size_t received_begin_ = 0; ///< What nobody has taken yet.
+  std::size_t received_begin_ = 0; ///< Calls that nobody has read yet,
+  std::size_t calls_end_ = 0;      ///< and what is not sorted yet.
   std::size_t received_end_ = 0;
   std::uint64_t received_count_bytes_ = 0;
+  LaneTaker take_from_lane_;
+  kj::Array<capnp::word> lane_message_; ///< That has begun, and how much of it has come.
+  std::size_t lane_done_bytes_ = 0;
   std::vector<kj::byte> output_;
   std::size_t output_begin_ = 0;
   Reading reading_; ///< Under way if it has a `done`.

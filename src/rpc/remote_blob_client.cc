@@ -233,14 +233,15 @@ Result<std::uint64_t> RemoteBlobClient::change(const Transaction& transaction, b
   KeptChanges::Call call{.transaction = transaction, .deferred = deferred};
   Result<LastingLink::Link> link = link_->current();
   while (link) {
-    const auto made = (*link)->try_to_ask<std::uint64_t>([&](rpc::Owner::Client& owner) {
-      kept_.send(call);
-      return request_change(owner, transaction, call.deferred)
-          .then([&](Result<std::uint64_t>&& answer) {
-            kept_.take_answer(call, answer);
-            return kj::mv(answer);
-          });
-    });
+    const auto made = (*link)->try_to_change(
+        {.transaction = transaction,
+         .begun =
+             [&] {
+               kept_.send(call);
+               return call.deferred;
+             },
+         .answered =
+             [&](const Result<std::uint64_t>& answer) { kept_.take_answer(call, answer); }});
     if (made) {
       kept_.take_answer(call, *made); // If it was none of the owner's own.
       return *made;

@@ -15,40 +15,12 @@ namespace {
 // What a session may have waiting at once.
 constexpr std::size_t narrowed_max = 64;
 
-Error not_there(std::string_view blob) {
-  return {ErrorKind::not_found, fmt::format("{}: there is no such blob", blob)};
-}
-
 // Since Cap'n Proto 1.0 that is the schema's to say, and here it makes no great difference: a
 // session takes its calls along when it ends.
 template <typename Context> void allow_cancellation(Context& context) {
   if constexpr (requires { context.allowCancellation(); }) {
     context.allowCancellation();
   }
-}
-
-Status defer(Store& store, const Transaction::Update& update) {
-  switch (update.action) {
-  case Transaction::Action::write_range:
-    return store.write_range_deferred(update.blob, update.offset_bytes, update.bytes);
-  case Transaction::Action::zero_range:
-    return store.zero_range_deferred(update.blob, update.offset_bytes, update.zero_length_bytes);
-  case Transaction::Action::write:
-  case Transaction::Action::set_size: break;
-  }
-  return Error(ErrorKind::invalid_argument, update.blob + ": only ranges can be deferred");
-}
-
-Status make_change(Store& store, const Transaction& transaction, bool deferred) {
-  if (!deferred) {
-    return store.commit(transaction);
-  }
-  for (const Transaction::Update& update : transaction.updates()) {
-    if (Status done = defer(store, update); !done) {
-      return done;
-    }
-  }
-  return {};
 }
 
 Result<std::vector<std::byte>> read_range(Store& store, rpc::Range::Reader range) {
@@ -102,7 +74,8 @@ kj::Promise<void> BlobsService::list(ListContext context) {
 
 kj::Promise<void> BlobsService::info(InfoContext context) {
   const std::string name = to_string(context.getParams().getBlob());
-  const Result<BlobInfo> blob = scope_.reads(name) ? session_.client.blob(name) : not_there(name);
+  const Result<BlobInfo> blob =
+      scope_.reads(name) ? session_.client.blob(name) : Scope::not_there(name);
   if (blob) {
     write_info(context.getResults().initInfo(), *blob);
   } else {
@@ -127,7 +100,7 @@ BlobsService::read_all_of(capnp::List<rpc::Range>::Reader ranges, bool settled) 
   }
   for (const auto range : ranges) {
     if (const std::string blob = to_string(range.getBlob()); !scope_.reads(blob)) {
-      return not_there(blob);
+      return Scope::not_there(blob);
     }
   }
   using Purpose = StoreGate::Purpose;
@@ -169,74 +142,6 @@ kj::Promise<void> BlobsService::read(ReadContext context) {
   return kj::READY_NOW;
 }
 
-std::optional<Status> BlobsService::take_right_to(const std::vector<std::string>& blobs,
-                                                  Right right) {
-  BlobWriters& writers = session_.owner.writers;
-  const auto holder = right == Right::only_these ? writers.take_only(blobs, session_.number)
-                                                 : writers.take(blobs, session_.number);
-  if (!holder) {
-    return Status();
-  }
-  if (session_.owner.sessions.is_ending(holder->session)) {
-    return std::nullopt;
-  }
-  return Error(ErrorKind::in_use,
-               fmt::format("{}: session {} of the image's owner writes this blob", holder->blob,
-                           holder->session),
-               "stop the device that it belongs to");
-}
-
-void BlobsService::give_up_absent(const Store& store, const std::vector<std::string>& blobs) {
-  for (const std::string& blob : blobs) {
-    if (!store.blob(blob)) {
-      session_.owner.writers.forget(blob);
-    }
-  }
-}
-
-Status BlobsService::allows(const Transaction& transaction) const {
-  for (const Transaction::Update& update : transaction.updates()) {
-    if (!scope_.reads(update.blob)) {
-      return not_there(update.blob);
-    }
-    if (!scope_.writes(update.blob)) {
-      return Error(ErrorKind::read_only, update.blob + ": this session may only read it");
-    }
-  }
-  return {};
-}
-
-std::optional<Status> BlobsService::carry_out(Store& store, const Transaction& transaction,
-                                              bool deferred) {
-  if (Status allowed = allows(transaction); !allowed) {
-    return allowed;
-  }
-  std::vector<std::string> blobs;
-  for (const Transaction::Update& update : transaction.updates()) {
-    blobs.push_back(update.blob);
-  }
-  std::optional<Status> done = take_right_to(blobs);
-  if (!done || !*done) {
-    return done;
-  }
-  *done = make_change(store, transaction, deferred);
-  if (!*done && done->error().kind() == ErrorKind::sealed && lifts_seal(store)) {
-    *done = make_change(store, transaction, deferred);
-  }
-  if (*done && session_.owner.hand_over.is_expected() &&
-      session_.owner.hand_over.uses(session_.number)) {
-    session_.owner.hand_over.has_come(); // Once: what comes after it was not announced.
-  }
-  if (*done && !deferred) {
-    session_.owner.fullness.blobs_changed(store, transaction);
-    session_.owner.fullness.variables_may_have_changed(store);
-  }
-  if (!*done) {
-    give_up_absent(store, blobs);
-  }
-  return done;
-}
-
 kj::Promise<void> BlobsService::change(ChangeContext context) {
   // Read when its turn comes, and once: each reading counts for the limit of what is read of it.
   return session_.changes.run([this, context, transaction = std::optional<Result<Transaction>>()](
@@ -246,10 +151,10 @@ kj::Promise<void> BlobsService::change(ChangeContext context) {
       const Status fits = check_count(asked.getUpdates().size());
       transaction = fits ? read_updates(asked.getUpdates()) : fits.error();
     }
-    std::optional<Status> done = !store ? Status(store.error())
-                                 : !*transaction
-                                     ? Status(transaction->error())
-                                     : carry_out(**store, **transaction, asked.getDeferred());
+    std::optional<Status> done =
+        !store          ? Status(store.error())
+        : !*transaction ? Status(transaction->error())
+                        : changes_.carry_out(**store, **transaction, asked.getDeferred());
     if (!done) {
       return false;
     }
@@ -259,6 +164,11 @@ kj::Promise<void> BlobsService::change(ChangeContext context) {
     answer(context, *done);
     return true;
   });
+}
+
+kj::Promise<void> BlobsService::openLane(OpenLaneContext context) {
+  answer(context, session_.lane.open(changes_));
+  return kj::READY_NOW;
 }
 
 kj::Promise<void> BlobsService::flush(FlushContext context) {
@@ -284,7 +194,7 @@ std::optional<Status> BlobsService::carry_out(Store& store, const std::vector<Ne
       written.push_back(blob.spec.name);
     }
   }
-  std::optional<Status> done = take_right_to(written);
+  std::optional<Status> done = changes_.take_right_to(written);
   if (!done || !*done) {
     return done;
   }
@@ -293,7 +203,7 @@ std::optional<Status> BlobsService::carry_out(Store& store, const std::vector<Ne
     session_.owner.fullness.directory_changed(store);
   }
   if (!*done) {
-    give_up_absent(store, written);
+    changes_.give_up_absent(store, written);
   }
   return done;
 }

@@ -25,7 +25,7 @@ std::optional<Status> BlobsService::claim(Store& store, const std::vector<std::s
       written.push_back(blob);
     }
   }
-  std::optional<Status> done = take_right_to(written, Right::only_these);
+  std::optional<Status> done = changes_.take_right_to(written, SessionChanges::Right::only_these);
   if (!done || !*done) {
     return done;
   }
@@ -85,14 +85,6 @@ kj::Promise<void> BlobsService::takeBack(TakeBackContext context) {
     answer(context, done);
     return true;
   });
-}
-
-bool BlobsService::lifts_seal(Store& store) {
-  if (!session_.owner.hand_over.is_expected() || !session_.owner.hand_over.uses(session_.number)) {
-    return false;
-  }
-  session_.owner.hand_over.take_back();
-  return store.unseal().ok();
 }
 
 kj::Promise<void> BlobsService::lookAgain(LookAgainContext context) {

@@ -19,15 +19,27 @@ kj::Promise<void> ChangeQueue::run(Change change) {
   return kj::mv(waits.promise);
 }
 
+void ChangeQueue::add(Change change) {
+  if (!waiting_.empty() || !carry_out(change)) {
+    waiting_.push_back({kj::mv(change), {}});
+  }
+}
+
+bool ChangeQueue::is_over(Waiting& waiting) {
+  if (waiting.done.get() == nullptr) {
+    return carry_out(waiting.change);
+  }
+  bool carried_out = !waiting.done->isWaiting();
+  waiting.done->rejectIfThrows([&] { carried_out = carried_out || carry_out(waiting.change); });
+  if (!carried_out && waiting.done->isWaiting()) {
+    return false;
+  }
+  waiting.done->fulfill(); // Nothing to one that was rejected.
+  return true;
+}
+
 void ChangeQueue::go_on() {
-  while (!waiting_.empty()) {
-    Waiting& first = waiting_.front();
-    bool carried_out = !first.done->isWaiting();
-    first.done->rejectIfThrows([&] { carried_out = carried_out || carry_out(first.change); });
-    if (!carried_out && first.done->isWaiting()) {
-      return;
-    }
-    first.done->fulfill(); // Nothing to one that was rejected.
+  while (!waiting_.empty() && is_over(waiting_.front())) {
     waiting_.pop_front();
   }
 }

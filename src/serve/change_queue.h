@@ -30,16 +30,20 @@ public:
 
   /// Ready when the change was carried out. Its errors are its own.
   kj::Promise<void> run(Change change);
+  /// As run(), for who is told by the change itself. What the change throws goes through.
+  void add(Change change);
   /// What was waited for may have come: looks.
   void go_on();
 
 private:
   struct Waiting {
     Change change;
-    kj::Own<kj::PromiseFulfiller<void>> done;
+    kj::Own<kj::PromiseFulfiller<void>> done; ///< Null: nobody waits for it.
   };
 
   [[nodiscard]] bool carry_out(Change& change);
+  /// It was carried out, or nobody wants it any more. False: it has to wait on.
+  [[nodiscard]] bool is_over(Waiting& waiting);
 
   ImageKeeper& keeper_;
   std::deque<Waiting> waiting_;

@@ -133,13 +133,13 @@ Result<Moment> OwnerService::moment_since(std::uint64_t after, std::uint64_t con
 kj::Promise<void> OwnerService::remove(RemoveContext context) {
   return session_.changes.run([this, context](Result<StoreUse>& store) mutable {
     const std::string blob = to_string(context.getParams().getBlob());
-    std::optional<Status> removed = store ? take_right_to({blob}) : Status(store.error());
+    std::optional<Status> removed = store ? changes_.take_right_to({blob}) : Status(store.error());
     if (!removed) {
       return false;
     }
     if (*removed) {
       *removed = (*store)->remove_blob(blob);
-      give_up_absent(**store, {blob});
+      changes_.give_up_absent(**store, {blob});
       session_.owner.fullness.directory_changed(**store);
     }
     answer(context, *removed);

@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "vnvram/error.h"
+
 namespace vnvram {
 
 /// What is granted here, is granted: what is not named is not there for who has it.
@@ -49,6 +51,11 @@ public:
   }
   [[nodiscard]] bool registers(std::string_view blob) const {
     return has(blob, [](const Grant& grant) { return grant.registers; });
+  }
+
+  /// What is said of a blob that it does not read.
+  [[nodiscard]] static Error not_there(std::string_view blob) {
+    return {ErrorKind::not_found, std::string(blob) + ": there is no such blob"};
   }
 
   /// Whether there may be something that it writes.

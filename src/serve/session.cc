@@ -99,7 +99,7 @@ void Session::serve() {
   kj::EventLoop loop; // Without a port: nothing in it waits by itself.
   kj::WaitScope scope(loop);
   PolledStream stream(socket_.get(), PolledStream::Order::answers_first);
-  SessionParts parts(owner_, peer_.session);
+  SessionParts parts(owner_, peer_.session, stream);
   capnp::ReaderOptions limits;
   limits.traversalLimitInWords = message_size_max_bytes / word_bytes;
   capnp::TwoPartyVatNetwork network(stream, capnp::rpc::twoparty::Side::SERVER, limits);
@@ -122,8 +122,9 @@ void Session::serve() {
   auto end = network.onDisconnect().then([&] { connected = false; }).eagerlyEvaluate(nullptr);
   scope.poll();
   while (connected) {
+    const bool is_full = parts.lane.is_full();
     const auto closed_until = hung_up_ ? std::nullopt : throttle.closed_until(Clock::now());
-    const unsigned why = wait(stream, closed_until);
+    const unsigned why = wait(stream, is_full, closed_until);
     if ((why & Bell::end) != 0) {
       break;
     }
@@ -133,7 +134,7 @@ void Session::serve() {
     if ((why & Bell::changes) != 0) {
       parts.changes.go_on();
     }
-    if (!closed_until && stream.advance()) {
+    if (!is_full && !closed_until && stream.advance()) {
       last_active_ = Clock::now();
       unfinished_since_.reset();
     }
@@ -146,10 +147,12 @@ void Session::serve() {
   }
 }
 
-unsigned Session::wait(const PolledStream& stream, std::optional<Clock::time_point> closed_until) {
+unsigned Session::wait(const PolledStream& stream, bool is_full,
+                       std::optional<Clock::time_point> closed_until) {
   const Clock::time_point now = Clock::now();
   PollTimeout timeout(now);
-  const bool is_unfinished = !closed_until && !stream.is_between_messages() && stream.takes_more();
+  const bool is_closed = is_full || closed_until;
+  const bool is_unfinished = !is_closed && !stream.is_between_messages() && stream.takes_more();
   if (is_unfinished) {
     unfinished_since_ = unfinished_since_.value_or(now);
     timeout.until(*unfinished_since_ + limits_.unfinished_max);
@@ -157,10 +160,10 @@ unsigned Session::wait(const PolledStream& stream, std::optional<Clock::time_poi
     unfinished_since_.reset();
   }
   timeout.until(closed_until);
-  if (stream.can_go_on() && !closed_until) {
+  if (stream.can_go_on() && !is_closed) {
     timeout.until(now);
   }
-  const short events = static_cast<short>(stream.poll_events() & (closed_until ? ~POLLIN : ~0));
+  const short events = static_cast<short>(stream.poll_events() & (is_closed ? ~POLLIN : ~0));
   // That the peer has hung up is of no use before it is read, unless nobody need wait any more.
   const bool looks = events != 0 || closed_until;
   std::array<pollfd, 2> entries = {

@@ -56,9 +56,10 @@ private:
   void run();
   void serve();
   void seal_what_is_due();
-  /// Returns why the bell has rung; `end` also when the peer has not gone on in time. Until
-  /// `closed_until` nothing is taken of it.
-  unsigned wait(const PolledStream& stream, std::optional<Clock::time_point> closed_until);
+  /// Returns why the bell has rung; `end` also when the peer has not gone on in time. As long as it
+  /// is full, and until `closed_until`, nothing is taken of it.
+  unsigned wait(const PolledStream& stream, bool is_full,
+                std::optional<Clock::time_point> closed_until);
 
   UniqueFd socket_;
   const Peer peer_;

@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include <array>
+#include <atomic>
 #include <condition_variable>
 #include <cstddef>
 #include <functional>
@@ -60,6 +61,10 @@ public:
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return count_of(way) >= count; });
   }
+  /// Each message to the owner may be made another one: then it returns true.
+  using Rewrite = std::function<bool(Bytes& message)>;
+  void set_rewrite(Rewrite rewrite) { rewrite_ = std::move(rewrite); }
+  [[nodiscard]] std::size_t rewritten_count() const { return rewritten_count_; }
   /// None goes to the client while it is shut.
   void set_shut(bool shut) {
     const std::lock_guard lock(mutex_);
@@ -132,6 +137,9 @@ private:
         if (strikes(connection, way)) {
           return;
         }
+        if (to_owner && rewrite_ && rewrite_(message)) {
+          ++rewritten_count_;
+        }
         note_passed(way); // First: who has the answer to it finds it counted.
         (void)::send(to, message.data(), message.size(), MSG_NOSIGNAL);
         message.clear();
@@ -161,6 +169,8 @@ private:
   }
 
   const Connector owner_;
+  Rewrite rewrite_;
+  std::atomic<std::size_t> rewritten_count_ = 0;
   std::mutex mutex_; ///< Of all that follows.
   std::condition_variable changed_;
   std::size_t to_owner_count_ = 0;

@@ -12,6 +12,7 @@
 #include <poll.h>
 
 #include "base/unique_fd.h"
+#include "rpc/lane_calls.h"
 #include "rpc/owner.capnp.h"
 #include "rpc/polled_stream.h"
 #include "vnvram/result.h"
@@ -20,7 +21,8 @@ namespace vnvram::test {
 
 class RawSession {
 public:
-  explicit RawSession(UniqueFd socket) : socket_(std::move(socket)), stream_(socket_.get()) {
+  explicit RawSession(UniqueFd socket)
+      : socket_(std::move(socket)), stream_(socket_.get()), lane_(stream_) {
     const kj::WaitScope scope(loop_);
     client_.emplace(stream_);
     owner_.emplace(client_->bootstrap().castAs<rpc::Owner>());
@@ -65,6 +67,9 @@ public:
     asked_.pop_back();
     return answered ? *std::move(said) : Error(ErrorKind::io, "no answer");
   }
+  /// To be opened when the owner has said that it is.
+  [[nodiscard]] LaneCalls& lane() { return lane_; }
+  void send_lane() { stream_.send_output(); }
   /// Asks for what the connection begins with once more, in place of what there was.
   void bootstrap_again() {
     const kj::WaitScope scope(loop_);
@@ -76,7 +81,7 @@ public:
     kj::WaitScope scope(loop_);
     while (!done() && std::chrono::steady_clock::now() < until) {
       pollfd entry{.fd = socket_.get(), .events = stream_.poll_events(), .revents = 0};
-      (void)::poll(&entry, 1, 10);
+      (void)::poll(&entry, 1, stream_.can_go_on() ? 0 : 10);
       stream_.advance();
       scope.poll();
     }
@@ -92,6 +97,7 @@ private:
   const UniqueFd socket_;
   kj::EventLoop loop_;
   PolledStream stream_;
+  LaneCalls lane_;
   std::optional<capnp::TwoPartyClient> client_;
   std::optional<rpc::Owner::Client> owner_;
   std::vector<kj::Promise<void>> asked_;

@@ -83,6 +83,10 @@ inline kj::Promise<Status> flush(rpc::Blobs::Client blobs) {
   return blobs.flushRequest().send().then([](auto&& answer) { return take_status(answer); });
 }
 
+inline kj::Promise<Status> open_lane(rpc::Blobs::Client blobs) {
+  return blobs.openLaneRequest().send().then([](auto&& answer) { return take_status(answer); });
+}
+
 inline kj::Promise<Status> claim(rpc::Blobs::Client blobs, const std::vector<std::string>& names) {
   auto request = blobs.claimRequest();
   auto list = request.initBlobs(static_cast<unsigned>(names.size()));

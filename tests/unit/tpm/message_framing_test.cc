@@ -37,6 +37,16 @@ TEST(MessageFraming, KnowsItWhateverThePieces) {
   }
 }
 
+TEST(MessageFraming, AMessageOfALaneIsOneOfOneSegment) {
+  MessageFraming framing;
+  const auto both = from_hex("00000080 02000000 1111111111111111 2222222222222222"
+                             "00000000 01000000 3333333333333333");
+  EXPECT_EQ(framing.take_message(both), 24U);
+  EXPECT_TRUE(framing.is_between_messages());
+  EXPECT_EQ(framing.take_message(std::span(both).subspan(24)), 16U);
+  EXPECT_TRUE(framing.is_between_messages());
+}
+
 TEST(MessageFraming, NonsenseNeverEndsAndTakesNoMemory) {
   MessageFraming framing;
   framing.take(from_hex("ffffffff"));
