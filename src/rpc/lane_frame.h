@@ -1,4 +1,5 @@
-// How a message of a lane for changes is told from those of calls, on the same socket (owner.capnp).
+// How a message of a lane for changes is told from those of calls, on the same socket
+// (owner.capnp).
 #pragma once
 
 #include <array>

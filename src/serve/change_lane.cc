@@ -27,7 +27,8 @@ capnp::ReaderOptions limits() {
 class Asked {
 public:
   explicit Asked(kj::Array<capnp::word> message)
-      : message_(kj::mv(message)), segment_(message_), reader_(kj::arrayPtr(&segment_, 1), limits()) {
+      : message_(kj::mv(message)), segment_(message_),
+        reader_(kj::arrayPtr(&segment_, 1), limits()) {
     const auto change = reader_.getRoot<rpc::LaneChange>();
     number = change.getNumber();
     deferred = change.getDeferred();

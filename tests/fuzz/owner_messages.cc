@@ -7,6 +7,7 @@
 #include <capnp/rpc.capnp.h>
 #include <capnp/serialize.h>
 
+#include "rpc/lane_frame.h"
 #include "rpc/owner.capnp.h"
 #include "rpc/wire.h"
 
@@ -168,19 +169,40 @@ void fill(capnp::rpc::Message::Builder message, FuzzInput& input) {
   }
 }
 
+// Most messages are right.
+void spoil(std::vector<std::byte>& bytes, std::size_t edits, FuzzInput& input) {
+  for (; edits > 0 && edits < 4; --edits) {
+    const std::size_t at = input.word() % bytes.size();
+    bytes[at] ^= std::byte{input.byte()};
+  }
+}
+
 } // namespace
 
 std::vector<std::byte> owner_message(FuzzInput& input) {
-  std::size_t edits = input.below(16); // Most messages are right.
+  const std::size_t edits = input.below(16);
   capnp::MallocMessageBuilder message;
   fill(message.initRoot<capnp::rpc::Message>(), input);
   const auto words = capnp::messageToFlatArray(message);
   const auto said = std::as_bytes(std::span(words.begin(), words.size()));
   std::vector<std::byte> bytes(said.begin(), said.end());
-  for (; edits > 0 && edits < 4; --edits) {
-    const std::size_t at = input.word() % bytes.size();
-    bytes[at] ^= std::byte{input.byte()};
-  }
+  spoil(bytes, edits, input);
+  return bytes;
+}
+
+std::vector<std::byte> lane_message(FuzzInput& input) {
+  const std::size_t edits = input.below(16);
+  capnp::MallocMessageBuilder message;
+  auto change = message.initRoot<rpc::LaneChange>();
+  change.setNumber(input.byte());
+  change.setDeferred(input.below(2) == 0);
+  set_all(change.initUpdates(static_cast<unsigned>(input.below(4))), input);
+  const auto segment = message.getSegmentsForOutput()[0];
+  const auto header = make_lane_frame_header(static_cast<std::uint32_t>(segment.size()));
+  std::vector<std::byte> bytes(header.begin(), header.end());
+  const auto said = std::as_bytes(std::span(segment.begin(), segment.size()));
+  bytes.insert(bytes.end(), said.begin(), said.end());
+  spoil(bytes, edits, input);
   return bytes;
 }
 

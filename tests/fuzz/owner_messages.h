@@ -12,5 +12,7 @@ namespace vnvram::fuzz {
 /// capability that it may have, or what a session says of its questions and capabilities. Some of
 /// its bytes may be changed afterwards.
 [[nodiscard]] std::vector<std::byte> owner_message(FuzzInput& input);
+/// The same for a change by the session's lane, which may be open or not.
+[[nodiscard]] std::vector<std::byte> lane_message(FuzzInput& input);
 
 } // namespace vnvram::fuzz

@@ -159,6 +159,7 @@ public:
       hostile_->hang_up();
       hostile_ = std::make_unique<Connection>(parts_, log_, ++last_session_);
       break;
+    case 3: hostile_->say(lane_message(input)); break;
     default: hostile_->say(owner_message(input)); break;
     }
     must_be_there();
