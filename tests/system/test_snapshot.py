@@ -2,28 +2,30 @@
 
 import unittest
 
+from harness import efivars
 from harness.case import COUNTER, GuestCase
 from harness.qemu import complaints_of, drops_in, make_disk, values_of
 from harness.recipe import recipe
+from harness.served import Served
 from harness.vm_image import wait_until_let_go
-
-ROUNDS = 50
 
 
 class Snapshot:
     """The guest keeps the last value in its memory and compares: if the TPM's state and the guest's
     memory were of different moments after a loadvm, it would say so and stop counting."""
 
+    rounds = 50
+
     def test_savevm_loadvm_under_load(self):
-        tpm = self.start_tpm(admin=True)
+        tpm = self.start_tpm()
         qemu = self.boot(tpm, disk=make_disk(self.workspace.file("disk.qcow2")))
         qemu.must(f"nvloop define {COUNTER}")
         qemu.start_loop(COUNTER)
         qemu.wait_value(5)
         loads = 0
-        for number in range(ROUNDS):
+        for number in range(self.rounds):
             at_least = qemu.value_now()
-            self.save(qemu, tpm)
+            self.save(qemu)
             restored = self.load(qemu, at_least)
             loads += 1
             if number % 10 == 0:
@@ -32,23 +34,26 @@ class Snapshot:
                 self.assertAlmostEqual(self.load(qemu, at_least), restored, delta=1)
                 loads += 1
         record = qemu.kill()
-        tpm.kill()
+        self.kill_tpm(tpm)
         wait_until_let_go(self.image)  # By the qemu-nbd of its own.
         self.assertEqual(complaints_of(record), [])
         self.assertEqual(len(drops_in(values_of(record))), loads)
         self.check()
         self.compare_after_restart(values_of(record)[-1])
 
-    def save(self, qemu, _tpm):
+    def save(self, qemu):
         """A running machine can be saved as it is."""
         qemu.save("snapshot")
+
+    def go_back(self, qemu):
+        qemu.load("snapshot")
 
     def load(self, qemu, at_least):
         """Lets the guest count on, then restores; returns the first value that it reports then."""
         qemu.wait_value(qemu.value_now() + 10)
         start = max(0, qemu.record.size() - 50)
         before = qemu.value_now()
-        qemu.load("snapshot")
+        self.go_back(qemu)
         ((_, after),) = qemu.record.wait_until(
             lambda content: drops_in(values_of(content)), start)
         self.assertGreater(after, at_least, "restored a state older than the snapshot")
@@ -65,13 +70,29 @@ class Snapshot:
         self.check()
 
 
-class SnapshotCrb(Snapshot, GuestCase):
-    model = "tpm-crb"
+class SnapshotServed(Served, Snapshot, GuestCase):
+    """TPM and UEFI variables go back together."""
 
-    def save(self, qemu, tpm):
+    model = "tpm-crb"
+    rounds = 15  # Each takes three runs of the recipe.
+
+    def setUp(self):
+        super().setUp()
+        self.saves = 0
+
+    def save(self, qemu):
         # As for a suspended machine: the answer to a command that is under way reaches this device's
         # buffer after QEMU has saved the RAM, which the buffer is a part of.
-        recipe("savevm.py", qemu.operator, tpm.admin, "snapshot")
+        if self.saves:
+            recipe("snapshot.py", qemu.operator, "delete", "snapshot", "state")
+        self.saves += 1
+        efivars.write(qemu, "Saved", f"printf {self.saves}")
+        recipe("snapshot.py", qemu.operator, "save", "snapshot", "state")
+        efivars.write(qemu, "Saved", "printf later")
+
+    def go_back(self, qemu):
+        recipe("snapshot.py", qemu.operator, "load", "snapshot", "state")
+        self.assertEqual(efivars.read(qemu, "Saved"), str(self.saves))
 
 
 class SnapshotTis(Snapshot, GuestCase):
