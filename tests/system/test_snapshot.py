@@ -4,10 +4,18 @@ import unittest
 
 from harness import efivars
 from harness.case import COUNTER, GuestCase
+from harness.child import Deadline, PATIENCE_SECONDS
 from harness.qemu import complaints_of, drops_in, make_disk, values_of
 from harness.recipe import recipe
 from harness.served import Served
 from harness.vm_image import wait_until_let_go
+from harness.vnvram import vnvram
+
+# pylint: disable=wrong-import-order
+from idle_tpm import start_register
+from qmp import Qmp
+
+HOLD_SECONDS = 5
 
 
 class Snapshot:
@@ -25,7 +33,7 @@ class Snapshot:
         loads = 0
         for number in range(self.rounds):
             at_least = qemu.value_now()
-            self.save(qemu)
+            self.save(qemu, tpm)
             restored = self.load(qemu, at_least)
             loads += 1
             if number % 10 == 0:
@@ -41,7 +49,7 @@ class Snapshot:
         self.check()
         self.compare_after_restart(values_of(record)[-1])
 
-    def save(self, qemu):
+    def save(self, qemu, _tpm):
         """A running machine can be saved as it is."""
         qemu.save("snapshot")
 
@@ -80,15 +88,24 @@ class SnapshotServed(Served, Snapshot, GuestCase):
         super().setUp()
         self.saves = 0
 
-    def save(self, qemu):
-        # As for a suspended machine: the answer to a command that is under way reaches this device's
-        # buffer after QEMU has saved the RAM, which the buffer is a part of.
+    def save(self, qemu, tpm):
         if self.saves:
             recipe("snapshot.py", qemu.operator, "delete", "snapshot", "state")
         self.saves += 1
         efivars.write(qemu, "Saved", f"printf {self.saves}")
+        if self.saves == 1:
+            self.leave_an_answer_under_way(qemu, tpm)
         recipe("snapshot.py", qemu.operator, "save", "snapshot", "state")
         efivars.write(qemu, "Saved", "printf later")
+
+    def leave_an_answer_under_way(self, qemu, tpm):
+        """Until the hold is over. The snapshot would not have it if the recipe did not wait: it reaches
+        this device's buffer after QEMU has saved the RAM, which the buffer is a part of."""
+        vnvram("hold", tpm.address, "--seconds", HOLD_SECONDS)
+        with Qmp(qemu.operator) as operator:
+            deadline = Deadline(PATIENCE_SECONDS)
+            while not start_register(operator):
+                self.assertFalse(deadline.passed(), "the guest does not ask its TPM for anything")
 
     def go_back(self, qemu):
         recipe("snapshot.py", qemu.operator, "load", "snapshot", "state")
