@@ -63,6 +63,8 @@ fi
 rm -rf --one-file-system "$root"
 cp -a --reflink=auto "$folder/bare" "$root"
 cp /etc/resolv.conf /etc/hosts "$root/etc/"
+# Whom this machine trusts beside Debian's list, e.g. its proxy; the package ca-certificates takes them in.
+[ ! -d /usr/local/share/ca-certificates ] || cp -r /usr/local/share/ca-certificates "$root/usr/local/share/"
 apt-config dump --format '%f "%v";%n' Acquire::http Acquire::https >"$root/etc/apt/apt.conf.d/99host"
 [ -z "$(git status --porcelain)" ] || echo "bare-debian: what is not committed is not in it" >&2
 git clone --quiet --no-hardlinks . "$root/vnvram"

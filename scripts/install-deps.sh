@@ -11,7 +11,7 @@ system=(qemu-system-x86 qemu-system-arm qemu-system-ppc qemu-utils qemu-system-c
   python3-libnbd python3-prometheus-client fio gnutls-bin python3 busybox-static cpio kmod
   file groff-base tpm2-tools libtss2-tcti-device0 libtss2-tcti-swtpm0 swtpm swtpm-tools util-linux xfsprogs dpkg-dev
   procps sbsigntool openssl e2fsprogs strace systemd nodejs npm
-  libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients)
+  libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients apparmor)
 
 # A package is there, too, if one of another name provides it: Debian 13 has libtss2-tcti-device0t64.
 there=$(dpkg-query -W -f='${db:Status-Status} ${Package}, ${Provides}\n' |

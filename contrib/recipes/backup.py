@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Copies the NVRAM's drive as it is at one moment into a new qcow2 FILE while the TPM goes on.
+"""Copies the NVRAM's drive as it is at one moment into a new qcow2 FILE while the machine goes on.
 
 The owner of the drive may be QEMU or a qemu-storage-daemon. The file can be opened when this ends.
 """

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """Ends a chain of external snapshots: writes all overlays into the image below them, to which the
-export then moves back, while the TPM goes on. The overlays' files are not needed afterwards.
+export then moves back, while the machine goes on. The overlays' files are not needed afterwards.
 
 The owner of the drive may be QEMU or a qemu-storage-daemon.
 """

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Takes an external snapshot of the NVRAM's drive while the TPM goes on: FILE becomes an overlay to
+"""Takes an external snapshot of the NVRAM's drive while the machine goes on: FILE becomes an overlay to
 which everything is written from now on, and what was the top image before is the snapshot.
 
 The owner of the drive may be QEMU or a qemu-storage-daemon. The export moves to the overlay by

@@ -1,20 +1,20 @@
 #!/usr/bin/python3
-"""Live migration (a): each side's TPM has an image of its own, and the TPM's state, volatile state
-included, travels in QEMU's migration stream.
+"""Live migration (a): each side has an image of its own, and what the TPM and the UEFI variables
+remember travels in QEMU's migration stream, the TPM's volatile state included.
 
-Before this: on the destination an image with a TPM (`vnvram create`; what it holds is replaced),
-vnvram-tpm on it, and QEMU with `-incoming defer`. With --source-admin the TPM finishes what is under
-way between the guest's last instruction and the last of its memory, so that every answer travels
-with the guest; needed with tpm-crb.
+Before this: on the destination an image with the same blobs (`vnvram create`; what it holds is
+replaced), `vnvram serve --incoming` on it, and QEMU with `-incoming defer`. The TPM finishes what is
+under way between the guest's last instruction and the last of its memory, so that every answer travels
+with the guest.
 
-Afterwards QEMU and vnvram-tpm at the source can be ended. If the migration fails the guest goes on
-at the source.
+Afterwards QEMU and `vnvram serve` at the source can be ended; the image there is sealed. If the migration
+fails the guest goes on at the source.
 """
 
 import argparse
 
+from idle_tpm import wait_idle
 from qmp import Qmp, QmpError
-from tpm_admin import tpm
 
 
 class Migration:
@@ -76,19 +76,15 @@ def microseconds(event):
     return event["timestamp"]["seconds"] * 1_000_000 + event["timestamp"]["microseconds"]
 
 
-def migrate(migration, uri, source_admin=None):
+def migrate(migration, uri):
     try:
         migration.start(uri)
         migration.wait_for_switchover()
-        if source_admin:
-            tpm("hold", source_admin)
+        wait_idle(migration.source)
         return migration.switch_over()
     except BaseException:
         migration.cancel()
         raise
-    finally:
-        if source_admin:
-            tpm("resume", source_admin)  # If it has handed its state over, commands wait for another word.
 
 
 def main():
@@ -96,10 +92,9 @@ def main():
     parser.add_argument("source", help="QMP socket of the QEMU that runs the guest")
     parser.add_argument("destination", help="QMP socket of the QEMU that is to run it")
     parser.add_argument("uri", help="between the two, e.g. tcp:HOST:PORT or unix:PATH")
-    parser.add_argument("--source-admin", help="admin socket of the source's vnvram-tpm")
     options = parser.parse_args()
     with Qmp(options.source) as source, Qmp(options.destination) as destination:
-        stopped_ms = migrate(Migration(source, destination), options.uri, options.source_admin)
+        stopped_ms = migrate(Migration(source, destination), options.uri)
     print(f"migrated; the guest was stopped for {stopped_ms:.0f} ms")
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Moves the NVRAM's drive into a new qcow2 FILE, for example on other storage, while the TPM goes on:
+"""Moves the NVRAM's drive into a new qcow2 FILE, for example on other storage, while the machine goes on:
 a mirror that follows every write, and then the switch.
 
 The owner of the drive may be QEMU or a qemu-storage-daemon. The old image is not used any more when

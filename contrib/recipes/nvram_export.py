@@ -1,4 +1,4 @@
-"""The NBD export through which vnvram-tpm uses a drive that QEMU or qemu-storage-daemon owns."""
+"""The NBD export through which the image's owner uses a drive that QEMU or qemu-storage-daemon has."""
 
 FILTERS = ("mirror_top", "commit_top")
 EXPORT = "nvram"  # The export's name and its id, and the name of the first node.

@@ -1,11 +1,9 @@
 #!/usr/bin/python3
-"""Saves a machine as snapshot NAME, where the NVRAM's drive is QEMU's own (and in the snapshot then) or
-where the machine has a tpm-crb.
+"""Saves a machine as snapshot NAME, where the NVRAM's drive is QEMU's own, and in the snapshot then.
+(snapshot.py is for all others.)
 
 Stopped and with nothing under way. QEMU serves nobody while it saves, so a TPM command that waited
-for its drive then would wait for ever, and QEMU for it. And the answer to one that is under way
-would be missing in the snapshot, for a tpm-crb. (A tpm-tis with the TPM on an image of its own or on
-a qemu-storage-daemon's can be saved by plain `savevm`, while the machine runs.)
+for its drive then would wait for ever, and QEMU for it.
 """
 
 import argparse

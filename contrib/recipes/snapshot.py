@@ -1,14 +1,16 @@
 #!/usr/bin/python3
-"""Saves, loads or deletes snapshot NAME of a machine for which plain `savevm` refuses: a raw drive
-that is written to, like UEFI variables on an NBD export, "does not support snapshots".
+"""Saves, loads or deletes snapshot NAME of a machine, with its TPM and its UEFI variables, as
+`vnvram serve` serves them; the image itself is on no drive of QEMU's, and in no snapshot.
 
-QEMU's snapshot jobs are told the drives instead. The variables do not need to be among them: a
-machine's flash is part of its saved state, and QEMU writes it back to the export when the loaded
-machine goes on.
+TPM and variables are part of the machine's own state, and when the loaded machine goes on they are
+written back to the image. QEMU's snapshot jobs are told the drives, because plain `savevm` refuses a
+raw one that is written to, like the variables' export. The machine is stopped meanwhile, with nothing
+under way: with a tpm-crb an answer could be missing otherwise.
 """
 
 import argparse
 
+from idle_tpm import wait_idle
 from qmp import Qmp, QmpError
 
 JOB = "vnvram-snapshot"
@@ -28,13 +30,35 @@ def run(qmp, verb, name, nodes):
         raise QmpError(f"{qmp.path}: snapshot-{verb} {name}: {job['error']}")
 
 
-def load(qmp, name, nodes):
-    """The machine runs on afterwards if it ran before. If it fails, it stays stopped."""
+def stop(qmp):
+    """Returns whether it ran."""
     running = qmp.execute("query-status")["running"]
     qmp.execute("stop")
+    return running
+
+
+def save(qmp, name, nodes):
+    """The machine runs on afterwards if it ran before, also if this fails."""
+    running = stop(qmp)
+    try:
+        wait_idle(qmp)
+        run(qmp, "save", name, nodes)
+    finally:
+        if running:
+            qmp.execute("cont")
+
+
+def load(qmp, name, nodes):
+    """The machine runs on afterwards if it ran before. If it fails, it stays stopped."""
+    running = stop(qmp)
     run(qmp, "load", name, nodes)
     if running:
         qmp.execute("cont")
+
+
+def delete(qmp, name, nodes):
+    """The machine does not notice."""
+    run(qmp, "delete", name, nodes)
 
 
 def main():
@@ -46,10 +70,7 @@ def main():
                         help="names of all drives that are in it, qcow2; not the variables'")
     options = parser.parse_args()
     with Qmp(options.qmp) as qmp:
-        if options.verb == "load":
-            load(qmp, options.name, options.nodes)
-        else:
-            run(qmp, options.verb, options.name, options.nodes)
+        {"save": save, "load": load, "delete": delete}[options.verb](qmp, options.name, options.nodes)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 #!/bin/sh
 # A qemu-storage-daemon that owns a VM image and exports it: storage-daemon.sh IMAGE FOLDER
 #
-# Runs until it gets SIGTERM. In FOLDER: nbd.sock, what vnvram-tpm uses as
+# Runs until it gets SIGTERM. In FOLDER: nbd.sock, what vnvram serve takes as
 # nbd+unix:///nvram?socket=FOLDER/nbd.sock; qmp.sock, for snapshots, backups and mirrors; and pid,
 # which is written when both are there.
 set -eu

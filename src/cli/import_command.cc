@@ -30,8 +30,8 @@ ImportCommand::ImportCommand(CLI::App& parent)
           "  vnvram import full.nvram monday.nvram tuesday.nvram -o vm.nvram\n"
           "  vnvram import full.nvram -o vm.qcow2") {
   app()
-      .add_option("FULL INCREMENT", parts_, "the exports, in the order in which they were made")
-      ->option_text("FULL [INCREMENT ...]")
+      .add_option("EXPORT", parts_,
+                  "FULL, and each INCREMENT, in the order in which they were made")
       ->required();
   app()
       .add_option("-o,--out", out_, "the new image: a file, or with --force a block device")

@@ -1,5 +1,5 @@
-"""A qcow2 image that a qemu-storage-daemon owns, or QEMU, with a TPM on its export and a guest that
-counts.
+"""A qcow2 image that a qemu-storage-daemon owns, served with TPM and UEFI variables, or one that QEMU
+owns, with a TPM on its export; and a guest that counts.
 
 Snapshots, backups, moves and commits of overlays are taken while it does; each of them has to be
 whole, and at a value that is not older than what was acknowledged before, nor newer than its end.
@@ -11,6 +11,7 @@ from harness.case import COUNTER, GuestCase
 from harness.point_in_time import counter_in
 from harness.qemu import complaints_of, drops_in, values_of
 from harness.recipe import recipe
+from harness.served import Served
 from harness.small_file_system import holes_in
 
 ROUNDS = 3
@@ -45,7 +46,7 @@ class LiveImage:
     def end(self):
         """Without its owner the image, or what it has become, holds all that was acknowledged."""
         record = self.qemu.kill()
-        self.tpm.kill()
+        self.kill_tpm(self.tpm)
         self.stop_owner()
         self.assertEqual(complaints_of(record), [])
         self.assertEqual(drops_in(values_of(record)), [])
@@ -81,7 +82,7 @@ class LiveImage:
         self.end()
 
 
-class UnderStorageDaemon(LiveImage, GuestCase):
+class UnderStorageDaemon(Served, LiveImage, GuestCase):
     def start(self):
         self.daemon = self.start_storage_daemon(self.image)
         self.owner = self.daemon.qmp

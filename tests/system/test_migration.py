@@ -1,4 +1,4 @@
-"""Live migration without shared storage: each side's TPM has an image of its own.
+"""Live migration without shared storage: each side has an image of its own.
 
 The guest counts all the time; harness/migration_case.py says what is checked.
 """
@@ -6,9 +6,12 @@ The guest counts all the time; harness/migration_case.py says what is checked.
 import contextlib
 import unittest
 
+from harness import efivars
 from harness.case import COUNTER
 from harness.migration_case import FAST_BYTES_PER_SECOND, SLOW_BYTES_PER_SECOND, MigrationCase
 from harness.recipe import recipe
+from harness.served import Served
+from harness.vnvram import info
 from harness.volatile_state import VolatileState
 
 # pylint: disable=wrong-import-order
@@ -17,15 +20,26 @@ from qmp import QmpError
 HOPS = 3
 
 
-class OwnImages(MigrationCase):
+class OwnImages(Served, MigrationCase):
+    """TPM and UEFI variables move together, and in the end they come back to the image that they left,
+    which is sealed."""
+
+    model = "tpm-crb"
+
     def test_under_load(self):
+        first = self.image
         state = VolatileState(self.qemu)
         self.qemu.start_loop(COUNTER)
         self.qemu.wait_value(10)
-        for _ in range(HOPS):
-            image, tpm, qemu = self.destination()
+        for hop in range(HOPS):
+            image = first if hop == HOPS - 1 else self.new_image()
+            tpm = self.start_tpm(image, ("--incoming",))
+            qemu = self.start_machine(tpm, incoming="defer")
+            efivars.write(self.qemu, "Moved", f"printf {hop}")
             print(recipe("migrate.py", self.qemu.operator, qemu.operator, self.channel()))
             self.moved_to(image, tpm, qemu)
+            self.assertEqual(efivars.read(self.qemu, "Moved"), str(hop))
+        self.assertFalse(info(first)["sealed"])
         self.qemu.stop_loop()
         state.check(self.qemu)
         self.end()

@@ -22,7 +22,7 @@ class Documented(unittest.TestCase):
     def test_daemon_command_is_the_scripts(self):
         script = (RECIPES / "storage-daemon.sh").read_text("ascii")
         command = script[script.index("qemu-storage-daemon \\"):].replace('"', "")
-        for name, value in (("image", "vm.qcow2"), ("format", "qcow2"), ("folder", "/run/vm1")):
+        for name, value in (("image", "vm.qcow2"), ("format", "qcow2"), ("folder", "/run/vm1/storage")):
             command = command.replace(f"${name}", value)
         self.assertIn(command, TEXT)
 

@@ -9,8 +9,7 @@ import unittest
 from harness import efivars
 from harness.case import COUNTER, GuestCase, store_three_things, three_things
 from harness.child import PATIENCE_SECONDS, Deadline
-from harness.firmware import PLAIN
-from harness.machine_process import MachineProcess
+from harness.served import Served
 from harness.uefi_case import wait_until_durable
 from harness.vnvram import info, vnvram
 
@@ -24,21 +23,8 @@ COUNT = (f"while [ ! -e stop ] && n=$(nvloop increment {COUNTER}) && "
          "echo $n > new && mv new counted; do :; done 2>complaint & counting=$!")
 
 
-class ServedMachine(GuestCase):
+class ServedMachine(Served, GuestCase):
     image_name = "vm.nvram"
-    image_options = ("--tpm2", *PLAIN.create_options())
-
-    def serve(self, image=None, *options):
-        machine = MachineProcess(self.workspace, image or self.image, *options)
-        self.children.append(machine)
-        return machine
-
-    def start_linux(self, machine, incoming=None):
-        return self.start_machine(machine, incoming=incoming,
-                                  options=PLAIN.machine_options(machine.socket))
-
-    def boot_linux(self, machine):
-        return self.start_linux(machine).wait_ready()
 
     def start_counting(self, qemu):
         qemu.must(f"nvloop define {COUNTER}")
@@ -81,8 +67,8 @@ class ServedMachine(GuestCase):
 
 class PowerCut(ServedMachine):
     def test_both_are_there_afterwards(self):
-        machine = self.serve()
-        qemu = self.boot_linux(machine)
+        machine = self.start_tpm()
+        qemu = self.boot(machine)
         started = efivars.starts(qemu)
         store_three_things(qemu)
         efivars.write(qemu, "Small", "printf first")
@@ -93,8 +79,8 @@ class PowerCut(ServedMachine):
         machine.kill_all()
         self.check()
 
-        machine = self.serve()
-        qemu = self.boot_linux(machine)
+        machine = self.start_tpm()
+        qemu = self.boot(machine)
         self.assertEqual(three_things(qemu), things)
         self.assertEqual(efivars.digests(qemu), variables)
         self.assertEqual(efivars.starts(qemu), started + 1)
@@ -103,8 +89,8 @@ class PowerCut(ServedMachine):
 
 class OwnerKilled(ServedMachine):
     def test_the_guest_goes_on(self):
-        machine = self.serve()
-        qemu = self.boot_linux(machine)
+        machine = self.start_tpm()
+        qemu = self.boot(machine)
         self.start_counting(qemu)
         before = machine.processes()
         for _ in range(OWNER_DEATHS):
@@ -120,8 +106,8 @@ class OwnerKilled(ServedMachine):
 
 class Copied(ServedMachine):
     def test_a_copy_under_hold_is_of_one_moment(self):
-        machine = self.serve()
-        qemu = self.boot_linux(machine)
+        machine = self.start_tpm()
+        qemu = self.boot(machine)
         self.start_counting(qemu)
         at_least = self.counted(qemu)
         copy = self.workspace.file("copy.nvram")
@@ -136,8 +122,8 @@ class Copied(ServedMachine):
         self.assertEqual(info(copy)["generation"], held)
         self.assertLess(held, info(self.image)["generation"])
 
-        machine = self.serve(copy)
-        qemu = self.boot_linux(machine)
+        machine = self.start_tpm(copy)
+        qemu = self.boot(machine)
         counter, variable = self.stored(qemu)
         self.assertIn(variable, (counter - 1, counter))
         self.assertGreaterEqual(variable, at_least)
@@ -149,8 +135,8 @@ class Copied(ServedMachine):
 
 class HandedOver(ServedMachine):
     def test_to_a_file_and_back(self):
-        machine = self.serve()
-        qemu = self.boot_linux(machine)
+        machine = self.start_tpm()
+        qemu = self.boot(machine)
         self.start_counting(qemu)
         self.goes_on_here(machine, qemu)
         number = self.counted(qemu)
@@ -162,10 +148,10 @@ class HandedOver(ServedMachine):
         self.check()
         self.assertTrue(info(self.image)["sealed"])
         with self.assertRaisesRegex(AssertionError, "(?s)status 30.*--incoming"):
-            self.serve()
+            self.start_tpm()
 
-        machine = self.serve(None, "--incoming")
-        qemu = self.start_linux(machine, incoming="defer")
+        machine = self.start_tpm(options=("--incoming",))
+        qemu = self.start_machine(machine, incoming="defer")
         qemu.resume_from(file)
         self.must_count_on(qemu)
         self.assertFalse(self.is_sealed(machine))

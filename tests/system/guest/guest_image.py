@@ -120,12 +120,7 @@ def _kernel(cache):
     if kept:
         return kept[-1]
     with tempfile.TemporaryDirectory(dir=cache, prefix="kernel-") as scratch:
-        try:
-            package = _download_kernel([], scratch)
-        except RuntimeError:
-            # No package lists on this machine, or older ones than the mirror's: fetch our own.
-            package = _download_kernel(_own_package_lists(scratch), scratch)
-        run_tool("dpkg-deb", "-x", str(package), scratch)
+        unpack_package(_kernel_package, scratch)
         (kernel,) = pathlib.Path(scratch, "boot").glob("vmlinuz-*")
         kernel.chmod(0o644)
         target = cache / kernel.name
@@ -160,15 +155,29 @@ def _own_package_lists(scratch):
     return options
 
 
-def _download_kernel(options, folder):
+def unpack_package(name, folder):
+    """A package's files, in `folder`; nothing is installed. name(options) is asked with apt's options."""
+    try:
+        package = _download(name, [], folder)
+    except RuntimeError:
+        # No package lists on this machine, or older ones than the mirror's: fetch our own.
+        package = _download(name, _own_package_lists(folder), folder)
+    run_tool("dpkg-deb", "-x", str(package), folder)
+
+
+def _download(name, options, folder):
+    found = name(options)
+    run_tool("apt-get", *options, "-o", "APT::Sandbox::User=", "download", found, cwd=folder)
+    (package,) = pathlib.Path(folder).glob(f"{found}_*.deb")
+    return package
+
+
+def _kernel_package(options):
     depends = run_tool("apt-cache", *options, "depends", KERNEL_PACKAGE)
     found = re.search(r"Depends: (linux-image-\S+)", depends)
     if not found:
         raise RuntimeError(f"guest image: {KERNEL_PACKAGE} names no kernel:\n{depends}")
-    run_tool("apt-get", *options, "-o", "APT::Sandbox::User=", "download", found.group(1),
-             cwd=folder)
-    (package,) = pathlib.Path(folder).glob("linux-image-*.deb")
-    return package
+    return found.group(1)
 
 
 def _libraries(*programs):

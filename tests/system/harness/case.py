@@ -56,6 +56,10 @@ class GuestCase(unittest.TestCase):
         self.children.append(tpm)
         return tpm
 
+    def kill_tpm(self, tpm):
+        """Nobody has its image open on return."""
+        tpm.kill()
+
     def start_storage_daemon(self, image):
         daemon = StorageDaemon(self.workspace, image)
         self.children.append(daemon)

@@ -45,7 +45,7 @@ class MigrationCase(GuestCase):
     def destination(self, *options):
         """A TPM on a fresh image, and a machine that waits for a guest."""
         image = self.new_image()
-        tpm = self.start_tpm(image)
+        tpm = self.start_tpm(image, ("--incoming",))
         return image, tpm, self.start_machine(tpm, incoming="defer", options=options)
 
     def channel(self):
@@ -79,7 +79,7 @@ class MigrationCase(GuestCase):
     def end(self):
         """Nothing was lost on the way, and the last image holds all of it."""
         self.records.append(self.qemu.kill())
-        self.tpm.kill()
+        self.kill_tpm(self.tpm)
         self.end_owner()
         record = b"".join(self.records)
         self.assertEqual(complaints_of(record), [])

@@ -11,7 +11,7 @@ from .stream import Stream
 
 
 def make_disk(path):
-    """A small drive that can hold snapshots of the machine."""
+    """A small drive that can hold snapshots of the machine. Its node is called `state`."""
     subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", path, "1M"], check=True)
     return path
 
@@ -65,7 +65,7 @@ class Qemu(GuestShell):
                         "-tpmdev", "emulator,id=tpm0,chardev=tpm",
                         "-device", f"{model},tpmdev=tpm0"]
         if disk:
-            options += ["-drive", f"if=none,id=disk,format=qcow2,file={disk}"]
+            options += ["-drive", f"if=none,id=disk,node-name=state,format=qcow2,file={disk}"]
         if incoming:
             options += ["-incoming", incoming]
         return options

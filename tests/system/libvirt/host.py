@@ -64,10 +64,12 @@ class Host:
         return said.text
 
     def inner(self, *argv, stdin=""):
-        """Runs a program among the host's processes; it must succeed."""
+        """Runs a program among the host's processes; it must succeed. Also where all of this is in a
+        chroot, as in scripts/bare-debian.sh."""
         (first,) = pathlib.Path(f"/proc/{self._child.pid}/task/{self._child.pid}/children"
                                 ).read_text("ascii").split()
-        subprocess.run(["nsenter", f"--target={first}", "--mount", "--pid", "--", *map(str, argv)],
+        subprocess.run(["nsenter", f"--target={first}", "--mount", "--pid", "--root", "--",
+                        *map(str, argv)],
                        input=stdin, text=True, timeout=60, check=True)
 
     def inside(self, path):
