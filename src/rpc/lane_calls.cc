@@ -11,7 +11,7 @@
 namespace vnvram {
 
 void LaneCalls::open() {
-  stream_.open_lane([this](const kj::Array<capnp::word>& message) { take(message); });
+  stream_.lane().open([this](const kj::Array<capnp::word>& message) { take(message); });
 }
 
 std::uint32_t LaneCalls::send(const Transaction& transaction, bool deferred, Answered answered) {

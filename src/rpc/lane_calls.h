@@ -25,7 +25,7 @@ public:
 
   /// The owner has opened it.
   void open();
-  [[nodiscard]] bool is_open() const { return stream_.has_lane(); }
+  [[nodiscard]] bool is_open() const { return stream_.lane().is_open(); }
   /// Puts it behind what the stream sends next. `answered` is called from within its advance(), in
   /// the order of the answers. Returns a number for forget().
   std::uint32_t send(const Transaction& transaction, bool deferred, Answered answered);

@@ -11,7 +11,6 @@
 #include <kj/exception.h>
 
 #include "rpc/lane_frame.h"
-#include "rpc/wire.h"
 
 namespace vnvram {
 
@@ -46,7 +45,7 @@ std::size_t PolledStream::take_received(kj::byte* buffer, std::size_t max_bytes)
 
 bool PolledStream::can_sort() const {
   const std::size_t count_bytes = received_end_ - calls_end_;
-  const bool has_begun = !framing_.is_between_messages() || lane_missing_bytes() > 0;
+  const bool has_begun = !framing_.is_between_messages() || lane_.missing_bytes() > 0;
   return count_bytes >= (has_begun ? 1 : lane_frame_header_bytes);
 }
 
@@ -62,10 +61,9 @@ std::ptrdiff_t PolledStream::receive_more() {
   const bool is_all_sorted = calls_end_ == received_end_;
   const std::size_t read_bytes =
       reading_.done.get() == nullptr ? 0 : reading_.max_bytes - reading_.done_bytes;
-  if (is_all_sorted && lane_missing_bytes() > received_.size()) {
-    kj::byte* const place = lane_message_.asBytes().begin() + lane_done_bytes_;
-    const std::ptrdiff_t count = receive(place, lane_missing_bytes());
-    note_lane_bytes(static_cast<std::size_t>(std::max<std::ptrdiff_t>(count, 0)));
+  if (is_all_sorted && lane_.missing_bytes() > received_.size()) {
+    const std::ptrdiff_t count = receive(lane_.place().begin(), lane_.missing_bytes());
+    lane_.note_received(static_cast<std::size_t>(std::max<std::ptrdiff_t>(count, 0)));
     return count;
   }
   if (is_all_sorted && read_bytes > received_.size() && read_bytes <= framing_.missing_bytes()) {
@@ -87,11 +85,15 @@ std::ptrdiff_t PolledStream::receive_more() {
   return count;
 }
 
+std::span<const std::byte> PolledStream::unsorted() const {
+  return std::as_bytes(std::span(received_).subspan(calls_end_, received_end_ - calls_end_));
+}
+
 void PolledStream::sort() {
   while (!has_calls() && can_sort() && takes_input() && broken_ == nullptr) {
-    const bool is_call = !framing_.is_between_messages();
-    const auto next = std::as_bytes(std::span(received_).subspan(calls_end_));
-    if (!is_call && (lane_missing_bytes() > 0 || load_frame_number(next) == lane_frame_marker)) {
+    const bool goes_on = !framing_.is_between_messages();
+    if (!goes_on &&
+        (lane_.missing_bytes() > 0 || load_frame_number(unsorted()) == lane_frame_marker)) {
       sort_lane();
     } else {
       sort_calls();
@@ -100,9 +102,6 @@ void PolledStream::sort() {
 }
 
 void PolledStream::sort_calls() {
-  const auto unsorted = [this] {
-    return std::as_bytes(std::span(received_).subspan(calls_end_, received_end_ - calls_end_));
-  };
   do {
     calls_end_ += framing_.take_message(unsorted());
   } while (unsorted().size() >= lane_frame_header_bytes &&
@@ -110,55 +109,31 @@ void PolledStream::sort_calls() {
 }
 
 void PolledStream::sort_lane() {
-  if (lane_missing_bytes() == 0) {
-    begin_lane_message();
-    return;
-  }
-  const std::size_t count_bytes = std::min(lane_missing_bytes(), received_end_ - calls_end_);
-  std::copy_n(received_.data() + calls_end_, count_bytes,
-              lane_message_.asBytes().begin() + lane_done_bytes_);
-  received_begin_ = calls_end_ += count_bytes;
-  note_lane_bytes(count_bytes);
-}
-
-void PolledStream::begin_lane_message() {
-  const auto header = std::as_bytes(std::span(received_).subspan(calls_end_));
-  const std::uint64_t length_words = load_frame_number(header.subspan(lane_frame_header_bytes / 2));
-  const std::uint64_t length_bytes = length_words * sizeof(capnp::word);
-  if (!has_lane() || length_words == 0 || length_bytes > message_size_max_bytes) {
-    break_off(has_lane() ? "a change by the lane has a length that none has"
-                         : "a change by a lane that is not open");
-    return;
-  }
-  received_begin_ = calls_end_ += lane_frame_header_bytes;
-  lane_message_ = kj::heapArray<capnp::word>(length_words);
-  lane_done_bytes_ = 0;
-}
-
-void PolledStream::note_lane_bytes(std::size_t count_bytes) {
-  lane_done_bytes_ += count_bytes;
-  if (lane_missing_bytes() == 0) {
-    lane_done_bytes_ = 0;
-    take_from_lane_(kj::mv(lane_message_));
+  const bool begins = lane_.missing_bytes() == 0;
+  const std::size_t max_bytes = begins ? lane_frame_header_bytes : lane_.missing_bytes();
+  const auto next = unsorted().first(std::min(max_bytes, unsorted().size()));
+  received_begin_ = calls_end_ += next.size();
+  if (!begins) {
+    (void)lane_.take(next);
+  } else if (!lane_.is_open()) {
+    break_off("a change by a lane that is not open");
+  } else if (!lane_.begin(next)) {
+    break_off("a change by the lane has a length that none has");
   }
 }
 
 void PolledStream::write_to_lane(capnp::MessageBuilder& message) {
   const auto segments = message.getSegmentsForOutput();
-  if (segments.size() == 1) {
-    write_lane_segment(segments[0]);
+  if (segments.size() > 1) { // Copied into one that has room for all of it.
+    capnp::MallocMessageBuilder whole(static_cast<unsigned>(message.sizeInWords()));
+    whole.setRoot(message.getRoot<capnp::AnyPointer>().asReader());
+    write_to_lane(whole);
     return;
   }
-  capnp::MallocMessageBuilder whole(static_cast<unsigned>(message.sizeInWords()));
-  whole.setRoot(message.getRoot<capnp::AnyPointer>().asReader());
-  write_lane_segment(whole.getSegmentsForOutput()[0]);
-}
-
-void PolledStream::write_lane_segment(kj::ArrayPtr<const capnp::word> segment) {
-  const auto header = make_lane_frame_header(static_cast<std::uint32_t>(segment.size()));
+  const auto header = make_lane_frame_header(static_cast<std::uint32_t>(segments[0].size()));
   const auto* const begin = reinterpret_cast<const kj::byte*>(header.data());
   output_.insert(output_.end(), begin, begin + header.size());
-  output_.insert(output_.end(), segment.asBytes().begin(), segment.asBytes().end());
+  output_.insert(output_.end(), segments[0].asBytes().begin(), segments[0].asBytes().end());
 }
 
 void PolledStream::read_on() {

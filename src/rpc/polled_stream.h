@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <span>
 #include <string>
 #include <utility>
@@ -13,6 +12,7 @@
 #include <kj/async-io.h>
 #include <poll.h>
 
+#include "rpc/lane_inbox.h"
 #include "rpc/message_framing.h"
 
 namespace vnvram {
@@ -53,7 +53,7 @@ public:
   }
   /// What has come ends with a message.
   [[nodiscard]] bool is_between_messages() const {
-    return framing_.is_between_messages() && lane_missing_bytes() == 0 &&
+    return framing_.is_between_messages() && lane_.missing_bytes() == 0 &&
            calls_end_ == received_end_;
   }
   /// How much has come since this was asked last.
@@ -68,11 +68,8 @@ public:
   /// The second half alone.
   void send_output();
 
-  /// From now on the lane's messages are given to it, within advance(). What it throws goes
-  /// through.
-  using LaneTaker = std::function<void(kj::Array<capnp::word> message)>;
-  void open_lane(LaneTaker take) { take_from_lane_ = std::move(take); }
-  [[nodiscard]] bool has_lane() const { return take_from_lane_ != nullptr; }
+  /// Once it is open its messages are taken, within advance().
+  [[nodiscard]] LaneInbox& lane() { return lane_; }
   void write_to_lane(capnp::MessageBuilder& message);
   /// The connection is over, for who reads on and for who writes.
   void break_off(const std::string& why);
@@ -100,22 +97,17 @@ private:
   [[nodiscard]] bool has_calls() const { return received_begin_ < calls_end_; }
   /// It is known what comes behind them: of a message that begins it takes the first bytes.
   [[nodiscard]] bool can_sort() const;
-  [[nodiscard]] std::size_t lane_missing_bytes() const {
-    return lane_message_.asBytes().size() - lane_done_bytes_;
-  }
   void read_on();
   /// Returns what recv(2) does.
   std::ptrdiff_t receive(kj::byte* buffer, std::size_t max_bytes);
   /// Into its place, if that is known, so that nothing large is copied.
   std::ptrdiff_t receive_more();
   std::size_t take_received(kj::byte* buffer, std::size_t max_bytes);
+  [[nodiscard]] std::span<const std::byte> unsorted() const;
   /// What has come, as far as the next message that is of another kind.
   void sort();
   void sort_calls();
   void sort_lane();
-  void begin_lane_message();
-  void note_lane_bytes(std::size_t count_bytes);
-  void write_lane_segment(kj::ArrayPtr<const capnp::word> segment);
 
   const int socket_;
   const Order order_;
@@ -125,9 +117,7 @@ private:
   std::size_t calls_end_ = 0;      ///< and what is not sorted yet.
   std::size_t received_end_ = 0;
   std::uint64_t received_count_bytes_ = 0;
-  LaneTaker take_from_lane_;
-  kj::Array<capnp::word> lane_message_; ///< That has begun, and how much of it has come.
-  std::size_t lane_done_bytes_ = 0;
+  LaneInbox lane_;
   std::vector<kj::byte> output_;
   std::size_t output_begin_ = 0;
   Reading reading_; ///< Under way if it has a `done`.

@@ -58,7 +58,7 @@ Status ChangeLane::open(const SessionChanges& changes) {
     return Error(ErrorKind::in_use, "this session has its lane for changes already");
   }
   changes_.emplace(changes);
-  stream_.open_lane([this](kj::Array<capnp::word> message) { take(kj::mv(message)); });
+  stream_.lane().open([this](kj::Array<capnp::word> message) { take(kj::mv(message)); });
   return {};
 }
 
