@@ -88,7 +88,7 @@ def cut_power(machine, qemu):
 
 def show_power_cut(demo, image):
     """Returns the machine, which is on again, and what it has kept."""
-    machine, qemu = demo.power_on_served(image)
+    machine, qemu = demo.power_on(image)
     say("The firmware has written variables: boot entries, and how often it has started")
     in_guest(qemu, f"ls {FOLDER} | grep -e ^Boot -e ^MTC")
     starts = int(in_guest(qemu, STARTS))
@@ -105,7 +105,7 @@ def show_power_cut(demo, image):
     on_host("check", image)
 
     say("The power is back")
-    machine, qemu = demo.power_on_served(image)
+    machine, qemu = demo.power_on(image)
     expect(stored(qemu), before, "what the guest finds")
     expect(int(in_guest(qemu, STARTS)), starts + 1, "the firmware's count of its starts")
     print("   counter, secret and all variables are there, Linux's and the firmware's")
@@ -130,7 +130,7 @@ def show_revert(demo, image, machine, qemu, before):
     qemu.quit()
     machine.stop()
     with_tool("cp", "--sparse=never", copy, image)
-    machine, qemu = demo.power_on_served(image)
+    machine, qemu = demo.power_on(image)
     expect(stored(qemu), before, "what the guest finds")
     print("   TPM and variables are both of the moment of the copy")
     qemu.quit()

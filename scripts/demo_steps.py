@@ -15,7 +15,6 @@ from guest.guest_image import guest_image
 from harness.firmware import PLAIN
 from harness.machine_process import MachineProcess
 from harness.qemu import Qemu
-from harness.tpm_process import TpmProcess
 from harness.vnvram import vnvram
 from harness.workspace import Workspace
 
@@ -135,33 +134,24 @@ class Demo:
         self._children.append(child)
         return child
 
-    def start_tpm(self, image, options=(), admin=False):
-        tpm = self.start(TpmProcess(self.workspace, image, None, options, admin))
-        words = [*options, "--admin unix:admin.sock"] if admin else options
-        show("$", " ".join(["vnvram-tpm", short(image), "--ctrl unix:tpm.sock", *words, "&"]))
-        return tpm
+    def serve(self, image, *words):
+        """`vnvram serve`, with TPM and UEFI variables."""
+        machine = self.start(MachineProcess(self.workspace, image, *words))
+        show("$", " ".join(["vnvram serve", short(image), "--control unix:owner.sock", "--tpm unix:tpm.sock",
+                            "--nbd unix:nbd.sock", *words, "&"]))
+        return machine
 
-    def start_machine(self, tpm, words="", **options):
-        qemu = self.start(Qemu(self.workspace, guest_image(), tpm.control, **options))
-        show("$", f"qemu-system-x86_64 {TPM_OPTIONS} {words}&")
+    def start_machine(self, machine, words="", **more):
+        options = PLAIN.machine_options(machine.socket)
+        shown = " ".join(options).replace(str(machine.socket), "nbd.sock")
+        qemu = self.start(Qemu(self.workspace, guest_image(), machine.control, options=options, **more))
+        show("$", f"qemu-system-x86_64 {TPM_OPTIONS} {shown} {words}&")
         return qemu
 
-    def power_on_served(self, image):
-        """Returns `vnvram serve` and a machine with TPM and UEFI variables whose guest is up."""
+    def power_on(self, image, words="", **more):
+        """Returns `vnvram serve` and a machine whose guest is up."""
         start = time.monotonic()
-        machine = self.start(MachineProcess(self.workspace, image))
-        show("$", f"vnvram serve {short(image)} --control unix:owner.sock --tpm unix:tpm.sock "
-             "--nbd unix:nbd.sock &")
-        options = PLAIN.machine_options(machine.socket)
-        words = " ".join(options).replace(str(machine.socket), "nbd.sock")
-        qemu = self.start_machine(machine, f"{words} ", options=options).wait_ready()
+        machine = self.serve(image)
+        qemu = self.start_machine(machine, words, **more).wait_ready()
         print(f"   firmware and Linux are up after {time.monotonic() - start:.1f} s")
         return machine, qemu
-
-    def power_on(self, image, words="", **options):
-        """Returns vnvram-tpm and a machine whose guest is up."""
-        start = time.monotonic()
-        tpm = self.start_tpm(image)
-        qemu = self.start_machine(tpm, words, **options).wait_ready()
-        print(f"   the guest is up after {time.monotonic() - start:.1f} s")
-        return tpm, qemu

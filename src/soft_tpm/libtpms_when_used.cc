@@ -6,6 +6,7 @@
 // linked; one more is an error of the linker's.
 #include <dlfcn.h>
 
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 
