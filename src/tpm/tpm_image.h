@@ -21,6 +21,11 @@ struct TpmImage {
   Manufacture manufacture = Manufacture::forbidden;
 };
 
+/// Which TPM's blobs the client's image has; if it has those of both, `wanted` decides. Errors: those
+/// of the client; not_found (none, or not all of them); invalid_argument (a choice is needed).
+Result<TpmVersion> find_tpm_version(BlobClient& client, const std::string& path,
+                                    std::optional<TpmVersion> wanted);
+
 /// Claims the TPM's blobs of the client's image, and reads them; `path` is for messages. The
 /// version is the one whose blobs are there; if both are, the caller has to choose. Larger sizes
 /// that this libtpms needs are registered (unless the image is sealed); missing blobs are not.
