@@ -88,7 +88,8 @@ Result<std::optional<PassedDescriptor>> take_descriptor(int channel) {
     return Error(ErrorKind::absent, "the other end has gone");
   }
   if (!has_one_at_most || (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) {
-    return Error(ErrorKind::io, "a message came with too much text, or with more than one descriptor");
+    return Error(ErrorKind::io,
+                 "a message came with too much text, or with more than one descriptor");
   }
   text.resize(static_cast<std::size_t>(size));
   passed.text = std::move(text);

@@ -34,8 +34,7 @@ OrderlyShutdown::due(std::uint64_t permanent_revision) const {
   return std::span(commands).last(last_->keeps_state ? 2 : 1);
 }
 
-std::optional<OrderlyShutdown::Told>
-OrderlyShutdown::told(std::uint64_t permanent_revision) const {
+std::optional<OrderlyShutdown::Told> OrderlyShutdown::told(std::uint64_t permanent_revision) const {
   return last_ ? std::optional(Told{.keeps_state = last_->keeps_state,
                                     .stands = last_->permanent_revision == permanent_revision})
                : std::nullopt;

@@ -14,9 +14,8 @@ namespace vnvram {
 namespace {
 
 Error refused(const char* what, TpmResult result) {
-  return {ErrorKind::unsupported,
-          fmt::format("{} {} the running TPM's state, code 0x{:x}", libtpms_producer(), what,
-                      result)};
+  return {ErrorKind::unsupported, fmt::format("{} {} the running TPM's state, code 0x{:x}",
+                                              libtpms_producer(), what, result)};
 }
 
 } // namespace

@@ -93,7 +93,8 @@ int ControlServer::poll_timeout_ms(Clock::time_point now) const {
 
 void ControlServer::serve_clients() {
   const Clock::time_point now = Clock::now();
-  auto entry = poll_entries_.begin() + first_entrance + static_cast<std::ptrdiff_t>(entrances_.size());
+  auto entry =
+      poll_entries_.begin() + first_entrance + static_cast<std::ptrdiff_t>(entrances_.size());
   for (auto client = clients_.begin(); client != clients_.end(); ++entry) {
     const bool stays = entry->revents != 0 ? client->advance(service_) : goes_on(*client, now);
     client = stays ? std::next(client) : drop(client);

@@ -66,13 +66,16 @@ void Predecessor::look_for_successor() {
 }
 
 void Predecessor::hear_successor() {
-  if (const Status ready = successor_->hear(SuccessionChannel::Word::ready); !ready.ok()) {
+  Status ready = successor_->hear(SuccessionChannel::Word::ready);
+  Result<UniqueFd> settled_fd = TpmWorker::make_wake_fd();
+  if (!ready.ok() || !settled_fd.ok()) {
     parts_.log.warning("a vnvram-tpm that was to go on with the TPM has not come up: " +
-                       operator_text(ready.error()));
+                       operator_text(ready.ok() ? settled_fd.error() : ready.error()));
     successor_.reset();
     step_ = Step::alone;
     return;
   }
+  settled_fd_ = *std::move(settled_fd);
   step_ = Step::settling;
   parts_.worker.pause([this] {
     const std::uint64_t one = 1;
@@ -121,8 +124,7 @@ Status Predecessor::let_go_of_image() {
   return {};
 }
 
-Result<RunningTpm>
-Predecessor::running_tpm(const std::vector<const ControlConnection*>& clients) {
+Result<RunningTpm> Predecessor::running_tpm(const std::vector<const ControlConnection*>& clients) {
   RunningTpm tpm;
   tpm.version = parts_.tpm.version();
   tpm.image_uuid = parts_.image.state().uuid;
@@ -178,8 +180,9 @@ void Predecessor::go_on(const Error& error) {
   parts_.log.error("the TPM was not handed over, and goes on here: " + operator_text(error));
   if (const Status again = take_image_again(); !again.ok()) {
     parts_.tpm.fail();
-    parts_.log.error("the TPM goes into failure mode, because its blobs are not its own any more: " +
-                     operator_text(again.error()));
+    parts_.log.error(
+        "the TPM goes into failure mode, because its blobs are not its own any more: " +
+        operator_text(again.error()));
   }
   parts_.worker.go_on();
 }

@@ -21,8 +21,9 @@ namespace vnvram {
 /// Gives the TPM to a successor that comes, with all that is not on the image, or goes on itself:
 /// one of the two serves the machine and writes the blobs, and nothing is lost.
 ///
-/// Until the successor is ready, and what was under way is finished and durable, the machine notices
-/// nothing. From then on its commands and control requests wait until one of the two goes on.
+/// Until the successor is ready, and what was under way is finished and durable, the machine
+/// notices nothing. From then on its commands and control requests wait until one of the two goes
+/// on.
 ///
 /// Threads: the control thread.
 class Predecessor {
@@ -40,8 +41,7 @@ public:
     const Log& log;
   };
   /// `channel`: a socket over which successors' sockets come (descriptor_passing).
-  Predecessor(int channel, UniqueFd settled_fd, const Parts& parts)
-      : channel_(channel), settled_fd_(std::move(settled_fd)), parts_(parts) {}
+  Predecessor(int channel, const Parts& parts) : channel_(channel), parts_(parts) {}
   Predecessor(const Predecessor&) = delete;
   Predecessor& operator=(const Predecessor&) = delete;
   /// What was begun is given up.
@@ -67,8 +67,8 @@ private:
   void go_on(const Error& error);
   Status take_image_again();
 
-  int channel_; ///< -1: nobody comes any more.
-  const UniqueFd settled_fd_;
+  int channel_;         ///< -1: nobody comes any more.
+  UniqueFd settled_fd_; ///< Readable when the worker has paused.
   const Parts parts_;
   Step step_ = Step::alone;
   std::optional<SuccessionChannel> successor_;

@@ -240,8 +240,8 @@ Result<RunningTpm> read_running_tpm(std::span<const std::byte> bytes) {
     return wrong("its length");
   }
   try {
-    const auto words = kj::arrayPtr(reinterpret_cast<const capnp::word*>(bytes.data()),
-                                    bytes.size() / word_bytes);
+    const auto words =
+        kj::arrayPtr(reinterpret_cast<const capnp::word*>(bytes.data()), bytes.size() / word_bytes);
     capnp::ReaderOptions limits;
     limits.traversalLimitInWords = 2 * words.size(); // What is said twice is a trick.
     capnp::FlatArrayMessageReader message(words, limits);

@@ -14,8 +14,8 @@
 
 namespace vnvram {
 
-/// A SOCK_SEQPACKET socket between the two. First words, one after the other, each from the one that
-/// the last was not from:
+/// A SOCK_SEQPACKET socket between the two. First words, one after the other, each from the one
+/// that the last was not from:
 ///
 ///   successor    ready    everything that can be done before is done
 ///   predecessor           (the TPM: its sockets, and what else it is)

@@ -93,8 +93,8 @@ Status Successor::adopt_connections(RunningTpm& tpm, std::vector<UniqueFd> socke
     client.number = each.number;
     client.blob_type = each.blob_type;
     client.blob = each.blob.release();
-    if (Status fits = parts_.server.go_on_with(std::move(*socket++), std::move(client),
-                                               std::move(each.rest));
+    if (Status fits =
+            parts_.server.go_on_with(std::move(*socket++), std::move(client), std::move(each.rest));
         !fits.ok()) {
       return fits;
     }

@@ -21,8 +21,9 @@ struct TpmImage {
   Manufacture manufacture = Manufacture::forbidden;
 };
 
-/// Which TPM's blobs the client's image has; if it has those of both, `wanted` decides. Errors: those
-/// of the client; not_found (none, or not all of them); invalid_argument (a choice is needed).
+/// Which TPM's blobs the client's image has; if it has those of both, `wanted` decides. Errors:
+/// those of the client; not_found (none, or not all of them); invalid_argument (a choice is
+/// needed).
 Result<TpmVersion> find_tpm_version(BlobClient& client, const std::string& path,
                                     std::optional<TpmVersion> wanted);
 
