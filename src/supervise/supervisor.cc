@@ -245,9 +245,8 @@ Status Supervisor::handle_death(Part& part) {
     begin_end();
     return {};
   }
-  if (code == 0 && (is_owner || part.is_asked_to_end)) {
-    setup_.log.info(
-        fmt::format("the {} has ended in good order, and is started again", name_of(part)));
+  if (part.is_asked_to_end || (is_owner && code == 0)) {
+    setup_.log.info(fmt::format("the {} has ended, and is started again", name_of(part)));
   } else {
     setup_.log.error(fmt::format("the {} has died (code {}), and is started again{}", name_of(part),
                                  code, is_owner ? "" : ": " + part.front_end->loss));
