@@ -25,7 +25,7 @@ inline constexpr std::string_view renewal_request = "renew";
   return Error(ErrorKind::io,
                answer.starts_with(failed) ? std::string(answer.substr(failed.size()))
                                           : "whoever has started the owner has said nonsense",
-               "the log of vnvram serve says more");
+               "the log says more");
 }
 
 } // namespace vnvram

@@ -30,7 +30,7 @@ Renewal::Renewal(std::list<Part>& parts, StartSuccessor start_successor)
 Error Renewal::not_renewed(const Part& part, const std::string& why) {
   return {ErrorKind::io,
           fmt::format("front end {} was not exchanged: {}", part.front_end->session.device, why),
-          "the log of vnvram serve says more"};
+          "the log says more"};
 }
 
 std::optional<Status> Renewal::advance(Clock::time_point now,

@@ -47,6 +47,9 @@ enum class CommandSource { vm, server };
 /// Clients of the listener are limited as those of the control sockets (ControlServer) are; one
 /// whose command waits is not silent, and the VM's socket is no such client.
 ///
+/// More than 30 methods: it is one loop over one list of clients, each step of which uses the
+/// others; what could be taken from it (Door, CommandConnection, HoldRequests) has been.
+///
 /// Threads: the calls may come from any thread.
 class TpmWorker {
 public:

@@ -30,13 +30,15 @@ RunningTpm full() {
   tpm.machine_locality = 3;
   tpm.next_client = 9;
   tpm.controller = 8;
-  tpm.clients.push_back({.number = 8,
-                         .rest = {.padding_possible = true, .unread = filled(3, 0)},
-                         .blob_type = 1,
-                         .blob = SecretBytes(filled(70, 4))});
-  tpm.clients.push_back({.number = 2, .rest = {}, .blob_type = {}, .blob = {}});
-  tpm.machine = CommandConnection::Rest{
-      .unread = filled(11, 5), .discard_bytes = 6, .unsent = filled(12, 7)};
+  RunningTpm::Client& client = tpm.clients.emplace_back();
+  client.number = 8;
+  client.rest.padding_possible = true;
+  client.rest.unread = filled(3, 0);
+  client.blob_type = 1;
+  client.blob = SecretBytes(filled(70, 4));
+  tpm.clients.emplace_back().number = 2;
+  tpm.machine =
+      CommandConnection::Rest{.unread = filled(11, 5), .discard_bytes = 6, .unsent = filled(12, 7)};
   return tpm;
 }
 
