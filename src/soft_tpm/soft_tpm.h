@@ -118,6 +118,8 @@ public:
   /// The last stop(), or the last INIT, has shut the TPM down in its guest's stead.
   [[nodiscard]] bool was_shut_down() const;
 
+  /// Of the image's blob for this state.
+  [[nodiscard]] std::string blob_name(TpmState state) const;
   /// What another one goes on with, that has the same content. Errors: poisoned (it has failed),
   /// unsupported (libtpms cannot say it).
   [[nodiscard]] Result<RunningState> running_state();

@@ -20,6 +20,11 @@ Error refused(const char* what, TpmResult result) {
 
 } // namespace
 
+std::string SoftTpm::blob_name(TpmState state) const {
+  const std::lock_guard lock(mutex_);
+  return shadow_.name(state);
+}
+
 Result<RunningState> SoftTpm::running_state() {
   const std::lock_guard lock(mutex_);
   if (failed_) {

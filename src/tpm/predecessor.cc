@@ -130,7 +130,7 @@ Result<RunningTpm> Predecessor::running_tpm(const std::vector<const ControlConne
   tpm.image_uuid = parts_.image.state().uuid;
   for (std::size_t each = 0; each < tpm_state_count; ++each) {
     const Result<BlobInfo> blob =
-        parts_.client.blob(tpm_blob_name(tpm.version, static_cast<TpmState>(each)));
+        parts_.client.blob(parts_.tpm.blob_name(static_cast<TpmState>(each)));
     if (!blob.ok()) {
       return blob.error();
     }

@@ -1,5 +1,6 @@
 #include "tpm/successor.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -56,12 +57,8 @@ Status Successor::adopt_image(RunningTpm& tpm) {
   if (!image.ok()) {
     return image.error();
   }
-  bool is_the_same = image->state.uuid == tpm.image_uuid;
-  for (std::size_t each = 0; each < tpm_state_count; ++each) {
-    const Result<BlobInfo> blob = parts_.client.blob(image->specs.at(each).name);
-    is_the_same = is_the_same && blob.ok() && blob->generation == tpm.generations.at(each);
-  }
-  if (!is_the_same) {
+  if (image->state.uuid != tpm.image_uuid ||
+      !std::ranges::equal(image->generations, tpm.generations)) {
     return Error(ErrorKind::stale, "what its blobs hold has changed under it");
   }
   Status done =

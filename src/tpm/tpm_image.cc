@@ -60,6 +60,7 @@ Status load_blobs(BlobClient& client, TpmImage& image, const std::string& path) 
                    "`vnvram register` them again");
     }
     image.contents.push_back(std::move(*content));
+    image.generations.push_back(info->generation);
   }
   return {};
 }

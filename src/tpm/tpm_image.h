@@ -1,6 +1,7 @@
 // From an image to what a TPM starts with.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -17,6 +18,7 @@ struct TpmImage {
   TpmVersion version = TpmVersion::tpm2_0;
   std::vector<BlobSpec> specs; ///< In the order of TpmState, as the image has them.
   std::vector<std::vector<std::byte>> contents; ///< In the same order.
+  std::vector<std::uint64_t> generations;       ///< The commits that last changed them.
   /// Allowed only if the permanent blob was registered and never written.
   Manufacture manufacture = Manufacture::forbidden;
 };
