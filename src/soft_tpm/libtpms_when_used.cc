@@ -1,9 +1,9 @@
 // libtpms for programs that seldom ask it anything: loaded by the first call.
 //
-// It brings libcrypto along, half a megabyte of which every process has for itself. `vnvram` asks
-// it what a TPM's blobs are to be like, and whether bytes are a TPM's state; `vnvram serve`, of
-// which there are two processes for each machine, never does. These are all functions that are
-// linked; one more is an error of the linker's.
+// It brings libcrypto along, half a megabyte of which every process has for itself. `vnvram` asks it
+// what a TPM's blobs are to be like, and whether bytes are a TPM's state; `vnvram serve`, of which
+// there are two processes for each machine, never does. These are all functions that are linked; one
+// more is an error of the linker's.
 #include <dlfcn.h>
 
 #include <cstdio>
