@@ -78,6 +78,8 @@ void Predecessor::hear_successor() {
   settled_fd_ = *std::move(settled_fd);
   step_ = Step::settling;
   parts_.worker.pause([this] {
+    // An operator's hold is waited for here, as the claim waits that gives the blobs up.
+    [[maybe_unused]] const Status claimed = parts_.client.claim(blob_names());
     const std::uint64_t one = 1;
     [[maybe_unused]] const auto written = ::write(settled_fd_.get(), &one, sizeof(one));
   });
@@ -124,13 +126,21 @@ Status Predecessor::let_go_of_image() {
   return {};
 }
 
+std::vector<std::string> Predecessor::blob_names() const {
+  std::vector<std::string> names;
+  for (std::size_t each = 0; each < tpm_state_count; ++each) {
+    names.push_back(parts_.tpm.blob_name(static_cast<TpmState>(each)));
+  }
+  return names;
+}
+
 Result<RunningTpm> Predecessor::running_tpm(const std::vector<const ControlConnection*>& clients) {
   RunningTpm tpm;
   tpm.version = parts_.tpm.version();
   tpm.image_uuid = parts_.image.state().uuid;
-  for (std::size_t each = 0; each < tpm_state_count; ++each) {
-    const Result<BlobInfo> blob =
-        parts_.client.blob(parts_.tpm.blob_name(static_cast<TpmState>(each)));
+  const std::vector<std::string> names = blob_names();
+  for (std::size_t each = 0; each < names.size(); ++each) {
+    const Result<BlobInfo> blob = parts_.client.blob(names[each]);
     if (!blob.ok()) {
       return blob.error();
     }

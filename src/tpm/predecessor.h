@@ -1,6 +1,8 @@
 // A vnvram-tpm whose machine goes on with another one.
 #pragma once
 
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "base/unique_fd.h"
@@ -44,8 +46,8 @@ public:
   Predecessor(int channel, const Parts& parts) : channel_(channel), parts_(parts) {}
   Predecessor(const Predecessor&) = delete;
   Predecessor& operator=(const Predecessor&) = delete;
-  /// What was begun is given up.
-  ~Predecessor() { parts_.worker.go_on(); }
+  /// What was begun is given up, and the worker stops.
+  ~Predecessor() { parts_.worker.stop(); }
 
   /// What to poll for.
   [[nodiscard]] int fd() const;
@@ -60,6 +62,7 @@ private:
   void hear_successor();
   bool give(const std::vector<const ControlConnection*>& clients);
   Status let_go_of_image();
+  [[nodiscard]] std::vector<std::string> blob_names() const;
   Result<RunningTpm> running_tpm(const std::vector<const ControlConnection*>& clients);
   Status pass(const std::vector<const ControlConnection*>& clients);
   /// True: it has the TPM.

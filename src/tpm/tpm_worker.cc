@@ -58,7 +58,9 @@ void TpmWorker::pause(std::function<void()> paused) {
     settle();
     std::unique_lock lock(mutex_);
     pauses_ = !stopping_;
+    lock.unlock(); // The other one may take its time.
     paused();
+    lock.lock();
     went_on_.wait(lock, [this] { return !pauses_; });
   });
 }

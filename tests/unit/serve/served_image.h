@@ -80,7 +80,7 @@ protected:
   }
 
   std::uint64_t disk_size_bytes_ = std::uint64_t{4} << 20U;
-  bool takes_over_ = false;           ///< From an owner that has died.
+  bool takes_over_ = false; ///< From an owner that has died.
   std::function<Status()> renew_front_ends_;
   TemporaryDirectory folder_{"/tmp"}; // A socket's path is short.
   std::string path_ = folder_.path("control");
