@@ -75,8 +75,8 @@ void Supervisor::go_on_with_renewal() {
     return;
   }
   renewal_.reset();
-  for (const Part& successor : successors_) { // One that has not come up in time.
-    if (successor.process) {
+  for (const Part& successor : successors_) {
+    if (successor.process && !successor.is_ready) { // It has not come up in time.
       ::kill(successor.process->pid(), SIGKILL);
     }
   }
