@@ -14,6 +14,7 @@
 #include "base/descriptor_passing.h"
 #include "base/operator_text.h"
 #include "base/system_clock.h"
+#include "service/renewal_words.h"
 #include "service/service_notify.h"
 #include "service/session_offer.h"
 #include "service/termination_signals.h"
@@ -77,17 +78,19 @@ Status ImageOwner::serve(ImageKeeper& keeper, const Listener& listener,
   SystemClock clock;
   const UniqueFd restarts(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   const auto restart = [&restarts] { ::eventfd_write(restarts.get(), 1); };
-  const auto server =
-      OwnerServer::start({.keeper = keeper,
-                          .location = setup_.image,
-                          .listener = listener,
-                          .limits = {},
-                          .clock = clock,
-                          .log = setup_.log,
-                          .rates = setup_.rates,
-                          .is_incoming = setup_.is_incoming,
-                          .takes_over = setup_.takes_over,
-                          .restart = setup_.channel < 0 ? std::function<void()>() : restart});
+  const auto renew = [channel = setup_.channel] { return pass_text(channel, renewal_request); };
+  const auto server = OwnerServer::start(
+      {.keeper = keeper,
+       .location = setup_.image,
+       .listener = listener,
+       .limits = {},
+       .clock = clock,
+       .log = setup_.log,
+       .rates = setup_.rates,
+       .is_incoming = setup_.is_incoming,
+       .takes_over = setup_.takes_over,
+       .restart = setup_.channel < 0 ? std::function<void()>() : restart,
+       .renew_front_ends = setup_.channel < 0 ? std::function<Status()>() : renew});
   if (!server) {
     return server.error();
   }
@@ -144,6 +147,10 @@ bool ImageOwner::take_sessions(OwnerServer& server) const {
     }
     if (!*passed) {
       return true;
+    }
+    if (!(*passed)->descriptor.valid()) {
+      server.front_ends_renewed(renewal_outcome((*passed)->text));
+      continue;
     }
     const Result<SessionOffer> offer = SessionOffer::parse((*passed)->text);
     if (!offer) {

@@ -62,7 +62,7 @@ Result<FrontEnd> MachinePrograms::tpm(const DeviceSocket& socket, const Listener
   // A sealed image is no obstacle: the owner has been told whether to accept one.
   std::vector<std::string> arguments{"fd:4",        "--ctrl",         "fd:3",         "--incoming",
                                      "--log-level", setup_.log_level, "--image-name", setup_.image,
-                                     "--seccomp",   setup_.seccomp};
+                                     "--seccomp",   setup_.seccomp,   "--successors", "5"};
   for (const std::string& word : socket.words) {
     if (!is_tpm_word(word)) {
       return Error(ErrorKind::invalid_argument, "--tpm " + socket.address.text() + "," + word,
@@ -78,6 +78,7 @@ Result<FrontEnd> MachinePrograms::tpm(const DeviceSocket& socket, const Listener
                             .descriptors = {listener.fd()},
                             .environment = {},
                             .activating_count = 0},
+                .successor_arguments = {"--predecessor", "6"},
                 .session = {.device = "tpm", .pid = 0, .rights = {}, .except_prefixes = {}},
                 .listening_socket = listener.fd(),
                 .says_ready = true,

@@ -19,9 +19,17 @@ RestartCommand::RestartCommand(CLI::App& parent)
           "The owner of a `vnvram serve` with --tpm or --nbd closes the image and ends, and the\n"
           "program that is installed now takes its place: after an upgrade, say. The machine's\n"
           "devices wait for that; nothing is lost. SIGHUP to `vnvram serve` does the same.\n\n"
+          "With --all the devices' programs are exchanged as well, after the owner. A TPM goes on\n"
+          "in a new vnvram-tpm, with its PCRs, sessions and loaded keys, or in the old one if the\n"
+          "new one fails. nbdkit ends in good order and is started again: QEMU connects to it "
+          "anew\n"
+          "if its blockdev has a reconnect-delay, and has no flash any more if not. `vnvram "
+          "serve`\n"
+          "itself stays what it is until the machine is started anew.\n\n"
           "Example:\n"
-          "  vnvram restart unix:/run/vm1/owner.sock") {
+          "  vnvram restart --all unix:/run/vm1/owner.sock") {
   add_control();
+  app().add_flag("--all", all_, "the TPM's and the NBD exports' programs, too");
 }
 
 Result<ExitCode> RestartCommand::run(Output& /*output*/) {
@@ -36,18 +44,31 @@ Result<ExitCode> RestartCommand::run(Output& /*output*/) {
   if (Status restarts = (*owner)->restart(); !restarts) {
     return restarts.error();
   }
-  return wait_for_another(before->pid);
+  const Status came = wait_for_another(before->pid);
+  if (!came) {
+    return came.error();
+  }
+  return all_ ? renew_front_ends() : ExitCode::ok;
+}
+
+Result<ExitCode> RestartCommand::renew_front_ends() const {
+  const auto owner = connect_owner(image());
+  if (!owner) {
+    return owner.error();
+  }
+  const Status renewed = (*owner)->renew_front_ends();
+  return renewed ? Result<ExitCode>(ExitCode::ok) : renewed.error();
 }
 
 // The socket stays, and so whoever connects is answered by one of the two, or by nobody if the
 // first has taken the connection and goes.
-Result<ExitCode> RestartCommand::wait_for_another(pid_t pid) const {
+Status RestartCommand::wait_for_another(pid_t pid) const {
   const auto until = std::chrono::steady_clock::now() + wait_max;
   for (;;) {
     const auto owner = connect_owner(image());
     const Result<OwnerStatus> status = owner ? (*owner)->status() : owner.error();
     if (status && status->pid != pid) {
-      return ExitCode::ok;
+      return {};
     }
     if (std::chrono::steady_clock::now() >= until) {
       return Error(ErrorKind::io, image() + ": no other owner has come within 60 s",

@@ -1,4 +1,4 @@
-// `vnvram restart`: another owner in the place of the one that runs.
+// `vnvram restart`: another owner, and other front ends, in the place of those that run.
 #pragma once
 
 #include <sys/types.h>
@@ -13,7 +13,10 @@ public:
   Result<ExitCode> run(Output& output) override;
 
 private:
-  Result<ExitCode> wait_for_another(pid_t pid) const;
+  Status wait_for_another(pid_t pid) const;
+  Result<ExitCode> renew_front_ends() const;
+
+  bool all_ = false;
 };
 
 } // namespace vnvram::cli

@@ -285,4 +285,10 @@ interface Owner extends(Blobs) {
 
   # How it has gone so far, in Prometheus's text format (version 0.0.4).
   metrics @8 () -> (text :Text, failure :Failure);
+
+  # The programs that serve the machine's devices are exchanged for what is installed now, one after the
+  # other: a TPM goes on in another process, whatever its machine does, and NBD servers end and are
+  # started again. Answered when it is done; on a failure those that it did not come to are as they were.
+  # Unsupported where nobody would start them again; in use while another call does it.
+  renewFrontEnds @9 () -> (failure :Failure);
 }

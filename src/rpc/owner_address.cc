@@ -27,7 +27,7 @@ Result<UniqueFd> take_connection(int channel, std::chrono::milliseconds wait_max
   if (!passed) {
     return passed.error();
   }
-  if (!*passed) {
+  if (!*passed || !(*passed)->descriptor.valid()) {
     return Error(ErrorKind::io, "no connection to the image's owner has come");
   }
   return std::move((*passed)->descriptor);

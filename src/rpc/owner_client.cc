@@ -215,6 +215,13 @@ Status OwnerClient::restart() {
   });
 }
 
+Status OwnerClient::renew_front_ends() {
+  return link_->ask<void>([](rpc::Owner::Client& owner) {
+    return owner.renewFrontEndsRequest().send().then(
+        [](auto&& answer) { return take_status(answer); });
+  });
+}
+
 Result<std::string> OwnerClient::metrics() {
   return link_->ask<std::string>([](rpc::Owner::Client& owner) {
     return owner.metricsRequest().send().then([](auto&& answer) -> Result<std::string> {

@@ -88,6 +88,10 @@ public:
   Status take_back();
   /// Another owner takes this one's place. Errors: unsupported (nothing would start it).
   Status restart();
+  /// All front ends are exchanged for what is installed now; waits for it. Errors: unsupported
+  /// (nothing would start them, or an older owner), in_use (somebody else has it done), io (one
+  /// was not exchanged, and why).
+  Status renew_front_ends();
 
   /// In Prometheus's text format. Errors: unsupported (an older owner).
   Result<std::string> metrics();

@@ -7,6 +7,7 @@
 #include "owner/image_keeper.h"
 #include "serve/blob_writers.h"
 #include "serve/event_log.h"
+#include "serve/front_end_renewal.h"
 #include "serve/fullness_watch.h"
 #include "serve/hand_over.h"
 #include "serve/hold_clock.h"
@@ -32,6 +33,7 @@ struct OwnerParts {
   SessionRates rates;
   /// Has another owner take this one's place, soon. Empty: nobody would start it. Any thread.
   std::function<void()> restart = {};
+  FrontEndRenewal& front_ends;
 };
 
 } // namespace vnvram

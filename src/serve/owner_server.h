@@ -48,6 +48,9 @@ public:
     bool takes_over = false;
     /// Has another owner take this one's place, soon. Empty: nobody would start it. Any thread.
     std::function<void()> restart = {};
+    /// Asks whoever has started the front ends to exchange them; front_ends_renewed() is the
+    /// answer. Empty: nobody would. Any thread.
+    std::function<Status()> renew_front_ends = {};
   };
 
   /// Errors: io (no descriptor left, or no thread).
@@ -55,6 +58,8 @@ public:
   /// One more session, over a socket that is connected, with the rights of the scope and no others.
   /// It never makes room for another one. `device`, `pid`: who is at its other end. Any thread.
   void admit(UniqueFd socket, Scope scope, std::string device, pid_t pid);
+  /// What has become of that. Any thread.
+  void front_ends_renewed(const Status& outcome) { front_ends_.end(outcome); }
   OwnerServer(const OwnerServer&) = delete;
   OwnerServer& operator=(const OwnerServer&) = delete;
   /// Ends the sessions behind their calls under way, and releases what is held. The image stays
@@ -87,6 +92,7 @@ private:
   ImageNews image_;
   FullnessWatch fullness_;
   HoldClock holds_;
+  FrontEndRenewal front_ends_;
   OwnerParts parts_;
   Door door_;
   std::uint64_t last_session_ = 0;

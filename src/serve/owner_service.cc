@@ -157,6 +157,19 @@ kj::Promise<void> OwnerService::restart(RestartContext context) {
   return kj::READY_NOW;
 }
 
+kj::Promise<void> OwnerService::renewFrontEnds(RenewFrontEndsContext context) {
+  FrontEndRenewal& front_ends = session_.owner.front_ends;
+  auto waits = kj::newPromiseAndFulfiller<void>();
+  if (Status begun = front_ends.begin(); !begun) {
+    answer(context, begun);
+    return kj::READY_NOW;
+  }
+  session_.front_ends_renewed = kj::mv(waits.fulfiller);
+  return waits.promise.then([this, context, &front_ends]() mutable {
+    answer(context, front_ends.outcome().value_or(Status()));
+  });
+}
+
 kj::Promise<void> OwnerService::metrics(MetricsContext context) {
   context.getResults().setText(metrics_text(session_.owner));
   return kj::READY_NOW;

@@ -26,6 +26,7 @@ public:
   kj::Promise<void> release(ReleaseContext context) override;
   kj::Promise<void> remove(RemoveContext context) override;
   kj::Promise<void> restart(RestartContext context) override;
+  kj::Promise<void> renewFrontEnds(RenewFrontEndsContext context) override;
   kj::Promise<void> image(ImageContext context) override;
   kj::Promise<void> check(CheckContext context) override;
   kj::Promise<void> changes(ChangesContext context) override;

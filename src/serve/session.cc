@@ -116,6 +116,7 @@ void Session::serve() {
   });
   const Watching releases(owner_.keeper.releases(), [this] { bell_.ring(Bell::changes); });
   const Watching rights_given_up(owner_.writers.given_up(), [this] { bell_.ring(Bell::changes); });
+  const Watching renewals(owner_.front_ends.ended(), [this] { bell_.ring(Bell::events); });
   Throttle throttle(owner_.rates);
   std::uint64_t counted_calls = 0;
   bool connected = true;
@@ -130,6 +131,9 @@ void Session::serve() {
     }
     if ((why & Bell::events) != 0) {
       parts.watchers.look();
+      if (parts.front_ends_renewed.get() != nullptr && owner_.front_ends.outcome()) {
+        parts.front_ends_renewed->fulfill();
+      }
     }
     if ((why & Bell::changes) != 0) {
       parts.changes.go_on();

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <memory>
 
+#include <kj/async.h>
+
 #include "client/local_blob_client.h"
 #include "serve/change_lane.h"
 #include "serve/change_queue.h"
@@ -27,6 +29,8 @@ struct SessionParts {
   ChangeQueue changes;
   ChangeLane lane;
   Watchers watchers;
+  /// Of a call that waits for the outcome of a renewal.
+  kj::Own<kj::PromiseFulfiller<void>> front_ends_renewed;
   std::uint64_t call_count = 0; ///< That have come.
   /// Capabilities that were made by narrow(). Some may outlive this.
   std::shared_ptr<std::size_t> narrowed_count = std::make_shared<std::size_t>(0);

@@ -32,6 +32,7 @@ public:
   [[nodiscard]] bool store(TpmState state, std::span<const std::byte> content);
   void erase(TpmState state) { [[maybe_unused]] const bool stored = store(state, {}); }
 
+  [[nodiscard]] const std::string& name(TpmState state) const { return blob_of(state).name; }
   [[nodiscard]] std::span<const std::byte> content(TpmState state) const;
   [[nodiscard]] bool has_changes() const;
   /// Another one whenever the content, or all of it that counts as changed, is another one.

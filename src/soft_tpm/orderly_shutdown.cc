@@ -34,4 +34,14 @@ OrderlyShutdown::due(std::uint64_t permanent_revision) const {
   return std::span(commands).last(last_->keeps_state ? 2 : 1);
 }
 
+std::optional<OrderlyShutdown::Told> OrderlyShutdown::told(std::uint64_t permanent_revision) const {
+  return last_ ? std::optional(Told{.keeps_state = last_->keeps_state,
+                                    .stands = last_->permanent_revision == permanent_revision})
+               : std::nullopt;
+}
+
+void OrderlyShutdown::was_told(Told told, std::uint64_t permanent_revision) {
+  last_ = Sent{told.keeps_state, told.stands ? permanent_revision : permanent_revision - 1};
+}
+
 } // namespace vnvram

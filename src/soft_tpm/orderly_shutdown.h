@@ -33,6 +33,16 @@ public:
   /// nothing less is sent for it, unless the TPM refuses.
   [[nodiscard]] std::span<const Command> due(std::uint64_t permanent_revision) const;
 
+  /// What the guest has sent last.
+  struct Told {
+    bool keeps_state = false; ///< Shutdown(STATE).
+    bool stands = false;      ///< The permanent state has not changed since.
+  };
+  /// Nothing: it has sent none since the power came.
+  [[nodiscard]] std::optional<Told> told(std::uint64_t permanent_revision) const;
+  /// Of a TPM that has begun in another process.
+  void was_told(Told told, std::uint64_t permanent_revision);
+
 private:
   struct Sent {
     bool keeps_state = false; ///< Shutdown(STATE).

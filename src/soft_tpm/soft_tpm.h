@@ -15,6 +15,7 @@
 
 #include "soft_tpm/nv_shadow.h"
 #include "soft_tpm/orderly_shutdown.h"
+#include "soft_tpm/running_state.h"
 #include "soft_tpm/tpm_blobs.h"
 #include "vnvram/result.h"
 
@@ -116,6 +117,17 @@ public:
   void stop(const MayShutDown& may_shut_down = must_not_shut_down);
   /// The last stop(), or the last INIT, has shut the TPM down in its guest's stead.
   [[nodiscard]] bool was_shut_down() const;
+
+  /// Of the image's blob for this state.
+  [[nodiscard]] std::string blob_name(TpmState state) const;
+  /// What another one goes on with, that has the same content. Errors: poisoned (it has failed),
+  /// unsupported (libtpms cannot say it).
+  [[nodiscard]] Result<RunningState> running_state();
+  /// To one that was made without contents: it goes on as one that has said this, whose content
+  /// this is. It is not a change, and nobody notices. Errors: unsupported (libtpms refuses it; then
+  /// the TPM is off).
+  [[nodiscard]] Status go_on(const std::vector<BlobSpec>& specs,
+                             std::vector<std::vector<std::byte>> contents, RunningState state);
 
   /// Runs one command and returns the response, which stays valid until the next call. While the
   /// TPM does not run the response is the version's failure response. Nothing, and nothing was run,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "service/session_offer.h"
 #include "supervise/child_process.h"
@@ -13,6 +14,11 @@ struct FrontEnd {
   /// The socket over which it gets a connection to the image's owner, each time when there is
   /// another one (take_descriptor()), is put behind the program's descriptors.
   Program program;
+  /// Behind its arguments, of one that takes the place of another that runs. Both of them have a
+  /// socket behind that for sessions, over which the first one hears of the second one
+  /// (take_descriptor()); the second one has the other end of what comes over it behind that. None:
+  /// it can only end, and be started again.
+  std::vector<std::string> successor_arguments = {};
   SessionOffer session; ///< Its pid is set when there is one.
   /// Where its clients come, which stays when it dies.
   int listening_socket = -1;

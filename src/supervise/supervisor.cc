@@ -28,6 +28,9 @@ constexpr milliseconds first_pause{50};
 constexpr unsigned failures_in_a_row_max = 8;
 constexpr milliseconds life_min{100};
 
+// Of what is polled, behind the signals, who says that it is ready, and the owner's requests.
+constexpr std::size_t first_part = 3;
+
 Error socket_error(const char* what) {
   return {ErrorKind::io, std::string(what) + ": " + std::system_category().message(errno)};
 }
@@ -54,8 +57,49 @@ Supervisor::Supervisor(Setup setup, Readiness readiness)
   }
 }
 
+std::vector<Part*> Supervisor::all_front_ends() {
+  std::vector<Part*> all;
+  for (std::list<Part>* list : {&parts_, &successors_}) {
+    for (Part& part : *list) {
+      all.push_back(&part);
+    }
+  }
+  return all;
+}
+
+bool Supervisor::runs_front_ends() const {
+  const auto runs = [](const Part& part) { return part.process.has_value(); };
+  return std::any_of(parts_.begin(), parts_.end(), runs) ||
+         std::any_of(successors_.begin(), successors_.end(), runs);
+}
+
 std::string Supervisor::name_of(const Part& part) {
   return part.front_end == nullptr ? "owner" : "front end " + part.front_end->session.device;
+}
+
+Status Supervisor::open_channels(Part& part, std::vector<UniqueFd>& its_ends) {
+  const auto open = [&](UniqueFd& our_end) {
+    Result<SocketPair> made = make_pair(SOCK_SEQPACKET);
+    if (!made.ok()) {
+      return Status(made.error());
+    }
+    our_end = std::move(made->one);
+    its_ends.push_back(std::move(made->other));
+    return Status();
+  };
+  Status opened = open(part.channel);
+  if (opened.ok() && part.front_end != nullptr && !part.front_end->successor_arguments.empty()) {
+    opened = open(part.succession_channel);
+  }
+  if (opened.ok() && part.predecessor != nullptr) {
+    UniqueFd its_predecessors_end;
+    opened = open(its_predecessors_end);
+    if (opened.ok()) {
+      opened = pass_descriptor(part.predecessor->succession_channel.get(), "successor",
+                               its_predecessors_end.get());
+    }
+  }
+  return opened;
 }
 
 Status Supervisor::start(Part& part) {
@@ -64,18 +108,24 @@ Status Supervisor::start(Part& part) {
     program.arguments.insert(program.arguments.end(), setup_.owner_again_arguments.begin(),
                              setup_.owner_again_arguments.end());
   }
-  Result<SocketPair> channel = make_pair(SOCK_SEQPACKET);
-  if (!channel.ok()) {
-    return channel.error();
+  if (part.predecessor != nullptr) {
+    program.arguments.insert(program.arguments.end(), part.front_end->successor_arguments.begin(),
+                             part.front_end->successor_arguments.end());
   }
-  program.descriptors.push_back(channel->other.get());
+  std::vector<UniqueFd> its_ends;
+  if (Status opened = open_channels(part, its_ends); !opened.ok()) {
+    return opened;
+  }
+  for (const UniqueFd& end : its_ends) {
+    program.descriptors.push_back(end.get());
+  }
   program.environment.push_back(readiness_.environment());
   Result<ChildProcess> process = ChildProcess::start(program);
   if (!process.ok()) {
     return process.error();
   }
   part.process.emplace(*std::move(process));
-  part.channel = std::move(channel->one);
+  part.is_asked_to_end = false;
   part.started_at = Clock::now();
   part.starts_at.reset();
   part.is_ready = false;
@@ -124,11 +174,11 @@ void Supervisor::became_ready(Part& part) {
   setup_.log.debug(fmt::format("the {} is ready", name_of(part)));
   if (&part == &owner_) {
     was_owner_ready_ = true;
-    for (Part& each : parts_) {
-      if (each.process) {
-        give_session(each);
-      } else if (!each.starts_at) {
-        each.starts_at = Clock::now(); // The first time.
+    for (Part* each : all_front_ends()) {
+      if (each->process) {
+        give_session(*each);
+      } else if (!each->starts_at) {
+        each->starts_at = Clock::now(); // The first time.
       }
     }
   }
@@ -164,12 +214,24 @@ Status Supervisor::handle_death(Part& part) {
   const int code = part.process->wait();
   part.process.reset();
   part.channel.reset();
+  part.succession_channel.reset();
   part.probe.reset();
   part.is_ready = false;
+  if (part.predecessor != nullptr) {
+    if (renewal_) {
+      renewal_->successor_has_ended(*part.predecessor, code);
+    }
+    part.is_over = true;
+    return {};
+  }
+  for (Part& successor : successors_) {
+    if (successor.predecessor == &part && successor.process) {
+      promote(successor, code);
+      return {};
+    }
+  }
   const bool is_owner = &part == &owner_;
-  if (ends_ && (!is_owner || std::none_of(parts_.begin(), parts_.end(), [](const Part& each) {
-        return each.process.has_value();
-      }))) {
+  if (ends_ && (!is_owner || !runs_front_ends())) {
     exit_code_ = exit_code_ == 0 ? code : exit_code_;
     return {};
   }
@@ -183,8 +245,8 @@ Status Supervisor::handle_death(Part& part) {
     begin_end();
     return {};
   }
-  if (is_owner && code == 0) {
-    setup_.log.info("the owner has ended in good order, and is started again");
+  if (part.is_asked_to_end || (is_owner && code == 0)) {
+    setup_.log.info(fmt::format("the {} has ended, and is started again", name_of(part)));
   } else {
     setup_.log.error(fmt::format("the {} has died (code {}), and is started again{}", name_of(part),
                                  code, is_owner ? "" : ": " + part.front_end->loss));
@@ -205,19 +267,18 @@ void Supervisor::begin_end() {
     return;
   }
   setup_.notify.send("STOPPING=1\nSTATUS=Ending the front ends");
-  for (Part& part : parts_) {
-    part.starts_at.reset();
-    if (part.process) {
-      part.process->terminate();
+  renewal_.reset();
+  for (Part* part : all_front_ends()) {
+    part->starts_at.reset();
+    if (part->process) {
+      part->process->terminate();
     }
   }
 }
 
 // They have written all that they had.
 void Supervisor::end_owner_if_alone() {
-  const bool alone = std::none_of(parts_.begin(), parts_.end(),
-                                  [](const Part& part) { return part.process.has_value(); });
-  if (ends_ && alone) {
+  if (ends_ && !runs_front_ends()) {
     owner_.starts_at.reset();
     // One that is just starting would be ended without its image being closed.
     if (owner_.process && owner_.is_ready && !std::exchange(owner_is_asked_, true)) {
@@ -228,9 +289,7 @@ void Supervisor::end_owner_if_alone() {
 }
 
 bool Supervisor::is_over() const {
-  return ends_ && !owner_.process && !owner_.starts_at &&
-         std::none_of(parts_.begin(), parts_.end(),
-                      [](const Part& part) { return part.process.has_value(); });
+  return ends_ && !owner_.process && !owner_.starts_at && !runs_front_ends();
 }
 
 void Supervisor::take_signal() {
@@ -249,13 +308,14 @@ void Supervisor::take_signal() {
 
 // Waits for what comes next, and does what it asks for.
 Status Supervisor::poll() {
-  std::vector<Part*> all{&owner_};
-  for (Part& part : parts_) {
-    all.push_back(&part);
-  }
+  std::vector<Part*> all = all_front_ends();
+  all.push_back(&owner_);
   PollTimeout timeout(Clock::now());
-  std::vector<pollfd> entries{{.fd = setup_.signals.get(), .events = POLLIN, .revents = 0},
-                              {.fd = readiness_.fd(), .events = POLLIN, .revents = 0}};
+  timeout.until(renewal_ ? renewal_->deadline() : std::nullopt);
+  std::vector<pollfd> entries{
+      {.fd = setup_.signals.get(), .events = POLLIN, .revents = 0},
+      {.fd = readiness_.fd(), .events = POLLIN, .revents = 0},
+      {.fd = owner_.process ? owner_.channel.get() : -1, .events = POLLIN, .revents = 0}};
   for (const Part* part : all) {
     entries.push_back(
         {.fd = part->process ? part->process->fd() : -1, .events = POLLIN, .revents = 0});
@@ -275,7 +335,7 @@ Status Supervisor::poll() {
     }
   }
   for (std::size_t index = 0; index < all.size(); ++index) {
-    if (entries[3 + 2 * index].revents != 0 && all[index]->probe) {
+    if (entries[first_part + 1 + 2 * index].revents != 0 && all[index]->probe) {
       const bool is_over = all[index]->probe->go_on();
       if (all[index]->probe->was_greeted()) {
         became_ready(*all[index]);
@@ -284,11 +344,14 @@ Status Supervisor::poll() {
         all[index]->probe.reset();
       }
     }
-    if (entries[2 + 2 * index].revents != 0) {
+    if (entries[first_part + 2 * index].revents != 0 && all[index]->process) {
       if (Status handled = handle_death(*all[index]); !handled.ok()) {
         return handled;
       }
     }
+  }
+  if (entries[2].revents != 0 && owner_.process) {
+    take_request();
   }
   if (entries[0].revents != 0) {
     take_signal();
@@ -301,6 +364,8 @@ Result<int> Supervisor::run() {
   while (done.ok() && !is_over()) {
     done = poll();
     if (done.ok()) {
+      successors_.remove_if([](const Part& part) { return part.is_over; });
+      go_on_with_renewal();
       end_owner_if_alone();
       done = start_what_is_due();
     }

@@ -14,15 +14,17 @@
 #include "service/service_notify.h"
 #include "supervise/child_process.h"
 #include "supervise/front_end.h"
-#include "supervise/nbd_probe.h"
+#include "supervise/part.h"
 #include "supervise/readiness.h"
+#include "supervise/renewal.h"
 #include "vnvram/result.h"
 
 namespace vnvram {
 
 /// Starts the owner, then the front ends, each with a socket that is its session; starts again who
-/// dies, and gives the others sessions of an owner that has come. It reads nothing that comes from
-/// a guest, an image or a client.
+/// dies, and gives the others sessions of an owner that has come. When the owner passes on that an
+/// operator wants it, all front ends are exchanged for what is installed now (Renewal). It reads
+/// nothing that comes from a guest, an image or a client.
 ///
 /// Threads: one, the process's only one.
 class Supervisor {
@@ -50,22 +52,19 @@ public:
   Result<int> run();
 
 private:
-  using Clock = std::chrono::steady_clock;
-
-  /// One of them: as it is now.
-  struct Part {
-    const FrontEnd* front_end = nullptr; ///< None: it is the owner.
-    std::optional<ChildProcess> process;
-    UniqueFd channel; ///< Over which it gets its sockets.
-    std::optional<NbdProbe> probe;
-    bool is_ready = false;
-    Clock::time_point started_at;
-    unsigned failures_in_a_row = 0;             ///< Not ready before it died.
-    std::optional<Clock::time_point> starts_at; ///< When it has died.
-  };
+  using Clock = Part::Clock;
 
   [[nodiscard]] static std::string name_of(const Part& part);
+  /// The front ends, and those that are to take their places.
+  [[nodiscard]] std::vector<Part*> all_front_ends();
+  [[nodiscard]] bool runs_front_ends() const;
+  Status open_channels(Part& part, std::vector<UniqueFd>& its_ends);
   Status start(Part& part);
+  Result<pid_t> start_successor(Part& part);
+  void promote(Part& successor, int code);
+  void take_request();
+  void answer_renewal(const Status& outcome);
+  void go_on_with_renewal();
   Status start_what_is_due();
   void give_session(Part& part);
   void became_ready(Part& part);
@@ -81,7 +80,10 @@ private:
   const Readiness readiness_;
   Part owner_;
   std::list<Part> parts_;
-  bool was_ready_ = false; ///< All of them.
+  std::list<Part> successors_; ///< Of front ends that run.
+  std::optional<Renewal> renewal_;
+  pid_t renewal_is_for_ = 0; ///< The owner that has asked for it.
+  bool was_ready_ = false;   ///< All of them.
   bool was_owner_ready_ = false;
   bool ends_ = false;
   bool owner_is_asked_ = false; ///< To end.

@@ -18,6 +18,8 @@ constexpr std::size_t head_bytes = 9; // A number, a locality, a length.
 constexpr std::uint32_t head_number = 8;
 constexpr std::size_t head_locality_offset = 4;
 constexpr std::size_t head_length_offset = 5;
+// More than any response.
+constexpr std::size_t unsent_max_bytes = std::size_t{1} << 20U;
 
 } // namespace
 
@@ -72,11 +74,14 @@ std::optional<CommandConnection::Command> CommandConnection::next() {
   if (command.with_head) {
     command.locality = std::to_integer<std::uint8_t>(bytes[head_locality_offset]);
   }
+  last_begin_ = begin_;
   if (length < tpm_header_bytes) {
+    last_size_bytes_ = bytes.size();
     drop(bytes.size()); // Where the next command begins cannot be told.
     return command;
   }
   if (length > command_max_bytes_) {
+    last_size_bytes_ = 0; // It is still there.
     discard_bytes_ = skip + std::uint64_t{length};
     return command;
   }
@@ -84,7 +89,8 @@ std::optional<CommandConnection::Command> CommandConnection::next() {
     return std::nullopt;
   }
   command.bytes = bytes.subspan(skip, length);
-  drop(skip + length);
+  last_size_bytes_ = skip + length;
+  drop(last_size_bytes_);
   return command;
 }
 
@@ -116,6 +122,27 @@ bool CommandConnection::respond(const Command& command, std::span<const std::byt
     outbox_.insert(outbox_.end(), part.begin() + static_cast<std::ptrdiff_t>(taken), part.end());
   }
   return true;
+}
+
+CommandConnection::Rest CommandConnection::rest(bool waits) const {
+  Rest rest{.unread = {}, .discard_bytes = waits ? 0 : discard_bytes_, .unsent = outbox_};
+  const auto last = std::span(inbox_).subspan(last_begin_, waits ? last_size_bytes_ : 0);
+  rest.unread.assign(last.begin(), last.end());
+  const auto arrived = std::span(inbox_).subspan(begin_, end_ - begin_);
+  rest.unread.insert(rest.unread.end(), arrived.begin(), arrived.end());
+  return rest;
+}
+
+Status CommandConnection::go_on(const Rest& rest) {
+  if (rest.unread.size() > inbox_.size() || rest.unsent.size() > unsent_max_bytes) {
+    return Error(ErrorKind::invalid_argument,
+                 "a TPM's client has sent more, or has more to get, than fits a command");
+  }
+  std::ranges::copy(rest.unread, inbox_.begin());
+  end_ = rest.unread.size();
+  discard_bytes_ = rest.discard_bytes;
+  outbox_ = rest.unsent;
+  return {};
 }
 
 bool CommandConnection::flush() {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/unique_fd.h"
+#include "vnvram/result.h"
 
 namespace vnvram {
 
@@ -25,6 +26,17 @@ public:
   /// `accepts_heads`: of the two TPM versions only 2.0 knows those. `command_max_bytes`: the
   /// longest command that the TPM takes, at least a header.
   CommandConnection(UniqueFd socket, bool accepts_heads, std::size_t command_max_bytes);
+
+  /// What of the stream is in memory: for another process that goes on with the socket.
+  struct Rest {
+    std::vector<std::byte> unread;   ///< What has come, and was not run.
+    std::uint64_t discard_bytes = 0; ///< What is still to come of a command that is too long.
+    std::vector<std::byte> unsent;   ///< Of a response.
+  };
+  /// `waits`: what next() has returned last was not run.
+  [[nodiscard]] Rest rest(bool waits) const;
+  /// Before anything else. Errors: invalid_argument (nobody has as much left to do).
+  Status go_on(const Rest& rest);
 
   struct Command {
     std::span<std::byte>
@@ -67,6 +79,9 @@ private:
   Clock::time_point last_active_ = Clock::now();
   std::size_t begin_ = 0;
   std::size_t end_ = 0;
+  /// Where, in the inbox, what next() has returned last begins, and how much it was.
+  std::size_t last_begin_ = 0;
+  std::size_t last_size_bytes_ = 0;
   std::uint64_t discard_bytes_ = 0; ///< What is still to come of a command that is too long.
   std::vector<std::byte> outbox_;
 };

@@ -33,6 +33,14 @@ bool ControlConnection::is_unfinished() const {
   return in_body_ || inbox_.size() > idle_bytes;
 }
 
+Status ControlConnection::go_on(Rest rest) {
+  padding_possible_ = rest.padding_possible;
+  inbox_ = std::move(rest.unread);
+  return is_unfinished() ? Error(ErrorKind::invalid_argument,
+                                 "a control client has more under way than it can have")
+                         : Status();
+}
+
 bool ControlConnection::advance(ControlService& service) {
   if (outbox_.empty() ? !receive() : !send()) {
     return false;

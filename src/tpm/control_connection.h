@@ -11,6 +11,7 @@
 #include "base/unique_fd.h"
 #include "tpm/control_protocol.h"
 #include "tpm/control_service.h"
+#include "vnvram/result.h"
 
 namespace vnvram {
 
@@ -22,6 +23,18 @@ public:
   using Clock = std::chrono::steady_clock;
 
   ControlConnection(UniqueFd socket, ControlClient client);
+
+  /// What of the stream is in memory while nothing is unfinished: for another process that goes on
+  /// with the socket.
+  struct Rest {
+    bool padding_possible = false;
+    std::vector<std::byte> unread; ///< No more than that.
+  };
+  [[nodiscard]] Rest rest() const { return {padding_possible_, inbox_}; }
+  /// Before anything else. Errors: invalid_argument (it is more than that).
+  Status go_on(Rest rest);
+  /// Nothing has begun that has not ended, and all answers are taken.
+  [[nodiscard]] bool is_at_rest() const { return outbox_.empty() && !is_unfinished(); }
 
   [[nodiscard]] int fd() const { return socket_.get(); }
   [[nodiscard]] const ControlClient& client() const { return client_; }

@@ -13,16 +13,39 @@
 #include "service/poll_timeout.h"
 
 namespace vnvram {
+namespace {
+
+// Behind the signals and the other one.
+constexpr int first_entrance = 2;
+
+} // namespace
 
 void ControlServer::add_listener(const Listener& listener, CommandSource source) {
   entrances_.push_back({Door(listener, limits_, log_), source});
 }
 
-int ControlServer::run(int signal_fd) {
+Status ControlServer::go_on_with(UniqueFd socket, ControlClient client,
+                                 ControlConnection::Rest rest) {
+  return clients_.emplace_back(std::move(socket), std::move(client)).go_on(std::move(rest));
+}
+
+std::optional<std::vector<const ControlConnection*>> ControlServer::clients_at_rest() const {
+  std::vector<const ControlConnection*> found;
+  for (const ControlConnection& client : clients_) {
+    if (client.is_at_rest()) {
+      found.push_back(&client);
+    } else if (service_.is_controller(client.client())) {
+      return std::nullopt;
+    }
+  }
+  return found;
+}
+
+int ControlServer::run(int signal_fd, const std::optional<Other>& other) {
   SpareDescriptor spare(signal_fd);
   for (;;) {
     const Clock::time_point before = Clock::now();
-    collect_poll_entries(signal_fd, before);
+    collect_poll_entries(signal_fd, other ? other->fd() : -1, before);
     if (::poll(poll_entries_.data(), poll_entries_.size(), poll_timeout_ms(before)) < 0) {
       continue;
     }
@@ -37,12 +60,16 @@ int ControlServer::run(int signal_fd) {
       return static_cast<int>(signal.ssi_signo);
     }
     accept_clients();
+    if (other && other->advance()) {
+      return 0;
+    }
   }
 }
 
-void ControlServer::collect_poll_entries(int signal_fd, Clock::time_point now) {
+void ControlServer::collect_poll_entries(int signal_fd, int other_fd, Clock::time_point now) {
   poll_entries_.clear();
   poll_entries_.push_back({.fd = signal_fd, .events = POLLIN, .revents = 0});
+  poll_entries_.push_back({.fd = other_fd, .events = POLLIN, .revents = 0});
   for (Entrance& entrance : entrances_) {
     poll_entries_.push_back(entrance.door.poll_entry(now));
   }
@@ -66,7 +93,8 @@ int ControlServer::poll_timeout_ms(Clock::time_point now) const {
 
 void ControlServer::serve_clients() {
   const Clock::time_point now = Clock::now();
-  auto entry = poll_entries_.begin() + 1 + static_cast<std::ptrdiff_t>(entrances_.size());
+  auto entry =
+      poll_entries_.begin() + first_entrance + static_cast<std::ptrdiff_t>(entrances_.size());
   for (auto client = clients_.begin(); client != clients_.end(); ++entry) {
     const bool stays = entry->revents != 0 ? client->advance(service_) : goes_on(*client, now);
     client = stays ? std::next(client) : drop(client);
@@ -110,7 +138,7 @@ bool ControlServer::drop_a_silent_one(std::size_t spared) {
 void ControlServer::accept_clients() {
   const Clock::time_point now = Clock::now();
   for (std::size_t index = 0; index < entrances_.size(); ++index) {
-    if (poll_entries_[1 + index].revents == 0) {
+    if (poll_entries_[first_entrance + index].revents == 0) {
       continue;
     }
     Entrance& entrance = entrances_[index];

@@ -4,7 +4,9 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <list>
+#include <optional>
 #include <vector>
 
 #include <poll.h>
@@ -14,6 +16,7 @@
 #include "service/spare_descriptor.h"
 #include "tpm/control_connection.h"
 #include "tpm/control_service.h"
+#include "vnvram/result.h"
 
 namespace vnvram {
 
@@ -29,8 +32,21 @@ public:
 
   /// Clients of this listener set the locality of that source.
   void add_listener(const Listener& listener, CommandSource source);
-  /// Serves until `signal_fd`, a signalfd, has a signal, and returns its number.
-  int run(int signal_fd);
+  /// A client that has been served by another process. Errors: those of ControlConnection::go_on().
+  Status go_on_with(UniqueFd socket, ControlClient client, ControlConnection::Rest rest);
+  void set_next_client_number(std::uint64_t number) { next_client_number_ = number; }
+  [[nodiscard]] std::uint64_t next_client_number() const { return next_client_number_; }
+  /// The clients that have no request under way. None at all if the controller has one.
+  [[nodiscard]] std::optional<std::vector<const ControlConnection*>> clients_at_rest() const;
+
+  /// What may end the serving beside a signal.
+  struct Other {
+    std::function<int()> fd;       ///< To be polled now; -1: nothing.
+    std::function<bool()> advance; ///< Called in each round, behind the clients. True: that is all.
+  };
+  /// Serves until `signal_fd`, a signalfd, has a signal, and returns its number; or 0, if the other
+  /// one has ended it.
+  int run(int signal_fd, const std::optional<Other>& other = std::nullopt);
 
 private:
   using Clock = std::chrono::steady_clock;
@@ -41,7 +57,7 @@ private:
     CommandSource source = CommandSource::vm;
   };
 
-  void collect_poll_entries(int signal_fd, Clock::time_point now);
+  void collect_poll_entries(int signal_fd, int other_fd, Clock::time_point now);
   [[nodiscard]] int poll_timeout_ms(Clock::time_point now) const;
   void serve_clients();
   [[nodiscard]] bool goes_on(const ControlConnection& client, Clock::time_point now) const;

@@ -58,6 +58,10 @@ public:
   }
   void client_gone(const ControlClient& client);
 
+  /// The number of the controller, if there is one: for another process that goes on.
+  [[nodiscard]] std::optional<std::uint64_t> controller() const { return controller_; }
+  void go_on(std::optional<std::uint64_t> controller) { controller_ = controller; }
+
 private:
   [[nodiscard]] bool is_refused(const ControlClient& client, const ControlRequest& request) const;
   [[nodiscard]] TpmResult check_size(const ControlRequest& request, std::uint64_t size_bytes) const;

@@ -55,6 +55,12 @@ void Custody::powered_on(bool restored) {
   powering_on_ = false;
 }
 
+void Custody::go_on(Standing standing) {
+  state_ = standing.state;
+  copied_ = standing.copied;
+  look_again_ = standing.must_look;
+}
+
 void Custody::image_adopted(bool content_may_change) {
   content_may_change_ = content_may_change;
   has_image_ = true;

@@ -82,6 +82,16 @@ public:
   void power_on_begins() { powering_on_ = true; }
   void powered_on(bool restored);
 
+  /// All of that, for another process that goes on with the TPM.
+  struct Standing {
+    State state = State::ours;
+    bool copied = false;
+    bool must_look = false;
+  };
+  [[nodiscard]] Standing standing() const { return {state_, copied_, look_again_}; }
+  /// This one goes on so. The image has been adopted.
+  void go_on(Standing standing);
+
   // ---- What may be done with the image
 
   void image_adopted(bool content_may_change);

@@ -3,6 +3,7 @@
 
 #include <csignal>
 #include <exception>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -13,27 +14,22 @@
 
 #include "base/operator_text.h"
 #include "base/unique_fd.h"
-#include "client/local_blob_client.h"
 #include "device/location.h"
 #include "owner/image_keeper.h"
 #include "rpc/owner_address.h"
-#include "rpc/remote_blob_client.h"
 #include "service/listener.h"
 #include "service/log.h"
 #include "service/name_remover.h"
 #include "service/sandbox.h"
 #include "service/service_notify.h"
 #include "service/termination_signals.h"
-#include "soft_tpm/soft_tpm.h"
 #include "tpm/admin_server.h"
-#include "tpm/adopted_image.h"
 #include "tpm/control_server.h"
 #include "tpm/control_service.h"
-#include "tpm/custody.h"
-#include "tpm/image_trouble.h"
 #include "tpm/options.h"
-#include "tpm/tpm_image.h"
-#include "tpm/tpm_storage.h"
+#include "tpm/predecessor.h"
+#include "tpm/successor.h"
+#include "tpm/tpm_parts.h"
 #include "tpm/tpm_worker.h"
 
 namespace vnvram {
@@ -107,30 +103,6 @@ Status hand_over_names(NameRemover& remover, Sockets& sockets, std::optional<Pid
   return {};
 }
 
-Error about_image(const std::string& image, const Error& error) {
-  return {error.kind(), image + ": " + error.cause(), error.remedy()};
-}
-
-// Sees that libtpms accepts the state, and powers on if that was asked for. What this changes (all
-// of a new TPM) is made durable, unless it is not ours to change.
-Status prepare(SoftTpm& tpm, TpmStorage& storage, Manufacture manufacture, const Options& options,
-               const Log& log) {
-  const Status started =
-      options.startup == Startup::none ? tpm.verify() : tpm.power_on(options.startup);
-  if (!started.ok()) {
-    return about_image(options.name(), started.error());
-  }
-  if (storage.status().custody != Custody::State::ours) {
-    log.warning(options.name() + " is sealed: its state was handed over. The TPM waits for a state "
-                                 "that QEMU sets, or for vnvram tpm unseal");
-    return {};
-  }
-  if (manufacture == Manufacture::allowed) {
-    log.info(options.name() + " was registered for a TPM and never used: manufactured a new one");
-  }
-  return storage.commit_first();
-}
-
 Status give_up_privileges(const Options& options) {
   if (!options.user.empty()) {
     if (Status status = become_user(options.user); !status.ok()) {
@@ -144,120 +116,12 @@ Status give_up_privileges(const Options& options) {
                                    .threads = false});
 }
 
-// The TPM's blobs take less than half of it, and the shadow holds them all anyway.
-constexpr std::uint64_t cache_size_bytes = std::uint64_t{1} << 20U;
+enum class End { by_signal, by_successor };
 
-// The TPM, and what its state goes through to the image. Each outlives those below it.
-struct Tpm {
-  std::unique_ptr<ImageKeeper> keeper; ///< None: another process has the image.
-  std::unique_ptr<BlobClient> client;
-  std::unique_ptr<ImageTrouble> trouble;
-  std::unique_ptr<SoftTpm> tpm;
-  std::unique_ptr<Custody> custody;
-  std::unique_ptr<AdoptedImage> image;
-  std::unique_ptr<TpmStorage> storage;
-};
-
-Tpm make_without_tpm(std::unique_ptr<BlobClient> client, const Log& log) {
-  Tpm made;
-  made.client = std::move(client);
-  made.trouble = std::make_unique<ImageTrouble>(*made.client, log);
-  return made;
-}
-
-Tpm make_without_tpm(const Options& options, const Log& log) {
-  ImageKeeper::Setup setup{
-      .device = {.image_key_file = options.image_key_file},
-      .store = {},
-      .space = options.space,
-      .space_warned = [&log](const Error& error) { log.warning(operator_text(error)); }};
-  setup.store.cache_size_bytes = cache_size_bytes;
-  auto keeper = std::make_unique<ImageKeeper>(std::move(setup));
-  Tpm made = make_without_tpm(std::make_unique<LocalBlobClient>(*keeper), log);
-  made.keeper = std::move(keeper);
-  return made;
-}
-
-void add_tpm(Tpm& made, std::unique_ptr<SoftTpm> tpm, const Options& options, const Log& log) {
-  made.tpm = std::move(tpm);
-  made.custody = std::make_unique<Custody>(
-      *made.tpm, Custody::Setup{.seals = options.seals, .shuts_down = options.shuts_down}, log);
-  made.image =
-      std::make_unique<AdoptedImage>(*made.tpm, *made.custody, *made.client, options.name(), log);
-  made.storage = std::make_unique<TpmStorage>(TpmStorage::Parts{*made.tpm, *made.custody,
-                                                                *made.image, made.keeper.get(),
-                                                                *made.client, *made.trouble, log},
-                                              options.seccomp == Seccomp::on);
-}
-
-Tpm make_detached(const Options& options, const Log& log) {
-  const TpmVersion version = options.version.value_or(TpmVersion::tpm2_0);
-  Tpm made = make_without_tpm(options, log);
-  add_tpm(made,
-          std::make_unique<SoftTpm>(version, tpm_blob_specs(version),
-                                    std::vector<std::vector<std::byte>>(tpm_state_count),
-                                    Manufacture::forbidden),
-          options, log);
-  return made;
-}
-
-Result<std::unique_ptr<BlobClient>> join_owner(const std::string& address, const Log& log) {
-  Result<Connector> connector = connector_to(address);
-  if (!connector.ok()) {
-    return connector.error();
-  }
-  Result<std::unique_ptr<RemoteBlobClient>> client =
-      RemoteBlobClient::connect({.connect = *std::move(connector),
-                                 .log = [&log](const std::string& text) { log.warning(text); }});
-  if (!client.ok()) {
-    return client.error();
-  }
-  return std::unique_ptr<BlobClient>(*std::move(client));
-}
-
-// The image, open here, or as a session of the process that has it open.
-Result<Tpm> open_image(const Options& options, const Log& log) {
-  if (scheme_of(options.image) == LocationScheme::owner) {
-    Result<std::unique_ptr<BlobClient>> client = join_owner(options.image, log);
-    return client.ok() ? Result<Tpm>(make_without_tpm(*std::move(client), log)) : client.error();
-  }
-  Tpm made = make_without_tpm(options, log);
-  const Status attached =
-      made.keeper->attach({.location = options.image, .accept_sealed = options.incoming});
-  return attached.ok() ? Result<Tpm>(std::move(made)) : attached.error();
-}
-
-Result<Tpm> make_attached(const Options& options, const Log& log) {
-  Result<Tpm> opened = open_image(options, log);
-  if (!opened.ok()) {
-    return opened.error();
-  }
-  Tpm made = *std::move(opened);
-  Result<TpmImage> image = read_tpm_image(*made.client, options.name(), options.version);
-  if (!image.ok()) {
-    return image.error();
-  }
-  if (image->state.sealed && !options.incoming) { // An image of our own is not even opened then.
-    return Error(ErrorKind::sealed,
-                 options.name() + ": the image is sealed: its state was handed over",
-                 "--incoming, for a machine that comes back to it; or vnvram unseal");
-  }
-  add_tpm(made,
-          std::make_unique<SoftTpm>(image->version, image->specs,
-                                    std::exchange(image->contents, {}), image->manufacture),
-          options, log);
-  Status ready = made.image->start_with(image->state);
-  if (ready.ok()) {
-    ready = prepare(*made.tpm, *made.storage, image->manufacture, options, log);
-  }
-  if (!ready.ok()) {
-    return ready.error();
-  }
-  return made;
-}
-
-void serve(const Sockets& sockets, const Tpm& made, TpmWorker& worker, int signal_fd,
-           const Log& log) {
+// Until it ends, one way or the other. An error: there was no TPM to be taken.
+Result<End> serve(const Sockets& sockets, const Tpm& made, TpmWorker& worker,
+                  const Options& options, int signal_fd, const std::function<void()>& begins,
+                  const Log& log) {
   ControlService service(*made.tpm, *made.custody, *made.image, worker, log);
   ControlServer server(service, ConnectionLimits(), log);
   if (sockets.control) {
@@ -266,9 +130,32 @@ void serve(const Sockets& sockets, const Tpm& made, TpmWorker& worker, int signa
   if (sockets.server_control) {
     server.add_listener(*sockets.server_control, CommandSource::server);
   }
+  if (options.predecessor >= 0) {
+    Successor successor(
+        UniqueFd(options.predecessor),
+        {*made.tpm, *made.custody, *made.image, *made.client, service, server, worker, log});
+    if (Status taken = successor.take(); !taken.ok()) {
+      return taken.error();
+    }
+  }
+  begins();
   worker.serve(sockets.server ? &*sockets.server : nullptr);
-  const int signal = server.run(signal_fd);
+  std::optional<ControlServer::Other> other;
+  std::optional<Predecessor> predecessor;
+  if (options.successors >= 0) {
+    predecessor.emplace(options.successors,
+                        Predecessor::Parts{*made.tpm, *made.custody, *made.image, *made.storage,
+                                           *made.client, service, server, worker, log});
+    other = {.fd = [&] { return predecessor->fd(); },
+             .advance = [&] { return predecessor->advance(); }};
+  }
+  const int signal = server.run(signal_fd, other);
+  if (signal == 0) {
+    log.info("ends, because another process goes on with the TPM");
+    return End::by_successor;
+  }
   log.info(signal == SIGINT ? "ends, because of SIGINT" : "ends, because of SIGTERM");
+  return End::by_signal;
 }
 
 // The end: what the machine's power switch would have done, and the image at rest.
@@ -306,7 +193,7 @@ Status run(const Options& options, const Log& log) {
   if (!notify.trouble().empty()) {
     log.warning("the service manager will hear nothing: " + notify.trouble());
   }
-  Result<Tpm> made = options.detached ? make_detached(options, log) : make_attached(options, log);
+  Result<Tpm> made = make_tpm(options, log);
   if (!made.ok()) {
     return made.error();
   }
@@ -339,9 +226,16 @@ Status run(const Options& options, const Log& log) {
     return confined;
   }
   ::malloc_trim(0); // Starting took far more memory than serving does.
-  log.info(opening_words(*made));
-  notify.send("READY=1\nSTATUS=Serving");
-  serve(sockets, *made, worker, signals->get(), log);
+  const Result<End> end = serve(
+      sockets, *made, worker, options, signals->get(),
+      [&] {
+        log.info(opening_words(*made));
+        notify.send("READY=1\nSTATUS=Serving");
+      },
+      log);
+  if (!end.ok() || *end == End::by_successor) {
+    return end.ok() ? Status() : end.error();
+  }
   notify.send("STOPPING=1\nSTATUS=Closing the image");
   admin.reset();
   worker.stop();

@@ -79,6 +79,8 @@ enum class Option {
   pid,
   seccomp,
   log_level,
+  successors,
+  predecessor,
   help,
   version,
 };
@@ -107,6 +109,8 @@ constexpr std::array long_options = {
     long_option("pid", required_argument, Option::pid),
     long_option("seccomp", required_argument, Option::seccomp),
     long_option("log-level", required_argument, Option::log_level),
+    long_option("successors", required_argument, Option::successors),
+    long_option("predecessor", required_argument, Option::predecessor),
     long_option("help", no_argument, Option::help),
     long_option("version", no_argument, Option::version),
     option{nullptr, 0, nullptr, 0},
@@ -206,6 +210,14 @@ Status set_space(Options& options, std::string_view text) {
   return {};
 }
 
+Status set_descriptor(int& descriptor, std::string_view text) {
+  const char* end = text.data() + text.size();
+  const auto parsed = std::from_chars(text.data(), end, descriptor);
+  return parsed.ec == std::errc() && parsed.ptr == end && descriptor > 2
+             ? Status()
+             : usage_error(std::string(text) + ": no descriptor of a socket");
+}
+
 Status set_option(Options& options, Option option, const char* argument) {
   switch (option) {
   case Option::control: return set_unix_socket(options.control, "--ctrl", argument);
@@ -242,6 +254,8 @@ Status set_option(Options& options, Option option, const char* argument) {
                                     {"info", LogLevel::info},
                                     {"debug", LogLevel::debug}},
                   options.log_level);
+  case Option::successors: return set_descriptor(options.successors, argument);
+  case Option::predecessor: return set_descriptor(options.predecessor, argument);
   case Option::help:
   case Option::version: break; // They end the program before this is called.
   }
@@ -265,6 +279,11 @@ Status set_image(Options& options, int argument_count, char* const* arguments) {
     return usage_error(options.image + " is open already, in another process: there is nothing to "
                                        "detach it from, and no key to give",
                        "leave out --detached and --image-key");
+  }
+  if ((options.successors >= 0 || options.predecessor >= 0) &&
+      (scheme_of(options.image) != LocationScheme::owner || options.server || options.admin ||
+       !options.pid_file.empty() || options.startup != Startup::none)) {
+    return usage_error("--successors and --predecessor are for the TPM of a vnvram serve");
   }
   if (options.detached && !options.admin) {
     return usage_error("--detached needs --admin: nobody could attach the image");

@@ -36,6 +36,9 @@ struct Options {
   std::string user;
   Seccomp seccomp = Seccomp::on;
   LogLevel log_level = LogLevel::info;
+  // Not for people: whoever has started this process has another one go on with the TPM that runs.
+  int successors = -1;  ///< A socket over which those come to whom this one gives it.
+  int predecessor = -1; ///< A socket to the one that this one takes it from.
 
   /// For messages.
   [[nodiscard]] const std::string& name() const { return image_name.empty() ? image : image_name; }

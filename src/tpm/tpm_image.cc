@@ -18,27 +18,6 @@ std::size_t count_blobs(BlobClient& client, TpmVersion version) {
   return count;
 }
 
-Result<TpmVersion> choose_version(BlobClient& client, const std::string& path,
-                                  std::optional<TpmVersion> wanted) {
-  const std::size_t tpm2_count = count_blobs(client, TpmVersion::tpm2_0);
-  const std::size_t tpm12_count = count_blobs(client, TpmVersion::tpm1_2);
-  if (!wanted && tpm2_count > 0 && tpm12_count > 0) {
-    return Error(ErrorKind::invalid_argument, path + " has the blobs of a TPM 2.0 and of a TPM 1.2",
-                 "say which one to run: --tpm2 or --tpm12");
-  }
-  const TpmVersion version =
-      wanted.value_or(tpm12_count > 0 ? TpmVersion::tpm1_2 : TpmVersion::tpm2_0);
-  const std::size_t count = version == TpmVersion::tpm2_0 ? tpm2_count : tpm12_count;
-  if (count == tpm_state_count) {
-    return version;
-  }
-  const std::string option = option_of(version);
-  return Error(ErrorKind::not_found,
-               path + (count == 0 ? " has no TPM blobs" : " has only some of the TPM's blobs"),
-               "vnvram register " + path + " " + option + " adds them; vnvram create " + path +
-                   " " + option + " makes a new image");
-}
-
 // An image that was large enough once: a newer libtpms may ask for more.
 Error no_room(const std::string& path, const Error& error) {
   if (error.kind() != ErrorKind::no_space) {
@@ -81,11 +60,33 @@ Status load_blobs(BlobClient& client, TpmImage& image, const std::string& path) 
                    "`vnvram register` them again");
     }
     image.contents.push_back(std::move(*content));
+    image.generations.push_back(info->generation);
   }
   return {};
 }
 
 } // namespace
+
+Result<TpmVersion> find_tpm_version(BlobClient& client, const std::string& path,
+                                    std::optional<TpmVersion> wanted) {
+  const std::size_t tpm2_count = count_blobs(client, TpmVersion::tpm2_0);
+  const std::size_t tpm12_count = count_blobs(client, TpmVersion::tpm1_2);
+  if (!wanted && tpm2_count > 0 && tpm12_count > 0) {
+    return Error(ErrorKind::invalid_argument, path + " has the blobs of a TPM 2.0 and of a TPM 1.2",
+                 "say which one to run: --tpm2 or --tpm12");
+  }
+  const TpmVersion version =
+      wanted.value_or(tpm12_count > 0 ? TpmVersion::tpm1_2 : TpmVersion::tpm2_0);
+  const std::size_t count = version == TpmVersion::tpm2_0 ? tpm2_count : tpm12_count;
+  if (count == tpm_state_count) {
+    return version;
+  }
+  const std::string option = option_of(version);
+  return Error(ErrorKind::not_found,
+               path + (count == 0 ? " has no TPM blobs" : " has only some of the TPM's blobs"),
+               "vnvram register " + path + " " + option + " adds them; vnvram create " + path +
+                   " " + option + " makes a new image");
+}
 
 Result<TpmImage> read_tpm_image(BlobClient& client, const std::string& path,
                                 std::optional<TpmVersion> version) {
@@ -93,7 +94,7 @@ Result<TpmImage> read_tpm_image(BlobClient& client, const std::string& path,
   if (!found.ok()) {
     return found.error();
   }
-  const Result<TpmVersion> chosen = choose_version(client, path, version);
+  const Result<TpmVersion> chosen = find_tpm_version(client, path, version);
   if (!chosen.ok()) {
     return chosen.error();
   }

@@ -1,6 +1,7 @@
 // From an image to what a TPM starts with.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -17,9 +18,16 @@ struct TpmImage {
   TpmVersion version = TpmVersion::tpm2_0;
   std::vector<BlobSpec> specs; ///< In the order of TpmState, as the image has them.
   std::vector<std::vector<std::byte>> contents; ///< In the same order.
+  std::vector<std::uint64_t> generations;       ///< The commits that last changed them.
   /// Allowed only if the permanent blob was registered and never written.
   Manufacture manufacture = Manufacture::forbidden;
 };
+
+/// Which TPM's blobs the client's image has; if it has those of both, `wanted` decides. Errors:
+/// those of the client; not_found (none, or not all of them); invalid_argument (a choice is
+/// needed).
+Result<TpmVersion> find_tpm_version(BlobClient& client, const std::string& path,
+                                    std::optional<TpmVersion> wanted);
 
 /// Claims the TPM's blobs of the client's image, and reads them; `path` is for messages. The
 /// version is the one whose blobs are there; if both are, the caller has to choose. Larger sizes

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <memory>
 #include <system_error>
 #include <utility>
 
@@ -52,8 +53,57 @@ void TpmWorker::set_locality(CommandSource source, std::uint8_t locality) {
   localities_.at(static_cast<std::size_t>(source)) = locality;
 }
 
+void TpmWorker::pause(std::function<void()> paused) {
+  run_soon([this, paused = std::move(paused)] {
+    settle();
+    std::unique_lock lock(mutex_);
+    pauses_ = !stopping_;
+    lock.unlock(); // The other one may take its time.
+    paused();
+    lock.lock();
+    went_on_.wait(lock, [this] { return !pauses_; });
+  });
+}
+
+void TpmWorker::go_on() {
+  {
+    const std::lock_guard lock(mutex_);
+    pauses_ = false;
+  }
+  went_on_.notify_all();
+}
+
+TpmWorker::VmConnection TpmWorker::vm_connection() {
+  const std::lock_guard lock(mutex_);
+  if (new_vm_socket_) {
+    return {.socket = new_vm_socket_->get(), .rest = {}};
+  }
+  for (const Client& client : clients_) {
+    if (client.source == CommandSource::vm && !client.gone) {
+      return {.socket = client.connection.fd(),
+              .rest = client.connection.rest(client.waiting.has_value())};
+    }
+  }
+  return {};
+}
+
+Result<CommandConnection> TpmWorker::vm_connection_on(UniqueFd socket,
+                                                      const CommandConnection::Rest& rest) {
+  CommandConnection connection = connection_on(std::move(socket));
+  const Status fits = connection.go_on(rest);
+  return fits.ok() ? Result<CommandConnection>(std::move(connection)) : fits.error();
+}
+
+void TpmWorker::go_on_with(CommandConnection vm) {
+  // A function that is kept has to be one that could be copied.
+  run_soon([this, taken = std::make_shared<CommandConnection>(std::move(vm))] {
+    clients_.push_back({std::move(*taken), CommandSource::vm});
+  });
+}
+
 void TpmWorker::stop() {
   stopping_ = true;
+  go_on();
   wake();
   if (thread_.joinable()) {
     thread_.join();
@@ -241,14 +291,13 @@ void TpmWorker::adopt_vm_socket() {
   }
   clients_.remove_if([](const Client& client) { return client.source == CommandSource::vm; });
   if (socket->valid()) {
-    add_client(std::move(*socket), CommandSource::vm);
+    clients_.push_back({connection_on(std::move(*socket)), CommandSource::vm});
   }
 }
 
-void TpmWorker::add_client(UniqueFd socket, CommandSource source) {
+CommandConnection TpmWorker::connection_on(UniqueFd socket) const {
   const bool is_tpm2 = tpm_.version() == TpmVersion::tpm2_0;
-  clients_.push_back(
-      {CommandConnection(std::move(socket), is_tpm2, tpm_.command_max_bytes()), source});
+  return {std::move(socket), is_tpm2, tpm_.command_max_bytes()};
 }
 
 void TpmWorker::accept_clients() {
@@ -263,7 +312,7 @@ void TpmWorker::accept_clients() {
     log_.warning("too many clients on the command socket, all with commands: refused one");
     return;
   }
-  add_client(std::move(socket), CommandSource::server);
+  clients_.push_back({connection_on(std::move(socket)), CommandSource::server});
 }
 
 void TpmWorker::serve_client(Client& client, short events) {

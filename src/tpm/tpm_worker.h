@@ -4,6 +4,7 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -46,6 +47,9 @@ enum class CommandSource { vm, server };
 /// Clients of the listener are limited as those of the control sockets (ControlServer) are; one
 /// whose command waits is not silent, and the VM's socket is no such client.
 ///
+/// More than 30 methods: it is one loop over one list of clients, each step of which uses the
+/// others; what could be taken from it (Door, CommandConnection, HoldRequests) has been.
+///
 /// Threads: the calls may come from any thread.
 class TpmWorker {
 public:
@@ -65,6 +69,11 @@ public:
   /// Commands come from this socket from now on, instead of an earlier one. An invalid one: from
   /// none.
   void set_vm_socket(UniqueFd socket);
+  /// For a socket that has served another process. Errors: those of CommandConnection::go_on().
+  [[nodiscard]] Result<CommandConnection> vm_connection_on(UniqueFd socket,
+                                                           const CommandConnection::Rest& rest);
+  /// Commands come from it from now on.
+  void go_on_with(CommandConnection vm);
   void set_locality(CommandSource source, std::uint8_t locality);
   /// The TPM has changes that no command is going to commit, or what decides whether commands are
   /// taken has changed: look.
@@ -78,6 +87,20 @@ public:
   /// Runs this on the worker's thread, soon, between two commands. What is still waiting at stop()
   /// is run by it.
   void run_soon(std::function<void()> job);
+
+  /// Finishes the command under way, has all that has changed committed, and calls back on its
+  /// thread, which then does nothing until go_on(), or stop().
+  void pause(std::function<void()> paused);
+  void go_on();
+  /// While it is paused: the VM's socket, which stays ours, and what of its stream is in memory.
+  struct VmConnection {
+    int socket = -1; ///< None: there is no VM.
+    CommandConnection::Rest rest;
+  };
+  [[nodiscard]] VmConnection vm_connection();
+  [[nodiscard]] std::uint8_t locality(CommandSource source) const {
+    return localities_.at(static_cast<std::size_t>(source));
+  }
 
   /// Finishes the command under way and what run_soon() was given, and ends the thread.
   void stop();
@@ -103,7 +126,7 @@ private:
   void settle();
   void answer_wake();
   void adopt_vm_socket();
-  void add_client(UniqueFd socket, CommandSource source);
+  [[nodiscard]] CommandConnection connection_on(UniqueFd socket) const;
   void accept_clients();
   void collect_poll_entries(Clock::time_point now);
   void serve_client(Client& client, short events);
@@ -126,7 +149,9 @@ private:
   std::mutex mutex_;
   std::optional<UniqueFd> new_vm_socket_;   ///< Under mutex_.
   std::vector<std::function<void()>> jobs_; ///< Under mutex_.
-  std::atomic<bool> held_ = false;          ///< Written by the thread only.
+  std::condition_variable went_on_;
+  bool pauses_ = false;            ///< Under mutex_.
+  std::atomic<bool> held_ = false; ///< Written by the thread only.
   /// Under way: the thread's own.
   SystemClock system_clock_;
   HoldRequests holds_{system_clock_};

@@ -12,9 +12,11 @@ from harness.child import PATIENCE_SECONDS, Deadline
 from harness.served import Served
 from harness.uefi_case import wait_until_durable
 from harness.vnvram import info, vnvram
+from harness.volatile_state import VolatileState
 
 VARIABLE = "Counted"
 OWNER_DEATHS = 8
+RENEWALS = 4
 HOLD_MAX_SECONDS = 600
 # Counts with the TPM, and stores each number in a variable before it says so and goes on: at any
 # moment the variable is at most one behind the counter.
@@ -87,10 +89,13 @@ class PowerCut(ServedMachine):
         self.end(machine, qemu)
 
 
-class OwnerKilled(ServedMachine):
+class OwnerKilledAndAllExchanged(ServedMachine):
+    reconnect_seconds = 120
+
     def test_the_guest_goes_on(self):
         machine = self.start_tpm()
         qemu = self.boot(machine)
+        volatile = VolatileState(qemu)
         self.start_counting(qemu)
         before = machine.processes()
         for _ in range(OWNER_DEATHS):
@@ -100,7 +105,13 @@ class OwnerKilled(ServedMachine):
         self.assertNotEqual(after.pop("owner"), before.pop("owner"))
         self.assertEqual(after, before)  # Nobody else has died of it.
         self.assertEqual(machine.log_text().count("the owner has died"), OWNER_DEATHS)
+        for _ in range(RENEWALS):
+            before = machine.processes()
+            vnvram("restart", "--all", machine.address)
+            self.assertFalse(set(machine.processes().values()) & set(before.values()))
+            self.must_count_on(qemu)
         self.stop_counting(qemu)
+        volatile.check(qemu)
         self.end(machine, qemu)
 
 

@@ -24,12 +24,12 @@ class Firmware(NamedTuple):
         """For `vnvram create`: the blob of a new machine."""
         return ("--uefi", self.template_path)
 
-    def machine_options(self, socket):
+    def machine_options(self, socket, reconnect_seconds=0):
         """The code from its file, the variables from the export at the socket."""
         return (*self.options,
                 "-blockdev", f"driver=file,node-name=code,read-only=on,filename={OVMF / self.code}",
                 "-blockdev", "driver=nbd,node-name=variables,server.type=unix,"
-                f"server.path={socket},export={BLOB}",
+                f"server.path={socket},export={BLOB},reconnect-delay={reconnect_seconds}",
                 "-machine", "pflash0=code,pflash1=variables")
 
 

@@ -8,6 +8,7 @@ class Served:
     """Before GuestCase in a class's bases: one command in the place of vnvram-tpm."""
 
     image_options = ("--tpm2", *PLAIN.create_options())
+    reconnect_seconds = 0  # How long QEMU waits for an nbdkit that has ended.
 
     def start_tpm(self, image=None, options=()):
         machine = MachineProcess(self.workspace, image or self.image, *options)
@@ -18,5 +19,5 @@ class Served:
         tpm.kill_all()
 
     def start_machine(self, tpm, disk=None, incoming=None, options=()):
-        return super().start_machine(tpm, disk, incoming,
-                                     (*PLAIN.machine_options(tpm.socket), *options))
+        flash = PLAIN.machine_options(tpm.socket, self.reconnect_seconds)
+        return super().start_machine(tpm, disk, incoming, (*flash, *options))

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -42,7 +43,8 @@ protected:
                                       .clock = clock_,
                                       .log = log_,
                                       .rates = rates_,
-                                      .takes_over = takes_over_});
+                                      .takes_over = takes_over_,
+                                      .renew_front_ends = renew_front_ends_});
     ASSERT_OK(server);
     server_ = *std::move(server);
   }
@@ -78,7 +80,8 @@ protected:
   }
 
   std::uint64_t disk_size_bytes_ = std::uint64_t{4} << 20U;
-  bool takes_over_ = false;           ///< From an owner that has died.
+  bool takes_over_ = false; ///< From an owner that has died.
+  std::function<Status()> renew_front_ends_;
   TemporaryDirectory folder_{"/tmp"}; // A socket's path is short.
   std::string path_ = folder_.path("control");
   Log log_{"test", LogLevel::error};

@@ -154,5 +154,87 @@ TEST_F(CommandConnectionTest, PeerThatIsGone) {
   EXPECT_FALSE(connection_->respond({}, from_hex("aa")));
 }
 
+// Whatever of the stream has come: another connection goes on with it.
+class TakenOnTest : public CommandConnectionTest {
+protected:
+  void take_on(bool waits) {
+    const CommandConnection::Rest rest = connection_->rest(waits);
+    // The socket is the same.
+    connection_.emplace(UniqueFd(::dup(connection_->fd())), true, command_max_bytes);
+    ASSERT_TRUE(connection_->go_on(rest).ok());
+  }
+  [[nodiscard]] std::string next() {
+    const auto command = connection_->next();
+    return command ? to_hex(command->bytes) : "none";
+  }
+};
+
+TEST_F(TakenOnTest, ACommandThatHasComeInPart) {
+  deliver("8001 0000000c 00");
+  EXPECT_EQ(next(), "none");
+  take_on(false);
+  deliver("00017b 0008");
+  EXPECT_EQ(next(), "80010000000c0000017b0008");
+}
+
+TEST_F(TakenOnTest, ACommandThatWaitsAndTheOneBehindIt) {
+  for (const bool with_head : {false, true}) {
+    const std::string head = with_head ? "00000008 02 0000000c" : "";
+    deliver(head + std::string(get_random) + "8001 0000000a 00000181");
+    ASSERT_EQ(next(), "80010000000c0000017b0008");
+    take_on(true);
+    const auto again = connection_->next();
+    ASSERT_TRUE(again);
+    EXPECT_EQ(again->with_head, with_head);
+    EXPECT_EQ(to_hex(again->bytes), "80010000000c0000017b0008");
+    EXPECT_EQ(next(), "80010000000a00000181");
+  }
+}
+
+TEST_F(TakenOnTest, OneThatIsTooLongAndWaitsOrIsBeingDropped) {
+  for (const bool waits : {true, false}) {
+    deliver("8001 00001389 0000017b"); // 5001 bytes, of which these are the first.
+    ASSERT_EQ(next(), "");
+    take_on(waits);
+    if (waits) {
+      EXPECT_EQ(next(), "");
+    }
+    send(std::vector<std::byte>(5001 - 10));
+    EXPECT_EQ(next(), "none");
+    ASSERT_TRUE(connection_->receive());
+    EXPECT_EQ(next(), "none");
+    deliver(get_random);
+    EXPECT_EQ(next(), "80010000000c0000017b0008");
+  }
+}
+
+TEST_F(TakenOnTest, AResponseThatIsNotOutYet) {
+  deliver(get_random);
+  const auto command = connection_->next();
+  std::vector<std::byte> response(1U << 20U, std::byte{7});
+  ASSERT_TRUE(connection_->respond(*command, response));
+  ASSERT_TRUE(connection_->has_output());
+  take_on(false);
+  std::size_t received_bytes = 0;
+  while (connection_->has_output() || received_bytes < response.size()) {
+    received_bytes += received().size() / 2;
+    ASSERT_TRUE(!connection_->has_output() || connection_->flush());
+  }
+  EXPECT_EQ(received_bytes, response.size());
+}
+
+TEST_F(TakenOnTest, MoreThanThereCanBeIsRefused) {
+  EXPECT_FALSE(connection_
+                   ->go_on({.unread = std::vector<std::byte>(command_max_bytes + 10),
+                            .discard_bytes = 0,
+                            .unsent = {}})
+                   .ok());
+  EXPECT_FALSE(
+      connection_
+          ->go_on(
+              {.unread = {}, .discard_bytes = 0, .unsent = std::vector<std::byte>((1U << 20U) + 1)})
+          .ok());
+}
+
 } // namespace
 } // namespace vnvram::test

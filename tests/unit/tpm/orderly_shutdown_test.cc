@@ -77,5 +77,18 @@ TEST_F(OrderlyShutdownTest, PowerOnForgets) {
   EXPECT_EQ(due(7), clear);
 }
 
+TEST_F(OrderlyShutdownTest, AnotherOneGoesOnWithWhatItWasTold) {
+  EXPECT_FALSE(shutdown_.told(5));
+  run(shutdown_state, success, 5);
+  for (const std::uint64_t revision : {5U, 6U}) { // It stands, or it does not.
+    const auto told = shutdown_.told(revision);
+    ASSERT_TRUE(told);
+    OrderlyShutdown other;
+    other.was_told(*told, 40);
+    EXPECT_EQ(other.due(40).size(), shutdown_.due(revision).size());
+    EXPECT_EQ(other.due(41).size(), 2U);
+  }
+}
+
 } // namespace
 } // namespace vnvram::test

@@ -160,5 +160,64 @@ TEST_P(SoftTpmTest, BufferSizeOnlyWhileStopped) {
   ASSERT_EQ(tpm->set_buffer_size(4096, size), tpm_success);
 }
 
+TEST_P(SoftTpmTest, AnotherOneGoesOnWhereThisOneRuns) {
+  Contents contents(3);
+  const auto specs = tpm_blob_specs(GetParam());
+  const bool is_tpm2 = GetParam() == TpmVersion::tpm2_0;
+  // Each makes that of another TPM register, of those that a start clears, another one.
+  const std::string startup = is_tpm2 ? std::string(startup_clear) : "00c1 0000000c 00000099 0001";
+  const std::string extend =
+      is_tpm2 ? "8002 00000041 00000182 00000010 00000009 40000009 0000 00 0000 00000001 000b" +
+                    std::string(64, '5')
+              : "00c1 00000022 00000014 00000010" + std::string(40, '5');
+  const std::string read = is_tpm2 ? "8001 00000014 0000017e 00000001 000b 03 000001"
+                                   : "00c1 0000000e 00000015 00000010";
+  std::string seen;
+  std::optional<RunningState> state;
+  {
+    const auto tpm = make(Contents(3), Manufacture::allowed);
+    ASSERT_TRUE(tpm->initialise(false).ok());
+    ASSERT_EQ(run(*tpm, startup).substr(12), "00000000");
+    ASSERT_EQ(run(*tpm, extend).substr(12, 8), "00000000");
+    seen = run(*tpm, read);
+    (void)tpm->take_changes();
+    ASSERT_EQ(tpm->get_state(TpmState::permanent, contents[0]), tpm_success);
+    Result<RunningState> running = tpm->running_state();
+    ASSERT_TRUE(running.ok());
+    state.emplace(*std::move(running));
+  }
+  const auto next = make(Contents(3), Manufacture::forbidden);
+  ASSERT_TRUE(next->go_on(specs, contents, std::move(*state)).ok());
+  EXPECT_FALSE(next->is_untouched());
+  EXPECT_TRUE(next->matches(contents));
+  EXPECT_EQ(run(*next, read), seen);
+  EXPECT_NE(run(*next, extend), failure());
+  EXPECT_NE(run(*next, read), seen);
+}
+
+TEST_P(SoftTpmTest, NobodyGoesOnWithAStateThatIsNone) {
+  Contents contents(3);
+  {
+    const auto tpm = make(Contents(3), Manufacture::allowed);
+    ASSERT_TRUE(tpm->verify().ok());
+    ASSERT_EQ(tpm->get_state(TpmState::permanent, contents[0]), tpm_success);
+  }
+  const auto next = make(Contents(3), Manufacture::forbidden);
+  RunningState state;
+  state.power = RunningState::Power::on;
+  state.volatile_state = SecretBytes(std::vector<std::byte>(100, std::byte{0xee}));
+  const Status gone_on = next->go_on(tpm_blob_specs(GetParam()), contents, std::move(state));
+  ASSERT_FALSE(gone_on.ok());
+  EXPECT_EQ(gone_on.error().kind(), ErrorKind::unsupported);
+  EXPECT_TRUE(next->is_off());
+}
+
+TEST_P(SoftTpmTest, OneInFailureModeIsGivenToNobody) {
+  const auto tpm = make(Contents(3), Manufacture::allowed);
+  ASSERT_TRUE(tpm->initialise(false).ok());
+  tpm->fail();
+  EXPECT_EQ(tpm->running_state().error().kind(), ErrorKind::poisoned);
+}
+
 } // namespace
 } // namespace vnvram::test

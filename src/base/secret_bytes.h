@@ -1,0 +1,40 @@
+// Bytes that must not stay in memory.
+#pragma once
+
+#include <cstddef>
+#include <cstring>
+#include <span>
+#include <utility>
+#include <vector>
+
+namespace vnvram {
+
+/// Overwrites them when it goes.
+class SecretBytes {
+public:
+  SecretBytes() = default;
+  explicit SecretBytes(std::vector<std::byte> bytes) : bytes_(std::move(bytes)) {}
+  explicit SecretBytes(std::span<const std::byte> bytes) : bytes_(bytes.begin(), bytes.end()) {}
+  SecretBytes(SecretBytes&& other) noexcept : bytes_(std::exchange(other.bytes_, {})) {}
+  SecretBytes& operator=(SecretBytes&& other) noexcept {
+    if (this != &other) {
+      wipe();
+      bytes_ = std::exchange(other.bytes_, {});
+    }
+    return *this;
+  }
+  SecretBytes(const SecretBytes&) = delete;
+  SecretBytes& operator=(const SecretBytes&) = delete;
+  ~SecretBytes() { wipe(); }
+
+  [[nodiscard]] const std::vector<std::byte>& get() const { return bytes_; }
+  /// The caller sees to it that they do not stay.
+  [[nodiscard]] std::vector<std::byte> release() { return std::exchange(bytes_, {}); }
+
+private:
+  void wipe() { ::explicit_bzero(bytes_.data(), bytes_.size()); }
+
+  std::vector<std::byte> bytes_;
+};
+
+} // namespace vnvram
