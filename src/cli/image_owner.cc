@@ -29,7 +29,7 @@ Scope scope_of(const SessionOffer& offer) {
                       .writes = right.writes,
                       .registers = right.registers});
   }
-  return Scope(std::move(grants)).except(offer.except_prefixes);
+  return Scope(std::move(grants)).except(offer.except_endings);
 }
 
 } // namespace

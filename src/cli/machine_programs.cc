@@ -9,13 +9,23 @@
 
 #include <fmt/core.h>
 
+#include "soft_tpm/tpm_blobs.h"
+
 namespace vnvram::cli {
 namespace {
 
 namespace fs = std::filesystem;
 
-// What the blobs of every TPM begin with (soft_tpm/tpm_blobs.h).
-constexpr std::array<const char*, 2> tpm_prefixes = {"tpm2.", "tpm12."};
+// What the names of TPMs' blobs end with; all there is to the names of the TPM without a prefix.
+std::vector<std::string> tpm_blob_names() {
+  std::vector<std::string> names;
+  for (const TpmVersion version : {TpmVersion::tpm2_0, TpmVersion::tpm1_2}) {
+    for (std::size_t state = 0; state < tpm_state_count; ++state) {
+      names.emplace_back(tpm_blob_name(version, static_cast<TpmState>(state)));
+    }
+  }
+  return names;
+}
 
 std::string folder_of_this_program() {
   std::error_code error;
@@ -63,13 +73,22 @@ Result<FrontEnd> MachinePrograms::tpm(const DeviceSocket& socket, const Listener
   std::vector<std::string> arguments{"fd:4",        "--ctrl",         "fd:3",         "--incoming",
                                      "--log-level", setup_.log_level, "--image-name", setup_.image,
                                      "--seccomp",   setup_.seccomp};
+  std::string prefix;
   for (const std::string& word : socket.words) {
-    if (!is_tpm_word(word)) {
+    constexpr std::string_view blobs = "blobs=";
+    if (word.starts_with(blobs)) {
+      prefix = word.substr(blobs.size());
+    } else if (is_tpm_word(word)) {
+      arguments.push_back("--" + word);
+    } else {
       return Error(ErrorKind::invalid_argument, "--tpm " + socket.address.text() + "," + word,
-                   "behind the address: tpm2, tpm12, no-seal, no-auto-shutdown");
+                   "behind the address: blobs=PREFIX, tpm2, tpm12, no-seal, no-auto-shutdown");
     }
-    arguments.push_back("--" + word);
   }
+  if (Status is_name = check_tpm_blobs_prefix(prefix); !is_name) {
+    return is_name.error();
+  }
+  arguments.insert(arguments.end(), {"--blobs", prefix});
   if (!setup_.user.empty()) {
     arguments.insert(arguments.end(), {"--user", setup_.user});
   }
@@ -78,13 +97,15 @@ Result<FrontEnd> MachinePrograms::tpm(const DeviceSocket& socket, const Listener
                             .descriptors = {listener.fd()},
                             .environment = {},
                             .activating_count = 0},
-                .session = {.device = "tpm", .pid = 0, .rights = {}, .except_prefixes = {}},
+                .session = {.device = prefix.empty() ? "tpm" : "tpm:" + prefix,
+                            .pid = 0,
+                            .rights = {},
+                            .except_endings = {}},
                 .listening_socket = listener.fd(),
                 .says_ready = true,
                 .loss = "a machine that runs has no TPM until its QEMU is started again"};
-  for (const char* prefix : tpm_prefixes) {
-    made.session.rights.push_back(
-        {.name = prefix, .is_prefix = true, .writes = true, .registers = true});
+  for (const std::string& name : tpm_blob_names()) {
+    made.session.rights.push_back({.name = prefix + name, .writes = true, .registers = true});
   }
   return made;
 }
@@ -101,7 +122,7 @@ Result<FrontEnd> MachinePrograms::nbd(const DeviceSocket& socket, const Listener
                             .descriptors = {listener.fd()},
                             .environment = {},
                             .activating_count = 1},
-                .session = {.device = "nbd", .pid = 0, .rights = {}, .except_prefixes = {}},
+                .session = {.device = "nbd", .pid = 0, .rights = {}, .except_endings = {}},
                 .listening_socket = listener.fd(),
                 .says_ready = false,
                 .loss = "a QEMU whose blockdev has a reconnect-delay goes on"};
@@ -118,7 +139,7 @@ Result<FrontEnd> MachinePrograms::nbd(const DeviceSocket& socket, const Listener
   }
   if (made.session.rights.empty()) {
     made.session.rights.push_back({.name = "", .is_prefix = true, .writes = true});
-    made.session.except_prefixes.assign(tpm_prefixes.begin(), tpm_prefixes.end());
+    made.session.except_endings = tpm_blob_names();
   }
   made.program.arguments = std::move(arguments);
   return made;

@@ -3,6 +3,7 @@
 #include <csignal>
 #include <map>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "cli/device_socket.h"
@@ -65,8 +66,9 @@ ServeCommand::ServeCommand(CLI::App& parent)
       ->required();
   app()
       .add_option("--tpm", tpm_,
-                  "serve the TPM here: unix:PATH or fd:N, and behind it ,tpm2 ,tpm12 ,no-seal "
-                  ",no-auto-shutdown")
+                  "serve a TPM here: unix:PATH or fd:N, and behind it ,blobs=PREFIX (of several "
+                  "TPMs the one of `create --tpm2=PREFIX`) ,tpm2 ,tpm12 ,no-seal "
+                  ",no-auto-shutdown; may be repeated with other prefixes")
       ->type_name("ADDRESS[,WORD]...");
   app()
       .add_option("--nbd", nbd_,
@@ -167,9 +169,15 @@ Result<std::vector<FrontEnd>> ServeCommand::front_ends(std::list<Listener>& list
     made.push_back(*std::move(front_end));
     return {};
   };
+  std::set<std::string> tpm_names;
   for (const std::string& text : tpm_) {
     if (Status added = add("--tpm", text, &MachinePrograms::tpm); !added) {
       return added.error();
+    }
+    if (!tpm_names.insert(made.back().session.device).second) {
+      return Error(ErrorKind::invalid_argument, "--tpm " + text + ": two TPMs with the same blobs",
+                   "write --tpm ADDRESS,blobs=PREFIX for one whose blobs `create --tpm2=PREFIX` or "
+                   "`register --tpm2=PREFIX` has made");
     }
   }
   for (const std::string& text : nbd_) {
@@ -181,10 +189,6 @@ Result<std::vector<FrontEnd>> ServeCommand::front_ends(std::list<Listener>& list
 }
 
 Result<ExitCode> ServeCommand::supervise(const Log& log) const {
-  if (tpm_.size() > 1) {
-    return Error(ErrorKind::invalid_argument, "an image has the blobs of one TPM",
-                 "give --tpm once");
-  }
   const Result<SocketAddress> control = control_address(control_);
   if (!control) {
     return control.error();

@@ -184,17 +184,17 @@ void add_tpm(Tpm& made, std::unique_ptr<SoftTpm> tpm, const Options& options, co
       *made.tpm, Custody::Setup{.seals = options.seals, .shuts_down = options.shuts_down}, log);
   made.image =
       std::make_unique<AdoptedImage>(*made.tpm, *made.custody, *made.client, options.name(), log);
-  made.storage = std::make_unique<TpmStorage>(TpmStorage::Parts{*made.tpm, *made.custody,
-                                                                *made.image, made.keeper.get(),
-                                                                *made.client, *made.trouble, log},
-                                              options.seccomp == Seccomp::on);
+  made.storage = std::make_unique<TpmStorage>(
+      TpmStorage::Parts{*made.tpm, *made.custody, *made.image, made.keeper.get(), *made.client,
+                        *made.trouble, log, options.blobs_prefix},
+      options.seccomp == Seccomp::on);
 }
 
 Tpm make_detached(const Options& options, const Log& log) {
   const TpmVersion version = options.version.value_or(TpmVersion::tpm2_0);
   Tpm made = make_without_tpm(options, log);
   add_tpm(made,
-          std::make_unique<SoftTpm>(version, tpm_blob_specs(version),
+          std::make_unique<SoftTpm>(version, tpm_blob_specs(version, options.blobs_prefix),
                                     std::vector<std::vector<std::byte>>(tpm_state_count),
                                     Manufacture::forbidden),
           options, log);
@@ -233,7 +233,8 @@ Result<Tpm> make_attached(const Options& options, const Log& log) {
     return opened.error();
   }
   Tpm made = *std::move(opened);
-  Result<TpmImage> image = read_tpm_image(*made.client, options.name(), options.version);
+  Result<TpmImage> image =
+      read_tpm_image(*made.client, options.name(), {options.version, options.blobs_prefix});
   if (!image.ok()) {
     return image.error();
   }
@@ -246,7 +247,7 @@ Result<Tpm> make_attached(const Options& options, const Log& log) {
           std::make_unique<SoftTpm>(image->version, image->specs,
                                     std::exchange(image->contents, {}), image->manufacture),
           options, log);
-  Status ready = made.image->start_with(image->state);
+  Status ready = made.image->start_with(*image);
   if (ready.ok()) {
     ready = prepare(*made.tpm, *made.storage, image->manufacture, options, log);
   }
@@ -280,10 +281,12 @@ Status power_off(const Tpm& made, bool held, const Log& log) {
   return made.storage->close();
 }
 
-std::string opening_words(const Tpm& made) {
+std::string opening_words(const Tpm& made, const Options& options) {
   const bool is_tpm2 = made.tpm->version() == TpmVersion::tpm2_0;
   const TpmStorageStatus status = made.storage->status();
-  return fmt::format("serves the TPM {} of {}, {}", is_tpm2 ? "2.0" : "1.2", status.location,
+  const std::string blobs = options.blobs_prefix.empty() ? "" : " (" + options.blobs_prefix + ")";
+  return fmt::format("serves the TPM {} of {}{}, {}", is_tpm2 ? "2.0" : "1.2", status.location,
+                     blobs,
                      status.attached ? fmt::format("generation {}", status.image.generation)
                                      : "which is not attached yet");
 }
@@ -339,7 +342,7 @@ Status run(const Options& options, const Log& log) {
     return confined;
   }
   ::malloc_trim(0); // Starting took far more memory than serving does.
-  log.info(opening_words(*made));
+  log.info(opening_words(*made, options));
   notify.send("READY=1\nSTATUS=Serving");
   serve(sockets, *made, worker, signals->get(), log);
   notify.send("STOPPING=1\nSTATUS=Closing the image");

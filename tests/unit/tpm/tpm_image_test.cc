@@ -18,11 +18,11 @@ constexpr TpmVersion version = TpmVersion::tpm2_0;
 class TpmImageTest : public testing::Test {
 protected:
   Status register_all() { return client_.register_blobs(tpm_blob_specs(version)); }
-  Result<TpmImage> read() { return read_tpm_image(client_, "image", std::nullopt); }
+  Result<TpmImage> read() { return read_tpm_image(client_, "image", {}); }
   Result<std::uint64_t> write_permanent(std::uint64_t size_bytes) {
     Transaction transaction;
     transaction.set_size("tpm2.permanent", size_bytes);
-    return commit_with_room(client_, transaction, version);
+    return commit_with_room(client_, transaction);
   }
 
   std::shared_ptr<MemoryBlobs> blobs_ = std::make_shared<MemoryBlobs>();
@@ -48,7 +48,7 @@ TEST_F(TpmImageTest, WithTwoTpmsAsksForAChoice) {
   ASSERT_OK(register_all());
   ASSERT_OK(client_.register_blobs(tpm_blob_specs(TpmVersion::tpm1_2)));
   EXPECT_KIND(read(), invalid_argument);
-  EXPECT_EQ(read_tpm_image(client_, "image", TpmVersion::tpm1_2)->version, TpmVersion::tpm1_2);
+  EXPECT_EQ(read_tpm_image(client_, "image", {TpmVersion::tpm1_2})->version, TpmVersion::tpm1_2);
 }
 
 TEST_F(TpmImageTest, OfAStateThatIsLostNoTpmIsMade) {
@@ -81,13 +81,13 @@ TEST_F(TpmImageTest, ABlobThatIsOutgrownGrowsBeforeTheCommit) {
 
 TEST_F(TpmImageTest, RoomIsWhatIsFreeAndWhatOneCommitHolds) {
   ASSERT_OK(register_all());
-  const auto room = BlobRoom::of(client_, version);
+  const auto room = BlobRoom::of(client_, tpm_blob_specs(version));
   ASSERT_OK(room);
   EXPECT_TRUE(room->check({100U << 10U, 0, 0}).ok());
   EXPECT_KIND(room->check({std::uint64_t{8} << 20U, 0, 0}), no_space);
   EXPECT_KIND(room->check({std::uint64_t{2} << 20U, 0, 0}), too_large);
   blobs_->set_attached(false);
-  EXPECT_KIND(BlobRoom::of(client_, version), absent);
+  EXPECT_KIND(BlobRoom::of(client_, tpm_blob_specs(version)), absent);
 }
 
 /// The image is opened and sealed by a keeper, which has one of its own here.
@@ -99,7 +99,7 @@ protected:
     MemoryDevice device(disk);
     ASSERT_OK(create_image(device, {}));
     ASSERT_OK(keeper_.attach(std::make_unique<MemoryDevice>(disk), {.location = "disk"}));
-    ASSERT_OK(image_.start_with(*client_.state()));
+    ASSERT_OK(image_.start_with(*read()));
     ASSERT_OK(tpm_.power_on(Startup::clear));
   }
 
