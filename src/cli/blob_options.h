@@ -34,7 +34,7 @@ public:
 
 private:
   bool with_file_ = false;
-  std::vector<std::string> tpm2_prefixes_; ///< Empty ones for an option that has none.
+  std::vector<std::string> tpm2_prefixes_; ///< As given; see no_prefix.
   std::vector<std::string> tpm12_prefixes_;
   std::string uefi_file_;
   std::vector<std::string> blobs_;

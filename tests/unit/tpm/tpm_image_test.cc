@@ -59,6 +59,39 @@ TEST_F(TpmImageTest, OfAStateThatIsLostNoTpmIsMade) {
   EXPECT_KIND(read(), corrupt);
 }
 
+TEST_F(TpmImageTest, OfSeveralTpmsIsTheOneThatIsWanted) {
+  const std::string prefix = "guest2/";
+  ASSERT_OK(register_all());
+  const auto second = [&] { return read_tpm_image(client_, "image", {std::nullopt, prefix}); };
+  EXPECT_KIND(second(), not_found);
+  ASSERT_OK(client_.register_blobs(tpm_blob_specs(version, prefix)));
+  ASSERT_OK(write_permanent(100));
+  ASSERT_OK(read());
+  const auto image = second();
+  ASSERT_OK(image);
+  EXPECT_EQ(image->specs.front().name, "guest2/tpm2.permanent");
+  EXPECT_EQ(image->manufacture, Manufacture::allowed); // The other one's state is not its own.
+  EXPECT_TRUE(image->contents.front().empty());
+  Transaction transaction;
+  transaction.set_size("guest2/tpm2.permanent", image->specs.front().size_max_bytes + 1);
+  ASSERT_OK(commit_with_room(client_, transaction));
+  EXPECT_EQ(client_.blob("tpm2.permanent")->size_bytes, 100U);
+}
+
+TEST_F(TpmImageTest, APrefixIsOneThatNamesCanHave) {
+  ASSERT_OK(check_tpm_blobs_prefix(""));
+  ASSERT_OK(check_tpm_blobs_prefix("guest2/"));
+  const std::string longest(blob_name_max_bytes - std::string_view("tpm12.permanent").size(), 'x');
+  ASSERT_OK(check_tpm_blobs_prefix(longest));
+  for (const BlobSpec& each : tpm_blob_specs(TpmVersion::tpm1_2, longest)) {
+    EXPECT_LE(each.name.size(), blob_name_max_bytes);
+  }
+  for (const char* wrong : {"guest 2", "a,b", "=PREFIX", "\xc3\xa4"}) {
+    EXPECT_KIND(check_tpm_blobs_prefix(wrong), invalid_argument);
+  }
+  EXPECT_KIND(check_tpm_blobs_prefix(longest + "x"), invalid_argument);
+}
+
 TEST_F(TpmImageTest, GrowsWhatThisLibraryNeedsLargerUnlessTheImageIsSealed) {
   auto small = tpm_blob_specs(version);
   const std::uint64_t wanted_bytes = small.front().size_max_bytes;
