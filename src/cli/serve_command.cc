@@ -8,7 +8,10 @@
 
 #include "cli/device_socket.h"
 #include "cli/image_owner.h"
+#include "cli/input.h"
+#include "cli/machine_devices.h"
 #include "cli/machine_programs.h"
+#include "cli/machine_text.h"
 #include "cli/reader.h"
 #include "cli/socket_access.h"
 #include "service/service_notify.h"
@@ -91,13 +94,42 @@ ServeCommand::ServeCommand(CLI::App& parent)
           "what a system call does that the owner or the TPM does not need: end the process "
           "(on, the default), get logged (log), or pass (off)")
       ->check(CLI::IsMember(seccomp_modes));
+  app()
+      .add_option("--print", print_,
+                  "serve nothing, but print QEMU's arguments, or libvirt's XML, for the sockets of "
+                  "--tpm and --nbd, and end")
+      ->check(CLI::IsMember({"qemu", "libvirt"}));
   app().add_option("--channel", channel_)->group(""); // Not for people.
   app().add_flag("--again", again_)->group("");
 }
 
-Result<ExitCode> ServeCommand::run(Output& /*output*/) {
+Result<ExitCode> ServeCommand::run(Output& output) {
+  if (!print_.empty()) {
+    return print(output);
+  }
   const Log log("vnvram serve", log_levels.at(log_level_));
   return tpm_.empty() && nbd_.empty() ? own(log) : supervise(log);
+}
+
+Result<ExitCode> ServeCommand::print(Output& output) const {
+  std::vector<BlobInfo> blobs;
+  const Status read = read_image(image(), device(), [&](Store& store) -> Status {
+    blobs = store.blobs();
+    return {};
+  });
+  if (!read) {
+    return read.error();
+  }
+  const Result<MachineDevices> devices = MachineDevices::of(tpm_, nbd_, blobs);
+  if (!devices) {
+    return devices.error();
+  }
+  const bool is_qemu = print_ == "qemu";
+  output.write_text(is_qemu ? qemu_text(*devices) : libvirt_text(*devices));
+  for (const std::string& note : is_qemu ? qemu_notes(*devices) : libvirt_notes(*devices)) {
+    show_note(note);
+  }
+  return ExitCode::ok;
 }
 
 Result<ExitCode> ServeCommand::own(const Log& log) const {

@@ -63,6 +63,16 @@ std::string_view tpm_blob_name(TpmVersion version, TpmState state) {
   return names.at(static_cast<std::size_t>(version)).at(static_cast<std::size_t>(state));
 }
 
+std::vector<std::string> tpm_blob_names() {
+  std::vector<std::string> names;
+  for (const TpmVersion version : {TpmVersion::tpm2_0, TpmVersion::tpm1_2}) {
+    for (std::size_t state = 0; state < tpm_state_count; ++state) {
+      names.emplace_back(tpm_blob_name(version, static_cast<TpmState>(state)));
+    }
+  }
+  return names;
+}
+
 std::string tpm_blob_type(TpmVersion version, TpmState state) {
   return "libtpms." + std::string(tpm_blob_name(version, state));
 }

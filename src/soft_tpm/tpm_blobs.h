@@ -25,6 +25,9 @@ using TpmStateSizes = std::array<std::uint64_t, tpm_state_count>;
 /// than one TPM a prefix, which is the TPM's own, is put before it: "guest2/tpm2.permanent".
 [[nodiscard]] std::string_view tpm_blob_name(TpmVersion version, TpmState state);
 
+/// Those of a TPM of either version. The name of a blob that is a TPM's ends with one of them.
+[[nodiscard]] std::vector<std::string> tpm_blob_names();
+
 /// The type of that blob, e.g. "libtpms.tpm2.permanent".
 [[nodiscard]] std::string tpm_blob_type(TpmVersion version, TpmState state);
 
