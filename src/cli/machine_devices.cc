@@ -39,8 +39,7 @@ bool is_a_tpms(const BlobInfo& blob) {
                      [&](const std::string& ending) { return blob.name.ends_with(ending); });
 }
 
-std::optional<TpmVersion> version_there(const TpmWords& words,
-                                        const std::vector<BlobInfo>& blobs) {
+std::optional<TpmVersion> version_there(const TpmWords& words, const std::vector<BlobInfo>& blobs) {
   for (const TpmVersion version : {TpmVersion::tpm2_0, TpmVersion::tpm1_2}) {
     const bool is_wanted = !words.version || *words.version == version;
     const auto name = tpm_blob_name(version, TpmState::permanent);

@@ -6,12 +6,15 @@
 
 #include "cli/nbd_words.h"
 #include "cli/tpm_words.h"
+#include "device/location.h"
 #include "soft_tpm/tpm_blobs.h"
 
 namespace vnvram::cli {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr std::size_t first_descriptor = 3; // Of those that a Program has.
 
 std::string folder_of_this_program() {
   std::error_code error;
@@ -31,14 +34,21 @@ MachinePrograms::MachinePrograms(Setup setup)
 
 Program MachinePrograms::owner(std::vector<std::string> options, const Listener& control,
                                const std::optional<Listener>& metrics) const {
-  std::vector<std::string> arguments{"serve", setup_.image, "--control", "fd:3", "--channel"};
-  std::vector<int> descriptors{control.fd()};
+  std::vector<int> descriptors;
+  const auto pass = [&](int descriptor) {
+    descriptors.push_back(descriptor);
+    return "fd:" + std::to_string(first_descriptor + descriptors.size() - 1);
+  };
+  std::vector<std::string> arguments{"serve"};
+  const std::optional<int> image = descriptor_of(setup_.image);
+  arguments.push_back(image ? pass(*image) : setup_.image);
+  arguments.insert(arguments.end(), {"--control", pass(control.fd())});
   if (metrics) {
-    descriptors.push_back(metrics->fd());
-    arguments.insert(arguments.end(), {"5", "--metrics", "fd:4"});
-  } else {
-    arguments.emplace_back("4"); // Behind the others.
+    arguments.insert(arguments.end(), {"--metrics", pass(metrics->fd())});
   }
+  // Behind the others.
+  arguments.insert(arguments.end(),
+                   {"--channel", std::to_string(first_descriptor + descriptors.size())});
   arguments.insert(arguments.end(), options.begin(), options.end());
   // By the name that this one has, where there may be a newer one by now.
   return {.path = folder_ + "/vnvram",
@@ -55,9 +65,10 @@ Result<FrontEnd> MachinePrograms::tpm(const DeviceSocket& socket, const Listener
   }
   const std::string& prefix = words->blobs_prefix;
   // A sealed image is no obstacle: the owner has been told whether to accept one.
-  std::vector<std::string> arguments{"fd:4",        "--ctrl",         "fd:3",         "--incoming",
-                                     "--log-level", setup_.log_level, "--image-name", setup_.image,
-                                     "--seccomp",   setup_.seccomp};
+  std::vector<std::string> arguments{
+      "fd:4",        "--ctrl",         "fd:3",         "--incoming",
+      "--log-level", setup_.log_level, "--image-name", location_name(setup_.image),
+      "--seccomp",   setup_.seccomp};
   arguments.insert(arguments.end(), words->options.begin(), words->options.end());
   if (!setup_.user.empty()) {
     arguments.insert(arguments.end(), {"--user", setup_.user});
@@ -90,7 +101,8 @@ Result<FrontEnd> MachinePrograms::nbd(const DeviceSocket& socket, const Listener
   if (!setup_.user.empty()) {
     arguments.insert(arguments.end(), {"--user", setup_.user});
   }
-  arguments.insert(arguments.end(), {there_or(plugin, "vnvram-owner"), "fd:4"});
+  arguments.insert(arguments.end(),
+                   {there_or(plugin, "vnvram-owner"), "fd:4", "seccomp=" + setup_.seccomp});
   arguments.insert(arguments.end(), socket.words.begin(), socket.words.end());
   FrontEnd made{.program = {.path = "nbdkit",
                             .arguments = std::move(arguments),

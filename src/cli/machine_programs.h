@@ -17,8 +17,8 @@ namespace vnvram::cli {
 class MachinePrograms {
 public:
   struct Setup {
-    std::string image; ///< What the TPM calls it in messages, too.
-    std::string user;  ///< Whom the front ends become; empty: nobody else.
+    std::string image;
+    std::string user; ///< Whom the front ends become; empty: nobody else.
     std::string log_level;
     std::string seccomp; ///< Both as on the command line.
   };

@@ -134,8 +134,7 @@ std::string qemu_text(const MachineDevices& devices) {
     add("-device", tpm_model(devices) + ",tpmdev=tpm0");
   }
   if (devices.variables) {
-    add("-drive",
-        "if=pflash,unit=0,format=raw,readonly=on,file=" + firmware_code_or_word(devices));
+    add("-drive", "if=pflash,unit=0,format=raw,readonly=on,file=" + firmware_code_or_word(devices));
     add("-drive", drive_value("if=pflash,unit=1", *devices.variables));
   }
   for (const MachineDevices::Drive& drive : devices.others) {
@@ -173,16 +172,15 @@ std::string libvirt_text(const MachineDevices& devices) {
                         xml_value(devices.variables->socket));
   }
   if (devices.tpm) {
-    text +=
-        fmt::format("  <devices>\n"
-                    "    <tpm model='{}'>\n"
-                    "      <backend type='external'>\n"
-                    "        <source type='unix' mode='connect' path='{}'/>\n"
-                    "      </backend>\n"
-                    "    </tpm>\n"
-                    "  </devices>\n",
-                    tpm_model(devices) == "tpm-crb" ? "tpm-crb" : "tpm-tis",
-                    xml_value(devices.tpm->socket));
+    text += fmt::format("  <devices>\n"
+                        "    <tpm model='{}'>\n"
+                        "      <backend type='external'>\n"
+                        "        <source type='unix' mode='connect' path='{}'/>\n"
+                        "      </backend>\n"
+                        "    </tpm>\n"
+                        "  </devices>\n",
+                        tpm_model(devices) == "tpm-crb" ? "tpm-crb" : "tpm-tis",
+                        xml_value(devices.tpm->socket));
   }
   return text + "</domain>\n";
 }

@@ -14,6 +14,7 @@
 #include "cli/machine_text.h"
 #include "cli/reader.h"
 #include "cli/socket_access.h"
+#include "device/opened_file.h"
 #include "service/service_notify.h"
 #include "service/termination_signals.h"
 #include "supervise/supervisor.h"
@@ -59,7 +60,8 @@ ServeCommand::ServeCommand(CLI::App& parent)
           "  vnvram create vm.nvram --tpm2 --uefi /usr/share/OVMF/OVMF_VARS_4M.fd\n"
           "  vnvram serve vm.nvram --control unix:/run/vm1/owner.sock \\\n"
           "    --tpm unix:/run/vm1/tpm.sock --nbd unix:/run/vm1/nbd.sock &\n"
-          "  vnvram status unix:/run/vm1/owner.sock"),
+          "  vnvram status unix:/run/vm1/owner.sock\n"
+          "The same with --print qemu behind it prints what QEMU is to be started with."),
       metrics_(app()), rates_(app()) {
   add_image();
   add_space_option(app(), space_);
@@ -89,10 +91,10 @@ ServeCommand::ServeCommand(CLI::App& parent)
       .add_option("--log-level", log_level_, "error, warning, info (the default) or debug")
       ->check(CLI::IsMember(log_levels));
   app()
-      .add_option(
-          "--seccomp", seccomp_,
-          "what a system call does that the owner or the TPM does not need: end the process "
-          "(on, the default), get logged (log), or pass (off)")
+      .add_option("--seccomp", seccomp_,
+                  "what a system call does that the owner, the TPM or nbdkit does not need: end "
+                  "the process "
+                  "(on, the default), get logged (log), or pass (off)")
       ->check(CLI::IsMember(seccomp_modes));
   app()
       .add_option("--print", print_,
@@ -104,6 +106,9 @@ ServeCommand::ServeCommand(CLI::App& parent)
 }
 
 Result<ExitCode> ServeCommand::run(Output& output) {
+  if (Status is_open = check_descriptor(image()); !is_open) {
+    return is_open.error();
+  }
   if (!print_.empty()) {
     return print(output);
   }
