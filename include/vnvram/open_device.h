@@ -26,7 +26,11 @@ struct DeviceOptions {
 
 /// Opens a regular file, a host block device, a VM image in one of these (qcow2, VMDK, VHDX, VDI,
 /// LUKS; told by its first bytes), or an NBD export (nbd://HOST[:PORT]/EXPORT,
-/// nbd+unix:///EXPORT?socket=PATH; nbds: with TLS). Creates nothing and changes nothing.
+/// nbd+unix:///EXPORT?socket=PATH; nbds: with TLS). "fd:N" is what this process has open as
+/// descriptor N: a regular file or a block device, for reading and, if it is to be written,
+/// writing; the descriptor itself stays the caller's. Where this process may, it opens the same
+/// file again; where it may not, locks belong to all copies of that descriptor. Creates nothing and
+/// changes nothing.
 ///
 /// A VM image is served by a qemu-nbd of its own that lives no longer than the device, or this
 /// process. It holds QEMU's locks from the opening on: nobody opens a VM image that someone else

@@ -57,6 +57,9 @@ Result<BlobOptions::NamedBlob> read_template(const std::string& file) {
   return BlobOptions::NamedBlob{.fresh = store->blob(), .file = {}, .note = store->note()};
 }
 
+// What CLI11 gives for a --tpm2 without a value: its help shows that, and it is no prefix.
+constexpr std::string_view no_prefix = "=PREFIX";
+
 std::string refuse_empty(const std::string& file) {
   return file.empty() ? "needs the name of a file" : "";
 }
@@ -65,8 +68,11 @@ std::string refuse_empty(const std::string& file) {
 
 void BlobOptions::add_to(CLI::App& app, bool with_file) {
   with_file_ = with_file;
-  app.add_flag("--tpm2", tpm2_, "the three blobs of a TPM 2.0");
-  app.add_flag("--tpm12", tpm12_, "the three blobs of a TPM 1.2");
+  app.add_flag(
+      "--tpm2{=PREFIX}", tpm2_prefixes_,
+      "the three blobs of a TPM 2.0: tpm2.permanent, ...; --tpm2=PREFIX puts PREFIX before "
+      "their names, for an image with several TPMs; may be repeated");
+  app.add_flag("--tpm12{=PREFIX}", tpm12_prefixes_, "the same for a TPM 1.2");
   app.add_option("--uefi", uefi_file_,
                  "the blob uefi.vars, that begins as FILE: the store of UEFI variables that comes "
                  "with a firmware, e.g. OVMF_VARS_4M.fd")
@@ -85,16 +91,22 @@ void BlobOptions::add_to(CLI::App& app, bool with_file) {
 
 Result<std::vector<BlobOptions::NamedBlob>> BlobOptions::named_blobs() const {
   std::vector<NamedBlob> result;
-  const auto add_tpm = [&](TpmVersion version) {
-    for (BlobSpec& spec : tpm_blob_specs(version)) {
-      result.push_back({.fresh = {.spec = std::move(spec)}, .file = {}, .note = {}});
+  const auto add_tpms = [&](TpmVersion version, const std::vector<std::string>& prefixes) {
+    Status fit;
+    for (const std::string& text : prefixes) {
+      const std::string prefix = text == no_prefix ? "" : text;
+      fit = fit ? check_tpm_blobs_prefix(prefix) : fit;
+      for (BlobSpec& spec : tpm_blob_specs(version, prefix)) {
+        result.push_back({.fresh = {.spec = std::move(spec)}, .file = {}, .note = {}});
+      }
     }
+    return fit;
   };
-  if (tpm2_) {
-    add_tpm(TpmVersion::tpm2_0);
+  if (Status fit = add_tpms(TpmVersion::tpm2_0, tpm2_prefixes_); !fit) {
+    return fit.error();
   }
-  if (tpm12_) {
-    add_tpm(TpmVersion::tpm1_2);
+  if (Status fit = add_tpms(TpmVersion::tpm1_2, tpm12_prefixes_); !fit) {
+    return fit.error();
   }
   if (!uefi_file_.empty()) {
     auto blob = read_template(uefi_file_);

@@ -9,7 +9,7 @@
 
 namespace vnvram::cli {
 
-/// --tpm2, --tpm12, --uefi FILE and --blob NAME:TYPE:MAX[=FILE].
+/// --tpm2[=PREFIX], --tpm12[=PREFIX], --uefi FILE and --blob NAME:TYPE:MAX[=FILE].
 class BlobOptions {
 public:
   /// Declares the options; `app` must not outlive this object's use.
@@ -34,8 +34,8 @@ public:
 
 private:
   bool with_file_ = false;
-  bool tpm2_ = false;
-  bool tpm12_ = false;
+  std::vector<std::string> tpm2_prefixes_; ///< As given; see no_prefix.
+  std::vector<std::string> tpm12_prefixes_;
   std::string uefi_file_;
   std::vector<std::string> blobs_;
 };

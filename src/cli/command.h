@@ -39,9 +39,8 @@ protected:
 
   /// The positional argument that nearly all commands begin with.
   void add_image() {
-    add_image(
-        "the image: a file, a VM image (qcow2, VMDK, VHDX, VDI, LUKS), a host block device or "
-        "an NBD export's URI");
+    add_image("the image: a file, a VM image (qcow2, VMDK, VHDX, VDI, LUKS), a host block device, "
+              "an NBD export's URI, or fd:N for a file or block device that is open");
   }
   /// The same for a command that an owner can be asked for as well.
   void add_image_or_owner() {

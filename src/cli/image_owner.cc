@@ -14,6 +14,7 @@
 #include "base/descriptor_passing.h"
 #include "base/operator_text.h"
 #include "base/system_clock.h"
+#include "device/location.h"
 #include "service/renewal_words.h"
 #include "service/service_notify.h"
 #include "service/session_offer.h"
@@ -30,7 +31,7 @@ Scope scope_of(const SessionOffer& offer) {
                       .writes = right.writes,
                       .registers = right.registers});
   }
-  return Scope(std::move(grants)).except(offer.except_prefixes);
+  return Scope(std::move(grants)).except(offer.except_endings);
 }
 
 } // namespace
@@ -75,13 +76,14 @@ Status ImageOwner::run() {
 Status ImageOwner::serve(ImageKeeper& keeper, const Listener& listener,
                          const std::optional<Listener>& metrics_listener,
                          const UniqueFd& signals) const {
+  const std::string name = location_name(setup_.image);
   SystemClock clock;
   const UniqueFd restarts(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   const auto restart = [&restarts] { ::eventfd_write(restarts.get(), 1); };
   const auto renew = [channel = setup_.channel] { return pass_text(channel, renewal_request); };
   const auto server = OwnerServer::start(
       {.keeper = keeper,
-       .location = setup_.image,
+       .location = name,
        .listener = listener,
        .limits = {},
        .clock = clock,
@@ -109,7 +111,7 @@ Status ImageOwner::serve(ImageKeeper& keeper, const Listener& listener,
       return confined;
     }
   }
-  setup_.log.info(fmt::format("serves {}, generation {}", setup_.image, keeper.info().generation));
+  setup_.log.info(fmt::format("serves {}, generation {}", name, keeper.info().generation));
   notify.send("READY=1\nSTATUS=Serving");
   wait_for_end(**server, signals, restarts);
   notify.send("STOPPING=1\nSTATUS=Closing the image");

@@ -1,21 +1,20 @@
 #include "cli/machine_programs.h"
 
-#include <algorithm>
-#include <array>
 #include <filesystem>
-#include <string_view>
 #include <system_error>
 #include <utility>
 
-#include <fmt/core.h>
+#include "cli/nbd_words.h"
+#include "cli/tpm_words.h"
+#include "device/location.h"
+#include "soft_tpm/tpm_blobs.h"
 
 namespace vnvram::cli {
 namespace {
 
 namespace fs = std::filesystem;
 
-// What the blobs of every TPM begin with (soft_tpm/tpm_blobs.h).
-constexpr std::array<const char*, 2> tpm_prefixes = {"tpm2.", "tpm12."};
+constexpr std::size_t first_descriptor = 3; // Of those that a Program has.
 
 std::string folder_of_this_program() {
   std::error_code error;
@@ -28,12 +27,6 @@ std::string there_or(const fs::path& place, std::string name) {
   return fs::exists(place, error) ? place.string() : std::move(name);
 }
 
-bool is_tpm_word(const std::string& word) {
-  constexpr std::array<std::string_view, 4> words = {"tpm2", "tpm12", "no-seal",
-                                                     "no-auto-shutdown"};
-  return std::find(words.begin(), words.end(), word) != words.end();
-}
-
 } // namespace
 
 MachinePrograms::MachinePrograms(Setup setup)
@@ -41,14 +34,21 @@ MachinePrograms::MachinePrograms(Setup setup)
 
 Program MachinePrograms::owner(std::vector<std::string> options, const Listener& control,
                                const std::optional<Listener>& metrics) const {
-  std::vector<std::string> arguments{"serve", setup_.image, "--control", "fd:3", "--channel"};
-  std::vector<int> descriptors{control.fd()};
+  std::vector<int> descriptors;
+  const auto pass = [&](int descriptor) {
+    descriptors.push_back(descriptor);
+    return "fd:" + std::to_string(first_descriptor + descriptors.size() - 1);
+  };
+  std::vector<std::string> arguments{"serve"};
+  const std::optional<int> image = descriptor_of(setup_.image);
+  arguments.push_back(image ? pass(*image) : setup_.image);
+  arguments.insert(arguments.end(), {"--control", pass(control.fd())});
   if (metrics) {
-    descriptors.push_back(metrics->fd());
-    arguments.insert(arguments.end(), {"5", "--metrics", "fd:4"});
-  } else {
-    arguments.emplace_back("4"); // Behind the others.
+    arguments.insert(arguments.end(), {"--metrics", pass(metrics->fd())});
   }
+  // Behind the others.
+  arguments.insert(arguments.end(),
+                   {"--channel", std::to_string(first_descriptor + descriptors.size())});
   arguments.insert(arguments.end(), options.begin(), options.end());
   // By the name that this one has, where there may be a newer one by now.
   return {.path = folder_ + "/vnvram",
@@ -59,17 +59,17 @@ Program MachinePrograms::owner(std::vector<std::string> options, const Listener&
 }
 
 Result<FrontEnd> MachinePrograms::tpm(const DeviceSocket& socket, const Listener& listener) const {
-  // A sealed image is no obstacle: the owner has been told whether to accept one.
-  std::vector<std::string> arguments{"fd:4",        "--ctrl",         "fd:3",         "--incoming",
-                                     "--log-level", setup_.log_level, "--image-name", setup_.image,
-                                     "--seccomp",   setup_.seccomp,   "--successors", "5"};
-  for (const std::string& word : socket.words) {
-    if (!is_tpm_word(word)) {
-      return Error(ErrorKind::invalid_argument, "--tpm " + socket.address.text() + "," + word,
-                   "behind the address: tpm2, tpm12, no-seal, no-auto-shutdown");
-    }
-    arguments.push_back("--" + word);
+  const Result<TpmWords> words = TpmWords::parse(socket);
+  if (!words) {
+    return words.error();
   }
+  const std::string& prefix = words->blobs_prefix;
+  // A sealed image is no obstacle: the owner has been told whether to accept one.
+  std::vector<std::string> arguments{
+      "fd:4",        "--ctrl",         "fd:3",         "--incoming",
+      "--log-level", setup_.log_level, "--image-name", location_name(setup_.image),
+      "--seccomp",   setup_.seccomp,   "--successors", "5"};
+  arguments.insert(arguments.end(), words->options.begin(), words->options.end());
   if (!setup_.user.empty()) {
     arguments.insert(arguments.end(), {"--user", setup_.user});
   }
@@ -79,49 +79,48 @@ Result<FrontEnd> MachinePrograms::tpm(const DeviceSocket& socket, const Listener
                             .environment = {},
                             .activating_count = 0},
                 .successor_arguments = {"--predecessor", "6"},
-                .session = {.device = "tpm", .pid = 0, .rights = {}, .except_prefixes = {}},
+                .session = {.device = prefix.empty() ? "tpm" : "tpm:" + prefix,
+                            .pid = 0,
+                            .rights = {},
+                            .except_endings = {}},
                 .listening_socket = listener.fd(),
                 .says_ready = true,
                 .loss = "a machine that runs has no TPM until its QEMU is started again"};
-  for (const char* prefix : tpm_prefixes) {
-    made.session.rights.push_back(
-        {.name = prefix, .is_prefix = true, .writes = true, .registers = true});
+  for (const std::string& name : tpm_blob_names()) {
+    made.session.rights.push_back({.name = prefix + name, .writes = true, .registers = true});
   }
   return made;
 }
 
 Result<FrontEnd> MachinePrograms::nbd(const DeviceSocket& socket, const Listener& listener) const {
+  const Result<NbdWords> words = NbdWords::parse(socket);
+  if (!words) {
+    return words.error();
+  }
   const fs::path plugin = fs::path(folder_).parent_path() / "lib" / "nbdkit-vnvram-owner-plugin.so";
   std::vector<std::string> arguments{"--foreground"};
   if (!setup_.user.empty()) {
     arguments.insert(arguments.end(), {"--user", setup_.user});
   }
-  arguments.insert(arguments.end(), {there_or(plugin, "vnvram-owner"), "fd:4"});
+  arguments.insert(arguments.end(),
+                   {there_or(plugin, "vnvram-owner"), "fd:4", "seccomp=" + setup_.seccomp});
+  arguments.insert(arguments.end(), socket.words.begin(), socket.words.end());
   FrontEnd made{.program = {.path = "nbdkit",
-                            .arguments = {},
+                            .arguments = std::move(arguments),
                             .descriptors = {listener.fd()},
                             .environment = {},
                             .activating_count = 1},
-                .session = {.device = "nbd", .pid = 0, .rights = {}, .except_prefixes = {}},
+                .session = {.device = "nbd", .pid = 0, .rights = {}, .except_endings = {}},
                 .listening_socket = listener.fd(),
                 .says_ready = false,
                 .loss = "a QEMU whose blockdev has a reconnect-delay goes on"};
-  for (const std::string& word : socket.words) {
-    constexpr std::string_view exports = "export=";
-    if (!word.starts_with(exports) && !word.starts_with("readonly=")) {
-      return Error(ErrorKind::invalid_argument, "--nbd " + socket.address.text() + "," + word,
-                   "behind the address: export=NAME, readonly=NAME");
-    }
-    if (word.starts_with(exports)) {
-      made.session.rights.push_back({.name = word.substr(exports.size()), .writes = true});
-    }
-    arguments.push_back(word);
+  for (const std::string& name : words->exports) {
+    made.session.rights.push_back({.name = name, .writes = true});
   }
   if (made.session.rights.empty()) {
     made.session.rights.push_back({.name = "", .is_prefix = true, .writes = true});
-    made.session.except_prefixes.assign(tpm_prefixes.begin(), tpm_prefixes.end());
+    made.session.except_endings = tpm_blob_names();
   }
-  made.program.arguments = std::move(arguments);
   return made;
 }
 

@@ -17,8 +17,8 @@ namespace vnvram::cli {
 class MachinePrograms {
 public:
   struct Setup {
-    std::string image; ///< What the TPM calls it in messages, too.
-    std::string user;  ///< Whom the front ends become; empty: nobody else.
+    std::string image;
+    std::string user; ///< Whom the front ends become; empty: nobody else.
     std::string log_level;
     std::string seccomp; ///< Both as on the command line.
   };
@@ -28,10 +28,11 @@ public:
   /// one for metrics, if there is one.
   [[nodiscard]] Program owner(std::vector<std::string> options, const Listener& control,
                               const std::optional<Listener>& metrics) const;
-  /// A TPM. Its session reaches the TPM's blobs. Errors: invalid_argument (words).
+  /// A TPM. Its session reaches this TPM's blobs, and its name says which they are. Errors:
+  /// invalid_argument (words).
   [[nodiscard]] Result<FrontEnd> tpm(const DeviceSocket& socket, const Listener& listener) const;
-  /// nbdkit. Its session reaches all but TPMs' blobs, or the exports that are named. Errors:
-  /// invalid_argument.
+  /// nbdkit. Its session reaches all but TPMs' blobs, served or not, or the exports that are named.
+  /// Errors: invalid_argument.
   [[nodiscard]] Result<FrontEnd> nbd(const DeviceSocket& socket, const Listener& listener) const;
 
 private:

@@ -3,13 +3,18 @@
 #include <csignal>
 #include <map>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "cli/device_socket.h"
 #include "cli/image_owner.h"
+#include "cli/input.h"
+#include "cli/machine_devices.h"
 #include "cli/machine_programs.h"
+#include "cli/machine_text.h"
 #include "cli/reader.h"
 #include "cli/socket_access.h"
+#include "device/opened_file.h"
 #include "service/service_notify.h"
 #include "service/termination_signals.h"
 #include "supervise/supervisor.h"
@@ -55,7 +60,8 @@ ServeCommand::ServeCommand(CLI::App& parent)
           "  vnvram create vm.nvram --tpm2 --uefi /usr/share/OVMF/OVMF_VARS_4M.fd\n"
           "  vnvram serve vm.nvram --control unix:/run/vm1/owner.sock \\\n"
           "    --tpm unix:/run/vm1/tpm.sock --nbd unix:/run/vm1/nbd.sock &\n"
-          "  vnvram status unix:/run/vm1/owner.sock"),
+          "  vnvram status unix:/run/vm1/owner.sock\n"
+          "The same with --print qemu behind it prints what QEMU is to be started with."),
       metrics_(app()), rates_(app()) {
   add_image();
   add_space_option(app(), space_);
@@ -65,8 +71,9 @@ ServeCommand::ServeCommand(CLI::App& parent)
       ->required();
   app()
       .add_option("--tpm", tpm_,
-                  "serve the TPM here: unix:PATH or fd:N, and behind it ,tpm2 ,tpm12 ,no-seal "
-                  ",no-auto-shutdown")
+                  "serve a TPM here: unix:PATH or fd:N, and behind it ,blobs=PREFIX (of several "
+                  "TPMs the one of `create --tpm2=PREFIX`) ,tpm2 ,tpm12 ,no-seal "
+                  ",no-auto-shutdown; may be repeated with other prefixes")
       ->type_name("ADDRESS[,WORD]...");
   app()
       .add_option("--nbd", nbd_,
@@ -84,18 +91,50 @@ ServeCommand::ServeCommand(CLI::App& parent)
       .add_option("--log-level", log_level_, "error, warning, info (the default) or debug")
       ->check(CLI::IsMember(log_levels));
   app()
-      .add_option(
-          "--seccomp", seccomp_,
-          "what a system call does that the owner or the TPM does not need: end the process "
-          "(on, the default), get logged (log), or pass (off)")
+      .add_option("--seccomp", seccomp_,
+                  "what a system call does that the owner, the TPM or nbdkit does not need: end "
+                  "the process "
+                  "(on, the default), get logged (log), or pass (off)")
       ->check(CLI::IsMember(seccomp_modes));
+  app()
+      .add_option("--print", print_,
+                  "serve nothing, but print QEMU's arguments, or libvirt's XML, for the sockets of "
+                  "--tpm and --nbd, and end")
+      ->check(CLI::IsMember({"qemu", "libvirt"}));
   app().add_option("--channel", channel_)->group(""); // Not for people.
   app().add_flag("--again", again_)->group("");
 }
 
-Result<ExitCode> ServeCommand::run(Output& /*output*/) {
+Result<ExitCode> ServeCommand::run(Output& output) {
+  if (Status is_open = check_descriptor(image()); !is_open) {
+    return is_open.error();
+  }
+  if (!print_.empty()) {
+    return print(output);
+  }
   const Log log("vnvram serve", log_levels.at(log_level_));
   return tpm_.empty() && nbd_.empty() ? own(log) : supervise(log);
+}
+
+Result<ExitCode> ServeCommand::print(Output& output) const {
+  std::vector<BlobInfo> blobs;
+  const Status read = read_image(image(), device(), [&](Store& store) -> Status {
+    blobs = store.blobs();
+    return {};
+  });
+  if (!read) {
+    return read.error();
+  }
+  const Result<MachineDevices> devices = MachineDevices::of(tpm_, nbd_, blobs);
+  if (!devices) {
+    return devices.error();
+  }
+  const bool is_qemu = print_ == "qemu";
+  output.write_text(is_qemu ? qemu_text(*devices) : libvirt_text(*devices));
+  for (const std::string& note : is_qemu ? qemu_notes(*devices) : libvirt_notes(*devices)) {
+    show_note(note);
+  }
+  return ExitCode::ok;
 }
 
 Result<ExitCode> ServeCommand::own(const Log& log) const {
@@ -167,9 +206,15 @@ Result<std::vector<FrontEnd>> ServeCommand::front_ends(std::list<Listener>& list
     made.push_back(*std::move(front_end));
     return {};
   };
+  std::set<std::string> tpm_names;
   for (const std::string& text : tpm_) {
     if (Status added = add("--tpm", text, &MachinePrograms::tpm); !added) {
       return added.error();
+    }
+    if (!tpm_names.insert(made.back().session.device).second) {
+      return Error(ErrorKind::invalid_argument, "--tpm " + text + ": two TPMs with the same blobs",
+                   "write --tpm ADDRESS,blobs=PREFIX for one whose blobs `create --tpm2=PREFIX` or "
+                   "`register --tpm2=PREFIX` has made");
     }
   }
   for (const std::string& text : nbd_) {
@@ -181,10 +226,6 @@ Result<std::vector<FrontEnd>> ServeCommand::front_ends(std::list<Listener>& list
 }
 
 Result<ExitCode> ServeCommand::supervise(const Log& log) const {
-  if (tpm_.size() > 1) {
-    return Error(ErrorKind::invalid_argument, "an image has the blobs of one TPM",
-                 "give --tpm once");
-  }
   const Result<SocketAddress> control = control_address(control_);
   if (!control) {
     return control.error();

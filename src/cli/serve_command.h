@@ -20,6 +20,7 @@ public:
   Result<ExitCode> run(Output& output) override;
 
 private:
+  Result<ExitCode> print(Output& output) const;
   Result<ExitCode> own(const Log& log) const;
   Result<ExitCode> supervise(const Log& log) const;
   /// Opens their sockets, to which the list is added, and says how they are started.
@@ -39,6 +40,7 @@ private:
   std::string log_level_ = "info";
   std::string seccomp_ = "on";
   std::string space_ = "reserve";
+  std::string print_; ///< For whom; empty: nothing is printed.
   bool incoming_ = false;
   int channel_ = -1;   ///< Given by a process of this command to the owner.
   bool again_ = false; ///< Likewise, to one that is not the first.

@@ -15,6 +15,7 @@
 #include "device/file_lock.h"
 #include "device/file_space.h"
 #include "device/hidden_writes.h"
+#include "device/location.h"
 
 namespace vnvram {
 namespace {
@@ -31,11 +32,12 @@ FileDevice::FileDevice(std::string path, OpenedFile file, Access access)
       medium_reads_(kept(Barrier::medium_reads) && cache_may_hide_writes(file_.fd.get())) {}
 
 Result<std::unique_ptr<FileDevice>> FileDevice::open(const std::string& path, Access access) {
-  Result<OpenedFile> file = open_file(path, access);
+  const bool is_open = scheme_of(path) == LocationScheme::descriptor;
+  Result<OpenedFile> file = is_open ? open_descriptor(path, access) : open_file(path, access);
   if (!file) {
     return file.error();
   }
-  std::unique_ptr<FileDevice> device(new FileDevice(path, *std::move(file), access));
+  std::unique_ptr<FileDevice> device(new FileDevice(location_name(path), *std::move(file), access));
   if (Result<std::uint64_t> size = device->size_bytes(); !size) {
     return size.error();
   }
@@ -47,7 +49,7 @@ Result<std::unique_ptr<FileDevice>> FileDevice::open(const std::string& path, Ac
     device->direct_.open(fd, access);
   }
   if (access == Access::read_write && !device->file_.block_special) {
-    device->file_name_.emplace(fd, path);
+    device->file_name_.emplace(fd, device->path_);
   }
   return device;
 }

@@ -24,7 +24,7 @@ namespace vnvram {
 /// direct as well.
 class FileDevice final : public BlockDevice, public SpaceKeeper {
 public:
-  /// What open_device() promises.
+  /// What open_device() promises. `path` may be "fd:N".
   static Result<std::unique_ptr<FileDevice>> open(const std::string& path, Access access);
 
   [[nodiscard]] std::string name() const override { return path_; }

@@ -8,11 +8,13 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <utility>
 
 #include <fmt/core.h>
 
 #include "base/unique_fd.h"
+#include "device/location.h"
 
 namespace vnvram {
 namespace {
@@ -38,7 +40,17 @@ constexpr std::uint32_t vmdk_flag_compressed = 1U << 16U;
 constexpr std::size_t vdi_signature_offset = 64;
 
 /// The first bytes; fewer, or none, of what is short or not readable.
+std::string read_header(int descriptor) {
+  std::string header(header_size_bytes, '\0');
+  const ssize_t count = ::pread(descriptor, header.data(), header.size(), 0);
+  header.resize(static_cast<std::size_t>(std::max<ssize_t>(0, count)));
+  return header;
+}
+
 std::string read_header(const std::string& path) {
+  if (const std::optional<int> descriptor = descriptor_of(path)) {
+    return read_header(*descriptor);
+  }
   struct stat status = {};
   // Opening a pipe would wait for its other end.
   if (::stat(path.c_str(), &status) != 0 ||
@@ -46,10 +58,7 @@ std::string read_header(const std::string& path) {
     return {};
   }
   const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  std::string header(header_size_bytes, '\0');
-  const ssize_t count = fd.valid() ? ::pread(fd.get(), header.data(), header.size(), 0) : -1;
-  header.resize(static_cast<std::size_t>(std::max<ssize_t>(0, count)));
-  return header;
+  return read_header(fd.get());
 }
 
 std::uint32_t byte_at(std::string_view header, std::size_t offset) {

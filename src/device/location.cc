@@ -1,7 +1,12 @@
 #include "device/location.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <array>
+#include <charconv>
+#include <filesystem>
+#include <system_error>
 
 namespace vnvram {
 namespace {
@@ -16,8 +21,15 @@ constexpr std::array<Row, 6> schemes = {{
     {"nbd+unix://", LocationScheme::nbd},
     {"nbds+unix://", LocationScheme::nbd},
     {"unix:", LocationScheme::owner},
-    {"fd:", LocationScheme::owner},
+    {"fd:", LocationScheme::descriptor},
 }};
+constexpr std::string_view descriptor_beginning = "fd:";
+
+bool is_socket(std::string_view location) {
+  const std::optional<int> descriptor = descriptor_of(location);
+  struct stat status = {};
+  return descriptor && ::fstat(*descriptor, &status) == 0 && S_ISSOCK(status.st_mode);
+}
 
 } // namespace
 
@@ -25,12 +37,37 @@ LocationScheme scheme_of(std::string_view location) {
   const auto* row = std::find_if(schemes.begin(), schemes.end(), [&](const Row& candidate) {
     return location.starts_with(candidate.beginning);
   });
-  return row == schemes.end() ? LocationScheme::path : row->scheme;
+  const LocationScheme scheme = row == schemes.end() ? LocationScheme::path : row->scheme;
+  return scheme == LocationScheme::descriptor && is_socket(location) ? LocationScheme::owner
+                                                                     : scheme;
+}
+
+std::optional<int> descriptor_of(std::string_view location) {
+  if (!location.starts_with(descriptor_beginning)) {
+    return std::nullopt;
+  }
+  const std::string_view digits = location.substr(descriptor_beginning.size());
+  int number = -1;
+  const auto parsed = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+  const bool is_number = parsed.ec == std::errc() && parsed.ptr == digits.data() + digits.size();
+  return is_number && number > 2 ? std::optional(number) : std::nullopt;
+}
+
+std::string location_name(const std::string& location) {
+  const std::optional<int> descriptor = descriptor_of(location);
+  if (!descriptor) {
+    return location;
+  }
+  std::error_code error;
+  const std::filesystem::path name =
+      std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(*descriptor), error);
+  return error || !name.is_absolute() ? location : name.string();
 }
 
 bool is_served(std::string_view location) {
   switch (scheme_of(location)) {
-  case LocationScheme::path: return false;
+  case LocationScheme::path:
+  case LocationScheme::descriptor: return false;
   case LocationScheme::nbd:
   case LocationScheme::owner: return true;
   }

@@ -1,5 +1,7 @@
 #include "vnvram/open_device.h"
 
+#include <fmt/core.h>
+
 #include "device/file_device.h"
 #include "device/image_format.h"
 #include "device/location.h"
@@ -29,11 +31,21 @@ Result<std::unique_ptr<BlockDevice>> open_export(const std::string& uri, Access 
   return as_block_device(NbdDevice::connect(target, access));
 }
 
+Error needs_a_name(const std::string& location, ImageFormat format) {
+  return {ErrorKind::unsupported,
+          fmt::format("{} ({}): a {} image, which QEMU's programs open by its name", location,
+                      location_name(location), image_format_name(format)),
+          "name the file itself; a descriptor may be that of a raw file or a block device"};
+}
+
 Result<std::unique_ptr<BlockDevice>> open_path(const std::string& location, Access access,
                                                const DeviceOptions& options) {
   const Result<ImageContainer> container = find_container(location, options);
   if (!container) {
     return container.error();
+  }
+  if (container->format != ImageFormat::raw && descriptor_of(location)) {
+    return needs_a_name(location, container->format);
   }
   if (container->format != ImageFormat::raw) {
     return as_block_device(VmImageDevice::open(location, *container, access, options));
@@ -55,7 +67,8 @@ Result<std::unique_ptr<BlockDevice>> open_device(const std::string& location, Ac
     return Error(ErrorKind::unsupported,
                  location + ": the socket of an image's owner is not the image",
                  "name the image itself, when its owner has ended");
-  case LocationScheme::path: break;
+  case LocationScheme::path:
+  case LocationScheme::descriptor: break;
   }
   return open_path(location, access, options);
 }

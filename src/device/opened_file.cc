@@ -11,6 +11,7 @@
 #include <fmt/core.h>
 
 #include "base/file_error.h"
+#include "device/location.h"
 
 namespace vnvram {
 
@@ -69,6 +70,59 @@ Result<OpenedFile> open_file(const std::string& path, Access access) {
                  "blockdev --setrw allows writing to it");
   }
   return OpenedFile{std::move(fd), block_special};
+}
+
+Status check_descriptor(const std::string& location) {
+  const std::optional<int> number = descriptor_of(location);
+  if (scheme_of(location) != LocationScheme::descriptor ||
+      (number && ::fcntl(*number, F_GETFD) >= 0)) {
+    return {};
+  }
+  return Error(ErrorKind::absent, fmt::format("{}: there is no such open descriptor", location),
+               "open the image for the program that is started: ... fd:3 3<>vm.nvram");
+}
+
+Result<OpenedFile> open_descriptor(const std::string& location, Access access) {
+  if (Status is_open = check_descriptor(location); !is_open) {
+    return is_open.error();
+  }
+  const std::optional<int> number = descriptor_of(location);
+  struct stat status = {};
+  const int flags = ::fcntl(*number, F_GETFL);
+  if (flags < 0 || ::fstat(*number, &status) < 0) {
+    return Error(ErrorKind::io, fmt::format("{}: {}", location, error_reason(errno)));
+  }
+  const std::string name = location_name(location);
+  const bool block_special = S_ISBLK(status.st_mode);
+  if (!block_special && !S_ISREG(status.st_mode)) {
+    return Error(ErrorKind::unsupported,
+                 fmt::format("{} ({}): neither a regular file nor a block device", location, name));
+  }
+  const bool writes = access == Access::read_write;
+  const int mode = flags & O_ACCMODE;
+  if (writes && mode != O_RDWR) {
+    return Error(ErrorKind::read_only,
+                 fmt::format("{} ({}): is not open for reading and writing", location, name),
+                 "open it for both: 3<>vm.nvram");
+  }
+  if (mode == O_WRONLY || (flags & (O_APPEND | O_PATH)) != 0) {
+    return Error(ErrorKind::unsupported,
+                 fmt::format("{} ({}): is not open for reading at any place", location, name),
+                 "open it for reading and writing, and not for appending: 3<>vm.nvram");
+  }
+  const std::string again = fmt::format("/proc/self/fd/{}", *number);
+  const int exclusive = block_special && writes ? O_EXCL : 0;
+  UniqueFd fd(::open(again.c_str(), mode | O_CLOEXEC | exclusive));
+  if (!fd.valid() && (flags & O_DIRECT) != 0) {
+    return Error(ErrorKind::unsupported,
+                 fmt::format("{} ({}): is open with O_DIRECT", location, name),
+                 "open it without; what is to be direct is so by itself");
+  }
+  if (!fd.valid()) {
+    fd = UniqueFd(::fcntl(*number, F_DUPFD_CLOEXEC, 0));
+  }
+  return fd.valid() ? Result<OpenedFile>(OpenedFile{std::move(fd), block_special})
+                    : Error(ErrorKind::io, fmt::format("{}: {}", location, error_reason(errno)));
 }
 
 Result<std::uint64_t> measure(const OpenedFile& file, const std::string& path) {

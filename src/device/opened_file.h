@@ -20,6 +20,16 @@ struct OpenedFile {
 /// two kinds); read_only; io (also: no right to it).
 Result<OpenedFile> open_file(const std::string& path, Access access);
 
+/// Whether "fd:N" names an open descriptor; success for all other locations. To be asked before
+/// this process opens any of its own. Errors: absent.
+Status check_descriptor(const std::string& location);
+
+/// What "fd:N" names, without a look at any path: the process may have no right to open it. Where
+/// it has that right the file is opened once more, so that its locks are this opener's own; else
+/// they are those of all who have the descriptor. Errors: absent (there is no such descriptor);
+/// unsupported (neither of the two kinds, or opened in a way that cannot be used); read_only; io.
+Result<OpenedFile> open_descriptor(const std::string& location, Access access);
+
 /// Its size now. Errors: io.
 Result<std::uint64_t> measure(const OpenedFile& file, const std::string& path);
 

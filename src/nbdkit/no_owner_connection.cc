@@ -8,4 +8,8 @@ Result<std::unique_ptr<BlobClient>> connect_to_owner(const std::string& address,
                "nbdkit vnvram-owner " + address + " serves it");
 }
 
+Status give_up_rights(const std::string& address, Seccomp /*mode*/) {
+  return Error(ErrorKind::unsupported, address + ": an image of one's own has no such filter");
+}
+
 } // namespace vnvram::nbdkit

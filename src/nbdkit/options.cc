@@ -39,6 +39,9 @@ Status Options::set(std::string_view key, std::string_view value) {
       (key == "sync" && value != "always")) {
     of_the_owner_.emplace(key);
   }
+  if (key == "reconnect" || key == "seccomp") {
+    of_a_session_.emplace(key);
+  }
   if (key == "image") {
     if (!image.empty()) {
       return Error(ErrorKind::invalid_argument, fmt::format("image={} and image={}", image, value),
@@ -49,6 +52,8 @@ Status Options::set(std::string_view key, std::string_view value) {
     return set_sync(value);
   } else if (key == "reconnect") {
     return set_reconnect(value);
+  } else if (key == "seccomp") {
+    return set_seccomp(value);
   } else if (key == "export") {
     exports.emplace_back(value);
   } else if (key == "readonly") {
@@ -84,11 +89,12 @@ Status Options::check_for_owner() const {
 }
 
 Status Options::check_for_own_image() const {
-  if (!has_reconnect_) {
+  if (of_a_session_.empty()) {
     return {};
   }
   return Error(ErrorKind::invalid_argument,
-               "reconnect= is for an image that another process owns (unix:PATH)");
+               fmt::format("{}= is for an image that another process owns (unix:PATH)",
+                           *of_a_session_.begin()));
 }
 
 Status Options::set_sync(std::string_view value) {
@@ -109,7 +115,20 @@ Status Options::set_reconnect(std::string_view value) {
                  "write a time up to 86400s, e.g. 30s or 500ms; 0: do not wait");
   }
   reconnect = *time;
-  has_reconnect_ = true;
+  return {};
+}
+
+Status Options::set_seccomp(std::string_view value) {
+  if (value == "on") {
+    seccomp = Seccomp::on;
+  } else if (value == "log") {
+    seccomp = Seccomp::log;
+  } else if (value == "off") {
+    seccomp.reset();
+  } else {
+    return Error(ErrorKind::invalid_argument, fmt::format("seccomp={}", value),
+                 "write on, log or off");
+  }
   return {};
 }
 

@@ -2,11 +2,13 @@
 #pragma once
 
 #include <chrono>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "service/sandbox.h"
 #include "vnvram/open_device.h"
 #include "vnvram/result.h"
 #include "vnvram/space.h"
@@ -25,22 +27,26 @@ struct Options {
   std::chrono::microseconds reconnect = std::chrono::seconds(30);
   std::vector<std::string> exports; ///< Only these; empty: all blobs.
   std::set<std::string, std::less<>> read_only;
+  /// What a system call does that serving an owner's blobs does not need; none: nothing is given
+  /// up.
+  std::optional<Seccomp> seccomp;
 
   /// One KEY=VALUE. Errors: invalid_argument.
   Status set(std::string_view key, std::string_view value);
   /// For an image that another process owns: what it alone decides must not be asked for. Errors:
   /// invalid_argument.
   [[nodiscard]] Status check_for_owner() const;
-  /// For one that is opened here: what is about another owner must not be asked for. Errors:
-  /// invalid_argument.
+  /// For one that is opened here: what is about another owner, or for its sessions only, must not
+  /// be asked for. Errors: invalid_argument.
   [[nodiscard]] Status check_for_own_image() const;
 
 private:
   Status set_sync(std::string_view value);
   Status set_reconnect(std::string_view value);
+  Status set_seccomp(std::string_view value);
 
   std::set<std::string, std::less<>> of_the_owner_; ///< Such keys that were given.
-  bool has_reconnect_ = false;
+  std::set<std::string, std::less<>> of_a_session_;
 };
 
 } // namespace vnvram::nbdkit

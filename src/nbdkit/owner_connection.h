@@ -6,6 +6,7 @@
 #include <string>
 
 #include "client/blob_client.h"
+#include "service/sandbox.h"
 #include "vnvram/result.h"
 
 namespace vnvram::nbdkit {
@@ -16,5 +17,9 @@ namespace vnvram::nbdkit {
 /// there), io, unsupported.
 Result<std::unique_ptr<BlobClient>> connect_to_owner(const std::string& address,
                                                      std::chrono::milliseconds reconnect);
+
+/// From now on no thread of the process, nbdkit's included, makes a system call that serving the
+/// blobs of that address does not need; see confine(). Errors: unsupported.
+Status give_up_rights(const std::string& address, Seccomp mode);
 
 } // namespace vnvram::nbdkit

@@ -79,7 +79,8 @@ std::optional<std::string_view> before_path(std::string_view key, std::string_vi
   case LocationScheme::path: return std::string_view();
   case LocationScheme::owner:
     return value.starts_with("unix:") ? std::optional<std::string_view>("unix:") : std::nullopt;
-  case LocationScheme::nbd: break;
+  case LocationScheme::nbd:
+  case LocationScheme::descriptor: break;
   }
   return std::nullopt;
 }
@@ -219,6 +220,8 @@ constexpr const char* help =
     "                     e.g. 10ms (default), 500us, 1s; always: not at all.\n"
     "reconnect=TIME       How long a request waits for the owner when that has ended, e.g. 30s\n"
     "                     (default), 500ms; 0: not at all. Of vnvram-owner.\n"
+    "seccomp=on|log|off   What a system call does that serving does not need: end nbdkit, get\n"
+    "                     logged, or pass (the default). Of vnvram-owner.\n"
     "export=NAME          Serve this blob only; may be repeated. The first is the default.\n"
     "readonly=NAME,...    These blobs cannot be written.\n"
     "space=POLICY         Where the image was copied without all of its space: reserve (the\n"

@@ -99,7 +99,8 @@ Status Server::after_fork() {
     return connected;
   }
   client_->watch_failures(failed_in_background_);
-  return {};
+  // Connections have threads of nbdkit's, which are started later.
+  return options_.seccomp ? give_up_rights(options_.image, *options_.seccomp) : Status();
 }
 
 Status Server::choose_blobs(std::vector<BlobInfo> all) {

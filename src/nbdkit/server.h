@@ -24,7 +24,8 @@ public:
   /// were named. On an error nothing is left open. `failed_in_background`: see OpenOptions. Errors:
   /// invalid_argument without an image, not_found, those of opening.
   Status open(std::function<void(const Error&)> failed_in_background);
-  /// Of an owner's session it makes another one, if this is another process.
+  /// Of an owner's session it makes another one, if this is another process, which gives up then
+  /// what Options::seccomp says.
   Status after_fork();
   /// All writes are durable when it returns. Harmless when nothing is open.
   Status close();

@@ -239,6 +239,10 @@ Status create_image_file(const std::string& path, std::uint64_t size_bytes,
   if (is_served(path)) {
     return create_in_place(path, options);
   }
+  if (descriptor_of(path)) {
+    return Error(ErrorKind::unsupported, path + ": an image is made by name",
+                 "name the file or the device");
+  }
   struct stat old {};
   if (::stat(path.c_str(), &old) == 0) {
     return S_ISREG(old.st_mode) ? replace_file(path, old, size_bytes, options)

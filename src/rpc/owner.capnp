@@ -152,8 +152,10 @@ interface Blobs {
   # stays when the session ends. `state` says of the image that it is sealed at once.
   handOver @10 () -> (sealed :Bool, failure :Failure);
 
-  # It goes on here, for all devices as one: an image that was sealed is not any more, and one that
-  # was to be is not going to be. Durable when answered.
+  # It goes on here: an image that was sealed is not any more, for all devices as one, and one that was
+  # to be is not going to be, unless another device is there that has handed over (an image of two
+  # machines). Who has claimed nothing and handed over nothing speaks for all of them. Durable when
+  # answered.
   takeBack @11 () -> (failure :Failure);
 
   # For an image whose content someone else may change underneath: whether it has changed. Then it was

@@ -79,7 +79,7 @@ kj::Promise<void> BlobsService::takeBack(TakeBackContext context) {
   return session_.changes.run([this, context](Result<StoreUse>& store) mutable {
     Status done = store ? may_change_anything() : Status(store.error());
     if (done) {
-      session_.owner.hand_over.take_back();
+      session_.owner.hand_over.take_back(session_.number);
       done = (*store)->unseal();
     }
     answer(context, done);

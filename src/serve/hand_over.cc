@@ -24,9 +24,12 @@ void HandOver::say(std::uint64_t session) {
   said_by_.insert(session);
 }
 
-void HandOver::take_back() {
+void HandOver::take_back(std::uint64_t session) {
   const std::lock_guard lock(mutex_);
-  said_by_.clear();
+  const bool is_device = in_use_.contains(session) || said_by_.contains(session);
+  std::erase_if(said_by_, [&](std::uint64_t each) {
+    return !is_device || each == session || !in_use_.contains(each);
+  });
   is_expected_ = false;
 }
 

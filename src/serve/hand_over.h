@@ -19,8 +19,9 @@ public:
 
   /// The state of the session's device was handed over. That outlasts the session.
   void say(std::uint64_t session);
-  /// The machine goes on here.
-  void take_back();
+  /// The machine of the session's device goes on here. Another device that has handed over, and is
+  /// there still, has its own word to take back; whoever is no device speaks for all of them.
+  void take_back(std::uint64_t session);
   /// It is said to come from elsewhere, until it goes on here.
   void expect() { is_expected_ = true; }
   [[nodiscard]] bool is_expected() const { return is_expected_; }

@@ -29,10 +29,10 @@ public:
   }
   explicit Scope(std::vector<Grant> grants) { narrowings_.push_back(std::move(grants)); }
 
-  /// But for blobs whose names begin so.
-  [[nodiscard]] Scope except(std::vector<std::string> prefixes) const {
+  /// But for blobs whose names end so.
+  [[nodiscard]] Scope except(const std::vector<std::string>& endings) const {
     Scope fewer = *this;
-    fewer.except_.insert(fewer.except_.end(), prefixes.begin(), prefixes.end());
+    fewer.except_.insert(fewer.except_.end(), endings.begin(), endings.end());
     return fewer;
   }
 
@@ -70,7 +70,7 @@ private:
   template <typename Right> [[nodiscard]] bool has(std::string_view blob, Right right) const {
     const bool is_excepted =
         std::any_of(except_.begin(), except_.end(),
-                    [&](const std::string& prefix) { return blob.starts_with(prefix); });
+                    [&](const std::string& ending) { return blob.ends_with(ending); });
     return !is_excepted &&
            std::all_of(narrowings_.begin(), narrowings_.end(), [&](const Grants& grants) {
              return std::any_of(grants.begin(), grants.end(), [&](const Grant& grant) {

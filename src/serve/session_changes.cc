@@ -104,7 +104,7 @@ bool SessionChanges::lifts_seal(Store& store) {
   if (!session_.owner.hand_over.is_expected() || !session_.owner.hand_over.uses(session_.number)) {
     return false;
   }
-  session_.owner.hand_over.take_back();
+  session_.owner.hand_over.take_back(session_.number);
   return store.unseal().ok();
 }
 

@@ -5,6 +5,7 @@
 #include <linux/sched.h>
 #include <pwd.h>
 #include <seccomp.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -130,6 +131,13 @@ int allow_memory(void* filter) {
 }
 
 int refuse(void* filter) {
+  // nbdkit looks whether its log is a terminal.
+  constexpr scmp_arg_cmp is_terminal{.arg = 1, .op = SCMP_CMP_EQ, .datum_a = TCGETS, .datum_b = 0};
+  if (const int result =
+          seccomp_rule_add_array(filter, SCMP_ACT_ERRNO(ENOTTY), SCMP_SYS(ioctl), 1, &is_terminal);
+      result != 0) {
+    return result;
+  }
   for (const int call : denied_calls) {
     const int result = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EACCES), call, 0);
     if (result != 0) {

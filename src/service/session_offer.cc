@@ -26,7 +26,7 @@ bool parse_line(std::string_view line, SessionOffer& offer) {
     return parsed.ec == std::errc() && parsed.ptr == line.data() + line.size();
   }
   if (what == "except") {
-    offer.except_prefixes.emplace_back(line);
+    offer.except_endings.emplace_back(line);
     return true;
   }
   if (what != "blob" && what != "prefix") {
@@ -48,8 +48,8 @@ std::string SessionOffer::text() const {
     lines += fmt::format("{} -{}{} {}\n", right.is_prefix ? "prefix" : "blob",
                          right.writes ? "w" : "", right.registers ? "r" : "", right.name);
   }
-  for (const std::string& prefix : except_prefixes) {
-    lines += fmt::format("except {}\n", prefix);
+  for (const std::string& ending : except_endings) {
+    lines += fmt::format("except {}\n", ending);
   }
   return lines;
 }

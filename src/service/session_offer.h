@@ -23,8 +23,8 @@ struct SessionOffer {
   std::string device; ///< What the front end is, for people: [a-z0-9.-].
   pid_t pid = 0;
   std::vector<Right> rights;
-  /// What begins so is not reached, whatever the rights say.
-  std::vector<std::string> except_prefixes;
+  /// What ends so is not reached, whatever the rights say.
+  std::vector<std::string> except_endings;
 
   /// A line each, the words of which are separated by spaces.
   [[nodiscard]] std::string text() const;

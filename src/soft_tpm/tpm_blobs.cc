@@ -39,6 +39,11 @@ std::uint64_t property_or(TPMLIB_TPMProperty property, std::uint64_t fallback) {
   return std::min(blocks * block_size_bytes, blob_size_max_bytes);
 }
 
+bool is_in_blob_names(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+         std::string_view("._/+@-").find(c) != std::string_view::npos;
+}
+
 TpmStateSizes sizes_of(TpmVersion version) {
   select(version);
   TpmStateSizes sizes = version == TpmVersion::tpm2_0 ? sizes_tpm2 : sizes_tpm12;
@@ -58,23 +63,47 @@ std::string_view tpm_blob_name(TpmVersion version, TpmState state) {
   return names.at(static_cast<std::size_t>(version)).at(static_cast<std::size_t>(state));
 }
 
+std::vector<std::string> tpm_blob_names() {
+  std::vector<std::string> names;
+  for (const TpmVersion version : {TpmVersion::tpm2_0, TpmVersion::tpm1_2}) {
+    for (std::size_t state = 0; state < tpm_state_count; ++state) {
+      names.emplace_back(tpm_blob_name(version, static_cast<TpmState>(state)));
+    }
+  }
+  return names;
+}
+
 std::string tpm_blob_type(TpmVersion version, TpmState state) {
   return "libtpms." + std::string(tpm_blob_name(version, state));
 }
 
-std::vector<BlobSpec> tpm_blob_specs(TpmVersion version) {
+std::vector<BlobSpec> tpm_blob_specs(TpmVersion version, const std::string& prefix) {
   const TpmStateSizes sizes = sizes_of(version);
   const std::string producer = libtpms_producer();
   std::vector<BlobSpec> specs;
   for (std::size_t state = 0; state < tpm_state_count; ++state) {
     BlobSpec spec;
-    spec.name = tpm_blob_name(version, static_cast<TpmState>(state));
+    spec.name = prefix;
+    spec.name += tpm_blob_name(version, static_cast<TpmState>(state));
     spec.type = tpm_blob_type(version, static_cast<TpmState>(state));
     spec.size_max_bytes = sizes.at(state);
     spec.producer = producer;
     specs.push_back(std::move(spec));
   }
   return specs;
+}
+
+Status check_tpm_blobs_prefix(std::string_view prefix) {
+  constexpr std::string_view longest_name = "tpm12.permanent";
+  constexpr std::size_t size_max_bytes = blob_name_max_bytes - longest_name.size();
+  const bool is_name = std::all_of(prefix.begin(), prefix.end(), is_in_blob_names);
+  if (is_name && prefix.size() <= size_max_bytes) {
+    return {};
+  }
+  return Error(ErrorKind::invalid_argument,
+               "blobs of a TPM cannot have names that begin with '" + std::string(prefix) + "'",
+               "write up to " + std::to_string(size_max_bytes) +
+                   " letters, digits and ._/+@-, e.g. guest2/");
 }
 
 std::size_t tpm_command_max_bytes(TpmVersion version) {

@@ -1,6 +1,7 @@
 #include "supervise/child_process.h"
 
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -64,6 +65,8 @@ private:
     for (int index = 0; index < count; ++index) {
       ::dup2(moved[static_cast<std::size_t>(index)], first_descriptor + index);
     }
+    // What our parent was given by its own: the image, if that is a descriptor.
+    (void)::close_range(static_cast<unsigned>(first_descriptor + count), ~0U, CLOSE_RANGE_CLOEXEC);
   }
 
   // NOLINTBEGIN(concurrency-mt-unsafe): there is one thread.

@@ -44,15 +44,15 @@ void AdoptedImage::note(const ImageState& state, const BlobRoom& room) {
   custody_.image_adopted(state.content_may_change);
 }
 
-Status AdoptedImage::start_with(const ImageState& state) {
-  const Result<BlobRoom> room = BlobRoom::of(client_, tpm_.version());
+Status AdoptedImage::start_with(const TpmImage& image) {
+  const Result<BlobRoom> room = BlobRoom::of(client_, image.specs);
   if (!room.ok()) {
     return room.error();
   }
-  if (state.sealed) {
+  if (image.state.sealed) {
     custody_.image_is_sealed();
   }
-  note(state, *room);
+  note(image.state, *room);
   return {};
 }
 
@@ -63,7 +63,7 @@ bool AdoptedImage::belongs_to_tpm(const TpmImage& image) const {
 }
 
 Status AdoptedImage::adopt(TpmImage image, const std::string& location) {
-  const Result<BlobRoom> room = BlobRoom::of(client_, image.version);
+  const Result<BlobRoom> room = BlobRoom::of(client_, image.specs);
   if (!room.ok()) {
     return room.error();
   }

@@ -40,7 +40,7 @@ public:
   // ---- The thread that waits for the device
 
   /// The TPM was made from what was read of the client's image. Errors: those of BlobRoom::of().
-  Status start_with(const ImageState& state);
+  Status start_with(const TpmImage& image);
   /// The client has this image now. If the TPM is in use, with other content than the image's and
   /// none that QEMU has set, it is refused (ErrorKind::stale). Other errors: those of
   /// SoftTpm::adopt(), and of BlobRoom::check() if a state that QEMU has set has no room on it.

@@ -19,8 +19,7 @@ std::uint64_t whole(std::uint64_t size_bytes, std::uint64_t unit_bytes) {
 }
 
 // The blobs that are too small for this transaction, with the sizes that they need.
-std::vector<BlobSpec> outgrown(BlobClient& client, const Transaction& transaction,
-                               TpmVersion version) {
+std::vector<BlobSpec> outgrown(BlobClient& client, const Transaction& transaction) {
   std::vector<BlobSpec> specs;
   for (const Transaction::Update& update : transaction.updates()) {
     if (update.action != Transaction::Action::set_size) {
@@ -30,12 +29,10 @@ std::vector<BlobSpec> outgrown(BlobClient& client, const Transaction& transactio
     if (!info.ok() || update.end_bytes() <= info->size_max_bytes) {
       continue; // An unknown blob is the commit's affair.
     }
-    for (BlobSpec& spec : tpm_blob_specs(version)) {
-      if (spec.name == update.blob) {
-        spec.size_max_bytes = update.end_bytes();
-        specs.push_back(std::move(spec));
-      }
-    }
+    specs.push_back({.name = info->name,
+                     .type = info->type,
+                     .size_max_bytes = update.end_bytes(),
+                     .producer = libtpms_producer()});
   }
   return specs;
 }
@@ -57,16 +54,15 @@ Status grow(BlobClient& client, std::vector<BlobSpec> specs) {
 
 } // namespace
 
-Result<BlobRoom> BlobRoom::of(BlobClient& client, TpmVersion version) {
+Result<BlobRoom> BlobRoom::of(BlobClient& client, const std::vector<BlobSpec>& specs) {
   const Result<ImageState> image = client.state();
   if (!image.ok()) {
     return image.error();
   }
   BlobRoom room;
-  room.version_ = version;
   for (std::size_t state = 0; state < tpm_state_count; ++state) {
-    const auto info = client.blob(tpm_blob_name(version, static_cast<TpmState>(state)));
-    room.sizes_max_bytes_.at(state) = info.ok() ? info->size_max_bytes : 0;
+    room.names_.at(state) = specs.at(state).name;
+    room.sizes_max_bytes_.at(state) = specs.at(state).size_max_bytes;
   }
   room.space_free_bytes_ = image->space_free_bytes;
   room.commit_max_bytes_ = image->blob_size_max_bytes;
@@ -84,8 +80,7 @@ Status BlobRoom::check(const TpmStateSizes& sizes_bytes) const {
     if (needed_bytes > has_bytes) {
       more_bytes += needed_bytes - has_bytes;
       too_small += fmt::format("{}{} has {} bytes and needs {}", too_small.empty() ? "" : ", ",
-                               tpm_blob_name(version_, static_cast<TpmState>(state)),
-                               sizes_max_bytes_.at(state), sizes_bytes.at(state));
+                               names_.at(state), sizes_max_bytes_.at(state), sizes_bytes.at(state));
     }
   }
   if (more_bytes > space_free_bytes_) {
@@ -103,9 +98,8 @@ Status BlobRoom::check(const TpmStateSizes& sizes_bytes) const {
   return {};
 }
 
-Result<std::uint64_t> commit_with_room(BlobClient& client, const Transaction& transaction,
-                                       TpmVersion version) {
-  std::vector<BlobSpec> specs = outgrown(client, transaction, version);
+Result<std::uint64_t> commit_with_room(BlobClient& client, const Transaction& transaction) {
+  std::vector<BlobSpec> specs = outgrown(client, transaction);
   if (!specs.empty()) {
     const std::string name = specs.front().name;
     const std::uint64_t size_bytes = specs.front().size_max_bytes;

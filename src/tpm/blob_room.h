@@ -1,7 +1,10 @@
 // How large the TPM's blobs are on an image, and how much larger they may become there.
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <string>
+#include <vector>
 
 #include "client/blob_client.h"
 #include "soft_tpm/tpm_blobs.h"
@@ -19,15 +22,15 @@ class BlobRoom {
 public:
   /// Of no image.
   BlobRoom() = default;
-  /// Errors: those of BlobClient::state().
-  static Result<BlobRoom> of(BlobClient& client, TpmVersion version);
+  /// `specs` of the TPM's blobs, as the image has them. Errors: those of BlobClient::state().
+  static Result<BlobRoom> of(BlobClient& client, const std::vector<BlobSpec>& specs);
 
   /// Whether states of these sizes have room, all of them in one commit. Errors: no_space,
   /// too_large (for the image's log): what is too large for what, and what helps.
   [[nodiscard]] Status check(const TpmStateSizes& sizes_bytes) const;
 
 private:
-  TpmVersion version_ = TpmVersion::tpm2_0;
+  std::array<std::string, tpm_state_count> names_;
   TpmStateSizes sizes_max_bytes_{};
   std::uint64_t space_free_bytes_ = 0;
   std::uint64_t commit_max_bytes_ = 0;
@@ -36,7 +39,7 @@ private:
 /// Commits what a TPM has changed. A blob that it makes larger than was registered is registered at
 /// a larger size first. Returns what BlobClient::commit() does. Errors: those of register_blobs()
 /// and commit().
-[[nodiscard]] Result<std::uint64_t>
-commit_with_room(BlobClient& client, const Transaction& transaction, TpmVersion version);
+[[nodiscard]] Result<std::uint64_t> commit_with_room(BlobClient& client,
+                                                     const Transaction& transaction);
 
 } // namespace vnvram

@@ -131,9 +131,9 @@ Result<End> serve(const Sockets& sockets, const Tpm& made, TpmWorker& worker,
     server.add_listener(*sockets.server_control, CommandSource::server);
   }
   if (options.predecessor >= 0) {
-    Successor successor(
-        UniqueFd(options.predecessor),
-        {*made.tpm, *made.custody, *made.image, *made.client, service, server, worker, log});
+    Successor successor(UniqueFd(options.predecessor),
+                        {*made.tpm, *made.custody, *made.image, *made.client, service, server,
+                         worker, log, options.blobs_prefix});
     if (Status taken = successor.take(); !taken.ok()) {
       return taken.error();
     }
@@ -145,7 +145,8 @@ Result<End> serve(const Sockets& sockets, const Tpm& made, TpmWorker& worker,
   if (options.successors >= 0) {
     predecessor.emplace(options.successors,
                         Predecessor::Parts{*made.tpm, *made.custody, *made.image, *made.storage,
-                                           *made.client, service, server, worker, log});
+                                           *made.client, service, server, worker, log,
+                                           options.blobs_prefix});
     other = {.fd = [&] { return predecessor->fd(); },
              .advance = [&] { return predecessor->advance(); }};
   }
@@ -167,10 +168,12 @@ Status power_off(const Tpm& made, bool held, const Log& log) {
   return made.storage->close();
 }
 
-std::string opening_words(const Tpm& made) {
+std::string opening_words(const Tpm& made, const Options& options) {
   const bool is_tpm2 = made.tpm->version() == TpmVersion::tpm2_0;
   const TpmStorageStatus status = made.storage->status();
-  return fmt::format("serves the TPM {} of {}, {}", is_tpm2 ? "2.0" : "1.2", status.location,
+  const std::string blobs = options.blobs_prefix.empty() ? "" : " (" + options.blobs_prefix + ")";
+  return fmt::format("serves the TPM {} of {}{}, {}", is_tpm2 ? "2.0" : "1.2", status.location,
+                     blobs,
                      status.attached ? fmt::format("generation {}", status.image.generation)
                                      : "which is not attached yet");
 }
@@ -229,7 +232,7 @@ Status run(const Options& options, const Log& log) {
   const Result<End> end = serve(
       sockets, *made, worker, options, signals->get(),
       [&] {
-        log.info(opening_words(*made));
+        log.info(opening_words(*made, options));
         notify.send("READY=1\nSTATUS=Serving");
       },
       log);

@@ -43,6 +43,8 @@ an owner that has it open (vnvram serve).
                           without
   --startup TYPE          power the TPM on at once: clear, state, deactivated (TPM 1.2 only)
   --tpm2, --tpm12         which one to run, if the image has both
+  --blobs PREFIX          of an image with several TPMs the one whose blobs' names begin so (vnvram
+                          create --tpm2=PREFIX)
   --space POLICY          where the image was copied without all of its space: reserve it, or do
                           not start (the default); warn, and start; ignore it
   --image-name NAME       what the image is called in messages
@@ -73,6 +75,7 @@ enum class Option {
   startup,
   tpm2,
   tpm12,
+  blobs,
   user,
   mode,
   group,
@@ -103,6 +106,7 @@ constexpr std::array long_options = {
     long_option("startup", required_argument, Option::startup),
     long_option("tpm2", no_argument, Option::tpm2),
     long_option("tpm12", no_argument, Option::tpm12),
+    long_option("blobs", required_argument, Option::blobs),
     long_option("user", required_argument, Option::user),
     long_option("mode", required_argument, Option::mode),
     long_option("group", required_argument, Option::group),
@@ -218,6 +222,11 @@ Status set_descriptor(int& descriptor, std::string_view text) {
              : usage_error(std::string(text) + ": no descriptor of a socket");
 }
 
+Status set_blobs_prefix(Options& options, const char* prefix) {
+  options.blobs_prefix = prefix;
+  return check_tpm_blobs_prefix(options.blobs_prefix);
+}
+
 Status set_option(Options& options, Option option, const char* argument) {
   switch (option) {
   case Option::control: return set_unix_socket(options.control, "--ctrl", argument);
@@ -238,6 +247,7 @@ Status set_option(Options& options, Option option, const char* argument) {
                   options.startup);
   case Option::tpm2: return set_version(options, TpmVersion::tpm2_0);
   case Option::tpm12: return set_version(options, TpmVersion::tpm1_2);
+  case Option::blobs: return set_blobs_prefix(options, argument);
   case Option::user: options.user = argument; return {};
   case Option::mode: return set_mode(options, argument);
   case Option::group: return set_group(options, argument);

@@ -30,6 +30,7 @@ struct Options {
   bool seals = true;     ///< A state that QEMU has fetched is not committed until it is ours again.
   bool shuts_down = true; ///< A TPM whose power goes is shut down in its guest's stead.
   std::optional<TpmVersion> version;
+  std::string blobs_prefix; ///< Of an image's several TPMs, the one whose blobs begin so.
   Startup startup = Startup::none;
   std::string pid_file;
   SocketAccess socket_access;

@@ -204,7 +204,8 @@ Status Predecessor::take_image_again() {
   const auto until = std::chrono::steady_clock::now() + claim_wait_max;
   for (;;) {
     const Result<TpmImage> image =
-        read_tpm_image(parts_.client, parts_.image.location(), parts_.tpm.version());
+        read_tpm_image(parts_.client, parts_.image.location(),
+                       {.version = parts_.tpm.version(), .blobs_prefix = parts_.blobs_prefix});
     if (image.ok()) {
       if (!parts_.tpm.matches(image->contents)) {
         parts_.log.warning("the TPM's blobs were changed meanwhile: what runs takes their place");

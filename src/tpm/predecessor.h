@@ -41,6 +41,7 @@ public:
     const ControlServer& server;
     TpmWorker& worker;
     const Log& log;
+    std::string blobs_prefix; ///< Of the TPM's blobs (tpm_blob_name).
   };
   /// `channel`: a socket over which successors' sockets come (descriptor_passing).
   Predecessor(int channel, const Parts& parts) : channel_(channel), parts_(parts) {}

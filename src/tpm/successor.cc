@@ -53,7 +53,8 @@ Status Successor::adopt(RunningTpm tpm, std::vector<UniqueFd> sockets) {
 
 Status Successor::adopt_image(RunningTpm& tpm) {
   Result<TpmImage> image =
-      read_tpm_image(parts_.client, parts_.image.location(), parts_.tpm.version());
+      read_tpm_image(parts_.client, parts_.image.location(),
+                     {.version = parts_.tpm.version(), .blobs_prefix = parts_.blobs_prefix});
   if (!image.ok()) {
     return image.error();
   }
@@ -63,7 +64,7 @@ Status Successor::adopt_image(RunningTpm& tpm) {
   }
   Status done =
       parts_.tpm.go_on(image->specs, std::exchange(image->contents, {}), std::move(tpm.state));
-  done = done.ok() ? parts_.image.start_with(image->state) : done;
+  done = done.ok() ? parts_.image.start_with(*image) : done;
   if (!done.ok()) {
     return done;
   }

@@ -33,6 +33,7 @@ public:
     ControlServer& server;
     TpmWorker& worker;
     const Log& log;
+    std::string blobs_prefix; ///< Of the TPM's blobs (tpm_blob_name).
   };
   Successor(UniqueFd socket, const Parts& parts) : channel_(std::move(socket)), parts_(parts) {}
 

@@ -5,14 +5,20 @@
 namespace vnvram {
 namespace {
 
-std::string option_of(TpmVersion version) {
-  return version == TpmVersion::tpm2_0 ? "--tpm2" : "--tpm12";
+// Of `vnvram create` and `register`.
+std::string option_of(TpmVersion version, const std::string& prefix) {
+  const std::string option = version == TpmVersion::tpm2_0 ? "--tpm2" : "--tpm12";
+  return prefix.empty() ? option : option + "=" + prefix;
 }
 
-std::size_t count_blobs(BlobClient& client, TpmVersion version) {
+std::string blob_name(TpmVersion version, const std::string& prefix, TpmState state) {
+  return prefix + std::string(tpm_blob_name(version, state));
+}
+
+std::size_t count_blobs(BlobClient& client, TpmVersion version, const std::string& prefix) {
   std::size_t count = 0;
   for (std::size_t state = 0; state < tpm_state_count; ++state) {
-    const auto name = tpm_blob_name(version, static_cast<TpmState>(state));
+    const auto name = blob_name(version, prefix, static_cast<TpmState>(state));
     count += client.blob(name).ok() ? 1U : 0U;
   }
   return count;
@@ -50,7 +56,7 @@ Status load_blobs(BlobClient& client, TpmImage& image, const std::string& path) 
     if (!content.ok()) {
       return content.error();
     }
-    const bool is_permanent = spec.name == tpm_blob_name(image.version, TpmState::permanent);
+    const bool is_permanent = &spec == &image.specs.front();
     if (is_permanent && info->generation == 0) {
       image.manufacture = Manufacture::allowed;
     } else if (is_permanent && content->empty()) {
@@ -68,39 +74,42 @@ Status load_blobs(BlobClient& client, TpmImage& image, const std::string& path) 
 } // namespace
 
 Result<TpmVersion> find_tpm_version(BlobClient& client, const std::string& path,
-                                    std::optional<TpmVersion> wanted) {
-  const std::size_t tpm2_count = count_blobs(client, TpmVersion::tpm2_0);
-  const std::size_t tpm12_count = count_blobs(client, TpmVersion::tpm1_2);
-  if (!wanted && tpm2_count > 0 && tpm12_count > 0) {
+                                    const WantedTpm& wanted) {
+  const std::string& prefix = wanted.blobs_prefix;
+  const std::size_t tpm2_count = count_blobs(client, TpmVersion::tpm2_0, prefix);
+  const std::size_t tpm12_count = count_blobs(client, TpmVersion::tpm1_2, prefix);
+  if (!wanted.version && tpm2_count > 0 && tpm12_count > 0) {
     return Error(ErrorKind::invalid_argument, path + " has the blobs of a TPM 2.0 and of a TPM 1.2",
                  "say which one to run: --tpm2 or --tpm12");
   }
   const TpmVersion version =
-      wanted.value_or(tpm12_count > 0 ? TpmVersion::tpm1_2 : TpmVersion::tpm2_0);
+      wanted.version.value_or(tpm12_count > 0 ? TpmVersion::tpm1_2 : TpmVersion::tpm2_0);
   const std::size_t count = version == TpmVersion::tpm2_0 ? tpm2_count : tpm12_count;
   if (count == tpm_state_count) {
     return version;
   }
-  const std::string option = option_of(version);
+  const std::string option = option_of(version, prefix);
+  const std::string which = prefix.empty() ? "" : " whose names begin with " + prefix;
   return Error(ErrorKind::not_found,
-               path + (count == 0 ? " has no TPM blobs" : " has only some of the TPM's blobs"),
+               path + (count == 0 ? " has no TPM blobs" : " has only some of the TPM's blobs") +
+                   which,
                "vnvram register " + path + " " + option + " adds them; vnvram create " + path +
                    " " + option + " makes a new image");
 }
 
 Result<TpmImage> read_tpm_image(BlobClient& client, const std::string& path,
-                                std::optional<TpmVersion> version) {
+                                const WantedTpm& wanted) {
   const Result<ImageState> found = client.state();
   if (!found.ok()) {
     return found.error();
   }
-  const Result<TpmVersion> chosen = find_tpm_version(client, path, version);
+  const Result<TpmVersion> chosen = find_tpm_version(client, path, wanted);
   if (!chosen.ok()) {
     return chosen.error();
   }
   TpmImage image;
   image.version = *chosen;
-  image.specs = tpm_blob_specs(image.version);
+  image.specs = tpm_blob_specs(image.version, wanted.blobs_prefix);
   if (Status claimed = claim_blobs(client, image.specs); !claimed.ok()) {
     return claimed.error();
   }

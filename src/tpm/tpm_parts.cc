@@ -69,15 +69,15 @@ void add_tpm(Tpm& made, std::unique_ptr<SoftTpm> tpm, const Options& options, co
       *made.tpm, Custody::Setup{.seals = options.seals, .shuts_down = options.shuts_down}, log);
   made.image =
       std::make_unique<AdoptedImage>(*made.tpm, *made.custody, *made.client, options.name(), log);
-  made.storage = std::make_unique<TpmStorage>(TpmStorage::Parts{*made.tpm, *made.custody,
-                                                                *made.image, made.keeper.get(),
-                                                                *made.client, *made.trouble, log},
-                                              options.seccomp == Seccomp::on);
+  made.storage = std::make_unique<TpmStorage>(
+      TpmStorage::Parts{*made.tpm, *made.custody, *made.image, made.keeper.get(), *made.client,
+                        *made.trouble, log, options.blobs_prefix},
+      options.seccomp == Seccomp::on);
 }
 
 void add_empty_tpm(Tpm& made, TpmVersion version, const Options& options, const Log& log) {
   add_tpm(made,
-          std::make_unique<SoftTpm>(version, tpm_blob_specs(version),
+          std::make_unique<SoftTpm>(version, tpm_blob_specs(version, options.blobs_prefix),
                                     std::vector<std::vector<std::byte>>(tpm_state_count),
                                     Manufacture::forbidden),
           options, log);
@@ -121,7 +121,8 @@ Result<Tpm> make_attached(const Options& options, const Log& log) {
     return opened.error();
   }
   Tpm made = *std::move(opened);
-  Result<TpmImage> image = read_tpm_image(*made.client, options.name(), options.version);
+  Result<TpmImage> image =
+      read_tpm_image(*made.client, options.name(), {options.version, options.blobs_prefix});
   if (!image.ok()) {
     return image.error();
   }
@@ -134,7 +135,7 @@ Result<Tpm> make_attached(const Options& options, const Log& log) {
           std::make_unique<SoftTpm>(image->version, image->specs,
                                     std::exchange(image->contents, {}), image->manufacture),
           options, log);
-  Status ready = made.image->start_with(image->state);
+  Status ready = made.image->start_with(*image);
   if (ready.ok()) {
     ready = prepare(*made.tpm, *made.storage, image->manufacture, options, log);
   }
@@ -151,7 +152,7 @@ Result<Tpm> make_successor(const Options& options, const Log& log) {
     return made.error();
   }
   const Result<TpmVersion> version =
-      find_tpm_version(*made->client, options.name(), options.version);
+      find_tpm_version(*made->client, options.name(), {options.version, options.blobs_prefix});
   if (!version.ok()) {
     return version.error();
   }

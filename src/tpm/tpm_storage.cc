@@ -19,7 +19,8 @@ Result<bool> was_changed(const Result<bool>& is_current) {
 
 TpmStorage::TpmStorage(const Parts& parts, bool confined)
     : tpm_(parts.tpm), custody_(parts.custody), image_(parts.image), keeper_(parts.keeper),
-      client_(parts.client), trouble_(parts.trouble), log_(parts.log), confined_(confined) {}
+      client_(parts.client), trouble_(parts.trouble), log_(parts.log),
+      blobs_prefix_(parts.blobs_prefix), confined_(confined) {}
 
 TpmStorageStatus TpmStorage::status() const {
   TpmStorageStatus status;
@@ -51,7 +52,7 @@ bool TpmStorage::fail(const Error& error, std::string_view during) {
 
 Status TpmStorage::commit_first() {
   const Result<std::uint64_t> committed =
-      commit_with_room(client_, tpm_.take_changes().transaction, tpm_.version());
+      commit_with_room(client_, tpm_.take_changes().transaction);
   if (!committed.ok()) {
     return committed.error();
   }
@@ -92,8 +93,7 @@ bool TpmStorage::commit() {
     return true;
   }
   const std::uint64_t generation_before = image_.state().generation;
-  const Result<std::uint64_t> committed =
-      commit_with_room(client_, changes.transaction, tpm_.version());
+  const Result<std::uint64_t> committed = commit_with_room(client_, changes.transaction);
   if (!committed.ok()) {
     return fail(committed.error(), "a commit");
   }
@@ -195,8 +195,9 @@ bool TpmStorage::look_again() {
     return fail(changed.error(), "a look at the drive");
   }
   trouble_.forget();
-  Result<TpmImage> image = changed.ok() ? read_tpm_image(client_, where, tpm_.version())
-                                        : Result<TpmImage>(changed.error());
+  Result<TpmImage> image = changed.ok()
+                               ? read_tpm_image(client_, where, {tpm_.version(), blobs_prefix_})
+                               : Result<TpmImage>(changed.error());
   if (!image.ok()) {
     lose_image();
     return fail(image.error(), "opening a drive whose content was put back");
@@ -294,7 +295,7 @@ Status TpmStorage::attach(const std::string& location) {
   if (Status opened = keeper_->attach({.location = where, .accept_sealed = true}); !opened.ok()) {
     return opened;
   }
-  Result<TpmImage> image = read_tpm_image(client_, where, tpm_.version());
+  Result<TpmImage> image = read_tpm_image(client_, where, {tpm_.version(), blobs_prefix_});
   Status taken = image.ok() ? Status() : image.error();
   std::uint64_t generation = 0;
   if (image.ok()) {

@@ -47,6 +47,7 @@ public:
     BlobClient& client;
     ImageTrouble& trouble;
     const Log& log;
+    std::string blobs_prefix = {}; ///< Of the TPM's blobs (tpm_blob_name).
   };
 
   /// `confined`: the process cannot open files any more once it serves. An image that takes files
@@ -103,6 +104,7 @@ private:
   BlobClient& client_;
   ImageTrouble& trouble_;
   const Log& log_;
+  const std::string blobs_prefix_;
   const bool confined_;
   bool complained_ = false;
 

@@ -168,7 +168,10 @@ public:
         service_(tpm_, custody_, image_, worker_, log_) {
     require(keeper_.attach(std::make_unique<MemoryDevice>(disk_), {.location = "disk"}).ok(),
             "the TPM's image opens");
-    require(image_.start_with(*client_.state()).ok(), "the TPM's image has its blobs");
+    TpmImage image;
+    image.state = *client_.state();
+    image.specs = made_.specs;
+    require(image_.start_with(image).ok(), "the TPM's image has its blobs");
     worker_.serve(nullptr);
   }
 

@@ -1,5 +1,6 @@
 #include "fuzz/owner_messages.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 
@@ -199,9 +200,10 @@ std::vector<std::byte> lane_message(FuzzInput& input) {
   set_all(change.initUpdates(static_cast<unsigned>(input.below(4))), input);
   const auto segment = message.getSegmentsForOutput()[0];
   const auto header = make_lane_frame_header(static_cast<std::uint32_t>(segment.size()));
-  std::vector<std::byte> bytes(header.begin(), header.end());
   const auto said = std::as_bytes(std::span(segment.begin(), segment.size()));
-  bytes.insert(bytes.end(), said.begin(), said.end());
+  std::vector<std::byte> bytes(header.size() + said.size());
+  std::ranges::copy(header, bytes.begin());
+  std::ranges::copy(said, bytes.begin() + header.size());
   spoil(bytes, edits, input);
   return bytes;
 }

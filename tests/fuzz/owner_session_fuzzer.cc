@@ -211,8 +211,9 @@ private:
   ImageNews image_{keeper_, events_};
   FullnessWatch fullness_{clock_, [](const NearlyFull&) {}};
   ServiceCounters counters_;
-  const OwnerParts parts_{"disk",     keeper_, writers_,  events_,   holds_, list_,
-                          hand_over_, image_,  fullness_, counters_, {}};
+  FrontEndRenewal front_ends_{{}};
+  const OwnerParts parts_{"disk", keeper_,   writers_,  events_, holds_, list_,      hand_over_,
+                          image_, fullness_, counters_, {},      {},     front_ends_};
   std::uint64_t last_session_ = 1;
   Connection our_connection_{parts_, log_, 1};
   std::unique_ptr<RemoteBlobClient> client_;

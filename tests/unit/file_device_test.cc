@@ -16,6 +16,7 @@
 #include <gtest/gtest.h>
 
 #include "base/aligned_buffer.h"
+#include "base/unique_fd.h"
 #include "support/temporary_directory.h"
 
 namespace vnvram {
@@ -49,6 +50,58 @@ ErrorKind open_error(const std::string& path) {
   EXPECT_FALSE(device.ok());
   EXPECT_NE(device.error().text().find(path), std::string::npos);
   return device.error().kind();
+}
+
+class DescriptorTest : public FileDeviceTest {
+protected:
+  std::string opened(int flags) {
+    given_ = UniqueFd(::open(path_.c_str(), flags | O_CLOEXEC));
+    return "fd:" + std::to_string(given_.get());
+  }
+  ErrorKind refusal(int flags, Access access) {
+    const auto device = open_device(opened(flags), access);
+    EXPECT_FALSE(device.ok());
+    EXPECT_NE(device.error().text().find(path_), std::string::npos);
+    return device.error().kind();
+  }
+
+  UniqueFd given_;
+};
+
+TEST_F(DescriptorTest, IsReadAndWrittenAndCalledByItsName) {
+  const std::string location = opened(O_RDWR);
+  const auto device = open_device(location, Access::read_write);
+  ASSERT_TRUE(device.ok());
+  EXPECT_EQ((*device)->name(), std::filesystem::canonical(path_));
+  EXPECT_EQ(*(*device)->size_bytes(), file_size_bytes);
+  AlignedBuffer data(block_size_bytes);
+  std::fill(data.span().begin(), data.span().end(), std::byte{7});
+  ASSERT_TRUE((*device)->write_durable(block_size_bytes, data.span()).ok());
+  std::vector<std::byte> there(block_size_bytes);
+  ASSERT_TRUE(open(Access::read_only)->read(block_size_bytes, there).ok());
+  EXPECT_TRUE(std::equal(there.begin(), there.end(), data.span().begin()));
+  // Who has given it has it still, as it was.
+  EXPECT_EQ(::fcntl(given_.get(), F_GETFL) & (O_ACCMODE | O_DIRECT), O_RDWR);
+}
+
+TEST_F(DescriptorTest, IsLockedAgainstWhoOpensItByName) {
+  auto device = open_device(opened(O_RDWR), Access::read_write);
+  ASSERT_TRUE(device.ok());
+  ASSERT_TRUE((*device)->lock_for_writing().ok());
+  EXPECT_EQ(open()->lock_for_writing().error().kind(), ErrorKind::in_use);
+  EXPECT_EQ((*open_device(opened(O_RDWR), Access::read_write))->lock_for_writing().error().kind(),
+            ErrorKind::in_use);
+}
+
+TEST_F(DescriptorTest, OpenInAnotherWayIsRefused) {
+  EXPECT_EQ(refusal(O_RDONLY, Access::read_write), ErrorKind::read_only);
+  EXPECT_EQ(refusal(O_WRONLY, Access::read_write), ErrorKind::read_only);
+  EXPECT_EQ(refusal(O_WRONLY, Access::read_only), ErrorKind::unsupported);
+  EXPECT_EQ(refusal(O_RDWR | O_APPEND, Access::read_write), ErrorKind::unsupported);
+  EXPECT_TRUE(open_device(opened(O_RDONLY), Access::read_only).ok());
+  EXPECT_EQ(open_error("fd:999"), ErrorKind::absent);
+  EXPECT_EQ(open_error("fd:1"), ErrorKind::absent);
+  EXPECT_EQ(open_error("fd:"), ErrorKind::absent);
 }
 
 TEST_F(FileDeviceTest, OpeningTellsApartWhatIsNoImage) {

@@ -1,6 +1,7 @@
 """A machine with TPM and UEFI variables on one image: both are there again, and of one moment."""
 
 import unittest
+import xml.etree.ElementTree as ElementTree
 
 from harness import efivars
 from harness.case import COUNTER
@@ -10,6 +11,20 @@ from .libvirt_case import TEMPLATE, LibvirtCase
 
 
 class Uefi(LibvirtCase):
+    def test_what_is_printed_is_what_libvirt_takes(self):
+        image, name = self.new_image("--tpm2", "--uefi", TEMPLATE), "printed"
+        sockets = [f"unix:/run/vnvram/{name}/{each}.sock" for each in ("owner", "tpm", "nbd")]
+        printed = vnvram("serve", image, "--print", "libvirt", "--control", sockets[0],
+                         "--tpm", sockets[1], "--nbd", sockets[2])
+        domain = ElementTree.fromstring(printed)
+        parts = {key: "".join(ElementTree.tostring(each, encoding="unicode")
+                              for each in domain.find(place))
+                 for key, place in (("store", "os"), ("tpm", "devices"))}
+        machine = self.counting(name, image=image, **parts)
+        efivars.write(machine, "Kept", "printf first")
+        machine.power_off()
+        self.check(machine)
+
     def test_both_come_back_in_every_order(self):
         machine = self.counting("uefi", image=self.new_image("--tpm2", "--uefi", TEMPLATE), uefi=True)
         efivars.write(machine, "Kept", "printf first")

@@ -11,8 +11,8 @@ from tpm.support import ControlClient
 class TpmMachine:
     """What a QEMU does with a TPM, without one: it is on, and has a counter."""
 
-    def __init__(self, case, machine, defines=True):
-        self.control = ControlClient(machine.control)
+    def __init__(self, case, machine, defines=True, path=None):
+        self.control = ControlClient(path or machine.control)
         case.addCleanup(self.control.close)
         self.client = self.control.take_control()
         case.addCleanup(self.client.close)
@@ -79,8 +79,9 @@ class MachineCase(NbdkitCase):
         self.children.append(machine)
         return machine
 
-    def tpm(self, machine, defines=True):
-        return TpmMachine(self, machine, defines)
+    def tpm(self, machine, defines=True, path=None):
+        """`path`: of its socket, if it is not the machine's only one."""
+        return TpmMachine(self, machine, defines, path)
 
     def wait_until(self, holds, what):
         deadline = Deadline(PATIENCE_SECONDS)

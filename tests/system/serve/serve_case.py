@@ -17,8 +17,8 @@ class ServeCase(NbdkitCase):
         return owner
 
     def export(self, *options):
-        """A front end of the owner."""
-        return self.serve(*options, image=self.owner.address)
+        """A front end of the owner, confined as `vnvram serve` has it."""
+        return self.serve("seccomp=on", *options, image=self.owner.address)
 
     def must_fail(self, call, *arguments):
         """An NBD request that is answered, and with an error."""

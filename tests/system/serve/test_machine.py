@@ -1,6 +1,7 @@
 """vnvram serve --tpm --nbd: a machine's devices, on one image."""
 
 import os
+import pathlib
 import select
 import signal
 import socket
@@ -39,6 +40,25 @@ class Machine(MachineCase):
         machine = self.start_machine()
         self.assertEqual(self.tpm(machine, defines=False).client.counter(), value)
         self.end(machine)
+
+    def seccomp_of(self, pid):
+        """Of each of its threads: 2 is a filter."""
+        modes = set()
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            status = pathlib.Path(f"/proc/{pid}/task/{thread}/status").read_text("ascii")
+            modes.add(int(status.partition("\nSeccomp:")[2].split()[0]))
+        return modes
+
+    def test_all_that_serve_are_confined(self):
+        for options, mode in ((), 2), (("--seccomp", "off"), 0):
+            machine = self.start_machine(*options)
+            client = self.connect(machine, "eeprom")
+            client.pwrite(b"x", 0, nbd.CMD_FLAG_FUA)
+            processes = machine.processes()
+            self.assertEqual(processes.keys(), {"owner", "vnvram-tpm", "nbdkit"})
+            for name, pid in processes.items():
+                self.assertEqual(self.seccomp_of(pid), {mode}, name)
+            self.end(machine)
 
     def test_what_a_device_uses_nobody_else_changes(self):
         machine = self.start_machine()

@@ -61,6 +61,20 @@ TEST(NbdkitOptions, HowLongAnOwnerIsWaitedForIsATimeAndForAnotherProcessesImage)
   EXPECT_KIND(options.check_for_own_image(), invalid_argument);
 }
 
+TEST(NbdkitOptions, ASessionGivesUpWhatIsSaid) {
+  Options options;
+  EXPECT_FALSE(options.seccomp);
+  EXPECT_KIND(options.set("seccomp", "yes"), invalid_argument);
+  ASSERT_OK(options.set("seccomp", "log"));
+  EXPECT_EQ(options.seccomp, Seccomp::log);
+  ASSERT_OK(options.set("seccomp", "on"));
+  EXPECT_EQ(options.seccomp, Seccomp::on);
+  ASSERT_OK(options.set("seccomp", "off"));
+  EXPECT_FALSE(options.seccomp);
+  ASSERT_OK(options.check_for_owner());
+  EXPECT_KIND(options.check_for_own_image(), invalid_argument);
+}
+
 TEST(NbdkitOptions, BlobsAreNamedOneByOneOrInAList) {
   Options options;
   ASSERT_OK(options.set("export", "b"));

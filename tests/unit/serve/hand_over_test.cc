@@ -92,6 +92,22 @@ TEST_F(HandOverTest, TwoDevicesThatHandOverSealTogether) {
   ASSERT_OK(put(*tpm_, "tpm2.state", "goes on"));
 }
 
+TEST_F(HandOverTest, WhatOneOfTwoDevicesTakesBackIsNotTheOthersWord) {
+  ASSERT_OK(tpm_->claim({"tpm2.state"}));
+  ASSERT_OK(flash_->claim({"uefi.vars"}));
+  ASSERT_OK(tpm_->hand_over());
+  ASSERT_OK(flash_->hand_over());
+  ASSERT_OK(flash_->take_back()); // A snapshot of one machine; the other one has gone.
+  EXPECT_FALSE(is_sealed());
+  EXPECT_TRUE(client()->state()->sealed);
+  ASSERT_OK(flash_->hand_over());
+  EXPECT_TRUE(is_sealed());
+  ASSERT_OK(client()->take_back()); // Who is no device speaks for both.
+  EXPECT_FALSE(client()->state()->sealed);
+  ASSERT_OK(flash_->hand_over());
+  EXPECT_FALSE(is_sealed());
+}
+
 TEST_F(HandOverTest, WhatIsTakenBackBeforeItWasSealedIsNotSealedLater) {
   ASSERT_OK(tpm_->claim({"tpm2.state"}));
   ASSERT_OK(flash_->claim({"uefi.vars"}));

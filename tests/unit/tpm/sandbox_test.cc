@@ -239,6 +239,11 @@ TEST_F(SandboxTest, ADescriptorIsAskedForItsSizeAndNothingElse) {
   }
 }
 
+TEST_F(SandboxTest, NoLogIsATerminal) {
+  EXPECT_EQ(fate_of(false, [] { return ::isatty(STDERR_FILENO) == 0 && errno == ENOTTY ? 0 : 2; }),
+            passed);
+}
+
 TEST_F(SandboxTest, OnlyTheAdminConnectsAndOnlyToDrives) {
   const auto make = [](int family, int type) {
     return [=] { return call(SYS_socket, family, type, 0); };

@@ -18,11 +18,11 @@ constexpr TpmVersion version = TpmVersion::tpm2_0;
 class TpmImageTest : public testing::Test {
 protected:
   Status register_all() { return client_.register_blobs(tpm_blob_specs(version)); }
-  Result<TpmImage> read() { return read_tpm_image(client_, "image", std::nullopt); }
+  Result<TpmImage> read() { return read_tpm_image(client_, "image", {}); }
   Result<std::uint64_t> write_permanent(std::uint64_t size_bytes) {
     Transaction transaction;
     transaction.set_size("tpm2.permanent", size_bytes);
-    return commit_with_room(client_, transaction, version);
+    return commit_with_room(client_, transaction);
   }
 
   std::shared_ptr<MemoryBlobs> blobs_ = std::make_shared<MemoryBlobs>();
@@ -48,7 +48,7 @@ TEST_F(TpmImageTest, WithTwoTpmsAsksForAChoice) {
   ASSERT_OK(register_all());
   ASSERT_OK(client_.register_blobs(tpm_blob_specs(TpmVersion::tpm1_2)));
   EXPECT_KIND(read(), invalid_argument);
-  EXPECT_EQ(read_tpm_image(client_, "image", TpmVersion::tpm1_2)->version, TpmVersion::tpm1_2);
+  EXPECT_EQ(read_tpm_image(client_, "image", {TpmVersion::tpm1_2})->version, TpmVersion::tpm1_2);
 }
 
 TEST_F(TpmImageTest, OfAStateThatIsLostNoTpmIsMade) {
@@ -57,6 +57,39 @@ TEST_F(TpmImageTest, OfAStateThatIsLostNoTpmIsMade) {
   EXPECT_EQ(read()->manufacture, Manufacture::forbidden);
   ASSERT_OK(write_permanent(0));
   EXPECT_KIND(read(), corrupt);
+}
+
+TEST_F(TpmImageTest, OfSeveralTpmsIsTheOneThatIsWanted) {
+  const std::string prefix = "guest2/";
+  ASSERT_OK(register_all());
+  const auto second = [&] { return read_tpm_image(client_, "image", {std::nullopt, prefix}); };
+  EXPECT_KIND(second(), not_found);
+  ASSERT_OK(client_.register_blobs(tpm_blob_specs(version, prefix)));
+  ASSERT_OK(write_permanent(100));
+  ASSERT_OK(read());
+  const auto image = second();
+  ASSERT_OK(image);
+  EXPECT_EQ(image->specs.front().name, "guest2/tpm2.permanent");
+  EXPECT_EQ(image->manufacture, Manufacture::allowed); // The other one's state is not its own.
+  EXPECT_TRUE(image->contents.front().empty());
+  Transaction transaction;
+  transaction.set_size("guest2/tpm2.permanent", image->specs.front().size_max_bytes + 1);
+  ASSERT_OK(commit_with_room(client_, transaction));
+  EXPECT_EQ(client_.blob("tpm2.permanent")->size_bytes, 100U);
+}
+
+TEST_F(TpmImageTest, APrefixIsOneThatNamesCanHave) {
+  ASSERT_OK(check_tpm_blobs_prefix(""));
+  ASSERT_OK(check_tpm_blobs_prefix("guest2/"));
+  const std::string longest(blob_name_max_bytes - std::string_view("tpm12.permanent").size(), 'x');
+  ASSERT_OK(check_tpm_blobs_prefix(longest));
+  for (const BlobSpec& each : tpm_blob_specs(TpmVersion::tpm1_2, longest)) {
+    EXPECT_LE(each.name.size(), blob_name_max_bytes);
+  }
+  for (const char* wrong : {"guest 2", "a,b", "=PREFIX", "\xc3\xa4"}) {
+    EXPECT_KIND(check_tpm_blobs_prefix(wrong), invalid_argument);
+  }
+  EXPECT_KIND(check_tpm_blobs_prefix(longest + "x"), invalid_argument);
 }
 
 TEST_F(TpmImageTest, GrowsWhatThisLibraryNeedsLargerUnlessTheImageIsSealed) {
@@ -81,13 +114,13 @@ TEST_F(TpmImageTest, ABlobThatIsOutgrownGrowsBeforeTheCommit) {
 
 TEST_F(TpmImageTest, RoomIsWhatIsFreeAndWhatOneCommitHolds) {
   ASSERT_OK(register_all());
-  const auto room = BlobRoom::of(client_, version);
+  const auto room = BlobRoom::of(client_, tpm_blob_specs(version));
   ASSERT_OK(room);
   EXPECT_TRUE(room->check({100U << 10U, 0, 0}).ok());
   EXPECT_KIND(room->check({std::uint64_t{8} << 20U, 0, 0}), no_space);
   EXPECT_KIND(room->check({std::uint64_t{2} << 20U, 0, 0}), too_large);
   blobs_->set_attached(false);
-  EXPECT_KIND(BlobRoom::of(client_, version), absent);
+  EXPECT_KIND(BlobRoom::of(client_, tpm_blob_specs(version)), absent);
 }
 
 /// The image is opened and sealed by a keeper, which has one of its own here.
@@ -99,7 +132,7 @@ protected:
     MemoryDevice device(disk);
     ASSERT_OK(create_image(device, {}));
     ASSERT_OK(keeper_.attach(std::make_unique<MemoryDevice>(disk), {.location = "disk"}));
-    ASSERT_OK(image_.start_with(*client_.state()));
+    ASSERT_OK(image_.start_with(*read()));
     ASSERT_OK(tpm_.power_on(Startup::clear));
   }
 
