@@ -43,7 +43,7 @@ std::optional<Status> Renewal::advance(Clock::time_point now,
     deadline_.reset();
     kills_at_.reset();
   }
-  if (kills_at_) {
+  if (current_ != nullptr && kills_at_) {
     kill_if_idle(*current_, now, owner_since);
   }
   if (current_ != nullptr) {
