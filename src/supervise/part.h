@@ -11,6 +11,11 @@
 
 namespace vnvram {
 
+/// nbdkit ends when it has answered what it is asked next, and so one whose clients ask nothing is
+/// killed when it was asked to end so long ago, by an owner that has been there so long: what it
+/// has answered has reached that one.
+inline constexpr std::chrono::seconds idle_min{1};
+
 /// As it is now.
 struct Part {
   using Clock = std::chrono::steady_clock;
@@ -22,6 +27,7 @@ struct Part {
   std::optional<NbdProbe> probe;
   bool is_ready = false;
   bool is_asked_to_end = false;
+  bool is_killed = false; ///< By us.
   Clock::time_point started_at;
   unsigned failures_in_a_row = 0;             ///< Not ready before it died.
   std::optional<Clock::time_point> starts_at; ///< When it has died.

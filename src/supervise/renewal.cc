@@ -12,8 +12,6 @@ namespace {
 
 // Of one front end.
 constexpr std::chrono::seconds patience{20};
-// Of one that was asked to end.
-constexpr std::chrono::seconds idle_min{1};
 
 } // namespace
 

@@ -15,9 +15,8 @@
 namespace vnvram {
 
 /// One after the other, first those that a successor can be started for: what they do goes on in
-/// it, or in them if it fails. The others are asked to end, and are started again. nbdkit ends when
-/// it has answered what it is asked next, and so one whose clients ask nothing is killed after a
-/// while: what it has answered has reached the owner, which had been there all that time.
+/// it, or in them if it fails. The others are asked to end, killed if they are idle (idle_min), and
+/// are started again.
 ///
 /// Threads: one.
 class Renewal {

@@ -126,6 +126,7 @@ Status Supervisor::start(Part& part) {
   }
   part.process.emplace(*std::move(process));
   part.is_asked_to_end = false;
+  part.is_killed = false;
   part.started_at = Clock::now();
   part.starts_at.reset();
   part.is_ready = false;
@@ -232,7 +233,7 @@ Status Supervisor::handle_death(Part& part) {
   }
   const bool is_owner = &part == &owner_;
   if (ends_ && (!is_owner || !runs_front_ends())) {
-    exit_code_ = exit_code_ == 0 ? code : exit_code_;
+    exit_code_ = exit_code_ == 0 && !part.is_killed ? code : exit_code_;
     return {};
   }
   const auto now = Clock::now();
@@ -268,10 +269,31 @@ void Supervisor::begin_end() {
   }
   setup_.notify.send("STOPPING=1\nSTATUS=Ending the front ends");
   renewal_.reset();
+  kills_at_ = Clock::now() + idle_min;
   for (Part* part : all_front_ends()) {
     part->starts_at.reset();
     if (part->process) {
       part->process->terminate();
+    }
+  }
+}
+
+void Supervisor::kill_the_idle() {
+  const auto now = Clock::now();
+  if (!kills_at_ || now < *kills_at_) {
+    return;
+  }
+  if (!owner_.is_ready || now < owner_.started_at + idle_min) {
+    kills_at_ = now + idle_min;
+    return;
+  }
+  kills_at_.reset();
+  for (Part& part : parts_) {
+    if (part.process && part.front_end->successor_arguments.empty()) {
+      setup_.log.info(
+          fmt::format("the {} has clients that ask nothing, and is killed", name_of(part)));
+      part.is_killed = true;
+      ::kill(part.process->pid(), SIGKILL);
     }
   }
 }
@@ -312,6 +334,7 @@ Status Supervisor::poll() {
   all.push_back(&owner_);
   PollTimeout timeout(Clock::now());
   timeout.until(renewal_ ? renewal_->deadline() : std::nullopt);
+  timeout.until(kills_at_);
   std::vector<pollfd> entries{
       {.fd = setup_.signals.get(), .events = POLLIN, .revents = 0},
       {.fd = readiness_.fd(), .events = POLLIN, .revents = 0},
@@ -366,6 +389,7 @@ Result<int> Supervisor::run() {
     if (done.ok()) {
       successors_.remove_if([](const Part& part) { return part.is_over; });
       go_on_with_renewal();
+      kill_the_idle();
       end_owner_if_alone();
       done = start_what_is_due();
     }

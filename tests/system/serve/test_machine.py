@@ -120,6 +120,14 @@ class Machine(MachineCase):
         tpm.off()
         self.end(machine)
 
+    def test_it_ends_while_a_client_asks_nothing(self):
+        machine = self.start_machine()
+        client = self.connect(machine, "eeprom")
+        client.pwrite(b"answered", 0)  # And not asked to be durable.
+        machine.stop()
+        self.must_be_clean()
+        self.assertEqual(self.stored("eeprom")[:8], b"answered")
+
     def test_a_death_of_its_own_ends_all_in_good_order(self):
         machine = self.start_machine()
         tpm = self.tpm(machine)
