@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 """What OVMF's first boot costs on our export, next to nbdkit's file plugin in its place.
 
-Real firmware (TCG), started on a fresh variable store each time until it runs an application; the two
-take turns. Then once more under the recorder of vnvram-powercut, which counts what reached the image.
+Real firmware (TCG), started on a fresh variable store each time until it runs an application; nbdkit's
+file plugin, ours with the image, and `vnvram serve` take turns. Then once more with our plugin under the
+recorder of vnvram-powercut, which counts what reached the image; a served image's owner counts itself.
 """
 
 import argparse
@@ -23,10 +24,11 @@ from guest.guest_image import GuestImage
 from harness.blob_server import plugin
 from harness.child import Child, Deadline
 from harness.firmware import BLOB, PLAIN
+from harness.machine_process import MachineProcess
 from harness.qemu import Qemu
 from harness.tpm_process import program
 from harness.uefi_case import STARTED
-from harness.vnvram import create
+from harness.vnvram import create, vnvram
 from harness.workspace import Workspace
 
 OPERATION = struct.Struct("=Q QQ")  # Kind (padded), offset, length: tests/powercut/trace.h.
@@ -77,6 +79,33 @@ class Boot:
             qemu.kill()
 
 
+class ServedBoot(Boot):
+    """On a machine's image, behind its owner and a nbdkit that is a session of it."""
+
+    def __init__(self, sockets, image):
+        super().__init__(sockets, [])
+        self._image = image
+        self.flushes = 0
+
+    def run(self):
+        machine = MachineProcess(self._sockets, self._image, tpm=False)
+        try:
+            self._path = machine.nbd
+            seconds = self._boot()
+            self.flushes = flushes_of(vnvram("metrics", machine.address))
+            machine.stop()
+            return seconds
+        finally:
+            machine.kill()
+
+
+def flushes_of(metrics):
+    """A durable write is one as well."""
+    counters = dict(re.findall(r"^(vnvram_\w+) (\S+)$", metrics, re.MULTILINE))
+    return int(float(counters["vnvram_device_durable_writes_total"])
+               + float(counters["vnvram_device_flushes_total"]))
+
+
 def on_file_plugin(sockets, disk):
     folder = disk.file("files")
     shutil.rmtree(folder, ignore_errors=True)
@@ -93,6 +122,10 @@ def fresh_image(disk):
 
 def on_our_plugin(sockets, disk):
     return Boot(sockets, [plugin(), fresh_image(disk)])
+
+
+def served(sockets, disk):
+    return ServedBoot(sockets, fresh_image(disk))
 
 
 def device_cost(trace):
@@ -131,18 +164,24 @@ def main():
                         help="where the bytes are kept: the disk that is measured")
     parser.add_argument("--rounds", type=int, default=11)
     arguments = parser.parse_args()
-    seconds = {"file": [], "vnvram": []}
+    kinds = {"nbdkit file": on_file_plugin, "vnvram": on_our_plugin, "vnvram serve": served}
+    seconds = {name: [] for name in kinds}
+    flushes_served = []
     with Workspace() as sockets, Workspace(arguments.dir) as disk:
         requests = count_requests(sockets, disk)  # Its time does not count: caches warm up.
         for number in range(arguments.rounds):
-            pair = [("file", on_file_plugin), ("vnvram", on_our_plugin)]
-            for name, boot in pair if number % 2 == 0 else pair[::-1]:
-                seconds[name].append(boot(sockets, disk).run())
-        theirs, ours = (statistics.median(seconds[name]) for name in ("file", "vnvram"))
-        # Of each round's two, which had the same machine: it is not the same for a whole run.
-        ratio = statistics.median(map(operator.truediv, seconds["vnvram"], seconds["file"]))
-        print(f"OVMF's first boot, medians of {arguments.rounds}, alternating: nbdkit file "
-              f"{theirs:.2f} s, vnvram {ours:.2f} s, ratio {ratio:.2f}")
+            for name, kind in list(kinds.items())[::1 if number % 2 == 0 else -1]:
+                boot = kind(sockets, disk)
+                seconds[name].append(boot.run())
+                if name == "vnvram serve":
+                    flushes_served.append(boot.flushes)
+        print(f"OVMF's first boot, medians of {arguments.rounds}, alternating: " + ", ".join(
+            f"{name} {statistics.median(found):.2f} s" for name, found in seconds.items()))
+        for name in list(kinds)[1:]:
+            # Of each round's two, which had the same machine: it is not the same for a whole run.
+            ratio = statistics.median(map(operator.truediv, seconds[name], seconds["nbdkit file"]))
+            print(f"{name}: ratio {ratio:.2f}")
+        print(f"vnvram serve: {statistics.median(flushes_served):.0f} flushes, the opening included")
         writes, size, flushes, flushes_max = count_device_cost(sockets, disk)
         print(f"the firmware's {requests} writes made {writes} writes of the device, {size} bytes, "
               f"{flushes} flushes, opening and closing included")
