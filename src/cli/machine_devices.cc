@@ -7,6 +7,8 @@
 #include <system_error>
 #include <utility>
 
+#include <fmt/core.h>
+
 #include "cli/device_socket.h"
 #include "cli/nbd_words.h"
 #include "cli/tpm_words.h"
@@ -116,7 +118,8 @@ Status MachineDevices::add_drives(const std::string& text, const std::vector<Blo
   for (const std::string& name : words->exports) {
     served.push_back(find(blobs, name));
     if (served.back() == nullptr) {
-      return Error(ErrorKind::not_found, "--nbd " + text + ": the image has no blob " + name);
+      return Error(ErrorKind::not_found,
+                   fmt::format("--nbd {}: the image has no blob {}", text, name));
     }
   }
   for (const BlobInfo& blob : blobs) {
