@@ -32,7 +32,11 @@ public:
   [[nodiscard]] std::vector<std::byte> release() { return std::exchange(bytes_, {}); }
 
 private:
-  void wipe() { ::explicit_bzero(bytes_.data(), bytes_.size()); }
+  void wipe() {
+    if (!bytes_.empty()) {
+      ::explicit_bzero(bytes_.data(), bytes_.size());
+    }
+  }
 
   std::vector<std::byte> bytes_;
 };

@@ -18,6 +18,9 @@ namespace vnvram::nbdkit {
 Result<std::unique_ptr<BlobClient>> connect_to_owner(const std::string& address,
                                                      std::chrono::milliseconds reconnect);
 
+/// Its sessions are passed on by who starts this process again when it ends.
+[[nodiscard]] bool is_started_again(const std::string& address);
+
 /// From now on no thread of the process, nbdkit's included, makes a system call that serving the
 /// blobs of that address does not need; see confine(). Errors: unsupported.
 Status give_up_rights(const std::string& address, Seccomp mode);

@@ -192,6 +192,7 @@ int can_fua(void* /*handle*/) {
 int pread(void* handle, void* buffer, std::uint32_t count, std::uint64_t offset,
           std::uint32_t /*flags*/) {
   return guarded(-1, [&] {
+    const auto request = server()->request();
     return answer(of(handle).read(offset, std::span(static_cast<std::byte*>(buffer), count)));
   });
 }
@@ -199,18 +200,24 @@ int pread(void* handle, void* buffer, std::uint32_t count, std::uint64_t offset,
 int pwrite(void* handle, const void* buffer, std::uint32_t count, std::uint64_t offset,
            std::uint32_t flags) {
   return guarded(-1, [&] {
+    const auto request = server()->request();
     return answer(of(handle).write(offset, std::span(static_cast<const std::byte*>(buffer), count),
                                    (flags & NBDKIT_FLAG_FUA) != 0));
   });
 }
 
 int zero(void* handle, std::uint32_t count, std::uint64_t offset, std::uint32_t flags) {
-  return guarded(
-      -1, [&] { return answer(of(handle).zero(offset, count, (flags & NBDKIT_FLAG_FUA) != 0)); });
+  return guarded(-1, [&] {
+    const auto request = server()->request();
+    return answer(of(handle).zero(offset, count, (flags & NBDKIT_FLAG_FUA) != 0));
+  });
 }
 
 int flush(void* handle, std::uint32_t /*flags*/) {
-  return guarded(-1, [&] { return answer(of(handle).flush()); });
+  return guarded(-1, [&] {
+    const auto request = server()->request();
+    return answer(of(handle).flush());
+  });
 }
 
 constexpr const char* help =

@@ -99,6 +99,13 @@ Status Server::after_fork() {
     return connected;
   }
   client_->watch_failures(failed_in_background_);
+  if (is_started_again(options_.image)) {
+    auto end = OrderlyEnd::prepare([this] { return client_->flush(); });
+    if (!end) {
+      return end.error();
+    }
+    end_ = *std::move(end);
+  }
   // Connections have threads of nbdkit's, which are started later.
   return options_.seccomp ? give_up_rights(options_.image, *options_.seccomp) : Status();
 }
@@ -127,6 +134,7 @@ Status Server::choose_blobs(std::vector<BlobInfo> all) {
 }
 
 Status Server::close() {
+  end_.reset();
   if (client_ == nullptr) {
     return {};
   }

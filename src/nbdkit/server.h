@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <shared_mutex>
 #include <string_view>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "nbdkit/claims.h"
 #include "nbdkit/export.h"
 #include "nbdkit/options.h"
+#include "nbdkit/orderly_end.h"
 #include "owner/image_keeper.h"
 
 namespace vnvram::nbdkit {
@@ -34,6 +36,10 @@ public:
   [[nodiscard]] const std::vector<BlobInfo>& blobs() const { return blobs_; }
   /// The one for clients that name none; empty if that could be any.
   [[nodiscard]] std::string_view default_export() const;
+  /// To be held for as long as a request is carried out.
+  [[nodiscard]] std::shared_lock<std::shared_mutex> request() {
+    return end_ != nullptr ? end_->request() : std::shared_lock<std::shared_mutex>();
+  }
   /// For a connection. An empty name is the default export's. Errors: not_found.
   Result<std::unique_ptr<Export>> connect(std::string_view name, bool read_only);
 
@@ -47,6 +53,7 @@ private:
   std::function<void(const Error&)> failed_in_background_; ///< Watches once this process stays.
   std::unique_ptr<ImageKeeper> keeper_; ///< None: the image is another process's.
   std::unique_ptr<BlobClient> client_;  ///< On the keeper, or the owner's.
+  std::unique_ptr<OrderlyEnd> end_;     ///< If the session was passed on by who starts it again.
   int joined_by_pid_ = 0;
   std::optional<Claims> claims_; ///< Of the client's blobs.
   std::vector<BlobInfo> blobs_;

@@ -46,10 +46,13 @@ public:
   }
   [[nodiscard]] bool has_output() const { return !output_.empty(); }
   /// What comes next is taken; if not, something waits to be sent, or nobody reads what has come.
-  [[nodiscard]] bool takes_more() const { return takes_input() && !has_calls() && !can_sort(); }
+  [[nodiscard]] bool takes_more() const {
+    return !is_over() && takes_input() && !has_calls() && !can_sort();
+  }
   /// What has come already can be taken further, without polling.
   [[nodiscard]] bool can_go_on() const {
-    return takes_input() && (has_calls() ? reading_.done.get() != nullptr : can_sort());
+    const bool is_read = reading_.done.get() != nullptr && (has_calls() || is_over());
+    return takes_input() && (is_read || (broken_ == nullptr && !has_calls() && can_sort()));
   }
   /// What has come ends with a message.
   [[nodiscard]] bool is_between_messages() const {

@@ -23,23 +23,31 @@ capnp::ReaderOptions limits() {
   return options;
 }
 
-/// What was asked for. The transaction borrows the message's bytes.
+// What one that waits takes beside its message.
+constexpr std::size_t waiting_cost_bytes = 1024;
+
+/// What was asked for, read when its turn comes. The transaction borrows the message's bytes.
 class Asked {
 public:
-  explicit Asked(kj::Array<capnp::word> message)
-      : message_(kj::mv(message)), segment_(message_),
-        reader_(kj::arrayPtr(&segment_, 1), limits()) {
-    const auto change = reader_.getRoot<rpc::LaneChange>();
+  explicit Asked(kj::Array<capnp::word> message) : message_(kj::mv(message)), segment_(message_) {}
+  Asked(const Asked&) = delete;
+  Asked& operator=(const Asked&) = delete;
+  ~Asked() = default;
+
+  void read() {
+    if (reader_) {
+      return;
+    }
+    reader_.emplace(kj::arrayPtr(&segment_, 1), limits());
+    const auto change = reader_->getRoot<rpc::LaneChange>();
     number = change.getNumber();
     deferred = change.getDeferred();
     const Status fits = check_count(change.getUpdates().size());
     transaction = fits ? read_updates(change.getUpdates()) : fits.error();
   }
-  Asked(const Asked&) = delete;
-  Asked& operator=(const Asked&) = delete;
-  ~Asked() = default;
-
-  [[nodiscard]] std::size_t size_bytes() const { return segment_.asBytes().size(); }
+  [[nodiscard]] std::size_t cost_bytes() const {
+    return waiting_cost_bytes + segment_.asBytes().size();
+  }
 
   std::uint32_t number = 0;
   bool deferred = false;
@@ -48,7 +56,7 @@ public:
 private:
   const kj::Array<capnp::word> message_;
   const kj::ArrayPtr<const capnp::word> segment_;
-  capnp::SegmentArrayMessageReader reader_;
+  std::optional<capnp::SegmentArrayMessageReader> reader_;
 };
 
 } // namespace
@@ -69,8 +77,9 @@ bool ChangeLane::is_full() const {
 void ChangeLane::take(kj::Array<capnp::word> message) {
   auto asked = kj::heap<Asked>(kj::mv(message));
   ++session_.call_count;
-  waiting_bytes_ += asked->size_bytes();
-  session_.changes.add([this, asked = kj::mv(asked)](Result<StoreUse>& store) {
+  waiting_bytes_ += asked->cost_bytes();
+  session_.changes.add([this, asked = kj::mv(asked)](Result<StoreUse>& store) mutable {
+    asked->read();
     const std::optional<Status> done =
         !store                ? Status(store.error())
         : !asked->transaction ? Status(asked->transaction.error())
@@ -78,7 +87,7 @@ void ChangeLane::take(kj::Array<capnp::word> message) {
     if (!done) {
       return false;
     }
-    waiting_bytes_ -= asked->size_bytes();
+    waiting_bytes_ -= asked->cost_bytes();
     capnp::MallocMessageBuilder built(answer_min_words);
     auto answer = built.initRoot<rpc::LaneAnswer>();
     answer.setNumber(asked->number);

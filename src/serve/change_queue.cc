@@ -38,8 +38,8 @@ bool ChangeQueue::is_over(Waiting& waiting) {
   return true;
 }
 
-void ChangeQueue::go_on() {
-  while (!waiting_.empty() && is_over(waiting_.front())) {
+void ChangeQueue::go_on(const std::atomic<bool>& stops) {
+  while (!stops && !waiting_.empty() && is_over(waiting_.front())) {
     waiting_.pop_front();
   }
 }

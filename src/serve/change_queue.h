@@ -1,6 +1,7 @@
 // The changes of one session, in the order of their calls.
 #pragma once
 
+#include <atomic>
 #include <deque>
 
 #include <kj/async.h>
@@ -32,8 +33,8 @@ public:
   kj::Promise<void> run(Change change);
   /// As run(), for who is told by the change itself. What the change throws goes through.
   void add(Change change);
-  /// What was waited for may have come: looks.
-  void go_on();
+  /// What was waited for may have come: looks, as long as it is not to stop.
+  void go_on(const std::atomic<bool>& stops);
 
 private:
   struct Waiting {

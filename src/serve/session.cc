@@ -72,7 +72,9 @@ void Session::run() {
   }
   owner_.writers.give_up(peer_.session);
   owner_.hand_over.end_use(peer_.session);
-  seal_what_is_due();
+  if (!stopping_) { // The owner ends, not the device: it goes on with the next one.
+    seal_what_is_due();
+  }
   owner_.sessions.remove(peer_.session);
   socket_.reset();
   log_.info(fmt::format("session {} ends", peer_.session));
@@ -136,7 +138,7 @@ void Session::serve() {
       }
     }
     if ((why & Bell::changes) != 0) {
-      parts.changes.go_on();
+      parts.changes.go_on(stopping_);
     }
     if (!is_full && !closed_until && stream.advance()) {
       last_active_ = Clock::now();

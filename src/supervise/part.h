@@ -11,11 +11,6 @@
 
 namespace vnvram {
 
-/// nbdkit ends when it has answered what it is asked next, and so one whose clients ask nothing is
-/// killed when it was asked to end so long ago, by an owner that has been there so long: what it
-/// has answered has reached that one.
-inline constexpr std::chrono::seconds idle_min{1};
-
 /// As it is now.
 struct Part {
   using Clock = std::chrono::steady_clock;

@@ -31,18 +31,13 @@ Error Renewal::not_renewed(const Part& part, const std::string& why) {
           "the log says more"};
 }
 
-std::optional<Status> Renewal::advance(Clock::time_point now,
-                                       std::optional<Clock::time_point> owner_since) {
+std::optional<Status> Renewal::advance(Clock::time_point now) {
   if (failure_) {
     return Status(*failure_);
   }
   if (current_ != nullptr && is_done(*current_)) {
     current_ = nullptr;
     deadline_.reset();
-    kills_at_.reset();
-  }
-  if (current_ != nullptr && kills_at_) {
-    kill_if_idle(*current_, now, owner_since);
   }
   if (current_ != nullptr) {
     if (now < *deadline_) {
@@ -69,7 +64,6 @@ Status Renewal::begin(Part& part, Clock::time_point now) {
   if (part.front_end->successor_arguments.empty()) {
     part.is_asked_to_end = true;
     part.process->terminate();
-    kills_at_ = now + idle_min;
     return {};
   }
   const Result<pid_t> started = start_successor_(part);
@@ -78,21 +72,6 @@ Status Renewal::begin(Part& part, Clock::time_point now) {
   }
   successor_ = *started;
   return {};
-}
-
-void Renewal::kill_if_idle(const Part& part, Clock::time_point now,
-                           std::optional<Clock::time_point> owner_since) {
-  if (now < *kills_at_) {
-    return;
-  }
-  if (!owner_since || now < *owner_since + idle_min) {
-    kills_at_ = now + idle_min; // What was answered may be on its way to another owner.
-    return;
-  }
-  kills_at_.reset();
-  if (part.runs_as(old_)) {
-    ::kill(old_, SIGKILL);
-  }
 }
 
 bool Renewal::is_done(const Part& part) const {

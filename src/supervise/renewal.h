@@ -15,8 +15,7 @@
 namespace vnvram {
 
 /// One after the other, first those that a successor can be started for: what they do goes on in
-/// it, or in them if it fails. The others are asked to end, killed if they are idle (idle_min), and
-/// are started again.
+/// it, or in them if it fails. The others are asked to end, and are started again.
 ///
 /// Threads: one.
 class Renewal {
@@ -28,21 +27,15 @@ public:
   /// Of all these, which outlive it.
   Renewal(std::list<Part>& parts, StartSuccessor start_successor);
 
-  /// Does what can be done now; the owner is ready, and was started then, if there is one. The
-  /// outcome, once it is over.
-  [[nodiscard]] std::optional<Status> advance(Clock::time_point now,
-                                              std::optional<Clock::time_point> owner_since);
+  /// Does what can be done now. The outcome, once it is over.
+  [[nodiscard]] std::optional<Status> advance(Clock::time_point now);
   /// The process that was to take its place has ended with this code.
   void successor_has_ended(const Part& part, int code);
   /// When advance() has something to do even if nothing happens.
-  [[nodiscard]] std::optional<Clock::time_point> deadline() const {
-    return kills_at_ ? kills_at_ : deadline_;
-  }
+  [[nodiscard]] std::optional<Clock::time_point> deadline() const { return deadline_; }
 
 private:
   [[nodiscard]] Status begin(Part& part, Clock::time_point now);
-  void kill_if_idle(const Part& part, Clock::time_point now,
-                    std::optional<Clock::time_point> owner_since);
   [[nodiscard]] bool is_done(const Part& part) const;
   [[nodiscard]] static Error not_renewed(const Part& part, const std::string& why);
 
@@ -53,7 +46,6 @@ private:
   pid_t successor_ = 0; ///< 0: it is ended, and started again.
   std::optional<Error> failure_;
   std::optional<Clock::time_point> deadline_;
-  std::optional<Clock::time_point> kills_at_; ///< Who was asked to end.
 };
 
 } // namespace vnvram

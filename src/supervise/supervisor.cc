@@ -28,6 +28,9 @@ constexpr milliseconds first_pause{50};
 constexpr unsigned failures_in_a_row_max = 8;
 constexpr milliseconds life_min{100};
 
+// Of one that has not come so far that it handles the signal.
+constexpr int ended_by_sigterm = 128 + SIGTERM;
+
 // Of what is polled, behind the signals, who says that it is ready, and the owner's requests.
 constexpr std::size_t first_part = 3;
 
@@ -108,7 +111,7 @@ Status Supervisor::start(Part& part) {
     program.arguments.insert(program.arguments.end(), setup_.owner_again_arguments.begin(),
                              setup_.owner_again_arguments.end());
   }
-  if (part.predecessor != nullptr) {
+  if (part.front_end != nullptr && part.predecessor != nullptr) {
     program.arguments.insert(program.arguments.end(), part.front_end->successor_arguments.begin(),
                              part.front_end->successor_arguments.end());
   }
@@ -178,7 +181,7 @@ void Supervisor::became_ready(Part& part) {
     for (Part* each : all_front_ends()) {
       if (each->process) {
         give_session(*each);
-      } else if (!each->starts_at) {
+      } else if (!each->starts_at && !ends_) {
         each->starts_at = Clock::now(); // The first time.
       }
     }
@@ -233,7 +236,8 @@ Status Supervisor::handle_death(Part& part) {
   }
   const bool is_owner = &part == &owner_;
   if (ends_ && (!is_owner || !runs_front_ends())) {
-    exit_code_ = exit_code_ == 0 && !part.is_killed ? code : exit_code_;
+    const bool counts = (is_owner || was_ready) && !part.is_killed && code != ended_by_sigterm;
+    exit_code_ = exit_code_ == 0 && counts ? code : exit_code_;
     return {};
   }
   const auto now = Clock::now();
@@ -269,7 +273,6 @@ void Supervisor::begin_end() {
   }
   setup_.notify.send("STOPPING=1\nSTATUS=Ending the front ends");
   renewal_.reset();
-  kills_at_ = Clock::now() + idle_min;
   for (Part* part : all_front_ends()) {
     part->starts_at.reset();
     if (part->process) {
@@ -278,22 +281,15 @@ void Supervisor::begin_end() {
   }
 }
 
-void Supervisor::kill_the_idle() {
-  const auto now = Clock::now();
-  if (!kills_at_ || now < *kills_at_) {
+// Nobody takes any more what they have.
+void Supervisor::kill_the_orphaned() {
+  if (!ends_ || owner_.process || owner_.starts_at) {
     return;
   }
-  if (!owner_.is_ready || now < owner_.started_at + idle_min) {
-    kills_at_ = now + idle_min;
-    return;
-  }
-  kills_at_.reset();
-  for (Part& part : parts_) {
-    if (part.process && part.front_end->successor_arguments.empty()) {
-      setup_.log.info(
-          fmt::format("the {} has clients that ask nothing, and is killed", name_of(part)));
-      part.is_killed = true;
-      ::kill(part.process->pid(), SIGKILL);
+  for (Part* part : all_front_ends()) {
+    if (part->process && !std::exchange(part->is_killed, true)) {
+      setup_.log.error(fmt::format("the {} is killed: there is no owner", name_of(*part)));
+      ::kill(part->process->pid(), SIGKILL);
     }
   }
 }
@@ -334,7 +330,6 @@ Status Supervisor::poll() {
   all.push_back(&owner_);
   PollTimeout timeout(Clock::now());
   timeout.until(renewal_ ? renewal_->deadline() : std::nullopt);
-  timeout.until(kills_at_);
   std::vector<pollfd> entries{
       {.fd = setup_.signals.get(), .events = POLLIN, .revents = 0},
       {.fd = readiness_.fd(), .events = POLLIN, .revents = 0},
@@ -389,7 +384,7 @@ Result<int> Supervisor::run() {
     if (done.ok()) {
       successors_.remove_if([](const Part& part) { return part.is_over; });
       go_on_with_renewal();
-      kill_the_idle();
+      kill_the_orphaned();
       end_owner_if_alone();
       done = start_what_is_due();
     }

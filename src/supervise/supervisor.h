@@ -73,7 +73,7 @@ private:
   void take_signal();
   Status handle_death(Part& part);
   void begin_end();
-  void kill_the_idle();
+  void kill_the_orphaned();
   [[nodiscard]] bool is_over() const;
   void end_owner_if_alone();
 
@@ -87,8 +87,7 @@ private:
   bool was_ready_ = false;   ///< All of them.
   bool was_owner_ready_ = false;
   bool ends_ = false;
-  std::optional<Clock::time_point> kills_at_; ///< When it ends.
-  bool owner_is_asked_ = false;               ///< To end.
+  bool owner_is_asked_ = false; ///< To end.
   int exit_code_ = 0;
 };
 

@@ -69,8 +69,7 @@ void Supervisor::answer_renewal(const Status& outcome) {
 }
 
 void Supervisor::go_on_with_renewal() {
-  const auto owner_since = owner_.is_ready ? std::optional(owner_.started_at) : std::nullopt;
-  const auto outcome = renewal_ ? renewal_->advance(Clock::now(), owner_since) : std::nullopt;
+  const auto outcome = renewal_ ? renewal_->advance(Clock::now()) : std::nullopt;
   if (!outcome) {
     return;
   }

@@ -11,20 +11,21 @@ class OwnerProcess:
 
     _numbers = itertools.count()
 
-    def __init__(self, workspace, image, *options):
+    def __init__(self, workspace, image, *options, starts=True):
         number = next(self._numbers)
         self.socket = workspace.file(f"owner{number}.sock")
         self.address = f"unix:{self.socket}"
         self.log = workspace.log("vnvram-serve")
-        self._argv = [program("vnvram"), "serve", image, "--control", self.address, *options]
+        self.argv = [program("vnvram"), "serve", image, "--control", self.address, *options]
         self._notify_path = workspace.file(f"owner{number}.notify")
         self.child = None
-        self.start()
+        if starts:
+            self.start()
 
     def start(self):
         """Again, on the same socket."""
         self._notify_path.unlink(missing_ok=True)
-        self.child = start_notified(self._argv, self.log, self._notify_path)
+        self.child = start_notified(self.argv, self.log, self._notify_path)
 
     @property
     def pid(self):

@@ -10,8 +10,10 @@ import subprocess
 import nbd  # libnbd's own binding
 
 from cli.command import NOT_FOUND, SEALED, UNSUPPORTED, USAGE
-from harness.child import PATIENCE_SECONDS
+from harness.child import Child, PATIENCE_SECONDS
+from harness.owner_process import OwnerProcess
 from harness.tpm_process import program
+from harness.vnvram import vnvram
 from nbdkit.nbdkit_case import SIZES
 from tpm.support import ControlClient
 
@@ -127,6 +129,48 @@ class Machine(MachineCase):
         machine.stop()
         self.must_be_clean()
         self.assertEqual(self.stored("eeprom")[:8], b"answered")
+
+    def test_it_ends_before_it_has_begun(self):
+        for _ in range(10):
+            owner = OwnerProcess(self.workspace, self.image, "--tpm",
+                                 f"unix:{self.workspace.file('t')}", starts=False)
+            child = Child(owner.argv, owner.log)
+            self.children.append(child)
+            starting = pathlib.Path(f"/proc/{child.pid}/task/{child.pid}/children")
+            self.wait_until(starting.read_text, "no owner was started")
+            first = int(starting.read_text().split()[0])
+            command = pathlib.Path(f"/proc/{first}/cmdline")
+            self.wait_until(lambda: "--channel" in command.read_text(), "it is not the owner yet")
+            os.kill(first, signal.SIGSTOP)
+            child.send(signal.SIGTERM)
+            self.wait_until(lambda: "because of SIGTERM" in owner.log.read_text(), "no signal came")
+            os.kill(first, signal.SIGCONT)
+            self.assertEqual(child.wait(), 0)
+            self.must_be_clean()
+
+    def test_it_ends_when_no_owner_can_come(self):
+        machine = self.start_machine()
+        self.connect(machine, "eeprom").pwrite(b"x", 0, nbd.CMD_FLAG_FUA)
+        away = self.image.with_suffix(".away")
+        self.image.rename(away)
+        os.kill(machine.processes()["owner"], signal.SIGKILL)
+        self.assertNotEqual(machine.child.wait(), 0)
+        self.assertIn("again and again", machine.log_text())
+        away.rename(self.image)
+        self.vnvram("check", self.image)
+        self.assertEqual(self.stored("eeprom")[:1], b"x")
+
+    def test_an_exchange_of_the_owner_is_not_the_end_of_its_devices(self):
+        machine = self.start_machine()
+        tpm = self.tpm(machine)
+        client = self.connect(machine, "eeprom")
+        client.pwrite(b"one", 0, nbd.CMD_FLAG_FUA)
+        self.assertEqual(tpm.control.get_blob(PERMANENT)[0], 0)  # QEMU saves the machine's state,
+        for _ in range(3):
+            vnvram("restart", machine.address)
+            client.pwrite(b"two", 0, nbd.CMD_FLAG_FUA)  # and the machine goes on.
+        tpm.off()
+        self.end(machine)
 
     def test_a_death_of_its_own_ends_all_in_good_order(self):
         machine = self.start_machine()

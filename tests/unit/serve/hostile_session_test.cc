@@ -10,6 +10,7 @@
 
 #include <capnp/any.h>
 
+#include "rpc/lane_frame.h"
 #include "support/thread_sanitizer.h"
 #include "unit/serve/raw_session.h"
 #include "unit/serve/recorder.h"
@@ -188,6 +189,27 @@ TEST_F(HostileSessionTest, WhoHasGoneWhileNothingWasTakenFromItIsForgottenLater)
   const auto owner = operators();
   ASSERT_OK(owner->release());
   EXPECT_TRUE(has_sessions(*owner, 1));
+}
+
+TEST_F(HostileSessionTest, WhoseCallsWaitMayGoOrTalkNonsenseAndCostsNoTime) {
+  for (const bool goes : {true, false}) {
+    ASSERT_OK(operators()->hold(seconds(60)));
+    RawSession flood(socket());
+    ask_for_large_changes(flood, 2);
+    ASSERT_TRUE(flood.go_on(seconds(60), [&] { return !flood.has_output(); }));
+    if (goes) {
+      ::shutdown(flood.socket(), SHUT_WR);
+    } else { // A change by a lane that nobody has opened.
+      const auto header = make_lane_frame_header(1);
+      ASSERT_EQ(::send(flood.socket(), header.data(), header.size(), MSG_NOSIGNAL),
+                static_cast<ssize_t>(header.size()));
+    }
+    EXPECT_FALSE(somebody_spins());
+    const auto owner = operators();
+    ASSERT_OK(owner->release());
+    ::shutdown(flood.socket(), SHUT_RDWR);
+    EXPECT_TRUE(has_sessions(*owner, 1));
+  }
 }
 
 // Elements without any content cost a message nothing, however many they are.

@@ -186,6 +186,27 @@ TEST_F(LaneTest, NobodyReadsMoreOfItThanTheOwnerKeepsWhileChangesAreHeld) {
   }
 }
 
+TEST_F(LaneTest, SoDoManySmallOnes) {
+  LaneSession session(socket());
+  ASSERT_OK(session.open());
+  const auto owner = operators();
+  ASSERT_OK(owner->hold(std::chrono::minutes(1)));
+  constexpr std::size_t count_max = 40000; // Of 17 MiB, at 1 KiB each, there are fewer.
+  constexpr std::size_t sent_at_once = 100;
+  constexpr std::chrono::seconds stuck_after{2};
+  std::size_t count = 0;
+  bool is_taken = true;
+  for (; is_taken && count < count_max; count += sent_at_once) {
+    for (std::size_t each = 0; each < sent_at_once; ++each) {
+      session.send(Transaction());
+    }
+    is_taken = session.go_on(stuck_after, [&] { return !session.has_output(); });
+  }
+  EXPECT_LT(count, count_max);
+  ASSERT_OK(owner->release());
+  ASSERT_TRUE(session.await(count));
+}
+
 TEST_F(LaneTest, WhatIsSentBeforeItIsOpenEndsTheSession) {
   LaneSession session(socket());
   expect_the_end(session, frame(4, Bytes(32)));
