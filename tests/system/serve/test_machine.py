@@ -130,6 +130,23 @@ class Machine(MachineCase):
         self.must_be_clean()
         self.assertEqual(self.stored("eeprom")[:8], b"answered")
 
+    def test_no_write_fails_when_all_are_exchanged(self):
+        """QEMU repeats what has no answer, and not what was answered with an error."""
+        machine = self.start_machine()
+        writes = [word for number in range(3000)
+                  for word in ("-c", f"write -q -P {number % 251} {number % 16 * 16} 16")]
+        image = f"driver=nbd,server.type=unix,server.path={machine.nbd},export=eeprom,reconnect-delay=60"
+        for _ in range(3):
+            writer = subprocess.Popen(["qemu-io", "--image-opts", image, *writes],
+                                      stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                      stderr=subprocess.STDOUT, text=True)
+            self.addCleanup(writer.kill)
+            vnvram("restart", "--all", machine.address)
+            said, _ = writer.communicate(timeout=PATIENCE_SECONDS)
+            self.assertEqual(said, "")
+            self.assertEqual(writer.returncode, 0)
+        self.end(machine)
+
     def test_it_ends_before_it_has_begun(self):
         for _ in range(10):
             owner = OwnerProcess(self.workspace, self.image, "--tpm",
