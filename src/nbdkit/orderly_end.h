@@ -13,11 +13,11 @@
 
 namespace vnvram::nbdkit {
 
-/// nbdkit answers at SIGTERM with an error whatever its clients ask for next, and waits until they do
-/// or go. A guest takes that error for its disk's, and a machine that runs may ask nothing for hours.
-/// Where somebody starts it again, or ends it with the machine, it does neither: requests under way
-/// are carried out, what was answered is made durable, and the process ends. Who has no answer then
-/// asks again on another connection, or is gone.
+/// nbdkit answers at SIGTERM with an error whatever its clients ask for next, and waits until they
+/// do or go. A guest takes that error for its disk's, and a machine that runs may ask nothing for
+/// hours. Where somebody starts it again, or ends it with the machine, it does neither: requests
+/// under way are carried out, what was answered is made durable, and the process ends. Who has no
+/// answer then asks again on another connection, or is gone.
 ///
 /// Threads: any.
 class OrderlyEnd {

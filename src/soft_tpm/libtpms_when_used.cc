@@ -28,9 +28,10 @@ constexpr const char* file_name = "libtpms.so.0";
 }
 
 template <typename Function> Function* find(const char* name) {
-  static void* const library = ::dlopen(file_name, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+  // As if it had been linked: who puts another library in front of it (LD_PRELOAD) is heard.
+  static void* const library = ::dlopen(file_name, RTLD_NOW | RTLD_GLOBAL | RTLD_NODELETE);
   auto* const found =
-      library == nullptr ? nullptr : reinterpret_cast<Function*>(::dlsym(library, name));
+      library == nullptr ? nullptr : reinterpret_cast<Function*>(::dlsym(RTLD_DEFAULT, name));
   if (found == nullptr) {
     give_up();
   }
