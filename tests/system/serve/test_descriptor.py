@@ -29,7 +29,7 @@ class DescriptorMachine(MachineProcess):
 
     def start(self):
         try:
-            self.child = start_notified([*self._before, *self._argv], self.log, self._notify_path,
+            self.child = start_notified([*self._before, *self.argv], self.log, self._notify_path,
                                         [self._descriptor])
         finally:
             os.close(self._descriptor)
