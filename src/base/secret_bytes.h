@@ -2,12 +2,15 @@
 #pragma once
 
 #include <cstddef>
-#include <cstring>
 #include <span>
 #include <utility>
 #include <vector>
 
 namespace vnvram {
+
+/// Overwrites memory in a way that no optimization drops. Nothing to overwrite is fine, also
+/// without an address.
+void wipe_memory(std::span<std::byte> memory);
 
 /// Overwrites them when it goes.
 class SecretBytes {
@@ -32,11 +35,7 @@ public:
   [[nodiscard]] std::vector<std::byte> release() { return std::exchange(bytes_, {}); }
 
 private:
-  void wipe() {
-    if (!bytes_.empty()) {
-      ::explicit_bzero(bytes_.data(), bytes_.size());
-    }
-  }
+  void wipe() { wipe_memory(bytes_); }
 
   std::vector<std::byte> bytes_;
 };

@@ -41,7 +41,7 @@ Result<RunningState> SoftTpm::running_state() {
       return refused("cannot say", result);
     }
     state.volatile_state = SecretBytes(std::as_bytes(std::span(data, length_bytes)));
-    ::explicit_bzero(data, length_bytes);
+    wipe_memory(std::as_writable_bytes(std::span(data, length_bytes)));
   } else if (initialised_) {
     state.power = RunningState::Power::refused;
   }

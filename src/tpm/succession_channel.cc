@@ -3,7 +3,6 @@
 #include <poll.h>
 
 #include <algorithm>
-#include <cstring>
 #include <optional>
 #include <string>
 #include <utility>
@@ -32,7 +31,7 @@ bool waits_for(int fd, short events) {
 }
 
 void clear(std::string& text) {
-  ::explicit_bzero(text.data(), text.size());
+  wipe_memory(std::as_writable_bytes(std::span(text)));
 }
 
 } // namespace
