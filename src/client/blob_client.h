@@ -48,7 +48,9 @@ public:
   virtual Status read(std::string_view blob, std::uint64_t offset_bytes,
                       std::span<std::byte> bytes) = 0;
 
-  /// All of it or, on an error, nothing; a blob grows to hold it, up to its largest size.
+  /// All of it or, on an error, nothing; a blob grows to hold it, up to its largest size. What
+  /// fails of a deferred one after it has returned, the changes and flushes behind it say, until it
+  /// is made after all.
   virtual Status write(std::string_view blob, std::uint64_t offset_bytes,
                        std::span<const std::byte> bytes, Durability durability) = 0;
   virtual Status zero(std::string_view blob, std::uint64_t offset_bytes, std::uint64_t length_bytes,

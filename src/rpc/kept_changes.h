@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <list>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <set>
@@ -18,6 +19,10 @@ namespace vnvram {
 /// deferred ones that were answered and may not be durable yet. What is durable is known from what
 /// answers say anyway (change() of owner.capnp): so nobody asks for it, and nothing is flushed for
 /// it.
+///
+/// A deferred change that nothing speaks against can be posted: it is copied at once, and whoever
+/// asked for it does not wait for the owner's answer. If the owner refuses it nevertheless, it is
+/// kept, and failure() says so until an owner has taken it.
 ///
 /// Threads: any. Changes are sent, and their answers taken, one at a time in the order of the
 /// connection.
@@ -43,10 +48,27 @@ public:
   void send(Call& call);
   enum class Made { as_asked, durable };
   /// The generation that was answered, or why not. Once; what comes after that says nothing new.
+  /// While failure() says that something before it is missing, the call's answer is that.
   void take_answer(Call& call, const Result<std::uint64_t>& answer, Made made = Made::as_asked);
   [[nodiscard]] std::optional<Result<std::uint64_t>> answer_of(const Call& call) const;
   /// Nobody waits for it any more.
   void forget(const Call& call);
+
+  /// As send(), of one that is deferred and that nobody waits for. Returns its number, from 1 on.
+  /// Nothing: it has to be waited for. There is no room to keep it, too many posted ones have no
+  /// answer, the last change has failed, or it is not known of the blob that the session may write
+  /// so far.
+  std::optional<std::uint64_t> post(const Transaction& transaction);
+  /// It was not sent after all.
+  void take_back(std::uint64_t posted);
+  /// As take_answer(), of a posted one.
+  void take_posted_answer(std::uint64_t posted, const Result<std::uint64_t>& answer);
+  /// Of the one that was posted last; 0: none was.
+  [[nodiscard]] std::uint64_t last_posted() const;
+  /// All that were posted until then have an answer.
+  [[nodiscard]] bool are_answered(std::uint64_t last_posted) const;
+  /// Why a posted one is not in the image.
+  [[nodiscard]] Status failure() const;
 
   /// How many changes were answered until now.
   [[nodiscard]] std::uint64_t answered_count() const;
@@ -63,9 +85,8 @@ public:
   void forget_blobs();
   /// The content was changed underneath: what belonged to the one before is over.
   void image_was_changed();
-  /// Those that were answered and are in front of all that were not, as one. It borrows what is
-  /// kept until repeated().
-  [[nodiscard]] Transaction answered() const;
+  /// Those that were answered, or posted, and are in front of all that wait for an answer, as one.
+  [[nodiscard]] Transaction to_repeat();
   /// They are durable, in this generation.
   void repeated(std::uint64_t generation);
   /// The first of all, if it has no answer; else none.
@@ -73,20 +94,27 @@ public:
 
 private:
   struct Kept {
-    Call* call = nullptr; ///< Until it is answered.
+    Call* call = nullptr;     ///< Who waits for the answer, until it is there.
+    std::uint64_t posted = 0; ///< Its number, until it is answered.
     bool deferred = false;
     std::uint64_t size_bytes = 0;
-    Transaction copy = {}; ///< From then on.
+    Transaction copy = {}; ///< Once it was posted or answered.
     std::uint64_t generation = 0;
     std::uint64_t answered_number = 0;
+    bool failed = false;  ///< It was posted, and not taken.
+    bool repeats = false; ///< It is one of to_repeat().
   };
   using List = std::list<Kept>;
 
+  [[nodiscard]] bool has_room(std::uint64_t size_bytes) const;
+  [[nodiscard]] bool may_be_posted(const Transaction& transaction) const;
   List::iterator find(const Call& call);
   List::iterator erase(List::iterator kept);
   template <typename IsDurable> void erase_answered(List::iterator end, IsDurable is_durable);
+  void erase_all_answered();
   void note_failure(const Transaction& transaction, const Error& error);
-  void note_success(List::iterator kept, std::uint64_t generation, bool durable);
+  void note_written(const Transaction& transaction);
+  void note_generation(List::iterator kept, std::uint64_t generation, bool durable);
 
   mutable std::mutex mutex_; ///< Of all that follows.
   List list_;
@@ -94,7 +122,12 @@ private:
   std::uint64_t size_bytes_ = 0; ///< Of the deferred ones.
   std::uint64_t answered_count_ = 0;
   std::uint64_t generation_ = 0;
-  std::set<std::string, std::less<>> blobs_; ///< That the session may write.
+  /// That the session may write, and as far as it has done so.
+  std::map<std::string, std::uint64_t, std::less<>> written_bytes_;
+  std::uint64_t last_posted_ = 0;
+  std::map<std::uint64_t, List::iterator> posted_; ///< Those without an answer.
+  std::optional<Error> failure_;                   ///< Of the first posted one that failed.
+  bool last_succeeded_ = true;                     ///< Of those that were answered.
 };
 
 } // namespace vnvram

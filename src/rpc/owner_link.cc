@@ -178,6 +178,35 @@ std::optional<Result<std::uint64_t>> OwnerLink::change_by_lane(const Change& cha
   return result;
 }
 
+bool OwnerLink::post(const Posted& posted) {
+  std::unique_lock lock(mutex_);
+  stream_.send_output(); // What could wait for the next call.
+  if (!lane_.is_open() || stream_.is_over() || stream_.has_output()) {
+    return false;
+  }
+  LaneCalls::Answered answered = posted.begun();
+  if (!answered) {
+    return false;
+  }
+  (void)lane_.send(posted.transaction, true, std::move(answered));
+  stream_.send_output();
+  last_call_ = Clock::now();
+  if (!polls_) {
+    take_what_has_come(); // Nobody else does.
+  }
+  send_what_waits(lock);
+  wait(
+      lock, [&] { return !stream_.has_output() || stream_.is_over(); }, std::nullopt);
+  return !stream_.is_over();
+}
+
+bool OwnerLink::wait_for(const std::function<bool()>& done) {
+  std::unique_lock lock(mutex_);
+  wait(
+      lock, [&] { return done() || stream_.is_over(); }, std::nullopt);
+  return done();
+}
+
 void OwnerLink::take_what_has_come() {
   do {
     run_loop([this] { stream_.advance(); });

@@ -70,6 +70,18 @@ public:
   /// Asks for it, by the session's lane if the owner has one, and waits for the generation.
   /// Nothing, and errors: as try_to_ask().
   std::optional<Result<std::uint64_t>> try_to_change(const Change& change);
+  struct Posted {
+    const Transaction& transaction;
+    /// Called when it is to be sent, in the order of sending. Returns who is told of the answer, in
+    /// the order of the answers, unless the link goes first. Nobody: it is not to be sent.
+    std::function<LaneCalls::Answered()> begun;
+  };
+  /// Sends it by the lane, deferred, and waits for no answer. On return the owner has it, or will
+  /// find it in its socket, whatever becomes of this process. False: it was not to be sent, it
+  /// cannot go by itself now, or the connection is lost, and it is not known whether it was sent.
+  bool post(const Posted& posted);
+  /// Until it is done, by what has come. False: the connection is lost.
+  bool wait_for(const std::function<bool()>& done);
   /// How the connection was lost.
   [[nodiscard]] Error loss();
   /// The connection is lost when it returns, for whoever waits, too.

@@ -32,8 +32,7 @@ std::ptrdiff_t PolledStream::receive(kj::byte* buffer, std::size_t max_bytes) {
 void PolledStream::break_off(const std::string& why) {
   broken_ = kj::Exception(kj::Exception::Type::DISCONNECTED, __FILE__, __LINE__,
                           kj::heapString(why.c_str()));
-  output_.clear();
-  output_begin_ = 0;
+  give_up_output();
 }
 
 std::size_t PolledStream::take_received(kj::byte* buffer, std::size_t max_bytes) {
@@ -130,6 +129,9 @@ void PolledStream::write_to_lane(capnp::MessageBuilder& message) {
     write_to_lane(whole);
     return;
   }
+  if (!is_heard_) {
+    return;
+  }
   const auto header = make_lane_frame_header(static_cast<std::uint32_t>(segments[0].size()));
   const auto* const begin = reinterpret_cast<const kj::byte*>(header.data());
   output_.insert(output_.end(), begin, begin + header.size());
@@ -166,6 +168,13 @@ kj::Promise<std::size_t> PolledStream::tryRead(void* buffer, std::size_t min_byt
   return kj::mv(waits.promise);
 }
 
+// Answers that nobody takes: what the other end has asked for before it went is done all the same.
+void PolledStream::give_up_output() {
+  is_heard_ = false;
+  output_.clear();
+  output_begin_ = 0;
+}
+
 void PolledStream::send_output() {
   while (has_output()) {
     const std::ptrdiff_t count =
@@ -175,7 +184,9 @@ void PolledStream::send_output() {
       continue;
     }
     if (count < 0) {
-      if (errno != EAGAIN) {
+      if (errno == EPIPE && order_ == Order::answers_first) {
+        give_up_output();
+      } else if (errno != EAGAIN) {
         break_off("cannot send: " + std::system_category().message(errno));
       }
       return;
@@ -196,7 +207,9 @@ kj::Promise<void> PolledStream::write(const void* buffer, std::size_t size_bytes
 // Who has asked waits for the answer anyway.
 kj::Promise<void> PolledStream::write(kj::ArrayPtr<const kj::ArrayPtr<const kj::byte>> pieces) {
   for (const auto piece : pieces) {
-    output_.insert(output_.end(), piece.begin(), piece.end());
+    if (is_heard_) {
+      output_.insert(output_.end(), piece.begin(), piece.end());
+    }
   }
   KJ_IF_MAYBE (exception, broken_) {
     return kj::cp(*exception);

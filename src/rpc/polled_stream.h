@@ -32,7 +32,9 @@ class PolledStream final : public kj::AsyncIoStream {
 public:
   enum class Order {
     as_it_comes,
-    answers_first, ///< Nothing is taken while something waits to be sent: answers do not pile up.
+    /// Nothing is taken while something waits to be sent: answers do not pile up. Those that the
+    /// other end does not take any more are dropped, and what it has sent is taken to its end.
+    answers_first,
   };
 
   /// The socket outlives it.
@@ -101,6 +103,7 @@ private:
   /// It is known what comes behind them: of a message that begins it takes the first bytes.
   [[nodiscard]] bool can_sort() const;
   void read_on();
+  void give_up_output();
   /// Returns what recv(2) does.
   std::ptrdiff_t receive(kj::byte* buffer, std::size_t max_bytes);
   /// Into its place, if that is known, so that nothing large is copied.
@@ -125,6 +128,7 @@ private:
   std::size_t output_begin_ = 0;
   Reading reading_; ///< Under way if it has a `done`.
   bool ended_ = false;
+  bool is_heard_ = true; ///< The other end still takes what is sent.
   kj::Maybe<kj::Exception> broken_;
 };
 #pragma GCC diagnostic pop

@@ -129,7 +129,7 @@ bool RemoteBlobClient::is_missed() {
 // of it has to be kept.
 Status RemoteBlobClient::repeat_changes(OwnerLink& link) {
   for (;;) {
-    if (const Transaction answered = kept_.answered(); !answered.empty()) {
+    if (const Transaction answered = kept_.to_repeat(); !answered.empty()) {
       const auto made = link.ask<std::uint64_t>(
           [&](rpc::Owner::Client& owner) { return request_change(owner, answered, false); });
       if (!made) {
@@ -182,6 +182,9 @@ Result<ImageState> RemoteBlobClient::state() {
 }
 
 Result<std::vector<std::byte>> RemoteBlobClient::read_all(std::string_view blob) {
+  if (const Status done = wait_for_posted(); !done) {
+    return done.error();
+  }
   using Content = std::vector<std::byte>;
   return link_->ask<Content>([blob](rpc::Owner::Client& owner) {
     auto request = owner.readRequest();
@@ -201,6 +204,9 @@ Result<std::vector<std::byte>> RemoteBlobClient::read_all(std::string_view blob)
 
 Status RemoteBlobClient::read(std::string_view blob, std::uint64_t offset_bytes,
                               std::span<std::byte> bytes) {
+  if (Status done = wait_for_posted(); !done) { // A held one does not hold up what comes behind it.
+    return done;
+  }
   return link_->ask<void>([=](rpc::Owner::Client& owner) {
     auto request = owner.readRequest();
     auto range = request.initRanges(1)[0];
@@ -223,12 +229,86 @@ Status RemoteBlobClient::read(std::string_view blob, std::uint64_t offset_bytes,
   });
 }
 
+bool RemoteBlobClient::post(const Transaction& transaction) {
+  const Result<LastingLink::Link> link = link_->current();
+  if (!link) {
+    return false;
+  }
+  std::optional<std::uint64_t> posted;
+  const auto begun = [&]() -> LaneCalls::Answered {
+    posted = kept_.post(transaction);
+    if (!posted) {
+      return {};
+    }
+    return [this, number = *posted](const auto& answer) { take_posted_answer(number, answer); };
+  };
+  const bool has_gone = (*link)->post({.transaction = transaction, .begun = begun});
+  if (posted && !has_gone) {
+    kept_.take_back(*posted);
+  }
+  return has_gone;
+}
+
+// Whoever asked for it has heard that it is done.
+void RemoteBlobClient::take_posted_answer(std::uint64_t posted,
+                                          const Result<std::uint64_t>& answer) {
+  kept_.take_posted_answer(posted, answer);
+  if (!answer) {
+    tell(answer.error());
+  }
+}
+
+// Those of other threads that come meanwhile are not waited for.
+Status RemoteBlobClient::wait_for_posted() {
+  const std::uint64_t last = kept_.last_posted();
+  if (kept_.are_answered(last)) {
+    return {};
+  }
+  Result<LastingLink::Link> link = link_->current();
+  while (link && !(*link)->wait_for([&] { return kept_.are_answered(last); })) {
+    link = link_->next(*link);
+  }
+  return link ? Status() : link.error();
+}
+
+Status RemoteBlobClient::settle() {
+  Status done = wait_for_posted();
+  return done ? repair() : done;
+}
+
+// On this connection alone: on another one it is repeated before anything else, and then this is
+// older than what comes behind it.
+Status RemoteBlobClient::repair() {
+  if (kept_.failure()) {
+    return {};
+  }
+  const std::lock_guard lock(repair_mutex_);
+  Result<LastingLink::Link> link = link_->current();
+  while (link && !kept_.failure()) {
+    const Transaction missing = kept_.to_repeat();
+    const auto made = (*link)->try_to_ask<std::uint64_t>(
+        [&missing](rpc::Owner::Client& owner) { return request_change(owner, missing, false); });
+    if (made && !*made) {
+      return made->error();
+    }
+    if (made) {
+      kept_.repeated(**made);
+    } else {
+      link = link_->next(*link);
+    }
+  }
+  return link ? Status() : link.error();
+}
+
 Result<std::uint64_t> RemoteBlobClient::change(const Transaction& transaction, bool deferred) {
   const std::uint64_t size_bytes = size_bytes_of(transaction);
   if (size_bytes > blob_size_max_bytes) {
     return Error(ErrorKind::too_large,
                  fmt::format("a transaction of {} bytes is more than an owner can be asked for, {}",
                              size_bytes, blob_size_max_bytes));
+  }
+  if (const Status repaired = repair(); !repaired) {
+    return repaired.error();
   }
   KeptChanges::Call call{.transaction = transaction, .deferred = deferred};
   Result<LastingLink::Link> link = link_->current();
@@ -244,7 +324,7 @@ Result<std::uint64_t> RemoteBlobClient::change(const Transaction& transaction, b
              [&](const Result<std::uint64_t>& answer) { kept_.take_answer(call, answer); }});
     if (made) {
       kept_.take_answer(call, *made); // If it was none of the owner's own.
-      return *made;
+      return kept_.answer_of(call).value_or(*made);
     }
     link = link_->next(*link);
     if (const auto answer = kept_.answer_of(call)) { // It was repeated meanwhile.
@@ -259,15 +339,22 @@ Status RemoteBlobClient::write(std::string_view blob, std::uint64_t offset_bytes
                                std::span<const std::byte> bytes, Durability durability) {
   Transaction transaction;
   transaction.write_range(blob, offset_bytes, bytes);
-  const auto changed = change(transaction, durability == Durability::deferred);
-  return changed ? Status() : changed.error();
+  return write_range(transaction, durability);
 }
 
 Status RemoteBlobClient::zero(std::string_view blob, std::uint64_t offset_bytes,
                               std::uint64_t length_bytes, Durability durability) {
   Transaction transaction;
   transaction.zero_range(blob, offset_bytes, length_bytes);
-  const auto changed = change(transaction, durability == Durability::deferred);
+  return write_range(transaction, durability);
+}
+
+Status RemoteBlobClient::write_range(const Transaction& transaction, Durability durability) {
+  const bool deferred = durability == Durability::deferred;
+  if (deferred && post(transaction)) {
+    return {};
+  }
+  const auto changed = change(transaction, deferred);
   return changed ? Status() : changed.error();
 }
 
@@ -276,6 +363,9 @@ Result<std::uint64_t> RemoteBlobClient::commit(const Transaction& transaction) {
 }
 
 Status RemoteBlobClient::flush() {
+  if (Status taken = settle(); !taken) {
+    return taken;
+  }
   std::uint64_t answered_count = 0;
   const Status flushed = link_->ask<void>([&](rpc::Owner::Client& owner) {
     answered_count = kept_.answered_count();
@@ -342,8 +432,11 @@ Status RemoteBlobClient::close() {
 }
 
 Status RemoteBlobClient::claim(const std::vector<std::string>& blobs) {
-  Status said =
-      link_->ask<void>([&](rpc::Owner::Client& owner) { return request_claim(owner, blobs); });
+  Status said = settle();
+  if (!said) {
+    return said;
+  }
+  said = link_->ask<void>([&](rpc::Owner::Client& owner) { return request_claim(owner, blobs); });
   if (said) {
     claimed_.set(blobs);
     kept_.forget_blobs(); // The rights are to these now, and only to these.
@@ -352,6 +445,9 @@ Status RemoteBlobClient::claim(const std::vector<std::string>& blobs) {
 }
 
 Status RemoteBlobClient::hand_over() {
+  if (Status taken = settle(); !taken) {
+    return taken;
+  }
   handed_over_ = true;
   return link_->ask<void>(request_hand_over);
 }
@@ -364,6 +460,9 @@ Status RemoteBlobClient::take_back() {
 }
 
 Result<bool> RemoteBlobClient::look_again() {
+  if (const Status done = wait_for_posted(); !done) {
+    return done.error();
+  }
   Result<bool> changed = link_->ask<bool>([](rpc::Owner::Client& owner) {
     return owner.lookAgainRequest().send().then([](auto&& answer) {
       return take_answer<bool>(answer, [](const auto& looked) { return looked.getChanged(); });

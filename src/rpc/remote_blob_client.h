@@ -26,6 +26,11 @@ namespace vnvram {
 /// One front end's: a session of its owner's (owner.capnp), over a socket that is connected.
 /// Changes of more than 16 MiB in one transaction are too_large.
 ///
+/// A deferred write that goes where this client has written before is posted: it returns as soon as
+/// the owner has it in its socket. Were the owner not to take it after all (because its store is
+/// poisoned, for example), every change and flush behind it asks for it again, and fails as long as
+/// it is not taken.
+///
 /// With a connector it outlives its owner. When the connection is lost, calls wait until there is
 /// an owner again; what was answered and may not be durable is repeated as one change, then what
 /// has no answer, in order; then the calls go on. It gives up for good, and every call fails from
@@ -33,8 +38,9 @@ namespace vnvram {
 /// (in_use), if the image is another one or older than it was (stale), or if it does not take the
 /// changes any more (as a change).
 ///
-/// Without one every call fails with io once the connection is lost, and stays so: what was
-/// deferred may be gone with the owner, and nobody shall believe that it is durable.
+/// Without one nothing is posted, and every call fails with io once the connection is lost, and
+/// stays so: what was deferred may be gone with the owner, and nobody shall believe that it is
+/// durable.
 class RemoteBlobClient final : public BlobClient {
 public:
   struct Lasting {
@@ -75,6 +81,16 @@ public:
 private:
   RemoteBlobClient(std::unique_ptr<OwnerLink> link, Lasting lasting);
   Result<std::uint64_t> change(const Transaction& transaction, bool deferred);
+  Status write_range(const Transaction& transaction, Durability durability);
+  /// False: it has to be waited for.
+  bool post(const Transaction& transaction);
+  void take_posted_answer(std::uint64_t posted, const Result<std::uint64_t>& answer);
+  /// Until all that was posted before has an answer. Errors: the connection was given up.
+  Status wait_for_posted();
+  /// Asks once more for what was posted and not taken. Errors: why it is not taken.
+  Status repair();
+  /// As wait_for_posted(), then repair().
+  Status settle();
 
   // ---- A new connection, before anything else is asked on it
   Status resume(OwnerLink& link);
@@ -93,6 +109,7 @@ private:
   std::optional<std::array<std::byte, 16>> image_uuid_; ///< Of who connects.
   std::atomic<std::uint64_t> last_event_ = 0;           ///< Of the owner, when it was connected to.
   ClaimedBlobs claimed_;
+  std::mutex repair_mutex_;               ///< Held while it is done.
   std::atomic<bool> handed_over_ = false; ///< By the last word, also one under way.
   std::mutex watch_mutex_;                ///< Held while the watcher runs.
   std::function<void(const Error&)> watcher_;

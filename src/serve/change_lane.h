@@ -27,6 +27,7 @@ public:
   Status open(const SessionChanges& changes);
   /// So much of it waits that nothing more is to be read of the session.
   [[nodiscard]] bool is_full() const;
+  [[nodiscard]] bool has_waiting() const { return waiting_bytes_ > 0; }
 
 private:
   /// Throws kj::Exception: it is no message, and the session is over.

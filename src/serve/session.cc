@@ -124,7 +124,7 @@ void Session::serve() {
   bool connected = true;
   auto end = network.onDisconnect().then([&] { connected = false; }).eagerlyEvaluate(nullptr);
   scope.poll();
-  while (connected) {
+  while (connected || lingers(parts)) {
     const bool is_full = parts.lane.is_full();
     const auto closed_until = hung_up_ ? std::nullopt : throttle.closed_until(Clock::now());
     const unsigned why = wait(stream, is_full, closed_until);
@@ -151,6 +151,13 @@ void Session::serve() {
     owner_.counters.add_calls(new_calls);
     throttle.count(stream.take_received_count_bytes(), new_calls, Clock::now());
   }
+}
+
+// A front end may have told a guest that it is done.
+bool Session::lingers(SessionParts& parts) {
+  const bool held = owner_.keeper.is_held(); // First: the bell says that it has ended since.
+  parts.changes.go_on(stopping_);
+  return held && parts.lane.has_waiting();
 }
 
 unsigned Session::wait(const PolledStream& stream, bool is_full,

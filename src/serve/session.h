@@ -17,6 +17,7 @@
 namespace vnvram {
 
 class PolledStream;
+struct SessionParts;
 
 /// Serves owner.capnp to a peer, on a thread of its own: what it asks for is done on that thread,
 /// so that the commits of many sessions share records, and who is slow, silent or hostile has only
@@ -56,6 +57,8 @@ private:
   void run();
   void serve();
   void seal_what_is_due();
+  /// The peer has gone, and changes that it has sent by the lane are held.
+  bool lingers(SessionParts& parts);
   /// Returns why the bell has rung; `end` also when the peer has not gone on in time. As long as it
   /// is full, and until `closed_until`, nothing is taken of it.
   unsigned wait(const PolledStream& stream, bool is_full,

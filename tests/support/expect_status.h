@@ -10,6 +10,11 @@
     const auto& ok_result = (expression);                                                          \
     ASSERT_TRUE(ok_result.ok()) << ok_result.error().text();                                       \
   } while (false)
+#define EXPECT_OK(expression)                                                                      \
+  do {                                                                                             \
+    const auto& ok_result = (expression);                                                          \
+    EXPECT_TRUE(ok_result.ok()) << ok_result.error().text();                                       \
+  } while (false)
 #define EXPECT_KIND(expression, expected)                                                          \
   do {                                                                                             \
     const auto& kind_result = (expression);                                                        \

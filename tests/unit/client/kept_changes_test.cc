@@ -1,10 +1,12 @@
 // What a session keeps for the owner that may come after this one.
 #include "rpc/kept_changes.h"
 
+#include <optional>
 #include <string>
 
 #include <gtest/gtest.h>
 
+#include "support/expect_status.h"
 #include "unit/store/store_fixture.h"
 
 namespace vnvram::test {
@@ -26,14 +28,16 @@ protected:
     kept_.take_answer(call, generation);
   }
   /// What would be repeated first.
-  [[nodiscard]] std::string answered() const {
+  [[nodiscard]] std::string answered() {
     std::string said;
-    const Transaction transaction = kept_.answered();
+    const Transaction transaction = kept_.to_repeat();
     for (const Transaction::Update& update : transaction.updates()) {
       said.append(reinterpret_cast<const char*>(update.bytes.data()), update.bytes.size());
     }
     return said;
   }
+
+  std::optional<std::uint64_t> post(std::string_view text) { return kept_.post(write(text)); }
 
   KeptChanges kept_;
 };
@@ -157,7 +161,100 @@ TEST_F(KeptChangesTest, ASessionThatEndsWithItsConnectionKeepsNothing) {
   nothing.send(call);
   EXPECT_TRUE(call.deferred);
   nothing.take_answer(call, 7);
-  EXPECT_TRUE(nothing.answered().empty());
+  EXPECT_TRUE(nothing.to_repeat().empty());
+}
+
+TEST_F(KeptChangesTest, WhatIsPostedIsRepeatedInOrderWithWhatWasAnswered) {
+  make("a", 7);
+  const auto first = post("b");
+  const auto second = post("c");
+  ASSERT_TRUE(first && second);
+  EXPECT_FALSE(kept_.are_answered(kept_.last_posted()));
+  kept_.take_posted_answer(*first, 7);
+  EXPECT_TRUE(kept_.are_answered(*first));
+  EXPECT_FALSE(kept_.are_answered(*second));
+  EXPECT_EQ(answered(), "abc");
+  kept_.repeated(9);
+  EXPECT_TRUE(kept_.are_answered(*second));
+  kept_.take_posted_answer(*second, 7); // Late, of the connection that is lost.
+  EXPECT_EQ(kept_.generation(), 9U);
+  EXPECT_EQ(answered(), "");
+}
+
+TEST_F(KeptChangesTest, OnlyWhereItWasWrittenBeforeSomethingIsPosted) {
+  EXPECT_FALSE(post("a"));
+  make("ab", 7);
+  EXPECT_TRUE(post("xy"));
+  EXPECT_FALSE(post("xyz"));
+  Transaction other = write("x");
+  other.write_range("other", 0, bytes("x"));
+  EXPECT_FALSE(kept_.post(other));
+  Transaction whole;
+  const Bytes content = bytes("x");
+  whole.write("blob", content);
+  EXPECT_FALSE(kept_.post(whole));
+  KeptChanges::Call call{.transaction = whole};
+  kept_.send(call);
+  kept_.take_answer(call, 8); // It is as long as that now.
+  EXPECT_FALSE(post("x"));
+  kept_.forget_blobs();
+  EXPECT_FALSE(post(""));
+}
+
+TEST_F(KeptChangesTest, SoManyArePostedAndNoMoreUntilOneIsAnswered) {
+  kept_.set_limit(1U << 20U);
+  make("x", 7);
+  std::optional<std::uint64_t> first;
+  int count = 0;
+  for (auto posted = post("x"); posted && count < 1024; posted = post("x")) {
+    first = first ? first : posted;
+    ++count;
+  }
+  EXPECT_EQ(count, 64);
+  kept_.take_posted_answer(*first, 7);
+  EXPECT_TRUE(post("x"));
+  EXPECT_FALSE(post("x"));
+}
+
+TEST_F(KeptChangesTest, WhatThereIsNoRoomToKeepIsNotPosted) {
+  const std::string large(3000, 'x');
+  make(large, 7);
+  EXPECT_FALSE(post(large));
+  EXPECT_TRUE(post("x"));
+}
+
+TEST_F(KeptChangesTest, OneThatWasNotSentAfterAllIsNotKept) {
+  make("a", 7);
+  const auto posted = post("b");
+  ASSERT_TRUE(posted);
+  kept_.take_back(*posted);
+  EXPECT_TRUE(kept_.are_answered(*posted));
+  EXPECT_EQ(answered(), "a");
+}
+
+TEST_F(KeptChangesTest, APostedOneThatIsRefusedIsKeptAndSaidUntilAnOwnerTakesIt) {
+  make("a", 7);
+  const auto refused = post("b");
+  const auto taken = post("c");
+  ASSERT_TRUE(refused && taken);
+  kept_.take_posted_answer(*refused, Error(ErrorKind::poisoned, "the device has failed"));
+  kept_.take_posted_answer(*taken, 9);
+  EXPECT_KIND(kept_.failure(), poisoned);
+  EXPECT_FALSE(post("d"));
+  make("e", 12); // Behind it nothing is known to be in the image in that order.
+  EXPECT_EQ(answered(), "bce");
+  kept_.repeated(13);
+  ASSERT_OK(kept_.failure());
+  EXPECT_TRUE(post("d"));
+}
+
+TEST_F(KeptChangesTest, WithAnotherContentUnderneathPostedOnesAreOver) {
+  make("a", 7);
+  const auto posted = post("b");
+  ASSERT_TRUE(posted);
+  kept_.image_was_changed();
+  EXPECT_TRUE(kept_.are_answered(*posted));
+  EXPECT_EQ(answered(), "");
 }
 
 } // namespace
