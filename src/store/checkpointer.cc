@@ -12,7 +12,9 @@ namespace vnvram {
 namespace {
 
 // How soon an owner that has nothing to do notices that its file is gone.
-constexpr std::chrono::seconds name_watch_interval{1};
+// A store that stays idle is looked at less and less often.
+constexpr std::chrono::seconds name_watch_pause_min{1};
+constexpr std::chrono::seconds name_watch_pause_max{64};
 
 } // namespace
 
@@ -193,6 +195,7 @@ void Checkpointer::thread_main() {
   const auto asked = [&] { return stop_ || requested_; };
   const auto asked_or_counting = [&] { return asked() || idle_clock_runs(); };
   const bool named = state_.device->capabilities().named;
+  std::chrono::seconds name_watch_pause = name_watch_pause_min;
   while (!stop_) {
     bool idle = false;
     const std::uint64_t commits = commit_count_;
@@ -201,10 +204,13 @@ void Checkpointer::thread_main() {
                                asked) &&
              commits == commit_count_;
     } else if (named && !state_.poisoned) {
-      clock.wait_until(lock, wake_, clock.now() + name_watch_interval, asked_or_counting);
+      clock.wait_until(lock, wake_, clock.now() + name_watch_pause, asked_or_counting);
     } else {
       wake_.wait(lock, asked_or_counting);
     }
+    name_watch_pause = commits == commit_count_
+                           ? std::min(2 * name_watch_pause, name_watch_pause_max)
+                           : name_watch_pause_min;
     if (!stop_ && named && commits == commit_count_ && !state_.poisoned) {
       lock.unlock();
       watch_name();

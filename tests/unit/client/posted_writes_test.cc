@@ -138,11 +138,10 @@ TEST_F(PostedWrites, TheOwnerMayDieAtEachOfThem) {
       Passage passage([&owner] { return owner.connect(); });
       const auto client = connect(passage.connector());
       ASSERT_OK(client->write("a", 0, Bytes(64), Durability::on_return));
-      passage.set_fault(
-          {.way = way, .number = passage.count(way) + number, .strikes = [&owner] {
-             owner.kill();
-             owner.start();
-           }});
+      passage.set_fault({.way = way, .number = passage.count(way) + number, .strikes = [&owner] {
+                           owner.kill();
+                           owner.start();
+                         }});
       for (int count = 0; count < 10; ++count) {
         ASSERT_OK(client->write("a", 0, bytes(std::to_string(10 + count)), Durability::deferred));
         ASSERT_OK(client->write("a", 1, bytes("x" + std::to_string(count)), Durability::deferred));

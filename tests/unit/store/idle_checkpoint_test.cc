@@ -1,7 +1,12 @@
 // Checkpoints that nobody asks for: when a store has been idle, and not before.
+#include <atomic>
 #include <chrono>
+#include <memory>
 #include <thread>
+#include <utility>
 
+#include "device/forwarding_device.h"
+#include "device/memory_device.h"
 #include "support/test_clock.h"
 #include "unit/store/store_fixture.h"
 
@@ -57,6 +62,52 @@ TEST_F(IdleCheckpoint, ACommitStartsTheTimeAnew) {
   EXPECT_FALSE(is_behind_a_checkpoint());
   clock_.advance(idle_for);
   wait_for_checkpoint();
+}
+
+/// A file under its name.
+class NamedDevice final : public ForwardingDevice {
+public:
+  NamedDevice(std::shared_ptr<MemoryDisk> disk, std::atomic<int>& look_count)
+      : ForwardingDevice(memory_), memory_(std::move(disk)), look_count_(look_count) {}
+
+  [[nodiscard]] DeviceCapabilities capabilities() const override {
+    DeviceCapabilities can = memory_.capabilities();
+    can.named = true;
+    return can;
+  }
+  Status check_name() override {
+    ++look_count_;
+    look_count_.notify_all();
+    return {};
+  }
+
+private:
+  MemoryDevice memory_;
+  std::atomic<int>& look_count_;
+};
+
+TEST_F(IdleCheckpoint, AnIdleStoreLooksForItsFileLessAndLessOften) {
+  store_.reset();
+  std::atomic<int> look_count = 0;
+  auto opened = Store::open(std::make_unique<NamedDevice>(disk_, look_count),
+                            {.idle_checkpoint_after = idle_for, .clock = &clock_});
+  ASSERT_OK(opened);
+  store_ = *std::move(opened);
+  const auto look_after = [&](std::chrono::seconds pause) {
+    const int before = look_count;
+    ASSERT_TRUE(clock_.is_awaited(clock_.now() + pause)) << pause.count();
+    clock_.advance(pause);
+    look_count.wait(before);
+  };
+  for (const int pause : {1, 2, 4, 8, 16, 32, 64, 64}) {
+    look_after(std::chrono::seconds(pause));
+  }
+  commit("one"); // From a checkpoint behind it on it is idle once more.
+  ASSERT_TRUE(clock_.is_awaited(clock_.now() + idle_for));
+  clock_.advance(idle_for);
+  wait_for_checkpoint();
+  look_after(std::chrono::seconds(2));
+  look_after(std::chrono::seconds(4));
 }
 
 } // namespace
