@@ -159,7 +159,8 @@ bool ImageOwner::take_sessions(OwnerServer& server) const {
       setup_.log.error(operator_text(offer.error()));
       continue;
     }
-    server.admit(std::move((*passed)->descriptor), scope_of(*offer), offer->device, offer->pid);
+    server.admit(std::move((*passed)->descriptor), scope_of(*offer),
+                 {.device = offer->device, .pid = offer->pid, .uid = offer->uid});
   }
 }
 

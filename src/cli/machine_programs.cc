@@ -7,6 +7,7 @@
 #include "cli/nbd_words.h"
 #include "cli/tpm_words.h"
 #include "device/location.h"
+#include "service/sandbox.h"
 #include "soft_tpm/tpm_blobs.h"
 
 namespace vnvram::cli {
@@ -58,10 +59,22 @@ Program MachinePrograms::owner(std::vector<std::string> options, const Listener&
           .activating_count = 0};
 }
 
+Result<std::optional<uid_t>> MachinePrograms::find_front_ends_user() const {
+  if (setup_.user.empty()) {
+    return std::optional<uid_t>();
+  }
+  const Result<uid_t> found = find_user(setup_.user);
+  return found ? Result<std::optional<uid_t>>(*found) : found.error();
+}
+
 Result<FrontEnd> MachinePrograms::tpm(const DeviceSocket& socket, const Listener& listener) const {
   const Result<TpmWords> words = TpmWords::parse(socket);
   if (!words) {
     return words.error();
+  }
+  const Result<std::optional<uid_t>> user = find_front_ends_user();
+  if (!user) {
+    return user.error();
   }
   const std::string& prefix = words->blobs_prefix;
   // A sealed image is no obstacle: the owner has been told whether to accept one.
@@ -81,6 +94,7 @@ Result<FrontEnd> MachinePrograms::tpm(const DeviceSocket& socket, const Listener
                 .successor_arguments = {"--predecessor", "6"},
                 .session = {.device = prefix.empty() ? "tpm" : "tpm:" + prefix,
                             .pid = 0,
+                            .uid = *user,
                             .rights = {},
                             .except_endings = {}},
                 .listening_socket = listener.fd(),
@@ -97,6 +111,10 @@ Result<FrontEnd> MachinePrograms::nbd(const DeviceSocket& socket, const Listener
   if (!words) {
     return words.error();
   }
+  const Result<std::optional<uid_t>> user = find_front_ends_user();
+  if (!user) {
+    return user.error();
+  }
   const fs::path plugin = fs::path(folder_).parent_path() / "lib" / "nbdkit-vnvram-owner-plugin.so";
   std::vector<std::string> arguments{"--foreground"};
   if (!setup_.user.empty()) {
@@ -105,15 +123,16 @@ Result<FrontEnd> MachinePrograms::nbd(const DeviceSocket& socket, const Listener
   arguments.insert(arguments.end(),
                    {there_or(plugin, "vnvram-owner"), "fd:4", "seccomp=" + setup_.seccomp});
   arguments.insert(arguments.end(), socket.words.begin(), socket.words.end());
-  FrontEnd made{.program = {.path = "nbdkit",
-                            .arguments = std::move(arguments),
-                            .descriptors = {listener.fd()},
-                            .environment = {},
-                            .activating_count = 1},
-                .session = {.device = "nbd", .pid = 0, .rights = {}, .except_endings = {}},
-                .listening_socket = listener.fd(),
-                .says_ready = false,
-                .loss = "a QEMU whose blockdev has a reconnect-delay goes on"};
+  FrontEnd made{
+      .program = {.path = "nbdkit",
+                  .arguments = std::move(arguments),
+                  .descriptors = {listener.fd()},
+                  .environment = {},
+                  .activating_count = 1},
+      .session = {.device = "nbd", .pid = 0, .uid = *user, .rights = {}, .except_endings = {}},
+      .listening_socket = listener.fd(),
+      .says_ready = false,
+      .loss = "a QEMU whose blockdev has a reconnect-delay goes on"};
   for (const std::string& name : words->exports) {
     made.session.rights.push_back({.name = name, .writes = true});
   }

@@ -36,6 +36,9 @@ public:
   [[nodiscard]] Result<FrontEnd> nbd(const DeviceSocket& socket, const Listener& listener) const;
 
 private:
+  /// Errors: invalid_argument (there is none of that name).
+  [[nodiscard]] Result<std::optional<uid_t>> find_front_ends_user() const;
+
   const Setup setup_;
   const std::string folder_; ///< Of this program.
 };

@@ -24,6 +24,10 @@ Result<UniqueFd> take_connection(int channel, std::chrono::milliseconds wait_max
   pollfd entry{.fd = channel, .events = POLLIN, .revents = 0};
   (void)::poll(&entry, 1, static_cast<int>(wait_max.count()));
   Result<std::optional<PassedDescriptor>> passed = take_descriptor(channel);
+  if (!passed && passed.error().kind() == ErrorKind::absent) {
+    return Error(ErrorKind::stale, "whoever passed on connections to the image's owner has gone",
+                 "start the owner, and then what uses it, anew");
+  }
   if (!passed) {
     return passed.error();
   }

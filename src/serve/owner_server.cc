@@ -136,10 +136,10 @@ void OwnerServer::accept() {
   begin_session(std::move(socket), peer, std::nullopt);
 }
 
-void OwnerServer::admit(UniqueFd socket, Scope scope, std::string device, pid_t pid) {
+void OwnerServer::admit(UniqueFd socket, Scope scope, FrontEnd peer) {
   {
     const std::lock_guard lock(admitted_mutex_);
-    admitted_.push_back({std::move(socket), std::move(scope), std::move(device), pid});
+    admitted_.push_back({std::move(socket), std::move(scope), std::move(peer)});
   }
   bell_.ring(Bell::events);
 }
@@ -152,8 +152,9 @@ void OwnerServer::begin_admitted() {
   }
   for (Admitted& each : admitted) {
     Peer peer = peer_of(each.socket, ++last_session_);
-    peer.device = std::move(each.device);
-    peer.pid = each.pid;
+    peer.device = std::move(each.peer.device);
+    peer.pid = each.peer.pid;
+    peer.uid = each.peer.uid.value_or(peer.uid);
     if (setup_.takes_over) {
       hand_over_.begin_use(peer.session); // Until it has said what it uses.
     }

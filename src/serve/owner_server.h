@@ -53,11 +53,18 @@ public:
     std::function<Status()> renew_front_ends = {};
   };
 
+  /// Who is at the other end of a session, by the word of whoever has started it.
+  struct FrontEnd {
+    std::string device;
+    pid_t pid = 0;
+    std::optional<uid_t> uid = std::nullopt; ///< Nothing: as the socket says.
+  };
+
   /// Errors: io (no descriptor left, or no thread).
   static Result<std::unique_ptr<OwnerServer>> start(const Setup& setup);
   /// One more session, over a socket that is connected, with the rights of the scope and no others.
-  /// It never makes room for another one. `device`, `pid`: who is at its other end. Any thread.
-  void admit(UniqueFd socket, Scope scope, std::string device, pid_t pid);
+  /// It never makes room for another one. Any thread.
+  void admit(UniqueFd socket, Scope scope, FrontEnd peer);
   /// What has become of that. Any thread.
   void front_ends_renewed(const Status& outcome) { front_ends_.end(outcome); }
   OwnerServer(const OwnerServer&) = delete;
@@ -100,8 +107,7 @@ private:
   struct Admitted {
     UniqueFd socket;
     Scope scope;
-    std::string device;
-    pid_t pid = 0;
+    FrontEnd peer;
   };
   std::mutex admitted_mutex_;
   std::vector<Admitted> admitted_; ///< Under its mutex: those that begin next.

@@ -218,9 +218,12 @@ std::unique_ptr<void, FilterRelease> make_filter(std::uint32_t otherwise, int& r
   return filter;
 }
 
-} // namespace
+struct FoundUser {
+  uid_t uid;
+  gid_t gid;
+};
 
-Status become_user(const std::string& user) {
+Result<FoundUser> look_up_user(const std::string& user) {
   passwd entry{};
   passwd* found = nullptr;
   std::vector<char> text(16384);
@@ -231,9 +234,24 @@ Status become_user(const std::string& user) {
         "user '" + user + "': " +
             (looked_up == 0 ? "there is no such user" : std::system_category().message(looked_up)));
   }
-  if (::initgroups(user.c_str(), entry.pw_gid) != 0 ||
-      ::setresgid(entry.pw_gid, entry.pw_gid, entry.pw_gid) != 0 ||
-      ::setresuid(entry.pw_uid, entry.pw_uid, entry.pw_uid) != 0) {
+  return FoundUser{entry.pw_uid, entry.pw_gid};
+}
+
+} // namespace
+
+Result<uid_t> find_user(const std::string& user) {
+  const Result<FoundUser> found = look_up_user(user);
+  return found ? Result<uid_t>(found->uid) : found.error();
+}
+
+Status become_user(const std::string& user) {
+  const Result<FoundUser> found = look_up_user(user);
+  if (!found) {
+    return found.error();
+  }
+  if (::initgroups(user.c_str(), found->gid) != 0 ||
+      ::setresgid(found->gid, found->gid, found->gid) != 0 ||
+      ::setresuid(found->uid, found->uid, found->uid) != 0) {
     Error error = system_error("cannot become user '" + user + "'", errno);
     return Error(error.kind(), error.cause(), "start vnvram-tpm as root, or leave out --user");
   }

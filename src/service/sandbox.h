@@ -1,11 +1,16 @@
 // What the daemon gives up once everything is open.
 #pragma once
 
+#include <sys/types.h>
+
 #include <string>
 
 #include "vnvram/result.h"
 
 namespace vnvram {
+
+/// Errors: invalid_argument (there is no such user).
+Result<uid_t> find_user(const std::string& user);
 
 /// Becomes this user, with its group and supplementary groups, for good. Errors: invalid_argument
 /// (no such user), unsupported (not started as root).

@@ -15,6 +15,11 @@ std::string_view take_word(std::string_view& line) {
   return word;
 }
 
+template <typename Number> bool parse_number(std::string_view text, Number& number) {
+  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), number);
+  return parsed.ec == std::errc() && parsed.ptr == text.data() + text.size();
+}
+
 bool parse_line(std::string_view line, SessionOffer& offer) {
   const std::string_view what = take_word(line);
   if (what == "device") {
@@ -22,8 +27,10 @@ bool parse_line(std::string_view line, SessionOffer& offer) {
     return true;
   }
   if (what == "pid") {
-    const auto parsed = std::from_chars(line.data(), line.data() + line.size(), offer.pid);
-    return parsed.ec == std::errc() && parsed.ptr == line.data() + line.size();
+    return parse_number(line, offer.pid);
+  }
+  if (what == "uid") {
+    return parse_number(line, offer.uid.emplace());
   }
   if (what == "except") {
     offer.except_endings.emplace_back(line);
@@ -44,6 +51,9 @@ bool parse_line(std::string_view line, SessionOffer& offer) {
 
 std::string SessionOffer::text() const {
   std::string lines = fmt::format("device {}\npid {}\n", device, pid);
+  if (uid) {
+    lines += fmt::format("uid {}\n", *uid);
+  }
   for (const Right& right : rights) {
     lines += fmt::format("{} -{}{} {}\n", right.is_prefix ? "prefix" : "blob",
                          right.writes ? "w" : "", right.registers ? "r" : "", right.name);

@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,6 +23,7 @@ struct SessionOffer {
 
   std::string device; ///< What the front end is, for people: [a-z0-9.-].
   pid_t pid = 0;
+  std::optional<uid_t> uid; ///< Whom it becomes; nothing: who offers it.
   std::vector<Right> rights;
   /// What ends so is not reached, whatever the rights say.
   std::vector<std::string> except_endings;

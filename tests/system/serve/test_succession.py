@@ -1,6 +1,7 @@
 """vnvram restart --all: a TPM goes on in another process while its machine runs."""
 
 import os
+import pwd
 import shutil
 import signal
 import threading
@@ -176,6 +177,9 @@ class Succession(SuccessionCase):
     @unittest.skipUnless(os.geteuid() == 0, "becomes another user")
     def test_as_another_user(self):
         machine, load = self.start("--user", "nobody")
+        sessions = self.json("status", machine.address)["sessions"]
+        users = {session["device"]: session["uid"] for session in sessions if "device" in session}
+        self.assertEqual(users["tpm"], pwd.getpwnam("nobody").pw_uid)
         for _ in range(2):
             self.hand_over(machine)
             load.must_go_on()

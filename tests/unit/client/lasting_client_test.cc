@@ -1,5 +1,9 @@
 // A remote client whose owner dies, comes back, or does not.
+#include <sys/socket.h>
+
+#include <array>
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <future>
 #include <memory>
@@ -9,20 +13,20 @@
 
 #include <gtest/gtest.h>
 
+#include "base/descriptor_passing.h"
+#include "rpc/owner_address.h"
 #include "rpc/remote_blob_client.h"
 #include "support/expect_status.h"
 #include "support/thread_sanitizer.h"
 #include "unit/client/mortal_owner.h"
 #include "unit/client/passage.h"
+#include "unit/client/patience.h"
 
 namespace vnvram::test {
 namespace {
 
 using std::chrono::milliseconds;
 using Way = Passage::Way;
-
-constexpr auto patience = std::chrono::seconds(150); // A busy machine stands still for long.
-constexpr milliseconds impatience{50};
 
 Bytes content_of(BlobClient& client, std::string_view blob) {
   auto read = client.read_all(blob);
@@ -305,6 +309,21 @@ TEST_F(LastingClient, GivesUpWhenNoOwnerComes) {
   EXPECT_KIND(client->read_all("a"), io);
   EXPECT_KIND(client->flush(), io);
   EXPECT_EQ(told, 1);
+}
+
+TEST_F(LastingClient, GivesUpAtOnceWhenNoneCanComeAnyMore) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()), 0);
+  UniqueFd supervisor(ends[0]);
+  const UniqueFd channel(ends[1]);
+  ASSERT_OK(pass_descriptor(supervisor.get(), "session", owner_.connect()->get()));
+  const auto connector = connector_to("fd:" + std::to_string(channel.get()));
+  ASSERT_OK(connector);
+  const auto client = lasting(*connector, std::chrono::hours(1));
+  ASSERT_OK(client->write("a", 0, bytes("x"), Durability::on_return));
+  owner_.kill();
+  supervisor.reset();
+  EXPECT_KIND(client->write("a", 0, bytes("y"), Durability::on_return), stale);
 }
 
 TEST_F(LastingClient, IsPatientWhileNobodyCalls) {

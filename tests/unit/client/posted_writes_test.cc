@@ -12,14 +12,13 @@
 #include "support/expect_status.h"
 #include "unit/client/mortal_owner.h"
 #include "unit/client/passage.h"
+#include "unit/client/patience.h"
 
 namespace vnvram::test {
 namespace {
 
 using Way = Passage::Way;
 
-constexpr auto patience = std::chrono::seconds(150); // A busy machine stands still for long.
-constexpr std::chrono::milliseconds impatience{50};
 constexpr std::chrono::hours long_enough{1};
 
 class PostedWrites : public ::testing::Test {

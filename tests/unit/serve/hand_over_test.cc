@@ -164,7 +164,7 @@ protected:
   std::unique_ptr<RemoteBlobClient> admitted(const char* device) {
     int ends[2] = {-1, -1};
     EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
-    server_->admit(UniqueFd(ends[0]), Scope::everything(), device, 1);
+    server_->admit(UniqueFd(ends[0]), Scope::everything(), {.device = device, .pid = 1});
     auto made = RemoteBlobClient::connect(UniqueFd(ends[1]));
     EXPECT_TRUE(made.ok());
     return *std::move(made);

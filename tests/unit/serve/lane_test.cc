@@ -99,7 +99,7 @@ TEST_F(LaneTest, ItHasTheRightsOfWhoOpensIt) {
   std::array<int, 2> ends{};
   ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()), 0);
   server_->admit(UniqueFd(ends[0]), Scope({{.name = "tpm2.", .is_prefix = true, .writes = true}}),
-                 "tpm", ::getpid());
+                 {.device = "tpm", .pid = ::getpid()});
   LaneSession front_end{UniqueFd(ends[1])};
   ASSERT_OK(front_end.open());
   ASSERT_OK(front_end.change("tpm2.state", "its own"));

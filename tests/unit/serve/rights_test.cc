@@ -23,7 +23,7 @@ protected:
     EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()), 0);
     server_->admit(UniqueFd(ends[0]),
                    Scope({{.name = "tpm2.", .is_prefix = true, .writes = true, .registers = true}}),
-                   "tpm", ::getpid());
+                   {.device = "tpm", .pid = ::getpid()});
     return UniqueFd(ends[1]);
   }
 };
