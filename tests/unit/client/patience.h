@@ -5,7 +5,8 @@
 
 namespace vnvram::test {
 
-inline constexpr std::chrono::milliseconds patience = std::chrono::seconds(150); ///< A busy machine stands still for long.
+inline constexpr std::chrono::milliseconds patience =
+    std::chrono::seconds(150); ///< A busy machine stands still for long.
 inline constexpr std::chrono::milliseconds impatience{50};
 
 } // namespace vnvram::test
