@@ -32,7 +32,7 @@ std::ptrdiff_t PolledStream::receive(kj::byte* buffer, std::size_t max_bytes) {
 void PolledStream::break_off(const std::string& why) {
   broken_ = kj::Exception(kj::Exception::Type::DISCONNECTED, __FILE__, __LINE__,
                           kj::heapString(why.c_str()));
-  give_up_output();
+  output_.close();
 }
 
 std::size_t PolledStream::take_received(kj::byte* buffer, std::size_t max_bytes) {
@@ -129,13 +129,9 @@ void PolledStream::write_to_lane(capnp::MessageBuilder& message) {
     write_to_lane(whole);
     return;
   }
-  if (!is_heard_) {
-    return;
-  }
   const auto header = make_lane_frame_header(static_cast<std::uint32_t>(segments[0].size()));
-  const auto* const begin = reinterpret_cast<const kj::byte*>(header.data());
-  output_.insert(output_.end(), begin, begin + header.size());
-  output_.insert(output_.end(), segments[0].asBytes().begin(), segments[0].asBytes().end());
+  output_.add(kj::arrayPtr(reinterpret_cast<const kj::byte*>(header.data()), header.size()));
+  output_.add(segments[0].asBytes());
 }
 
 void PolledStream::read_on() {
@@ -168,33 +164,19 @@ kj::Promise<std::size_t> PolledStream::tryRead(void* buffer, std::size_t min_byt
   return kj::mv(waits.promise);
 }
 
-// Answers that nobody takes: what the other end has asked for before it went is done all the same.
-void PolledStream::give_up_output() {
-  is_heard_ = false;
-  output_.clear();
-  output_begin_ = 0;
-}
-
 void PolledStream::send_output() {
   while (has_output()) {
+    const auto waiting = output_.waiting();
     const std::ptrdiff_t count =
-        ::send(socket_, output_.data() + output_begin_, output_.size() - output_begin_,
-               MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (count < 0 && errno == EINTR) {
-      continue;
-    }
-    if (count < 0) {
-      if (errno == EPIPE && order_ == Order::answers_first) {
-        give_up_output();
-      } else if (errno != EAGAIN) {
-        break_off("cannot send: " + std::system_category().message(errno));
-      }
+        ::send(socket_, waiting.begin(), waiting.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (count >= 0) {
+      output_.note_taken(static_cast<std::size_t>(count));
+    } else if (errno == EPIPE && order_ == Order::answers_first) {
+      output_.close(); // What the other end has asked for before it went is done all the same.
+    } else if (errno == EAGAIN) {
       return;
-    }
-    output_begin_ += static_cast<std::size_t>(count);
-    if (output_begin_ == output_.size()) {
-      output_.clear();
-      output_begin_ = 0;
+    } else if (errno != EINTR) {
+      break_off("cannot send: " + std::system_category().message(errno));
     }
   }
 }
@@ -207,9 +189,7 @@ kj::Promise<void> PolledStream::write(const void* buffer, std::size_t size_bytes
 // Who has asked waits for the answer anyway.
 kj::Promise<void> PolledStream::write(kj::ArrayPtr<const kj::ArrayPtr<const kj::byte>> pieces) {
   for (const auto piece : pieces) {
-    if (is_heard_) {
-      output_.insert(output_.end(), piece.begin(), piece.end());
-    }
+    output_.add(piece);
   }
   KJ_IF_MAYBE (exception, broken_) {
     return kj::cp(*exception);

@@ -14,6 +14,7 @@
 
 #include "rpc/lane_inbox.h"
 #include "rpc/message_framing.h"
+#include "rpc/output_bytes.h"
 
 namespace vnvram {
 
@@ -103,7 +104,6 @@ private:
   /// It is known what comes behind them: of a message that begins it takes the first bytes.
   [[nodiscard]] bool can_sort() const;
   void read_on();
-  void give_up_output();
   /// Returns what recv(2) does.
   std::ptrdiff_t receive(kj::byte* buffer, std::size_t max_bytes);
   /// Into its place, if that is known, so that nothing large is copied.
@@ -124,11 +124,9 @@ private:
   std::size_t received_end_ = 0;
   std::uint64_t received_count_bytes_ = 0;
   LaneInbox lane_;
-  std::vector<kj::byte> output_;
-  std::size_t output_begin_ = 0;
+  OutputBytes output_;
   Reading reading_; ///< Under way if it has a `done`.
   bool ended_ = false;
-  bool is_heard_ = true; ///< The other end still takes what is sent.
   kj::Maybe<kj::Exception> broken_;
 };
 #pragma GCC diagnostic pop

@@ -53,7 +53,8 @@ RemoteBlobClient::RemoteBlobClient(std::unique_ptr<OwnerLink> link, Lasting last
                              .patience = lasting.patience,
                              .resume = [this](OwnerLink& resumed) { return resume(resumed); },
                              .is_urgent = [this] { return is_missed(); },
-                             .log = std::move(lasting.log)})) {}
+                             .log = std::move(lasting.log)})),
+      changes_(kept_, *link_, [this](const Error& error) { tell(error); }) {}
 
 RemoteBlobClient::~RemoteBlobClient() {
   RemoteBlobClient::watch_failures({});
@@ -63,7 +64,7 @@ RemoteBlobClient::~RemoteBlobClient() {
 Status RemoteBlobClient::resume(OwnerLink& link) {
   Status done = look_at_image(link);
   done = done ? set_up_session(link) : done;
-  done = done ? repeat_changes(link) : done;
+  done = done ? changes_.repeat_on(link) : done;
   return done && handed_over_ ? link.ask<void>(request_hand_over) : done;
 }
 
@@ -124,33 +125,6 @@ bool RemoteBlobClient::is_missed() {
          !kept_.blobs().empty();
 }
 
-// What was answered is one transaction: no power cut in between leaves an older state on the image
-// than there was. The rest one after the other, each when the one before it is durable: so nothing
-// of it has to be kept.
-Status RemoteBlobClient::repeat_changes(OwnerLink& link) {
-  for (;;) {
-    if (const Transaction answered = kept_.to_repeat(); !answered.empty()) {
-      const auto made = link.ask<std::uint64_t>(
-          [&](rpc::Owner::Client& owner) { return request_change(owner, answered, false); });
-      if (!made) {
-        return made.error();
-      }
-      kept_.repeated(*made);
-    }
-    KeptChanges::Call* const call = kept_.unanswered();
-    if (call == nullptr) {
-      return {};
-    }
-    const auto made = link.try_to_ask<std::uint64_t>([call](rpc::Owner::Client& owner) {
-      return request_change(owner, call->transaction, false);
-    });
-    if (!made) {
-      return link.loss();
-    }
-    kept_.take_answer(*call, *made, KeptChanges::Made::durable);
-  }
-}
-
 Result<std::vector<BlobInfo>> RemoteBlobClient::blobs() {
   using Blobs = std::vector<BlobInfo>;
   return link_->ask<Blobs>([](rpc::Owner::Client& owner) {
@@ -182,7 +156,7 @@ Result<ImageState> RemoteBlobClient::state() {
 }
 
 Result<std::vector<std::byte>> RemoteBlobClient::read_all(std::string_view blob) {
-  if (const Status done = wait_for_posted(); !done) {
+  if (const Status done = changes_.wait_for_posted(); !done) {
     return done.error();
   }
   using Content = std::vector<std::byte>;
@@ -204,7 +178,8 @@ Result<std::vector<std::byte>> RemoteBlobClient::read_all(std::string_view blob)
 
 Status RemoteBlobClient::read(std::string_view blob, std::uint64_t offset_bytes,
                               std::span<std::byte> bytes) {
-  if (Status done = wait_for_posted(); !done) { // A held one does not hold up what comes behind it.
+  if (Status done = changes_.wait_for_posted();
+      !done) { // A held one does not hold up what comes behind it.
     return done;
   }
   return link_->ask<void>([=](rpc::Owner::Client& owner) {
@@ -229,152 +204,26 @@ Status RemoteBlobClient::read(std::string_view blob, std::uint64_t offset_bytes,
   });
 }
 
-bool RemoteBlobClient::post(const Transaction& transaction) {
-  const Result<LastingLink::Link> link = link_->current();
-  if (!link) {
-    return false;
-  }
-  std::optional<std::uint64_t> posted;
-  const auto begun = [&]() -> LaneCalls::Answered {
-    posted = kept_.post(transaction);
-    if (!posted) {
-      return {};
-    }
-    return [this, number = *posted](const auto& answer) { take_posted_answer(number, answer); };
-  };
-  const bool has_gone = (*link)->post({.transaction = transaction, .begun = begun});
-  if (posted && !has_gone) {
-    kept_.take_back(*posted);
-  }
-  return has_gone;
-}
-
-// Whoever asked for it has heard that it is done.
-void RemoteBlobClient::take_posted_answer(std::uint64_t posted,
-                                          const Result<std::uint64_t>& answer) {
-  kept_.take_posted_answer(posted, answer);
-  if (!answer) {
-    tell(answer.error());
-  }
-}
-
-// Those of other threads that come meanwhile are not waited for.
-Status RemoteBlobClient::wait_for_posted() {
-  const std::uint64_t last = kept_.last_posted();
-  if (kept_.are_answered(last)) {
-    return {};
-  }
-  Result<LastingLink::Link> link = link_->current();
-  while (link && !(*link)->wait_for([&] { return kept_.are_answered(last); })) {
-    link = link_->next(*link);
-  }
-  return link ? Status() : link.error();
-}
-
-Status RemoteBlobClient::settle() {
-  Status done = wait_for_posted();
-  return done ? repair() : done;
-}
-
-// On this connection alone: on another one it is repeated before anything else, and then this is
-// older than what comes behind it.
-Status RemoteBlobClient::repair() {
-  if (kept_.failure()) {
-    return {};
-  }
-  const std::lock_guard lock(repair_mutex_);
-  Result<LastingLink::Link> link = link_->current();
-  while (link && !kept_.failure()) {
-    const Transaction missing = kept_.to_repeat();
-    const auto made = (*link)->try_to_ask<std::uint64_t>(
-        [&missing](rpc::Owner::Client& owner) { return request_change(owner, missing, false); });
-    if (made && !*made) {
-      return made->error();
-    }
-    if (made) {
-      kept_.repeated(**made);
-    } else {
-      link = link_->next(*link);
-    }
-  }
-  return link ? Status() : link.error();
-}
-
-Result<std::uint64_t> RemoteBlobClient::change(const Transaction& transaction, bool deferred) {
-  const std::uint64_t size_bytes = size_bytes_of(transaction);
-  if (size_bytes > blob_size_max_bytes) {
-    return Error(ErrorKind::too_large,
-                 fmt::format("a transaction of {} bytes is more than an owner can be asked for, {}",
-                             size_bytes, blob_size_max_bytes));
-  }
-  if (const Status repaired = repair(); !repaired) {
-    return repaired.error();
-  }
-  KeptChanges::Call call{.transaction = transaction, .deferred = deferred};
-  Result<LastingLink::Link> link = link_->current();
-  while (link) {
-    const auto made = (*link)->try_to_change(
-        {.transaction = transaction,
-         .begun =
-             [&] {
-               kept_.send(call);
-               return call.deferred;
-             },
-         .answered =
-             [&](const Result<std::uint64_t>& answer) { kept_.take_answer(call, answer); }});
-    if (made) {
-      kept_.take_answer(call, *made); // If it was none of the owner's own.
-      return kept_.answer_of(call).value_or(*made);
-    }
-    link = link_->next(*link);
-    if (const auto answer = kept_.answer_of(call)) { // It was repeated meanwhile.
-      return *answer;
-    }
-  }
-  kept_.forget(call);
-  return link.error();
-}
-
 Status RemoteBlobClient::write(std::string_view blob, std::uint64_t offset_bytes,
                                std::span<const std::byte> bytes, Durability durability) {
   Transaction transaction;
   transaction.write_range(blob, offset_bytes, bytes);
-  return write_range(transaction, durability);
+  return changes_.write_range(transaction, durability);
 }
 
 Status RemoteBlobClient::zero(std::string_view blob, std::uint64_t offset_bytes,
                               std::uint64_t length_bytes, Durability durability) {
   Transaction transaction;
   transaction.zero_range(blob, offset_bytes, length_bytes);
-  return write_range(transaction, durability);
-}
-
-Status RemoteBlobClient::write_range(const Transaction& transaction, Durability durability) {
-  const bool deferred = durability == Durability::deferred;
-  if (deferred && post(transaction)) {
-    return {};
-  }
-  const auto changed = change(transaction, deferred);
-  return changed ? Status() : changed.error();
+  return changes_.write_range(transaction, durability);
 }
 
 Result<std::uint64_t> RemoteBlobClient::commit(const Transaction& transaction) {
-  return change(transaction, false);
+  return changes_.change(transaction, false);
 }
 
 Status RemoteBlobClient::flush() {
-  if (Status taken = settle(); !taken) {
-    return taken;
-  }
-  std::uint64_t answered_count = 0;
-  const Status flushed = link_->ask<void>([&](rpc::Owner::Client& owner) {
-    answered_count = kept_.answered_count();
-    return owner.flushRequest().send().then([](auto&& answer) { return take_status(answer); });
-  });
-  if (flushed) {
-    kept_.are_durable(answered_count);
-  }
-  return flushed;
+  return changes_.flush();
 }
 
 Status RemoteBlobClient::register_blobs(std::span<const BlobSpec> blobs) {
@@ -432,7 +281,7 @@ Status RemoteBlobClient::close() {
 }
 
 Status RemoteBlobClient::claim(const std::vector<std::string>& blobs) {
-  Status said = settle();
+  Status said = changes_.settle();
   if (!said) {
     return said;
   }
@@ -445,7 +294,7 @@ Status RemoteBlobClient::claim(const std::vector<std::string>& blobs) {
 }
 
 Status RemoteBlobClient::hand_over() {
-  if (Status taken = settle(); !taken) {
+  if (Status taken = changes_.settle(); !taken) {
     return taken;
   }
   handed_over_ = true;
@@ -460,7 +309,7 @@ Status RemoteBlobClient::take_back() {
 }
 
 Result<bool> RemoteBlobClient::look_again() {
-  if (const Status done = wait_for_posted(); !done) {
+  if (const Status done = changes_.wait_for_posted(); !done) {
     return done.error();
   }
   Result<bool> changed = link_->ask<bool>([](rpc::Owner::Client& owner) {

@@ -16,6 +16,7 @@
 
 #include "base/unique_fd.h"
 #include "client/blob_client.h"
+#include "rpc/change_sender.h"
 #include "rpc/claimed_blobs.h"
 #include "rpc/connector.h"
 #include "rpc/kept_changes.h"
@@ -80,17 +81,6 @@ public:
 
 private:
   RemoteBlobClient(std::unique_ptr<OwnerLink> link, Lasting lasting);
-  Result<std::uint64_t> change(const Transaction& transaction, bool deferred);
-  Status write_range(const Transaction& transaction, Durability durability);
-  /// False: it has to be waited for.
-  bool post(const Transaction& transaction);
-  void take_posted_answer(std::uint64_t posted, const Result<std::uint64_t>& answer);
-  /// Until all that was posted before has an answer. Errors: the connection was given up.
-  Status wait_for_posted();
-  /// Asks once more for what was posted and not taken. Errors: why it is not taken.
-  Status repair();
-  /// As wait_for_posted(), then repair().
-  Status settle();
 
   // ---- A new connection, before anything else is asked on it
   Status resume(OwnerLink& link);
@@ -99,7 +89,6 @@ private:
   /// Says again what belongs to the session, and not to the image. Errors: in_use, not_found.
   Status set_up_session(OwnerLink& link);
   Status take_rights(OwnerLink& link);
-  Status repeat_changes(OwnerLink& link);
 
   [[nodiscard]] bool is_missed();
   void follow(LastingLink::Link link, std::uint64_t last_event);
@@ -109,12 +98,12 @@ private:
   std::optional<std::array<std::byte, 16>> image_uuid_; ///< Of who connects.
   std::atomic<std::uint64_t> last_event_ = 0;           ///< Of the owner, when it was connected to.
   ClaimedBlobs claimed_;
-  std::mutex repair_mutex_;               ///< Held while it is done.
   std::atomic<bool> handed_over_ = false; ///< By the last word, also one under way.
   std::mutex watch_mutex_;                ///< Held while the watcher runs.
   std::function<void(const Error&)> watcher_;
   bool follows_ = false;
   std::unique_ptr<LastingLink> link_; ///< Before the watcher goes.
+  ChangeSender changes_;
   std::jthread following_;
 };
 
