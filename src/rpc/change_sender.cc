@@ -48,7 +48,10 @@ void ChangeSender::take_posted_answer(std::uint64_t posted, const Result<std::ui
 
 // Those of other threads that come meanwhile are not waited for.
 Status ChangeSender::wait_for_posted() {
-  const std::uint64_t last = kept_.last_posted();
+  return wait_for_posted(kept_.last_posted());
+}
+
+Status ChangeSender::wait_for_posted(std::uint64_t last) {
   if (kept_.are_answered(last)) {
     return {};
   }
@@ -59,18 +62,27 @@ Status ChangeSender::wait_for_posted() {
   return link ? Status() : link.error();
 }
 
+Status ChangeSender::settle(std::string_view blob) {
+  Status done = wait_for_posted(kept_.last_posted_to(blob));
+  return !done || kept_.failure_of(blob) ? done : repair();
+}
+
 Status ChangeSender::settle() {
   Status done = wait_for_posted();
   return done ? repair() : done;
 }
 
 // On this connection alone: on another one it is repeated before anything else, and then this is
-// older than what comes behind it.
+// older than what comes behind it. Before that all have their answers that were posted before the
+// failure was known: it is not to be made behind one of them by itself.
 Status ChangeSender::repair() {
   if (kept_.failure()) {
     return {};
   }
   const std::lock_guard lock(repair_mutex_);
+  if (Status answered = wait_for_posted(); !answered) {
+    return answered;
+  }
   Result<LastingLink::Link> link = link_.current();
   while (link && !kept_.failure()) {
     const Transaction missing = kept_.to_repeat();

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <mutex>
+#include <string_view>
 #include <utility>
 
 #include "client/blob_client.h"
@@ -36,6 +37,9 @@ public:
 
   /// Until all that was posted before has an answer. Errors: the connection was given up.
   Status wait_for_posted();
+  /// Until readers of the blob find all that was posted to it before. What fails there is no older
+  /// content instead. Errors: as settle().
+  Status settle(std::string_view blob);
   /// As wait_for_posted(), and what was not taken is asked for once more. Errors: why it is not.
   Status settle();
 
@@ -46,6 +50,8 @@ private:
   /// False: it has to be waited for.
   bool post(const Transaction& transaction);
   void take_posted_answer(std::uint64_t posted, const Result<std::uint64_t>& answer);
+  Status wait_for_posted(std::uint64_t last);
+  /// Asks once more for what was posted and not taken. Errors: why it is not taken.
   Status repair();
 
   KeptChanges& kept_;

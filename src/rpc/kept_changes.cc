@@ -50,6 +50,12 @@ bool is_range(const Transaction::Update& update) {
          update.action == Transaction::Action::zero_range;
 }
 
+bool touches(const Transaction& transaction, std::string_view blob) {
+  return std::ranges::any_of(transaction.updates(), [blob](const Transaction::Update& update) {
+    return update.blob == blob;
+  });
+}
+
 } // namespace
 
 void KeptChanges::set_limit(std::uint64_t size_max_bytes) {
@@ -86,8 +92,12 @@ void KeptChanges::erase_answered(List::iterator end, IsDurable is_durable) {
   }
 }
 
-void KeptChanges::erase_all_answered() {
-  erase_answered(list_.end(), [](const Kept&) { return true; });
+void KeptChanges::erase_answered_but(List::iterator this_one) {
+  failure_.reset();
+  for (auto kept = list_.begin(); kept != list_.end();) {
+    const bool is_answered = kept->call == nullptr && (kept->posted == 0 || kept->failed);
+    kept = is_answered && kept != this_one ? erase(kept) : std::next(kept);
+  }
 }
 
 bool KeptChanges::has_room(std::uint64_t size_bytes) const {
@@ -145,7 +155,7 @@ void KeptChanges::note_written(const Transaction& transaction) {
 void KeptChanges::note_generation(List::iterator kept, std::uint64_t generation, bool durable) {
   // The owner has another image in its place, which is older: what belonged to the first is over.
   if (generation < generation_) {
-    erase_all_answered();
+    erase_answered_but(kept);
   }
   generation_ = generation;
   if (durable) {
@@ -219,6 +229,15 @@ std::uint64_t KeptChanges::last_posted() const {
   return last_posted_;
 }
 
+std::uint64_t KeptChanges::last_posted_to(std::string_view blob) const {
+  const std::lock_guard lock(mutex_);
+  std::uint64_t last = 0;
+  for (const auto& [number, kept] : posted_) {
+    last = touches(kept->copy, blob) ? number : last;
+  }
+  return last;
+}
+
 bool KeptChanges::are_answered(std::uint64_t last_posted) const {
   const std::lock_guard lock(mutex_);
   return posted_.empty() || posted_.begin()->first > last_posted;
@@ -227,6 +246,14 @@ bool KeptChanges::are_answered(std::uint64_t last_posted) const {
 Status KeptChanges::failure() const {
   const std::lock_guard lock(mutex_);
   return failure_ ? Status(*failure_) : Status();
+}
+
+Status KeptChanges::failure_of(std::string_view blob) const {
+  const std::lock_guard lock(mutex_);
+  const bool failed = failure_ && std::ranges::any_of(list_, [blob](const Kept& kept) {
+                        return kept.failed && touches(kept.copy, blob);
+                      });
+  return failed ? Status(*failure_) : Status();
 }
 
 std::optional<Result<std::uint64_t>> KeptChanges::answer_of(const Call& call) const {

@@ -9,6 +9,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 
 #include "vnvram/result.h"
 #include "vnvram/transaction.h"
@@ -65,10 +66,14 @@ public:
   void take_posted_answer(std::uint64_t posted, const Result<std::uint64_t>& answer);
   /// Of the one that was posted last; 0: none was.
   [[nodiscard]] std::uint64_t last_posted() const;
+  /// Of those that have no answer, and touch the blob; 0: there is none.
+  [[nodiscard]] std::uint64_t last_posted_to(std::string_view blob) const;
   /// All that were posted until then have an answer.
   [[nodiscard]] bool are_answered(std::uint64_t last_posted) const;
   /// Why a posted one is not in the image.
   [[nodiscard]] Status failure() const;
+  /// The same, of one that touches the blob.
+  [[nodiscard]] Status failure_of(std::string_view blob) const;
 
   /// How many changes were answered until now.
   [[nodiscard]] std::uint64_t answered_count() const;
@@ -111,7 +116,7 @@ private:
   List::iterator find(const Call& call);
   List::iterator erase(List::iterator kept);
   template <typename IsDurable> void erase_answered(List::iterator end, IsDurable is_durable);
-  void erase_all_answered();
+  void erase_answered_but(List::iterator this_one);
   void note_failure(const Transaction& transaction, const Error& error);
   void note_written(const Transaction& transaction);
   void note_generation(List::iterator kept, std::uint64_t generation, bool durable);

@@ -21,8 +21,8 @@ std::ptrdiff_t PolledStream::receive(kj::byte* buffer, std::size_t max_bytes) {
   } while (count < 0 && errno == EINTR);
   if (count > 0) {
     received_count_bytes_ += static_cast<std::uint64_t>(count);
-  } else if (count == 0) {
-    ended_ = true;
+  } else if (count == 0 || (errno == ECONNRESET && order_ == Order::answers_first)) {
+    ended_ = true; // Nothing is left: what was sent before is taken first.
   } else if (count < 0 && errno != EAGAIN) {
     break_off("cannot receive: " + std::system_category().message(errno));
   }
@@ -171,7 +171,7 @@ void PolledStream::send_output() {
         ::send(socket_, waiting.begin(), waiting.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
     if (count >= 0) {
       output_.note_taken(static_cast<std::size_t>(count));
-    } else if (errno == EPIPE && order_ == Order::answers_first) {
+    } else if ((errno == EPIPE || errno == ECONNRESET) && order_ == Order::answers_first) {
       output_.close(); // What the other end has asked for before it went is done all the same.
     } else if (errno == EAGAIN) {
       return;

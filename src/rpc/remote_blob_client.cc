@@ -156,7 +156,7 @@ Result<ImageState> RemoteBlobClient::state() {
 }
 
 Result<std::vector<std::byte>> RemoteBlobClient::read_all(std::string_view blob) {
-  if (const Status done = changes_.wait_for_posted(); !done) {
+  if (const Status done = changes_.settle(blob); !done) {
     return done.error();
   }
   using Content = std::vector<std::byte>;
@@ -178,8 +178,7 @@ Result<std::vector<std::byte>> RemoteBlobClient::read_all(std::string_view blob)
 
 Status RemoteBlobClient::read(std::string_view blob, std::uint64_t offset_bytes,
                               std::span<std::byte> bytes) {
-  if (Status done = changes_.wait_for_posted();
-      !done) { // A held one does not hold up what comes behind it.
+  if (Status done = changes_.settle(blob); !done) { // Reads pass those that are held.
     return done;
   }
   return link_->ask<void>([=](rpc::Owner::Client& owner) {

@@ -22,6 +22,7 @@ public:
     end = 1,     ///< The session is to end.
     events = 2,  ///< Something has happened that it may watch for.
     changes = 4, ///< What its changes wait for may have come.
+    roundup = 8, ///< Somebody waits until it has taken what has come.
   };
 
   /// Errors: io (no descriptor left).

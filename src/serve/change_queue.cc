@@ -7,6 +7,7 @@ namespace vnvram {
 
 bool ChangeQueue::carry_out(Change& change) {
   std::optional<Result<StoreUse>> store = keeper_.try_to_change();
+  is_held_up_ = !store.has_value();
   return store && change(*store);
 }
 

@@ -35,6 +35,8 @@ public:
   void add(Change change);
   /// What was waited for may have come: looks, as long as it is not to stop.
   void go_on(const std::atomic<bool>& stops);
+  /// The last one that was tried has to wait for a release, which is told behind that.
+  [[nodiscard]] bool is_held_up() const { return is_held_up_; }
 
 private:
   struct Waiting {
@@ -48,6 +50,7 @@ private:
 
   ImageKeeper& keeper_;
   std::deque<Waiting> waiting_;
+  bool is_held_up_ = false;
 };
 
 } // namespace vnvram

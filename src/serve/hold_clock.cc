@@ -21,8 +21,8 @@ Result<std::uint64_t> HoldClock::hold_alone(Clock::Duration duration) {
 }
 
 Result<std::uint64_t> HoldClock::hold_locked(Clock::Duration duration) {
-  if (!keeper_.is_attached()) {
-    return Error(ErrorKind::absent, "no image is attached");
+  if (!keeper_.is_attached() || ended_) {
+    return Error(ErrorKind::absent, ended_ ? "the image's owner ends" : "no image is attached");
   }
   if (Status held = keeper_.hold(); !held) {
     release_locked();
@@ -57,6 +57,12 @@ bool HoldClock::release(std::optional<std::uint64_t> number) {
     release_locked();
   }
   return was_held;
+}
+
+void HoldClock::end() {
+  const std::lock_guard lock(mutex_);
+  ended_ = true;
+  release_locked();
 }
 
 void HoldClock::time_has_come() {

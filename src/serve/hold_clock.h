@@ -37,6 +37,9 @@ public:
   /// nobody ends what another has held since.
   bool release(std::optional<std::uint64_t> number = std::nullopt);
 
+  /// Releases, for good: errors of hold() are absent from then on.
+  void end();
+
   /// Looks whether the image's content was changed underneath, and then opens it anew, which ends a
   /// hold: returns whether it was. Errors: absent; those of ImageKeeper::is_current() and reopen():
   /// after the latter there is no image any more.
@@ -52,6 +55,7 @@ private:
   std::mutex mutex_;
   std::optional<Clock::Time> ends_at_; ///< While it holds.
   std::uint64_t number_ = 0;           ///< Of the last hold.
+  bool ended_ = false;
   AlarmClock alarm_;
 };
 

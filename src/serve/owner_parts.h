@@ -12,6 +12,7 @@
 #include "serve/hand_over.h"
 #include "serve/hold_clock.h"
 #include "serve/image_news.h"
+#include "serve/roundup.h"
 #include "serve/service_counters.h"
 #include "serve/session_list.h"
 #include "serve/session_rates.h"
@@ -34,6 +35,7 @@ struct OwnerParts {
   /// Has another owner take this one's place, soon. Empty: nobody would start it. Any thread.
   std::function<void()> restart = {};
   FrontEndRenewal& front_ends;
+  Roundup& roundup;
 };
 
 } // namespace vnvram

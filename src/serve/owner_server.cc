@@ -54,7 +54,7 @@ OwnerServer::OwnerServer(const Setup& setup, UniqueFd bell_fd)
                                                   events_,        holds_,       list_,
                                                   hand_over_,     image_,       fullness_,
                                                   counters_,      setup.rates,  setup.restart,
-                                                  front_ends_},
+                                                  front_ends_,    roundup_},
       door_(setup.listener, setup.limits, setup.log), thread_([this] { run(); }) {
   if (const Result<StoreUse> store = setup.keeper.use(StoreGate::Purpose::read); store) {
     fullness_.begin(**store);
@@ -109,8 +109,9 @@ void OwnerServer::run() {
       accept();
     }
   }
+  holds_.end(); // What was answered already is made, also what was held.
   for (Session& session : sessions_) {
-    session.stop(); // All of them, before any is waited for.
+    session.finish(); // All of them, before any is waited for.
   }
   sessions_.clear();
 }

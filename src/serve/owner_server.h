@@ -100,6 +100,7 @@ private:
   FullnessWatch fullness_;
   HoldClock holds_;
   FrontEndRenewal front_ends_;
+  Roundup roundup_;
   OwnerParts parts_;
   Door door_;
   std::uint64_t last_session_ = 0;

@@ -17,6 +17,8 @@ namespace vnvram {
 namespace {
 
 constexpr std::chrono::milliseconds hold_max = std::chrono::hours(1);
+// A session that has not come to it by then waits for the device, or for another hold.
+constexpr std::chrono::milliseconds roundup_max = std::chrono::seconds(10);
 
 } // namespace
 
@@ -52,6 +54,9 @@ kj::Promise<void> OwnerService::status(StatusContext context) {
 kj::Promise<void> OwnerService::hold(HoldContext context) {
   const std::chrono::milliseconds duration(context.getParams().getDurationMs());
   HoldClock& holds = session_.owner.holds;
+  if (!session_.owner.keeper.is_held()) {
+    session_.owner.roundup.run(session_.number, roundup_max);
+  }
   const Result<std::uint64_t> number =
       duration.count() <= 0 || duration > hold_max
           ? Error(ErrorKind::invalid_argument, "a hold lasts 1 ms to 1 h", "say for how long")

@@ -1,6 +1,7 @@
 #include "serve/session.h"
 
 #include <poll.h>
+#include <sys/ioctl.h>
 
 #include <array>
 #include <exception>
@@ -40,6 +41,22 @@ private:
   std::uint64_t number_;
 };
 
+// In a roundup, for as long as it exists.
+class Attendance {
+public:
+  Attendance(Roundup& roundup, std::uint64_t session, std::function<void()> rings)
+      : roundup_(roundup), session_(session) {
+    roundup_.join(session_, std::move(rings));
+  }
+  Attendance(const Attendance&) = delete;
+  Attendance& operator=(const Attendance&) = delete;
+  ~Attendance() { roundup_.leave(session_); }
+
+private:
+  Roundup& roundup_;
+  const std::uint64_t session_;
+};
+
 } // namespace
 
 Session::Session(UniqueFd socket, UniqueFd bell_fd, const Peer& peer, std::optional<Scope> scope,
@@ -56,6 +73,11 @@ Session::~Session() {
 void Session::stop() {
   stopping_ = true;
   bell_.ring(Bell::end);
+}
+
+void Session::finish() {
+  finishing_ = true;
+  stop();
 }
 
 void Session::run() {
@@ -119,6 +141,7 @@ void Session::serve() {
   const Watching releases(owner_.keeper.releases(), [this] { bell_.ring(Bell::changes); });
   const Watching rights_given_up(owner_.writers.given_up(), [this] { bell_.ring(Bell::changes); });
   const Watching renewals(owner_.front_ends.ended(), [this] { bell_.ring(Bell::events); });
+  const Attendance attendance(owner_.roundup, peer_.session, [this] { bell_.ring(Bell::roundup); });
   Throttle throttle(owner_.rates);
   std::uint64_t counted_calls = 0;
   bool connected = true;
@@ -129,7 +152,15 @@ void Session::serve() {
     const auto closed_until = hung_up_ ? std::nullopt : throttle.closed_until(Clock::now());
     const unsigned why = wait(stream, is_full, closed_until);
     if ((why & Bell::end) != 0) {
+      if (finishing_) {
+        take_what_was_sent(stream, parts, scope);
+      }
       break;
+    }
+    if ((why & Bell::roundup) != 0) {
+      const std::uint64_t round = owner_.roundup.round();
+      take_what_was_sent(stream, parts, scope);
+      owner_.roundup.done(peer_.session, round);
     }
     if ((why & Bell::events) != 0) {
       parts.watchers.look();
@@ -149,15 +180,35 @@ void Session::serve() {
     const std::uint64_t new_calls =
         parts.call_count - std::exchange(counted_calls, parts.call_count);
     owner_.counters.add_calls(new_calls);
-    throttle.count(stream.take_received_count_bytes(), new_calls, Clock::now());
+    throttle.count(stream.take_received_count_bytes() + std::exchange(uncounted_bytes_, 0),
+                   new_calls, Clock::now());
   }
 }
 
 // A front end may have told a guest that it is done.
 bool Session::lingers(SessionParts& parts) {
-  const bool held = owner_.keeper.is_held(); // First: the bell says that it has ended since.
   parts.changes.go_on(stopping_);
-  return held && parts.lane.has_waiting();
+  return parts.lane.has_waiting() && parts.changes.is_held_up();
+}
+
+// And so with what it has sent until somebody relies on that. Who goes on sending, or takes no
+// answers, holds up nobody.
+void Session::take_what_was_sent(PolledStream& stream, SessionParts& parts, kj::WaitScope& scope) {
+  const std::atomic<bool> never = false;
+  parts.changes.go_on(never);
+  int sent_bytes = 0;
+  (void)::ioctl(socket_.get(), FIONREAD, &sent_bytes);
+  std::uint64_t taken_bytes = 0;
+  bool goes_on = true;
+  while (goes_on && !parts.lane.is_full()) {
+    const bool came = stream.advance();
+    scope.poll();
+    stream.send_output();
+    taken_bytes += stream.take_received_count_bytes();
+    goes_on = stream.can_go_on() || (came && taken_bytes < static_cast<std::uint64_t>(sent_bytes));
+  }
+  uncounted_bytes_ += taken_bytes;
+  parts.changes.go_on(never);
 }
 
 unsigned Session::wait(const PolledStream& stream, bool is_full,

@@ -7,6 +7,8 @@
 #include <optional>
 #include <thread>
 
+#include <kj/async.h>
+
 #include "base/unique_fd.h"
 #include "serve/bell.h"
 #include "serve/owner_parts.h"
@@ -52,6 +54,8 @@ public:
   [[nodiscard]] Clock::time_point last_active() const { return last_active_; }
   /// Ends the connection behind the call under way. Threads: any.
   void stop();
+  /// The same, but what the peer has sent until now is done. Threads: any.
+  void finish();
 
 private:
   void run();
@@ -59,6 +63,8 @@ private:
   void seal_what_is_due();
   /// The peer has gone, and changes that it has sent by the lane are held.
   bool lingers(SessionParts& parts);
+  /// What is in the socket now.
+  void take_what_was_sent(PolledStream& stream, SessionParts& parts, kj::WaitScope& scope);
   /// Returns why the bell has rung; `end` also when the peer has not gone on in time. As long as it
   /// is full, and until `closed_until`, nothing is taken of it.
   unsigned wait(const PolledStream& stream, bool is_full,
@@ -76,6 +82,8 @@ private:
   std::optional<Clock::time_point> unfinished_since_;
   bool hung_up_ = false; ///< What its peer has asked for is done, however fast it was.
   std::atomic<bool> stopping_ = false;
+  std::atomic<bool> finishing_ = false;
+  std::uint64_t uncounted_bytes_ = 0; ///< For the throttle.
   std::atomic<bool> over_ = false;
   Bell bell_;
   std::jthread thread_;

@@ -250,7 +250,8 @@ Status Supervisor::handle_death(Part& part) {
     begin_end();
     return {};
   }
-  if (part.is_asked_to_end || (is_owner && code == 0)) {
+  const bool in_good_order = code == 0 || (part.is_asked_to_end && code == ended_by_sigterm);
+  if (in_good_order && (part.is_asked_to_end || is_owner)) {
     setup_.log.info(fmt::format("the {} has ended, and is started again", name_of(part)));
   } else {
     setup_.log.error(fmt::format("the {} has died (code {}), and is started again{}", name_of(part),

@@ -212,8 +212,9 @@ private:
   FullnessWatch fullness_{clock_, [](const NearlyFull&) {}};
   ServiceCounters counters_;
   FrontEndRenewal front_ends_{{}};
-  const OwnerParts parts_{"disk", keeper_,   writers_,  events_, holds_, list_,      hand_over_,
-                          image_, fullness_, counters_, {},      {},     front_ends_};
+  Roundup roundup_;
+  const OwnerParts parts_{"disk", keeper_,   writers_,  events_, holds_, list_,       hand_over_,
+                          image_, fullness_, counters_, {},      {},     front_ends_, roundup_};
   std::uint64_t last_session_ = 1;
   Connection our_connection_{parts_, log_, 1};
   std::unique_ptr<RemoteBlobClient> client_;

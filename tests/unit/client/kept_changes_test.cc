@@ -248,6 +248,35 @@ TEST_F(KeptChangesTest, APostedOneThatIsRefusedIsKeptAndSaidUntilAnOwnerTakesIt)
   EXPECT_TRUE(post("d"));
 }
 
+TEST_F(KeptChangesTest, AnOlderImageInTheOnesPlaceGetsNothingThatWasRefusedBefore) {
+  make("a", 7);
+  const auto refused = post("b");
+  const auto taken = post("c");
+  ASSERT_TRUE(refused && taken);
+  kept_.take_posted_answer(*refused, Error(ErrorKind::sealed, "handed over"));
+  kept_.take_posted_answer(*taken, 3);
+  ASSERT_OK(kept_.failure());
+  EXPECT_EQ(answered(), "c");
+}
+
+TEST_F(KeptChangesTest, WhatIsPostedOrRefusedIsKnownOfEachBlob) {
+  make("a", 7);
+  const Transaction other = write("x", "other");
+  KeptChanges::Call call{.transaction = other};
+  kept_.send(call);
+  kept_.take_answer(call, 8);
+  const auto first = post("b");
+  const auto second = kept_.post(write("y", "other"));
+  ASSERT_TRUE(first && second);
+  EXPECT_EQ(kept_.last_posted_to("blob"), *first);
+  EXPECT_EQ(kept_.last_posted_to("other"), *second);
+  EXPECT_EQ(kept_.last_posted_to("nobody"), 0U);
+  kept_.take_posted_answer(*first, Error(ErrorKind::sealed, "handed over"));
+  EXPECT_KIND(kept_.failure_of("blob"), sealed);
+  ASSERT_OK(kept_.failure_of("other"));
+  EXPECT_EQ(kept_.last_posted_to("blob"), 0U);
+}
+
 TEST_F(KeptChangesTest, WithAnotherContentUnderneathPostedOnesAreOver) {
   make("a", 7);
   const auto posted = post("b");
