@@ -12,7 +12,7 @@
 namespace vnvram {
 namespace {
 
-constexpr std::size_t size_max_bytes = 255 * 32; // RFC 5869, 2.3.
+constexpr std::size_t size_max_bytes = std::size_t{255} * 32; // RFC 5869, 2.3.
 
 struct KdfRelease {
   void operator()(EVP_KDF* kdf) const { ::EVP_KDF_free(kdf); }

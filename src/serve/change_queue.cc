@@ -39,6 +39,15 @@ bool ChangeQueue::is_over(Waiting& waiting) {
   return true;
 }
 
+void ChangeQueue::finish() {
+  for (bool goes_on = true; goes_on && !waiting_.empty();) {
+    goes_on = waiting_.front().done.get() != nullptr || carry_out(waiting_.front().change);
+    if (goes_on) {
+      waiting_.pop_front();
+    }
+  }
+}
+
 void ChangeQueue::go_on(const std::atomic<bool>& stops) {
   while (!stops && !waiting_.empty() && is_over(waiting_.front())) {
     waiting_.pop_front();

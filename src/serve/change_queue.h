@@ -35,6 +35,9 @@ public:
   void add(Change change);
   /// What was waited for may have come: looks, as long as it is not to stop.
   void go_on(const std::atomic<bool>& stops);
+  /// The session ends: makes what is told to nobody, as far as it can be. Calls, which get no
+  /// answer any more, are not carried out.
+  void finish();
   /// The last one that was tried has to wait for a release, which is told behind that.
   [[nodiscard]] bool is_held_up() const { return is_held_up_; }
 

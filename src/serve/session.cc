@@ -153,7 +153,9 @@ void Session::serve() {
     const unsigned why = wait(stream, is_full, closed_until);
     if ((why & Bell::end) != 0) {
       if (finishing_) {
+        parts.changes.finish();
         take_what_was_sent(stream, parts, scope);
+        parts.changes.finish();
       }
       break;
     }
@@ -194,8 +196,6 @@ bool Session::lingers(SessionParts& parts) {
 // And so with what it has sent until somebody relies on that. Who goes on sending, or takes no
 // answers, holds up nobody.
 void Session::take_what_was_sent(PolledStream& stream, SessionParts& parts, kj::WaitScope& scope) {
-  const std::atomic<bool> never = false;
-  parts.changes.go_on(never);
   int sent_bytes = 0;
   (void)::ioctl(socket_.get(), FIONREAD, &sent_bytes);
   std::uint64_t taken_bytes = 0;
@@ -208,7 +208,6 @@ void Session::take_what_was_sent(PolledStream& stream, SessionParts& parts, kj::
     goes_on = stream.can_go_on() || (came && taken_bytes < static_cast<std::uint64_t>(sent_bytes));
   }
   uncounted_bytes_ += taken_bytes;
-  parts.changes.go_on(never);
 }
 
 unsigned Session::wait(const PolledStream& stream, bool is_full,

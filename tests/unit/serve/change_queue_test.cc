@@ -65,6 +65,20 @@ TEST_F(ChangeQueueTest, NothingIsMadeAfterTheSessionWasToldToStop) {
   EXPECT_EQ(made_, "ab");
 }
 
+TEST_F(ChangeQueueTest, AtItsEndThoseAreMadeThatNobodyIsToldOf) {
+  kj::EventLoop loop;
+  const kj::WaitScope scope(loop);
+  ASSERT_OK(keeper_.hold());
+  queue_.add(note('a'));
+  auto call = queue_.run(note('b'));
+  queue_.add(note('c'));
+  queue_.finish();
+  EXPECT_EQ(made_, "");
+  keeper_.release();
+  queue_.finish();
+  EXPECT_EQ(made_, "ac");
+}
+
 TEST_F(ChangeQueueTest, OneThatHasToWaitByItsOwnWordHoldsUpThoseBehindIt) {
   bool may = false;
   queue_.add([&](Result<StoreUse>&) {
