@@ -17,7 +17,7 @@ constexpr std::size_t size_max_bytes = std::size_t{255} * 32; // RFC 5869, 2.3.
 struct KdfRelease {
   void operator()(EVP_KDF* kdf) const { ::EVP_KDF_free(kdf); }
 };
-struct ContextRelease {
+struct KdfContextRelease {
   void operator()(EVP_KDF_CTX* context) const { ::EVP_KDF_CTX_free(context); }
 };
 
@@ -36,7 +36,7 @@ Result<SecretBytes> derive_key(std::span<const std::byte> secret, std::span<cons
                                                   std::to_string(size_bytes) + " bytes");
   }
   const std::unique_ptr<EVP_KDF, KdfRelease> kdf(::EVP_KDF_fetch(nullptr, "HKDF", nullptr));
-  const std::unique_ptr<EVP_KDF_CTX, ContextRelease> context(
+  const std::unique_ptr<EVP_KDF_CTX, KdfContextRelease> context(
       kdf == nullptr ? nullptr : ::EVP_KDF_CTX_new(kdf.get()));
   std::string digest = "SHA256";
   std::vector<OSSL_PARAM> parameters{

@@ -63,8 +63,8 @@ Status ChangeSender::wait_for_posted(std::uint64_t last) {
 }
 
 Status ChangeSender::settle(std::string_view blob) {
-  Status done = wait_for_posted(kept_.last_posted_to(blob));
-  return !done || kept_.failure_of(blob) ? done : repair();
+  Status done = wait_for_posted(kept_.last_posted(blob));
+  return !done || kept_.failure(blob) ? done : repair();
 }
 
 Status ChangeSender::settle() {

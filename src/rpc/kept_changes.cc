@@ -224,18 +224,12 @@ void KeptChanges::take_posted_answer(std::uint64_t posted, const Result<std::uin
   }
 }
 
-std::uint64_t KeptChanges::last_posted() const {
+std::uint64_t KeptChanges::last_posted(std::optional<std::string_view> blob) const {
   const std::lock_guard lock(mutex_);
-  return last_posted_;
-}
-
-std::uint64_t KeptChanges::last_posted_to(std::string_view blob) const {
-  const std::lock_guard lock(mutex_);
-  std::uint64_t last = 0;
-  for (const auto& [number, kept] : posted_) {
-    last = touches(kept->copy, blob) ? number : last;
-  }
-  return last;
+  const auto last = std::find_if(posted_.rbegin(), posted_.rend(), [blob](const auto& posted) {
+    return !blob || touches(posted.second->copy, *blob);
+  });
+  return last == posted_.rend() ? 0 : last->first;
 }
 
 bool KeptChanges::are_answered(std::uint64_t last_posted) const {
@@ -243,16 +237,11 @@ bool KeptChanges::are_answered(std::uint64_t last_posted) const {
   return posted_.empty() || posted_.begin()->first > last_posted;
 }
 
-Status KeptChanges::failure() const {
+Status KeptChanges::failure(std::optional<std::string_view> blob) const {
   const std::lock_guard lock(mutex_);
-  return failure_ ? Status(*failure_) : Status();
-}
-
-Status KeptChanges::failure_of(std::string_view blob) const {
-  const std::lock_guard lock(mutex_);
-  const bool failed = failure_ && std::ranges::any_of(list_, [blob](const Kept& kept) {
-                        return kept.failed && touches(kept.copy, blob);
-                      });
+  const bool failed = failure_ && (!blob || std::ranges::any_of(list_, [blob](const Kept& kept) {
+                        return kept.failed && touches(kept.copy, *blob);
+                      }));
   return failed ? Status(*failure_) : Status();
 }
 

@@ -64,16 +64,13 @@ public:
   void take_back(std::uint64_t posted);
   /// As take_answer(), of a posted one.
   void take_posted_answer(std::uint64_t posted, const Result<std::uint64_t>& answer);
-  /// Of the one that was posted last; 0: none was.
-  [[nodiscard]] std::uint64_t last_posted() const;
-  /// Of those that have no answer, and touch the blob; 0: there is none.
-  [[nodiscard]] std::uint64_t last_posted_to(std::string_view blob) const;
+  /// The number of the last one that has no answer, of those that touch the blob if one is said; 0:
+  /// there is none.
+  [[nodiscard]] std::uint64_t last_posted(std::optional<std::string_view> blob = {}) const;
   /// All that were posted until then have an answer.
   [[nodiscard]] bool are_answered(std::uint64_t last_posted) const;
-  /// Why a posted one is not in the image.
-  [[nodiscard]] Status failure() const;
-  /// The same, of one that touches the blob.
-  [[nodiscard]] Status failure_of(std::string_view blob) const;
+  /// Why a posted one, which touches the blob if one is said, is not in the image.
+  [[nodiscard]] Status failure(std::optional<std::string_view> blob = {}) const;
 
   /// How many changes were answered until now.
   [[nodiscard]] std::uint64_t answered_count() const;

@@ -1,7 +1,6 @@
 #include "serve/session.h"
 
 #include <poll.h>
-#include <sys/ioctl.h>
 
 #include <array>
 #include <exception>
@@ -26,6 +25,8 @@ constexpr std::size_t word_bytes = sizeof(capnp::word);
 // Of calls that are not answered yet. Beyond it nothing is read of the session, so that changes do
 // not pile up while they are held.
 constexpr std::size_t calls_max_bytes = message_size_max_bytes;
+// More than a socket has room for, as the kernel has it unless told otherwise.
+constexpr std::size_t socket_max_bytes = std::size_t{512} << 10U;
 
 // For as long as it exists.
 template <typename... What> class Watching {
@@ -196,8 +197,6 @@ bool Session::lingers(SessionParts& parts) {
 // And so with what it has sent until somebody relies on that. Who goes on sending, or takes no
 // answers, holds up nobody.
 void Session::take_what_was_sent(PolledStream& stream, SessionParts& parts, kj::WaitScope& scope) {
-  int sent_bytes = 0;
-  (void)::ioctl(socket_.get(), FIONREAD, &sent_bytes);
   std::uint64_t taken_bytes = 0;
   bool goes_on = true;
   while (goes_on && !parts.lane.is_full()) {
@@ -205,7 +204,7 @@ void Session::take_what_was_sent(PolledStream& stream, SessionParts& parts, kj::
     scope.poll();
     stream.send_output();
     taken_bytes += stream.take_received_count_bytes();
-    goes_on = stream.can_go_on() || (came && taken_bytes < static_cast<std::uint64_t>(sent_bytes));
+    goes_on = stream.can_go_on() || (came && taken_bytes < socket_max_bytes);
   }
   uncounted_bytes_ += taken_bytes;
 }

@@ -63,7 +63,7 @@ private:
   void seal_what_is_due();
   /// The peer has gone, and changes that it has sent by the lane are held.
   bool lingers(SessionParts& parts);
-  /// What is in the socket now.
+  /// What is in the socket now, if not more.
   void take_what_was_sent(PolledStream& stream, SessionParts& parts, kj::WaitScope& scope);
   /// Returns why the bell has rung; `end` also when the peer has not gone on in time. As long as it
   /// is full, and until `closed_until`, nothing is taken of it.

@@ -268,13 +268,13 @@ TEST_F(KeptChangesTest, WhatIsPostedOrRefusedIsKnownOfEachBlob) {
   const auto first = post("b");
   const auto second = kept_.post(write("y", "other"));
   ASSERT_TRUE(first && second);
-  EXPECT_EQ(kept_.last_posted_to("blob"), *first);
-  EXPECT_EQ(kept_.last_posted_to("other"), *second);
-  EXPECT_EQ(kept_.last_posted_to("nobody"), 0U);
+  EXPECT_EQ(kept_.last_posted("blob"), *first);
+  EXPECT_EQ(kept_.last_posted("other"), *second);
+  EXPECT_EQ(kept_.last_posted("nobody"), 0U);
   kept_.take_posted_answer(*first, Error(ErrorKind::sealed, "handed over"));
-  EXPECT_KIND(kept_.failure_of("blob"), sealed);
-  ASSERT_OK(kept_.failure_of("other"));
-  EXPECT_EQ(kept_.last_posted_to("blob"), 0U);
+  EXPECT_KIND(kept_.failure("blob"), sealed);
+  ASSERT_OK(kept_.failure("other"));
+  EXPECT_EQ(kept_.last_posted("blob"), 0U);
 }
 
 TEST_F(KeptChangesTest, WithAnotherContentUnderneathPostedOnesAreOver) {
