@@ -200,11 +200,13 @@ void Session::take_what_was_sent(PolledStream& stream, SessionParts& parts, kj::
   std::uint64_t taken_bytes = 0;
   bool goes_on = true;
   while (goes_on && !parts.lane.is_full()) {
+    const bool looked = stream.takes_more(); // If not, it sorts what had come before.
     const bool came = stream.advance();
     scope.poll();
     stream.send_output();
     taken_bytes += stream.take_received_count_bytes();
-    goes_on = stream.can_go_on() || (came && taken_bytes < socket_max_bytes);
+    goes_on = stream.can_go_on() ||
+              (stream.takes_more() && (came || !looked) && taken_bytes < socket_max_bytes);
   }
   uncounted_bytes_ += taken_bytes;
 }

@@ -232,6 +232,40 @@ TEST_F(PostedWrites, AnOwnerThatEndsInGoodOrderHasAllThatWereDone) {
   }
 }
 
+TEST_F(PostedWrites, AnOwnerThatEndsInGoodOrderHasThoseBehindACall) {
+  const std::string rest(1000, '.'); // More in all than is taken at once.
+  ASSERT_OK(write(rest, Durability::on_return));
+  std::atomic<int> write_count = 0;
+  std::atomic<bool> is_shut = true;
+  owner_.set_hook([&](HookedDevice::Call call, std::uint64_t, std::span<const std::byte>) {
+    if (call != HookedDevice::Call::read) {
+      ++write_count;
+      write_count.notify_all();
+      is_shut.wait(true);
+    }
+    return Status();
+  });
+  auto busy = std::async(std::launch::async,
+                         [&] { return client_->write("b", 0, bytes("x"), Durability::on_return); });
+  write_count.wait(0);
+  auto asked = std::async(std::launch::async, [&] { return client_->state().ok(); });
+  EXPECT_EQ(asked.wait_for(impatience), std::future_status::timeout);
+  for (int count = 0; count < 60; ++count) {
+    ASSERT_OK(write(std::to_string(1000 + count) + rest.substr(4)));
+  }
+  auto ended = std::async(std::launch::async, [&] { owner_.end_in_good_order(); });
+  EXPECT_EQ(ended.wait_for(impatience), std::future_status::timeout);
+  is_shut = false;
+  is_shut.notify_all();
+  ended.get();
+  const Bytes found = owner_.after_a_cut("a");
+  EXPECT_EQ(Bytes(found.begin(), found.begin() + 4), bytes("1059"));
+  owner_.set_hook({});
+  owner_.start();
+  ASSERT_OK(busy.get());
+  EXPECT_TRUE(asked.get());
+}
+
 TEST_F(PostedWrites, ReadersOfOtherBlobsPassThoseThatAreHeld) {
   hold();
   ASSERT_OK(write("abc"));
