@@ -153,11 +153,6 @@ void Session::serve() {
     const auto closed_until = hung_up_ ? std::nullopt : throttle.closed_until(Clock::now());
     const unsigned why = wait(stream, is_full, closed_until);
     if ((why & Bell::end) != 0) {
-      if (finishing_) {
-        parts.changes.finish();
-        take_what_was_sent(stream, parts, scope);
-        parts.changes.finish();
-      }
       break;
     }
     if ((why & Bell::roundup) != 0) {
@@ -185,6 +180,11 @@ void Session::serve() {
     owner_.counters.add_calls(new_calls);
     throttle.count(stream.take_received_count_bytes() + std::exchange(uncounted_bytes_, 0),
                    new_calls, Clock::now());
+  }
+  if (finishing_) { // Also of a peer that has gone, and whose changes were stopped half way.
+    parts.changes.finish();
+    take_what_was_sent(stream, parts, scope);
+    parts.changes.finish();
   }
 }
 
