@@ -32,10 +32,9 @@ public:
   using Clock = std::chrono::steady_clock;
 
   /// Of its peer, whose rights are those of the scope, or an operator's if there is none. `ended`
-  /// is
-  /// called when the connection is over, on the session's thread, as the
-  /// last that it does. What is shared outlives it. `bell_fd`: of Bell::make_fd(). An exception
-  /// (std::system_error: no thread can be started) has done nothing.
+  /// is called when the connection is over, on the session's thread, as the last that it does. What
+  /// is shared outlives it. `bell_fd`: of Bell::make_fd(). An exception (std::system_error: no
+  /// thread can be started) has done nothing.
   Session(UniqueFd socket, UniqueFd bell_fd, const Peer& peer, std::optional<Scope> scope,
           const OwnerParts& owner, ConnectionLimits limits, const Log& log,
           std::function<void()> ended);

@@ -39,6 +39,16 @@ protected:
 
   std::optional<std::uint64_t> post(std::string_view text) { return kept_.post(write(text)); }
 
+  /// Two are posted behind "a"; the first one is refused, the second one is in that generation.
+  void refuse_first_of_two(ErrorKind why, std::uint64_t generation) {
+    make("a", 7);
+    const auto refused = post("b");
+    const auto taken = post("c");
+    ASSERT_TRUE(refused && taken);
+    kept_.take_posted_answer(*refused, Error(why, "refused"));
+    kept_.take_posted_answer(*taken, generation);
+  }
+
   KeptChanges kept_;
 };
 
@@ -233,12 +243,7 @@ TEST_F(KeptChangesTest, OneThatWasNotSentAfterAllIsNotKept) {
 }
 
 TEST_F(KeptChangesTest, APostedOneThatIsRefusedIsKeptAndSaidUntilAnOwnerTakesIt) {
-  make("a", 7);
-  const auto refused = post("b");
-  const auto taken = post("c");
-  ASSERT_TRUE(refused && taken);
-  kept_.take_posted_answer(*refused, Error(ErrorKind::poisoned, "the device has failed"));
-  kept_.take_posted_answer(*taken, 9);
+  refuse_first_of_two(ErrorKind::poisoned, 9);
   EXPECT_KIND(kept_.failure(), poisoned);
   EXPECT_FALSE(post("d"));
   make("e", 12); // Behind it nothing is known to be in the image in that order.
@@ -249,12 +254,7 @@ TEST_F(KeptChangesTest, APostedOneThatIsRefusedIsKeptAndSaidUntilAnOwnerTakesIt)
 }
 
 TEST_F(KeptChangesTest, AnOlderImageInTheOnesPlaceGetsNothingThatWasRefusedBefore) {
-  make("a", 7);
-  const auto refused = post("b");
-  const auto taken = post("c");
-  ASSERT_TRUE(refused && taken);
-  kept_.take_posted_answer(*refused, Error(ErrorKind::sealed, "handed over"));
-  kept_.take_posted_answer(*taken, 3);
+  refuse_first_of_two(ErrorKind::sealed, 3);
   ASSERT_OK(kept_.failure());
   EXPECT_EQ(answered(), "c");
 }
