@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <limits>
 #include <utility>
 #include <vector>
 
@@ -40,9 +41,11 @@ void append_copy(const Transaction& transaction, Transaction& copy) {
 
 // Beyond it nothing of a blob is known but by asking.
 std::uint64_t end_bytes(const Transaction::Update& update) {
-  return update.offset_bytes + (update.action == Transaction::Action::zero_range
-                                    ? update.zero_length_bytes
-                                    : update.bytes.size());
+  const std::uint64_t length_bytes = update.action == Transaction::Action::zero_range
+                                         ? update.zero_length_bytes
+                                         : update.bytes.size();
+  constexpr std::uint64_t max = std::numeric_limits<std::uint64_t>::max();
+  return length_bytes > max - update.offset_bytes ? max : update.offset_bytes + length_bytes;
 }
 
 bool is_range(const Transaction::Update& update) {

@@ -1,6 +1,7 @@
 // What a session keeps for the owner that may come after this one.
 #include "rpc/kept_changes.h"
 
+#include <limits>
 #include <optional>
 #include <string>
 
@@ -199,6 +200,9 @@ TEST_F(KeptChangesTest, OnlyWhereItWasWrittenBeforeSomethingIsPosted) {
   Transaction other = write("x");
   other.write_range("other", 0, bytes("x"));
   EXPECT_FALSE(kept_.post(other));
+  Transaction beyond; // Of all that there can be, by arithmetic that wraps.
+  beyond.zero_range("blob", std::numeric_limits<std::uint64_t>::max(), 2);
+  EXPECT_FALSE(kept_.post(beyond));
   Transaction whole;
   const Bytes content = bytes("x");
   whole.write("blob", content);
