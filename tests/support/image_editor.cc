@@ -69,7 +69,8 @@ void ImageEditor::edit_page(std::uint32_t page, const Edit& edit) {
     edit(content);
     leaf.set_entry_of(
         page,
-        format::Codec(superblock_).entry_for(format::page_place(page), entry.slot(), content));
+        format::Codec(superblock_).entry_for(format::page_place(page), entry.slot(),
+                                             content.first<block_size_bytes>()));
   });
 }
 
