@@ -55,7 +55,7 @@ public:
   [[nodiscard]] const std::string& text() const { return text_; }
 
 private:
-  friend class KeyRing;
+  friend class KeyHolder;
   KeySource(std::string text, std::shared_ptr<KeyHolder> holder)
       : text_(std::move(text)), holder_(std::move(holder)) {}
 
