@@ -8,6 +8,10 @@ namespace vnvram {
 
 KeyRing::KeyRing() : state_(std::make_shared<KeyRingState>()) {}
 
+KeyRing::KeyRing(std::vector<KeySource> sources) : KeyRing() {
+  state_->sources = std::move(sources);
+}
+
 KeyRing KeyRing::of_data_key(std::span<const std::byte> data_key) {
   KeyRing ring;
   ring.state_->data_keys.emplace_back(data_key);
@@ -16,7 +20,7 @@ KeyRing KeyRing::of_data_key(std::span<const std::byte> data_key) {
 
 bool KeyRing::empty() const {
   const std::lock_guard lock(state_->mutex);
-  return state_->data_keys.empty();
+  return state_->data_keys.empty() && state_->sources.empty();
 }
 
 Result<std::shared_ptr<const format::ImageKeys>>
