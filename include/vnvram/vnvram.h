@@ -52,7 +52,8 @@ typedef enum vnvram_kind {
   VNVRAM_TYPE_MISMATCH = 27, /* The blob is registered with another type. */
   VNVRAM_TOO_LARGE = 28,     /* Larger than the blob, or a transaction, may be. */
   VNVRAM_UNSUPPORTED = 29,   /* The device, system or this version of the library cannot do it. */
-  VNVRAM_SEALED = 30         /* Its state was handed over to another machine: unseal it first. */
+  VNVRAM_SEALED = 30,        /* Its state was handed over to another machine: unseal it first. */
+  VNVRAM_NOT_AT_ANCHOR = 31  /* Older than its anchor says, of another branch, or another image. */
 } vnvram_kind;
 
 typedef struct vnvram_error vnvram_error;

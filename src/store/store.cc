@@ -98,6 +98,10 @@ BlockDevice& Store::device() {
   return engine_->device();
 }
 
+AnchorPoint Store::image_point() const {
+  return engine_->image_point();
+}
+
 StoreCounters Store::counters() const {
   return engine_->counters();
 }
