@@ -229,11 +229,11 @@ VNVRAM_API Status resize_image_file(const std::string& path, std::uint64_t size_
 
 /// Puts a seal on an image that nobody has open, whose state goes on elsewhere: see Store::seal().
 /// Durable on return; harmless on an image that is sealed. Errors: as Store::open.
-VNVRAM_API Status seal_image(std::unique_ptr<BlockDevice> device);
+VNVRAM_API Status seal_image(std::unique_ptr<BlockDevice> device, AnchorUse anchor = {});
 /// Takes the seal off an image that nobody has open: the operator's word that its state goes on
 /// here and nowhere else. Durable on return; harmless on an image that is not sealed. Errors: as
 /// Store::open.
-VNVRAM_API Status unseal_image(std::unique_ptr<BlockDevice> device);
+VNVRAM_API Status unseal_image(std::unique_ptr<BlockDevice> device, AnchorUse anchor = {});
 
 class Engine;
 

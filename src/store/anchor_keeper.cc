@@ -28,7 +28,7 @@ AnchorPoint point_of(const format::Superblock& superblock, const RingPosition& r
 } // namespace
 
 AnchorKeeper::AnchorKeeper(SharedState& state)
-    : state_(state), use_(state.options.anchor), alarm_(state.clock, [this] { write_overdue(); }) {}
+    : state_(state), use_(state.options.anchor), alarm_(state.clock, [this] { alarm_rang(); }) {}
 
 AnchorPoint AnchorKeeper::image_point() const {
   const std::lock_guard lock(state_.mutex);
@@ -86,6 +86,9 @@ Status AnchorKeeper::announce_epoch(std::uint64_t random) {
 }
 
 Status AnchorKeeper::epoch_began() {
+  if (is_periodic() && has_alarm() && !state_.options.threads_late) {
+    set_alarm(); // A process that is about to confine itself has the thread then.
+  }
   return anchors() ? write() : Status{};
 }
 
@@ -126,6 +129,7 @@ Status AnchorKeeper::unsealing() {
 
 Status AnchorKeeper::put(const AnchorPoint& point) {
   const Status done = use_.anchor->write(point);
+  last_write_ = state_.clock.now();
   if (done) {
     written_ = point;
   } else {
@@ -151,41 +155,58 @@ Status AnchorKeeper::committed(std::uint64_t generation, std::uint64_t chain) {
   return done ? done : Status(state_.poison(done.error(), "a commit"));
 }
 
+bool AnchorKeeper::has_alarm() const {
+  return state_.options.background && !state_.device->capabilities().content_may_change;
+}
+
 void AnchorKeeper::installed() {
-  if (anchors() && use_.policy.moment == AnchorPolicy::Moment::every) {
-    const std::lock_guard lock(state_.mutex);
-    if (!std::exchange(alarm_is_set_, true)) {
-      set_alarm();
-    }
+  if (!is_periodic()) {
+    return;
+  }
+  if (has_alarm()) {
+    set_alarm();
+    return;
+  }
+  bool due = false;
+  {
+    const std::lock_guard lock(mutex_);
+    due = state_.clock.now() - last_write_ >= use_.policy.period;
+  }
+  if (due) {
+    write_overdue();
   }
 }
 
+// Without a thread for it now, the next commit asks again.
 void AnchorKeeper::set_alarm() {
-  // Without a thread for it now, the next commit asks again.
-  alarm_is_set_ = alarm_.set(state_.clock.now() + use_.policy.period);
+  const std::lock_guard lock(state_.mutex);
+  if (!alarm_is_set_) {
+    alarm_is_set_ = alarm_.set(state_.clock.now() + use_.policy.period);
+  }
 }
 
-void AnchorKeeper::write_overdue() {
+void AnchorKeeper::alarm_rang() {
   {
     const std::lock_guard lock(state_.mutex);
     alarm_is_set_ = false; // What is committed from here on may come too late for this one.
-    if (state_.poisoned) {
-      return;
-    }
   }
-  const Status done = write();
+  if (!write_overdue()) {
+    set_alarm();
+  }
+}
+
+bool AnchorKeeper::write_overdue() {
+  if (!state_.refuse_any_write()) {
+    return true;
+  }
+  Status done = write();
   failures_ = done ? 0 : failures_ + 1;
-  if (failures_ == failures_max) {
-    state_.note_background(state_.poison(done.error(), "writing the anchor, many times over,"));
-    return;
+  const bool give_up = failures_ == failures_max;
+  if (give_up) {
+    done = state_.poison(done.error(), "writing the anchor, many times over,");
   }
   state_.note_background(done);
-  if (!done) {
-    const std::lock_guard lock(state_.mutex);
-    if (!std::exchange(alarm_is_set_, true)) {
-      set_alarm();
-    }
-  }
+  return done || give_up;
 }
 
 Status AnchorKeeper::end(bool in_good_order) {

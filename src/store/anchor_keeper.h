@@ -51,8 +51,16 @@ private:
   Status write();
   Status put(const AnchorPoint& point); // Needs the mutex.
   [[nodiscard]] AnchorPoint next_point() const; // Needs the mutex.
-  void set_alarm();
-  void write_overdue();
+  [[nodiscard]] bool is_periodic() const {
+    return anchors() && use_.policy.moment == AnchorPolicy::Moment::every;
+  }
+  /// Else commits look whether it is time: where nothing happens but inside a call, and in a process
+  /// that may start no thread when such a device is attached to it.
+  [[nodiscard]] bool has_alarm() const;
+  void set_alarm(); // Takes the state's mutex.
+  void alarm_rang();
+  /// False: it is to be tried again.
+  bool write_overdue();
 
   SharedState& state_;
   const AnchorUse& use_;
@@ -60,8 +68,9 @@ private:
   std::optional<AnchorPoint> written_;
   bool unsealing_ = false;
   bool is_locked_ = false;
+  Clock::Time last_write_{};
   bool alarm_is_set_ = false; ///< Under the state's mutex.
-  unsigned failures_ = 0;     ///< The alarm's own: in a row.
+  unsigned failures_ = 0;     ///< In a row, of what nobody waits for.
   AlarmClock alarm_;          ///< The last member: its thread uses all others.
 };
 

@@ -136,9 +136,11 @@ Status Store::close() {
 
 namespace {
 
-Status change_seal(std::unique_ptr<BlockDevice> device, Status (Store::*change)()) {
+Status change_seal(std::unique_ptr<BlockDevice> device, AnchorUse anchor,
+                   Status (Store::*change)()) {
   OpenOptions options;
   options.accept_sealed = true;
+  options.anchor = std::move(anchor);
   Result<std::unique_ptr<Store>> store = Store::open(std::move(device), std::move(options));
   if (!store) {
     return store.error();
@@ -150,12 +152,12 @@ Status change_seal(std::unique_ptr<BlockDevice> device, Status (Store::*change)(
 
 } // namespace
 
-Status seal_image(std::unique_ptr<BlockDevice> device) {
-  return change_seal(std::move(device), &Store::seal);
+Status seal_image(std::unique_ptr<BlockDevice> device, AnchorUse anchor) {
+  return change_seal(std::move(device), std::move(anchor), &Store::seal);
 }
 
-Status unseal_image(std::unique_ptr<BlockDevice> device) {
-  return change_seal(std::move(device), &Store::unseal);
+Status unseal_image(std::unique_ptr<BlockDevice> device, AnchorUse anchor) {
+  return change_seal(std::move(device), std::move(anchor), &Store::unseal);
 }
 
 } // namespace vnvram
