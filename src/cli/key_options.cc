@@ -1,0 +1,66 @@
+#include "cli/key_options.h"
+
+#include <utility>
+
+namespace vnvram::cli {
+
+void KeyOptions::add_to(CLI::App& app) {
+  app.add_option("--key", keys_, "a key of the encrypted image; may be repeated")
+      ->type_name("KEY")
+      ->expected(1)
+      ->take_all();
+}
+
+Result<std::vector<KeySource>> KeyOptions::keys() const {
+  std::vector<KeySource> keys;
+  for (const std::string& text : keys_) {
+    Result<KeySource> key = KeySource::parse(text);
+    if (!key) {
+      return Error(key.error().kind(), "--key: " + key.error().cause(), key.error().remedy());
+    }
+    keys.push_back(*std::move(key));
+  }
+  return keys;
+}
+
+void NewKeyOptions::add_to(CLI::App& app) {
+  app.add_option("--new-key", keys_, "who can open the image from now on")
+      ->type_name("KEY")
+      ->expected(1)
+      ->take_all();
+  app.add_option("--label", labels_, "whose key that is, readable by everybody")
+      ->type_name("TEXT")
+      ->expected(1)
+      ->take_all();
+}
+
+Result<std::vector<NewKeySlot>> NewKeyOptions::slots() const {
+  if (labels_.size() > keys_.size()) {
+    return Error(ErrorKind::invalid_argument, "--label is for a --new-key, and there are more");
+  }
+  std::vector<NewKeySlot> slots;
+  for (std::size_t place = 0; place < keys_.size(); ++place) {
+    Result<KeySource> key = KeySource::parse(keys_[place]);
+    if (!key) {
+      return Error(key.error().kind(), "--new-key: " + key.error().cause(), key.error().remedy());
+    }
+    slots.push_back({.source = *std::move(key),
+                     .label = place < labels_.size() ? labels_[place] : std::string()});
+  }
+  return slots;
+}
+
+Result<NewKeySlot> NewKeyOptions::slot() const {
+  Result<std::vector<NewKeySlot>> all = slots();
+  if (!all) {
+    return all.error();
+  }
+  if (all->size() != 1) {
+    return Error(ErrorKind::invalid_argument,
+                 all->empty() ? "there is no new key" : "there is more than one new key",
+                 "--new-key KEY");
+  }
+  return std::move(all->front());
+}
+
+} // namespace vnvram::cli
