@@ -95,8 +95,8 @@ vnvram_kind vnvram_accept_anchor(const char* path, const char* image_key_file, c
     if (!opened) {
       return opened.error();
     }
-    auto device = open_device(*name, Access::read_write,
-                              {.image_key_file = string_or_empty(image_key_file)});
+    auto device =
+        open_device(*name, Access::read_write, {.image_key_file = string_or_empty(image_key_file)});
     return device ? accept_anchor(*std::move(device), *std::move(opened)) : device.error();
   });
 }

@@ -1,9 +1,9 @@
 // `vnvram create`: makes an image.
 #pragma once
 
+#include "cli/anchor_options.h"
 #include "cli/blob_options.h"
 #include "cli/command.h"
-#include "cli/anchor_options.h"
 
 namespace vnvram::cli {
 

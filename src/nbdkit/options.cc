@@ -36,8 +36,7 @@ Status Options::set(std::string_view key, std::string_view value) {
     return Error(ErrorKind::invalid_argument, fmt::format("{}= needs a value", key));
   }
   if (key == "image-key" || key == "image-format" || key == "space" || key == "anchor" ||
-      key == "anchor-policy" ||
-      (key == "sync" && value != "always")) {
+      key == "anchor-policy" || (key == "sync" && value != "always")) {
     of_the_owner_.emplace(key);
   }
   if (key == "reconnect" || key == "seccomp") {

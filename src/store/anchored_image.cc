@@ -23,9 +23,9 @@ Result<AnchorComparison> compare_with_anchor(std::unique_ptr<BlockDevice> device
   return compare(name, (*store)->image_point(), anchor.name(), *anchored);
 }
 
-Status accept_anchor(
-    std::unique_ptr<BlockDevice> device, std::shared_ptr<Anchor> anchor,
-    std::function<Status(BlockDevice& device, const AnchorComparison& found)> accept) {
+Status
+accept_anchor(std::unique_ptr<BlockDevice> device, std::shared_ptr<Anchor> anchor,
+              std::function<Status(BlockDevice& device, const AnchorComparison& found)> accept) {
   OpenOptions options;
   options.accept_sealed = true;
   options.anchor = {.anchor = std::move(anchor),
