@@ -82,6 +82,7 @@ protected:
   void add_ignored_image() {
     app_->add_option("IMAGE", image_, "not looked at");
     app_->add_option("--image-key", device_.image_key_file, "not looked at")->type_name("FILE");
+    app_->add_option("--anchor", "not looked at")->type_name("ANCHOR");
   }
   /// How to open the image.
   [[nodiscard]] const DeviceOptions& device() const { return device_; }
