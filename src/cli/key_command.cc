@@ -3,6 +3,8 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/key_text.h"
+#include "cli/progress.h"
+#include "vnvram/store.h"
 
 namespace vnvram::cli {
 namespace {
@@ -41,6 +43,19 @@ KeyCommand::KeyCommand(CLI::App& parent)
                                "Example:\n"
                                "  vnvram key test vm.nvram --key passphrase");
   keys_.add_to(testing);
+  CLI::App& rotating = add_verb(
+      &KeyCommand::rotate, "rotate", "exchange the data key, and encrypt everything anew",
+      "For when somebody had a key who must not read the image any more. A cut at any moment "
+      "leaves\n"
+      "an image that opens, with the old data key or the new one; `rotate` again then. Slots of\n"
+      "public keys go along by themselves; of the others each needs its key, by --key, or is left\n"
+      "out. Older copies (snapshots, backups) are what they were.\n\n"
+      "Examples:\n"
+      "  vnvram key rm vm.nvram 2\n"
+      "  vnvram key rotate vm.nvram --key file:/etc/vnvram/host.key --key passphrase");
+  keys_.add_to(rotating);
+  rotating.add_flag("--leave-out-others", leave_out_others_,
+                    "slots without their key open the image no more");
 }
 
 void KeyCommand::add_verbs_for_slots() {
@@ -133,6 +148,36 @@ Result<ExitCode> KeyCommand::list(Output& output) {
     output.write_json(slots_json(*slots));
   } else {
     output.write_text(slots_text(*slots));
+  }
+  return ExitCode::ok;
+}
+
+Result<ExitCode> KeyCommand::rotate(Output& output) {
+  const auto keys = keys_.keys();
+  if (!keys) {
+    return keys.error();
+  }
+  auto device = open_image(Access::read_write);
+  if (!device) {
+    return device.error();
+  }
+  const auto store = Store::open(
+      *std::move(device), {.background = false, .keys = KeyRing(*keys), .accept_sealed = true});
+  if (!store) {
+    return store.error();
+  }
+  Progress progress("rotate");
+  const auto left_out = (*store)->rotate_data_key(
+      {.holders = *keys,
+       .leave_out_others = leave_out_others_,
+       .progress = [&](std::uint64_t done, std::uint64_t all) { progress.show(done, all); }});
+  progress.clear();
+  const Status closed = (*store)->close();
+  if (!left_out || !closed) {
+    return left_out ? closed.error() : left_out.error();
+  }
+  for (const KeySlotInfo& slot : *left_out) {
+    output.write_text("left out: " + slot_text(slot) + '\n');
   }
   return ExitCode::ok;
 }

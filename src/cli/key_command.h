@@ -29,12 +29,14 @@ private:
   Result<ExitCode> change(Output& output);
   Result<ExitCode> list(Output& output);
   Result<ExitCode> test(Output& output);
+  Result<ExitCode> rotate(Output& output);
 
   std::vector<Verb> verbs_;
   KeyOptions keys_;
   NewKeyOptions new_key_;
   unsigned number_ = 0;
   bool last_ = false;
+  bool leave_out_others_ = false;
   bool json_ = false;
 };
 

@@ -107,6 +107,34 @@ Result<HeaderContent> HeaderArea::read() {
                          : HeaderContent{};
 }
 
+Result<HeaderArea::Condition> HeaderArea::look() {
+  const Result<Copies> copies = read_copies();
+  if (!copies && copies.error().kind() != ErrorKind::corrupt) {
+    return copies.error();
+  }
+  Condition condition;
+  if (!copies) {
+    condition.is_lost = true;
+    condition.damage = copies.error().cause();
+    return condition;
+  }
+  if (!copies->current) {
+    condition.is_empty = true;
+    return condition;
+  }
+  const unsigned current = *copies->current;
+  const CheckedHeaderCopy& whole = copies->checked.at(current);
+  condition.is_empty = whole.content.entry_count == 0;
+  if (copies->checked.at(1 - current).state == HeaderCopyState::damaged) {
+    condition.damage =
+        fmt::format("copy {}: {}", 1 - current, copies->checked.at(1 - current).reason);
+    condition.mendable = 1 - current;
+    condition.mended = format::compose_header_copy(
+        {.part = part_, .copy = 1 - current, .uuid = uuid_}, whole.sequence + 1, whole.content);
+  }
+  return condition;
+}
+
 Status HeaderArea::write_copy(unsigned copy, std::uint64_t sequence, const HeaderContent& content) {
   return device_->write_durable(
       offset_of(part_, copy),

@@ -20,7 +20,7 @@ protected:
     return vnvram_open(path_.c_str(), &options, &store_, nullptr);
   }
   vnvram_kind accept() {
-    return vnvram_accept_anchor(path_.c_str(), nullptr, anchor_.c_str(), nullptr);
+    return vnvram_accept_anchor(path_.c_str(), nullptr, nullptr, 0, anchor_.c_str(), nullptr);
   }
   void put(const char* policy, const char* bytes) {
     ASSERT_EQ(try_open(anchor_.c_str(), policy), VNVRAM_OK);
@@ -66,7 +66,7 @@ TEST_F(CApiAnchor, ChecksWhatItIsGiven) {
   EXPECT_EQ(kind_of("elsewhere", nullptr), VNVRAM_INVALID_ARGUMENT);
   EXPECT_EQ(kind_of(nullptr, "commit"), VNVRAM_INVALID_ARGUMENT);
   EXPECT_EQ(kind_of(anchor_.c_str(), "often"), VNVRAM_INVALID_ARGUMENT);
-  EXPECT_EQ(vnvram_accept_anchor(path_.c_str(), nullptr, nullptr, nullptr),
+  EXPECT_EQ(vnvram_accept_anchor(path_.c_str(), nullptr, nullptr, 0, nullptr, nullptr),
             VNVRAM_INVALID_ARGUMENT);
 }
 
