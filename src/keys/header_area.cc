@@ -107,6 +107,22 @@ Result<HeaderContent> HeaderArea::read() {
                          : HeaderContent{};
 }
 
+Result<const char*> HeaderArea::weakness() {
+  const Result<Copies> copies = read_copies();
+  if (!copies) {
+    return copies.error();
+  }
+  if (!copies->current) {
+    return nullptr;
+  }
+  const CheckedHeaderCopy& current = copies->checked.at(*copies->current);
+  const CheckedHeaderCopy& other = copies->checked.at(1 - *copies->current);
+  return other.state == HeaderCopyState::damaged ? other.reason
+         : other.state == HeaderCopyState::zero  ? "all zero"
+         : other.content == current.content      ? nullptr
+                                                 : "it says something older";
+}
+
 Status HeaderArea::write_copy(unsigned copy, std::uint64_t sequence, const HeaderContent& content) {
   return device_->write_durable(
       offset_of(part_, copy),

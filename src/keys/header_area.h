@@ -26,6 +26,11 @@ public:
   /// holds the old content or the new one. Errors: as read(), and what writing says.
   Status write(const format::HeaderContent& content);
 
+  /// Why only one copy has what is current: the other one is lost, or says something older, as a
+  /// cut leaves it. Writing what is read mends that. nullptr: both have it, or nothing is there.
+  /// Errors: as read().
+  Result<const char*> weakness();
+
 private:
   struct Copies {
     std::array<format::CheckedHeaderCopy, format::header_copy_count> checked;
