@@ -141,7 +141,11 @@ Status ImageChecker::check_header_area(format::HeaderPart part, const std::strin
     return judged.error();
   }
   const bool belongs_there = !has_slots || codec_.seals() || judged->is_empty;
-  if (!judged->damage.empty() || !belongs_there) {
+  if (judged->is_unfinished) {
+    report_.notes.push_back(fmt::format("{}: {}: a change that a power cut tore; what the other "
+                                        "copy says counts, and the next change makes both anew",
+                                        place, judged->damage));
+  } else if (!judged->damage.empty() || !belongs_there) {
     report_.problems.push_back(
         {place, belongs_there ? judged->damage : "not zero", {}, judged->is_lost});
   }
