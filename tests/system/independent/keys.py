@@ -35,8 +35,8 @@ def public_key_of(private):
     return key.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
 
 
-def _agreed(private, public):
-    """Refuses a result of zero, which says nothing of the private key."""
+def agree(private, public):
+    """X25519; ValueError if the result is zero, which is so whoever's the private key is."""
     key = X25519PrivateKey.from_private_bytes(private)
     return key.exchange(X25519PublicKey.from_public_bytes(public))
 
@@ -156,7 +156,6 @@ class ExternalHolder(KeyHolder):
     kind = EXTERNAL
 
     def __init__(self, command, public_part=b""):
-        super().__init__(command(public_part))
         self._command = command
         self._public_part = public_part
 
@@ -204,11 +203,11 @@ class PublicKeyHolder(KeyHolder):
     def new_ephemeral(self, slot, random):
         private = random(32)
         ephemeral = public_key_of(private)
-        return ephemeral, self._material(_agreed(private, self._public), ephemeral, self._public)
+        return ephemeral, self._material(agree(private, self._public), ephemeral, self._public)
 
     def key_material(self, slot, ephemeral):
         try:
-            agreed = _agreed(self._private, ephemeral)
+            agreed = agree(self._private, ephemeral)
         except ValueError:
             raise Refused("corrupt", "an ephemeral key that anybody could have made") from None
         return self._material(agreed, ephemeral, slot.salt)
