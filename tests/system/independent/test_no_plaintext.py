@@ -30,9 +30,9 @@ def windows_of(content):
         bytes(WINDOW_BYTES)}
 
 
-def pattern(size_bytes, seed):
-    """Each 8 bytes of it are its own: a random half and a count."""
-    half = os.urandom(4) + bytes([seed])
+def pattern(size_bytes):
+    """Eight bytes in a row of it are nowhere else."""
+    half = os.urandom(5)
     return b"".join(half + struct.pack(">I", number)[1:] for number in range(-(-size_bytes // 8)))[:size_bytes]
 
 
@@ -46,36 +46,37 @@ class Workload:
 
     def work(self):
         """Leaves self.secrets, {what it is: its windows}, and the image."""
-        self.secrets, contents = {}, []
-        blobs = []
-        for name, size in NAMES.items():
-            contents.append(pattern(size // 2, len(contents)))
-            blobs += ["--blob", f"{name}:{TYPE}:{size}={self.file('content', contents[-1])}"]
-            self.create_or_register(*blobs)
-            blobs = []
+        self.secrets = {}
+        words = [f"{name}:{TYPE}:{size}={self.file(f'content{number}', self.fresh(size // 2))}"
+                 for number, (name, size) in enumerate(NAMES.items())]
+        self.create_by_vnvram(*(word for blob in words for word in ("--blob", blob)))
+        self.register_with_attributes()
         for step, size in enumerate((65536, 30000, 65000, 7, 12345)):
             for name, most in NAMES.items():
-                contents.append(pattern(min(size, most), len(contents)))
-                self.put_by_vnvram(name, contents[-1])
+                self.put_by_vnvram(name, self.fresh(min(size, most)))
             if step == 2:
                 self.look()
         self.on_image("rm", "taken-away-in-the-end")
         self.look()
-        for content in contents:
-            self.secrets.setdefault("contents", set()).update(windows_of(content))
-        for name in NAMES:
-            self.secrets.setdefault("names", set()).update(windows_of(name.encode()))
-        self.secrets["type"] = windows_of(TYPE.encode())
+        self.keep("names", *(name.encode() for name in NAMES))
+        self.keep("type", TYPE.encode())
 
-    def create_or_register(self, *blobs):
-        if self.image.exists():
-            *_, blob = blobs
-            spec, file = blob.split("=")
-            self.on_image("register", "--blob", spec)
-            with open(file, "rb") as content:
-                self.put_by_vnvram(spec.split(":")[0], content.read())
-        else:
-            self.create_by_vnvram(*blobs)
+    def keep(self, what, *texts):
+        for text in texts:
+            self.secrets.setdefault(what, set()).update(windows_of(text))
+
+    def fresh(self, size_bytes):
+        """Content that nobody has had before."""
+        content = pattern(size_bytes)
+        self.keep("contents", content)
+        return content
+
+    def register_with_attributes(self):
+        """Which no option of vnvram gives; it writes the directory's page again with each of its puts."""
+        writer = self.python_writer()
+        writer.register("blob-that-has-attributes", TYPE, 8192, self.fresh(6000),
+                        {"attribute-name": (b"attribute value \0\xff", 0)})
+        self.image.write_bytes(writer.close())
 
     def look(self):
         """At the directory, for what is known by reading it only: sizes and attributes, as they are packed."""
@@ -83,15 +84,14 @@ class Workload:
         for blob in image.blobs.values():
             page, number = blob.place
             entry = image.page(page)[entry_offset((page, number)) - page * BLOCK_BYTES:][:512]
-            fields = entry[192:224]  # Both sizes and both generations: each window spans two of them.
-            self.secrets.setdefault("sizes", set()).update(
-                fields[at:at + WINDOW_BYTES + 8] for at in range(0, 24, 8))
+            fields = entry[192:224]  # Both sizes and both generations, two neighbours each time.
+            self.secrets.setdefault("sizes", set()).update(fields[at:at + 16] for at in range(0, 24, 8))
             used, = struct.unpack_from("<I", entry, 228)
-            self.secrets.setdefault("attributes", set()).update(windows_of(entry[328:328 + used]))
-            self.secrets.setdefault("producers", set()).update(windows_of(entry[128:192].rstrip(b"\0")))
+            self.keep("attributes", entry[328:328 + used])
+            self.keep("producers", entry[128:192].rstrip(b"\0"))
 
     def found(self):
-        """{what: how often} of the device."""
+        """{what: how often it is} on the device."""
         content = self.image.read_bytes()
         found = {what: len(places_of(windows, content)) for what, windows in self.secrets.items()
                  if what not in ("sizes", "producers")}
@@ -151,8 +151,8 @@ class ThatItWouldBeFound(Workload, ImageCase):
 
     def test_everything_is_found(self):
         self.work()
-        self.assertEqual([what for what, count in self.found().items() if not count and self.secrets[what]], [])
-        self.assertTrue(self.secrets["contents"] and self.secrets["names"] and self.secrets["sizes"])
+        self.assertEqual([what for what, count in self.found().items() if not count], [])
+        self.assertEqual(set(self.secrets), {"contents", "names", "type", "sizes", "attributes", "producers"})
 
 
 if __name__ == "__main__":
