@@ -8,6 +8,7 @@
 
 #include "vnvram/block_device.h"
 #include "vnvram/export.h"
+#include "vnvram/key_ring.h"
 #include "vnvram/open_device.h"
 #include "vnvram/result.h"
 
@@ -39,7 +40,8 @@ struct RepairReport {
 /// Errors: blank, foreign, too_new, in_use, io, read_only; corrupt if neither superblock can be
 /// mended: nothing else can then.
 VNVRAM_API Result<RepairReport> repair_image(BlockDevice& device, bool dry_run = false,
-                                             const RescueProgress& progress = {});
+                                             const RescueProgress& progress = {},
+                                             const KeyRing& keys = {});
 
 /// Drops a commit that was on its way when the device's content was put back to an earlier state,
 /// and arrived afterwards: one whole record behind a gap in the ring. Only for an operator who
@@ -47,7 +49,8 @@ VNVRAM_API Result<RepairReport> repair_image(BlockDevice& device, bool dry_run =
 /// holds one record behind the damage. With `dry_run` nothing is written and no lock taken. What is
 /// dropped is in the report, and durable. Errors: blank, foreign, too_new, in_use, io, read_only;
 /// corrupt if the ring is damaged in another way, and nothing has changed then.
-VNVRAM_API Result<RepairReport> discard_stray_record(BlockDevice& device, bool dry_run = false);
+VNVRAM_API Result<RepairReport> discard_stray_record(BlockDevice& device, bool dry_run = false,
+                                                     const KeyRing& keys = {});
 
 struct SalvagedBlob {
   std::string name;
@@ -83,6 +86,10 @@ struct SalvageOptions {
   bool unseal = false;
   /// Format and key of the new image: see create_image_file().
   DeviceOptions device = {};
+  /// Opens the damaged image.
+  KeyRing keys = {};
+  /// Of the new image: see CreateOptions.
+  std::vector<std::byte> data_key = {};
 };
 
 /// Reads a damaged image, also one of which the end is missing, and makes a new one at `out_path`
@@ -93,6 +100,7 @@ struct SalvageOptions {
 /// foreign, too_new; stale if its owner changes it; corrupt if nothing can be saved. None is made.
 VNVRAM_API Result<SalvageReport> salvage_image(BlockDevice& damaged, const std::string& out_path,
                                                const SalvageOptions& options = {},
-                                               const RescueProgress& progress = {});
+                                               const RescueProgress& progress = {},
+                                               const KeyRing& keys = {});
 
 } // namespace vnvram

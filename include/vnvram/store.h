@@ -17,6 +17,7 @@
 #include "vnvram/blob.h"
 #include "vnvram/block_device.h"
 #include "vnvram/export.h"
+#include "vnvram/key_ring.h"
 #include "vnvram/open_device.h"
 #include "vnvram/result.h"
 #include "vnvram/store_counters.h"
@@ -52,6 +53,9 @@ struct CreateOptions {
       {};
   /// Sealed from its first moment on: see Store::seal().
   bool sealed = false;
+  /// Encrypted, with this data key of 32 bytes: for who keeps it himself, as KeyRing::of_data_key()
+  /// takes it. Empty: a plain image.
+  std::vector<std::byte> data_key = {};
   /// For create_image_file(): in which format, and with which key, a VM image is made.
   DeviceOptions device = {};
   /// Called now and then while the image is written in full.
@@ -85,6 +89,8 @@ struct OpenOptions {
   /// first needed: with the first deferred write, and the first commit_async() (two). A process
   /// that confines itself to no more threads after opening has both before.
   bool threads_late = false;
+  /// What opens the image if it is encrypted.
+  KeyRing keys = {};
   /// Opens a sealed image for writing, too. It stays sealed: commits are refused until unseal().
   bool accept_sealed = false;
   /// How long a deferred write (Store::write_range_deferred) may wait, from the first one on,
@@ -130,6 +136,7 @@ struct StoreInfo {
   std::string owner_host;
   std::optional<Error> poisoned; ///< Why the store refuses commits.
   bool sealed = false;           ///< Its state was handed over: see Store::seal().
+  bool encrypted = false;        ///< It needs a key: see OpenOptions::keys.
   /// Someone else may change the device's content underneath: see Store::is_current().
   bool content_may_change = false;
 };
@@ -165,13 +172,15 @@ struct CheckReport {
 
 /// The size of a fresh image that has room for these blobs at their largest sizes. A set that is
 /// registered in one call on an image of at least this size never fails for space.
-/// `ring_size_bytes`: what CreateOptions will say.
+/// `ring_size_bytes` and `encrypted`: what CreateOptions will say.
 /// Errors: invalid_argument for a spec that no image could hold, or a ring too small for them.
 VNVRAM_API Result<std::uint64_t> required_size_bytes(std::span<const BlobSpec> blobs,
-                                                     std::uint64_t ring_size_bytes = 0);
+                                                     std::uint64_t ring_size_bytes = 0,
+                                                     bool encrypted = false);
 /// What `vnvram create` uses: room to register as much again, and at least 4 MiB.
 VNVRAM_API Result<std::uint64_t> recommended_size_bytes(std::span<const BlobSpec> blobs,
-                                                        std::uint64_t ring_size_bytes = 0);
+                                                        std::uint64_t ring_size_bytes = 0,
+                                                        bool encrypted = false);
 
 /// Formats the device: the only call that writes to what is not ours. Takes the lock, refuses what
 /// is not blank unless forced, wipes both superblocks first, then writes the image in full. The
@@ -204,29 +213,32 @@ VNVRAM_API Status create_image_file(const std::string& path, std::uint64_t size_
 
 /// Reads every byte that matters of an image, however damaged, and says what is wrong with it.
 /// Writes nothing and takes no lock. `progress` is called now and then with bytes done and to do.
-/// Errors: only if there is nothing to check: absent, blank, foreign, too_new, io at once.
+/// Errors: only if there is nothing to check: absent, blank, foreign, too_new, key_needed,
+/// wrong_key, io at once.
 VNVRAM_API Result<CheckReport> check_image(
     BlockDevice& device,
-    const std::function<void(std::uint64_t done_bytes, std::uint64_t all_bytes)>& progress = {});
+    const std::function<void(std::uint64_t done_bytes, std::uint64_t all_bytes)>& progress = {},
+    const KeyRing& keys = {});
 
 /// Lengthens an image that nobody has open: the space becomes free for registering. The device is
 /// grown first if it can be; a block device must have been grown already. size_bytes 0: use what
 /// the device has. Errors: as Store::open; no_space, unsupported, invalid_argument (smaller than it
 /// is).
-VNVRAM_API Status resize_image(BlockDevice& device, std::uint64_t size_bytes);
+VNVRAM_API Status resize_image(BlockDevice& device, std::uint64_t size_bytes,
+                               const KeyRing& keys = {});
 
 /// resize_image of what open_device() finds there. A VM image is closed while qemu-img grows it,
 /// and QEMU can grow qcow2 and LUKS only: unsupported for the others.
 VNVRAM_API Status resize_image_file(const std::string& path, std::uint64_t size_bytes,
-                                    const DeviceOptions& options = {});
+                                    const DeviceOptions& options = {}, const KeyRing& keys = {});
 
 /// Puts a seal on an image that nobody has open, whose state goes on elsewhere: see Store::seal().
 /// Durable on return; harmless on an image that is sealed. Errors: as Store::open.
-VNVRAM_API Status seal_image(std::unique_ptr<BlockDevice> device);
+VNVRAM_API Status seal_image(std::unique_ptr<BlockDevice> device, const KeyRing& keys = {});
 /// Takes the seal off an image that nobody has open: the operator's word that its state goes on
 /// here and nowhere else. Durable on return; harmless on an image that is not sealed. Errors: as
 /// Store::open.
-VNVRAM_API Status unseal_image(std::unique_ptr<BlockDevice> device);
+VNVRAM_API Status unseal_image(std::unique_ptr<BlockDevice> device, const KeyRing& keys = {});
 
 class Engine;
 

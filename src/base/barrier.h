@@ -20,6 +20,11 @@ enum class Barrier {
   block_checksum,             // 5: a home, a leaf, an index block is what its parent vouches for
   record_checksum,            // 2, 5: a record counts only if it is whole
   superblock_checksum,        // 2, 5: so does a superblock
+  superblock_mac,             // 9: and, encrypted, only if who made it had the key
+  block_place_bound,          // 9: a sealed block counts at its own place only
+  record_bound,               // 9: a sealed record counts in its own place in the history only
+  fresh_nonce,                // 9: nothing is sealed twice alike
+  purpose_keys,               // 9: records, blocks and superblocks have keys of their own
   records_behind_break,       // 1, 5: damage in the middle of the ring is not its end
   open_flush,                 // 2, 4: what an opening has read is flushed before it writes
   recovery_flush,             // 2, 4: and before a recovery that checkpoints on its way does so

@@ -3,10 +3,11 @@
 // Everything is little-endian, in blocks of 4 KiB; reserved bytes are zero and checked.
 //
 //   block 0, 1    superblock A, B
-//   2 .. 17       room for key slots (64 KiB, zero while nothing is encrypted)
+//   2 .. 17       header area (64 KiB): key slots and public metadata, see header_copy.h
 //   18 .. 21      the table's index: two blocks, two slots each
 //   22 ..         ring
-//   then          zones: [leaf slot 0, leaf slot 1, then slot 0 and slot 1 of each of 512 pages]
+//   then          zones: [leaf slot 0, leaf slot 1, then slot 0 and slot 1 of each of 512 pages,
+//                 or of 102 of an encrypted image]
 //   behind the image, 8 blocks from the device's end: the superblock's third copy
 //
 // The pages of all zones, in order, are the page space: the directory is in page 0 and the pages it
@@ -34,11 +35,11 @@ inline constexpr std::array<char, 8> superblock_magic = {'v', 'N', 'V',    'R',
                                                          'A', 'M', '\x1a', '\n'};
 inline constexpr std::uint32_t record_magic = 0x6352564e; // "NVRc"
 
-// Features of which a reader must know every one. Bit 0 is kept for encryption. Sealed: what the
-// image holds was handed over, so that no commit may follow; who does not know that must not write.
+// Features of which a reader must know every one. Sealed: what the image holds was handed over, so
+// that no commit may follow; who does not know that must not write.
 inline constexpr std::uint64_t feature_encrypted = 1;
 inline constexpr std::uint64_t feature_sealed = 2;
-inline constexpr std::uint64_t features_known = feature_sealed;
+inline constexpr std::uint64_t features_known = feature_encrypted | feature_sealed;
 
 // No counter ever gets there: what counts up from it cannot wrap around.
 inline constexpr std::uint64_t counter_max = std::uint64_t{1} << 62U;
@@ -59,17 +60,20 @@ inline constexpr std::uint32_t ring_start_block = 22;
 
 // How long an entry of the table is, and how many there are in a block, is format/'s business:
 // others ask Geometry and TableNode.
-inline constexpr std::uint32_t entry_size_bytes = 8;
-inline constexpr std::uint32_t entries_per_block = 512;
-inline constexpr std::uint32_t zone_block_count = 2 + (2 * entries_per_block);
-inline constexpr std::uint32_t zone_count_max = index_block_count * entries_per_block;
+inline constexpr std::uint32_t plain_entry_size_bytes = 8;
+inline constexpr std::uint32_t sealed_entry_size_bytes = 40; // of an encrypted image
 inline constexpr std::uint64_t image_block_count_max = std::uint64_t{1} << 20U; // 4 GiB
 // What a reader has to hold of one record, whatever a ring is said to be.
 inline constexpr std::uint32_t record_block_count_max = 16384; // 64 MiB
 
 // An entry of the table: bit 0 is the slot, the others are the upper 63 bits of the checksum of the
-// block in it. Zero: the block is all zero and is in no slot. In memory it is a TableEntry.
-static_assert(entries_per_block == block_size_bytes / entry_size_bytes);
+// block in it, or, sealed, what is random of a nonce, and a tag. Zero: the block is all zero and is
+// in no slot. In memory it is a TableEntry.
+using SealedEntry = std::array<std::byte, sealed_entry_size_bytes>;
+
+// The identity of a data key, and the code that proves a superblock with it.
+using KeyId = std::array<std::byte, 16>;
+using SuperblockMac = std::array<std::byte, 32>;
 
 struct Superblock {
   std::array<char, 8> magic;
@@ -102,7 +106,12 @@ struct Superblock {
   std::array<char, 64> owner_host;
   std::array<char, 64> creator;
 
-  std::array<std::byte, 3808> reserved;
+  // Zero but for an encrypted image, whose index_entries are.
+  std::array<SealedEntry, index_block_count> sealed_entries;
+  KeyId key_id;
+  SuperblockMac mac; // of all bytes but the checksum, with this field zero
+
+  std::array<std::byte, 3680> reserved;
   std::uint64_t checksum; // XXH3-64 of all bytes before it, seed 0
 };
 static_assert(sizeof(Superblock) == block_size_bytes);
@@ -111,6 +120,9 @@ static_assert(std::is_trivially_copyable_v<Superblock>);
 static_assert(offsetof(Superblock, sequence) == 56);
 static_assert(offsetof(Superblock, epoch_number) == 88);
 static_assert(offsetof(Superblock, index_entries) == 128);
+static_assert(offsetof(Superblock, sealed_entries) == 280);
+static_assert(offsetof(Superblock, key_id) == 360);
+static_assert(offsetof(Superblock, mac) == 376);
 static_assert(offsetof(Superblock, checksum) == 4088);
 
 // One commit: this header, then extent_count extents, then the extents' bytes one after the other,
@@ -125,14 +137,18 @@ struct RecordHeader {
   std::uint64_t chain;    // the previous record's checksum
   std::uint32_t extent_count;
   std::uint32_t used_bytes;        // from the header's start; zeros follow
-  std::array<std::byte, 24> nonce; // zero while nothing is encrypted
+  std::array<std::byte, 24> nonce; // zero unless encrypted, as is the tag
   std::array<std::byte, 16> tag;
+  // Where an encrypted record has extent_count and used_bytes: what is sealed begins here.
   std::uint64_t reserved;
 };
 static_assert(sizeof(RecordHeader) == 104);
 static_assert(std::has_unique_object_representations_v<RecordHeader>, "no padding");
 static_assert(offsetof(RecordHeader, epoch_number) == 16);
+static_assert(offsetof(RecordHeader, extent_count) == 48);
 static_assert(offsetof(RecordHeader, nonce) == 56);
+static_assert(offsetof(RecordHeader, tag) == 80);
+static_assert(offsetof(RecordHeader, reserved) == 96);
 
 enum class ExtentKind : std::uint32_t { bytes = 0, zeros = 1 };
 

@@ -62,8 +62,8 @@ std::uint32_t RecordBuilder::block_count() const {
   return static_cast<std::uint32_t>((used + block_size_bytes - 1) / block_size_bytes);
 }
 
-std::span<const std::byte> RecordBuilder::finish(const Position& position, const Codec& codec,
-                                                 std::uint64_t& checksum) {
+Result<std::span<const std::byte>>
+RecordBuilder::finish(const Position& position, const Codec& codec, std::uint64_t& checksum) {
   const std::size_t size_bytes = std::size_t{block_count()} * block_size_bytes;
   const std::size_t extents_bytes = extents_.size() * sizeof(RecordExtent);
   if (!buffer_ || buffer_->size_bytes() < size_bytes) {
@@ -89,8 +89,12 @@ std::span<const std::byte> RecordBuilder::finish(const Position& position, const
   std::fill(to + header.used_bytes, to + size_bytes, std::byte{0});
 
   const std::span<std::byte> record(to, size_bytes);
-  checksum = codec.finish_record(record);
-  return record;
+  const Result<std::uint64_t> finished = codec.finish_record(record);
+  if (!finished) {
+    return finished.error();
+  }
+  checksum = *finished;
+  return std::span<const std::byte>(record);
 }
 
 } // namespace vnvram::format

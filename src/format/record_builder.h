@@ -43,9 +43,10 @@ public:
     std::uint64_t sequence = 0;
     std::uint64_t chain = 0;
   };
-  /// Whole blocks, valid until the next call. The record's checksum goes to `checksum`.
-  [[nodiscard]] std::span<const std::byte> finish(const Position& position, const Codec& codec,
-                                                  std::uint64_t& checksum);
+  /// Whole blocks, valid until the next call. The record's checksum goes to `checksum`. Errors:
+  /// those of Codec::finish_record().
+  [[nodiscard]] Result<std::span<const std::byte>>
+  finish(const Position& position, const Codec& codec, std::uint64_t& checksum);
 
 private:
   std::vector<RecordExtent> extents_;

@@ -39,12 +39,20 @@ const char* header_error(const RecordHeader& header, std::span<const std::byte> 
 std::optional<RecordView> RecordView::check(std::span<const std::byte> blocks, const Codec& codec,
                                             std::uint64_t space_size_bytes, const char*& reason) {
   RecordView view;
-  std::memcpy(&view.header_, blocks.data(), sizeof(RecordHeader));
-  const RecordHeader& header = view.header_;
   if (!codec.proves_record(blocks)) {
     reason = "checksum mismatch";
     return std::nullopt;
   }
+  if (codec.seals()) {
+    view.opened_.assign(blocks.begin(), blocks.end());
+    if (!codec.open_record(view.opened_)) {
+      reason = "it is not of who has this image's key";
+      return std::nullopt;
+    }
+    blocks = view.opened_;
+  }
+  std::memcpy(&view.header_, blocks.data(), sizeof(RecordHeader));
+  const RecordHeader& header = view.header_;
   reason = header_error(header, blocks);
   if (reason != nullptr) {
     return std::nullopt;

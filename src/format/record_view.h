@@ -21,10 +21,12 @@ namespace vnvram::format {
 class RecordView {
 public:
   /// `blocks` are exactly the header's block_count blocks; they must outlive the view. nullopt and
-  /// a reason if the record is not whole.
+  /// a reason if the record is not whole, or not of who has the key. An encrypted one is opened in
+  /// memory of the view's own.
   static std::optional<RecordView> check(std::span<const std::byte> blocks, const Codec& codec,
                                          std::uint64_t space_size_bytes, const char*& reason);
 
+  /// As it is in a plain record.
   [[nodiscard]] const RecordHeader& header() const { return header_; }
 
   struct Extent {
@@ -37,6 +39,7 @@ public:
 
 private:
   RecordHeader header_{};
+  std::vector<std::byte> opened_; // Of an encrypted record. The extents' bytes are in it.
   std::vector<Extent> extents_;
 };
 

@@ -19,9 +19,10 @@ bool text_ends(std::span<const char> field) {
 }
 
 const char* field_error(const Superblock& superblock) {
+  const bool encrypted = is_encrypted(superblock);
   const Geometry geometry = geometry_of(superblock);
   if (superblock.ring_start_block != ring_start_block ||
-      superblock.entry_size_bytes != entry_size_bytes || !geometry.valid() ||
+      superblock.entry_size_bytes != geometry.entry_size_bytes() || !geometry.valid() ||
       superblock.zones_start_block != geometry.zones_start_block()) {
     return "impossible geometry";
   }
@@ -34,6 +35,11 @@ const char* field_error(const Superblock& superblock) {
   }
   if (superblock.clean > 1 || superblock.reserved_0 != 0 || !all_zero(superblock.reserved)) {
     return "reserved bytes are not zero";
+  }
+  if (encrypted ? !all_zero(std::as_bytes(std::span(superblock.index_entries)))
+                : !all_zero(std::as_bytes(std::span(superblock.sealed_entries))) ||
+                      !all_zero(superblock.key_id) || !all_zero(superblock.mac)) {
+    return "fields of another kind of image are not zero";
   }
   if (!text_ends(superblock.owner_host) || !text_ends(superblock.creator)) {
     return "unterminated text";
@@ -64,7 +70,9 @@ Result<Superblock> first_superblock(const Geometry& geometry) {
   superblock.ring_start_block = ring_start_block;
   superblock.ring_block_count = geometry.ring_block_count();
   superblock.zones_start_block = geometry.zones_start_block();
-  superblock.entry_size_bytes = entry_size_bytes;
+  superblock.entry_size_bytes = geometry.entry_size_bytes();
+  superblock.features_must_know =
+      geometry.entry_size_bytes() == sealed_entry_size_bytes ? feature_encrypted : 0;
   const std::string creator = fmt::format("vnvram {}", version());
   std::copy_n(creator.begin(), std::min(creator.size(), superblock.creator.size() - 1),
               superblock.creator.begin());
@@ -88,9 +96,7 @@ CheckedSuperblock check_superblock(std::span<const std::byte, block_size_bytes> 
                                                                : SuperblockState::damaged;
     checked.reason = "format version";
   } else if ((superblock.features_must_know & ~features_known) != 0) {
-    checked.state = (superblock.features_must_know & feature_encrypted) != 0
-                        ? SuperblockState::encrypted
-                        : SuperblockState::too_new;
+    checked.state = SuperblockState::too_new;
     checked.reason = "unknown feature";
   } else if (superblock.copy != copy) {
     checked.state = SuperblockState::damaged;
@@ -104,12 +110,17 @@ CheckedSuperblock check_superblock(std::span<const std::byte, block_size_bytes> 
   return checked;
 }
 
+bool is_encrypted(const Superblock& superblock) {
+  return (superblock.features_must_know & feature_encrypted) != 0;
+}
+
 Geometry geometry_of(const Superblock& superblock) {
-  return {superblock.image_block_count, superblock.ring_block_count};
+  return {superblock.image_block_count, superblock.ring_block_count,
+          is_encrypted(superblock) ? sealed_entry_size_bytes : plain_entry_size_bytes};
 }
 
 bool same_store(const Superblock& a, const Superblock& b) {
-  return a.uuid == b.uuid && a.salt == b.salt;
+  return a.uuid == b.uuid && a.salt == b.salt && is_encrypted(a) == is_encrypted(b);
 }
 
 const char* contradiction(const Superblock& current, const Superblock& other) {

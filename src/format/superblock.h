@@ -12,17 +12,17 @@ namespace vnvram::format {
 
 /// Of a new store with an identity of its own, whose first epoch begins; nothing of it is proven by
 /// a check yet. io without random bytes.
+/// Encrypted if its geometry is.
 Result<Superblock> first_superblock(const Geometry& geometry);
 
 /// What a block that should hold a superblock turned out to be.
 enum class SuperblockState {
   valid,
-  zero,      ///< All bytes are zero.
-  no_magic,  ///< Something else, or too damaged to tell.
-  damaged,   ///< Ours by its magic; checksum or copy number is wrong.
-  bogus,     ///< Its checksum fits, and what it says cannot be: no rot and no tear made that.
-  too_new,   ///< A later format, or a feature that a reader must know and we do not.
-  encrypted, ///< As too_new: the feature is encryption.
+  zero,     ///< All bytes are zero.
+  no_magic, ///< Something else, or too damaged to tell.
+  damaged,  ///< Ours by its magic; checksum or copy number is wrong.
+  bogus,    ///< Its checksum fits, and what it says cannot be: no rot and no tear made that.
+  too_new,  ///< A later format, or a feature that a reader must know and we do not.
 };
 
 struct CheckedSuperblock {
@@ -34,6 +34,9 @@ struct CheckedSuperblock {
 /// Checks every field. Fields of a later version are not looked at once that is known.
 [[nodiscard]] CheckedSuperblock check_superblock(std::span<const std::byte, block_size_bytes> block,
                                                  unsigned copy);
+
+/// Whether the key of the image is needed to read what the superblock leads to.
+[[nodiscard]] bool is_encrypted(const Superblock& superblock);
 
 [[nodiscard]] Geometry geometry_of(const Superblock& superblock);
 

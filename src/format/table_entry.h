@@ -1,7 +1,9 @@
 // What a parent says of a child in the table: in which slot it is, and what proves its content.
 #pragma once
 
+#include <algorithm>
 #include <array>
+#include <cstddef>
 #include <cstdint>
 
 #include "format/layout.h"
@@ -14,8 +16,8 @@ public:
   TableEntry() = default;
 
   /// The child is all zero, and in no slot.
-  [[nodiscard]] bool empty() const { return raw_ == 0; }
-  [[nodiscard]] unsigned slot() const { return raw_ & 1U; }
+  [[nodiscard]] bool empty() const { return raw_ == SealedEntry{}; }
+  [[nodiscard]] unsigned slot() const { return std::to_integer<unsigned>(raw_[0]) & 1U; }
   /// The slot that nothing current depends on.
   [[nodiscard]] unsigned other_slot() const;
 
@@ -25,9 +27,9 @@ public:
 private:
   friend class Codec;
   friend class TableNode;
-  explicit TableEntry(std::uint64_t raw) : raw_(raw) {}
 
-  std::uint64_t raw_ = 0; // As it is in a table block: the slot in bit 0, and the checksum's rest.
+  // As it is in a table block, with zeros behind one that is shorter.
+  SealedEntry raw_{};
 };
 
 /// Those of the index blocks: what a superblock says of the table.

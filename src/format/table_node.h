@@ -1,12 +1,14 @@
 // A block of the table in memory: the entries of its children, by the children's own numbers.
 #pragma once
 
-#include <algorithm>
 #include <array>
+#include <cassert>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
 
+#include "format/all_zero.h"
 #include "format/layout.h"
 #include "format/table_entry.h"
 
@@ -16,31 +18,50 @@ namespace vnvram::format {
 /// an entry is and how many there are is known here and to Geometry, and to nobody else.
 class TableNode {
 public:
-  /// `child` is one of this node's own: which those are, Geometry says.
-  [[nodiscard]] TableEntry entry_of(std::uint32_t child) const {
-    return TableEntry(entries_[child % entries_per_block]);
+  using Bytes = std::array<std::byte, block_size_bytes>;
+
+  /// Without a child. The size of an entry is the superblock's.
+  explicit TableNode(std::uint32_t entry_size_bytes) : entry_size_bytes_(entry_size_bytes) {
+    assert(entry_size_bytes > 0 && entry_size_bytes <= sealed_entry_size_bytes);
   }
-  void set_entry_of(std::uint32_t child, const TableEntry& entry) {
-    entries_[child % entries_per_block] = entry.raw_;
-  }
-  [[nodiscard]] std::uint32_t entries_used() const {
-    return static_cast<std::uint32_t>(
-        std::count_if(entries_.begin(), entries_.end(), [](auto raw) { return raw != 0; }));
+  TableNode(std::uint32_t entry_size_bytes, const Bytes& bytes) : TableNode(entry_size_bytes) {
+    bytes_ = bytes;
   }
 
-  /// As on the device.
-  [[nodiscard]] std::span<const std::byte, block_size_bytes> bytes() const {
-    return std::as_bytes(std::span(entries_));
+  /// `child` is one of this node's own: which those are, Geometry says.
+  [[nodiscard]] TableEntry entry_of(std::uint32_t child) const {
+    TableEntry entry;
+    std::memcpy(entry.raw_.data(), &bytes_[place_of(child)], entry_size_bytes_);
+    return entry;
   }
-  [[nodiscard]] std::span<std::byte, block_size_bytes> bytes() {
-    return std::as_writable_bytes(std::span(entries_));
+  void set_entry_of(std::uint32_t child, const TableEntry& entry) {
+    assert(all_zero(std::span(entry.raw_).subspan(entry_size_bytes_)));
+    std::memcpy(&bytes_[place_of(child)], entry.raw_.data(), entry_size_bytes_);
   }
+  [[nodiscard]] std::uint32_t entries_used() const {
+    std::uint32_t used = 0;
+    for (std::uint32_t child = 0; child < entry_count(); ++child) {
+      used += entry_of(child).empty() ? 0U : 1U;
+    }
+    return used;
+  }
+
+  /// As on the device, but for what seals it.
+  [[nodiscard]] std::span<const std::byte, block_size_bytes> bytes() const { return bytes_; }
+  [[nodiscard]] std::span<std::byte, block_size_bytes> bytes() { return bytes_; }
 
   bool operator==(const TableNode&) const = default;
 
 private:
-  std::array<std::uint64_t, entries_per_block> entries_{};
+  [[nodiscard]] std::uint32_t entry_count() const {
+    return static_cast<std::uint32_t>(block_size_bytes) / entry_size_bytes_;
+  }
+  [[nodiscard]] std::size_t place_of(std::uint32_t child) const {
+    return std::size_t{child % entry_count()} * entry_size_bytes_;
+  }
+
+  std::uint32_t entry_size_bytes_;
+  alignas(8) Bytes bytes_{};
 };
-static_assert(sizeof(TableNode) == block_size_bytes);
 
 } // namespace vnvram::format

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/barrier.h"
+#include "base/random_bytes.h"
 #include "device/forwarding_device.h"
 #include "provision/image_creator.h"
 #include "provision/image_size.h"
@@ -65,9 +66,11 @@ Result<Geometry> plan(BlockDevice& device, const CreateOptions& options) {
   const Result<std::uint64_t> size = device.size_bytes();
   const auto ring_asked = static_cast<std::uint32_t>(
       std::min(options.ring_size_bytes, image_size_max_bytes) / block_size_bytes);
-  const Result<std::uint64_t> required = required_size_bytes(specs, options.ring_size_bytes);
-  const Result<ImageNeeds> needs =
-      image_needs(specs, ring_asked == 0 ? ring_block_count_default : ring_block_count_min);
+  const bool encrypted = !options.data_key.empty();
+  const Result<std::uint64_t> required =
+      required_size_bytes(specs, options.ring_size_bytes, encrypted);
+  const Result<ImageNeeds> needs = image_needs(
+      specs, ring_asked == 0 ? ring_block_count_default : ring_block_count_min, encrypted);
   if (!size || !required || !needs) {
     return !size ? size.error() : !required ? required.error() : needs.error();
   }
@@ -79,8 +82,9 @@ Result<Geometry> plan(BlockDevice& device, const CreateOptions& options) {
                              std::uint64_t{needs->ring_block_count} * block_size_bytes)};
   }
   const std::uint32_t ring = ring_asked != 0 ? ring_asked : choose_ring(*needs, blocks);
-  const Geometry geometry(blocks, ring);
-  const std::uint64_t needed_blocks = Geometry::blocks_for(ring, needs->page_count);
+  const Geometry geometry(blocks, ring, needs->entry_size_bytes);
+  const std::uint64_t needed_blocks =
+      Geometry::blocks_for(ring, needs->page_count, needs->entry_size_bytes);
   if (!geometry.valid() || geometry.page_count() < needs->page_count) {
     return Error{
         ErrorKind::no_space,
@@ -91,9 +95,31 @@ Result<Geometry> plan(BlockDevice& device, const CreateOptions& options) {
   return geometry;
 }
 
+constexpr std::uint64_t step_blocks = 256;
+
+// What an encrypted image begins with: so that nobody sees what was ever written.
+Status fill_with_random(BlockDevice& device, std::uint64_t from_block, std::uint64_t to_block) {
+  std::vector<std::byte> bytes(step_blocks * block_size_bytes);
+  Status done;
+  for (std::uint64_t block = from_block; done && block < to_block; block += step_blocks) {
+    const auto some =
+        std::span(bytes).first(std::min(step_blocks, to_block - block) * block_size_bytes);
+    done = random_bytes(some);
+    done = done ? device.write(block * block_size_bytes, some) : done;
+  }
+  return done;
+}
+
+Result<format::Codec> first_codec(const Superblock& superblock, const CreateOptions& options) {
+  if (options.data_key.empty()) {
+    return format::Codec(superblock);
+  }
+  auto keys = format::ImageKeys::derive(options.data_key, superblock.uuid);
+  return keys ? Result<format::Codec>(format::Codec(superblock, *std::move(keys))) : keys.error();
+}
+
 // Superblocks first, and durably: whatever else happens, no old store's newer superblock can win.
 Status wipe(BlockDevice& device, const Geometry& geometry, const CreateOptions& options) {
-  constexpr std::uint64_t step_blocks = 256;
   const std::vector<std::byte> zeros(step_blocks * block_size_bytes);
   const Result<std::uint64_t> size = device.size_bytes();
   if (!size) {
@@ -122,6 +148,9 @@ Status wipe(BlockDevice& device, const Geometry& geometry, const CreateOptions& 
     if (options.progress) {
       options.progress((block + count) * block_size_bytes, block_count * block_size_bytes);
     }
+  }
+  if (done && !options.data_key.empty()) {
+    done = fill_with_random(device, format::ring_start_block, geometry.image_block_count());
   }
   return done ? device.flush() : done;
 }
@@ -180,6 +209,10 @@ Status format_locked(BlockDevice& device, const CreateOptions& options) {
   if (!superblock) {
     return superblock.error();
   }
+  const Result<format::Codec> codec = first_codec(*superblock, options);
+  if (!codec) {
+    return codec.error();
+  }
   const Status wiped = wipe(device, *geometry, options);
   if (!wiped) {
     return wiped;
@@ -193,7 +226,7 @@ Status format_locked(BlockDevice& device, const CreateOptions& options) {
     }
   }
   Result<std::unique_ptr<Engine>> engine = Engine::create(
-      std::make_unique<ForwardingDevice>(device), *superblock, std::move(open_options));
+      std::make_unique<ForwardingDevice>(device), *superblock, *codec, std::move(open_options));
   return engine ? fill(**engine, options) : engine.error();
 }
 
@@ -221,8 +254,9 @@ Status create_image(BlockDevice& device, const CreateOptions& options) {
   return done;
 }
 
-Status resize_image(BlockDevice& device, std::uint64_t size_bytes) {
+Status resize_image(BlockDevice& device, std::uint64_t size_bytes, const KeyRing& keys) {
   OpenOptions open_options;
+  open_options.keys = keys;
   open_options.background = false;
   Result<std::unique_ptr<Engine>> engine =
       Engine::open(std::make_unique<ForwardingDevice>(device), std::move(open_options));
@@ -248,6 +282,10 @@ Status resize_image(BlockDevice& device, std::uint64_t size_bytes) {
   }
   const std::uint64_t blocks = std::min(wanted_bytes / block_size_bytes,
                                         blocks_for_image(std::max(wanted_bytes, *device_bytes)));
+  const std::uint64_t old_blocks = (*engine)->geometry().image_block_count();
+  if (done && (*engine)->info().encrypted && blocks > old_blocks) {
+    done = fill_with_random(device, old_blocks, blocks);
+  }
   if (done) {
     done = (*engine)->grow(blocks);
   }

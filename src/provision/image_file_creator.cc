@@ -51,7 +51,8 @@ Result<std::uint64_t> choose_size(std::uint64_t size_bytes, std::uint64_t old_si
   for (const NewBlob& blob : options.blobs) {
     specs.push_back(blob.spec);
   }
-  const Result<std::uint64_t> recommended = recommended_size_bytes(specs, options.ring_size_bytes);
+  const Result<std::uint64_t> recommended =
+      recommended_size_bytes(specs, options.ring_size_bytes, !options.data_key.empty());
   if (!recommended) {
     return recommended;
   }

@@ -37,7 +37,8 @@ Result<std::uint64_t> image_size(const std::string& path, const DeviceOptions& o
 }
 
 Status resize_vm_image(const std::string& path, const ImageContainer& container,
-                       std::uint64_t size_bytes, const DeviceOptions& options) {
+                       std::uint64_t size_bytes, const DeviceOptions& options,
+                       const KeyRing& keys) {
   const Result<std::uint64_t> old_size = image_size(path, options);
   if (!old_size) {
     return old_size.error();
@@ -56,24 +57,24 @@ Status resize_vm_image(const std::string& path, const ImageContainer& container,
   }
   const Status allocated =
       grows ? write_zeros(**device, whole_blocks(*old_size), whole_blocks(size_bytes)) : Status{};
-  return allocated ? resize_image(**device, size_bytes) : allocated;
+  return allocated ? resize_image(**device, size_bytes, keys) : allocated;
 }
 
 } // namespace
 
 Status resize_image_file(const std::string& path, std::uint64_t size_bytes,
-                         const DeviceOptions& options) {
+                         const DeviceOptions& options, const KeyRing& keys) {
   const Result<ImageContainer> container =
       is_served(path) ? Result<ImageContainer>(ImageContainer{}) : find_container(path, options);
   if (!container) {
     return container.error();
   }
   if (container->format != ImageFormat::raw) {
-    return resize_vm_image(path, *container, size_bytes, options);
+    return resize_vm_image(path, *container, size_bytes, options, keys);
   }
   const Result<std::unique_ptr<BlockDevice>> device =
       open_device(path, Access::read_write, options);
-  return device ? resize_image(**device, size_bytes) : device.error();
+  return device ? resize_image(**device, size_bytes, keys) : device.error();
 }
 
 } // namespace vnvram

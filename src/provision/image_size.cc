@@ -24,6 +24,15 @@ Error too_many(std::uint64_t block_count) {
                       block_count * block_size_bytes, image_size_max_bytes)};
 }
 
+// The table has an end. It is that of an encrypted image, since a plain one is at its largest size
+// before.
+Error too_many_pages(const ImageNeeds& needs, const Geometry& geometry) {
+  return {ErrorKind::invalid_argument,
+          fmt::format("these blobs need {} bytes, and an encrypted image holds {}",
+                      needs.page_count * block_size_bytes, geometry.space_size_bytes()),
+          "encrypt below the image: a LUKS device, or an encrypted VM image"};
+}
+
 /// In blocks: as asked for, or the least that is sensible.
 Result<std::uint32_t> ring_for(const ImageNeeds& needs, std::uint64_t ring_size_bytes) {
   const std::uint64_t asked_blocks = ring_size_bytes / block_size_bytes;
@@ -43,11 +52,13 @@ Result<std::uint32_t> ring_for(const ImageNeeds& needs, std::uint64_t ring_size_
 // made empty and got the ring that an image of its size gets then.
 std::uint64_t blocks_with_default_ring(const ImageNeeds& needs, std::uint32_t ring_block_count) {
   std::uint64_t blocks = 0;
-  std::uint64_t enough = Geometry::blocks_for(ring_block_count, needs.page_count);
+  std::uint64_t enough =
+      Geometry::blocks_for(ring_block_count, needs.page_count, needs.entry_size_bytes);
   while (enough > blocks) {
     blocks = enough; // Each step is an eighth of the one before.
-    enough =
-        Geometry::blocks_for(choose_ring({ring_block_count_default, 1}, blocks), needs.page_count);
+    enough = Geometry::blocks_for(
+        choose_ring({ring_block_count_default, 1, needs.entry_size_bytes}, blocks),
+        needs.page_count, needs.entry_size_bytes);
   }
   return blocks;
 }
@@ -55,8 +66,10 @@ std::uint64_t blocks_with_default_ring(const ImageNeeds& needs, std::uint32_t ri
 } // namespace
 
 Result<ImageNeeds> image_needs(std::span<const BlobSpec> blobs,
-                               std::uint32_t ring_block_count_least) {
+                               std::uint32_t ring_block_count_least, bool encrypted) {
   ImageNeeds needs;
+  needs.entry_size_bytes =
+      encrypted ? format::sealed_entry_size_bytes : format::plain_entry_size_bytes;
   needs.ring_block_count = ring_block_count_least;
   for (const BlobSpec& spec : blobs) {
     const Status checked = format::check_spec(spec);
@@ -87,15 +100,16 @@ std::uint32_t choose_ring(const ImageNeeds& needs, std::uint64_t image_block_cou
   const auto generous = static_cast<std::uint32_t>(
       std::min<std::uint64_t>(image_block_count / 8, ring_block_count_useful));
   if (generous > needs.ring_block_count &&
-      Geometry::blocks_for(generous, needs.page_count) <= image_block_count) {
+      Geometry::blocks_for(generous, needs.page_count, needs.entry_size_bytes) <=
+          image_block_count) {
     return generous;
   }
   return needs.ring_block_count;
 }
 
 Result<std::uint64_t> required_size_bytes(std::span<const BlobSpec> blobs,
-                                          std::uint64_t ring_size_bytes) {
-  const Result<ImageNeeds> needs = image_needs(blobs, ring_block_count_min);
+                                          std::uint64_t ring_size_bytes, bool encrypted) {
+  const Result<ImageNeeds> needs = image_needs(blobs, ring_block_count_min, encrypted);
   if (!needs) {
     return needs.error();
   }
@@ -103,25 +117,30 @@ Result<std::uint64_t> required_size_bytes(std::span<const BlobSpec> blobs,
   if (!ring) {
     return ring.error();
   }
-  const std::uint64_t blocks = ring_size_bytes == 0
-                                   ? blocks_with_default_ring(*needs, *ring)
-                                   : Geometry::blocks_for(*ring, needs->page_count);
+  const std::uint64_t blocks = ring_size_bytes == 0 ? blocks_with_default_ring(*needs, *ring)
+                                                    : Geometry::blocks_for(*ring, needs->page_count,
+                                                                           needs->entry_size_bytes);
   if (blocks * block_size_bytes > image_size_max_bytes) {
     return too_many(blocks);
+  }
+  if (const Geometry geometry(blocks, *ring, needs->entry_size_bytes);
+      geometry.page_count() < needs->page_count) {
+    return too_many_pages(*needs, geometry);
   }
   return std::max((blocks + format::third_copy_blocks_from_end) * block_size_bytes,
                   image_size_min_bytes);
 }
 
 Result<std::uint64_t> recommended_size_bytes(std::span<const BlobSpec> blobs,
-                                             std::uint64_t ring_size_bytes) {
-  const Result<std::uint64_t> required = required_size_bytes(blobs, ring_size_bytes);
-  const Result<ImageNeeds> needs = image_needs(blobs, ring_block_count_min);
+                                             std::uint64_t ring_size_bytes, bool encrypted) {
+  const Result<std::uint64_t> required = required_size_bytes(blobs, ring_size_bytes, encrypted);
+  const Result<ImageNeeds> needs = image_needs(blobs, ring_block_count_min, encrypted);
   if (!required || !needs) {
     return required;
   }
   constexpr std::uint64_t step_blocks = (std::uint64_t{1} << 20U) / block_size_bytes;
-  const std::uint64_t homes_blocks = Geometry::blocks_for(0, 2 * needs->page_count);
+  const std::uint64_t homes_blocks =
+      Geometry::blocks_for(0, 2 * needs->page_count, needs->entry_size_bytes);
   Result<std::uint32_t> ring = ring_for(*needs, ring_size_bytes);
   if (ring && ring_size_bytes == 0) {
     // choose_ring() takes an eighth of the image when it can, and must not take it from the homes.

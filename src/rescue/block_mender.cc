@@ -1,7 +1,6 @@
 #include "rescue/block_mender.h"
 
 #include <algorithm>
-#include <bit>
 #include <vector>
 
 #include "format/all_zero.h"
@@ -20,6 +19,12 @@ constexpr std::string_view by_replay = "its older copy and the ring's records";
 constexpr std::string_view by_children = "its older copy and what it points to";
 constexpr std::uint64_t combinations_max = 1U << 16U;
 
+Block bytes_of(const TableNode& node) {
+  Block bytes{};
+  std::ranges::copy(node.bytes(), bytes.begin());
+  return bytes;
+}
+
 } // namespace
 
 BlockMender::BlockMender(BlockDevice& device, const format::Superblock& superblock,
@@ -34,15 +39,26 @@ std::optional<Block> BlockMender::read(std::uint64_t block) {
 
 std::optional<TableNode> BlockMender::read_node(std::uint64_t block) {
   const std::optional<Block> content = read(block);
-  return content ? std::optional(std::bit_cast<TableNode>(*content)) : std::nullopt;
+  return content ? std::optional(TableNode(geometry_.entry_size_bytes(), *content)) : std::nullopt;
+}
+
+std::optional<BlockMender::Mended> BlockMender::proven(format::BlockPlace place,
+                                                       const TableEntry& entry, const Block& says,
+                                                       std::string_view how) const {
+  Mended mended{says, says, how};
+  return codec_.seal_again(entry, place, mended.content) ? std::optional(mended) : std::nullopt;
 }
 
 std::optional<BlockMender::Mended> BlockMender::unflip(format::BlockPlace place,
                                                        const TableEntry& entry) {
   std::optional<Block> content = read(geometry_.block_of(place, entry.slot()));
-  if (content &&
-      unflip_bit(std::span(*content), [&] { return codec_.proves(entry, place, *content); })) {
-    return Mended{*content, by_flipping};
+  Block says{};
+  const auto opens = [&] {
+    says = *content;
+    return codec_.open(entry, place, says);
+  };
+  if (content && unflip_bit(std::span(*content), opens)) {
+    return Mended{*content, says, by_flipping};
   }
   return std::nullopt;
 }
@@ -58,7 +74,9 @@ std::optional<BlockMender::Mended> BlockMender::mend_page(std::uint32_t page,
   const std::vector<const RecordView*> changes = history_.changes_of(page, 1, generation_);
   std::vector<Block> bases{Block{}};
   for (const unsigned from : {1 - slot, slot}) { // The rest of a damaged one may be sound.
-    if (const std::optional<Block> content = read(geometry_.page_block(page, from))) {
+    const std::optional<Block> content =
+        codec_.seals() ? std::nullopt : read(geometry_.page_block(page, from));
+    if (content) {
       bases.push_back(*content);
     }
   }
@@ -68,8 +86,8 @@ std::optional<BlockMender::Mended> BlockMender::mend_page(std::uint32_t page,
       for (std::size_t i = first; i < changes.size(); ++i) {
         apply_to_page(*changes[i], page, content);
       }
-      if (codec_.proves(entry, format::page_place(page), content)) {
-        return Mended{content, by_replay};
+      if (auto mended = proven(format::page_place(page), entry, content, by_replay)) {
+        return mended;
       }
     }
   }
@@ -121,7 +139,10 @@ std::optional<BlockMender::Mended> BlockMender::mend_leaf(std::uint32_t zone,
   if (auto unflipped = unflip(place, entry)) {
     return unflipped;
   }
-  std::vector<TableNode> bases{TableNode{}};
+  if (codec_.seals()) {
+    return std::nullopt; // It has entries with nonces, which nothing makes again.
+  }
+  std::vector<TableNode> bases{TableNode(geometry_.entry_size_bytes())};
   if (const auto older = read_node(geometry_.block_of(place, 1 - entry.slot()))) {
     bases.push_back(*older);
   }
@@ -131,8 +152,9 @@ std::optional<BlockMender::Mended> BlockMender::mend_leaf(std::uint32_t zone,
   for (const TableNode& base : bases) {
     for (std::size_t first = changes.size(); first-- > 0;) { // Most likely few of them.
       const auto leaf = advance_leaf(zone, base, std::span(changes).subspan(first));
-      if (leaf && codec_.proves(entry, place, leaf->bytes())) {
-        return Mended{std::bit_cast<Block>(*leaf), by_replay};
+      auto mended = leaf ? proven(place, entry, bytes_of(*leaf), by_replay) : std::nullopt;
+      if (mended) {
+        return mended;
       }
     }
   }
@@ -146,8 +168,11 @@ std::optional<BlockMender::Mended> BlockMender::mend_index(std::uint32_t index,
   if (auto unflipped = unflip(place, entry)) {
     return unflipped;
   }
-  const TableNode older =
-      read_node(geometry_.block_of(place, 1 - entry.slot())).value_or(TableNode{});
+  if (codec_.seals()) {
+    return std::nullopt;
+  }
+  const TableNode empty(geometry_.entry_size_bytes());
+  const TableNode older = read_node(geometry_.block_of(place, 1 - entry.slot())).value_or(empty);
   const format::NumberRange zones = geometry_.zones_of(index);
   std::vector<std::vector<TableEntry>> choices;
   std::uint64_t combinations = 1;
@@ -166,14 +191,14 @@ std::optional<BlockMender::Mended> BlockMender::mend_index(std::uint32_t index,
     }
   }
   for (std::uint64_t number = 0; number < combinations; ++number) {
-    TableNode node;
+    TableNode node = empty;
     std::uint64_t rest = number;
     for (std::uint32_t i = 0; i < zones.count(); ++i) {
       node.set_entry_of(zones.first + i, choices[i][rest % choices[i].size()]);
       rest /= choices[i].size();
     }
-    if (codec_.proves(entry, place, node.bytes())) {
-      return Mended{std::bit_cast<Block>(node), by_children};
+    if (auto mended = proven(place, entry, bytes_of(node), by_children)) {
+      return mended;
     }
   }
   return std::nullopt;

@@ -18,7 +18,8 @@
 namespace vnvram {
 
 /// Nothing is guessed: a block is mended only if the result is what the entry that points to it
-/// vouches for, by the codec, whose check has 63 bits or more.
+/// vouches for, by the codec, whose check has 63 bits or more. Of an encrypted image less can be
+/// mended: what a block's older copy says nobody can tell, as the entry that opened it is gone.
 class BlockMender {
 public:
   /// `history` and `device` must outlive it. `superblock` is the one whose table is mended.
@@ -26,7 +27,8 @@ public:
               const RingHistory& history);
 
   struct Mended {
-    Block content;
+    Block content; ///< As it is written.
+    Block says;    ///< The same, of an encrypted image opened.
     std::string_view how;
   };
   std::optional<Mended> mend_index(std::uint32_t index, const format::TableEntry& entry);
@@ -36,6 +38,10 @@ public:
 private:
   std::optional<Block> read(std::uint64_t block);
   std::optional<format::TableNode> read_node(std::uint64_t block);
+  /// `says` is what the entry vouches for: as it was written, if so.
+  [[nodiscard]] std::optional<Mended> proven(format::BlockPlace place,
+                                             const format::TableEntry& entry, const Block& says,
+                                             std::string_view how) const;
   std::optional<Mended> unflip(format::BlockPlace place, const format::TableEntry& entry);
   std::optional<format::TableNode> advance_leaf(std::uint32_t zone, const format::TableNode& old,
                                                 std::span<const format::RecordView* const> changes);

@@ -7,6 +7,7 @@
 #include "format/all_zero.h"
 #include "store/third_copy.h"
 #include "store/unfinished_superblock.h"
+#include "store/unlock.h"
 
 namespace vnvram {
 
@@ -27,9 +28,9 @@ std::string describe(const Result<CheckReport>& report) {
 } // namespace
 
 ImageChecker::ImageChecker(BlockDevice& device, const SuperblockPair& superblocks,
-                           const Progress& progress)
+                           format::Codec codec, const Progress& progress)
     : device_(device), superblocks_(superblocks), progress_(progress),
-      superblock_(*superblocks.current()), codec_(superblock_),
+      superblock_(*superblocks.current()), codec_(std::move(codec)),
       pages_(device, superblock_, codec_, cache_size_default_bytes),
       directory_(format::geometry_of(superblock_).page_count()),
       view_(device, superblock_, codec_, pages_, directory_, OnDamage::note) {}
@@ -89,9 +90,13 @@ void ImageChecker::check_superblocks() {
     const format::CheckedSuperblock& checked = superblocks_.copies[copy];
     const std::string place = fmt::format("superblock {}", copy == 0 ? 'A' : 'B');
     if (checked.state == SuperblockState::valid) {
+      if (checked.superblock.key_id == superblock_.key_id &&
+          !codec_.is_authentic(checked.superblock)) {
+        report_.problems.push_back({place, "not made by who has the key", {}, false});
+      }
       continue;
     }
-    if (may_be_unfinished(superblock_, checked.superblock)) {
+    if (may_be_unfinished(codec_, superblock_, checked.superblock)) {
       report_.notes.push_back(fmt::format(
           "{}: {}: a write of it that a power cut tore, or damage; the other one is whole, and "
           "nothing depends on this one",
@@ -126,7 +131,10 @@ void ImageChecker::check_third_copy() {
 }
 
 Status ImageChecker::check_keys_area() {
-  std::vector<std::byte> keys(std::size_t{format::keys_block_count} * block_size_bytes);
+  if (codec_.seals()) {
+    return {};
+  }
+  std::vector<std::byte> keys(std::size_t{format::keys_block_count} / 2 * block_size_bytes);
   const Status read = device_.read(format::keys_start_block * block_size_bytes, keys);
   if (read && !format::all_zero(keys)) {
     report_.problems.push_back({"room for key slots", "not zero", {}, false});
@@ -284,9 +292,10 @@ void ImageChecker::add_page_problems() {
   }
 }
 
-Result<CheckReport> check_image(
-    BlockDevice& device,
-    const std::function<void(std::uint64_t done_bytes, std::uint64_t all_bytes)>& progress) {
+Result<CheckReport>
+check_image(BlockDevice& device,
+            const std::function<void(std::uint64_t done_bytes, std::uint64_t all_bytes)>& progress,
+            const KeyRing& keys) {
   std::string last_found;
   for (int attempt = 1;; ++attempt) {
     const Result<format::Superblock> current = find_superblock_of_any_length(device);
@@ -299,7 +308,12 @@ Result<CheckReport> check_image(
                                  fmt::format("{}: it changed while it was read", device.name())}
                          : superblocks.error();
     }
-    Result<CheckReport> report = ImageChecker(device, *superblocks, progress).run();
+    Result<format::Codec> codec = unlock(device, *superblocks->current(), keys);
+    if (!codec) {
+      return codec.error();
+    }
+    Result<CheckReport> report =
+        ImageChecker(device, *superblocks, *std::move(codec), progress).run();
     const Result<format::Superblock> after = find_superblock_of_any_length(device);
     const bool moved = !after || after->sequence != superblocks->current()->sequence;
     // An owner appends to the ring while we read it, so one look can find a break that is none.

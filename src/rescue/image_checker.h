@@ -21,7 +21,8 @@ class ImageChecker {
 public:
   using Progress = std::function<void(std::uint64_t done_bytes, std::uint64_t all_bytes)>;
 
-  ImageChecker(BlockDevice& device, const SuperblockPair& superblocks, const Progress& progress);
+  ImageChecker(BlockDevice& device, const SuperblockPair& superblocks, format::Codec codec,
+               const Progress& progress);
   Result<CheckReport> run();
 
 private:

@@ -10,6 +10,7 @@
 #include "store/image_view.h"
 #include "store/superblock_reader.h"
 #include "store/third_copy.h"
+#include "store/unlock.h"
 #include "vnvram/store.h"
 
 namespace vnvram {
@@ -25,7 +26,6 @@ const char* state_text(SuperblockState state) {
   case SuperblockState::damaged: return "damaged";
   case SuperblockState::bogus: return "cannot be";
   case SuperblockState::too_new: return "too new";
-  case SuperblockState::encrypted: return "encrypted";
   }
   return "unknown";
 }
@@ -94,8 +94,8 @@ void dump_directory(ImageView& view, ImageDump& dump) {
 }
 
 /// Reads one image by one superblock, and goes on wherever something is wrong.
-void dump_by(BlockDevice& device, const format::Superblock& superblock, ImageDump& dump) {
-  const format::Codec codec(superblock);
+void dump_by(BlockDevice& device, const format::Superblock& superblock, const format::Codec& codec,
+             ImageDump& dump) {
   PageStore pages(device, superblock, codec, cache_size_default_bytes);
   Directory directory(format::geometry_of(superblock).page_count());
   ImageView view(device, superblock, codec, pages, directory, OnDamage::show);
@@ -142,7 +142,7 @@ const format::Superblock* superblock_to_use(const SuperblockPair& pair,
 
 } // namespace
 
-Result<ImageDump> dump_image(BlockDevice& device) {
+Result<ImageDump> dump_image(BlockDevice& device, const KeyRing& keys) {
   const auto found = find_superblock(device);
   if (!found && found.error().kind() != ErrorKind::corrupt) {
     return found.error();
@@ -170,7 +170,11 @@ Result<ImageDump> dump_image(BlockDevice& device) {
     dump.remarks.push_back("no superblock says where the rest is");
     return dump;
   }
-  dump_by(device, *used, dump);
+  const Result<format::Codec> codec = unlock(device, *used, keys);
+  if (!codec) {
+    return codec.error();
+  }
+  dump_by(device, *used, *codec, dump);
   const auto again = read_superblocks(device);
   if (again && pair->current() != nullptr && again->current() != nullptr &&
       again->current()->sequence != pair->current()->sequence) {

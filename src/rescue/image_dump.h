@@ -8,6 +8,7 @@
 #include "format/directory_entry.h"
 #include "format/layout.h"
 #include "vnvram/block_device.h"
+#include "vnvram/key_ring.h"
 #include "vnvram/result.h"
 
 namespace vnvram {
@@ -72,6 +73,6 @@ struct ImageDump {
 
 /// Reads it all, and writes nothing. Errors: absent, blank, foreign, too_new, key_needed; io if not
 /// even the superblocks can be read; stale if an owner changed the image meanwhile (try again).
-Result<ImageDump> dump_image(BlockDevice& device);
+Result<ImageDump> dump_image(BlockDevice& device, const KeyRing& keys = {});
 
 } // namespace vnvram

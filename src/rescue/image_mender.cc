@@ -23,13 +23,12 @@ constexpr std::uint32_t tries_max = 1024;
 // Flipping each bit costs the square of the length.
 constexpr std::uint32_t record_block_count_tried_max = 8;
 constexpr unsigned ring_breaks_max = 16;
-constexpr std::uint64_t zone_size_bytes =
-    std::uint64_t{format::zone_block_count} * block_size_bytes;
 
 } // namespace
 
-ImageMender::ImageMender(BlockDevice& device, const format::Superblock& superblock)
-    : superblock_(superblock), geometry_(format::geometry_of(superblock)), codec_(superblock),
+ImageMender::ImageMender(BlockDevice& device, const format::Superblock& superblock,
+                         format::Codec codec)
+    : superblock_(superblock), geometry_(format::geometry_of(superblock)), codec_(std::move(codec)),
       mended_(device), tries_left_(tries_max) {
   const Result<std::uint64_t> size = device.size_bytes();
   device_block_count_ = size ? *size / block_size_bytes : 0;
@@ -70,13 +69,16 @@ bool ImageMender::note(const std::string& place, std::uint64_t block,
   return true;
 }
 
-// Only an encrypted image keeps something there, and there are none in this version.
+// Only an encrypted image keeps something there.
 void ImageMender::clear_key_slots() {
-  for (std::uint32_t i = 0; i < format::keys_block_count; ++i) {
+  if (codec_.seals()) {
+    return;
+  }
+  for (std::uint32_t i = 0; i < format::keys_block_count / 2; ++i) {
     const std::uint64_t block = format::keys_start_block + i;
     const std::optional<Block> content = read(block);
     if (!content || !format::all_zero(*content)) {
-      note("room for key slots", block, BlockMender::Mended{{}, "it is all zero"});
+      note("room for key slots", block, BlockMender::Mended{{}, {}, "it is all zero"});
     }
   }
 }
@@ -93,9 +95,9 @@ void ImageMender::run(const RescueProgress& progress) {
 std::optional<TableNode> ImageMender::visit_node(format::BlockPlace place,
                                                  const TableEntry& entry) {
   const std::uint64_t block = geometry_.block_of(place, entry.slot());
-  const std::optional<Block> content = read(block);
-  if (content && codec_.proves(entry, place, *content)) {
-    return std::bit_cast<TableNode>(*content);
+  std::optional<Block> content = read(block);
+  if (content && codec_.open(entry, place, *content)) {
+    return TableNode(codec_.entry_size_bytes(), *content);
   }
   const bool leaf = place.kind == format::BlockKind::leaf;
   const auto mended = !may_try() ? std::nullopt
@@ -103,12 +105,15 @@ std::optional<TableNode> ImageMender::visit_node(format::BlockPlace place,
                                  : mender_->mend_index(place.number, entry);
   const std::string name = leaf ? fmt::format("table leaf of zone {}", place.number)
                                 : fmt::format("table index {}", place.number);
-  return note(name, block, mended) ? std::optional(std::bit_cast<TableNode>(mended->content))
-                                   : std::nullopt;
+  return note(name, block, mended)
+             ? std::optional(TableNode(codec_.entry_size_bytes(), mended->says))
+             : std::nullopt;
 }
 
 void ImageMender::visited_zone(std::uint32_t zone, std::uint32_t zone_count) {
   if (progress_) {
+    const std::uint64_t zone_size_bytes =
+        std::uint64_t{geometry_.zone_block_count()} * block_size_bytes;
     progress_((zone + 1) * zone_size_bytes, zone_count * zone_size_bytes);
   }
 }
@@ -133,7 +138,7 @@ void ImageMender::visit_pages(std::uint32_t zone, const TableNode& leaf) {
     } else {
       readable = mended_.read(block * block_size_bytes, content).ok();
     }
-    if (!readable || !codec_.proves(entry, format::page_place(page), content)) {
+    if (!readable || !codec_.open(entry, format::page_place(page), content)) {
       note(fmt::format("home page {}, slot {}", page, entry.slot()), block,
            may_try() ? mender_->mend_page(page, entry) : std::nullopt);
     }

@@ -17,12 +17,13 @@ namespace vnvram {
 /// Nothing is written: the mended blocks are in an overlay.
 class ImageMender final : private TableVisitor {
 public:
-  ImageMender(BlockDevice& device, const format::Superblock& superblock);
+  ImageMender(BlockDevice& device, const format::Superblock& superblock, format::Codec codec);
 
   void run(const RescueProgress& progress);
 
   /// The image as it would be if what was mended were written.
   [[nodiscard]] OverlayDevice& mended() { return mended_; }
+  [[nodiscard]] const format::Codec& codec() const { return codec_; }
   [[nodiscard]] const std::vector<RepairFinding>& findings() const { return findings_; }
   /// The ring breaks off before its newest records, and could not be mended.
   [[nodiscard]] bool ring_damaged() const { return ring_damaged_; }

@@ -6,8 +6,8 @@
 
 namespace vnvram {
 
-Status judge(BlockDevice& repaired, RepairReport& report) {
-  const Result<CheckReport> check = check_image(repaired);
+Status judge(BlockDevice& repaired, RepairReport& report, const KeyRing& keys) {
+  const Result<CheckReport> check = check_image(repaired, {}, keys);
   if (!check && check.error().kind() != ErrorKind::corrupt) {
     return check.error();
   }

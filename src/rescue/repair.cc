@@ -13,6 +13,7 @@
 #include "rescue/judge.h"
 #include "rescue/root_finder.h"
 #include "rescue/third_copy_doubt.h"
+#include "store/unlock.h"
 #include "vnvram/rescue.h"
 
 namespace vnvram {
@@ -25,7 +26,8 @@ std::string copy_name(unsigned copy) {
 
 class Repair {
 public:
-  Repair(BlockDevice& device, bool dry_run) : device_(device), dry_run_(dry_run) {}
+  Repair(BlockDevice& device, bool dry_run, const KeyRing& keys)
+      : device_(device), dry_run_(dry_run), keys_(keys) {}
 
   Result<RepairReport> run(const RescueProgress& progress) {
     const Result<Roots> roots = find_roots(device_);
@@ -61,7 +63,11 @@ private:
 
   Result<Attempt> attempt(const Roots& roots, std::size_t number, const RescueProgress& progress) {
     const format::Superblock& root = roots.superblocks[number];
-    Attempt made{std::make_unique<ImageMender>(device_, root), {}};
+    Result<format::Codec> codec = unlock(device_, root, keys_);
+    if (!codec) {
+      return codec.error();
+    }
+    Attempt made{std::make_unique<ImageMender>(device_, root, *std::move(codec)), {}};
     ImageMender& mender = *made.mender;
     std::vector<RepairFinding>& findings = made.report.findings;
     std::vector<unsigned> lost = roots.lost;
@@ -77,13 +83,13 @@ private:
     mender.run(progress);
     findings.insert(findings.end(), mender.findings().begin(), mender.findings().end());
     const std::optional<std::string> doubt =
-        roots.by_third_copy ? doubt_third_copy(device_, root) : std::nullopt;
+        roots.by_third_copy ? doubt_third_copy(device_, root, mender.codec()) : std::nullopt;
     for (const unsigned copy : lost) {
       findings.push_back(doubt ? RepairFinding{copy_name(copy), "lost, and " + *doubt, false}
                                : restore(mender, root, copy, roots.by_third_copy));
     }
     // As it would be then.
-    const Status judged = judge(mender.mended(), made.report);
+    const Status judged = judge(mender.mended(), made.report, keys_);
     return judged ? Result<Attempt>(std::move(made)) : judged.error();
   }
 
@@ -130,7 +136,7 @@ private:
               false};
     }
     root.sequence += 1 + (by_third_copy ? copy : 0); // Not both the same.
-    format::Codec(root).finish(root, copy);
+    mender.codec().finish(root, copy);
     mender.mended().replace(format::Geometry::superblock_block(copy), std::bit_cast<Block>(root));
     return {copy_name(copy),
             fmt::format("mended: written anew from the {} copy", by_third_copy ? "third" : "other"),
@@ -139,14 +145,15 @@ private:
 
   BlockDevice& device_;
   const bool dry_run_;
+  const KeyRing& keys_;
 };
 
 } // namespace
 
-Result<RepairReport> repair_image(BlockDevice& device, bool dry_run,
-                                  const RescueProgress& progress) {
+Result<RepairReport> repair_image(BlockDevice& device, bool dry_run, const RescueProgress& progress,
+                                  const KeyRing& keys) {
   if (dry_run) {
-    return Repair(device, true).run(progress);
+    return Repair(device, true, keys).run(progress);
   }
   if (!device.capabilities().write) {
     return Error{ErrorKind::read_only, fmt::format("{}: the device is read-only", device.name())};
@@ -155,7 +162,7 @@ Result<RepairReport> repair_image(BlockDevice& device, bool dry_run,
   if (!locked) {
     return locked.error();
   }
-  Result<RepairReport> report = Repair(device, false).run(progress);
+  Result<RepairReport> report = Repair(device, false, keys).run(progress);
   device.unlock();
   return report;
 }

@@ -9,6 +9,7 @@
 #include "rescue/third_copy_doubt.h"
 #include "rescue/zero_filled_device.h"
 #include "store/image_view.h"
+#include "store/unlock.h"
 #include "vnvram/rescue.h"
 #include "vnvram/store.h"
 
@@ -25,8 +26,8 @@ struct Version {
 // The image as one superblock and the records behind it show it, with holes where it is damaged.
 class SalvageView {
 public:
-  SalvageView(BlockDevice& device, const format::Superblock& superblock)
-      : codec_(superblock), mender_(device, superblock), readable_(mender_.mended()),
+  SalvageView(BlockDevice& device, const format::Superblock& superblock, const format::Codec& codec)
+      : codec_(codec), mender_(device, superblock, codec), readable_(mender_.mended()),
         pages_(mender_.mended(), superblock, codec_, cache_size_default_bytes),
         directory_(format::geometry_of(superblock).page_count()),
         view_(readable_, superblock, codec_, pages_, directory_, OnDamage::note) {}
@@ -154,8 +155,9 @@ private:
 
 // Two superblocks of the same checkpoint show the same.
 bool same_view(const format::Superblock& a, const format::Superblock& b) {
-  return a.index_entries == b.index_entries && a.generation == b.generation &&
-         a.epoch_number == b.epoch_number && a.ring_position == b.ring_position;
+  return a.index_entries == b.index_entries && a.sealed_entries == b.sealed_entries &&
+         a.generation == b.generation && a.epoch_number == b.epoch_number &&
+         a.ring_position == b.ring_position;
 }
 
 // No lock keeps an owner out: what is damaged is only read, and may be on a read-only device.
@@ -173,7 +175,7 @@ Result<std::uint64_t> size_for(const SalvageOptions& options, const CreateOption
   for (const NewBlob& blob : created.blobs) {
     specs.push_back(blob.spec);
   }
-  const Result<std::uint64_t> needed = recommended_size_bytes(specs);
+  const Result<std::uint64_t> needed = recommended_size_bytes(specs, 0, !options.data_key.empty());
   const Result<std::uint64_t> there = damaged.size_bytes();
   if (!needed || !there) {
     return needed ? there.error() : needed.error();
@@ -204,7 +206,11 @@ Result<SalvageReport> salvage_image(BlockDevice& damaged, const std::string& out
         same_view(roots->superblocks[0], roots->superblocks[i])) {
       continue;
     }
-    SalvageView view(damaged, roots->superblocks[i]);
+    const Result<format::Codec> codec = unlock(damaged, roots->superblocks[i], options.keys);
+    if (!codec) {
+      return codec.error();
+    }
+    SalvageView view(damaged, roots->superblocks[i], *codec);
     const Status read = view.read(progress);
     if (read) {
       // Of two that cannot be of one image it is the one that leads there, as repair has it.
@@ -217,8 +223,12 @@ Result<SalvageReport> salvage_image(BlockDevice& damaged, const std::string& out
   }
   CreateOptions created = salvage.create_options();
   SalvageReport report = salvage.take_report();
+  const Result<format::Codec> codec = unlock(damaged, roots->superblocks.front(), options.keys);
+  if (!codec) {
+    return codec.error();
+  }
   if (const auto doubt = roots->by_third_copy
-                             ? doubt_third_copy(damaged, roots->superblocks.front())
+                             ? doubt_third_copy(damaged, roots->superblocks.front(), *codec)
                              : std::nullopt) {
     report.notes.push_back(fmt::format("both superblocks are lost, and {}: versions newer than "
                                        "generation {} may be lost",
@@ -238,6 +248,7 @@ Result<SalvageReport> salvage_image(BlockDevice& damaged, const std::string& out
                  "restore the image from a backup"};
   }
   created.force = options.force;
+  created.data_key = options.data_key;
   created.device = options.device;
   created.sealed = roots->sealed() && !options.unseal;
   report.sealed = created.sealed;

@@ -6,30 +6,37 @@
 #include "rescue/judge.h"
 #include "store/ring_scanner.h"
 #include "store/superblock_reader.h"
+#include "store/unlock.h"
 #include "vnvram/rescue.h"
 
 namespace vnvram {
 
 namespace {
 
-Result<RingScanner::End> look(BlockDevice& device, const format::Superblock& superblock) {
-  return RingScanner(device, superblock, format::Codec(superblock))
-      .scan([](const auto&, auto, const auto&) { return Status{}; });
+Result<RingScanner::End> look(BlockDevice& device, const format::Superblock& superblock,
+                              const KeyRing& keys) {
+  const Result<format::Codec> codec = unlock(device, superblock, keys);
+  if (!codec) {
+    return codec.error();
+  }
+  return RingScanner(device, superblock, *codec).scan([](const auto&, auto, const auto&) {
+    return Status{};
+  });
 }
 
-Result<RepairReport> discard(BlockDevice& device, bool dry_run) {
+Result<RepairReport> discard(BlockDevice& device, bool dry_run, const KeyRing& keys) {
   const Result<format::Superblock> superblock = find_superblock(device);
   if (!superblock) {
     return superblock.error();
   }
-  const Result<RingScanner::End> end = look(device, *superblock);
+  const Result<RingScanner::End> end = look(device, *superblock, keys);
   if (!end) {
     return end.error();
   }
   RepairReport report;
   OverlayDevice repaired(device);
   if (!end->damaged) {
-    const Status judged = judge(repaired, report);
+    const Status judged = judge(repaired, report, keys);
     return judged ? Result<RepairReport>(std::move(report)) : judged.error();
   }
   if (!end->stray) {
@@ -46,7 +53,7 @@ Result<RepairReport> discard(BlockDevice& device, bool dry_run) {
   alignas(block_size_bytes) constexpr Block zeros{};
   const std::uint64_t block = format::Geometry::ring_block(end->newer_position);
   repaired.replace(block, zeros);
-  Status done = judge(repaired, report);
+  Status done = judge(repaired, report, keys);
   if (done && !dry_run) {
     done = device.write_durable(block * block_size_bytes, zeros);
   }
@@ -55,9 +62,9 @@ Result<RepairReport> discard(BlockDevice& device, bool dry_run) {
 
 } // namespace
 
-Result<RepairReport> discard_stray_record(BlockDevice& device, bool dry_run) {
+Result<RepairReport> discard_stray_record(BlockDevice& device, bool dry_run, const KeyRing& keys) {
   if (dry_run) {
-    return discard(device, true);
+    return discard(device, true, keys);
   }
   if (!device.capabilities().write) {
     return Error{ErrorKind::read_only, fmt::format("{}: the device is read-only", device.name())};
@@ -66,7 +73,7 @@ Result<RepairReport> discard_stray_record(BlockDevice& device, bool dry_run) {
   if (!locked) {
     return locked.error();
   }
-  Result<RepairReport> report = discard(device, false);
+  Result<RepairReport> report = discard(device, false, keys);
   device.unlock();
   return report;
 }

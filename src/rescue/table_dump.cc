@@ -10,10 +10,10 @@ using format::TableEntry;
 using format::TableNode;
 
 void TableDump::read_vouched(format::BlockPlace place, const TableEntry& entry,
-                             std::span<std::byte> content, ImageDump::Finding& finding) {
+                             format::Codec::Content content, ImageDump::Finding& finding) {
   const std::uint64_t block = geometry_.block_of(place, entry.slot());
   const Status read = device_.read(block * block_size_bytes, content);
-  finding.valid = read && codec_.proves(entry, place, content);
+  finding.valid = read && codec_.open(entry, place, content);
   if (!finding.valid) {
     finding.why = read ? "checksum mismatch" : read.error().cause();
   }
@@ -24,7 +24,7 @@ std::optional<TableNode> TableDump::visit_node(format::BlockPlace place, const T
   block.leaf = place.kind == format::BlockKind::leaf;
   block.number = place.number;
   block.block = geometry_.block_of(place, entry.slot());
-  TableNode node;
+  TableNode node(codec_.entry_size_bytes());
   read_vouched(place, entry, node.bytes(), block);
   const bool valid = block.valid;
   if (valid) {

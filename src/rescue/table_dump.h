@@ -22,7 +22,7 @@ public:
 private:
   /// Reads a block that its parent's entry describes.
   void read_vouched(format::BlockPlace place, const format::TableEntry& entry,
-                    std::span<std::byte> content, ImageDump::Finding& finding);
+                    format::Codec::Content content, ImageDump::Finding& finding);
 
   BlockDevice& device_;
   const format::Geometry geometry_;

@@ -8,13 +8,14 @@
 
 namespace vnvram {
 
-std::optional<std::string> doubt_third_copy(BlockDevice& device, const format::Superblock& third) {
+std::optional<std::string> doubt_third_copy(BlockDevice& device, const format::Superblock& third,
+                                            const format::Codec& codec) {
   // What its owner has committed since is in the ring. But what overwrote the image's beginning
   // may have hit the newest record, and nothing would tell.
   if (third.clean == 0) {
     return "the image was in use: the third copy does not tell what was committed last";
   }
-  const RingHistory history(device, third, format::Codec(third));
+  const RingHistory history(device, third, codec);
   if (!history.complete()) {
     return "the ring, which may hold newer commits than the third copy, cannot be read";
   }

@@ -37,13 +37,13 @@ Result<std::unique_ptr<Engine>> Engine::open(std::unique_ptr<BlockDevice> device
 
 Result<std::unique_ptr<Engine>> Engine::create(std::unique_ptr<BlockDevice> device,
                                                const format::Superblock& superblock,
-                                               OpenOptions options) {
-  return EngineOpener::create(std::move(device), superblock, std::move(options));
+                                               format::Codec codec, OpenOptions options) {
+  return EngineOpener::create(std::move(device), superblock, std::move(codec), std::move(options));
 }
 
 Engine::Engine(std::unique_ptr<BlockDevice> device, const format::Superblock& superblock,
-               OpenOptions options)
-    : state_(std::move(device), superblock, std::move(options)), owner_(state_),
+               format::Codec codec, OpenOptions options)
+    : state_(std::move(device), superblock, std::move(codec), std::move(options)), owner_(state_),
       superblocks_(state_, owner_), checkpointer_(state_, owner_, superblocks_),
       completions_(state_.options.callbacks),
       committer_(state_, owner_, checkpointer_, completions_), reader_(state_, committer_),
@@ -178,6 +178,7 @@ StoreInfo Engine::info() const {
   info.owner_host = state_.superblock.owner_host.data();
   info.poisoned = state_.poisoned;
   info.sealed = state_.sealed;
+  info.encrypted = state_.codec.seals();
   info.content_may_change = state_.device->capabilities().content_may_change;
   return info;
 }
@@ -194,7 +195,8 @@ Status Engine::grow(std::uint64_t image_block_count) {
   if (image_block_count <= state_.geometry.image_block_count()) {
     return {};
   }
-  const format::Geometry geometry(image_block_count, state_.geometry.ring_block_count());
+  const format::Geometry geometry(image_block_count, state_.geometry.ring_block_count(),
+                                  state_.geometry.entry_size_bytes());
   assert(geometry.valid());
   format::Superblock grown = state_.superblock;
   grown.image_block_count = image_block_count;

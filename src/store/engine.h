@@ -54,7 +54,7 @@ public:
   /// close() makes the first superblock durable. The device is locked, and blank.
   static Result<std::unique_ptr<Engine>> create(std::unique_ptr<BlockDevice> device,
                                                 const format::Superblock& superblock,
-                                                OpenOptions options);
+                                                format::Codec codec, OpenOptions options);
   ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
@@ -76,6 +76,7 @@ public:
   Result<BlobInfo> blob(std::string_view name) const;
   StoreInfo info() const;
   [[nodiscard]] BlockDevice& device() { return *state_.device; }
+  [[nodiscard]] const format::Geometry& geometry() const { return state_.geometry; }
   StoreCounters counters() const;
   Status checkpoint();
   /// Takes more of the device into the image, if it has less.
@@ -94,7 +95,7 @@ private:
   friend class EngineOpener;
 
   Engine(std::unique_ptr<BlockDevice> device, const format::Superblock& superblock,
-         OpenOptions options);
+         format::Codec codec, OpenOptions options);
 
   Result<bool> compare_with_device();
 

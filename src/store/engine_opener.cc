@@ -9,6 +9,7 @@
 #include "store/registration.h"
 #include "store/superblock_reader.h"
 #include "store/third_copy.h"
+#include "store/unlock.h"
 
 namespace vnvram {
 
@@ -80,7 +81,13 @@ Result<std::unique_ptr<Engine>> EngineOpener::open_for_writing(std::unique_ptr<B
     device->unlock();
     return ensured.error();
   }
-  std::unique_ptr<Engine> engine(new Engine(std::move(device), *superblock, std::move(options)));
+  Result<format::Codec> codec = unlock(*device, *superblock, options.keys);
+  if (!codec) {
+    device->unlock();
+    return codec.error();
+  }
+  std::unique_ptr<Engine> engine(
+      new Engine(std::move(device), *superblock, *std::move(codec), std::move(options)));
   Status done = take_over(*engine);
   if (done) {
     done = start(*engine);
@@ -119,7 +126,12 @@ Result<std::unique_ptr<Engine>> EngineOpener::open_for_reading(std::unique_ptr<B
     if (!before) {
       return before.error();
     }
-    std::unique_ptr<Engine> engine(new Engine(std::move(device), *before, options));
+    Result<format::Codec> codec = unlock(*device, *before, options.keys);
+    if (!codec) {
+      return codec.error();
+    }
+    std::unique_ptr<Engine> engine(
+        new Engine(std::move(device), *before, *std::move(codec), options));
     const Status recovered = recovery_of(*engine).recover();
     const Result<SuperblockPair> after = read_superblocks(*engine->state_.device);
     const bool moved =
@@ -145,8 +157,9 @@ Result<std::unique_ptr<Engine>> EngineOpener::open_for_reading(std::unique_ptr<B
 
 Result<std::unique_ptr<Engine>> EngineOpener::create(std::unique_ptr<BlockDevice> device,
                                                      const format::Superblock& superblock,
-                                                     OpenOptions options) {
-  std::unique_ptr<Engine> engine(new Engine(std::move(device), superblock, std::move(options)));
+                                                     format::Codec codec, OpenOptions options) {
+  std::unique_ptr<Engine> engine(
+      new Engine(std::move(device), superblock, std::move(codec), std::move(options)));
   engine->superblocks_.keep_in_memory();
   const Status done = start(*engine);
   if (!done) {

@@ -17,7 +17,7 @@ public:
                                                           const OpenOptions& options);
   static Result<std::unique_ptr<Engine>> create(std::unique_ptr<BlockDevice> device,
                                                 const format::Superblock& superblock,
-                                                OpenOptions options);
+                                                format::Codec codec, OpenOptions options);
 
 private:
   static Recovery recovery_of(Engine& engine);

@@ -27,7 +27,9 @@ PageStore::PageStore(BlockDevice& device, const format::Superblock& superblock,
                      const format::Codec& codec, std::uint64_t cache_size_bytes)
     : device_(device), geometry_(format::geometry_of(superblock)),
       blocks_(device, geometry_, codec), cache_size_bytes_(cache_size_bytes),
-      zero_page_(std::make_shared<const Page>()), index_entries_(codec.index_entries(superblock)) {}
+      zero_page_(std::make_shared<const Page>()),
+      index_(format::index_block_count, TableNode(geometry_.entry_size_bytes())),
+      index_entries_(codec.index_entries(superblock)) {}
 
 Status PageStore::load_index() {
   Status done;
@@ -43,7 +45,7 @@ Status PageStore::load_index() {
 }
 
 TableEntry PageStore::leaf_entry(std::uint32_t zone) const {
-  return index_[Geometry::index_of(zone)].entry_of(zone);
+  return index_[geometry_.index_of(zone)].entry_of(zone);
 }
 
 PageRef PageStore::lookup(std::uint32_t page) {
@@ -117,7 +119,7 @@ Result<PageRef> PageStore::load(std::uint32_t page) {
       }
       publication = publication_count_;
     }
-    const Result<LeafRef> leaf = load_leaf(Geometry::zone_of(page));
+    const Result<LeafRef> leaf = load_leaf(geometry_.zone_of(page));
     if (!leaf) {
       return leaf.error();
     }
@@ -163,7 +165,7 @@ Status PageStore::check_replaced_home(std::uint32_t page) {
       return {};
     }
   }
-  const Result<LeafRef> leaf = load_leaf(Geometry::zone_of(page));
+  const Result<LeafRef> leaf = load_leaf(geometry_.zone_of(page));
   if (!leaf) {
     return leaf.error();
   }
@@ -184,7 +186,7 @@ PageStore::Cluster PageStore::read_cluster(std::uint32_t page, const TableNode& 
   }
   // A cluster lies in one zone, so that its slots are side by side.
   const std::uint32_t count = cluster_page_count();
-  const format::NumberRange zone = geometry_.pages_of(Geometry::zone_of(page));
+  const format::NumberRange zone = geometry_.pages_of(geometry_.zone_of(page));
   const std::uint32_t first = zone.first + ((page - zone.first) / count * count);
   const std::uint32_t end = std::min(first + count, zone.end);
   assert(first <= page && page < end);
@@ -307,7 +309,7 @@ Status PageStore::write_zone(std::uint32_t zone, std::span<const PageUpdate> pag
   }
   const auto leaf = std::make_shared<TableNode>(**current);
   for (const PageUpdate& update : pages) {
-    assert(Geometry::zone_of(update.page) == zone && update.page < geometry_.page_count());
+    assert(geometry_.zone_of(update.page) == zone && update.page < geometry_.page_count());
     const Result<TableEntry> next =
         blocks_.write_next(format::page_place(update.page), leaf->entry_of(update.page),
                            std::span(update.content->bytes));
@@ -316,7 +318,7 @@ Status PageStore::write_zone(std::uint32_t zone, std::span<const PageUpdate> pag
     }
     leaf->set_entry_of(update.page, *next);
   }
-  TableNode& index = write_back_.index[Geometry::index_of(zone)];
+  TableNode& index = write_back_.index[geometry_.index_of(zone)];
   const Result<TableEntry> next =
       blocks_.write_next(format::leaf_place(zone), index.entry_of(zone), leaf->bytes());
   if (!next) {
@@ -345,9 +347,9 @@ Status PageStore::write_index(std::uint32_t index) {
 Result<format::IndexEntries> PageStore::write_back() {
   std::span<const PageUpdate> rest = write_back_.pages;
   while (!rest.empty()) {
-    const std::uint32_t zone = Geometry::zone_of(rest.front().page);
+    const std::uint32_t zone = geometry_.zone_of(rest.front().page);
     const auto end = std::find_if(rest.begin(), rest.end(), [&](const PageUpdate& update) {
-      return Geometry::zone_of(update.page) != zone;
+      return geometry_.zone_of(update.page) != zone;
     });
     const auto in_zone = rest.first(static_cast<std::size_t>(end - rest.begin()));
     rest = rest.subspan(in_zone.size());

@@ -1,7 +1,6 @@
 // The page space: cache, table, and the other-slot rule.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <list>
 #include <map>
@@ -84,11 +83,11 @@ private:
     std::list<std::uint32_t>::iterator clean_position; // only while neither of the two
   };
   using LeafRef = std::shared_ptr<const format::TableNode>;
-  using Index = std::array<format::TableNode, format::index_block_count>;
+  using Index = std::vector<format::TableNode>;
   struct WriteBack {
     std::vector<PageUpdate> pages; // sorted
     std::map<std::uint32_t, LeafRef> leaves;
-    Index index{};
+    Index index;
     format::IndexEntries index_entries{};
   };
 
@@ -122,7 +121,7 @@ private:
   std::list<std::uint32_t> clean_; // least recently used first
   std::size_t dirty_count_ = 0;
   std::unordered_map<std::uint32_t, LeafRef> leaves_;
-  Index index_{};
+  Index index_;
   format::IndexEntries index_entries_;
   std::uint64_t publication_count_ = 0;
 

@@ -54,9 +54,13 @@ Status RecordWriter::write(Directory* changed_directory) {
   }
   // INV3a: all of it is one record.
   std::uint64_t checksum = 0;
-  const std::span<const std::byte> record = builder.finish(
+  const Result<std::span<const std::byte>> finished = builder.finish(
       {state_.epoch_number, state_.epoch_random, stage_.generation(), state_.ring.chain},
       state_.codec, checksum);
+  if (!finished) {
+    return finished.error();
+  }
+  const std::span<const std::byte> record = *finished;
   const std::uint64_t record_block_count = record.size() / block_size_bytes;
   assert(record_block_count == builder.block_count());
   assert(place->position + record_block_count <= state_.geometry.ring_block_count());

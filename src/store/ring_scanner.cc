@@ -17,8 +17,9 @@ namespace {
 
 constexpr std::uint32_t window_block_count = 256; // One read for many small records.
 
+// As far as it is the same once it is opened. The checksum stands for the rest.
 bool is_same_header(const RecordHeader& one, const RecordHeader& other) {
-  return std::memcmp(&one, &other, sizeof(RecordHeader)) == 0;
+  return std::memcmp(&one, &other, offsetof(RecordHeader, extent_count)) == 0;
 }
 
 } // namespace

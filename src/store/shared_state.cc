@@ -18,9 +18,9 @@ Error sealed_error(const std::string& name, std::uint64_t generation) {
 }
 
 SharedState::SharedState(std::unique_ptr<BlockDevice> opened, const format::Superblock& found,
-                         OpenOptions wanted)
+                         format::Codec unlocked, OpenOptions wanted)
     : device(std::make_unique<CountedDevice>(std::move(opened))), options(std::move(wanted)),
-      clock(options.clock == nullptr ? system_clock : *options.clock), codec(found),
+      clock(options.clock == nullptr ? system_clock : *options.clock), codec(std::move(unlocked)),
       geometry(format::geometry_of(found)),
       pages(*device, found, codec, std::max(options.cache_size_bytes, cache_size_min_bytes)),
       epoch_number(found.epoch_number), epoch_random(found.epoch_random),

@@ -39,7 +39,7 @@ namespace vnvram {
 /// themselves, but for those that say that they need it.
 struct SharedState {
   SharedState(std::unique_ptr<BlockDevice> opened, const format::Superblock& found,
-              OpenOptions wanted);
+              format::Codec unlocked, OpenOptions wanted);
 
   [[nodiscard]] bool writes() const { return options.access == Access::read_write; }
   /// Why nothing may be written; why no commit may be, as a sealed image takes none. Both need the

@@ -132,8 +132,10 @@ Status Store::close() {
 
 namespace {
 
-Status change_seal(std::unique_ptr<BlockDevice> device, Status (Store::*change)()) {
+Status change_seal(std::unique_ptr<BlockDevice> device, const KeyRing& keys,
+                   Status (Store::*change)()) {
   OpenOptions options;
+  options.keys = keys;
   options.accept_sealed = true;
   Result<std::unique_ptr<Store>> store = Store::open(std::move(device), std::move(options));
   if (!store) {
@@ -146,12 +148,12 @@ Status change_seal(std::unique_ptr<BlockDevice> device, Status (Store::*change)(
 
 } // namespace
 
-Status seal_image(std::unique_ptr<BlockDevice> device) {
-  return change_seal(std::move(device), &Store::seal);
+Status seal_image(std::unique_ptr<BlockDevice> device, const KeyRing& keys) {
+  return change_seal(std::move(device), keys, &Store::seal);
 }
 
-Status unseal_image(std::unique_ptr<BlockDevice> device) {
-  return change_seal(std::move(device), &Store::unseal);
+Status unseal_image(std::unique_ptr<BlockDevice> device, const KeyRing& keys) {
+  return change_seal(std::move(device), keys, &Store::unseal);
 }
 
 } // namespace vnvram

@@ -22,7 +22,6 @@ namespace {
 //
 //   one copy is ...   the other is ...        result
 //   too new           anything                too new: a newer writer was here, its word is the newer
-//   encrypted         anything                key needed
 //   bogus             anything else           corrupt: whole, and yet nothing that a writer leaves
 //   valid             anything else           ours; the valid one with the higher sequence is current;
 //                                             corrupt if the two cannot be of one image
@@ -31,15 +30,14 @@ namespace {
 //   other data        other data, zero        foreign
 //   zero              zero                    blank if the beginning and the end are zero, else foreign
 // clang-format on
-enum class Verdict { too_new, key_needed, ours, corrupt, foreign, blank_or_foreign };
+enum class Verdict { too_new, ours, corrupt, foreign, blank_or_foreign };
 
 struct Row {
   SuperblockState either;
   Verdict verdict;
 };
-constexpr std::array<Row, 7> decision_table = {{
+constexpr std::array<Row, 6> decision_table = {{
     {SuperblockState::too_new, Verdict::too_new},
-    {SuperblockState::encrypted, Verdict::key_needed},
     {SuperblockState::bogus, Verdict::corrupt},
     {SuperblockState::valid, Verdict::ours},
     {SuperblockState::damaged, Verdict::corrupt},
@@ -68,9 +66,6 @@ Error refusal(BlockDevice& device, const SuperblockPair& pair, Verdict verdict) 
                         newer.superblock.format_version),
             "use the version that wrote it, or a later one"};
   }
-  case Verdict::key_needed:
-    return {ErrorKind::key_needed, fmt::format("{}: the image is encrypted", device.name()),
-            "this version cannot open encrypted images"};
   case Verdict::corrupt:
     return {ErrorKind::corrupt,
             fmt::format("{}: {} (A: {}, B: {})", device.name(),

@@ -32,7 +32,7 @@ Status check_counters(const std::string& name, const format::Superblock& superbl
                       std::uint64_t generation);
 
 /// The current superblock, or the open result that the device deserves: blank, foreign, corrupt,
-/// key_needed, too_new, io. It also refuses an image that is longer than its device.
+/// too_new, io. It also refuses an image that is longer than its device.
 Result<format::Superblock> find_superblock(BlockDevice& device);
 /// As find_superblock(), for who makes do with what there is of an image.
 Result<format::Superblock> find_superblock_of_any_length(BlockDevice& device);

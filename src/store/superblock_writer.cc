@@ -57,7 +57,8 @@ Status SuperblockWriter::update_third_copy(const format::Superblock& superblock)
   format::Superblock third = superblock;
   third.sequence = state_.superblock.sequence + 1;
   const Status cleared = clear_old_third_copy(*state_.device, third, *third_copy_block_);
-  return cleared ? write_third_copy(*state_.device, *third_copy_block_, third) : cleared;
+  return cleared ? write_third_copy(*state_.device, *third_copy_block_, state_.codec, third)
+                 : cleared;
 }
 
 } // namespace vnvram

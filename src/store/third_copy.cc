@@ -8,7 +8,6 @@
 #include <fmt/core.h>
 
 #include "format/all_zero.h"
-#include "format/codec.h"
 
 namespace vnvram {
 
@@ -122,8 +121,9 @@ Result<std::optional<Superblock>> read_third_copy(BlockDevice& device) {
   return found->state == SuperblockState::valid ? std::optional(found->superblock) : std::nullopt;
 }
 
-Status write_third_copy(BlockDevice& device, std::uint64_t block, Superblock superblock) {
-  format::Codec(superblock).finish(superblock, format::third_copy);
+Status write_third_copy(BlockDevice& device, std::uint64_t block, const format::Codec& codec,
+                        Superblock superblock) {
+  codec.finish(superblock, format::third_copy);
   return device.write(block * block_size_bytes, std::as_bytes(std::span(&superblock, 1)));
 }
 

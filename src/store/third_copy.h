@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "format/codec.h"
 #include "format/superblock.h"
 #include "vnvram/block_device.h"
 #include "vnvram/result.h"
@@ -27,7 +28,8 @@ Result<format::CheckedSuperblock> look_at_third_copy(BlockDevice& device);
 Result<std::optional<format::Superblock>> read_third_copy(BlockDevice& device);
 
 /// Not flushed. `superblock` is what the others will say, or say.
-Status write_third_copy(BlockDevice& device, std::uint64_t block, format::Superblock superblock);
+Status write_third_copy(BlockDevice& device, std::uint64_t block, const format::Codec& codec,
+                        format::Superblock superblock);
 
 /// Where the device was shorter there may be an older one, directly behind the image: takes it away
 /// before it can be the last one again. Not flushed.

@@ -3,8 +3,6 @@
 #include <bit>
 #include <cstring>
 
-#include "format/codec.h"
-
 namespace vnvram {
 
 using format::Superblock;
@@ -14,10 +12,10 @@ namespace {
 using RawSuperblock = std::array<unsigned char, block_size_bytes>;
 
 /// What the other copy holds when it says the same as the current one.
-Superblock twin_of(const Superblock& current, std::uint64_t sequence) {
+Superblock twin_of(const format::Codec& codec, const Superblock& current, std::uint64_t sequence) {
   Superblock twin = current;
   twin.sequence = sequence;
-  format::Codec(current).finish(twin, 1 - current.copy);
+  codec.finish(twin, 1 - current.copy);
   return twin;
 }
 
@@ -57,12 +55,13 @@ bool is_begun_over_zeros(const Superblock& found, const Superblock& next) {
 // While an owner is at work, any write of a superblock may be the one that was cut. In an image
 // that was closed, it can only be the close's last one or the next opening's first: one of the two
 // is known in full, and the other has the sequence that comes next.
-bool may_be_unfinished(const Superblock& current, const Superblock& found) {
+bool may_be_unfinished(const format::Codec& codec, const Superblock& current,
+                       const Superblock& found) {
   if (current.clean == 0) {
     return true;
   }
-  const Superblock before = twin_of(current, current.sequence - 1);
-  const Superblock next = twin_of(current, current.sequence + 1);
+  const Superblock before = twin_of(codec, current, current.sequence - 1);
+  const Superblock next = twin_of(codec, current, current.sequence + 1);
   // Its beginning is there and its end is not, or the other way round. First, because two sequences
   // may differ by one bit.
   if (same_body(found, next) || (same_body(found, before) && found.checksum == next.checksum)) {

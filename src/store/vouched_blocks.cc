@@ -1,6 +1,7 @@
 #include "store/vouched_blocks.h"
 
 #include <algorithm>
+#include <array>
 #include <cassert>
 
 #include <fmt/core.h>
@@ -33,7 +34,7 @@ Status VouchedBlocks::read(BlockPlace place, const TableEntry& entry, Content co
   }
   const std::uint64_t block = block_of(place, entry);
   Status read = device_.read(block * block_size_bytes, content);
-  if (read && !codec_.proves(entry, place, content)) {
+  if (read && !codec_.open(entry, place, content)) {
     return Error{ErrorKind::corrupt,
                  fmt::format("{}: {} (block {}) is not what was written there", device_.name(),
                              place_text(place, entry), block),
@@ -44,15 +45,12 @@ Status VouchedBlocks::read(BlockPlace place, const TableEntry& entry, Content co
 
 bool VouchedBlocks::take(BlockPlace place, const TableEntry& entry, ConstContent block,
                          Content content) const {
-  if (!codec_.proves(entry, place, block)) {
-    return false;
-  }
   std::ranges::copy(block, content.begin());
-  return true;
+  return codec_.open(entry, place, content);
 }
 
 Result<format::TableNode> VouchedBlocks::read_node(BlockPlace place, const TableEntry& entry) {
-  format::TableNode node;
+  format::TableNode node(codec_.entry_size_bytes());
   const Status done = read(place, entry, node.bytes());
   return done ? Result<format::TableNode>(node) : done.error();
 }
@@ -64,10 +62,15 @@ Result<TableEntry> VouchedBlocks::write_next(BlockPlace place, const TableEntry&
     return TableEntry();
   }
   const unsigned slot = current.other_slot();
-  const TableEntry next = codec_.entry_for(place, slot, content);
-  assert(!next.empty() && next.slot() == slot);
-  const Status written = device_.write(geometry_.block_of(place, slot) * block_size_bytes, content);
-  return written ? Result<TableEntry>(next) : written.error();
+  alignas(block_size_bytes) std::array<std::byte, block_size_bytes> block{};
+  std::ranges::copy(content, block.begin());
+  Result<TableEntry> next = codec_.seal(place, slot, block);
+  if (!next) {
+    return next;
+  }
+  assert(!next->empty() && next->slot() == slot);
+  const Status written = device_.write(geometry_.block_of(place, slot) * block_size_bytes, block);
+  return written ? next : written.error();
 }
 
 } // namespace vnvram

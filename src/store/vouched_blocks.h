@@ -33,7 +33,7 @@ public:
   /// what is there is something else.
   Status read(format::BlockPlace place, const format::TableEntry& entry, Content content);
   /// The same of a block that was read already: `content` becomes what it says. False: it is not
-  /// what the entry vouches for.
+  /// what the entry vouches for, and `content` is not to be used.
   [[nodiscard]] bool take(format::BlockPlace place, const format::TableEntry& entry,
                           ConstContent block, Content content) const;
   Result<format::TableNode> read_node(format::BlockPlace place, const format::TableEntry& entry);

@@ -31,7 +31,7 @@ std::span<std::byte> ImageEditor::block(std::uint64_t number) {
 }
 
 TableNode ImageEditor::node(std::uint64_t number, const TableEntry& entry) {
-  TableNode content;
+  TableNode content(geometry().entry_size_bytes());
   if (!entry.empty()) {
     std::ranges::copy(block(number), content.bytes().begin());
   }
@@ -40,7 +40,7 @@ TableNode ImageEditor::node(std::uint64_t number, const TableEntry& entry) {
 
 void ImageEditor::edit_leaf(std::uint32_t zone, const std::function<void(TableNode&)>& edit) {
   const format::Codec codec(superblock_);
-  const std::uint32_t index = format::Geometry::index_of(zone);
+  const std::uint32_t index = geometry().index_of(zone);
   format::IndexEntries index_entries = codec.index_entries(superblock_);
   const unsigned index_slot = index_entries[index].slot();
   const std::uint64_t index_block = format::Geometry::index_block(index, index_slot);
@@ -60,7 +60,7 @@ void ImageEditor::edit_leaf(std::uint32_t zone, const std::function<void(TableNo
 }
 
 void ImageEditor::edit_page(std::uint32_t page, const Edit& edit) {
-  edit_leaf(format::Geometry::zone_of(page), [&](TableNode& leaf) {
+  edit_leaf(geometry().zone_of(page), [&](TableNode& leaf) {
     const TableEntry entry = leaf.entry_of(page);
     const auto content = block(geometry().page_block(page, entry.slot()));
     if (entry.empty()) {
@@ -77,8 +77,11 @@ void ImageEditor::append_record(format::RecordBuilder& builder, const Edit& edit
   const format::Codec codec(superblock_);
   std::uint64_t checksum = 0;
   ++generation_;
-  const auto record = builder.finish(
-      {superblock_.epoch_number, superblock_.epoch_random, generation_, chain_}, codec, checksum);
+  const auto record =
+      builder
+          .finish({superblock_.epoch_number, superblock_.epoch_random, generation_, chain_}, codec,
+                  checksum)
+          .value();
   const auto block_count = static_cast<std::uint32_t>(record.size() / block_size_bytes);
   assert(block_count <= ring_blocks_left());
   const std::uint64_t begin = format::Geometry::ring_block(ring_position_) * block_size_bytes;
@@ -86,7 +89,7 @@ void ImageEditor::append_record(format::RecordBuilder& builder, const Edit& edit
   std::copy(record.begin(), record.end(), there.begin());
   if (edit) {
     edit(there);
-    checksum = codec.finish_record(there);
+    checksum = codec.finish_record(there).value();
   }
   ring_position_ += block_count;
   chain_ = checksum;

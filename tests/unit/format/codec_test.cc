@@ -67,7 +67,7 @@ TEST(Codec, ARecordIsProvenOnceItIsFinished) {
   EXPECT_TRUE(codec.proves_record(record));
   record.back() ^= std::byte{1};
   EXPECT_FALSE(codec.proves_record(record));
-  codec.finish_record(record);
+  EXPECT_TRUE(codec.finish_record(record));
   EXPECT_TRUE(codec.proves_record(record));
 }
 
@@ -80,9 +80,9 @@ TEST(TableNode, HoldsAnEntryForEachChildThatGeometrySaysItHas) {
     const NumberRange pages = geometry.pages_of(zone);
     EXPECT_EQ(pages.first, pages_seen);
     pages_seen = pages.end;
-    TableNode leaf;
+    TableNode leaf(plain_entry_size_bytes);
     for (std::uint32_t page = pages.first; page < pages.end; ++page) {
-      EXPECT_EQ(Geometry::zone_of(page), zone);
+      EXPECT_EQ(geometry.zone_of(page), zone);
       leaf.set_entry_of(
           page, codec.entry_for(page_place(page), page % 2, content_of(std::uint8_t(page))));
     }
@@ -92,7 +92,7 @@ TEST(TableNode, HoldsAnEntryForEachChildThatGeometrySaysItHas) {
           codec.proves(leaf.entry_of(page), page_place(page), content_of(std::uint8_t(page))));
       EXPECT_EQ(leaf.entry_of(page).slot(), page % 2);
     }
-    TableNode copy;
+    TableNode copy(plain_entry_size_bytes);
     std::ranges::copy(leaf.bytes(), copy.bytes().begin());
     EXPECT_EQ(copy, leaf);
   }

@@ -21,7 +21,7 @@ Superblock example_superblock() {
   superblock.ring_start_block = ring_start_block;
   superblock.ring_block_count = 512;
   superblock.zones_start_block = ring_start_block + 512;
-  superblock.entry_size_bytes = entry_size_bytes;
+  superblock.entry_size_bytes = plain_entry_size_bytes;
   superblock.epoch_number = 2;
   superblock.epoch_random = 0x1122334455667788;
   superblock.generation = 1;
@@ -44,9 +44,12 @@ std::vector<std::byte> example_record() {
   builder.add_bytes(offsetof(DirectoryPage, entries) + offsetof(DirectoryEntry, size_bytes),
                     std::as_bytes(std::span(size_and_generation)));
   std::uint64_t checksum = 0;
-  const auto record = builder.finish({superblock.epoch_number, superblock.epoch_random,
-                                      superblock.generation + 1, superblock.chain},
-                                     Codec(superblock), checksum);
+  const auto record =
+      builder
+          .finish({superblock.epoch_number, superblock.epoch_random, superblock.generation + 1,
+                   superblock.chain},
+                  Codec(superblock), checksum)
+          .value();
   return {record.begin(), record.end()};
 }
 

@@ -51,7 +51,7 @@ TEST(UnfinishedSuperblock, NoTearOfACloseIsTakenForRot) {
     for (unsigned new_sectors = 1; new_sectors < 255; ++new_sectors) {
       const Superblock found = torn(closed(sequence - 1, 1), closed(sequence + 1, 1), new_sectors);
       if (!format::Codec::proves(found)) {
-        EXPECT_TRUE(may_be_unfinished(current, found)) << sequence << ' ' << new_sectors;
+        EXPECT_TRUE(may_be_unfinished(format::Codec(current), current, found)) << sequence << ' ' << new_sectors;
       }
     }
   }
@@ -66,7 +66,7 @@ TEST(UnfinishedSuperblock, AFlippedBitIsRot) {
     raw[byte] ^= std::byte{1} << random.below(8);
     const auto found = std::bit_cast<Superblock>(raw);
     if (found.sequence == 7) { // Else it may be a tear.
-      EXPECT_FALSE(may_be_unfinished(current, found)) << "byte " << byte;
+      EXPECT_FALSE(may_be_unfinished(format::Codec(current), current, found)) << "byte " << byte;
     }
   }
 }

@@ -1,0 +1,35 @@
+// What opens encrypted images.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+
+#include "vnvram/export.h"
+
+namespace vnvram {
+
+struct KeyRingState;
+
+/// Keys to be tried on an encrypted image, one after the other. It remembers which data key it has
+/// found, so that an image that is opened again is not asked for its slots again. Keys are
+/// overwritten in memory when the last copy of a ring goes.
+///
+/// A value: copies share what they hold. Threads: any number may use one.
+class VNVRAM_API KeyRing {
+public:
+  /// Without a key: it opens plain images.
+  KeyRing();
+  /// For who keeps an image's data key himself (32 bytes): no key slot is asked.
+  static KeyRing of_data_key(std::span<const std::byte> data_key);
+
+  [[nodiscard]] bool empty() const;
+
+  /// The library's own.
+  [[nodiscard]] KeyRingState& state() const { return *state_; }
+
+private:
+  std::shared_ptr<KeyRingState> state_;
+};
+
+} // namespace vnvram

@@ -1,0 +1,30 @@
+// What a key ring holds.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "base/secret_bytes.h"
+#include "format/image_keys.h"
+#include "format/superblock.h"
+#include "vnvram/block_device.h"
+#include "vnvram/key_ring.h"
+#include "vnvram/result.h"
+
+namespace vnvram {
+
+struct KeyRingState {
+  std::mutex mutex; // Of all that is below.
+  std::vector<SecretBytes> data_keys;
+  /// Of data keys that were found.
+  std::map<format::KeyId, std::shared_ptr<const format::ImageKeys>> image_keys;
+};
+
+/// The keys of the encrypted image whose superblock this is. Errors: key_needed, wrong_key, corrupt
+/// (the slots are damaged), io, unsupported.
+Result<std::shared_ptr<const format::ImageKeys>>
+find_image_keys(BlockDevice& device, const format::Superblock& superblock, const KeyRing& ring);
+
+} // namespace vnvram
