@@ -4,8 +4,10 @@
 #include <cstddef>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "vnvram/export.h"
+#include "vnvram/key.h"
 
 namespace vnvram {
 
@@ -20,6 +22,8 @@ class VNVRAM_API KeyRing {
 public:
   /// Without a key: it opens plain images.
   KeyRing();
+  /// What is tried on an image's key slots, in this order, when one is opened.
+  explicit KeyRing(std::vector<KeySource> sources);
   /// For who keeps an image's data key himself (32 bytes): no key slot is asked.
   static KeyRing of_data_key(std::span<const std::byte> data_key);
 

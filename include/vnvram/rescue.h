@@ -8,6 +8,7 @@
 
 #include "vnvram/block_device.h"
 #include "vnvram/export.h"
+#include "vnvram/key.h"
 #include "vnvram/key_ring.h"
 #include "vnvram/open_device.h"
 #include "vnvram/result.h"
@@ -88,7 +89,8 @@ struct SalvageOptions {
   DeviceOptions device = {};
   /// Opens the damaged image.
   KeyRing keys = {};
-  /// Of the new image: see CreateOptions.
+  /// Of the new image: see CreateOptions. It is plain without either, whatever the damaged one is.
+  std::vector<NewKeySlot> key_slots = {};
   std::vector<std::byte> data_key = {};
 };
 

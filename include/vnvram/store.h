@@ -17,6 +17,7 @@
 #include "vnvram/blob.h"
 #include "vnvram/block_device.h"
 #include "vnvram/export.h"
+#include "vnvram/key.h"
 #include "vnvram/key_ring.h"
 #include "vnvram/open_device.h"
 #include "vnvram/result.h"
@@ -53,9 +54,13 @@ struct CreateOptions {
       {};
   /// Sealed from its first moment on: see Store::seal().
   bool sealed = false;
-  /// Encrypted, with this data key of 32 bytes: for who keeps it himself, as KeyRing::of_data_key()
-  /// takes it. Empty: a plain image.
+  /// Who can open it: an encrypted image then, with a random data key. Without them, and without a
+  /// data key, it is plain.
+  std::vector<NewKeySlot> key_slots = {};
+  /// The data key of an encrypted image, 32 bytes: for who keeps it himself, as
+  /// KeyRing::of_data_key() takes it.
   std::vector<std::byte> data_key = {};
+  [[nodiscard]] bool encrypts() const { return !key_slots.empty() || !data_key.empty(); }
   /// For create_image_file(): in which format, and with which key, a VM image is made.
   DeviceOptions device = {};
   /// Called now and then while the image is written in full.

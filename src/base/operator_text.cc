@@ -6,9 +6,9 @@
 namespace vnvram {
 namespace {
 
-constexpr std::array<std::string_view, 15> operations = {
-    "create", "register", "ls",   "info", "get",    "put",  "rm",    "check",
-    "repair", "salvage",  "dump", "size", "resize", "seal", "unseal"};
+constexpr std::array<std::string_view, 18> operations = {
+    "create",  "register", "ls",   "info",   "get",  "put",    "rm",  "check", "repair",
+    "salvage", "dump",     "size", "resize", "seal", "unseal", "key", "meta",  "erase"};
 
 /// What else may be in backquotes is somebody's name for a file.
 bool is_operation(std::string_view quoted) {

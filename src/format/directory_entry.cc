@@ -8,6 +8,7 @@
 #include <fmt/core.h>
 
 #include "format/all_zero.h"
+#include "format/text_field.h"
 
 namespace vnvram::format {
 
@@ -16,35 +17,8 @@ namespace {
 constexpr std::byte attribute_must_know{1};
 constexpr std::size_t attribute_header_bytes = 3;
 
-bool is_word(std::string_view text, std::size_t bytes_max) {
-  return !text.empty() && text.size() <= bytes_max &&
-         std::all_of(text.begin(), text.end(), [](char c) {
-           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                  std::string_view("._/+@-").find(c) != std::string_view::npos;
-         });
-}
-
-bool is_printable(std::string_view text) {
-  return std::all_of(text.begin(), text.end(), [](char c) { return c >= ' ' && c <= '~'; });
-}
-
 Error invalid(const BlobSpec& spec, std::string_view what) {
   return {ErrorKind::invalid_argument, fmt::format("blob \"{}\": {}", spec.name, what)};
-}
-
-void put_text(std::array<char, 64>& field, std::string_view text) {
-  assert(text.size() < field.size());
-  field.fill('\0');
-  std::copy(text.begin(), text.end(), field.begin());
-}
-
-// The text of a zero-padded field; nullopt if bytes stand behind its end.
-std::optional<std::string> get_text(const std::array<char, 64>& field) {
-  const auto end = std::find(field.begin(), field.end(), '\0');
-  if (end == field.end() || std::any_of(end, field.end(), [](char c) { return c != '\0'; })) {
-    return std::nullopt;
-  }
-  return std::string(field.begin(), end);
 }
 
 std::optional<std::vector<Attribute>> decode_attributes(std::span<const std::byte> bytes) {
@@ -88,7 +62,6 @@ std::size_t encoded_attributes_size_bytes(const std::vector<Attribute>& attribut
 }
 
 Status check_spec(const BlobSpec& spec) {
-  constexpr std::string_view word_rule = "must be 1 to 63 characters of A-Z a-z 0-9 . _ / + @ -";
   if (!is_word(spec.name, blob_name_max_bytes)) {
     return invalid(spec, fmt::format("the name {}", word_rule));
   }

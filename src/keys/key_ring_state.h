@@ -17,6 +17,7 @@ namespace vnvram {
 
 struct KeyRingState {
   std::mutex mutex; // Of all that is below.
+  std::vector<KeySource> sources;
   std::vector<SecretBytes> data_keys;
   /// Of data keys that were found.
   std::map<format::KeyId, std::shared_ptr<const format::ImageKeys>> image_keys;

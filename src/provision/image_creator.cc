@@ -8,7 +8,10 @@
 
 #include "base/barrier.h"
 #include "base/random_bytes.h"
+#include "base/secret_bytes.h"
 #include "device/forwarding_device.h"
+#include "keys/data_key.h"
+#include "keys/key_slots.h"
 #include "provision/image_creator.h"
 #include "provision/image_size.h"
 #include "store/engine.h"
@@ -66,7 +69,7 @@ Result<Geometry> plan(BlockDevice& device, const CreateOptions& options) {
   const Result<std::uint64_t> size = device.size_bytes();
   const auto ring_asked = static_cast<std::uint32_t>(
       std::min(options.ring_size_bytes, image_size_max_bytes) / block_size_bytes);
-  const bool encrypted = !options.data_key.empty();
+  const bool encrypted = options.encrypts();
   const Result<std::uint64_t> required =
       required_size_bytes(specs, options.ring_size_bytes, encrypted);
   const Result<ImageNeeds> needs = image_needs(
@@ -110,12 +113,33 @@ Status fill_with_random(BlockDevice& device, std::uint64_t from_block, std::uint
   return done;
 }
 
-Result<format::Codec> first_codec(const Superblock& superblock, const CreateOptions& options) {
-  if (options.data_key.empty()) {
+/// The one that is given, or one that nobody has.
+Result<SecretBytes> first_data_key(const CreateOptions& options) {
+  if (!options.encrypts() || !options.data_key.empty()) {
+    return SecretBytes(std::span(options.data_key));
+  }
+  std::vector<std::byte> key(format::ImageKeys::data_key_size_bytes);
+  const Status made = random_bytes(key);
+  return made ? Result<SecretBytes>(SecretBytes(std::move(key))) : made.error();
+}
+
+Result<format::Codec> first_codec(const Superblock& superblock, const SecretBytes& data_key) {
+  if (!format::is_encrypted(superblock)) {
     return format::Codec(superblock);
   }
-  auto keys = format::ImageKeys::derive(options.data_key, superblock.uuid);
+  auto keys = format::ImageKeys::derive(data_key.get(), superblock.uuid);
   return keys ? Result<format::Codec>(format::Codec(superblock, *std::move(keys))) : keys.error();
+}
+
+Status write_slots(BlockDevice& device, const Superblock& superblock, const SecretBytes& data_key,
+                   const CreateOptions& options) {
+  if (options.key_slots.empty()) {
+    return {};
+  }
+  const Result<format::KeyId> id = key_id_of(superblock.uuid, data_key.get());
+  return id ? write_first_key_slots(device, {superblock.uuid, *id}, data_key.get(),
+                                    options.key_slots)
+            : id.error();
 }
 
 // Superblocks first, and durably: whatever else happens, no old store's newer superblock can win.
@@ -149,7 +173,7 @@ Status wipe(BlockDevice& device, const Geometry& geometry, const CreateOptions& 
       options.progress((block + count) * block_size_bytes, block_count * block_size_bytes);
     }
   }
-  if (done && !options.data_key.empty()) {
+  if (done && options.encrypts()) {
     done = fill_with_random(device, format::ring_start_block, geometry.image_block_count());
   }
   return done ? device.flush() : done;
@@ -209,11 +233,16 @@ Status format_locked(BlockDevice& device, const CreateOptions& options) {
   if (!superblock) {
     return superblock.error();
   }
-  const Result<format::Codec> codec = first_codec(*superblock, options);
+  const Result<SecretBytes> data_key = first_data_key(options);
+  const Result<format::Codec> codec =
+      data_key ? first_codec(*superblock, *data_key) : data_key.error();
   if (!codec) {
     return codec.error();
   }
-  const Status wiped = wipe(device, *geometry, options);
+  Status wiped = wipe(device, *geometry, options);
+  if (wiped) {
+    wiped = write_slots(device, *superblock, *data_key, options);
+  }
   if (!wiped) {
     return wiped;
   }

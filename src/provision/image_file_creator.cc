@@ -52,7 +52,7 @@ Result<std::uint64_t> choose_size(std::uint64_t size_bytes, std::uint64_t old_si
     specs.push_back(blob.spec);
   }
   const Result<std::uint64_t> recommended =
-      recommended_size_bytes(specs, options.ring_size_bytes, !options.data_key.empty());
+      recommended_size_bytes(specs, options.ring_size_bytes, options.encrypts());
   if (!recommended) {
     return recommended;
   }

@@ -175,7 +175,7 @@ Result<std::uint64_t> size_for(const SalvageOptions& options, const CreateOption
   for (const NewBlob& blob : created.blobs) {
     specs.push_back(blob.spec);
   }
-  const Result<std::uint64_t> needed = recommended_size_bytes(specs, 0, !options.data_key.empty());
+  const Result<std::uint64_t> needed = recommended_size_bytes(specs, 0, created.encrypts());
   const Result<std::uint64_t> there = damaged.size_bytes();
   if (!needed || !there) {
     return needed ? there.error() : needed.error();
@@ -222,6 +222,8 @@ Result<SalvageReport> salvage_image(BlockDevice& damaged, const std::string& out
     }
   }
   CreateOptions created = salvage.create_options();
+  created.key_slots = options.key_slots;
+  created.data_key = options.data_key;
   SalvageReport report = salvage.take_report();
   const Result<format::Codec> codec = unlock(damaged, roots->superblocks.front(), options.keys);
   if (!codec) {
@@ -248,7 +250,6 @@ Result<SalvageReport> salvage_image(BlockDevice& damaged, const std::string& out
                  "restore the image from a backup"};
   }
   created.force = options.force;
-  created.data_key = options.data_key;
   created.device = options.device;
   created.sealed = roots->sealed() && !options.unseal;
   report.sealed = created.sealed;

@@ -67,9 +67,9 @@ void ImageEditor::edit_page(std::uint32_t page, const Edit& edit) {
       std::fill(content.begin(), content.end(), std::byte{0});
     }
     edit(content);
-    leaf.set_entry_of(
-        page,
-        format::Codec(superblock_).entry_for(format::page_place(page), entry.slot(), content));
+    leaf.set_entry_of(page, format::Codec(superblock_)
+                                .entry_for(format::page_place(page), entry.slot(),
+                                           content.first<block_size_bytes>()));
   });
 }
 

@@ -44,12 +44,11 @@ std::vector<std::byte> example_record() {
   builder.add_bytes(offsetof(DirectoryPage, entries) + offsetof(DirectoryEntry, size_bytes),
                     std::as_bytes(std::span(size_and_generation)));
   std::uint64_t checksum = 0;
-  const auto record =
-      builder
-          .finish({superblock.epoch_number, superblock.epoch_random, superblock.generation + 1,
-                   superblock.chain},
-                  Codec(superblock), checksum)
-          .value();
+  const auto record = builder
+                          .finish({superblock.epoch_number, superblock.epoch_random,
+                                   superblock.generation + 1, superblock.chain},
+                                  Codec(superblock), checksum)
+                          .value();
   return {record.begin(), record.end()};
 }
 

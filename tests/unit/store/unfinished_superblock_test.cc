@@ -51,7 +51,8 @@ TEST(UnfinishedSuperblock, NoTearOfACloseIsTakenForRot) {
     for (unsigned new_sectors = 1; new_sectors < 255; ++new_sectors) {
       const Superblock found = torn(closed(sequence - 1, 1), closed(sequence + 1, 1), new_sectors);
       if (!format::Codec::proves(found)) {
-        EXPECT_TRUE(may_be_unfinished(format::Codec(current), current, found)) << sequence << ' ' << new_sectors;
+        EXPECT_TRUE(may_be_unfinished(format::Codec(current), current, found))
+            << sequence << ' ' << new_sectors;
       }
     }
   }

@@ -1,0 +1,137 @@
+#include "keys/header_area.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/core.h>
+
+namespace vnvram {
+
+using format::CheckedHeaderCopy;
+using format::HeaderContent;
+using format::HeaderCopyState;
+
+namespace {
+
+// How often a reader looks again when a writer changes what it reads.
+constexpr int read_attempts_max = 100;
+
+std::uint64_t offset_of(format::HeaderPart part, unsigned copy) {
+  return format::start_blocks_of(part).at(copy) * block_size_bytes;
+}
+
+} // namespace
+
+Error HeaderArea::damaged(const char* reason) const {
+  return {ErrorKind::corrupt,
+          fmt::format("{}: the {} are damaged: {}", device_->name(),
+                      part_ == format::HeaderPart::key_slots ? "key slots" : "public metadata",
+                      reason),
+          part_ == format::HeaderPart::key_slots
+              ? "blocks 2 to 9 of an older copy of this image would have them"
+              : ""};
+}
+
+Result<std::vector<std::byte>> HeaderArea::read_bytes() {
+  std::vector<std::byte> bytes(format::header_copy_count * format::header_copy_size_bytes);
+  for (unsigned copy = 0; copy < format::header_copy_count; ++copy) {
+    const Status read = device_->read(
+        offset_of(part_, copy), std::span(bytes).subspan(copy * format::header_copy_size_bytes,
+                                                         format::header_copy_size_bytes));
+    if (!read) {
+      return read.error();
+    }
+  }
+  return bytes;
+}
+
+Result<HeaderArea::Copies> HeaderArea::judge(std::span<const std::byte> bytes) {
+  Copies copies;
+  const char* fault = nullptr;
+  for (unsigned copy = 0; copy < format::header_copy_count; ++copy) {
+    CheckedHeaderCopy& checked = copies.checked.at(copy);
+    checked = format::check_header_copy({.part = part_, .copy = copy, .uuid = uuid_},
+                                        bytes.subspan(copy * format::header_copy_size_bytes)
+                                            .first<format::header_copy_size_bytes>());
+    if (checked.state == HeaderCopyState::damaged) {
+      fault = checked.reason;
+    } else if (checked.state == HeaderCopyState::valid) {
+      if (copies.current && copies.checked.at(*copies.current).sequence == checked.sequence) {
+        return damaged("both copies have the same sequence");
+      }
+      if (!copies.current || checked.sequence > copies.checked.at(*copies.current).sequence) {
+        copies.current = copy;
+      }
+    }
+  }
+  if (!copies.current && fault != nullptr) {
+    return damaged(fault);
+  }
+  return copies;
+}
+
+// A writer changes one copy after the other, and a reader that is slower than it can see both while
+// they are being written. The same damage twice, with nothing written in between, is one.
+Result<HeaderArea::Copies> HeaderArea::read_copies() {
+  Result<std::vector<std::byte>> bytes = read_bytes();
+  for (int attempt = 1; bytes; ++attempt) {
+    Result<Copies> copies = judge(*bytes);
+    if (copies || attempt == read_attempts_max) {
+      return copies;
+    }
+    Result<std::vector<std::byte>> again = read_bytes();
+    if (again && *again == *bytes) {
+      return copies;
+    }
+    bytes = std::move(again);
+  }
+  return bytes.error();
+}
+
+Result<HeaderContent> HeaderArea::read() {
+  Result<Copies> copies = read_copies();
+  if (!copies) {
+    return copies.error();
+  }
+  return copies->current ? std::move(copies->checked.at(*copies->current).content)
+                         : HeaderContent{};
+}
+
+Status HeaderArea::write_copy(unsigned copy, std::uint64_t sequence, const HeaderContent& content) {
+  return device_->write_durable(
+      offset_of(part_, copy),
+      format::compose_header_copy({.part = part_, .copy = copy, .uuid = uuid_}, sequence, content));
+}
+
+Status HeaderArea::write(const HeaderContent& content) {
+  // What was just read may be in a cache only.
+  Status done = device_->flush();
+  if (!done) {
+    return done;
+  }
+  const Result<Copies> copies = read_copies();
+  if (!copies) {
+    return copies.error();
+  }
+  std::uint64_t sequence = 1;
+  unsigned other = 1;
+  if (copies->current) {
+    sequence = copies->checked.at(*copies->current).sequence;
+    other = 1 - *copies->current;
+  } else {
+    // All of it but zeros is in one sector: a cut leaves this, or nothing as before.
+    done = write_copy(0, sequence, {});
+  }
+  if (sequence > format::counter_max - 2) {
+    return damaged("a sequence at its end");
+  }
+  if (done) {
+    done = write_copy(other, sequence + 1, content);
+  }
+  if (done) {
+    done = write_copy(1 - other, sequence + 2, content);
+  }
+  return done;
+}
+
+} // namespace vnvram

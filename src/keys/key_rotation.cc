@@ -1,0 +1,123 @@
+#include "keys/key_rotation.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include <fmt/core.h>
+
+#include "keys/key_slots.h"
+#include "keys/slot_wrap.h"
+
+namespace vnvram {
+
+using format::KeySlot;
+using format::KeySlots;
+using format::KeyWrap;
+
+namespace {
+
+/// What the two data keys are, and who is asked for the holders' secrets.
+struct Exchange {
+  const KeyedImage& image;
+  std::span<const std::byte> data_key;
+  std::span<const std::byte> new_data_key;
+  std::span<const KeySource> keys;
+  std::string name;
+};
+
+/// Nothing, if nobody has given the slot's key.
+Result<std::optional<KeyWrap>> new_wrap_of(const KeySlot& slot, const Exchange& exchange) {
+  const Status vouched = check_voucher(exchange.image.uuid, slot,
+                                       *slot.wrap_of(exchange.image.key_id), exchange.data_key);
+  if (!vouched) {
+    return Error(vouched.error().kind(), vouched.error().cause(), "remove that slot: `key rm`");
+  }
+  std::span<const std::byte> secret;
+  std::optional<Error> trouble;
+  bool found = slot.kind == KeySlotKind::public_key;
+  for (const KeySource& key : exchange.keys) {
+    if (found) {
+      break;
+    }
+    const Result<OpenedSlot> opened = try_key(key, exchange.image, slot, exchange.name);
+    if (opened) {
+      found = true;
+      secret = opened->secret;
+    } else if (opened.error().kind() != ErrorKind::wrong_key) {
+      trouble = opened.error();
+    }
+  }
+  if (!found) {
+    return trouble ? Result<std::optional<KeyWrap>>(*trouble) : std::optional<KeyWrap>();
+  }
+  const auto wrap = make_wrap(exchange.image.uuid, slot, secret, exchange.new_data_key);
+  return wrap ? Result<std::optional<KeyWrap>>(*wrap) : wrap.error();
+}
+
+/// Only the wraps of this data key, and only slots that have one.
+KeySlots with_wraps_of(const format::KeyId& key_id, KeySlots slots) {
+  for (KeySlot& slot : slots) {
+    std::erase_if(slot.wraps, [&](const KeyWrap& wrap) { return wrap.key_id != key_id; });
+  }
+  std::erase_if(slots, [](const KeySlot& slot) { return slot.wraps.empty(); });
+  return slots;
+}
+
+Error keys_missing(const std::string& name, const KeySlots& left_out) {
+  return {ErrorKind::key_needed,
+          fmt::format("{}: without their keys these would not open the image any more: {}", name,
+                      slot_list(left_out)),
+          "give their keys as well, or remove the slots"};
+}
+
+} // namespace
+
+Result<KeySlots> wrap_new_data_key(BlockDevice& device, const KeyedImage& image,
+                                   std::span<const std::byte> data_key,
+                                   std::span<const std::byte> new_data_key,
+                                   std::span<const KeySource> keys, KeylessSlots keyless) {
+  Result<KeySlots> read = read_key_slots(device, image.uuid);
+  if (!read) {
+    return read;
+  }
+  const Exchange exchange{.image = image,
+                          .data_key = data_key,
+                          .new_data_key = new_data_key,
+                          .keys = keys,
+                          .name = device.name()};
+  KeySlots slots = with_wraps_of(image.key_id, *std::move(read));
+  KeySlots left_out;
+  for (KeySlot& slot : slots) {
+    const auto wrap = new_wrap_of(slot, exchange);
+    if (!wrap) {
+      return wrap.error();
+    }
+    if (*wrap) {
+      slot.wraps.push_back(**wrap);
+    } else {
+      left_out.push_back(slot);
+    }
+  }
+  if (left_out.size() == slots.size() || (keyless == KeylessSlots::refuse && !left_out.empty())) {
+    return keys_missing(exchange.name, left_out);
+  }
+  const Status written = write_key_slots(device, image.uuid, slots);
+  return written ? Result<KeySlots>(std::move(left_out)) : written.error();
+}
+
+Status drop_other_wraps(BlockDevice& device, const KeyedImage& image) {
+  const Result<KeySlots> slots = read_key_slots(device, image.uuid);
+  if (!slots) {
+    return slots.error();
+  }
+  const KeySlots kept = with_wraps_of(image.key_id, *slots);
+  if (kept.empty() && !slots->empty()) {
+    return Error(
+        ErrorKind::corrupt,
+        fmt::format("{}: no key slot has the data key that the image names", device.name()));
+  }
+  return kept == *slots ? Status{} : write_key_slots(device, image.uuid, kept);
+}
+
+} // namespace vnvram

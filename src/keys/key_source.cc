@@ -1,0 +1,98 @@
+#include <charconv>
+#include <optional>
+#include <utility>
+
+#include "keys/external_key_holder.h"
+#include "keys/file_key_holder.h"
+#include "keys/key_input.h"
+#include "keys/passphrase_holder.h"
+#include "keys/public_key_holder.h"
+#include "vnvram/key.h"
+
+namespace vnvram {
+namespace {
+
+/// What is behind `scheme` in `text`; nothing if that does not begin so.
+std::optional<std::string_view> behind(std::string_view text, std::string_view scheme) {
+  return text.starts_with(scheme) ? std::optional(text.substr(scheme.size())) : std::nullopt;
+}
+
+std::optional<int> parse_descriptor(std::string_view digits) {
+  int descriptor = -1;
+  const auto [end, error] =
+      std::from_chars(digits.data(), digits.data() + digits.size(), descriptor);
+  return error == std::errc() && end == digits.data() + digits.size() && descriptor >= 0
+             ? std::optional(descriptor)
+             : std::nullopt;
+}
+
+/// file:PATH[,remove] or fd:N.
+std::optional<KeyInput> parse_input(std::string_view text) {
+  if (auto path = behind(text, "file:")) {
+    constexpr std::string_view remove = ",remove";
+    const bool removes = path->ends_with(remove);
+    path->remove_suffix(removes ? remove.size() : 0);
+    return path->empty() ? std::nullopt
+                         : std::optional(KeyInput{
+                               .path = std::string(*path), .descriptor = -1, .remove = removes});
+  }
+  const auto digits = behind(text, "fd:");
+  const auto descriptor = digits ? parse_descriptor(*digits) : std::nullopt;
+  return descriptor
+             ? std::optional(KeyInput{.path = {}, .descriptor = *descriptor, .remove = false})
+             : std::nullopt;
+}
+
+std::shared_ptr<KeyHolder> parse_command(std::string_view text) {
+  constexpr std::string_view mark = ",public=";
+  const std::size_t at = text.rfind(mark);
+  const std::string_view command = text.substr(0, at);
+  const std::string_view path =
+      at == std::string_view::npos ? std::string_view() : text.substr(at + mark.size());
+  return command.empty() || (at != std::string_view::npos && path.empty())
+             ? nullptr
+             : std::make_shared<ExternalKeyHolder>(std::string(command), std::string(path));
+}
+
+std::shared_ptr<KeyHolder> parse_holder(std::string_view text) {
+  if (text == "passphrase") {
+    return std::make_shared<PassphraseHolder>(std::nullopt);
+  }
+  if (const auto input = behind(text, "passphrase:")) {
+    auto parsed = parse_input(*input);
+    return parsed ? std::make_shared<PassphraseHolder>(std::move(parsed)) : nullptr;
+  }
+  if (const auto path = behind(text, "public:")) {
+    return path->empty() ? nullptr : std::make_shared<PublicKeyHolder>(std::string(*path));
+  }
+  if (const auto command = behind(text, "exec:")) {
+    return parse_command(*command);
+  }
+  auto input = parse_input(text);
+  return input ? std::make_shared<FileKeyHolder>(*std::move(input)) : nullptr;
+}
+
+} // namespace
+
+std::string_view key_slot_kind_name(KeySlotKind kind) {
+  switch (kind) {
+  case KeySlotKind::key: return "key";
+  case KeySlotKind::passphrase: return "passphrase";
+  case KeySlotKind::public_key: return "public";
+  case KeySlotKind::external: return "external";
+  }
+  return "unknown";
+}
+
+Result<KeySource> KeySource::parse(std::string_view text) {
+  auto holder = parse_holder(text);
+  if (holder == nullptr) {
+    // Not what was given: it may be the key itself.
+    return Error(ErrorKind::invalid_argument, "that does not say where a key is",
+                 "file:PATH, fd:N, passphrase, passphrase:file:PATH, passphrase:fd:N, "
+                 "exec:COMMAND, or for a new slot public:PATH");
+  }
+  return KeySource(std::string(text), std::move(holder));
+}
+
+} // namespace vnvram

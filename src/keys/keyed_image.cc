@@ -1,0 +1,86 @@
+#include "keys/keyed_image.h"
+
+#include <algorithm>
+#include <array>
+
+#include <fmt/core.h>
+
+#include "format/superblock.h"
+
+namespace vnvram {
+namespace {
+
+using format::CheckedSuperblock;
+using format::SuperblockState;
+using SuperblockCopies = std::array<CheckedSuperblock, format::superblock_count>;
+
+constexpr std::size_t key_id_offset = 360;
+
+bool is_whole(const CheckedSuperblock& copy) {
+  return copy.state == SuperblockState::valid || copy.state == SuperblockState::encrypted;
+}
+
+Error no_superblock(const std::string& name, const SuperblockCopies& copies) {
+  const auto any = [&](SuperblockState state) {
+    return std::ranges::any_of(
+        copies, [state](const CheckedSuperblock& copy) { return copy.state == state; });
+  };
+  if (any(SuperblockState::damaged) || any(SuperblockState::bogus)) {
+    return {ErrorKind::corrupt, fmt::format("{}: no superblock is whole", name),
+            "`repair` mends what can be mended"};
+  }
+  if (any(SuperblockState::no_magic)) {
+    return {ErrorKind::foreign, fmt::format("{}: holds data that is not a vNVRAM image", name),
+            "check the name"};
+  }
+  return {ErrorKind::blank, fmt::format("{}: holds no image", name), "`create` makes one of it"};
+}
+
+} // namespace
+
+Result<format::Superblock> read_current_superblock(BlockDevice& device) {
+  const Result<std::uint64_t> size = device.size_bytes();
+  if (!size) {
+    return size.error();
+  }
+  SuperblockCopies copies;
+  const CheckedSuperblock* current = nullptr;
+  for (unsigned copy = 0; copy < format::superblock_count; ++copy) {
+    std::array<std::byte, block_size_bytes> block{};
+    const std::uint64_t offset = copy * block_size_bytes;
+    if (*size < offset + block_size_bytes) {
+      continue;
+    }
+    if (const Status read = device.read(offset, block); !read) {
+      return read.error();
+    }
+    copies[copy] = format::check_superblock(block, copy);
+    if (copies[copy].state == SuperblockState::too_new) {
+      return Error(ErrorKind::too_new, fmt::format("{}: written by a newer vNVRAM", device.name()),
+                   "use the version that wrote it, or a later one");
+    }
+    if (is_whole(copies[copy]) &&
+        (current == nullptr || copies[copy].superblock.sequence > current->superblock.sequence)) {
+      current = &copies[copy];
+    }
+  }
+  return current == nullptr ? Result<format::Superblock>(no_superblock(device.name(), copies))
+                            : current->superblock;
+}
+
+Result<KeyedImage> read_keyed_image(BlockDevice& device) {
+  const Result<format::Superblock> superblock = read_current_superblock(device);
+  if (!superblock) {
+    return superblock.error();
+  }
+  if ((superblock->features_must_know & format::feature_encrypted) == 0) {
+    return Error(ErrorKind::invalid_argument,
+                 fmt::format("{}: the image is not encrypted", device.name()), "it has no keys");
+  }
+  KeyedImage image{.uuid = superblock->uuid, .key_id = {}};
+  const auto bytes = std::as_bytes(std::span(&*superblock, 1));
+  std::ranges::copy(bytes.subspan(key_id_offset, image.key_id.size()), image.key_id.begin());
+  return image;
+}
+
+} // namespace vnvram

@@ -1,0 +1,146 @@
+#include "keys/slot_wrap.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include <fmt/core.h>
+
+#include "crypto/key_agreement.h"
+#include "crypto/key_derivation.h"
+#include "crypto/passphrase_hash.h"
+#include "keys/data_key.h"
+
+namespace vnvram {
+
+using format::KeySlot;
+using format::KeyWrap;
+
+namespace {
+
+constexpr std::string_view slot_purpose = "vnvram 1 key slot";
+constexpr std::string_view public_slot_purpose = "vnvram 1 key slot public";
+
+Result<SealingKey> sealing_key_of(std::span<const std::byte> secret,
+                                  std::span<const std::byte> salt, std::string_view purpose) {
+  const auto derived = derive_key(secret, salt, purpose, SealingKey::key_size_bytes);
+  return derived ? SealingKey::make(derived->get()) : derived.error();
+}
+
+/// Of all kinds but public_key.
+Result<SealingKey> wrap_key_of(const KeySlot& slot, std::span<const std::byte> secret) {
+  if (slot.kind != KeySlotKind::passphrase) {
+    return sealing_key_of(secret, slot.salt, slot_purpose);
+  }
+  const auto hash =
+      hash_passphrase(secret, std::span(slot.salt).first<passphrase_salt_size_bytes>(), slot.cost);
+  return hash ? sealing_key_of(hash->get(), slot.salt, slot_purpose) : hash.error();
+}
+
+Result<SealingKey> agreed_wrap_key(std::span<const std::byte> private_key,
+                                   const AgreementPublicKey& public_key,
+                                   const AgreementPublicKey& ephemeral,
+                                   const AgreementPublicKey& holder) {
+  const auto shared = agree(private_key, public_key);
+  if (!shared) {
+    return shared.error();
+  }
+  std::vector<std::byte> salt(ephemeral.begin(), ephemeral.end());
+  salt.insert(salt.end(), holder.begin(), holder.end());
+  return sealing_key_of(shared->get(), salt, public_slot_purpose);
+}
+
+/// With a key that is used once, whose public half goes into the wrap.
+Result<SealingKey> new_agreed_wrap_key(const KeySlot& slot, KeyWrap& wrap) {
+  const auto once = make_agreement_key();
+  const auto shown = once ? agreement_public_key(once->get()) : once.error();
+  if (!shown) {
+    return shown.error();
+  }
+  wrap.ephemeral = *shown;
+  return agreed_wrap_key(once->get(), slot.salt, wrap.ephemeral, slot.salt);
+}
+
+Result<SealingKey> found_wrap_key(const KeySlot& slot, const KeyWrap& wrap,
+                                  std::span<const std::byte> secret) {
+  return slot.kind == KeySlotKind::public_key
+             ? agreed_wrap_key(secret, wrap.ephemeral, wrap.ephemeral, slot.salt)
+             : wrap_key_of(slot, secret);
+}
+
+Error made_without_the_key(const KeySlot& slot) {
+  return {ErrorKind::corrupt,
+          fmt::format("key slot {} was not made by anybody who could open the image", slot.number),
+          "somebody else can write to the device"};
+}
+
+} // namespace
+
+Result<KeyWrap> make_wrap(const Uuid& uuid, const KeySlot& slot, std::span<const std::byte> secret,
+                          std::span<const std::byte> data_key) {
+  KeyWrap wrap;
+  const auto key = slot.kind == KeySlotKind::public_key ? new_agreed_wrap_key(slot, wrap)
+                                                        : wrap_key_of(slot, secret);
+  const auto key_id = key_id_of(uuid, data_key);
+  const auto nonce = SealingKey::make_nonce();
+  const auto voucher_key = voucher_key_of(uuid, data_key);
+  if (!key || !key_id || !nonce || !voucher_key) {
+    return !key      ? key.error()
+           : !key_id ? key_id.error()
+           : !nonce  ? nonce.error()
+                     : voucher_key.error();
+  }
+  wrap.key_id = *key_id;
+  wrap.nonce = *nonce;
+  std::ranges::copy(data_key, wrap.sealed_key.begin());
+  Status sealed = key->seal(wrap.nonce, format::wrap_associated_data(uuid, slot, wrap.key_id),
+                            wrap.sealed_key, wrap.tag);
+  if (sealed) {
+    sealed = voucher_key->seal(wrap.nonce, format::voucher_associated_data(uuid, slot, wrap), {},
+                               wrap.voucher);
+  }
+  if (!sealed) {
+    wipe_memory(wrap.sealed_key);
+    return sealed.error();
+  }
+  return wrap;
+}
+
+Result<SecretBytes> open_wrap(const Uuid& uuid, const KeySlot& slot, const KeyWrap& wrap,
+                              std::span<const std::byte> secret) {
+  const auto key = found_wrap_key(slot, wrap, secret);
+  if (!key) {
+    return key.error();
+  }
+  std::vector<std::byte> bytes(wrap.sealed_key.begin(), wrap.sealed_key.end());
+  const Status opened =
+      key->open(wrap.nonce, format::wrap_associated_data(uuid, slot, wrap.key_id), bytes, wrap.tag);
+  SecretBytes data_key(std::move(bytes));
+  if (!opened) {
+    return opened.error().kind() == ErrorKind::corrupt
+               ? Error(ErrorKind::wrong_key, fmt::format("not the key of slot {}", slot.number))
+               : opened.error();
+  }
+  const auto key_id = key_id_of(uuid, data_key.get());
+  if (!key_id) {
+    return key_id.error();
+  }
+  if (*key_id != wrap.key_id) {
+    return made_without_the_key(slot);
+  }
+  const Status vouched = check_voucher(uuid, slot, wrap, data_key.get());
+  return vouched ? Result<SecretBytes>(std::move(data_key)) : vouched.error();
+}
+
+Status check_voucher(const Uuid& uuid, const KeySlot& slot, const KeyWrap& wrap,
+                     std::span<const std::byte> data_key) {
+  const auto key = voucher_key_of(uuid, data_key);
+  if (!key) {
+    return key.error();
+  }
+  const Status fits =
+      key->open(wrap.nonce, format::voucher_associated_data(uuid, slot, wrap), {}, wrap.voucher);
+  return fits || fits.error().kind() != ErrorKind::corrupt ? fits : made_without_the_key(slot);
+}
+
+} // namespace vnvram
