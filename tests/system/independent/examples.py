@@ -61,7 +61,7 @@ def page_and_entry():
 def key_slots():
     slot = keys.make_slot(keys.KeyHolder(HOLDERS_KEY), [DATA_KEY], UUID, 0, b"example", 1700000000,
                           in_turn(counting(0x20, 32), counting(0x60, 24)))
-    return header_area.make_copy(header_area.KEYS_MAGIC, 0, UUID, 1, [slot.pack()])
+    return header_area.make_copy(header_area.KEYS_MAGIC, 0, UUID, 3, [slot.pack()])
 
 
 def dump(content, shown=lambda at: True):

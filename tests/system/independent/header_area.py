@@ -75,7 +75,7 @@ def _parse_copy(content, magic, copy, uuid):
      ) = _HEADER.unpack_from(content)
     must_be((own_magic, own_copy, own_uuid) == (magic, copy, uuid), "another's header area")
     must_be(with_right_checksum(content) == content, "checksum of a header area")
-    must_be(not reserved and not reserved_end and sequence <= COUNTER_MAX, "a header area's fields")
+    must_be(not reserved and not reserved_end and 1 <= sequence <= COUNTER_MAX, "a header area's fields")
     must_be(_HEADER.size <= used <= COPY_BYTES and not any(content[used:]), "a header area's length")
     parse = parse_slots if magic == KEYS_MAGIC else _parse_metadata
     return AreaCopy(copy, sequence, parse(content[_HEADER.size:used], count))
@@ -101,8 +101,13 @@ def read_area(content, magic, uuid):
 
 def write_area(content, magic, uuid, entries):
     """To both copies, the one that is not current first. `content` is the device's, a bytearray."""
+    if not read_area(content, magic, uuid):
+        _write_copy(content, magic, 0, uuid, 1, [])
     current = read_area(content, magic, uuid)
-    copy, sequence = (1 - current.copy, current.sequence) if current else (0, 0)
-    for step, target in enumerate((copy, 1 - copy), 1):
-        start = copy_at(magic, target)
-        content[start:start + COPY_BYTES] = make_copy(magic, target, uuid, sequence + step, entries)
+    for step, copy in enumerate((1 - current.copy, current.copy), 1):
+        _write_copy(content, magic, copy, uuid, current.sequence + step, entries)
+
+
+def _write_copy(content, magic, copy, uuid, sequence, entries):
+    start = copy_at(magic, copy)
+    content[start:start + COPY_BYTES] = make_copy(magic, copy, uuid, sequence, entries)

@@ -17,7 +17,8 @@ SLOTS_MAX = 16
 KEY_ID_BYTES = 16
 _PASSES_MAX, _MEMORY_MIN_KIB, _MEMORY_MAX_KIB = 64, 8, 4194304
 _ENTRY = struct.Struct("<IBBHQ64s32sIIII")
-_WRAP = struct.Struct("<16s32s24s32s16s")
+_WRAP = struct.Struct("<16s32s24s32s16s16s")
+_VOUCHED_BYTES = 120  # Of a wrap.
 _PUBLIC_PART_BYTES_MAX = 4096
 
 
@@ -50,9 +51,15 @@ class Wrap:
     nonce: bytes
     sealed: bytes
     tag: bytes
+    voucher: bytes = bytes(16)
 
     def pack(self):
         return _WRAP.pack(*dataclasses.astuple(self))
+
+    def voucher_by(self, data_key, uuid, associated):
+        """What only somebody makes who has the data key."""
+        key = SealingKey(derive(data_key, uuid, b"vnvram 1 slot voucher", KEY_BYTES))
+        return key.seal(self.nonce, associated + self.pack()[:_VOUCHED_BYTES], b"")[1]
 
 
 @dataclasses.dataclass
@@ -222,8 +229,10 @@ def make_slot(holder, data_keys, uuid, number=0, label=b"", created_seconds=0, r
         ephemeral, material = holder.new_ephemeral(slot, random)
         nonce = random(NONCE_BYTES)
         wrapping = SealingKey(derive(*material, KEY_BYTES))
-        sealed, tag = wrapping.seal(nonce, slot.associated(uuid, key_id), data_key)
-        slot.wraps.append(Wrap(key_id, ephemeral, nonce, sealed, tag))
+        associated = slot.associated(uuid, key_id)
+        wrap = Wrap(key_id, ephemeral, nonce, *wrapping.seal(nonce, associated, data_key))
+        wrap.voucher = wrap.voucher_by(data_key, uuid, associated)
+        slot.wraps.append(wrap)
     return slot
 
 
@@ -235,10 +244,11 @@ def unwrap(slots, holder, uuid, key_id):
                 continue
             try:
                 wrapping = SealingKey(derive(*holder.key_material(slot, wrap.ephemeral), KEY_BYTES))
-                data_key = wrapping.open(wrap.nonce, slot.associated(uuid, key_id), wrap.sealed,
-                                         wrap.tag)
+                associated = slot.associated(uuid, key_id)
+                data_key = wrapping.open(wrap.nonce, associated, wrap.sealed, wrap.tag)
             except Refused:
                 continue
             must_be(key_id_of(data_key, uuid) == key_id, "a key slot holds a key of another name")
+            must_be(wrap.voucher == wrap.voucher_by(data_key, uuid, associated), "a key slot's voucher")
             return data_key
     raise Refused("wrong key", "no key slot is this holder's")

@@ -94,6 +94,8 @@ class SlotsTest(Pieces):
                     self.refused("wrong key", keys.unwrap, [slot], holder, UUID, key_id)
                     setattr(slot, name, kept)
             self.refused("wrong key", keys.unwrap, [slot], holder, bytes(16), key_id)
+            slot.wraps[0].voucher = os.urandom(16)
+            self.refused("corrupt", keys.unwrap, [slot], holder, UUID, key_id)
 
     def test_what_cannot_be_is_refused_before_anything_is_computed(self):
         for name, value in (("passes", 0), ("passes", 65), ("memory_kib", 7), ("memory_kib", 4194305),
@@ -128,9 +130,9 @@ class HeaderAreaTest(Pieces):
     def test_what_was_taken_away_is_in_neither_copy(self):
         first, second = {b"b/name": b"first value", b"a": b""}, {b"b/name": b"second"}
         self.write(first)
-        self.assertEqual(self.entries(self.MAGICS[1]), (sorted(first.items()), 2))
+        self.assertEqual(self.entries(self.MAGICS[1]), (sorted(first.items()), 3))
         self.write(second)
-        self.assertEqual(self.entries(self.MAGICS[1]), (sorted(second.items()), 4))
+        self.assertEqual(self.entries(self.MAGICS[1]), (sorted(second.items()), 5))
         self.assertNotIn(b"first", self.content)
 
     def test_one_damaged_copy_is_lost_and_both_are_damage(self):

@@ -181,6 +181,13 @@ class Tampering:
 
             self.refused_by_both(self.with_slots(change), "wrong key")
 
+    def test_a_slots_voucher(self):
+        """It opens, but who made it did not have the data key."""
+        def change(area):
+            area[64 + 128 + 120] ^= 1
+
+        self.refused_by_both(self.with_slots(change))
+
     def test_a_slot_of_another_image(self):
         """Of the same holder, for another data key that is said to be this image's."""
         key_id = self.now.superblock.key_id
