@@ -36,6 +36,8 @@ enum class ErrorKind {
   invalid_argument, ///< A name, size or option that can never be right.
   unsupported,      ///< The device or system cannot do this.
   sealed, ///< What the image holds was handed over to another machine: no commit until unsealed.
+  /// It is not what its anchor says: older, of another branch, or another image (vnvram/anchor.h).
+  not_at_anchor,
 };
 
 /// A stable lower-case word for scripts, e.g. "in-use".

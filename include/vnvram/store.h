@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "vnvram/anchor.h"
 #include "vnvram/blob.h"
 #include "vnvram/block_device.h"
 #include "vnvram/export.h"
@@ -117,6 +118,12 @@ struct OpenOptions {
   /// With `background`: bring the homes up to date when nothing was committed for so long. 0:
   /// never; nor ever on a device whose content may change underneath.
   std::chrono::milliseconds idle_checkpoint_after{1000};
+  /// Outside the image: what its newest state is (vnvram/anchor.h). An image that is not at its
+  /// anchor is refused before anything is written to it. What cannot be written there: with
+  /// AnchorPolicy::Moment::commit that commit fails and the store is poisoned; with `every` it is
+  /// told (failed_in_background) and tried again after each period, and the tenth failure in a row
+  /// poisons; an opening, a seal and a close fail. With Access::read_only it is not looked at.
+  AnchorUse anchor = {};
   /// For tests: what says when the times above have come. nullptr: the machine's clock. It outlives
   /// the store.
   Clock* clock = nullptr;
@@ -238,12 +245,13 @@ VNVRAM_API Status resize_image_file(const std::string& path, std::uint64_t size_
                                     const DeviceOptions& options = {}, const KeyRing& keys = {});
 
 /// Puts a seal on an image that nobody has open, whose state goes on elsewhere: see Store::seal().
-/// Durable on return; harmless on an image that is sealed. Errors: as Store::open.
-VNVRAM_API Status seal_image(std::unique_ptr<BlockDevice> device, const KeyRing& keys = {});
+/// Durable on return; harmless on an image that is sealed. `options` as for Store::open, for an
+/// image with a key or an anchor. Errors: as Store::open.
+VNVRAM_API Status seal_image(std::unique_ptr<BlockDevice> device, OpenOptions options = {});
 /// Takes the seal off an image that nobody has open: the operator's word that its state goes on
 /// here and nowhere else. Durable on return; harmless on an image that is not sealed. Errors: as
 /// Store::open.
-VNVRAM_API Status unseal_image(std::unique_ptr<BlockDevice> device, const KeyRing& keys = {});
+VNVRAM_API Status unseal_image(std::unique_ptr<BlockDevice> device, OpenOptions options = {});
 
 class Engine;
 
@@ -263,7 +271,7 @@ public:
   /// flushes, raises the owner epoch and starts an empty ring; the options' blobs are registered.
   /// Read-only it takes no lock and works beside an owner, showing one generation.
   /// Errors: blank, foreign, corrupt, in_use (with the owner's pid where known), key_needed,
-  /// wrong_key, too_new, sealed, io, read_only, and those of register_blobs. An error leaves the
+  /// wrong_key, too_new, sealed, not_at_anchor, io, read_only, and those of register_blobs. An error leaves the
   /// image as it was, but for a recovery that any opener would repeat.
   static Result<std::unique_ptr<Store>> open(std::unique_ptr<BlockDevice> device,
                                              OpenOptions options = {});
@@ -346,6 +354,8 @@ public:
   [[nodiscard]] std::vector<BlobInfo> blobs() const;
   [[nodiscard]] Result<BlobInfo> blob(std::string_view name) const;
   [[nodiscard]] StoreInfo info() const;
+  /// What an anchor of it would hold now.
+  [[nodiscard]] AnchorPoint image_point() const;
   [[nodiscard]] StoreCounters counters() const;
 
   /// Where its bytes are, to look at beside all that it does (check_image()). Nobody else writes to

@@ -52,7 +52,8 @@ typedef enum vnvram_kind {
   VNVRAM_TYPE_MISMATCH = 27, /* The blob is registered with another type. */
   VNVRAM_TOO_LARGE = 28,     /* Larger than the blob, or a transaction, may be. */
   VNVRAM_UNSUPPORTED = 29,   /* The device, system or this version of the library cannot do it. */
-  VNVRAM_SEALED = 30         /* Its state was handed over to another machine: unseal it first. */
+  VNVRAM_SEALED = 30,        /* Its state was handed over to another machine: unseal it first. */
+  VNVRAM_NOT_AT_ANCHOR = 31  /* Older than its anchor says, of another branch, or another image. */
 } vnvram_kind;
 
 typedef struct vnvram_error vnvram_error;
@@ -153,6 +154,12 @@ VNVRAM_API vnvram_kind vnvram_create(const char* path, const vnvram_create_optio
  * Errors: as vnvram_open; VNVRAM_NO_SPACE, VNVRAM_UNSUPPORTED. */
 VNVRAM_API vnvram_kind vnvram_resize(const char* path, uint64_t size, vnvram_error** error);
 
+/* An operator's word that this image is the one to go on with, whatever its anchor says; makes the
+ * anchor, too. Other copies of the image are refused from then on. Nobody has the image open.
+ * `image_key_file` may be NULL. Durable on return. Errors: as vnvram_open. */
+VNVRAM_API vnvram_kind vnvram_accept_anchor(const char* path, const char* image_key_file,
+                                            const char* anchor, vnvram_error** error);
+
 /* ---- the store ---- */
 
 #define VNVRAM_OPEN_READ_ONLY (1U << 0) /* Takes no lock; works beside an owner. */
@@ -186,6 +193,13 @@ typedef struct vnvram_open_options {
   /* How long deferred writes may wait for a commit, in microseconds, an hour at most; 0: 10000. See
    * vnvram_write_range_deferred. */
   uint64_t deferral_us;
+  /* Where the image's newest state is kept, outside of it: "file:PATH" or "exec:COMMAND"; NULL:
+   * nowhere. An image that is older, or that went on elsewhere, is VNVRAM_NOT_AT_ANCHOR. Ignored
+   * with VNVRAM_OPEN_READ_ONLY. */
+  const char* anchor;
+  /* When it is written, beside each opening: "commit" (record, anchor, answer), "every=SECONDS" or
+   * "open" (when the store is closed); NULL: "commit". */
+  const char* anchor_policy;
 } vnvram_open_options;
 
 /* Opens an image and recovers its newest generation. For writing it takes the device's lock and

@@ -47,6 +47,9 @@ enum class Barrier {
   deferred_in_turn,           // 8: what a failed record has left comes before what came since
   deferred_bounded,           // 8: no more waits than one record holds
   deferred_at_close,          // 8: what waits at a close is committed
+  anchor_judged,              // 12: an image that is not at its anchor is not written to
+  anchor_announces,           // 12: an anchor knows an epoch before it begins
+  anchor_before_answer,       // 12: with the policy commit, each commit before it is answered
 };
 
 #ifndef VNVRAM_REMOVE

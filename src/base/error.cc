@@ -24,6 +24,7 @@ std::string_view kind_name(ErrorKind kind) {
   case ErrorKind::invalid_argument: return "invalid-argument";
   case ErrorKind::unsupported: return "unsupported";
   case ErrorKind::sealed: return "sealed";
+  case ErrorKind::not_at_anchor: return "not-at-anchor";
   }
   return "unknown";
 }

@@ -24,6 +24,7 @@ ExitCode exit_code(ErrorKind kind) {
   case ErrorKind::invalid_argument: return ExitCode::usage;
   case ErrorKind::unsupported: return ExitCode::unsupported;
   case ErrorKind::sealed: return ExitCode::sealed;
+  case ErrorKind::not_at_anchor: return ExitCode::not_at_anchor;
   }
   return ExitCode::failure;
 }

@@ -31,6 +31,7 @@ enum class ExitCode : int {
   too_large = 28,
   unsupported = 29,
   sealed = 30,
+  not_at_anchor = 31,
 };
 
 /// The code that a program ends with when it gives up because of such an error.

@@ -20,8 +20,8 @@ inline constexpr std::size_t struct_size_max_bytes = 4096;
 /// a structure's end, as large as its alignment, so that no size says two things.
 template <typename Struct> inline constexpr std::array<std::size_t, 0> earlier_sizes_bytes{};
 template <>
-inline constexpr std::array<std::size_t, 1> earlier_sizes_bytes<vnvram_open_options>{
-    offsetof(vnvram_open_options, deferral_us)};
+inline constexpr std::array<std::size_t, 2> earlier_sizes_bytes<vnvram_open_options>{
+    offsetof(vnvram_open_options, deferral_us), offsetof(vnvram_open_options, anchor)};
 
 /// The size that the caller says a structure has, if it can be true.
 template <typename Struct> Result<std::size_t> struct_size(const Struct* given, const char* name) {

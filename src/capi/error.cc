@@ -37,6 +37,7 @@ vnvram_kind to_kind(ErrorKind kind) {
   case ErrorKind::invalid_argument: return VNVRAM_INVALID_ARGUMENT;
   case ErrorKind::unsupported: return VNVRAM_UNSUPPORTED;
   case ErrorKind::sealed: return VNVRAM_SEALED;
+  case ErrorKind::not_at_anchor: return VNVRAM_NOT_AT_ANCHOR;
   }
   return VNVRAM_FAILURE;
 }
@@ -111,6 +112,7 @@ const char* vnvram_kind_name(vnvram_kind kind) {
   case VNVRAM_INVALID_ARGUMENT: return kind_name(ErrorKind::invalid_argument).data();
   case VNVRAM_UNSUPPORTED: return kind_name(ErrorKind::unsupported).data();
   case VNVRAM_SEALED: return kind_name(ErrorKind::sealed).data();
+  case VNVRAM_NOT_AT_ANCHOR: return kind_name(ErrorKind::not_at_anchor).data();
   }
   return "unknown";
 }

@@ -82,3 +82,21 @@ vnvram_kind vnvram_resize(const char* path, uint64_t size, vnvram_error** error)
     return resize_image_file(*name, size);
   });
 }
+
+vnvram_kind vnvram_accept_anchor(const char* path, const char* image_key_file, const char* anchor,
+                                 vnvram_error** error) {
+  return guarded(error, [&]() -> Status {
+    const auto name = take_string(path, "path");
+    const auto text = take_string(anchor, "anchor");
+    if (!name || !text) {
+      return !name ? name.error() : text.error();
+    }
+    auto opened = open_anchor(*text);
+    if (!opened) {
+      return opened.error();
+    }
+    auto device = open_device(*name, Access::read_write,
+                              {.image_key_file = string_or_empty(image_key_file)});
+    return device ? accept_anchor(*std::move(device), *std::move(opened)) : device.error();
+  });
+}

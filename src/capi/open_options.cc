@@ -8,7 +8,7 @@ namespace vnvram::capi {
 namespace {
 
 // Room for a member at the end would let a size mean two things: see earlier_sizes_bytes.
-static_assert(offsetof(vnvram_open_options, deferral_us) + sizeof(std::uint64_t) ==
+static_assert(offsetof(vnvram_open_options, anchor_policy) + sizeof(const char*) ==
               sizeof(vnvram_open_options));
 
 constexpr std::uint32_t known_flags = VNVRAM_OPEN_READ_ONLY | VNVRAM_OPEN_EVENT_FD |
@@ -50,6 +50,30 @@ Status take_times(const vnvram_open_options& given, OpenOptions& result) {
   return {};
 }
 
+Status take_anchor(const vnvram_open_options& given, OpenOptions& result) {
+  if (given.anchor == nullptr) {
+    return given.anchor_policy == nullptr
+               ? Status{}
+               : invalid("vnvram_open_options: anchor_policy without anchor");
+  }
+  if (given.anchor_policy != nullptr) {
+    const auto policy = parse_anchor_policy(given.anchor_policy);
+    if (!policy) {
+      return policy.error();
+    }
+    result.anchor.policy = *policy;
+  }
+  if ((given.flags & VNVRAM_OPEN_READ_ONLY) != 0) {
+    return {};
+  }
+  auto anchor = open_anchor(given.anchor);
+  if (!anchor) {
+    return anchor.error();
+  }
+  result.anchor.anchor = *std::move(anchor);
+  return {};
+}
+
 } // namespace
 
 Result<OpenOptions> take_open_options(const vnvram_open_options* options) {
@@ -72,6 +96,7 @@ Result<OpenOptions> take_open_options(const vnvram_open_options* options) {
   result.blobs = std::move(*specs);
   Status taken = take_known_attributes(*given, result);
   taken = taken ? take_times(*given, result) : taken;
+  taken = taken ? take_anchor(*given, result) : taken;
   if (!taken) {
     return taken.error();
   }

@@ -49,7 +49,7 @@ protected:
   }
   /// What only who opens an image can be told. Errors: invalid_argument.
   [[nodiscard]] Status check_for_owner() const {
-    for (const char* option : {"--image-key", "--space"}) {
+    for (const char* option : {"--image-key", "--space", "--anchor"}) {
       if (app_->get_option_no_throw(option) != nullptr && app_->count(option) > 0) {
         return Error(ErrorKind::invalid_argument,
                      std::string(option) + " is for who opens the image",

@@ -22,7 +22,8 @@ CreateCommand::CreateCommand(CLI::App& parent)
           "  vnvram create two.nvram --tpm2=guest1/ --tpm2=guest2/\n"
           "  vnvram create vm.qcow2 --tpm2\n"
           "  vnvram create vm.luks --image-key vm.key --tpm2\n"
-          "  vnvram create /dev/vg0/vm-nvram --tpm12 --blob eeprom:at24c:8K --force") {
+          "  vnvram create /dev/vg0/vm-nvram --tpm12 --blob eeprom:at24c:8K --force"),
+      anchor_(AnchorOptions::of_work(app())) {
   add_image();
   blobs_.add_to(app(), true);
   app().add_option("--size", size_, "the size of the image (K, M, G: 1024-fold)")->type_name("N");
@@ -35,6 +36,33 @@ CreateCommand::CreateCommand(CLI::App& parent)
                   "qcow2, vmdk, vhdx, vdi, luks or raw; if not said, what the name ends in")
       ->type_name("FORMAT");
   app().add_flag("--force", force_, "write over what is there, whatever it is");
+}
+
+// A failure leaves an image whose anchor is not there, or another's: refused until it is accepted.
+Status CreateCommand::anchor(const AnchorUse& use) const {
+  if (!use.anchor) {
+    return {};
+  }
+  auto made = open_image(Access::read_write);
+  return made ? accept_anchor(*std::move(made), use.anchor) : made.error();
+}
+
+// Before anything is made: an anchor that speaks of an image is not overwritten by the way.
+Result<AnchorUse> CreateCommand::open_free_anchor() const {
+  Result<AnchorUse> use = anchor_.open();
+  if (!use || !use->anchor || force_) {
+    return use;
+  }
+  const Result<std::optional<AnchorPoint>> point = use->anchor->read();
+  if (!point) {
+    return point.error();
+  }
+  if (*point) {
+    return Error(ErrorKind::exists,
+                 use->anchor->name() + ": it is the anchor of an image that was made before",
+                 "name another one, or overwrite it with --force");
+  }
+  return use;
 }
 
 Result<ExitCode> CreateCommand::run(Output& /*output*/) {
@@ -59,6 +87,10 @@ Result<ExitCode> CreateCommand::run(Output& /*output*/) {
     return blobs.error();
   }
   options.blobs = std::move(*blobs);
+  const Result<AnchorUse> anchor_use = open_free_anchor();
+  if (!anchor_use) {
+    return anchor_use.error();
+  }
   Progress progress("create");
   options.progress = [&](std::uint64_t done_bytes, std::uint64_t all_bytes) {
     progress.show(done_bytes, all_bytes);
@@ -68,7 +100,8 @@ Result<ExitCode> CreateCommand::run(Output& /*output*/) {
   if (!created) {
     return created.error();
   }
-  return ExitCode::ok;
+  const Status anchored = anchor(*anchor_use);
+  return anchored ? Result<ExitCode>(ExitCode::ok) : anchored.error();
 }
 
 } // namespace vnvram::cli

@@ -25,6 +25,7 @@ public:
   struct Setup {
     std::string image;
     DeviceOptions device;
+    AnchorUse anchor;
     SpacePolicy space = SpacePolicy::reserve;
     bool accept_sealed = false;
     bool is_incoming = false; ///< See OwnerServer::Setup, also for the next.

@@ -12,6 +12,7 @@
 
 #include "base/operator_text.h"
 #include "base/plain_text.h"
+#include "cli/anchor_command.h"
 #include "cli/check_command.h"
 #include "cli/create_command.h"
 #include "cli/dump_command.h"
@@ -54,6 +55,7 @@ constexpr const char* footer = R"(Exit codes:
   15 it needs a key           28 too large for the blob or for a transaction
   16 the key does not fit     29 the device or the system cannot do this
   17 it needs a newer version 30 it is sealed: another machine has its state
+                              31 it is not at its anchor: older, or gone on elsewhere
 
 A TPM for a virtual machine in three steps:
   vnvram create vm.nvram --tpm2
@@ -122,7 +124,7 @@ int run(int argument_count, const char* const* arguments) {
                     PutCommand, RmCommand, CheckCommand, RepairCommand, SalvageCommand, DumpCommand,
                     ResizeCommand, SealCommand, UnsealCommand, TpmCommand, ServeCommand,
                     StatusCommand, HoldCommand, ReleaseCommand, RestartCommand, ExportCommand,
-                    ImportCommand, MetricsCommand, WatchCommand>(app);
+                    ImportCommand, MetricsCommand, WatchCommand, AnchorCommand>(app);
   Output output(STDOUT_FILENO);
   try {
     app.parse(argument_count, arguments);

@@ -19,7 +19,8 @@ PutCommand::PutCommand(CLI::App& parent)
           "socket, and a blob that a device has written only by that device.\n\n"
           "Examples:\n"
           "  vnvram put vm.nvram uefi.vars OVMF_VARS_4M.fd\n"
-          "  vnvram get old.nvram tpm2.permanent | vnvram put vm.nvram tpm2.permanent -") {
+          "  vnvram get old.nvram tpm2.permanent | vnvram put vm.nvram tpm2.permanent -"),
+      anchor_(AnchorOptions::of_work(app())) {
   add_image_or_owner();
   add_space_option(app(), space_);
   app().add_option("BLOB", blob_, "the blob's name")->required();
@@ -72,7 +73,7 @@ Result<ExitCode> PutCommand::run(Output& /*output*/) {
   if (!content) {
     return content.error();
   }
-  const auto store = open_for_writing(image(), device(), space_);
+  const auto store = open_for_writing(image(), device(), space_, anchor_);
   if (!store) {
     return store.error();
   }

@@ -1,6 +1,7 @@
 // `vnvram put`: puts bytes into a blob.
 #pragma once
 
+#include "cli/anchor_options.h"
 #include "cli/command.h"
 
 namespace vnvram::cli {
@@ -17,6 +18,7 @@ private:
   std::string file_;
   bool force_ = false;
   std::string space_ = "reserve";
+  AnchorOptions anchor_;
 };
 
 } // namespace vnvram::cli

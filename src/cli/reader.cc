@@ -58,18 +58,24 @@ void add_space_option(CLI::App& app, std::string& space) {
       ->type_name("reserve|warn|ignore");
 }
 
-Result<std::unique_ptr<Store>>
-open_for_writing(const std::string& path, const DeviceOptions& options, const std::string& space) {
+Result<std::unique_ptr<Store>> open_for_writing(const std::string& path,
+                                                const DeviceOptions& options,
+                                                const std::string& space,
+                                                const AnchorOptions& anchor) {
   const Result<SpacePolicy> policy = parse_space_policy(space);
   if (!policy) {
     return policy.error();
+  }
+  Result<AnchorUse> use = anchor.open();
+  if (!use) {
+    return use.error();
   }
   auto device = open_device(path, Access::read_write, options);
   if (!device) {
     return device.error();
   }
   set_space_policy(**device, *policy, [](const Error& error) { show_note(operator_text(error)); });
-  return Store::open(std::move(*device), {.background = false});
+  return Store::open(std::move(*device), {.background = false, .anchor = *std::move(use)});
 }
 
 } // namespace vnvram::cli

@@ -5,6 +5,7 @@
 #include <functional>
 #include <string>
 
+#include "cli/anchor_options.h"
 #include "vnvram/store.h"
 
 namespace vnvram::cli {
@@ -28,7 +29,9 @@ void add_space_option(CLI::App& app, std::string& space);
 
 /// Opens the image for writing, for one short piece of work. `space`: a policy's name; what it
 /// warns of is said on standard error.
-Result<std::unique_ptr<Store>>
-open_for_writing(const std::string& path, const DeviceOptions& device, const std::string& space);
+Result<std::unique_ptr<Store>> open_for_writing(const std::string& path,
+                                                const DeviceOptions& device,
+                                                const std::string& space,
+                                                const AnchorOptions& anchor);
 
 } // namespace vnvram::cli

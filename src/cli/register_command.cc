@@ -46,7 +46,8 @@ RegisterCommand::RegisterCommand(CLI::App& parent)
           "Examples:\n"
           "  vnvram register vm.nvram --tpm2\n"
           "  vnvram register vm.nvram --uefi /usr/share/OVMF/OVMF_VARS_4M.fd\n"
-          "  vnvram register vm.nvram --blob eeprom:at24c:8K --blob bbram:xlnx-bbram:36") {
+          "  vnvram register vm.nvram --blob eeprom:at24c:8K --blob bbram:xlnx-bbram:36"),
+      anchor_(AnchorOptions::of_work(app())) {
   add_image_or_owner();
   add_space_option(app(), space_);
   blobs_.add_to(app(), false);
@@ -66,7 +67,7 @@ Result<ExitCode> RegisterCommand::run(Output& /*output*/) {
     const Status registered = fit ? register_with_owner(image(), *blobs) : fit;
     return registered ? Result<ExitCode>(ExitCode::ok) : registered.error();
   }
-  const auto store = open_for_writing(image(), device(), space_);
+  const auto store = open_for_writing(image(), device(), space_, anchor_);
   if (!store) {
     return store.error();
   }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cli/blob_options.h"
+#include "cli/anchor_options.h"
 #include "cli/command.h"
 
 namespace vnvram::cli {
@@ -14,6 +15,7 @@ public:
 private:
   BlobOptions blobs_;
   std::string space_ = "reserve";
+  AnchorOptions anchor_;
 };
 
 } // namespace vnvram::cli

@@ -9,7 +9,8 @@ RmCommand::RmCommand(CLI::App& parent)
     : Command(parent, "rm", "forget a blob and free its space",
               "The bytes are gone for good when it ends.\n\n"
               "Example:\n"
-              "  vnvram rm vm.nvram eeprom") {
+              "  vnvram rm vm.nvram eeprom"),
+      anchor_(AnchorOptions::of_work(app())) {
   add_image_or_owner();
   add_space_option(app(), space_);
   app().add_option("BLOB", blob_, "the blob's name")->required();
@@ -31,7 +32,7 @@ Result<ExitCode> RmCommand::run(Output& /*output*/) {
   if (!there) {
     return there.error();
   }
-  const auto store = open_for_writing(image(), device(), space_);
+  const auto store = open_for_writing(image(), device(), space_, anchor_);
   if (!store) {
     return store.error();
   }

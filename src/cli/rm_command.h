@@ -1,6 +1,7 @@
 // `vnvram rm`: forgets a blob.
 #pragma once
 
+#include "cli/anchor_options.h"
 #include "cli/command.h"
 
 namespace vnvram::cli {
@@ -13,6 +14,7 @@ public:
 private:
   std::string blob_;
   std::string space_ = "reserve";
+  AnchorOptions anchor_;
 };
 
 } // namespace vnvram::cli

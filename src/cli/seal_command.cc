@@ -11,7 +11,8 @@ SealCommand::SealCommand(CLI::App& parent)
           "image that it had to give up before (a drive of QEMU's), and for copies that must not\n"
           "run. The image must not be in use. `vnvram unseal` takes the seal off again.\n\n"
           "Example:\n"
-          "  vnvram seal vm.nvram") {
+          "  vnvram seal vm.nvram"),
+      anchor_(AnchorOptions::of_work(app())) {
   add_image();
 }
 
@@ -20,7 +21,11 @@ Result<ExitCode> SealCommand::run(Output& /*output*/) {
   if (!device) {
     return device.error();
   }
-  const Status sealed = seal_image(*std::move(device));
+  const Result<AnchorUse> anchor = anchor_.open();
+  if (!anchor) {
+    return anchor.error();
+  }
+  const Status sealed = seal_image(*std::move(device), *anchor);
   if (!sealed) {
     return sealed.error();
   }

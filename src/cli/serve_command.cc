@@ -62,7 +62,7 @@ ServeCommand::ServeCommand(CLI::App& parent)
           "    --tpm unix:/run/vm1/tpm.sock --nbd unix:/run/vm1/nbd.sock &\n"
           "  vnvram status unix:/run/vm1/owner.sock\n"
           "The same with --print qemu behind it prints what QEMU is to be started with."),
-      metrics_(app()), rates_(app()) {
+      metrics_(app()), rates_(app()), anchor_(AnchorOptions::of_owner(app())) {
   add_image();
   add_space_option(app(), space_);
   app()
@@ -151,9 +151,14 @@ Result<ExitCode> ServeCommand::own(const Log& log) const {
   if (!space) {
     return space.error();
   }
+  const Result<AnchorUse> anchor = anchor_.open();
+  if (!anchor) {
+    return anchor.error();
+  }
   ImageOwner owner(
       {.image = image(),
        .device = device(),
+       .anchor = *anchor,
        .space = *space,
        .accept_sealed = incoming_ || again_,
        .is_incoming = incoming_ && !again_,
@@ -181,6 +186,8 @@ std::vector<std::string> ServeCommand::owner_options() const {
   }
   const std::vector<std::string> rates = rates_.arguments();
   options.insert(options.end(), rates.begin(), rates.end());
+  const std::vector<std::string> anchor = anchor_.arguments();
+  options.insert(options.end(), anchor.begin(), anchor.end());
   return options;
 }
 

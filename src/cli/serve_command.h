@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/unique_fd.h"
+#include "cli/anchor_options.h"
 #include "cli/command.h"
 #include "cli/metrics_options.h"
 #include "cli/rate_options.h"
@@ -31,6 +32,7 @@ private:
 
   MetricsOptions metrics_;
   RateOptions rates_;
+  AnchorOptions anchor_;
   std::string control_;
   std::vector<std::string> tpm_;
   std::vector<std::string> nbd_;

@@ -15,7 +15,8 @@ UnsealCommand::UnsealCommand(CLI::App& parent)
           "is\n"
           "`vnvram tpm unseal`. Harmless on an image that is not sealed.\n\n"
           "Example:\n"
-          "  vnvram unseal vm.nvram") {
+          "  vnvram unseal vm.nvram"),
+      anchor_(AnchorOptions::of_work(app())) {
   add_image_or_owner();
 }
 
@@ -32,7 +33,11 @@ Result<ExitCode> UnsealCommand::run(Output& /*output*/) {
   if (!device) {
     return device.error();
   }
-  const Status unsealed = unseal_image(*std::move(device));
+  const Result<AnchorUse> anchor = anchor_.open();
+  if (!anchor) {
+    return anchor.error();
+  }
+  const Status unsealed = unseal_image(*std::move(device), *anchor);
   if (!unsealed) {
     return unsealed.error();
   }

@@ -1,6 +1,7 @@
 // `vnvram unseal`: the operator's word that an image's state goes on here.
 #pragma once
 
+#include "cli/anchor_options.h"
 #include "cli/command.h"
 
 namespace vnvram::cli {
@@ -9,6 +10,9 @@ class UnsealCommand : public Command {
 public:
   explicit UnsealCommand(CLI::App& parent);
   Result<ExitCode> run(Output& output) override;
+
+private:
+  AnchorOptions anchor_;
 };
 
 } // namespace vnvram::cli

@@ -44,9 +44,10 @@ Result<Pipe> make_pipe() {
 /// Everything that the child needs between fork and exec, where it may not allocate.
 class Launch {
 public:
-  Launch(const std::vector<std::string>& arguments, int listening_socket, int said, int lifeline)
-      : arguments_(arguments), listening_socket_(listening_socket), said_(said),
-        lifeline_(lifeline) {
+  Launch(const std::vector<std::string>& arguments, int listening_socket, int conversation,
+         int said, int lifeline)
+      : arguments_(arguments), listening_socket_(listening_socket), conversation_(conversation),
+        said_(said), lifeline_(lifeline) {
     for (std::string& argument : arguments_) {
       argv_.push_back(argument.data());
     }
@@ -72,7 +73,10 @@ public:
     const int lifeline = ::fcntl(lifeline_, F_DUPFD_CLOEXEC, first_other_fd);
     const int listening =
         listening_socket_ < 0 ? null : ::fcntl(listening_socket_, F_DUPFD_CLOEXEC, first_other_fd);
-    if (null < 0 || ::dup2(null, STDIN_FILENO) < 0 || ::dup2(null, STDOUT_FILENO) < 0 ||
+    const int conversation =
+        conversation_ < 0 ? null : ::fcntl(conversation_, F_DUPFD_CLOEXEC, first_other_fd);
+    if (null < 0 || ::dup2(conversation, STDIN_FILENO) < 0 ||
+        ::dup2(conversation, STDOUT_FILENO) < 0 ||
         ::dup2(said, STDERR_FILENO) < 0 || ::dup2(listening, listen_fd) < 0 ||
         ::dup2(lifeline, lifeline_fd) < 0) {
       give_up("cannot hand over its descriptors");
@@ -130,6 +134,7 @@ private:
   std::string listen_fds_ = "LISTEN_FDS=1";
   std::string listen_pid_ = "LISTEN_PID=                ";
   int listening_socket_;
+  int conversation_;
   int said_;
   int lifeline_;
 };
@@ -152,7 +157,7 @@ Result<std::string> BoundChild::find(std::string_view program) {
 }
 
 Result<BoundChild> BoundChild::start(const std::vector<std::string>& arguments,
-                                     int listening_socket) {
+                                     int listening_socket, int conversation) {
   Result<Pipe> news = make_pipe();
   Result<Pipe> lifeline = make_pipe();
   if (!news || !lifeline) {
@@ -161,7 +166,8 @@ Result<BoundChild> BoundChild::start(const std::vector<std::string>& arguments,
   // Who writes a lot there, and is not read, must not be stopped by it.
   (void)::fcntl(news->writer.get(), F_SETFL, O_NONBLOCK);
   (void)::fcntl(news->reader.get(), F_SETFL, O_NONBLOCK);
-  Launch launch(arguments, listening_socket, news->writer.get(), lifeline->reader.get());
+  Launch launch(arguments, listening_socket, conversation, news->writer.get(),
+                lifeline->reader.get());
   // None of our handlers may run in the child.
   sigset_t all;
   sigset_t before;

@@ -27,11 +27,11 @@ public:
   /// Where PATH has the program. Error: unsupported.
   static Result<std::string> find(std::string_view program);
 
-  /// Starts `arguments[0]`, a path. Its standard input and output are /dev/null, its standard error
-  /// goes to said(). `listening_socket`, unless -1, is handed over as systemd does it
-  /// (LISTEN_FDS). All other descriptors stay here. Errors: io.
+  /// Starts `arguments[0]`, a path. Its standard input and output are /dev/null, or `conversation`
+  /// unless that is -1; its standard error goes to said(). `listening_socket`, unless -1, is handed
+  /// over as systemd does it (LISTEN_FDS). All other descriptors stay here. Errors: io.
   static Result<BoundChild> start(const std::vector<std::string>& arguments,
-                                  int listening_socket = -1);
+                                  int listening_socket = -1, int conversation = -1);
 
   BoundChild(BoundChild&& other) noexcept;
   BoundChild& operator=(BoundChild&&) = delete;

@@ -35,7 +35,8 @@ Status Options::set(std::string_view key, std::string_view value) {
   if (value.empty()) {
     return Error(ErrorKind::invalid_argument, fmt::format("{}= needs a value", key));
   }
-  if (key == "image-key" || key == "image-format" || key == "space" ||
+  if (key == "image-key" || key == "image-format" || key == "space" || key == "anchor" ||
+      key == "anchor-policy" ||
       (key == "sync" && value != "always")) {
     of_the_owner_.emplace(key);
   }
@@ -70,6 +71,14 @@ Status Options::set(std::string_view key, std::string_view value) {
       return policy.error();
     }
     space = *policy;
+  } else if (key == "anchor") {
+    anchor = value;
+  } else if (key == "anchor-policy") {
+    const Result<AnchorPolicy> policy = parse_anchor_policy(value);
+    if (!policy) {
+      return policy.error();
+    }
+    anchor_policy = *policy;
   } else if (key == "image-format") {
     device.image_format = value;
   } else {
@@ -89,6 +98,9 @@ Status Options::check_for_owner() const {
 }
 
 Status Options::check_for_own_image() const {
+  if (anchor_policy && anchor.empty()) {
+    return Error(ErrorKind::invalid_argument, "anchor-policy= without anchor=");
+  }
   if (of_a_session_.empty()) {
     return {};
   }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "service/sandbox.h"
+#include "vnvram/anchor.h"
 #include "vnvram/open_device.h"
 #include "vnvram/result.h"
 #include "vnvram/space.h"
@@ -22,6 +23,8 @@ struct Options {
   std::string image;
   DeviceOptions device;
   SpacePolicy space = SpacePolicy::reserve;
+  std::string anchor; ///< See open_anchor(); empty: none.
+  std::optional<AnchorPolicy> anchor_policy;
   std::chrono::microseconds sync{10000}; ///< 0: each write is durable before it is answered.
   /// How long a request waits for an owner that has ended.
   std::chrono::microseconds reconnect = std::chrono::seconds(30);

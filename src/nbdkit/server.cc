@@ -67,6 +67,14 @@ Status Server::open_image(std::function<void(const Error&)> failed_in_background
                            .space_warned = failed_in_background};
   setup.store.deferral = options_.sync;
   setup.store.threads_late = true; // For after_fork().
+  if (!options_.anchor.empty()) {
+    Result<std::shared_ptr<Anchor>> anchor = open_anchor(options_.anchor);
+    if (!anchor) {
+      return anchor.error();
+    }
+    setup.store.anchor = {.anchor = *std::move(anchor),
+                          .policy = options_.anchor_policy.value_or(AnchorPolicy{})};
+  }
   keeper_ = std::make_unique<ImageKeeper>(std::move(setup));
   client_ = std::make_unique<LocalBlobClient>(*keeper_);
   claims_.emplace(*client_);

@@ -8,7 +8,7 @@ namespace vnvram {
 namespace {
 
 ErrorKind kind_of(std::uint16_t code) {
-  for (int kind = 0; kind <= static_cast<int>(ErrorKind::sealed); ++kind) {
+  for (int kind = 0; kind <= static_cast<int>(ErrorKind::not_at_anchor); ++kind) {
     if (static_cast<int>(exit_code(static_cast<ErrorKind>(kind))) == code) {
       return static_cast<ErrorKind>(kind);
     }

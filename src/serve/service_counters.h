@@ -13,7 +13,7 @@ namespace vnvram {
 /// Since it has started. Threads: any.
 class ServiceCounters {
 public:
-  static constexpr std::size_t kind_count = static_cast<std::size_t>(ErrorKind::sealed) + 1;
+  static constexpr std::size_t kind_count = static_cast<std::size_t>(ErrorKind::not_at_anchor) + 1;
 
   void add_session() { increase(sessions_); }
   void add_calls(std::uint64_t count) { calls_.fetch_add(count, std::memory_order_relaxed); }

@@ -19,10 +19,10 @@ bool is_flush(const CommitQueue::Request& request) {
 } // namespace
 
 Committer::Committer(SharedState& state, OwnerCheck& owner, Checkpointer& checkpointer,
-                     Completions& completions)
+                     AnchorKeeper& anchor, Completions& completions)
     : state_(state), checkpointer_(checkpointer),
       stage_(state.pages, state.geometry.record_block_count_max()),
-      record_writer_(state, owner, checkpointer, stage_), completions_(completions),
+      record_writer_(state, owner, checkpointer, anchor, stage_), completions_(completions),
       queue_([this](Waiting waiting) { return lead_round(waiting); },
              [this](Completions::Prepared answer) { completions_.deliver(std::move(answer)); }) {}
 

@@ -23,7 +23,7 @@ namespace vnvram {
 /// or the queue's, and is the only one in the private calls.
 class Committer {
 public:
-  Committer(SharedState& state, OwnerCheck& owner, Checkpointer& checkpointer,
+  Committer(SharedState& state, OwnerCheck& owner, Checkpointer& checkpointer, AnchorKeeper& anchor,
             Completions& completions);
 
   /// Returns when it is durable.

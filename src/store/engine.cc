@@ -45,8 +45,9 @@ Engine::Engine(std::unique_ptr<BlockDevice> device, const format::Superblock& su
                format::Codec codec, OpenOptions options)
     : state_(std::move(device), superblock, std::move(codec), std::move(options)), owner_(state_),
       superblocks_(state_, owner_), checkpointer_(state_, owner_, superblocks_),
+      anchor_(state_),
       completions_(state_.options.callbacks),
-      committer_(state_, owner_, checkpointer_, completions_), reader_(state_, committer_),
+      committer_(state_, owner_, checkpointer_, anchor_, completions_), reader_(state_, committer_),
       sealing_(state_, committer_, checkpointer_), deferral_(state_, committer_) {}
 
 Engine::~Engine() {
@@ -91,11 +92,15 @@ Status Engine::checkpoint() {
 }
 
 Status Engine::seal() {
-  return sealing_.seal();
+  const Status sealed = sealing_.seal();
+  return sealed ? anchor_.sealed() : sealed;
 }
 
+// The anchor first: what it says is never sealed without the image.
 Status Engine::unseal() {
-  return sealing_.unseal();
+  const Status refused = state_.refuse_any_write();
+  const Status anchored = refused ? anchor_.unsealing() : refused;
+  return anchored ? sealing_.unseal() : anchored;
 }
 
 Status Engine::register_blobs(std::span<const BlobSpec> specs) {
@@ -302,8 +307,9 @@ Status Engine::close() {
     done = superblocks_.update_third_copy(state_.superblock);
     done = done ? state_.device->flush() : done;
   }
+  const Status anchored = anchor_.end(done.ok());
   state_.device->unlock();
-  return done;
+  return done ? anchored : done;
 }
 
 // After a failed opening, too.
@@ -312,6 +318,8 @@ void Engine::abandon() {
   committer_.drain();
   checkpointer_.stop();
   closed_ = true;
+  const Status anchored = anchor_.end(false); // Which writes nothing.
+  static_cast<void>(anchored);
   state_.device->unlock();
 }
 

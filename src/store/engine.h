@@ -27,6 +27,7 @@
 #include <vector>
 
 #include "format/superblock.h"
+#include "store/anchor_keeper.h"
 #include "store/blob_reader.h"
 #include "store/checkpointer.h"
 #include "store/committer.h"
@@ -75,6 +76,7 @@ public:
   std::vector<BlobInfo> blobs() const;
   Result<BlobInfo> blob(std::string_view name) const;
   StoreInfo info() const;
+  [[nodiscard]] AnchorPoint image_point() const { return anchor_.image_point(); }
   [[nodiscard]] BlockDevice& device() { return *state_.device; }
   [[nodiscard]] const format::Geometry& geometry() const { return state_.geometry; }
   StoreCounters counters() const;
@@ -103,6 +105,7 @@ private:
   OwnerCheck owner_;
   SuperblockWriter superblocks_;
   Checkpointer checkpointer_;
+  AnchorKeeper anchor_;
   Completions completions_;
   Committer committer_;
   BlobReader reader_;

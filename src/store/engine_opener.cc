@@ -100,12 +100,13 @@ Result<std::unique_ptr<Engine>> EngineOpener::open_for_writing(std::unique_ptr<B
 }
 
 Recovery EngineOpener::recovery_of(Engine& engine) {
-  return {engine.state_, engine.owner_, engine.superblocks_, engine.checkpointer_};
+  return {engine.state_, engine.owner_, engine.superblocks_, engine.checkpointer_, engine.anchor_};
 }
 
 Status EngineOpener::take_over(Engine& engine) {
   Recovery recovery = recovery_of(engine);
-  Status done = recovery.recover();
+  Status done = engine.anchor_.begin();
+  done = done ? recovery.recover() : done;
   if (done) {
     done = engine.state_.refuse_worn_counters();
   }

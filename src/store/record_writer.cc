@@ -69,12 +69,14 @@ Status RecordWriter::write(Directory* changed_directory) {
   if (2 * blocks_since_opening_ > state_.geometry.ring_block_count()) {
     owner_.watch().wait_for_overtaken();
   }
-  const Status written =
+  Status written =
       owner_.put_record(format::Geometry::ring_block(place->position) * block_size_bytes, record);
+  written = written ? anchor_.committed(stage_.generation(), checksum) : written;
   if (!written) {
     return written;
   }
   install(*place, checksum, changed_directory); // INV1a: not before the record is durable.
+  anchor_.installed();
   state_.statistics.add_record(record.size());
   state_.tell_changed(stage_.generation(), false);
   return {};

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <span>
 
+#include "store/anchor_keeper.h"
 #include "store/checkpointer.h"
 #include "store/owner_check.h"
 #include "store/shared_state.h"
@@ -14,8 +15,9 @@ namespace vnvram {
 /// Threads: only the one that leads a commit.
 class RecordWriter {
 public:
-  RecordWriter(SharedState& state, OwnerCheck& owner, Checkpointer& checkpointer, Stage& stage)
-      : state_(state), owner_(owner), checkpointer_(checkpointer), stage_(stage) {}
+  RecordWriter(SharedState& state, OwnerCheck& owner, Checkpointer& checkpointer,
+               AnchorKeeper& anchor, Stage& stage)
+      : state_(state), owner_(owner), checkpointer_(checkpointer), anchor_(anchor), stage_(stage) {}
 
   /// `changed_directory` takes the directory's place if the record changes it. An error that has
   /// not poisoned the store: nothing was written, and what is staged is to be thrown away.
@@ -31,6 +33,7 @@ private:
   SharedState& state_;
   OwnerCheck& owner_;
   Checkpointer& checkpointer_;
+  AnchorKeeper& anchor_;
   Stage& stage_;
   std::uint64_t blocks_since_opening_ = 0; // Of the ring.
 };

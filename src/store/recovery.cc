@@ -64,6 +64,10 @@ Status Recovery::begin_epoch() {
   if (!flushed) {
     return flushed;
   }
+  const Status announced = anchor_.announce_epoch(random);
+  if (!announced) {
+    return announced;
+  }
   const std::uint32_t ring_block_count = state_.geometry.ring_block_count();
   const Status done = checkpointer_.run(true, [&](format::Superblock& superblock) {
     if (kept(Barrier::new_epoch)) {
@@ -89,7 +93,7 @@ Status Recovery::begin_epoch() {
   state_.epoch_random = state_.superblock.epoch_random;
   const Status second =
       kept(Barrier::second_superblock_at_open) ? superblocks_.write(state_.superblock) : Status{};
-  return second ? second : Status(state_.poison(second.error(), "opening"));
+  return second ? anchor_.epoch_began() : Status(state_.poison(second.error(), "opening"));
 }
 
 } // namespace vnvram

@@ -1,6 +1,7 @@
 // Brings an image's newest generation into memory, and makes it an owner's own.
 #pragma once
 
+#include "store/anchor_keeper.h"
 #include "store/checkpointer.h"
 #include "store/owner_check.h"
 #include "store/shared_state.h"
@@ -12,8 +13,9 @@ namespace vnvram {
 class Recovery {
 public:
   Recovery(SharedState& state, OwnerCheck& owner, SuperblockWriter& superblocks,
-           Checkpointer& checkpointer)
-      : state_(state), owner_(owner), superblocks_(superblocks), checkpointer_(checkpointer) {}
+           Checkpointer& checkpointer, AnchorKeeper& anchor)
+      : state_(state), owner_(owner), superblocks_(superblocks), checkpointer_(checkpointer),
+        anchor_(anchor) {}
 
   /// Replays the ring and loads the directory. An opener for writing may checkpoint on the way.
   Status recover();
@@ -25,6 +27,7 @@ private:
   OwnerCheck& owner_;
   SuperblockWriter& superblocks_;
   Checkpointer& checkpointer_;
+  AnchorKeeper& anchor_;
 };
 
 } // namespace vnvram

@@ -98,6 +98,10 @@ BlockDevice& Store::device() {
   return engine_->device();
 }
 
+AnchorPoint Store::image_point() const {
+  return engine_->image_point();
+}
+
 StoreCounters Store::counters() const {
   return engine_->counters();
 }
@@ -132,10 +136,8 @@ Status Store::close() {
 
 namespace {
 
-Status change_seal(std::unique_ptr<BlockDevice> device, const KeyRing& keys,
+Status change_seal(std::unique_ptr<BlockDevice> device, OpenOptions options,
                    Status (Store::*change)()) {
-  OpenOptions options;
-  options.keys = keys;
   options.accept_sealed = true;
   Result<std::unique_ptr<Store>> store = Store::open(std::move(device), std::move(options));
   if (!store) {
@@ -148,12 +150,12 @@ Status change_seal(std::unique_ptr<BlockDevice> device, const KeyRing& keys,
 
 } // namespace
 
-Status seal_image(std::unique_ptr<BlockDevice> device, const KeyRing& keys) {
-  return change_seal(std::move(device), keys, &Store::seal);
+Status seal_image(std::unique_ptr<BlockDevice> device, OpenOptions options) {
+  return change_seal(std::move(device), std::move(options), &Store::seal);
 }
 
-Status unseal_image(std::unique_ptr<BlockDevice> device, const KeyRing& keys) {
-  return change_seal(std::move(device), keys, &Store::unseal);
+Status unseal_image(std::unique_ptr<BlockDevice> device, OpenOptions options) {
+  return change_seal(std::move(device), std::move(options), &Store::unseal);
 }
 
 } // namespace vnvram

@@ -49,6 +49,10 @@ an owner that has it open (vnvram serve).
                           not start (the default); warn, and start; ignore it
   --image-name NAME       what the image is called in messages
   --image-key FILE        all bytes of this file are the key of an encrypted VM image
+  --anchor ANCHOR         file:PATH or exec:COMMAND, where the image's newest state is kept: an
+                          older copy, or one that went on elsewhere, is refused
+  --anchor-policy POLICY  when it is written, beside each opening: commit (the default),
+                          every=SECONDS, or open (when the image is closed)
   --user USER             become this user once everything is open
   --mode MODE             mode of the unix sockets, octal; 0660 unless given
   --group GROUP           group of the unix sockets
@@ -66,6 +70,8 @@ enum class Option {
   image_key,
   image_name,
   space,
+  anchor,
+  anchor_policy,
   server,
   admin,
   detached,
@@ -97,6 +103,8 @@ constexpr std::array long_options = {
     long_option("image-key", required_argument, Option::image_key),
     long_option("image-name", required_argument, Option::image_name),
     long_option("space", required_argument, Option::space),
+    long_option("anchor", required_argument, Option::anchor),
+    long_option("anchor-policy", required_argument, Option::anchor_policy),
     long_option("server", required_argument, Option::server),
     long_option("admin", required_argument, Option::admin),
     long_option("detached", no_argument, Option::detached),
@@ -214,6 +222,15 @@ Status set_space(Options& options, std::string_view text) {
   return {};
 }
 
+Status set_anchor_policy(Options& options, std::string_view text) {
+  const Result<AnchorPolicy> policy = parse_anchor_policy(text);
+  if (!policy) {
+    return usage_error("--anchor-policy: " + policy.error().cause());
+  }
+  options.anchor_policy = *policy;
+  return {};
+}
+
 Status set_descriptor(int& descriptor, std::string_view text) {
   const char* end = text.data() + text.size();
   const auto parsed = std::from_chars(text.data(), end, descriptor);
@@ -233,6 +250,8 @@ Status set_option(Options& options, Option option, const char* argument) {
   case Option::image_key: options.image_key_file = argument; return {};
   case Option::image_name: options.image_name = argument; return {};
   case Option::space: return set_space(options, argument);
+  case Option::anchor: options.anchor = argument; return {};
+  case Option::anchor_policy: return set_anchor_policy(options, argument);
   case Option::admin: return set_unix_socket(options.admin, "--admin", argument);
   case Option::detached: options.detached = true; return {};
   case Option::incoming: options.incoming = true; return {};
@@ -285,10 +304,13 @@ Status set_image(Options& options, int argument_count, char* const* arguments) {
                        "an image of one's own is called by its location");
   }
   if (scheme_of(options.image) == LocationScheme::owner &&
-      (options.detached || !options.image_key_file.empty())) {
+      (options.detached || !options.image_key_file.empty() || !options.anchor.empty())) {
     return usage_error(options.image + " is open already, in another process: there is nothing to "
-                                       "detach it from, and no key to give",
-                       "leave out --detached and --image-key");
+                                       "detach it from, and no key or anchor to give",
+                       "leave out --detached, --image-key and --anchor");
+  }
+  if (options.anchor_policy && options.anchor.empty()) {
+    return usage_error("--anchor-policy without --anchor");
   }
   if ((options.successors >= 0 || options.predecessor >= 0) &&
       (scheme_of(options.image) != LocationScheme::owner || options.server || options.admin ||

@@ -12,6 +12,7 @@
 #include "service/socket_address.h"
 #include "soft_tpm/soft_tpm.h"
 #include "soft_tpm/tpm_blobs.h"
+#include "vnvram/anchor.h"
 #include "vnvram/space.h"
 
 namespace vnvram {
@@ -21,6 +22,8 @@ struct Options {
   std::string image_name; ///< If it is another process's: what it is called in messages.
   std::string image_key_file;
   SpacePolicy space = SpacePolicy::reserve;
+  std::string anchor; ///< See open_anchor(); empty: none.
+  std::optional<AnchorPolicy> anchor_policy;
   std::optional<SocketAddress> control;
   std::optional<SocketAddress> server;
   std::optional<SocketAddress> server_control; ///< Beside `server`.

@@ -50,10 +50,28 @@ Tpm make_without_tpm(std::unique_ptr<BlobClient> client, const Log& log) {
   return made;
 }
 
-Tpm make_without_tpm(const Options& options, const Log& log) {
+// Before the process confines itself, whenever the image comes.
+Result<AnchorUse> open_anchor_of(const Options& options) {
+  AnchorUse use;
+  if (!options.anchor.empty()) {
+    Result<std::shared_ptr<Anchor>> anchor = open_anchor(options.anchor);
+    if (!anchor.ok()) {
+      return anchor.error();
+    }
+    use.anchor = *std::move(anchor);
+  }
+  use.policy = options.anchor_policy.value_or(AnchorPolicy{});
+  return use;
+}
+
+Result<Tpm> make_without_tpm(const Options& options, const Log& log) {
+  Result<AnchorUse> anchor = open_anchor_of(options);
+  if (!anchor.ok()) {
+    return anchor.error();
+  }
   ImageKeeper::Setup setup{
       .device = {.image_key_file = options.image_key_file},
-      .store = {},
+      .store = {.anchor = *std::move(anchor)},
       .space = options.space,
       .space_warned = [&log](const Error& error) { log.warning(operator_text(error)); }};
   setup.store.cache_size_bytes = cache_size_bytes;
@@ -83,9 +101,11 @@ void add_empty_tpm(Tpm& made, TpmVersion version, const Options& options, const 
           options, log);
 }
 
-Tpm make_detached(const Options& options, const Log& log) {
-  Tpm made = make_without_tpm(options, log);
-  add_empty_tpm(made, options.version.value_or(TpmVersion::tpm2_0), options, log);
+Result<Tpm> make_detached(const Options& options, const Log& log) {
+  Result<Tpm> made = make_without_tpm(options, log);
+  if (made.ok()) {
+    add_empty_tpm(*made, options.version.value_or(TpmVersion::tpm2_0), options, log);
+  }
   return made;
 }
 
@@ -109,10 +129,13 @@ Result<Tpm> open_image(const Options& options, const Log& log) {
     Result<std::unique_ptr<BlobClient>> client = join_owner(options.image, log);
     return client.ok() ? Result<Tpm>(make_without_tpm(*std::move(client), log)) : client.error();
   }
-  Tpm made = make_without_tpm(options, log);
+  Result<Tpm> made = make_without_tpm(options, log);
+  if (!made.ok()) {
+    return made.error();
+  }
   const Status attached =
-      made.keeper->attach({.location = options.image, .accept_sealed = options.incoming});
-  return attached.ok() ? Result<Tpm>(std::move(made)) : attached.error();
+      made->keeper->attach({.location = options.image, .accept_sealed = options.incoming});
+  return attached.ok() ? std::move(made) : attached.error();
 }
 
 Result<Tpm> make_attached(const Options& options, const Log& log) {

@@ -39,6 +39,7 @@ TEST_F(CApi, KindsAreTheExitCodes) {
   EXPECT_EQ(VNVRAM_TOO_LARGE, static_cast<int>(ExitCode::too_large));
   EXPECT_EQ(VNVRAM_UNSUPPORTED, static_cast<int>(ExitCode::unsupported));
   EXPECT_EQ(VNVRAM_SEALED, static_cast<int>(ExitCode::sealed));
+  EXPECT_EQ(VNVRAM_NOT_AT_ANCHOR, static_cast<int>(ExitCode::not_at_anchor));
 }
 
 TEST_F(CApi, NamesItsKindsAndVersion) {
