@@ -121,9 +121,9 @@ VNVRAM_API Result<AnchorComparison> compare_with_anchor(std::unique_ptr<BlockDev
 
 /// Opens the image with this AnchorUse::accept, if any, and closes it. What other branches of its
 /// history hold is refused from then on. Errors: those of Store::open().
-VNVRAM_API Status accept_anchor(
-    std::unique_ptr<BlockDevice> device, std::shared_ptr<Anchor> anchor,
-    std::function<Status(BlockDevice& device, const AnchorComparison& found)> accept = {},
-    const KeyRing& keys = {});
+VNVRAM_API Status
+accept_anchor(std::unique_ptr<BlockDevice> device, std::shared_ptr<Anchor> anchor,
+              std::function<Status(BlockDevice& device, const AnchorComparison& found)> accept = {},
+              const KeyRing& keys = {});
 
 } // namespace vnvram

@@ -24,6 +24,7 @@ public:
   KeyRing();
   /// What is tried on an image's key slots, in this order, when one is opened.
   explicit KeyRing(std::vector<KeySource> sources);
+  void add(KeySource source);
   /// For who keeps an image's data key himself (32 bytes): no key slot is asked.
   static KeyRing of_data_key(std::span<const std::byte> data_key);
 

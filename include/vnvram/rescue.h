@@ -89,7 +89,9 @@ struct SalvageOptions {
   DeviceOptions device = {};
   /// Opens the damaged image.
   KeyRing keys = {};
-  /// Of the new image: see CreateOptions. It is plain without either, whatever the damaged one is.
+  /// Of an encrypted image a plain one is made only by who says so.
+  bool decrypt = false;
+  /// Of the new image: see CreateOptions. It is plain without either.
   std::vector<NewKeySlot> key_slots = {};
   std::vector<std::byte> data_key = {};
 };
@@ -98,7 +100,8 @@ struct SalvageOptions {
 /// with every blob that is intact, each at its newest intact version, with its type, sizes,
 /// producer and attributes. A blob is saved whole, as of one generation, or not at all; one that is
 /// lost is not registered in the new image, so that nobody takes it for one that was never written.
-/// The damaged image is only read. Errors: as create_image_file() for the new image; blank,
+/// The damaged image is only read. Errors: invalid_argument (it is encrypted, the new one would not
+/// be, and `decrypt` does not say so); as create_image_file() for the new image; blank,
 /// foreign, too_new; stale if its owner changes it; corrupt if nothing can be saved. None is made.
 VNVRAM_API Result<SalvageReport> salvage_image(BlockDevice& damaged, const std::string& out_path,
                                                const SalvageOptions& options = {},

@@ -271,8 +271,8 @@ public:
   /// flushes, raises the owner epoch and starts an empty ring; the options' blobs are registered.
   /// Read-only it takes no lock and works beside an owner, showing one generation.
   /// Errors: blank, foreign, corrupt, in_use (with the owner's pid where known), key_needed,
-  /// wrong_key, too_new, sealed, not_at_anchor, io, read_only, and those of register_blobs. An error leaves the
-  /// image as it was, but for a recovery that any opener would repeat.
+  /// wrong_key, too_new, sealed, not_at_anchor, io, read_only, and those of register_blobs. An
+  /// error leaves the image as it was, but for a recovery that any opener would repeat.
   static Result<std::unique_ptr<Store>> open(std::unique_ptr<BlockDevice> device,
                                              OpenOptions options = {});
 

@@ -138,6 +138,10 @@ typedef struct vnvram_create_options {
    * is there, else by the ending of its name, else raw. */
   const char* image_format;
   const char* image_key_file; /* Its bytes are the key of a LUKS or qcow2 image; NULL: no key. */
+  /* Who can open it, which is encrypted then: "file:PATH", "fd:N", "passphrase:fd:N",
+   * "public:PATH", "exec:COMMAND,public=PATH", ... as `vnvram create --help` says. */
+  const char* const* keys;
+  size_t key_count; /* 0: not encrypted. */
 } vnvram_create_options;
 
 /* Makes an image of a file, a host block device or an NBD export; the only call that writes to what
@@ -153,11 +157,17 @@ VNVRAM_API vnvram_kind vnvram_create(const char* path, const vnvram_create_optio
 /* Lengthens an image that nobody has open; size 0: to what the device has. Durable on return.
  * Errors: as vnvram_open; VNVRAM_NO_SPACE, VNVRAM_UNSUPPORTED. */
 VNVRAM_API vnvram_kind vnvram_resize(const char* path, uint64_t size, vnvram_error** error);
+/* The same of an encrypted image; `keys` as in vnvram_open_options. */
+VNVRAM_API vnvram_kind vnvram_resize_with_keys(const char* path, const char* const* keys,
+                                               size_t key_count, uint64_t size,
+                                               vnvram_error** error);
 
 /* An operator's word that this image is the one to go on with, whatever its anchor says; makes the
  * anchor, too. Other copies of the image are refused from then on. Nobody has the image open.
- * `image_key_file` may be NULL. Durable on return. Errors: as vnvram_open. */
+ * `image_key_file` may be NULL; `keys` as in vnvram_open_options. Durable on return. Errors: as
+ * vnvram_open. */
 VNVRAM_API vnvram_kind vnvram_accept_anchor(const char* path, const char* image_key_file,
+                                            const char* const* keys, size_t key_count,
                                             const char* anchor, vnvram_error** error);
 
 /* ---- the store ---- */
@@ -200,6 +210,10 @@ typedef struct vnvram_open_options {
   /* When it is written, beside each opening: "commit" (record, anchor, answer), "every=SECONDS" or
    * "open" (when the store is closed); NULL: "commit". */
   const char* anchor_policy;
+  /* What opens an encrypted image, tried in this order: "file:PATH", "fd:N", "passphrase:fd:N",
+   * "exec:COMMAND", ... Without one that fits: VNVRAM_KEY_NEEDED, VNVRAM_WRONG_KEY. */
+  const char* const* keys;
+  size_t key_count;
 } vnvram_open_options;
 
 /* Opens an image and recovers its newest generation. For writing it takes the device's lock and
@@ -410,6 +424,12 @@ typedef void (*vnvram_progress)(void* opaque, uint64_t done_bytes, uint64_t all_
  * VNVRAM_IO. */
 VNVRAM_API vnvram_kind vnvram_check(const char* path, vnvram_progress progress, void* opaque,
                                     vnvram_report** report, vnvram_error** error);
+/* The same of an encrypted image; `keys` as in vnvram_open_options. Errors also: VNVRAM_KEY_NEEDED,
+ * VNVRAM_WRONG_KEY. */
+VNVRAM_API vnvram_kind vnvram_check_with_keys(const char* path, const char* const* keys,
+                                              size_t key_count, vnvram_progress progress,
+                                              void* opaque, vnvram_report** report,
+                                              vnvram_error** error);
 VNVRAM_API uint64_t vnvram_report_generation(const vnvram_report* report);
 VNVRAM_API size_t vnvram_report_problem_count(const vnvram_report* report);
 /* Errors: VNVRAM_NOT_FOUND for an index that is out of range. */

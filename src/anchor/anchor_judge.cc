@@ -47,9 +47,9 @@ std::string words_for(const AnchorComparison& found, const std::string& image_na
     return fmt::format("{}: its anchor {} holds nothing yet; the image is at {}", image_name,
                        anchor_name, image);
   }
-  const std::string anchored = fmt::format("{} says generation {} of epoch {}", anchor_name,
-                                           found.anchored->generation,
-                                           found.anchored->epoch_number);
+  const std::string anchored =
+      fmt::format("{} says generation {} of epoch {}", anchor_name, found.anchored->generation,
+                  found.anchored->epoch_number);
   switch (found.verdict) {
   case AnchorVerdict::another_image:
     return fmt::format("{}: is another image than its anchor's: it is {} at {}, and {} of {}",

@@ -28,8 +28,8 @@ std::string quoted(std::string_view text) {
 
 } // namespace
 
-Result<std::shared_ptr<CommandAnchor>>
-CommandAnchor::start(const std::string& command, std::chrono::milliseconds answer_time) {
+Result<std::shared_ptr<CommandAnchor>> CommandAnchor::start(const std::string& command,
+                                                            std::chrono::milliseconds answer_time) {
   std::array<int, 2> ends{};
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0) {
     return Error(ErrorKind::io, "anchor exec:" + command + ": cannot make a pair of sockets: " +
@@ -66,8 +66,9 @@ Status CommandAnchor::write(const AnchorPoint& point) {
   if (!answer) {
     return answer.error();
   }
-  return *answer == "ok" ? Status{}
-                         : given_up(fmt::format("it answers '{}' where ok is due", quoted(*answer)));
+  return *answer == "ok"
+             ? Status{}
+             : given_up(fmt::format("it answers '{}' where ok is due", quoted(*answer)));
 }
 
 Result<std::string> CommandAnchor::ask(std::string line) {
@@ -85,10 +86,10 @@ Result<std::string> CommandAnchor::ask(std::string line) {
   }
   Result<std::string> answer = receive(deadline);
   if (answer && answer->starts_with(error_word)) { // Its own word: it can be asked again.
-    return Error(ErrorKind::io,
-                 fmt::format("{}: {}", name(),
-                             quoted(std::string_view(*answer).substr(error_word.size()))),
-                 remedy);
+    return Error(
+        ErrorKind::io,
+        fmt::format("{}: {}", name(), quoted(std::string_view(*answer).substr(error_word.size()))),
+        remedy);
   }
   return answer;
 }

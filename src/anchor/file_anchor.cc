@@ -43,8 +43,7 @@ Slot slot_of(std::uint64_t sequence, const AnchorPoint& point) {
   std::string padded = checked;
   padded.resize(slot.size() - first_word.size() - digits - 1, ' ');
   padded.back() = '\n';
-  const std::string text =
-      fmt::format("{}{:016x} {}", first_word, checksum_of(padded), padded);
+  const std::string text = fmt::format("{}{:016x} {}", first_word, checksum_of(padded), padded);
   std::copy(text.begin(), text.end(), slot.begin());
   return slot;
 }
@@ -238,8 +237,8 @@ Status FileAnchor::create(const AnchorPoint& point) {
     return got_random;
   }
   const std::string temporary = fmt::format("{}.{:016x}.new", path_, random);
-  UniqueFd fd(::open(temporary.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-                     created_mode));
+  UniqueFd fd(
+      ::open(temporary.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, created_mode));
   if (!fd.valid()) {
     return failure("cannot be made", errno);
   }
@@ -264,9 +263,9 @@ Status FileAnchor::write_new_file(int fd, const AnchorPoint& point, const std::s
   // Never over one that is there by now.
   if (::renameat2(AT_FDCWD, temporary.c_str(), AT_FDCWD, path_.c_str(), RENAME_NOREPLACE) != 0) {
     if (errno != EINVAL || ::link(temporary.c_str(), path_.c_str()) != 0) {
-      return errno == EEXIST ? Error(ErrorKind::exists, name() + ": another one was made just now",
-                                     "try again")
-                             : failure("cannot be made", errno);
+      return errno == EEXIST
+                 ? Error(ErrorKind::exists, name() + ": another one was made just now", "try again")
+                 : failure("cannot be made", errno);
     }
     (void)::unlink(temporary.c_str()); // A file system that cannot rename so.
   }

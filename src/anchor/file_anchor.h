@@ -14,10 +14,10 @@
 
 namespace vnvram {
 
-/// Two slots of a block each, written in turn: a line with a sequence, a checksum and the point, and
-/// spaces up to the block's end. The valid slot with the higher sequence counts, so a write that is
-/// cut off leaves the one before. The file is opened once and never replaced: whoever writes it
-/// needs no right to open files any more, and its lock stays with it.
+/// Two slots of a block each, written in turn: a line with a sequence, a checksum and the point,
+/// and spaces up to the block's end. The valid slot with the higher sequence counts, so a write
+/// that is cut off leaves the one before. The file is opened once and never replaced: whoever
+/// writes it needs no right to open files any more, and its lock stays with it.
 class FileAnchor : public Anchor {
 public:
   static constexpr std::size_t slot_size_bytes = 4096;

@@ -7,6 +7,7 @@
 #include <system_error>
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -37,7 +38,12 @@ std::optional<WorkFolder> make_folder_for(const std::string& target) {
 
 } // namespace
 
-Result<BlobSpool> BlobSpool::make(const std::string& target) {
+Result<BlobSpool> BlobSpool::make(const std::string& target, bool in_memory) {
+  if (in_memory) {
+    UniqueFd memory(::memfd_create("vnvram-spool", MFD_CLOEXEC));
+    return memory.valid() ? Result<BlobSpool>(BlobSpool(target, std::nullopt, std::move(memory)))
+                          : file_error(target, "cannot have its contents in memory");
+  }
   std::optional<WorkFolder> folder = make_folder_for(target);
   if (!folder) {
     return file_error(target, "cannot make a file beside it");

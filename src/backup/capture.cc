@@ -199,6 +199,7 @@ Result<ExportManifest> Capture::manifest_of(const Moment& moment) const {
                           .generation = moment.state.generation,
                           .since = since_,
                           .sealed = moment.state.sealed,
+                          .encrypted = moment.state.encrypted,
                           .blobs = {}};
   for (const BlobInfo& blob : moment.blobs) {
     const auto taken = taken_.find(blob.name);

@@ -38,7 +38,7 @@ Result<ExportReport> export_image(BlobSource& source, const std::string& who,
       return fits.error();
     }
   }
-  Result<BlobSpool> spool = BlobSpool::make(target.path);
+  Result<BlobSpool> spool = BlobSpool::make(target.path, !target.key_slots.empty());
   if (!spool) {
     return spool.error();
   }

@@ -34,6 +34,7 @@ struct ExportManifest {
   std::uint64_t generation = 0;       ///< The source's.
   std::optional<std::uint64_t> since; ///< An increment: what changed after that one.
   bool sealed = false;                ///< The source was.
+  bool encrypted = false;             ///< The source was. An export does not say so of itself.
   std::vector<ExportedBlob> blobs;    ///< All that there were, in the order of their names.
 
   [[nodiscard]] const ExportedBlob* find(std::string_view blob) const;

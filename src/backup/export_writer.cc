@@ -28,9 +28,15 @@ NewBlob manifest_blob(const ExportManifest& manifest) {
 Result<ExportReport> write_export(const ExportManifest& manifest, const BlobSpool& spool,
                                   const ExportTarget& target) {
   using Content = std::optional<std::vector<std::byte>>;
+  if (manifest.encrypted && target.key_slots.empty() && !target.decrypt) {
+    return Error(ErrorKind::invalid_argument,
+                 target.path + ": it would not be encrypted, and what it is made of is",
+                 "say who can open it (--new-key), or that everybody can (--decrypt)");
+  }
   ExportReport report{.manifest = manifest};
   CreateOptions options;
   options.force = target.force;
+  options.key_slots = target.key_slots;
   options.device = target.device;
   options.progress = target.progress;
   options.sealed = manifest.sealed || manifest.since.has_value();

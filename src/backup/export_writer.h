@@ -4,9 +4,11 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "backup/blob_spool.h"
 #include "backup/export_manifest.h"
+#include "vnvram/key.h"
 #include "vnvram/open_device.h"
 
 namespace vnvram {
@@ -17,6 +19,10 @@ struct ExportTarget {
   std::uint64_t size_bytes = 0; ///< 0: as `vnvram create` would have it.
   DeviceOptions device = {};    ///< The format and the key of what is made there.
   bool force = false;           ///< Write over what is there.
+  /// Who can open it; without them it is plain.
+  std::vector<NewKeySlot> key_slots = {};
+  /// An encrypted image is copied to a plain one only by who says so.
+  bool decrypt = false;
   /// Called now and then while it is written in full.
   std::function<void(std::uint64_t done_bytes, std::uint64_t all_bytes)> progress = {};
 };
@@ -30,7 +36,7 @@ struct ExportReport {
 
 /// Makes an image of what the spool has of the manifest's blobs, and the manifest. An increment is
 /// sealed: who starts a machine from it alone would find a part of its state only. Errors: those of
-/// create_image_file().
+/// create_image_file(); invalid_argument (it would not be encrypted, and the source is).
 Result<ExportReport> write_export(const ExportManifest& manifest, const BlobSpool& spool,
                                   const ExportTarget& target);
 

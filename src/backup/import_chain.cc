@@ -19,10 +19,11 @@ bool is_what_it_says(const BlobInfo& is, const ExportedBlob& said) {
 
 class Chain {
 public:
-  Chain(const DeviceOptions& device, BlobSpool& spool) : device_(device), spool_(spool) {}
+  Chain(const DeviceOptions& device, const KeyRing& keys, BlobSpool& spool)
+      : device_(device), keys_(keys), spool_(spool) {}
 
   Status add(const std::string& part) {
-    Result<std::unique_ptr<Store>> store = open_to_copy(part, device_);
+    Result<std::unique_ptr<Store>> store = open_to_copy(part, device_, keys_);
     if (!store) {
       return store.error();
     }
@@ -38,6 +39,7 @@ public:
     }
     forget_removed(*manifest);
     last_name_ = part;
+    is_encrypted_ = is_encrypted_ || (*store)->info().encrypted;
     last_ = *std::move(manifest);
     return {};
   }
@@ -45,6 +47,7 @@ public:
   /// As if all of it had been exported at once.
   [[nodiscard]] ExportManifest take_manifest() {
     last_->since.reset();
+    last_->encrypted = is_encrypted_;
     return *std::move(last_);
   }
 
@@ -104,7 +107,9 @@ private:
   }
 
   const DeviceOptions& device_;
+  const KeyRing& keys_;
   BlobSpool& spool_;
+  bool is_encrypted_ = false;
   std::string last_name_;
   std::optional<ExportManifest> last_;
 };
@@ -112,15 +117,15 @@ private:
 } // namespace
 
 Result<ExportReport> import_chain(std::span<const std::string> parts, const DeviceOptions& device,
-                                  const ExportTarget& target) {
+                                  const KeyRing& keys, const ExportTarget& target) {
   if (parts.empty()) {
     return Error(ErrorKind::invalid_argument, "there is nothing to put together");
   }
-  Result<BlobSpool> spool = BlobSpool::make(target.path);
+  Result<BlobSpool> spool = BlobSpool::make(target.path, !target.key_slots.empty());
   if (!spool) {
     return spool.error();
   }
-  Chain chain(device, *spool);
+  Chain chain(device, keys, *spool);
   for (const std::string& part : parts) {
     if (Status added = chain.add(part); !added) {
       return added.error();

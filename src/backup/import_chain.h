@@ -16,6 +16,6 @@ namespace vnvram {
 /// is not what it was when it was made), those of open_device(), Store::open() and
 /// create_image_file(). What was at the target is there then.
 Result<ExportReport> import_chain(std::span<const std::string> parts, const DeviceOptions& device,
-                                  const ExportTarget& target);
+                                  const KeyRing& keys, const ExportTarget& target);
 
 } // namespace vnvram

@@ -14,8 +14,8 @@ Result<std::unique_ptr<Store>> open(const std::string& location, const DeviceOpt
 } // namespace
 
 Result<std::unique_ptr<Store>> open_to_copy(const std::string& location,
-                                            const DeviceOptions& device) {
-  OpenOptions options{.access = Access::read_only, .background = false};
+                                            const DeviceOptions& device, const KeyRing& keys) {
+  OpenOptions options{.access = Access::read_only, .background = false, .keys = keys};
   Result<std::unique_ptr<Store>> store = open(location, device, options);
   if (!store) {
     return store;

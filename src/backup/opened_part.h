@@ -14,7 +14,7 @@ namespace vnvram {
 /// For reading. It may read every blob, whatever one must know to use it: attributes go along.
 /// Errors: those of open_device() and Store::open().
 Result<std::unique_ptr<Store>> open_to_copy(const std::string& location,
-                                            const DeviceOptions& device);
+                                            const DeviceOptions& device, const KeyRing& keys);
 
 /// What an export says of itself. Errors: invalid_argument (it is none), corrupt (it is not what it
 /// says), and those of reading.

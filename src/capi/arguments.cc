@@ -95,4 +95,28 @@ vnvram_blob_info to_blob_info(const BlobInfo& info) {
   return result;
 }
 
+Result<std::vector<KeySource>> take_keys(const char* const* keys, std::size_t count) {
+  if (keys == nullptr && count > 0) {
+    return invalid("keys is NULL and their count is not 0");
+  }
+  std::vector<KeySource> sources;
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto text = take_string(keys[i], "a key");
+    if (!text) {
+      return text.error();
+    }
+    auto source = KeySource::parse(*text);
+    if (!source) {
+      return source.error();
+    }
+    sources.push_back(*std::move(source));
+  }
+  return sources;
+}
+
+Result<KeyRing> take_key_ring(const char* const* keys, std::size_t count) {
+  auto sources = take_keys(keys, count);
+  return sources ? Result<KeyRing>(KeyRing(*std::move(sources))) : sources.error();
+}
+
 } // namespace vnvram::capi

@@ -11,6 +11,8 @@
 
 #include "capi/error.h"
 #include "vnvram/blob.h"
+#include "vnvram/key.h"
+#include "vnvram/key_ring.h"
 
 namespace vnvram::capi {
 
@@ -20,8 +22,12 @@ inline constexpr std::size_t struct_size_max_bytes = 4096;
 /// a structure's end, as large as its alignment, so that no size says two things.
 template <typename Struct> inline constexpr std::array<std::size_t, 0> earlier_sizes_bytes{};
 template <>
-inline constexpr std::array<std::size_t, 2> earlier_sizes_bytes<vnvram_open_options>{
-    offsetof(vnvram_open_options, deferral_us), offsetof(vnvram_open_options, anchor)};
+inline constexpr std::array<std::size_t, 3> earlier_sizes_bytes<vnvram_open_options>{
+    offsetof(vnvram_open_options, deferral_us), offsetof(vnvram_open_options, anchor),
+    offsetof(vnvram_open_options, keys)};
+template <>
+inline constexpr std::array<std::size_t, 1> earlier_sizes_bytes<vnvram_create_options>{
+    offsetof(vnvram_create_options, keys)};
 
 /// The size that the caller says a structure has, if it can be true.
 template <typename Struct> Result<std::size_t> struct_size(const Struct* given, const char* name) {
@@ -93,5 +99,10 @@ template <std::size_t size> void copy_string(char (&target)[size], const std::st
   std::memcpy(target, source.data(), length);
   std::memset(target + length, 0, size - length);
 }
+
+/// KEYs, in their order; `keys` may be NULL if there are none.
+Result<std::vector<KeySource>> take_keys(const char* const* keys, std::size_t count);
+/// The same, for who opens an image.
+Result<KeyRing> take_key_ring(const char* const* keys, std::size_t count);
 
 } // namespace vnvram::capi

@@ -63,6 +63,13 @@ vnvram_kind vnvram_create(const char* path, const vnvram_create_options* options
       for (BlobSpec& spec : *specs) {
         create.blobs.push_back({.spec = std::move(spec)});
       }
+      auto keys = take_keys(given->keys, given->key_count);
+      if (!keys) {
+        return keys.error();
+      }
+      for (KeySource& source : *keys) {
+        create.key_slots.push_back({.source = std::move(source)});
+      }
       create.ring_size_bytes = given->ring_size;
       create.force = given->force != 0;
       create.device.image_format = string_or_empty(given->image_format);
@@ -74,29 +81,38 @@ vnvram_kind vnvram_create(const char* path, const vnvram_create_options* options
 }
 
 vnvram_kind vnvram_resize(const char* path, uint64_t size, vnvram_error** error) {
+  return vnvram_resize_with_keys(path, nullptr, 0, size, error);
+}
+
+vnvram_kind vnvram_resize_with_keys(const char* path, const char* const* keys, size_t key_count,
+                                    uint64_t size, vnvram_error** error) {
   return guarded(error, [&]() -> Status {
     const auto name = take_string(path, "path");
-    if (!name) {
-      return name.error();
+    const auto ring = take_key_ring(keys, key_count);
+    if (!name || !ring) {
+      return !name ? name.error() : ring.error();
     }
-    return resize_image_file(*name, size);
+    return resize_image_file(*name, size, {}, *ring);
   });
 }
 
-vnvram_kind vnvram_accept_anchor(const char* path, const char* image_key_file, const char* anchor,
+vnvram_kind vnvram_accept_anchor(const char* path, const char* image_key_file,
+                                 const char* const* keys, size_t key_count, const char* anchor,
                                  vnvram_error** error) {
   return guarded(error, [&]() -> Status {
     const auto name = take_string(path, "path");
     const auto text = take_string(anchor, "anchor");
-    if (!name || !text) {
-      return !name ? name.error() : text.error();
+    const auto ring = take_key_ring(keys, key_count);
+    if (!name || !text || !ring) {
+      return !name ? name.error() : !text ? text.error() : ring.error();
     }
     auto opened = open_anchor(*text);
     if (!opened) {
       return opened.error();
     }
-    auto device = open_device(*name, Access::read_write,
-                              {.image_key_file = string_or_empty(image_key_file)});
-    return device ? accept_anchor(*std::move(device), *std::move(opened)) : device.error();
+    auto device =
+        open_device(*name, Access::read_write, {.image_key_file = string_or_empty(image_key_file)});
+    return device ? accept_anchor(*std::move(device), *std::move(opened), {}, *ring)
+                  : device.error();
   });
 }

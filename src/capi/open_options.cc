@@ -8,7 +8,7 @@ namespace vnvram::capi {
 namespace {
 
 // Room for a member at the end would let a size mean two things: see earlier_sizes_bytes.
-static_assert(offsetof(vnvram_open_options, anchor_policy) + sizeof(const char*) ==
+static_assert(offsetof(vnvram_open_options, key_count) + sizeof(std::size_t) ==
               sizeof(vnvram_open_options));
 
 constexpr std::uint32_t known_flags = VNVRAM_OPEN_READ_ONLY | VNVRAM_OPEN_EVENT_FD |
@@ -94,6 +94,11 @@ Result<OpenOptions> take_open_options(const vnvram_open_options* options) {
     return specs.error();
   }
   result.blobs = std::move(*specs);
+  auto keys = take_key_ring(given->keys, given->key_count);
+  if (!keys) {
+    return keys.error();
+  }
+  result.keys = *std::move(keys);
   Status taken = take_known_attributes(*given, result);
   taken = taken ? take_times(*given, result) : taken;
   taken = taken ? take_anchor(*given, result) : taken;

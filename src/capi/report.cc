@@ -14,10 +14,17 @@ struct vnvram_report {
 
 vnvram_kind vnvram_check(const char* path, vnvram_progress progress, void* opaque,
                          vnvram_report** report, vnvram_error** error) {
+  return vnvram_check_with_keys(path, nullptr, 0, progress, opaque, report, error);
+}
+
+vnvram_kind vnvram_check_with_keys(const char* path, const char* const* keys, size_t key_count,
+                                   vnvram_progress progress, void* opaque, vnvram_report** report,
+                                   vnvram_error** error) {
   return guarded(error, [&]() -> Status {
     const auto name = take_string(path, "path");
-    if (!name) {
-      return name.error();
+    const auto ring = take_key_ring(keys, key_count);
+    if (!name || !ring) {
+      return !name ? name.error() : ring.error();
     }
     if (report == nullptr) {
       return invalid("report is NULL");
@@ -31,7 +38,7 @@ vnvram_kind vnvram_check(const char* path, vnvram_progress progress, void* opaqu
         progress(opaque, done_bytes, all_bytes);
       }
     };
-    auto checked = check_image(**device, call_progress);
+    auto checked = check_image(**device, call_progress, *ring);
     if (!checked) {
       return checked.error();
     }

@@ -31,8 +31,8 @@ nlohmann::ordered_json comparison_json(const AnchorComparison& found) {
 }
 
 std::string comparison_text(const AnchorComparison& found) {
-  std::string text = fmt::format("{:<12}{:<38}{:>12}{:>12}{:>8}\n", "", "uuid", "epoch",
-                                 "generation", "sealed");
+  std::string text =
+      fmt::format("{:<12}{:<38}{:>12}{:>12}{:>8}\n", "", "uuid", "epoch", "generation", "sealed");
   const auto line = [&](const char* name, const AnchorPoint& point) {
     text += fmt::format("{:<12}{:<38}{:>12}{:>12}{:>8}\n", name, uuid_text(point.uuid),
                         point.epoch_number, point.generation, point.sealed ? "yes" : "no");
@@ -78,7 +78,7 @@ Result<AnchorComparison> AnchorCommand::compare(Anchor& anchor) const {
     if (!device) {
       return device.error();
     }
-    found = compare_with_anchor(*std::move(device), anchor);
+    found = compare_with_anchor(*std::move(device), anchor, keys());
     return found ? Status{} : found.error();
   });
   return done ? found : done.error();
@@ -89,11 +89,12 @@ Result<ExitCode> AnchorCommand::accept(const std::shared_ptr<Anchor>& anchor) co
   if (!device) {
     return device.error();
   }
-  const Status accepted =
-      accept_anchor(*std::move(device), anchor,
-                    [this](BlockDevice& locked, const AnchorComparison& found) {
-                      return keep_acceptance(locked, acceptance_text(found, note_));
-                    });
+  const Status accepted = accept_anchor(
+      *std::move(device), anchor,
+      [this](BlockDevice& locked, const AnchorComparison& found) {
+        return keep_acceptance(locked, acceptance_text(found, note_));
+      },
+      keys());
   return accepted ? Result<ExitCode>(ExitCode::ok) : accepted.error();
 }
 

@@ -109,9 +109,12 @@ Result<CheckReport> CheckCommand::check() {
       return device.error();
     }
     Progress progress("check");
-    auto result = check_image(**device, [&](std::uint64_t done_bytes, std::uint64_t all_bytes) {
-      progress.show(done_bytes, all_bytes);
-    });
+    auto result = check_image(
+        **device,
+        [&](std::uint64_t done_bytes, std::uint64_t all_bytes) {
+          progress.show(done_bytes, all_bytes);
+        },
+        keys());
     if (!result) {
       return result.error();
     }

@@ -3,8 +3,10 @@
 
 #include <CLI/App.hpp>
 #include <string>
+#include <vector>
 
 #include "base/exit_code.h"
+#include "cli/key_options.h"
 #include "cli/output.h"
 #include "vnvram/open_device.h"
 #include "vnvram/result.h"
@@ -42,6 +44,8 @@ protected:
     add_image("the image: a file, a VM image (qcow2, VMDK, VHDX, VDI, LUKS), a host block device, "
               "an NBD export's URI, or fd:N for a file or block device that is open");
   }
+  /// The same for a command that makes it.
+  void add_new_image(const std::string& what) { add_image_file(what); }
   /// The same for a command that an owner can be asked for as well.
   void add_image_or_owner() {
     add_image("the image: a file, a VM image (qcow2, VMDK, VHDX, VDI, LUKS), a host block device, "
@@ -49,7 +53,7 @@ protected:
   }
   /// What only who opens an image can be told. Errors: invalid_argument.
   [[nodiscard]] Status check_for_owner() const {
-    for (const char* option : {"--image-key", "--space", "--anchor"}) {
+    for (const char* option : {"--image-key", "--key", "--space", "--anchor"}) {
       if (app_->get_option_no_throw(option) != nullptr && app_->count(option) > 0) {
         return Error(ErrorKind::invalid_argument,
                      std::string(option) + " is for who opens the image",
@@ -70,6 +74,11 @@ protected:
   }
   /// How to open the image.
   [[nodiscard]] const DeviceOptions& device() const { return device_; }
+  [[nodiscard]] const KeyRing& keys() const { return keys_; }
+  /// The same as they were given, for another process.
+  [[nodiscard]] std::vector<std::string> key_texts() const {
+    return app_->get_option("--key")->results();
+  }
   [[nodiscard]] Result<std::unique_ptr<BlockDevice>> open_image(Access access) const {
     return open_device(image_, access, device_);
   }
@@ -78,6 +87,12 @@ protected:
 
 private:
   void add_image(const std::string& what) {
+    add_image_file(what);
+    add_keys(*app_, keys_,
+             "opens an encrypted image: file:PATH[,remove], fd:N, passphrase[:fd:N], "
+             "exec:COMMAND; may be repeated");
+  }
+  void add_image_file(const std::string& what) {
     app_->add_option("IMAGE", image_, what)->required();
     app_->add_option("--image-key", device_.image_key_file,
                      "all bytes of this file are the key of an encrypted VM image")
@@ -87,6 +102,7 @@ private:
   CLI::App* app_; ///< Owned by the parent, which outlives every command.
   std::string image_;
   DeviceOptions device_;
+  KeyRing keys_;
 };
 
 } // namespace vnvram::cli

@@ -22,9 +22,14 @@ CreateCommand::CreateCommand(CLI::App& parent)
           "  vnvram create two.nvram --tpm2=guest1/ --tpm2=guest2/\n"
           "  vnvram create vm.qcow2 --tpm2\n"
           "  vnvram create vm.luks --image-key vm.key --tpm2\n"
-          "  vnvram create /dev/vg0/vm-nvram --tpm12 --blob eeprom:at24c:8K --force"),
-      anchor_(AnchorOptions::of_work(app())) {
-  add_image();
+          "  vnvram create /dev/vg0/vm-nvram --tpm12 --blob eeprom:at24c:8K --force\n"
+          "  vnvram create vm.nvram --tpm2 --encrypt --key file:/etc/vnvram/host.key --label host "
+          "\\\n"
+          "    --key public:escrow.pem --label escrow"),
+      anchor_(AnchorOptions::of_work(app())), new_keys_(app(), "--key") {
+  add_new_image("the image: a file, a VM image (qcow2, VMDK, VHDX, VDI, LUKS), a host block "
+                "device, an NBD export's URI, or fd:N for a file or block device that is open");
+  app().add_flag("--encrypt", encrypt_, "only who has one of the keys can read it");
   blobs_.add_to(app(), true);
   app().add_option("--size", size_, "the size of the image (K, M, G: 1024-fold)")->type_name("N");
   app()
@@ -39,12 +44,16 @@ CreateCommand::CreateCommand(CLI::App& parent)
 }
 
 // A failure leaves an image whose anchor is not there, or another's: refused until it is accepted.
-Status CreateCommand::anchor(const AnchorUse& use) const {
+Status CreateCommand::anchor(const AnchorUse& use, const CreateOptions& created) const {
   if (!use.anchor) {
     return {};
   }
+  KeyRing keys;
+  for (const NewKeySlot& slot : created.key_slots) {
+    keys.add(slot.source);
+  }
   auto made = open_image(Access::read_write);
-  return made ? accept_anchor(*std::move(made), use.anchor) : made.error();
+  return made ? accept_anchor(*std::move(made), use.anchor, {}, keys) : made.error();
 }
 
 // Before anything is made: an anchor that speaks of an image is not overwritten by the way.
@@ -87,6 +96,17 @@ Result<ExitCode> CreateCommand::run(Output& /*output*/) {
     return blobs.error();
   }
   options.blobs = std::move(*blobs);
+  if (encrypt_ != new_keys_.given()) {
+    return Error(ErrorKind::invalid_argument,
+                 encrypt_ ? "--encrypt without a key: nobody could open it"
+                          : "--key without --encrypt: a plain image has no key",
+                 "give both, or neither");
+  }
+  const Result<std::vector<NewKeySlot>> slots = new_keys_.slots();
+  if (!slots) {
+    return slots.error();
+  }
+  options.key_slots = *slots;
   const Result<AnchorUse> anchor_use = open_free_anchor();
   if (!anchor_use) {
     return anchor_use.error();
@@ -100,7 +120,7 @@ Result<ExitCode> CreateCommand::run(Output& /*output*/) {
   if (!created) {
     return created.error();
   }
-  const Status anchored = anchor(*anchor_use);
+  const Status anchored = anchor(*anchor_use, options);
   return anchored ? Result<ExitCode>(ExitCode::ok) : anchored.error();
 }
 

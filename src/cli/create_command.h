@@ -1,9 +1,9 @@
 // `vnvram create`: makes an image.
 #pragma once
 
+#include "cli/anchor_options.h"
 #include "cli/blob_options.h"
 #include "cli/command.h"
-#include "cli/anchor_options.h"
 
 namespace vnvram::cli {
 
@@ -14,14 +14,16 @@ public:
 
 private:
   [[nodiscard]] Result<AnchorUse> open_free_anchor() const;
-  [[nodiscard]] Status anchor(const AnchorUse& use) const;
+  [[nodiscard]] Status anchor(const AnchorUse& use, const CreateOptions& created) const;
 
   BlobOptions blobs_;
   std::string size_;
   std::string ring_size_;
   std::string format_;
   bool force_ = false;
+  bool encrypt_ = false;
   AnchorOptions anchor_;
+  NewKeyOptions new_keys_;
 };
 
 } // namespace vnvram::cli

@@ -27,7 +27,7 @@ Result<ExitCode> DumpCommand::run(Output& output) {
     if (!device) {
       return device.error();
     }
-    auto dumped = dump_image(**device);
+    auto dumped = dump_image(**device, keys());
     if (!dumped) {
       return dumped.error();
     }

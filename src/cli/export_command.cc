@@ -119,7 +119,7 @@ Result<std::optional<ExportBase>> ExportCommand::base() const {
   }
   DeviceOptions device;
   device.image_key_file = this->device().image_key_file;
-  const Result<std::unique_ptr<Store>> store = open_to_copy(since_, device);
+  const Result<std::unique_ptr<Store>> store = open_to_copy(since_, device, keys());
   Result<ExportManifest> manifest =
       store ? read_manifest(since_, **store) : Result<ExportManifest>(store.error());
   if (!manifest) {
@@ -150,7 +150,7 @@ Result<ExportReport> ExportCommand::export_to(ExportTarget target) {
   }
   std::optional<ExportReport> report;
   const Status done = retry_while_stale([&]() -> Status {
-    const auto store = open_to_copy(image(), device());
+    const auto store = open_to_copy(image(), device(), keys());
     if (!store) {
       return store.error();
     }

@@ -2,14 +2,16 @@
 #pragma once
 
 #include <CLI/App.hpp>
+#include <optional>
 #include <string>
 
 #include "backup/export_writer.h"
+#include "cli/key_options.h"
 #include "cli/output.h"
 
 namespace vnvram::cli {
 
-/// --size, --out-format, --out-key, --force and --json.
+/// --size, --out-format, --out-key, --new-key, --label, --decrypt, --force and --json.
 class ExportOptions {
 public:
   /// Declares them; `app` must not outlive this object's use.
@@ -22,6 +24,7 @@ public:
 
 private:
   ExportTarget target_;
+  std::optional<NewKeyOptions> new_keys_; ///< Once they are declared.
   std::string size_;
   bool json_ = false;
 };

@@ -45,7 +45,7 @@ Result<ExitCode> GetCommand::run(Output& output) {
     const auto client = connect_blobs(image());
     got = client ? get((*client)->read_all(blob_), (*client)->blob(blob_)) : client.error();
   } else {
-    got = read_image(image(), device(),
+    got = read_image(image(), device(), keys(),
                      [&](Store& store) { return get(store.read(blob_), store.blob(blob_)); });
   }
   if (!got) {

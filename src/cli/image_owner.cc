@@ -44,7 +44,7 @@ Status ImageOwner::run() {
   const Log& log = setup_.log;
   ImageKeeper keeper(
       {.device = setup_.device,
-       .store = {.anchor = setup_.anchor},
+       .store = {.keys = setup_.keys, .anchor = setup_.anchor},
        .space = setup_.space,
        .space_warned = [&log](const Error& error) { log.warning(operator_text(error)); }});
   const std::uint64_t watch =

@@ -26,6 +26,7 @@ public:
     std::string image;
     DeviceOptions device;
     AnchorUse anchor;
+    KeyRing keys;
     SpacePolicy space = SpacePolicy::reserve;
     bool accept_sealed = false;
     bool is_incoming = false; ///< See OwnerServer::Setup, also for the next.

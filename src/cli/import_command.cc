@@ -41,6 +41,7 @@ ImportCommand::ImportCommand(CLI::App& parent)
       .add_option("--image-key", device_.image_key_file,
                   "all bytes of this file are the key of exports that are encrypted")
       ->type_name("FILE");
+  add_keys(app(), part_keys_, "opens the exports, if they are encrypted; may be repeated");
   options_.add_to(app());
 }
 
@@ -60,7 +61,7 @@ Result<ExitCode> ImportCommand::run(Output& output) {
   target->progress = [&](std::uint64_t done_bytes, std::uint64_t all_bytes) {
     progress.show(done_bytes, all_bytes);
   };
-  const Result<ExportReport> report = import_chain(parts_, device_, *target);
+  const Result<ExportReport> report = import_chain(parts_, device_, part_keys_, *target);
   progress.clear(); // Before what may have to be said.
   if (!report) {
     return report.error();

@@ -17,6 +17,7 @@ public:
 private:
   ExportOptions options_;
   DeviceOptions device_;
+  KeyRing part_keys_;
   std::vector<std::string> parts_;
   std::string out_;
 };

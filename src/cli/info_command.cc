@@ -78,6 +78,7 @@ nlohmann::ordered_json info_json(const StoreInfo& info, const std::optional<Plac
                {"blob_count", info.blob_count},
                {"clean", info.clean},
                {"sealed", info.sealed},
+               {"encrypted", info.encrypted},
                {"owner_pid", info.owner_pid},
                {"owner_host", info.owner_host}});
   if (place) {
@@ -127,7 +128,7 @@ Result<ExitCode> InfoCommand::run(Output& output) {
     return ask_owner(output);
   }
   StoreInfo info;
-  const Status status = read_image(image(), device(), [&](Store& store) -> Status {
+  const Status status = read_image(image(), device(), keys(), [&](Store& store) -> Status {
     info = store.info();
     return {};
   });

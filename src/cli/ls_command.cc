@@ -35,10 +35,10 @@ nlohmann::ordered_json blobs_json(const std::vector<BlobInfo>& blobs) {
   return {{"blobs", list}};
 }
 
-Result<std::vector<BlobInfo>> blobs_of_image(const std::string& image,
-                                             const DeviceOptions& device) {
+Result<std::vector<BlobInfo>> blobs_of_image(const std::string& image, const DeviceOptions& device,
+                                             const KeyRing& keys) {
   std::vector<BlobInfo> blobs;
-  const Status status = read_image(image, device, [&](Store& store) -> Status {
+  const Status status = read_image(image, device, keys, [&](Store& store) -> Status {
     blobs = store.blobs();
     return {};
   });
@@ -67,8 +67,9 @@ Result<ExitCode> LsCommand::run(Output& output) {
   if (const Status fit = check_for_owner(); is_owner_socket(image()) && !fit) {
     return fit.error();
   }
-  const Result<std::vector<BlobInfo>> blobs =
-      is_owner_socket(image()) ? blobs_of_owner(image()) : blobs_of_image(image(), device());
+  const Result<std::vector<BlobInfo>> blobs = is_owner_socket(image())
+                                                  ? blobs_of_owner(image())
+                                                  : blobs_of_image(image(), device(), keys());
   if (!blobs) {
     return blobs.error();
   }

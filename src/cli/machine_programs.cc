@@ -34,18 +34,23 @@ MachinePrograms::MachinePrograms(Setup setup)
     : setup_(std::move(setup)), folder_(folder_of_this_program()) {}
 
 Program MachinePrograms::owner(std::vector<std::string> options, const Listener& control,
-                               const std::optional<Listener>& metrics) const {
+                               const std::optional<Listener>& metrics,
+                               const std::vector<HeldKey>& keys) const {
   std::vector<int> descriptors;
   const auto pass = [&](int descriptor) {
     descriptors.push_back(descriptor);
-    return "fd:" + std::to_string(first_descriptor + descriptors.size() - 1);
+    return std::to_string(first_descriptor + descriptors.size() - 1);
   };
   std::vector<std::string> arguments{"serve"};
   const std::optional<int> image = descriptor_of(setup_.image);
-  arguments.push_back(image ? pass(*image) : setup_.image);
-  arguments.insert(arguments.end(), {"--control", pass(control.fd())});
+  arguments.push_back(image ? "fd:" + pass(*image) : setup_.image);
+  arguments.insert(arguments.end(), {"--control", "fd:" + pass(control.fd())});
   if (metrics) {
-    arguments.insert(arguments.end(), {"--metrics", pass(metrics->fd())});
+    arguments.insert(arguments.end(), {"--metrics", "fd:" + pass(metrics->fd())});
+  }
+  for (const HeldKey& key : keys) {
+    arguments.insert(arguments.end(),
+                     {"--key", key.descriptor ? key.text + pass(key.descriptor->get()) : key.text});
   }
   // Behind the others.
   arguments.insert(arguments.end(),

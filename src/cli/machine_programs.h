@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cli/device_socket.h"
+#include "keys/held_key.h"
 #include "service/listener.h"
 #include "supervise/front_end.h"
 #include "vnvram/result.h"
@@ -26,8 +27,10 @@ public:
 
   /// The owner, with this program's own options but for the sockets: that of the operators, and the
   /// one for metrics, if there is one.
+  /// `keys` outlive it.
   [[nodiscard]] Program owner(std::vector<std::string> options, const Listener& control,
-                              const std::optional<Listener>& metrics) const;
+                              const std::optional<Listener>& metrics,
+                              const std::vector<HeldKey>& keys) const;
   /// A TPM. Its session reaches this TPM's blobs, and its name says which they are. Errors:
   /// invalid_argument (words).
   [[nodiscard]] Result<FrontEnd> tpm(const DeviceSocket& socket, const Listener& listener) const;

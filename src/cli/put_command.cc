@@ -58,7 +58,7 @@ Result<ExitCode> PutCommand::run(Output& /*output*/) {
   }
   // Look first, so that a wrong name or size is found before anything is written at all.
   BlobInfo blob;
-  const Status looked = look_before_writing(image(), device(), [&](Store& store) -> Status {
+  const Status looked = look_before_writing(image(), device(), keys(), [&](Store& store) -> Status {
     const auto info = store.blob(blob_);
     if (!info) {
       return info.error();
@@ -73,7 +73,7 @@ Result<ExitCode> PutCommand::run(Output& /*output*/) {
   if (!content) {
     return content.error();
   }
-  const auto store = open_for_writing(image(), device(), space_, anchor_);
+  const auto store = open_for_writing(image(), device(), keys(), space_, anchor_);
   if (!store) {
     return store.error();
   }

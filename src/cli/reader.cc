@@ -9,14 +9,14 @@ namespace {
 
 constexpr int attempts_max = 50;
 
-Status read_once(const std::string& path, const DeviceOptions& options,
+Status read_once(const std::string& path, const DeviceOptions& options, const KeyRing& keys,
                  const std::function<Status(Store&)>& use) {
   auto device = open_device(path, Access::read_only, options);
   if (!device) {
     return device.error();
   }
-  const auto store =
-      Store::open(std::move(*device), {.access = Access::read_only, .background = false});
+  const auto store = Store::open(std::move(*device),
+                                 {.access = Access::read_only, .background = false, .keys = keys});
   if (!store) {
     return store.error();
   }
@@ -36,14 +36,14 @@ Status retry_while_stale(const std::function<Status()>& attempt) {
   return status;
 }
 
-Status read_image(const std::string& path, const DeviceOptions& device,
+Status read_image(const std::string& path, const DeviceOptions& device, const KeyRing& keys,
                   const std::function<Status(Store&)>& use) {
-  return retry_while_stale([&] { return read_once(path, device, use); });
+  return retry_while_stale([&] { return read_once(path, device, keys, use); });
 }
 
 Status look_before_writing(const std::string& path, const DeviceOptions& options,
-                           const std::function<Status(Store&)>& use) {
-  const Status looked = read_image(path, options, use);
+                           const KeyRing& keys, const std::function<Status(Store&)>& use) {
+  const Status looked = read_image(path, options, keys, use);
   if (looked || looked.error().kind() != ErrorKind::io) {
     return looked;
   }
@@ -59,7 +59,7 @@ void add_space_option(CLI::App& app, std::string& space) {
 }
 
 Result<std::unique_ptr<Store>> open_for_writing(const std::string& path,
-                                                const DeviceOptions& options,
+                                                const DeviceOptions& options, const KeyRing& keys,
                                                 const std::string& space,
                                                 const AnchorOptions& anchor) {
   const Result<SpacePolicy> policy = parse_space_policy(space);
@@ -75,7 +75,8 @@ Result<std::unique_ptr<Store>> open_for_writing(const std::string& path,
     return device.error();
   }
   set_space_policy(**device, *policy, [](const Error& error) { show_note(operator_text(error)); });
-  return Store::open(std::move(*device), {.background = false, .anchor = *std::move(use)});
+  return Store::open(std::move(*device),
+                     {.background = false, .keys = keys, .anchor = *std::move(use)});
 }
 
 } // namespace vnvram::cli

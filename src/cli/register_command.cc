@@ -67,7 +67,7 @@ Result<ExitCode> RegisterCommand::run(Output& /*output*/) {
     const Status registered = fit ? register_with_owner(image(), *blobs) : fit;
     return registered ? Result<ExitCode>(ExitCode::ok) : registered.error();
   }
-  const auto store = open_for_writing(image(), device(), space_, anchor_);
+  const auto store = open_for_writing(image(), device(), keys(), space_, anchor_);
   if (!store) {
     return store.error();
   }

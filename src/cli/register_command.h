@@ -1,8 +1,8 @@
 // `vnvram register`: adds blobs to an image.
 #pragma once
 
-#include "cli/blob_options.h"
 #include "cli/anchor_options.h"
+#include "cli/blob_options.h"
 #include "cli/command.h"
 
 namespace vnvram::cli {

@@ -64,10 +64,11 @@ Result<ExitCode> RepairCommand::run(Output& output) {
   }
   Progress progress("repair");
   const auto report =
-      discard_stray_ ? discard_stray_record(**device, dry_run_)
-                     : repair_image(**device, dry_run_, [&](std::uint64_t done, std::uint64_t all) {
-                         progress.show(done, all);
-                       });
+      discard_stray_
+          ? discard_stray_record(**device, dry_run_, keys())
+          : repair_image(
+                **device, dry_run_,
+                [&](std::uint64_t done, std::uint64_t all) { progress.show(done, all); }, keys());
   progress.clear();
   if (!report) {
     return report.error();

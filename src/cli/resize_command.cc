@@ -27,7 +27,7 @@ Result<ExitCode> ResizeCommand::run(Output& /*output*/) {
     }
     size_bytes = *parsed;
   }
-  const Status resized = resize_image_file(image(), size_bytes, device());
+  const Status resized = resize_image_file(image(), size_bytes, device(), keys());
   if (!resized) {
     return resized.error();
   }

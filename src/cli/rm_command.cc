@@ -25,14 +25,14 @@ Result<ExitCode> RmCommand::run(Output& /*output*/) {
     const Status removed = owner ? (*owner)->remove(blob_) : owner.error();
     return removed ? Result<ExitCode>(ExitCode::ok) : removed.error();
   }
-  const Status there = look_before_writing(image(), device(), [&](Store& store) -> Status {
+  const Status there = look_before_writing(image(), device(), keys(), [&](Store& store) -> Status {
     const auto info = store.blob(blob_);
     return info ? Status() : Status(info.error());
   });
   if (!there) {
     return there.error();
   }
-  const auto store = open_for_writing(image(), device(), space_, anchor_);
+  const auto store = open_for_writing(image(), device(), keys(), space_, anchor_);
   if (!store) {
     return store.error();
   }

@@ -81,8 +81,10 @@ SalvageCommand::SalvageCommand(CLI::App& parent)
           "state was handed over to is not to go on: else there are two TPMs that are one.\n\n"
           "Examples:\n"
           "  vnvram salvage damaged.nvram rescued.nvram\n"
-          "  vnvram salvage --json /dev/vg0/vm-nvram rescued.nvram | jq '.blobs[]'") {
+          "  vnvram salvage --json /dev/vg0/vm-nvram rescued.nvram | jq '.blobs[]'"),
+      new_keys_(app()) {
   add_image();
+  new_keys_.add_decrypt(app());
   app()
       .add_option("OUT", out_, "the new image: a file, or with --force a block device")
       ->required();
@@ -104,6 +106,13 @@ Result<ExitCode> SalvageCommand::run(Output& output) {
   options.force = force_;
   options.unseal = unseal_;
   options.device = out_device_;
+  options.keys = keys();
+  options.decrypt = new_keys_.decrypts();
+  const Result<std::vector<NewKeySlot>> slots = new_keys_.slots();
+  if (!slots) {
+    return slots.error();
+  }
+  options.key_slots = *slots;
   if (!size_.empty()) {
     const auto parsed = parse_size(size_);
     if (!parsed) {

@@ -14,6 +14,7 @@ private:
   std::string out_;
   std::string size_;
   DeviceOptions out_device_;
+  NewKeyOptions new_keys_;
   bool force_ = false;
   bool unseal_ = false;
   bool json_ = false;

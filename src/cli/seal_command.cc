@@ -25,7 +25,7 @@ Result<ExitCode> SealCommand::run(Output& /*output*/) {
   if (!anchor) {
     return anchor.error();
   }
-  const Status sealed = seal_image(*std::move(device), *anchor);
+  const Status sealed = seal_image(*std::move(device), {.keys = keys(), .anchor = *anchor});
   if (!sealed) {
     return sealed.error();
   }

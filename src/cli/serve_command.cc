@@ -14,6 +14,7 @@
 #include "cli/machine_text.h"
 #include "cli/reader.h"
 #include "cli/socket_access.h"
+#include "device/location.h"
 #include "device/opened_file.h"
 #include "service/service_notify.h"
 #include "service/termination_signals.h"
@@ -118,7 +119,7 @@ Result<ExitCode> ServeCommand::run(Output& output) {
 
 Result<ExitCode> ServeCommand::print(Output& output) const {
   std::vector<BlobInfo> blobs;
-  const Status read = read_image(image(), device(), [&](Store& store) -> Status {
+  const Status read = read_image(image(), device(), keys(), [&](Store& store) -> Status {
     blobs = store.blobs();
     return {};
   });
@@ -159,6 +160,7 @@ Result<ExitCode> ServeCommand::own(const Log& log) const {
       {.image = image(),
        .device = device(),
        .anchor = *anchor,
+       .keys = keys(),
        .space = *space,
        .accept_sealed = incoming_ || again_,
        .is_incoming = incoming_ && !again_,
@@ -189,6 +191,19 @@ std::vector<std::string> ServeCommand::owner_options() const {
   const std::vector<std::string> anchor = anchor_.arguments();
   options.insert(options.end(), anchor.begin(), anchor.end());
   return options;
+}
+
+// For each owner that there will be.
+Result<std::vector<HeldKey>> ServeCommand::hold_keys() const {
+  std::vector<HeldKey> held;
+  for (const std::string& text : key_texts()) {
+    Result<HeldKey> key = HeldKey::hold(text, location_name(image()));
+    if (!key) {
+      return key.error();
+    }
+    held.push_back(*std::move(key));
+  }
+  return held;
 }
 
 Result<std::vector<FrontEnd>> ServeCommand::front_ends(std::list<Listener>& listeners,
@@ -264,16 +279,21 @@ Result<ExitCode> ServeCommand::supervise(const Log& log) const {
   if (!devices) {
     return devices.error();
   }
+  const Result<std::vector<HeldKey>> keys = hold_keys();
+  if (!keys) {
+    return keys.error();
+  }
   const ServiceNotify notify;
   const MachinePrograms programs(
       {.image = image(), .user = user_, .log_level = log_level_, .seccomp = seccomp_});
-  Supervisor supervisor({.owner = programs.owner(owner_options(), *control_listener, *metrics),
-                         .owner_again_arguments = {"--again"},
-                         .front_ends = *std::move(devices),
-                         .signals = *signals,
-                         .notify = notify,
-                         .log = log},
-                        *std::move(readiness));
+  Supervisor supervisor(
+      {.owner = programs.owner(owner_options(), *control_listener, *metrics, *keys),
+       .owner_again_arguments = {"--again"},
+       .front_ends = *std::move(devices),
+       .signals = *signals,
+       .notify = notify,
+       .log = log},
+      *std::move(readiness));
   const Result<int> code = supervisor.run();
   return code ? Result<ExitCode>(static_cast<ExitCode>(*code)) : code.error();
 }

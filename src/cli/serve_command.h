@@ -9,6 +9,7 @@
 #include "cli/command.h"
 #include "cli/metrics_options.h"
 #include "cli/rate_options.h"
+#include "keys/held_key.h"
 #include "service/listener.h"
 #include "service/log.h"
 #include "supervise/front_end.h"
@@ -29,6 +30,7 @@ private:
                                            const SocketAccess& access) const;
   /// Those of this command line that the owner is started with.
   std::vector<std::string> owner_options() const;
+  [[nodiscard]] Result<std::vector<HeldKey>> hold_keys() const;
 
   MetricsOptions metrics_;
   RateOptions rates_;

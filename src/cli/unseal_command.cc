@@ -37,7 +37,7 @@ Result<ExitCode> UnsealCommand::run(Output& /*output*/) {
   if (!anchor) {
     return anchor.error();
   }
-  const Status unsealed = unseal_image(*std::move(device), *anchor);
+  const Status unsealed = unseal_image(*std::move(device), {.keys = keys(), .anchor = *anchor});
   if (!unsealed) {
     return unsealed.error();
   }

@@ -19,6 +19,7 @@ struct ImageState {
   std::uint64_t space_free_bytes = 0; ///< For blobs to be registered, or to grow.
   /// The largest blob whose whole rewrite fits a transaction.
   std::uint64_t blob_size_max_bytes = 0;
+  bool encrypted = false; ///< It needs a key.
 };
 
 [[nodiscard]] inline ImageState image_state(const StoreInfo& info) {
@@ -27,7 +28,8 @@ struct ImageState {
           .sealed = info.sealed,
           .content_may_change = info.content_may_change,
           .space_free_bytes = info.space_free_bytes,
-          .blob_size_max_bytes = info.blob_size_max_bytes};
+          .blob_size_max_bytes = info.blob_size_max_bytes,
+          .encrypted = info.encrypted};
 }
 
 } // namespace vnvram

@@ -76,9 +76,8 @@ public:
     const int conversation =
         conversation_ < 0 ? null : ::fcntl(conversation_, F_DUPFD_CLOEXEC, first_other_fd);
     if (null < 0 || ::dup2(conversation, STDIN_FILENO) < 0 ||
-        ::dup2(conversation, STDOUT_FILENO) < 0 ||
-        ::dup2(said, STDERR_FILENO) < 0 || ::dup2(listening, listen_fd) < 0 ||
-        ::dup2(lifeline, lifeline_fd) < 0) {
+        ::dup2(conversation, STDOUT_FILENO) < 0 || ::dup2(said, STDERR_FILENO) < 0 ||
+        ::dup2(listening, listen_fd) < 0 || ::dup2(lifeline, lifeline_fd) < 0) {
       give_up("cannot hand over its descriptors");
     }
     // With them goes the writing end of the lifeline.

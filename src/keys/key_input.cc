@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <charconv>
 #include <system_error>
 #include <utility>
 
@@ -19,14 +20,28 @@ Error input_error(const std::string& name, std::string_view what, int error) {
           fmt::format("{}: {}: {}", name, what, std::generic_category().message(error))};
 }
 
-// Into memory of one size, so that no copy is left behind where it grew.
+std::optional<int> parse_descriptor(std::string_view digits) {
+  int descriptor = -1;
+  const auto [end, error] =
+      std::from_chars(digits.data(), digits.data() + digits.size(), descriptor);
+  return error == std::errc() && end == digits.data() + digits.size() && descriptor >= 0
+             ? std::optional(descriptor)
+             : std::nullopt;
+}
+
+// Into memory of one size, so that no copy is left behind where it grew. Where that is possible it
+// is read without moving to its end: another process may have the same descriptor.
 Result<SecretBytes> read_to_end(int descriptor, const std::string& name, std::size_t max_bytes) {
   SecretBytes buffer{std::vector<std::byte>(max_bytes + 1)};
   std::vector<std::byte> bytes = buffer.release();
+  const bool has_places = ::lseek(descriptor, 0, SEEK_CUR) >= 0;
   std::size_t size_bytes = 0;
   int error = 0;
   for (ssize_t count = 1; count != 0 && size_bytes < bytes.size() && error == 0;) {
-    count = ::read(descriptor, &bytes[size_bytes], bytes.size() - size_bytes);
+    const std::size_t room_bytes = bytes.size() - size_bytes;
+    count = has_places ? ::pread(descriptor, &bytes[size_bytes], room_bytes,
+                                 static_cast<off_t>(size_bytes))
+                       : ::read(descriptor, &bytes[size_bytes], room_bytes);
     if (count > 0) {
       size_bytes += static_cast<std::size_t>(count);
     } else if (count < 0 && errno != EINTR) {
@@ -51,6 +66,25 @@ Result<UniqueFd> open_input(const std::string& path) {
 }
 
 } // namespace
+
+std::optional<KeyInput> parse_key_input(std::string_view text) {
+  constexpr std::string_view file = "file:";
+  constexpr std::string_view open = "fd:";
+  constexpr std::string_view remove = ",remove";
+  if (text.starts_with(file)) {
+    const bool removes = text.ends_with(remove);
+    text.remove_prefix(file.size());
+    text.remove_suffix(removes && text.size() >= remove.size() ? remove.size() : 0);
+    return text.empty() ? std::nullopt
+                        : std::optional(KeyInput{
+                              .path = std::string(text), .descriptor = -1, .remove = removes});
+  }
+  const auto descriptor =
+      text.starts_with(open) ? parse_descriptor(text.substr(open.size())) : std::nullopt;
+  return descriptor
+             ? std::optional(KeyInput{.path = {}, .descriptor = *descriptor, .remove = false})
+             : std::nullopt;
+}
 
 std::string KeyInput::name() const {
   return path.empty() ? fmt::format("descriptor {}", descriptor) : path;

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/secret_bytes.h"
@@ -20,6 +22,10 @@ struct KeyInput {
   [[nodiscard]] std::string name() const;
 };
 
+/// Of file:PATH[,remove] or fd:N.
+[[nodiscard]] std::optional<KeyInput> parse_key_input(std::string_view text);
+
+/// A descriptor of what can be read at any place, as that of a file, is read from its beginning.
 /// Errors: io (never absent: that is what is said of images), invalid_argument (more than that).
 Result<SecretBytes> read_secret(const KeyInput& input, std::size_t max_bytes);
 /// What is no secret.

@@ -16,6 +16,11 @@ KeyRing::KeyRing(std::vector<KeySource> sources) : KeyRing() {
   state_->sources = std::move(sources);
 }
 
+void KeyRing::add(KeySource source) {
+  const std::lock_guard lock(state_->mutex);
+  state_->sources.push_back(std::move(source));
+}
+
 KeyRing KeyRing::of_data_key(std::span<const std::byte> data_key) {
   KeyRing ring;
   ring.state_->data_keys.emplace_back(data_key);

@@ -1,4 +1,3 @@
-#include <charconv>
 #include <optional>
 #include <utility>
 
@@ -17,32 +16,6 @@ std::optional<std::string_view> behind(std::string_view text, std::string_view s
   return text.starts_with(scheme) ? std::optional(text.substr(scheme.size())) : std::nullopt;
 }
 
-std::optional<int> parse_descriptor(std::string_view digits) {
-  int descriptor = -1;
-  const auto [end, error] =
-      std::from_chars(digits.data(), digits.data() + digits.size(), descriptor);
-  return error == std::errc() && end == digits.data() + digits.size() && descriptor >= 0
-             ? std::optional(descriptor)
-             : std::nullopt;
-}
-
-/// file:PATH[,remove] or fd:N.
-std::optional<KeyInput> parse_input(std::string_view text) {
-  if (auto path = behind(text, "file:")) {
-    constexpr std::string_view remove = ",remove";
-    const bool removes = path->ends_with(remove);
-    path->remove_suffix(removes ? remove.size() : 0);
-    return path->empty() ? std::nullopt
-                         : std::optional(KeyInput{
-                               .path = std::string(*path), .descriptor = -1, .remove = removes});
-  }
-  const auto digits = behind(text, "fd:");
-  const auto descriptor = digits ? parse_descriptor(*digits) : std::nullopt;
-  return descriptor
-             ? std::optional(KeyInput{.path = {}, .descriptor = *descriptor, .remove = false})
-             : std::nullopt;
-}
-
 std::shared_ptr<KeyHolder> parse_command(std::string_view text) {
   constexpr std::string_view mark = ",public=";
   const std::size_t at = text.rfind(mark);
@@ -59,7 +32,7 @@ std::shared_ptr<KeyHolder> parse_holder(std::string_view text) {
     return std::make_shared<PassphraseHolder>(std::nullopt);
   }
   if (const auto input = behind(text, "passphrase:")) {
-    auto parsed = parse_input(*input);
+    auto parsed = parse_key_input(*input);
     return parsed ? std::make_shared<PassphraseHolder>(std::move(parsed)) : nullptr;
   }
   if (const auto path = behind(text, "public:")) {
@@ -68,7 +41,7 @@ std::shared_ptr<KeyHolder> parse_holder(std::string_view text) {
   if (const auto command = behind(text, "exec:")) {
     return parse_command(*command);
   }
-  auto input = parse_input(text);
+  auto input = parse_key_input(text);
   return input ? std::make_shared<FileKeyHolder>(*std::move(input)) : nullptr;
 }
 

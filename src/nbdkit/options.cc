@@ -35,9 +35,8 @@ Status Options::set(std::string_view key, std::string_view value) {
   if (value.empty()) {
     return Error(ErrorKind::invalid_argument, fmt::format("{}= needs a value", key));
   }
-  if (key == "image-key" || key == "image-format" || key == "space" || key == "anchor" ||
-      key == "anchor-policy" ||
-      (key == "sync" && value != "always")) {
+  if (key == "image-key" || key == "key" || key == "image-format" || key == "space" ||
+      key == "anchor" || key == "anchor-policy" || (key == "sync" && value != "always")) {
     of_the_owner_.emplace(key);
   }
   if (key == "reconnect" || key == "seccomp") {
@@ -65,6 +64,8 @@ Status Options::set(std::string_view key, std::string_view value) {
     }
   } else if (key == "image-key") {
     device.image_key_file = value;
+  } else if (key == "key") {
+    return add_key(value);
   } else if (key == "space") {
     const Result<SpacePolicy> policy = parse_space_policy(value);
     if (!policy) {
@@ -85,6 +86,15 @@ Status Options::set(std::string_view key, std::string_view value) {
     return Error(ErrorKind::invalid_argument, fmt::format("unknown parameter '{}'", key),
                  "nbdkit vnvram --help lists them");
   }
+  return {};
+}
+
+Status Options::add_key(std::string_view text) {
+  Result<KeySource> source = KeySource::parse(text);
+  if (!source) { // Without the text, which may be the key itself.
+    return Error(source.error().kind(), "key=: " + source.error().cause(), source.error().remedy());
+  }
+  keys.add(*std::move(source));
   return {};
 }
 

@@ -10,6 +10,7 @@
 
 #include "service/sandbox.h"
 #include "vnvram/anchor.h"
+#include "vnvram/key_ring.h"
 #include "vnvram/open_device.h"
 #include "vnvram/result.h"
 #include "vnvram/space.h"
@@ -23,6 +24,7 @@ struct Options {
   std::string image;
   DeviceOptions device;
   SpacePolicy space = SpacePolicy::reserve;
+  KeyRing keys;       ///< What opens an encrypted image.
   std::string anchor; ///< See open_anchor(); empty: none.
   std::optional<AnchorPolicy> anchor_policy;
   std::chrono::microseconds sync{10000}; ///< 0: each write is durable before it is answered.
@@ -44,6 +46,7 @@ struct Options {
   [[nodiscard]] Status check_for_own_image() const;
 
 private:
+  Status add_key(std::string_view text);
   Status set_sync(std::string_view value);
   Status set_reconnect(std::string_view value);
   Status set_seccomp(std::string_view value);

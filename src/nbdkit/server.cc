@@ -67,6 +67,7 @@ Status Server::open_image(std::function<void(const Error&)> failed_in_background
                            .space_warned = failed_in_background};
   setup.store.deferral = options_.sync;
   setup.store.threads_late = true; // For after_fork().
+  setup.store.keys = options_.keys;
   if (!options_.anchor.empty()) {
     Result<std::shared_ptr<Anchor>> anchor = open_anchor(options_.anchor);
     if (!anchor) {

@@ -199,6 +199,12 @@ Result<SalvageReport> salvage_image(BlockDevice& damaged, const std::string& out
   if (!roots) {
     return roots.error();
   }
+  if (format::is_encrypted(roots->superblocks.front()) && options.key_slots.empty() &&
+      options.data_key.empty() && !options.decrypt) {
+    return Error{ErrorKind::invalid_argument,
+                 out_path + ": it would not be encrypted, and the damaged image is",
+                 "say who can open it (--new-key), or that everybody can (--decrypt)"};
+  }
   Salvage salvage;
   Status first;
   for (std::size_t i = 0; i < roots->superblocks.size(); ++i) {

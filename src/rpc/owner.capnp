@@ -22,6 +22,7 @@ struct ImageState {
   contentMayChange @3 :Bool;      # Someone else may change the device's content underneath.
   spaceFreeBytes @4 :UInt64;      # For blobs to be registered, or to grow.
   blobSizeMaxBytes @5 :UInt64;    # The largest blob whose whole rewrite fits a transaction.
+  encrypted @6 :Bool;             # It needs a key: a copy that needs none says more to more people.
 }
 
 struct Attribute {

@@ -75,6 +75,7 @@ void write_state(rpc::ImageState::Builder to, const ImageState& state) {
   to.setContentMayChange(state.content_may_change);
   to.setSpaceFreeBytes(state.space_free_bytes);
   to.setBlobSizeMaxBytes(state.blob_size_max_bytes);
+  to.setEncrypted(state.encrypted);
 }
 
 ImageState read_state(rpc::ImageState::Reader from) {
@@ -82,7 +83,8 @@ ImageState read_state(rpc::ImageState::Reader from) {
                    .sealed = from.getSealed(),
                    .content_may_change = from.getContentMayChange(),
                    .space_free_bytes = from.getSpaceFreeBytes(),
-                   .blob_size_max_bytes = from.getBlobSizeMaxBytes()};
+                   .blob_size_max_bytes = from.getBlobSizeMaxBytes(),
+                   .encrypted = from.getEncrypted()};
   const std::span<const std::byte> uuid = to_span(from.getUuid());
   std::copy_n(uuid.begin(), std::min(uuid.size(), state.uuid.size()), state.uuid.begin());
   return state;
@@ -118,6 +120,7 @@ StoreInfo read_image_info(rpc::ImageInfo::Reader from) {
   info.owner_pid = from.getOwnerPid();
   info.owner_host = to_string(from.getOwnerHost());
   info.sealed = state.sealed;
+  info.encrypted = state.encrypted;
   info.content_may_change = state.content_may_change;
   return info;
 }

@@ -67,8 +67,8 @@ Status AnchorKeeper::judge_image(const std::optional<AnchorPoint>& anchored) {
     return {}; // The recovery refuses it, and says why.
   }
   const AnchorComparison found =
-      compare(state_.device->name(), point_of(state_.superblock, end->behind),
-              use_.anchor->name(), anchored);
+      compare(state_.device->name(), point_of(state_.superblock, end->behind), use_.anchor->name(),
+              anchored);
   if (use_.accept) {
     return use_.accept(*state_.device, found);
   }
@@ -140,8 +140,8 @@ Status AnchorKeeper::put(const AnchorPoint& point) {
 
 // INV12: with this policy nobody is answered for what the anchor does not know.
 Status AnchorKeeper::committed(std::uint64_t generation, std::uint64_t chain) {
-  if (!anchors() || use_.policy.moment != AnchorPolicy::Moment::commit ||
-      !state_.has_superblock || !kept(Barrier::anchor_before_answer)) {
+  if (!anchors() || use_.policy.moment != AnchorPolicy::Moment::commit || !state_.has_superblock ||
+      !kept(Barrier::anchor_before_answer)) {
     return {};
   }
   Status done;

@@ -13,8 +13,9 @@ namespace vnvram {
 
 /// Of a store without an anchor, or one that is only read, every call is nothing.
 ///
-/// Threads: begin(), announce_epoch() and epoch_began() by the one that opens the store; committed()
-/// and installed() by the one that leads a commit; the others from any. Not with the state's mutex.
+/// Threads: begin(), announce_epoch() and epoch_began() by the one that opens the store;
+/// committed() and installed() by the one that leads a commit; the others from any. Not with the
+/// state's mutex.
 class AnchorKeeper {
 public:
   explicit AnchorKeeper(SharedState& state);
@@ -49,13 +50,13 @@ private:
   Status judge_image(const std::optional<AnchorPoint>& anchored);
   /// What the image is now.
   Status write();
-  Status put(const AnchorPoint& point); // Needs the mutex.
+  Status put(const AnchorPoint& point);         // Needs the mutex.
   [[nodiscard]] AnchorPoint next_point() const; // Needs the mutex.
   [[nodiscard]] bool is_periodic() const {
     return anchors() && use_.policy.moment == AnchorPolicy::Moment::every;
   }
-  /// Else commits look whether it is time: where nothing happens but inside a call, and in a process
-  /// that may start no thread when such a device is attached to it.
+  /// Else commits look whether it is time: where nothing happens but inside a call, and in a
+  /// process that may start no thread when such a device is attached to it.
   [[nodiscard]] bool has_alarm() const;
   void set_alarm(); // Takes the state's mutex.
   void alarm_rang();

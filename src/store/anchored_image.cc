@@ -24,10 +24,10 @@ Result<AnchorComparison> compare_with_anchor(std::unique_ptr<BlockDevice> device
   return compare(name, (*store)->image_point(), anchor.name(), *anchored);
 }
 
-Status accept_anchor(
-    std::unique_ptr<BlockDevice> device, std::shared_ptr<Anchor> anchor,
-    std::function<Status(BlockDevice& device, const AnchorComparison& found)> accept,
-    const KeyRing& keys) {
+Status
+accept_anchor(std::unique_ptr<BlockDevice> device, std::shared_ptr<Anchor> anchor,
+              std::function<Status(BlockDevice& device, const AnchorComparison& found)> accept,
+              const KeyRing& keys) {
   OpenOptions options;
   options.keys = keys;
   options.accept_sealed = true;

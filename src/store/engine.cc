@@ -44,8 +44,7 @@ Result<std::unique_ptr<Engine>> Engine::create(std::unique_ptr<BlockDevice> devi
 Engine::Engine(std::unique_ptr<BlockDevice> device, const format::Superblock& superblock,
                format::Codec codec, OpenOptions options)
     : state_(std::move(device), superblock, std::move(codec), std::move(options)), owner_(state_),
-      superblocks_(state_, owner_), checkpointer_(state_, owner_, superblocks_),
-      anchor_(state_),
+      superblocks_(state_, owner_), checkpointer_(state_, owner_, superblocks_), anchor_(state_),
       completions_(state_.options.callbacks),
       committer_(state_, owner_, checkpointer_, anchor_, completions_), reader_(state_, committer_),
       sealing_(state_, committer_, checkpointer_), deferral_(state_, committer_) {}

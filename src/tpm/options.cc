@@ -49,6 +49,8 @@ an owner that has it open (vnvram serve).
                           not start (the default); warn, and start; ignore it
   --image-name NAME       what the image is called in messages
   --image-key FILE        all bytes of this file are the key of an encrypted VM image
+  --key KEY               opens an encrypted image: file:PATH[,remove], fd:N, passphrase,
+                          passphrase:fd:N, exec:COMMAND; may be given several times
   --anchor ANCHOR         file:PATH or exec:COMMAND, where the image's newest state is kept: an
                           older copy, or one that went on elsewhere, is refused
   --anchor-policy POLICY  when it is written, beside each opening: commit (the default),
@@ -68,6 +70,7 @@ See vnvram-tpm(8) for what it guarantees and for its exit codes.
 enum class Option {
   control = 1,
   image_key,
+  key,
   image_name,
   space,
   anchor,
@@ -101,6 +104,7 @@ constexpr option long_option(const char* name, int argument, Option value) {
 constexpr std::array long_options = {
     long_option("ctrl", required_argument, Option::control),
     long_option("image-key", required_argument, Option::image_key),
+    long_option("key", required_argument, Option::key),
     long_option("image-name", required_argument, Option::image_name),
     long_option("space", required_argument, Option::space),
     long_option("anchor", required_argument, Option::anchor),
@@ -231,6 +235,15 @@ Status set_anchor_policy(Options& options, std::string_view text) {
   return {};
 }
 
+Status add_key(Options& options, std::string_view text) {
+  Result<KeySource> source = KeySource::parse(text);
+  if (!source) { // Without the text, which may be the key itself.
+    return usage_error("--key: " + source.error().cause(), source.error().remedy());
+  }
+  options.keys.add(*std::move(source));
+  return {};
+}
+
 Status set_descriptor(int& descriptor, std::string_view text) {
   const char* end = text.data() + text.size();
   const auto parsed = std::from_chars(text.data(), end, descriptor);
@@ -248,6 +261,7 @@ Status set_option(Options& options, Option option, const char* argument) {
   switch (option) {
   case Option::control: return set_unix_socket(options.control, "--ctrl", argument);
   case Option::image_key: options.image_key_file = argument; return {};
+  case Option::key: return add_key(options, argument);
   case Option::image_name: options.image_name = argument; return {};
   case Option::space: return set_space(options, argument);
   case Option::anchor: options.anchor = argument; return {};
@@ -304,10 +318,11 @@ Status set_image(Options& options, int argument_count, char* const* arguments) {
                        "an image of one's own is called by its location");
   }
   if (scheme_of(options.image) == LocationScheme::owner &&
-      (options.detached || !options.image_key_file.empty() || !options.anchor.empty())) {
+      (options.detached || !options.image_key_file.empty() || !options.keys.empty() ||
+       !options.anchor.empty())) {
     return usage_error(options.image + " is open already, in another process: there is nothing to "
                                        "detach it from, and no key or anchor to give",
-                       "leave out --detached, --image-key and --anchor");
+                       "leave out --detached, --image-key, --key and --anchor");
   }
   if (options.anchor_policy && options.anchor.empty()) {
     return usage_error("--anchor-policy without --anchor");

@@ -13,6 +13,7 @@
 #include "soft_tpm/soft_tpm.h"
 #include "soft_tpm/tpm_blobs.h"
 #include "vnvram/anchor.h"
+#include "vnvram/key_ring.h"
 #include "vnvram/space.h"
 
 namespace vnvram {
@@ -21,6 +22,7 @@ struct Options {
   std::string image;
   std::string image_name; ///< If it is another process's: what it is called in messages.
   std::string image_key_file;
+  KeyRing keys; ///< What opens an encrypted image.
   SpacePolicy space = SpacePolicy::reserve;
   std::string anchor; ///< See open_anchor(); empty: none.
   std::optional<AnchorPolicy> anchor_policy;

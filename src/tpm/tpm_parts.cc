@@ -71,7 +71,7 @@ Result<Tpm> make_without_tpm(const Options& options, const Log& log) {
   }
   ImageKeeper::Setup setup{
       .device = {.image_key_file = options.image_key_file},
-      .store = {.anchor = *std::move(anchor)},
+      .store = {.keys = options.keys, .anchor = *std::move(anchor)},
       .space = options.space,
       .space_warned = [&log](const Error& error) { log.warning(operator_text(error)); }};
   setup.store.cache_size_bytes = cache_size_bytes;

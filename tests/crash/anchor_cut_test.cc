@@ -88,8 +88,8 @@ private:
   void expect_together(const Content& image, const std::optional<AnchorPoint>& point) {
     const auto disk = std::make_shared<SimulatedDisk>(image);
     const auto anchor = std::make_shared<MemoryAnchor>(point);
-    const auto found = compare_with_anchor(
-        std::make_unique<SimulatedDevice>(disk, Access::read_only), *anchor);
+    const auto found =
+        compare_with_anchor(std::make_unique<SimulatedDevice>(disk, Access::read_only), *anchor);
     ASSERT_OK(found);
     ASSERT_EQ(verdict_name(found->verdict), "at-anchor") << found->reason.value_or("");
     ASSERT_LE(found->image.generation, found->anchored->generation + 1);
@@ -189,8 +189,7 @@ TEST(AnchorCutTest, Invariant12RefusesEveryOlderState) {
   disk->set_hook({});
   ASSERT_GT(earlier.size(), 20U);
   for (std::size_t at = 0; at < earlier.size(); ++at) {
-    expect_refused(earlier[at], *anchor->point(), AnchorVerdict::rolled_back,
-                   std::to_string(at));
+    expect_refused(earlier[at], *anchor->point(), AnchorVerdict::rolled_back, std::to_string(at));
   }
 }
 
@@ -229,8 +228,8 @@ TEST(AnchorCutTest, Invariant12RefusesACopyThatWentOn) {
   for (const std::size_t at : {std::size_t{2}, std::size_t{3}}) {
     for (const unsigned commits : {0U, 1U, 20U}) {
       for (const bool with_own_anchor : {false, true}) {
-        expect_refused(gone_on(copies[at], commits, with_own_anchor), point,
-                       AnchorVerdict::forked, fmt::format("{}, {} commits", at, commits));
+        expect_refused(gone_on(copies[at], commits, with_own_anchor), point, AnchorVerdict::forked,
+                       fmt::format("{}, {} commits", at, commits));
       }
     }
   }

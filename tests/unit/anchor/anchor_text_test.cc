@@ -38,15 +38,27 @@ TEST(AnchorText, ComesBackAsItWas) {
 }
 
 TEST(AnchorText, RefusesWhatIsNone) {
-  for (const std::string& text :
-       {std::string(), std::string("none"), std::string("{}"), std::string("[]"),
-        std::string("1"), std::string("\xff\xfe"), std::string(1500, '['),
-        std::string(example_text) + "x", std::string(example_text) + std::string(3000, ' '),
-        replaced("5,", "-5,"), replaced("5,", "5.0,"), replaced("5,", "\"5\","),
-        replaced("5,", "4611686018427387905,"), replaced("100,", "99999999999999999999,"),
-        replaced("e5e5", "e5e"), replaced("e5e5", "e5g5"), replaced("01020304-", "01020304"),
-        replaced("false", "0"), replaced("\"chain\"", "\"chaim\""),
-        replaced("{", "{\"more\":1,"), replaced("\"vnvram_anchor\":1,", "")}) {
+  for (const std::string& text : {std::string(),
+                                  std::string("none"),
+                                  std::string("{}"),
+                                  std::string("[]"),
+                                  std::string("1"),
+                                  std::string("\xff\xfe"),
+                                  std::string(1500, '['),
+                                  std::string(example_text) + "x",
+                                  std::string(example_text) + std::string(3000, ' '),
+                                  replaced("5,", "-5,"),
+                                  replaced("5,", "5.0,"),
+                                  replaced("5,", "\"5\","),
+                                  replaced("5,", "4611686018427387905,"),
+                                  replaced("100,", "99999999999999999999,"),
+                                  replaced("e5e5", "e5e"),
+                                  replaced("e5e5", "e5g5"),
+                                  replaced("01020304-", "01020304"),
+                                  replaced("false", "0"),
+                                  replaced("\"chain\"", "\"chaim\""),
+                                  replaced("{", "{\"more\":1,"),
+                                  replaced("\"vnvram_anchor\":1,", "")}) {
     SCOPED_TRACE(text);
     EXPECT_KIND(parse_anchor(text), corrupt);
   }

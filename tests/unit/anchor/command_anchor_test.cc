@@ -16,9 +16,9 @@ namespace {
 // Only what is to hang waits for it.
 constexpr std::chrono::milliseconds answer_time{100};
 
-std::shared_ptr<CommandAnchor> start(const std::string& command,
-                                     std::chrono::milliseconds time =
-                                         CommandAnchor::answer_time_default) {
+std::shared_ptr<CommandAnchor>
+start(const std::string& command,
+      std::chrono::milliseconds time = CommandAnchor::answer_time_default) {
   auto started = CommandAnchor::start(command, time);
   EXPECT_OK(started);
   return *started;
@@ -32,10 +32,9 @@ std::string answering(const std::string& answer) {
 TEST(CommandAnchor, KeepsWhatItIsGiven) {
   const TemporaryDirectory directory;
   const std::string kept = directory.path("kept");
-  const std::string command =
-      "while read -r verb point; do case $verb in read) cat '" + kept +
-      "' 2>/dev/null || echo none;; write) printf '%s\\n' \"$point\" >'" + kept +
-      "' && echo ok;; esac; done";
+  const std::string command = "while read -r verb point; do case $verb in read) cat '" + kept +
+                              "' 2>/dev/null || echo none;; write) printf '%s\\n' \"$point\" >'" +
+                              kept + "' && echo ok;; esac; done";
   const auto anchor = start(command);
   ASSERT_OK(anchor->lock());
   EXPECT_EQ(anchor->read().value(), std::nullopt);
@@ -92,9 +91,9 @@ TEST(CommandAnchor, NoticesThatItDies) {
 }
 
 TEST(CommandAnchor, WaitsForNoneThatIsSilent) {
-  for (const char* command : {"sleep infinity", "exec sleep infinity",
-                              "read -r line; printf ok; exec sleep infinity",
-                              "while :; do read -r line; done"}) {
+  for (const char* command :
+       {"sleep infinity", "exec sleep infinity", "read -r line; printf ok; exec sleep infinity",
+        "while :; do read -r line; done"}) {
     const auto anchor = start(command, answer_time);
     EXPECT_KIND(anchor->write(example_point()), io);
     EXPECT_KIND(anchor->write(example_point()), io);

@@ -80,8 +80,8 @@ TEST_F(FileAnchorTest, CutOffAtAnyByteIsTheOldPointOrTheNewOne) {
     write(generation);
     const std::string after = bytes();
     const std::size_t slot = generation % 2 == 1 ? 0 : slot_bytes;
-    ASSERT_EQ(before.substr(slot_bytes - slot, slot_bytes), after.substr(slot_bytes - slot,
-                                                                         slot_bytes));
+    ASSERT_EQ(before.substr(slot_bytes - slot, slot_bytes),
+              after.substr(slot_bytes - slot, slot_bytes));
     for (std::size_t cut = 0; cut <= slot_bytes; cut += cut < 500 ? 1 : 37) {
       put(before.substr(0, slot) + after.substr(slot, cut) + before.substr(slot + cut));
       const std::uint64_t now = found();

@@ -71,7 +71,7 @@ protected:
   }
 
   Result<ExportManifest> capture(BlobSource& source, std::optional<std::uint64_t> since = {}) {
-    spool_.emplace(*BlobSpool::make(out_.path("x")));
+    spool_.emplace(*BlobSpool::make(out_.path("x"), false));
     return Capture(source, "owner", since, *spool_, {}).run();
   }
   Result<ExportManifest> capture_lie(std::function<void(Moment&)> lie, unsigned from = 0) {

@@ -159,9 +159,8 @@ TEST_F(StoreAnchor, ThatCannotBeWrittenFailsTheOpening) {
 }
 
 TEST_F(StoreAnchor, ThatFailsBehindTheEpochFailsTheOpeningAndKnowsIt) {
-  anchor_->set_hook([&](const AnchorPoint& point) {
-    anchor_->set_broken(point.next_epoch_random == 0);
-  });
+  anchor_->set_hook(
+      [&](const AnchorPoint& point) { anchor_->set_broken(point.next_epoch_random == 0); });
   for (int time = 0; time < 3; ++time) {
     EXPECT_KIND(try_open(with(Moment::commit)), io);
   }
