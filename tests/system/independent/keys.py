@@ -36,6 +36,17 @@ def public_key_of(private):
     return key.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
 
 
+def private_key_pem(private):
+    """As a file has it, for who reads keys from files."""
+    return X25519PrivateKey.from_private_bytes(private).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+
+
+def public_key_pem(private):
+    return X25519PrivateKey.from_private_bytes(private).public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
 def agree(private, public):
     """X25519; ValueError if the result is zero, which is so whoever's the private key is."""
     key = X25519PrivateKey.from_private_bytes(private)

@@ -159,12 +159,25 @@ class Holders(ImageCase):
         self.assert_refused("wrong key", bytes(content), holder=holder)
 
     def test_by_vnvram(self):
-        """Without the key, with another one, with the right one."""
-        self.image.write_bytes(self.make([keys.KeyHolder(b"other" * 5), self.holder]))
-        self.assertEqual(self.on_image("get", "blob"), b"content")
+        """Without a key, with another one, and with the key of each slot that Python has made."""
+        private = os.urandom(32)
+        opaque = b"what a command gives back as it is"
+        self.image.write_bytes(self.make([
+            self.holder, keys.PassphraseHolder(b"a phrase", 2, 1024),
+            keys.PublicKeyHolder(public=keys.public_key_of(private)),
+            keys.ExternalHolder(lambda public: public, opaque)]))
+        before = self.digest()
+        pem = keys.private_key_pem(private)
+        for words in (f"file:{self.key_file}", f"passphrase:file:{self.file('phrase', b'a phrase')}",
+                      f"file:{self.file('private.pem', pem)}", "exec:cat"):
+            self.assertEqual(self.vnvram("get", self.image, "blob", "--key", words), b"content", words)
         self.vnvram("get", self.image, "blob", status=KEY_NEEDED)
-        self.file("vm.key", b"another key......")
-        self.on_image("get", "blob", status=WRONG_KEY)
+        for words in (f"file:{self.file('other', b'another key......')}",
+                      f"passphrase:file:{self.file('phrase', b'A phrase')}",
+                      f"file:{self.file('private.pem', keys.private_key_pem(os.urandom(32)))}",
+                      "exec:tr a b"):
+            self.vnvram("get", self.image, "blob", "--key", words, status=WRONG_KEY)
+        self.assertEqual(self.digest(), before)
 
 
 class VnvramReads(Histories, ImageCase):
@@ -257,6 +270,29 @@ class PythonReads(ImageCase):
         self.assertIn((first_page, self.contents["tpm/permanent"]),
                       [(extent.offset_bytes, extent.content) for extent in newest.extents])
         self.assertGreaterEqual(len(found), 3)
+
+
+class SlotsOfVnvram(ImageCase):
+    """Those that it has made, of each kind."""
+
+    def test_each_kind_opens(self):
+        private, opaque = os.urandom(32), os.urandom(700)
+        self.key_words += ("--key", f"passphrase:file:{self.file('phrase', b'a phrase')}",
+                           "--key", f"public:{self.file('public.pem', keys.public_key_pem(private))}",
+                           "--key", f"exec:cat,public={self.file('opaque', opaque)}")
+        self.create_by_vnvram("--blob", f"blob:type:100={self.file('content', b'content')}")
+        content = self.image.read_bytes()
+        for holder in (self.holder, keys.PassphraseHolder(b"a phrase"), keys.PublicKeyHolder(private=private),
+                       keys.ExternalHolder(lambda public: public)):
+            image = Image(content, holder)
+            self.assertEqual(image.get("blob"), b"content", holder.kind)
+        self.assertEqual([slot.kind for slot in image.slots()], [1, 2, 3, 4])
+        self.assertEqual(image.slots()[3].public_part, opaque)
+        for holder in (keys.KeyHolder(os.urandom(32)), keys.PassphraseHolder(b"a phrase\n"),
+                       keys.PublicKeyHolder(private=os.urandom(32)),
+                       keys.ExternalHolder(lambda public: public[1:])):
+            with self.assertRaisesRegex(Refused, "wrong key"):
+                Image(content, holder)
 
 
 class PythonReadsPlain(PythonReads):
