@@ -102,6 +102,12 @@ std::string as_text(const Report& report) {
     text += fmt::format("  {:<52}{:>10.1f} {:>7.1f} {:>8.2f}\n", check.where, check.with.p50(),
                         check.with.p99(), check.with.p50() / check.without.p50());
   }
+  text += fmt::format("\nMicroseconds, each commit anchored    {:>26} {:>7} {:>8}\n", "p50", "p99",
+                      "/ without");
+  for (const AnchorResult& anchor : report.anchors) {
+    text += fmt::format("  {:<52}{:>10.1f} {:>7.1f} {:>8.2f}\n", anchor.where, anchor.times.p50(),
+                        anchor.times.p99(), anchor.times.p50() / anchor.without.p50());
+  }
   const ThreadResult& threads = report.threads;
   text += fmt::format("\nCommits per second: 1 thread {:.0f}, {} threads {:.0f}: {:.1f} x\n",
                       threads.one_per_second, threads.threads, threads.many_per_second,
@@ -169,6 +175,12 @@ std::string as_json(const Report& report) {
         {"with", times_json(check.with)},
         {"without", times_json(check.without)},
         {"p50_over_without", check.with.p50() / check.without.p50()}};
+  }
+  for (const AnchorResult& anchor : report.anchors) {
+    json["anchors"][anchor.where] = {
+        {"with", times_json(anchor.times)},
+        {"without", times_json(anchor.without)},
+        {"p50_over_without", anchor.times.p50() / anchor.without.p50()}};
   }
   json["threads"] = {{"threads", report.threads.threads},
                      {"one_per_second", report.threads.one_per_second},

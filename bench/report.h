@@ -17,6 +17,7 @@ struct Report {
   LatencyResult latency;
   std::vector<NbdResult> nbd;
   std::vector<OwnerCheckResult> owner_check;
+  std::vector<AnchorResult> anchors;
   ThreadResult threads;
   RemoteResult remote;
   OpeningResult opening;

@@ -83,6 +83,13 @@ struct OwnerCheckResult {
   Times without;
 };
 
+/// Commits that are anchored one by one, and commits of an image without an anchor, in turn.
+struct AnchorResult {
+  std::string where;
+  Times times;
+  Times without = {};
+};
+
 struct ThreadResult {
   unsigned threads = 0;
   double one_per_second = 0;

@@ -28,6 +28,9 @@ VNVRAM_API Result<PublicMetadata> read_public_metadata(BlockDevice& device);
 /// name), too_large (the value), no_space (all of them take more than 16,320 bytes).
 VNVRAM_API Status set_public_metadata(BlockDevice& device, std::string_view name,
                                       std::string_view value);
+/// The same for who has the device's lock already, as AnchorUse::accept has.
+VNVRAM_API Status set_public_metadata_locked(BlockDevice& device, std::string_view name,
+                                             std::string_view value);
 /// Errors: not_found.
 VNVRAM_API Status remove_public_metadata(BlockDevice& device, std::string_view name);
 

@@ -20,6 +20,7 @@
 #include "vnvram/export.h"
 #include "vnvram/key.h"
 #include "vnvram/key_ring.h"
+#include "vnvram/key_rotation.h"
 #include "vnvram/open_device.h"
 #include "vnvram/result.h"
 #include "vnvram/store_counters.h"
@@ -372,6 +373,14 @@ public:
   Status seal();
   /// The state is ours again. Durable on return. Errors: read_only, io, poisoned.
   Status unseal();
+
+  /// Of an encrypted image: makes a new data key, and seals all of it anew with that. Commits wait
+  /// until it is done; reads go on. Whenever it is cut, the image opens, with the old key slots or
+  /// the new ones. On return nothing that the old data key opens is on the device, as far as the
+  /// device overwrites in place, and the slots open the new one. Returns the slots that were left
+  /// out. Errors: invalid_argument (a plain image), key_needed (slots would be left out, and
+  /// nothing has changed), read_only; io, poisoned.
+  Result<std::vector<KeySlotInfo>> rotate_data_key(const KeyRotation& rotation);
 
   /// For a process that has forked after it opened the store, as daemons do: the image names this
   /// process as its owner from now on. A store may be opened and then taken across a fork if it

@@ -11,6 +11,7 @@
 #include "base/operator_text.h"
 #include "base/plain_text.h"
 #include "cli/input.h"
+#include "vnvram/public_metadata.h"
 
 namespace vnvram::cli {
 namespace {
@@ -56,11 +57,12 @@ std::string acceptance_text(const AnchorComparison& found, const std::string& no
                                 note.empty() ? "" : ": ", note));
 }
 
-// TO CONNECT: the public metadata's entry "anchor-accepted" (docs/format.md, "Header area"), once
-// the code for that area is there. Until then the word is only said.
 Status keep_acceptance(BlockDevice& device, const std::string& text) {
-  show_note(device.name() + ": accepted at " + text);
-  return {};
+  Status kept = set_public_metadata_locked(device, "anchor-accepted", text);
+  if (kept) {
+    show_note(device.name() + ": accepted at " + text);
+  }
+  return kept;
 }
 
 } // namespace vnvram::cli

@@ -41,15 +41,26 @@ protected:
 
   /// The positional argument that nearly all commands begin with.
   void add_image() {
-    add_image("the image: a file, a VM image (qcow2, VMDK, VHDX, VDI, LUKS), a host block device, "
+    add_image_without_key();
+    add_keys(*app_, keys_);
+  }
+  /// The same for a command that makes it, or looks at what needs no key.
+  void add_image_without_key() {
+    add_image(*app_,
+              "the image: a file, a VM image (qcow2, VMDK, VHDX, VDI, LUKS), a host block device, "
               "an NBD export's URI, or fd:N for a file or block device that is open");
   }
-  /// The same for a command that makes it.
-  void add_new_image(const std::string& what) { add_image_file(what); }
+  /// The same for one of the verbs that a command has below its own.
+  void add_image_to(CLI::App& verb) {
+    add_image(verb, "the image: a file, a VM image, a host block device, an NBD export's URI, or "
+                    "fd:N for a file or block device that is open");
+  }
   /// The same for a command that an owner can be asked for as well.
   void add_image_or_owner() {
-    add_image("the image: a file, a VM image (qcow2, VMDK, VHDX, VDI, LUKS), a host block device, "
+    add_image(*app_,
+              "the image: a file, a VM image (qcow2, VMDK, VHDX, VDI, LUKS), a host block device, "
               "an NBD export's URI, or unix:PATH, the control socket of its owner");
+    add_keys(*app_, keys_);
   }
   /// What only who opens an image can be told. Errors: invalid_argument.
   [[nodiscard]] Status check_for_owner() const {
@@ -71,6 +82,7 @@ protected:
   void add_ignored_image() {
     app_->add_option("IMAGE", image_, "not looked at");
     app_->add_option("--image-key", device_.image_key_file, "not looked at")->type_name("FILE");
+    app_->add_option("--anchor", "not looked at")->type_name("ANCHOR");
   }
   /// How to open the image.
   [[nodiscard]] const DeviceOptions& device() const { return device_; }
@@ -86,16 +98,10 @@ protected:
   [[nodiscard]] CLI::App& app() { return *app_; }
 
 private:
-  void add_image(const std::string& what) {
-    add_image_file(what);
-    add_keys(*app_, keys_,
-             "opens an encrypted image: file:PATH[,remove], fd:N, passphrase[:fd:N], "
-             "exec:COMMAND; may be repeated");
-  }
-  void add_image_file(const std::string& what) {
-    app_->add_option("IMAGE", image_, what)->required();
-    app_->add_option("--image-key", device_.image_key_file,
-                     "all bytes of this file are the key of an encrypted VM image")
+  void add_image(CLI::App& app, const std::string& what) {
+    app.add_option("IMAGE", image_, what)->required();
+    app.add_option("--image-key", device_.image_key_file,
+                   "all bytes of this file are the key of an encrypted VM image")
         ->type_name("FILE");
   }
 

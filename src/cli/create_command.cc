@@ -26,10 +26,10 @@ CreateCommand::CreateCommand(CLI::App& parent)
           "  vnvram create vm.nvram --tpm2 --encrypt --key file:/etc/vnvram/host.key --label host "
           "\\\n"
           "    --key public:escrow.pem --label escrow"),
-      anchor_(AnchorOptions::of_work(app())), new_keys_(app(), "--key") {
-  add_new_image("the image: a file, a VM image (qcow2, VMDK, VHDX, VDI, LUKS), a host block "
-                "device, an NBD export's URI, or fd:N for a file or block device that is open");
+      anchor_(AnchorOptions::of_work(app())) {
+  add_image_without_key();
   app().add_flag("--encrypt", encrypt_, "only who has one of the keys can read it");
+  new_keys_.add_to(app(), "--key");
   blobs_.add_to(app(), true);
   app().add_option("--size", size_, "the size of the image (K, M, G: 1024-fold)")->type_name("N");
   app()

@@ -44,8 +44,7 @@ void ExportOptions::add_to(CLI::App& app) {
       ->type_name("FORMAT");
   app.add_option("--out-key", target_.device.image_key_file, "the key of OUT, if it is encrypted")
       ->type_name("FILE");
-  new_keys_.emplace(app);
-  new_keys_->add_decrypt(app);
+  new_keys_.add_of_copy_to(app);
   app.add_flag("--force", target_.force, "write over what OUT holds");
   app.add_flag("--json", json_, "print JSON");
 }
@@ -53,12 +52,12 @@ void ExportOptions::add_to(CLI::App& app) {
 Result<ExportTarget> ExportOptions::target(const std::string& out) const {
   ExportTarget target = target_;
   target.path = out;
-  const Result<std::vector<NewKeySlot>> slots = new_keys_->slots();
+  const Result<std::vector<NewKeySlot>> slots = new_keys_.slots();
   if (!slots) {
     return slots.error();
   }
   target.key_slots = *slots;
-  target.decrypt = new_keys_->decrypts();
+  target.decrypt = new_keys_.decrypts();
   if (!size_.empty()) {
     const auto parsed = parse_size(size_);
     if (!parsed) {

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <CLI/App.hpp>
-#include <optional>
 #include <string>
 
 #include "backup/export_writer.h"
@@ -24,7 +23,7 @@ public:
 
 private:
   ExportTarget target_;
-  std::optional<NewKeyOptions> new_keys_; ///< Once they are declared.
+  NewKeyOptions new_keys_;
   std::string size_;
   bool json_ = false;
 };

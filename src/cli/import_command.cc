@@ -41,7 +41,7 @@ ImportCommand::ImportCommand(CLI::App& parent)
       .add_option("--image-key", device_.image_key_file,
                   "all bytes of this file are the key of exports that are encrypted")
       ->type_name("FILE");
-  add_keys(app(), part_keys_, "opens the exports, if they are encrypted; may be repeated");
+  add_keys(app(), part_keys_);
   options_.add_to(app());
 }
 

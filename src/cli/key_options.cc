@@ -3,67 +3,89 @@
 #include <utility>
 
 namespace vnvram::cli {
-namespace {
 
-KeySource parse(const std::string& option, const std::string& text) {
-  Result<KeySource> source = KeySource::parse(text);
-  if (!source) { // Without the text, which may be the key itself.
-    throw CLI::ValidationError(option, source.error().text());
+void KeyOptions::add_to(CLI::App& app) {
+  app.add_option("--key", keys_, "a key of the encrypted image; may be repeated")
+      ->type_name("KEY")
+      ->expected(1)
+      ->take_all();
+}
+
+Result<std::vector<KeySource>> KeyOptions::keys() const {
+  std::vector<KeySource> keys;
+  for (const std::string& text : keys_) {
+    Result<KeySource> key = KeySource::parse(text);
+    if (!key) {
+      return Error(key.error().kind(), "--key: " + key.error().cause(), key.error().remedy());
+    }
+    keys.push_back(*std::move(key));
   }
-  return *std::move(source);
+  return keys;
 }
 
-} // namespace
-
-void add_keys(CLI::App& app, KeyRing& keys, const std::string& what) {
+void add_keys(CLI::App& app, KeyRing& keys) {
+  const auto take = [&keys](const std::vector<std::string>& texts) {
+    for (const std::string& text : texts) {
+      Result<KeySource> key = KeySource::parse(text);
+      if (!key) { // Without the text, which may be the key itself.
+        throw CLI::ValidationError("--key", key.error().text());
+      }
+      keys.add(*std::move(key));
+    }
+  };
   app.add_option_function<std::vector<std::string>>(
-         "--key",
-         [&keys](const std::vector<std::string>& texts) {
-           for (const std::string& text : texts) {
-             keys.add(parse("--key", text));
-           }
-         },
-         what)
+         "--key", take,
+         "opens an encrypted image: file:PATH[,remove], fd:N, passphrase[:fd:N], exec:COMMAND; "
+         "may be repeated")
       ->type_name("KEY")
       ->expected(1)
       ->take_all();
 }
 
-NewKeyOptions::NewKeyOptions(CLI::App& app, const std::string& option) {
-  app.add_option_function<std::vector<std::string>>(
-         option,
-         [values = values_, option](const std::vector<std::string>& texts) {
-           for (const std::string& text : texts) {
-             values->sources.push_back(parse(option, text));
-           }
-         },
-         "who has this can open what is made: file:PATH, passphrase, public:PATH, "
-         "exec:COMMAND,public=PATH, ...; may be repeated")
+void NewKeyOptions::add_of_copy_to(CLI::App& app) {
+  add_to(app);
+  app.add_flag("--decrypt", decrypts_, "OUT is not encrypted, though what it is made of is");
+}
+
+void NewKeyOptions::add_to(CLI::App& app, const std::string& option) {
+  app.add_option(option, keys_, "who can open what is made: as --key, and public:PATH")
       ->type_name("KEY")
       ->expected(1)
       ->take_all();
-  app.add_option("--label", values_->labels, "says who has the key; the first is the first key's")
+  app.add_option("--label", labels_, "whose key that is, readable by everybody")
       ->type_name("TEXT")
       ->expected(1)
       ->take_all();
 }
 
-void NewKeyOptions::add_decrypt(CLI::App& app) {
-  app.add_flag("--decrypt", values_->decrypt,
-               "what is made is not encrypted, though what it is made of is");
-}
-
 Result<std::vector<NewKeySlot>> NewKeyOptions::slots() const {
-  if (values_->labels.size() > values_->sources.size()) {
+  if (labels_.size() > keys_.size()) {
     return Error(ErrorKind::invalid_argument, "there are more labels than keys",
                  "each --label belongs to one key");
   }
   std::vector<NewKeySlot> slots;
-  for (std::size_t i = 0; i < values_->sources.size(); ++i) {
-    slots.push_back({.source = values_->sources[i],
-                     .label = i < values_->labels.size() ? values_->labels[i] : std::string()});
+  for (std::size_t place = 0; place < keys_.size(); ++place) {
+    Result<KeySource> key = KeySource::parse(keys_[place]);
+    if (!key) {
+      return Error(key.error().kind(), "a new key: " + key.error().cause(), key.error().remedy());
+    }
+    slots.push_back({.source = *std::move(key),
+                     .label = place < labels_.size() ? labels_[place] : std::string()});
   }
   return slots;
+}
+
+Result<NewKeySlot> NewKeyOptions::slot() const {
+  Result<std::vector<NewKeySlot>> all = slots();
+  if (!all) {
+    return all.error();
+  }
+  if (all->size() != 1) {
+    return Error(ErrorKind::invalid_argument,
+                 all->empty() ? "there is no new key" : "there is more than one new key",
+                 "--new-key KEY");
+  }
+  return std::move(all->front());
 }
 
 } // namespace vnvram::cli

@@ -16,13 +16,16 @@
 #include "cli/check_command.h"
 #include "cli/create_command.h"
 #include "cli/dump_command.h"
+#include "cli/erase_command.h"
 #include "cli/export_command.h"
 #include "cli/get_command.h"
 #include "cli/hold_command.h"
 #include "cli/import_command.h"
 #include "cli/info_command.h"
+#include "cli/key_command.h"
 #include "cli/lost_file.h"
 #include "cli/ls_command.h"
+#include "cli/meta_command.h"
 #include "cli/metrics_command.h"
 #include "cli/put_command.h"
 #include "cli/register_command.h"
@@ -124,7 +127,8 @@ int run(int argument_count, const char* const* arguments) {
                     PutCommand, RmCommand, CheckCommand, RepairCommand, SalvageCommand, DumpCommand,
                     ResizeCommand, SealCommand, UnsealCommand, TpmCommand, ServeCommand,
                     StatusCommand, HoldCommand, ReleaseCommand, RestartCommand, ExportCommand,
-                    ImportCommand, MetricsCommand, WatchCommand, AnchorCommand>(app);
+                    ImportCommand, MetricsCommand, WatchCommand, AnchorCommand, KeyCommand,
+                    MetaCommand, EraseCommand>(app);
   Output output(STDOUT_FILENO);
   try {
     app.parse(argument_count, arguments);

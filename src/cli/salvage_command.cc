@@ -81,10 +81,9 @@ SalvageCommand::SalvageCommand(CLI::App& parent)
           "state was handed over to is not to go on: else there are two TPMs that are one.\n\n"
           "Examples:\n"
           "  vnvram salvage damaged.nvram rescued.nvram\n"
-          "  vnvram salvage --json /dev/vg0/vm-nvram rescued.nvram | jq '.blobs[]'"),
-      new_keys_(app()) {
+          "  vnvram salvage --json /dev/vg0/vm-nvram rescued.nvram | jq '.blobs[]'") {
   add_image();
-  new_keys_.add_decrypt(app());
+  new_keys_.add_of_copy_to(app());
   app()
       .add_option("OUT", out_, "the new image: a file, or with --force a block device")
       ->required();

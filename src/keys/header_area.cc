@@ -5,6 +5,8 @@
 
 #include <fmt/core.h>
 
+#include "format/all_zero.h"
+
 namespace vnvram {
 
 using format::CheckedHeaderCopy;
@@ -15,6 +17,14 @@ namespace {
 
 // How often a reader looks again when a writer changes what it reads.
 constexpr int read_attempts_max = 100;
+
+/// The first write of all puts a frame without entries into copy 0: a disk that tears inside a
+/// sector leaves parts of it.
+bool is_cut_first_write(std::span<const std::byte> bytes) {
+  constexpr std::size_t frame_bytes =
+      format::header_copy_size_bytes - format::header_content_max_bytes;
+  return format::all_zero(bytes.subspan(frame_bytes));
+}
 
 std::uint64_t offset_of(format::HeaderPart part, unsigned copy) {
   return format::start_blocks_of(part).at(copy) * block_size_bytes;
@@ -64,7 +74,7 @@ Result<HeaderArea::Copies> HeaderArea::judge(std::span<const std::byte> bytes) {
       }
     }
   }
-  if (!copies.current && fault != nullptr) {
+  if (!copies.current && fault != nullptr && !is_cut_first_write(bytes)) {
     return damaged(fault);
   }
   return copies;
@@ -95,6 +105,34 @@ Result<HeaderContent> HeaderArea::read() {
   }
   return copies->current ? std::move(copies->checked.at(*copies->current).content)
                          : HeaderContent{};
+}
+
+Result<HeaderArea::Condition> HeaderArea::look() {
+  const Result<Copies> copies = read_copies();
+  if (!copies && copies.error().kind() != ErrorKind::corrupt) {
+    return copies.error();
+  }
+  Condition condition;
+  if (!copies) {
+    condition.is_lost = true;
+    condition.damage = copies.error().cause();
+    return condition;
+  }
+  if (!copies->current) {
+    condition.is_empty = true;
+    return condition;
+  }
+  const unsigned current = *copies->current;
+  const CheckedHeaderCopy& whole = copies->checked.at(current);
+  condition.is_empty = whole.content.entry_count == 0;
+  if (copies->checked.at(1 - current).state == HeaderCopyState::damaged) {
+    condition.damage =
+        fmt::format("copy {}: {}", 1 - current, copies->checked.at(1 - current).reason);
+    condition.mendable = 1 - current;
+    condition.mended = format::compose_header_copy(
+        {.part = part_, .copy = 1 - current, .uuid = uuid_}, whole.sequence + 1, whole.content);
+  }
+  return condition;
 }
 
 Status HeaderArea::write_copy(unsigned copy, std::uint64_t sequence, const HeaderContent& content) {

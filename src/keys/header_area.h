@@ -4,6 +4,8 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "base/uuid.h"
 #include "format/header_copy.h"
@@ -21,6 +23,18 @@ public:
 
   /// What is current; without entries if nothing was ever written. Errors: corrupt, io.
   Result<format::HeaderContent> read();
+
+  /// For who checks or mends an image.
+  struct Condition {
+    bool is_empty = false; ///< It has no entries.
+    bool is_lost = false;  ///< No copy can be gone by.
+    std::string damage;    ///< Of a copy, or of both; empty if there is none.
+    /// A damaged one that the other makes again, as it would be then.
+    std::optional<unsigned> mendable;
+    std::vector<std::byte> mended;
+  };
+  /// Errors: io.
+  Result<Condition> look();
 
   /// Both copies say this when it returns, durably; after a cut or a failure before that the area
   /// holds the old content or the new one. Errors: as read(), and what writing says.

@@ -16,22 +16,6 @@ using format::KeySlot;
 
 namespace {
 
-KeySlotInfo info_of(const KeySlot& slot, const KeyedImage& image) {
-  KeySlotInfo info{.number = slot.number,
-                   .kind = slot.kind,
-                   .label = slot.label,
-                   .created_seconds = slot.created_seconds,
-                   .passes = slot.cost.passes,
-                   .memory_kib = slot.cost.memory_kib,
-                   .public_key = {},
-                   .public_part = slot.public_part,
-                   .current = slot.wrap_of(image.key_id) != nullptr};
-  if (slot.kind == KeySlotKind::public_key) {
-    info.public_key.assign(slot.salt.begin(), slot.salt.end());
-  }
-  return info;
-}
-
 /// Opens the image with these keys and has `change` make a slot, under the lock.
 template <typename Change>
 Result<KeySlotInfo> with_data_key(BlockDevice& device, std::span<const KeySource> keys,
@@ -49,7 +33,7 @@ Result<KeySlotInfo> with_data_key(BlockDevice& device, std::span<const KeySource
     return data_key.error();
   }
   const Result<KeySlot> made = change(*image, data_key->get());
-  return made ? Result<KeySlotInfo>(info_of(*made, *image)) : made.error();
+  return made ? Result<KeySlotInfo>(key_slot_info(*made, *image)) : made.error();
 }
 
 } // namespace
@@ -65,7 +49,7 @@ Result<std::vector<KeySlotInfo>> list_key_slots(BlockDevice& device) {
   }
   std::vector<KeySlotInfo> list;
   std::ranges::transform(*slots, std::back_inserter(list),
-                         [&](const KeySlot& slot) { return info_of(slot, *image); });
+                         [&](const KeySlot& slot) { return key_slot_info(slot, *image); });
   return list;
 }
 
@@ -75,7 +59,7 @@ Result<KeySlotInfo> test_key(BlockDevice& device, std::span<const KeySource> key
     return image.error();
   }
   const Result<OpenedSlot> opened = open_key_slot(device, *image, keys);
-  return opened ? Result<KeySlotInfo>(info_of(opened->slot, *image)) : opened.error();
+  return opened ? Result<KeySlotInfo>(key_slot_info(opened->slot, *image)) : opened.error();
 }
 
 Result<KeySlotInfo> add_key_slot(BlockDevice& device, std::span<const KeySource> keys,

@@ -4,6 +4,7 @@
 
 #include <fmt/core.h>
 
+#include "keys/data_key.h"
 #include "keys/key_ring_state.h"
 #include "keys/key_slots.h"
 #include "keys/keyed_image.h"
@@ -32,38 +33,49 @@ bool KeyRing::empty() const {
   return state_->data_keys.empty() && state_->sources.empty();
 }
 
-namespace {
-
-/// The data key that the image's superblock names, from those that are given whole, or from a slot.
-Result<std::shared_ptr<const format::ImageKeys>>
-look_for_keys(BlockDevice& device, const KeyedImage& image, const KeyRingState& ring) {
-  for (const SecretBytes& data_key : ring.data_keys) {
-    auto keys = format::ImageKeys::derive(data_key.get(), image.uuid);
-    if (!keys || (*keys)->id() == image.key_id) {
-      return keys;
+Result<SecretBytes> find_data_key(BlockDevice& device, const format::Superblock& superblock,
+                                  const KeyRing& ring) {
+  const KeyedImage image{superblock.uuid, superblock.key_id};
+  KeyRingState& state = ring.state();
+  const std::lock_guard lock(state.mutex);
+  for (const SecretBytes& data_key : state.data_keys) {
+    const auto id = key_id_of(image.uuid, data_key.get());
+    if (!id) {
+      return id.error();
+    }
+    if (*id == image.key_id) {
+      return SecretBytes(std::span<const std::byte>(data_key.get()));
     }
   }
-  if (ring.sources.empty() && !ring.data_keys.empty()) {
+  if (state.sources.empty() && !state.data_keys.empty()) {
     return Error{ErrorKind::wrong_key,
                  fmt::format("{}: the image is encrypted, with another data key", device.name())};
   }
-  const Result<SecretBytes> found = find_data_key(device, image, ring.sources);
-  return found ? format::ImageKeys::derive(found->get(), image.uuid) : found.error();
+  return find_data_key(device, image, state.sources);
 }
 
-} // namespace
+void remember_image_keys(const KeyRing& ring, std::shared_ptr<const format::ImageKeys> keys) {
+  KeyRingState& state = ring.state();
+  const std::lock_guard lock(state.mutex);
+  const format::KeyId id = keys->id();
+  state.image_keys.insert_or_assign(id, std::move(keys));
+}
 
 Result<std::shared_ptr<const format::ImageKeys>>
 find_image_keys(BlockDevice& device, const format::Superblock& superblock, const KeyRing& ring) {
   KeyRingState& state = ring.state();
-  const std::lock_guard lock(state.mutex);
-  const auto known = state.image_keys.find(superblock.key_id);
-  if (known != state.image_keys.end()) {
-    return known->second;
+  {
+    const std::lock_guard lock(state.mutex);
+    const auto known = state.image_keys.find(superblock.key_id);
+    if (known != state.image_keys.end()) {
+      return known->second;
+    }
   }
-  auto keys = look_for_keys(device, {superblock.uuid, superblock.key_id}, state);
+  const Result<SecretBytes> data_key = find_data_key(device, superblock, ring);
+  auto keys = data_key ? format::ImageKeys::derive(data_key->get(), superblock.uuid)
+                       : Result<std::shared_ptr<const format::ImageKeys>>(data_key.error());
   if (keys) {
-    state.image_keys.emplace(superblock.key_id, *keys);
+    remember_image_keys(ring, *keys);
   }
   return keys;
 }

@@ -28,4 +28,10 @@ struct KeyRingState {
 Result<std::shared_ptr<const format::ImageKeys>>
 find_image_keys(BlockDevice& device, const format::Superblock& superblock, const KeyRing& ring);
 
+/// The data key of that image. The same errors.
+Result<SecretBytes> find_data_key(BlockDevice& device, const format::Superblock& superblock,
+                                  const KeyRing& ring);
+/// From now on the ring opens the image that has this data key as well.
+void remember_image_keys(const KeyRing& ring, std::shared_ptr<const format::ImageKeys> keys);
+
 } // namespace vnvram

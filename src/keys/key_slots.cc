@@ -276,4 +276,20 @@ Status remove_slot(BlockDevice& device, const KeyedImage& image, unsigned number
   return write_key_slots(device, image.uuid, *slots);
 }
 
+KeySlotInfo key_slot_info(const KeySlot& slot, const KeyedImage& image) {
+  KeySlotInfo info{.number = slot.number,
+                   .kind = slot.kind,
+                   .label = slot.label,
+                   .created_seconds = slot.created_seconds,
+                   .passes = slot.cost.passes,
+                   .memory_kib = slot.cost.memory_kib,
+                   .public_key = {},
+                   .public_part = slot.public_part,
+                   .current = slot.wrap_of(image.key_id) != nullptr};
+  if (slot.kind == KeySlotKind::public_key) {
+    info.public_key.assign(slot.salt.begin(), slot.salt.end());
+  }
+  return info;
+}
+
 } // namespace vnvram

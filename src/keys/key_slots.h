@@ -56,6 +56,9 @@ Result<format::KeySlot> change_slot(BlockDevice& device, const KeyedImage& image
 /// Errors: not_found; invalid_argument for the last one that opens the image, unless `allow_last`.
 Status remove_slot(BlockDevice& device, const KeyedImage& image, unsigned number, bool allow_last);
 
+/// What is told of a slot of that image.
+[[nodiscard]] KeySlotInfo key_slot_info(const format::KeySlot& slot, const KeyedImage& image);
+
 /// For messages: "slot 0: key "host", slot 3: passphrase".
 [[nodiscard]] std::string slot_list(const format::KeySlots& slots);
 

@@ -14,10 +14,8 @@ using format::CheckedSuperblock;
 using format::SuperblockState;
 using SuperblockCopies = std::array<CheckedSuperblock, format::superblock_count>;
 
-constexpr std::size_t key_id_offset = 360;
-
 bool is_whole(const CheckedSuperblock& copy) {
-  return copy.state == SuperblockState::valid || copy.state == SuperblockState::encrypted;
+  return copy.state == SuperblockState::valid;
 }
 
 Error no_superblock(const std::string& name, const SuperblockCopies& copies) {
@@ -77,10 +75,7 @@ Result<KeyedImage> read_keyed_image(BlockDevice& device) {
     return Error(ErrorKind::invalid_argument,
                  fmt::format("{}: the image is not encrypted", device.name()), "it has no keys");
   }
-  KeyedImage image{.uuid = superblock->uuid, .key_id = {}};
-  const auto bytes = std::as_bytes(std::span(&*superblock, 1));
-  std::ranges::copy(bytes.subspan(key_id_offset, image.key_id.size()), image.key_id.begin());
-  return image;
+  return KeyedImage{.uuid = superblock->uuid, .key_id = superblock->key_id};
 }
 
 } // namespace vnvram

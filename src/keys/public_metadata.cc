@@ -32,11 +32,7 @@ Result<PublicMetadata> read_all(HeaderArea& area, const std::string& name) {
                           "neither rot nor a cut makes that: somebody else has written it");
 }
 
-template <typename Change> Status change_metadata(BlockDevice& device, const Change& change) {
-  DeviceLock lock(device);
-  if (const Status locked = lock.take(); !locked) {
-    return locked;
-  }
+template <typename Change> Status change_locked(BlockDevice& device, const Change& change) {
   Result<HeaderArea> area = metadata_area(device);
   if (!area) {
     return area.error();
@@ -52,6 +48,19 @@ template <typename Change> Status change_metadata(BlockDevice& device, const Cha
   return content ? area->write(*content) : content.error();
 }
 
+template <typename Change> Status change_metadata(BlockDevice& device, const Change& change) {
+  DeviceLock lock(device);
+  const Status locked = lock.take();
+  return locked ? change_locked(device, change) : locked;
+}
+
+auto setting(std::string_view name, std::string_view value) {
+  return [name, value](PublicMetadata& metadata) -> Status {
+    metadata.insert_or_assign(std::string(name), std::string(value));
+    return {};
+  };
+}
+
 } // namespace
 
 Result<PublicMetadata> read_public_metadata(BlockDevice& device) {
@@ -60,13 +69,14 @@ Result<PublicMetadata> read_public_metadata(BlockDevice& device) {
 }
 
 Status set_public_metadata(BlockDevice& device, std::string_view name, std::string_view value) {
-  if (const Status fits = format::check_public_entry(name, value); !fits) {
-    return fits;
-  }
-  return change_metadata(device, [&](PublicMetadata& metadata) -> Status {
-    metadata.insert_or_assign(std::string(name), std::string(value));
-    return {};
-  });
+  const Status fits = format::check_public_entry(name, value);
+  return fits ? change_metadata(device, setting(name, value)) : fits;
+}
+
+Status set_public_metadata_locked(BlockDevice& device, std::string_view name,
+                                  std::string_view value) {
+  const Status fits = format::check_public_entry(name, value);
+  return fits ? change_locked(device, setting(name, value)) : fits;
 }
 
 Status remove_public_metadata(BlockDevice& device, std::string_view name) {

@@ -37,7 +37,7 @@ Result<CheckReport> ImageKeeper::check() {
     if (!store) {
       return store.error();
     }
-    Result<CheckReport> report = check_image((*store)->device());
+    Result<CheckReport> report = check_image((*store)->device(), {}, setup_.store.keys);
     if (report || report.error().kind() != ErrorKind::stale) {
       return report;
     }
@@ -54,7 +54,7 @@ Result<CheckReport> ImageKeeper::check_at_rest() {
   if (at_rest && !(*store)->info().content_may_change) {
     at_rest = (*store)->checkpoint();
   }
-  return at_rest ? check_image((*store)->device()) : at_rest.error();
+  return at_rest ? check_image((*store)->device(), {}, setup_.store.keys) : at_rest.error();
 }
 
 Status ImageKeeper::attach(const Opening& opening) {

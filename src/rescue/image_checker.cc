@@ -4,7 +4,7 @@
 
 #include <fmt/core.h>
 
-#include "format/all_zero.h"
+#include "keys/header_area.h"
 #include "store/third_copy.h"
 #include "store/unfinished_superblock.h"
 #include "store/unlock.h"
@@ -39,7 +39,10 @@ Result<CheckReport> ImageChecker::run() {
   check_superblocks();
   Status done = check_length();
   if (done) {
-    done = check_keys_area();
+    done = check_header_area(format::HeaderPart::key_slots, "key slots");
+  }
+  if (done) {
+    done = check_header_area(format::HeaderPart::metadata, "public metadata");
   }
   const Status index = view_.load_index();
   if (!index) {
@@ -130,16 +133,19 @@ void ImageChecker::check_third_copy() {
   }
 }
 
-Status ImageChecker::check_keys_area() {
-  if (codec_.seals()) {
-    return {};
+// Beside a whole copy nothing depends on the other one, and whoever writes there makes both anew.
+Status ImageChecker::check_header_area(format::HeaderPart part, const std::string& place) {
+  const bool has_slots = part == format::HeaderPart::key_slots;
+  const auto judged = HeaderArea(device_, part, superblock_.uuid).look();
+  if (!judged) {
+    return judged.error();
   }
-  std::vector<std::byte> keys(std::size_t{format::keys_block_count} / 2 * block_size_bytes);
-  const Status read = device_.read(format::keys_start_block * block_size_bytes, keys);
-  if (read && !format::all_zero(keys)) {
-    report_.problems.push_back({"room for key slots", "not zero", {}, false});
+  const bool belongs_there = !has_slots || codec_.seals() || judged->is_empty;
+  if (!judged->damage.empty() || !belongs_there) {
+    report_.problems.push_back(
+        {place, belongs_there ? judged->damage : "not zero", {}, judged->is_lost});
   }
-  return read;
+  return {};
 }
 
 Status ImageChecker::check_ring() {

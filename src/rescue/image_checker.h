@@ -8,6 +8,7 @@
 #include <set>
 #include <string>
 
+#include "format/header_copy.h"
 #include "store/directory.h"
 #include "store/image_view.h"
 #include "store/page_store.h"
@@ -30,7 +31,7 @@ private:
   void check_third_copy();
   Status check_length();
   void check_counters();
-  Status check_keys_area();
+  Status check_header_area(format::HeaderPart part, const std::string& place);
   Status check_ring();
   void check_directory();
   void check_blobs();

@@ -7,6 +7,7 @@
 #include <fmt/core.h>
 
 #include "format/all_zero.h"
+#include "keys/header_area.h"
 #include "rescue/bit_flip.h"
 #include "store/ring_scanner.h"
 
@@ -71,9 +72,6 @@ bool ImageMender::note(const std::string& place, std::uint64_t block,
 
 // Only an encrypted image keeps something there.
 void ImageMender::clear_key_slots() {
-  if (codec_.seals()) {
-    return;
-  }
   for (std::uint32_t i = 0; i < format::keys_block_count / 2; ++i) {
     const std::uint64_t block = format::keys_start_block + i;
     const std::optional<Block> content = read(block);
@@ -83,9 +81,34 @@ void ImageMender::clear_key_slots() {
   }
 }
 
+// One copy from the other. If both are lost there is nothing that would make them again.
+void ImageMender::mend_header_area(format::HeaderPart part, const std::string& place) {
+  const auto found = HeaderArea(mended_, part, superblock_.uuid).look();
+  if (!found || found->damage.empty()) {
+    return;
+  }
+  if (!found->mendable) {
+    findings_.push_back({place, found->damage, false});
+    return;
+  }
+  const std::uint64_t start = format::start_blocks_of(part).at(*found->mendable);
+  for (std::uint32_t i = 0; i < format::header_copy_block_count; ++i) {
+    Block content;
+    std::memcpy(content.data(), &found->mended[std::size_t{i} * block_size_bytes], content.size());
+    if (read(start + i) != content) {
+      note(place, start + i, BlockMender::Mended{content, content, "its other copy"});
+    }
+  }
+}
+
 void ImageMender::run(const RescueProgress& progress) {
   progress_ = progress;
-  clear_key_slots();
+  if (codec_.seals()) {
+    mend_header_area(format::HeaderPart::key_slots, "key slots");
+  } else {
+    clear_key_slots();
+  }
+  mend_header_area(format::HeaderPart::metadata, "public metadata");
   mend_ring(); // First: its records help to mend the rest.
   history_.emplace(mended_, superblock_, codec_);
   mender_.emplace(mended_, superblock_, codec_, *history_);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "device/overlay_device.h"
+#include "format/header_copy.h"
 #include "format/superblock.h"
 #include "rescue/block_mender.h"
 #include "rescue/ring_history.h"
@@ -30,6 +31,7 @@ public:
 
 private:
   void clear_key_slots();
+  void mend_header_area(format::HeaderPart part, const std::string& place);
   void mend_ring();
   bool mend_record_at(std::uint32_t position);
   std::optional<format::TableNode> visit_node(format::BlockPlace place,

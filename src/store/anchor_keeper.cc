@@ -138,7 +138,7 @@ Status AnchorKeeper::put(const AnchorPoint& point) {
   return done;
 }
 
-// INV12: with this policy nobody is answered for what the anchor does not know.
+// Invariant 12: with this policy nobody is answered for what the anchor does not know.
 Status AnchorKeeper::committed(std::uint64_t generation, std::uint64_t chain) {
   if (!anchors() || use_.policy.moment != AnchorPolicy::Moment::commit || !state_.has_superblock ||
       !kept(Barrier::anchor_before_answer)) {

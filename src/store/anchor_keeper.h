@@ -20,8 +20,8 @@ class AnchorKeeper {
 public:
   explicit AnchorKeeper(SharedState& state);
 
-  /// INV12: judges the image as it is on the device, before anything is written to it, and takes
-  /// the anchor's lock. Errors: not_at_anchor, and the anchor's own.
+  /// Invariant 12: judges the image as it is on the device, before anything is written to it, and
+  /// takes the anchor's lock. Errors: not_at_anchor, and the anchor's own.
   Status begin();
   /// Durable before the image begins an epoch: whatever comes of that, the anchor knows it.
   Status announce_epoch(std::uint64_t random);

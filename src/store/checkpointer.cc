@@ -30,9 +30,13 @@ Checkpointer::Mode Checkpointer::mode_for(const DeviceCapabilities& can,
   return options.background ? Mode::in_background : Mode::in_commits;
 }
 
-Status Checkpointer::run(bool even_if_empty, const Edit& edit) {
+Status Checkpointer::run(bool even_if_empty, const Edit& edit,
+                         const std::function<Status()>& prepare) {
   const std::lock_guard turn(one_at_a_time_);
   try {
+    if (const Status prepared = prepare ? prepare() : Status{}; !prepared) {
+      return prepared;
+    }
     return carry_out(even_if_empty, edit);
   } catch (const std::exception& failure) { // Memory: nobody knows how far it came.
     return state_.poison(failure, "a checkpoint");

@@ -30,7 +30,10 @@ public:
   ~Checkpointer() { stop(); }
 
   /// Any failure but a refusal poisons. With an edit, the third superblock is written, too.
-  Status run(bool even_if_empty, const Edit& edit = {});
+  /// `prepare`: called first, with no other checkpoint under way; its error is the result, and
+  /// poisons nothing.
+  Status run(bool even_if_empty, const Edit& edit = {},
+             const std::function<Status()>& prepare = {});
 
   /// Calls it with no checkpoint under way. From the thread that leads a commit, or that does not
   /// wait for one.

@@ -47,7 +47,8 @@ Engine::Engine(std::unique_ptr<BlockDevice> device, const format::Superblock& su
       superblocks_(state_, owner_), checkpointer_(state_, owner_, superblocks_), anchor_(state_),
       completions_(state_.options.callbacks),
       committer_(state_, owner_, checkpointer_, anchor_, completions_), reader_(state_, committer_),
-      sealing_(state_, committer_, checkpointer_), deferral_(state_, committer_) {}
+      sealing_(state_, committer_, checkpointer_), key_exchange_(state_, committer_, checkpointer_),
+      deferral_(state_, committer_) {}
 
 Engine::~Engine() {
   const Status closed = close(); // Whoever wants to know called close() before.
@@ -96,6 +97,10 @@ Status Engine::seal() {
 }
 
 // The anchor first: what it says is never sealed without the image.
+Result<std::vector<KeySlotInfo>> Engine::rotate_data_key(const KeyRotation& rotation) {
+  return key_exchange_.run(rotation);
+}
+
 Status Engine::unseal() {
   const Status refused = state_.refuse_any_write();
   const Status anchored = refused ? anchor_.unsealing() : refused;

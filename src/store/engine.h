@@ -33,6 +33,7 @@
 #include "store/committer.h"
 #include "store/completions.h"
 #include "store/deferral.h"
+#include "store/key_exchange.h"
 #include "store/owner_check.h"
 #include "store/sealing.h"
 #include "store/shared_state.h"
@@ -85,6 +86,7 @@ public:
   Status grow(std::uint64_t image_block_count);
   Status seal();
   Status unseal();
+  Result<std::vector<KeySlotInfo>> rotate_data_key(const KeyRotation& rotation);
   Status adopt_after_fork();
   Result<bool> is_current();
   Status close();
@@ -110,6 +112,7 @@ private:
   Committer committer_;
   BlobReader reader_;
   Sealing sealing_;
+  KeyExchange key_exchange_;
   bool closed_ = false;
   Deferral deferral_; // The last member: its thread uses all others.
 };

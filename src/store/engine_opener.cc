@@ -6,6 +6,7 @@
 #include <fmt/core.h>
 
 #include "device/space_keeper.h"
+#include "keys/key_rotation.h"
 #include "store/registration.h"
 #include "store/superblock_reader.h"
 #include "store/third_copy.h"
@@ -113,6 +114,12 @@ Status EngineOpener::take_over(Engine& engine) {
   if (done) {
     engine.superblocks_.find_third_copy(engine.state_.superblock);
     done = recovery.begin_epoch();
+  }
+  if (done && engine.state_.codec.seals()) {
+    // What an exchange of the data key that was cut has left behind. If it stays, another opening
+    // takes it away.
+    static_cast<void>(drop_other_wraps(
+        *engine.state_.device, {engine.state_.superblock.uuid, engine.state_.superblock.key_id}));
   }
   return done;
 }

@@ -8,6 +8,7 @@
 #include <fmt/core.h>
 
 #include "base/aligned_buffer.h"
+#include "base/random_bytes.h"
 #include "format/superblock.h"
 
 namespace vnvram {
@@ -26,15 +27,16 @@ constexpr std::uint32_t cluster_page_count_max = 32;
 PageStore::PageStore(BlockDevice& device, const format::Superblock& superblock,
                      const format::Codec& codec, std::uint64_t cache_size_bytes)
     : device_(device), geometry_(format::geometry_of(superblock)),
-      blocks_(device, geometry_, codec), cache_size_bytes_(cache_size_bytes),
-      zero_page_(std::make_shared<const Page>()),
+      cache_size_bytes_(cache_size_bytes), zero_page_(std::make_shared<const Page>()),
+      next_blocks_(std::make_shared<VouchedBlocks>(device, geometry_, codec)),
+      blocks_(next_blocks_),
       index_(format::index_block_count, TableNode(geometry_.entry_size_bytes())),
       index_entries_(codec.index_entries(superblock)) {}
 
 Status PageStore::load_index() {
   Status done;
   for (std::uint32_t i = 0; i < format::index_block_count; ++i) {
-    const Result<TableNode> loaded = blocks_.read_node(format::index_place(i), index_entries_[i]);
+    const Result<TableNode> loaded = blocks()->read_node(format::index_place(i), index_entries_[i]);
     if (loaded) {
       index_[i] = *loaded;
     } else {
@@ -42,6 +44,11 @@ Status PageStore::load_index() {
     }
   }
   return done;
+}
+
+PageStore::BlocksRef PageStore::blocks() const {
+  const std::lock_guard lock(mutex_);
+  return blocks_;
 }
 
 TableEntry PageStore::leaf_entry(std::uint32_t zone) const {
@@ -73,14 +80,16 @@ std::size_t PageStore::matching_bytes(std::uint32_t first_page, std::span<const 
 Result<PageStore::LeafRef> PageStore::load_leaf(std::uint32_t zone) {
   for (;;) {
     TableEntry entry;
+    BlocksRef blocks;
     {
       const std::lock_guard lock(mutex_);
+      blocks = blocks_;
       if (const auto found = leaves_.find(zone); found != leaves_.end()) {
         return found->second;
       }
       entry = leaf_entry(zone);
     }
-    const Result<TableNode> loaded = blocks_.read_node(format::leaf_place(zone), entry);
+    const Result<TableNode> loaded = blocks->read_node(format::leaf_place(zone), entry);
     const std::lock_guard lock(mutex_);
     if (leaf_entry(zone) != entry) {
       continue; // A checkpoint moved the leaf while we read it.
@@ -108,6 +117,7 @@ Result<PageRef> PageStore::load(std::uint32_t page) {
   }
   for (;;) {
     std::uint64_t publication = 0;
+    BlocksRef blocks;
     {
       const std::lock_guard lock(mutex_);
       if (const auto found = frames_.find(page); found != frames_.end()) {
@@ -118,12 +128,13 @@ Result<PageRef> PageStore::load(std::uint32_t page) {
         return frame.content;
       }
       publication = publication_count_;
+      blocks = blocks_;
     }
     const Result<LeafRef> leaf = load_leaf(geometry_.zone_of(page));
     if (!leaf) {
       return leaf.error();
     }
-    Cluster read = read_cluster(page, **leaf);
+    Cluster read = read_cluster(*blocks, page, **leaf);
 
     const std::lock_guard lock(mutex_);
     if (frames_.contains(page) || publication != publication_count_) {
@@ -170,7 +181,7 @@ Status PageStore::check_replaced_home(std::uint32_t page) {
     return leaf.error();
   }
   std::array<std::byte, block_size_bytes> content{};
-  return blocks_.read(format::page_place(page), (*leaf)->entry_of(page), content);
+  return blocks()->read(format::page_place(page), (*leaf)->entry_of(page), content);
 }
 
 // Few of them must not push out all that a small cache holds.
@@ -179,7 +190,8 @@ std::uint32_t PageStore::cluster_page_count() const {
       cache_size_bytes_ / block_size_bytes / 8, 1, cluster_page_count_max));
 }
 
-PageStore::Cluster PageStore::read_cluster(std::uint32_t page, const TableNode& leaf) {
+PageStore::Cluster PageStore::read_cluster(VouchedBlocks& from, std::uint32_t page,
+                                           const TableNode& leaf) {
   const TableEntry wanted = leaf.entry_of(page);
   if (wanted.empty()) {
     return {{}, zero_page_, {}};
@@ -193,19 +205,19 @@ PageStore::Cluster PageStore::read_cluster(std::uint32_t page, const TableNode& 
   const std::uint64_t first_block = geometry_.page_block(first, 0);
   AlignedBuffer blocks(std::size_t{end - first} * 2 * block_size_bytes);
   if (!device_.read(first_block * block_size_bytes, blocks.span())) {
-    return read_one(page, wanted); // Perhaps only a neighbour's blocks cannot be read.
+    return read_one(from, page, wanted); // Perhaps only a neighbour's blocks cannot be read.
   }
   Cluster cluster;
   for (std::uint32_t candidate = first; candidate < end; ++candidate) {
     const TableEntry entry = leaf.entry_of(candidate);
-    const std::uint64_t block = blocks_.block_of(format::page_place(candidate), entry);
+    const std::uint64_t block = from.block_of(format::page_place(candidate), entry);
     const auto bytes =
         blocks.span().subspan((block - first_block) * block_size_bytes).first<block_size_bytes>();
     if (entry.empty()) {
       continue;
     }
     auto content = std::make_shared<Page>();
-    if (!blocks_.take(format::page_place(candidate), entry, bytes, content->bytes)) {
+    if (!from.take(format::page_place(candidate), entry, bytes, content->bytes)) {
       continue;
     }
     if (candidate == page) {
@@ -214,12 +226,13 @@ PageStore::Cluster PageStore::read_cluster(std::uint32_t page, const TableNode& 
       cluster.neighbours.push_back({candidate, std::move(content)});
     }
   }
-  return cluster.page == nullptr ? read_one(page, wanted) : cluster;
+  return cluster.page == nullptr ? read_one(from, page, wanted) : cluster;
 }
 
-PageStore::Cluster PageStore::read_one(std::uint32_t page, const TableEntry& entry) {
+PageStore::Cluster PageStore::read_one(VouchedBlocks& from, std::uint32_t page,
+                                       const TableEntry& entry) {
   auto content = std::make_shared<Page>();
-  Status read = blocks_.read(format::page_place(page), entry, content->bytes);
+  Status read = from.read(format::page_place(page), entry, content->bytes);
   if (!read) {
     return {{}, nullptr, std::move(read)};
   }
@@ -311,8 +324,8 @@ Status PageStore::write_zone(std::uint32_t zone, std::span<const PageUpdate> pag
   for (const PageUpdate& update : pages) {
     assert(geometry_.zone_of(update.page) == zone && update.page < geometry_.page_count());
     const Result<TableEntry> next =
-        blocks_.write_next(format::page_place(update.page), leaf->entry_of(update.page),
-                           std::span(update.content->bytes));
+        next_blocks_->write_next(format::page_place(update.page), leaf->entry_of(update.page),
+                                 std::span(update.content->bytes));
     if (!next) {
       return next.error();
     }
@@ -320,7 +333,7 @@ Status PageStore::write_zone(std::uint32_t zone, std::span<const PageUpdate> pag
   }
   TableNode& index = write_back_.index[geometry_.index_of(zone)];
   const Result<TableEntry> next =
-      blocks_.write_next(format::leaf_place(zone), index.entry_of(zone), leaf->bytes());
+      next_blocks_->write_next(format::leaf_place(zone), index.entry_of(zone), leaf->bytes());
   if (!next) {
     return next.error();
   }
@@ -336,7 +349,7 @@ Status PageStore::write_index(std::uint32_t index) {
   }
   TableEntry& entry = write_back_.index_entries[index];
   const Result<TableEntry> next =
-      blocks_.write_next(format::index_place(index), entry, node.bytes());
+      next_blocks_->write_next(format::index_place(index), entry, node.bytes());
   if (!next) {
     return next.error();
   }
@@ -380,11 +393,54 @@ void PageStore::publish() {
   for (const auto& [zone, leaf] : write_back_.leaves) {
     leaves_.insert_or_assign(zone, leaf);
   }
+  blocks_ = next_blocks_;
   index_ = write_back_.index;
   index_entries_ = write_back_.index_entries;
   write_back_ = {};
   ++publication_count_;
   evict();
+}
+
+void PageStore::seal_with(const format::Codec& codec) {
+  next_blocks_ = std::make_shared<VouchedBlocks>(device_, geometry_, codec);
+}
+
+// Without an entry both slots are free.
+Status PageStore::overwrite(format::BlockPlace place, const TableEntry& entry) {
+  AlignedBuffer noise(block_size_bytes);
+  Status done;
+  for (const unsigned slot : {0U, 1U}) {
+    if (!done || (!entry.empty() && slot == entry.slot())) {
+      continue;
+    }
+    done = random_bytes(noise.span());
+    done = done ? device_.write(geometry_.block_of(place, slot) * block_size_bytes, noise.span())
+                : done;
+  }
+  return done;
+}
+
+Status PageStore::overwrite_other_slots(
+    const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
+  Status done;
+  for (std::uint32_t i = 0; done && i < format::index_block_count; ++i) {
+    done = overwrite(format::index_place(i), index_entries_[i]);
+  }
+  for (std::uint32_t zone = 0; done && zone < geometry_.zone_count(); ++zone) {
+    const Result<LeafRef> leaf = load_leaf(zone);
+    if (!leaf) {
+      return leaf.error();
+    }
+    done = overwrite(format::leaf_place(zone), leaf_entry(zone));
+    const format::NumberRange pages = geometry_.pages_of(zone);
+    for (std::uint32_t page = pages.first; done && page < pages.end; ++page) {
+      done = overwrite(format::page_place(page), (*leaf)->entry_of(page));
+    }
+    if (done && progress) {
+      progress(std::uint64_t{pages.end} * block_size_bytes, geometry_.space_size_bytes());
+    }
+  }
+  return done;
 }
 
 void PageStore::grow(const Geometry& geometry) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <list>
 #include <map>
 #include <memory>
@@ -71,6 +72,16 @@ public:
   /// The superblock that says so is durable: the other slots are the current ones from now on.
   void publish();
 
+  // A new data key's part, with no commit and no other checkpoint under way.
+  /// What the next write-back writes is sealed by this codec. Once it is published all must be,
+  /// so that every page that is in a slot is to be installed before.
+  void seal_with(const format::Codec& codec);
+  /// Writes random bytes over all slots that nothing current depends on. Not flushed. `progress`
+  /// may be empty.
+  Status overwrite_other_slots(
+      const std::function<void(std::uint64_t done_bytes, std::uint64_t all_bytes)>& progress);
+  [[nodiscard]] const format::Geometry& geometry() const { return geometry_; }
+
   /// More pages at the end, once a superblock with this geometry is durable. With nothing else
   /// under way.
   void grow(const format::Geometry& geometry);
@@ -91,8 +102,11 @@ private:
     format::IndexEntries index_entries{};
   };
 
+  using BlocksRef = std::shared_ptr<VouchedBlocks>;
+  [[nodiscard]] BlocksRef blocks() const;
   [[nodiscard]] format::TableEntry leaf_entry(std::uint32_t zone) const;
   Result<LeafRef> load_leaf(std::uint32_t zone);
+  Status overwrite(format::BlockPlace place, const format::TableEntry& entry);
   Status write_zone(std::uint32_t zone, std::span<const PageUpdate> pages);
   Status write_index(std::uint32_t index);
   [[nodiscard]] std::uint32_t cluster_page_count() const;
@@ -102,8 +116,9 @@ private:
     PageRef page; ///< nullptr: `error` says why.
     Status error;
   };
-  Cluster read_cluster(std::uint32_t page, const format::TableNode& leaf);
-  Cluster read_one(std::uint32_t page, const format::TableEntry& entry);
+  Cluster read_cluster(VouchedBlocks& blocks, std::uint32_t page, const format::TableNode& leaf);
+  static Cluster read_one(VouchedBlocks& blocks, std::uint32_t page,
+                          const format::TableEntry& entry);
   /// Needs mutex_.
   void insert_clean(std::uint32_t page, PageRef content);
   void make_clean(std::uint32_t page, Frame& frame);
@@ -112,11 +127,13 @@ private:
 
   BlockDevice& device_;
   format::Geometry geometry_;
-  VouchedBlocks blocks_;
   const std::uint64_t cache_size_bytes_;
   const PageRef zero_page_; // shared by all that are zero: they cost no memory
 
+  BlocksRef next_blocks_; // What write-backs go through. The same but for a new data key.
+
   mutable std::mutex mutex_;
+  BlocksRef blocks_;
   std::unordered_map<std::uint32_t, Frame> frames_;
   std::list<std::uint32_t> clean_; // least recently used first
   std::size_t dirty_count_ = 0;

@@ -118,6 +118,10 @@ Status Store::unseal() {
   return engine_->unseal();
 }
 
+Result<std::vector<KeySlotInfo>> Store::rotate_data_key(const KeyRotation& rotation) {
+  return engine_->rotate_data_key(rotation);
+}
+
 Status Store::adopt_after_fork() {
   return engine_->adopt_after_fork();
 }

@@ -20,7 +20,7 @@ TEXT = re.compile(r'"(?:\\.|[^"\\\n])*"')
 # How the command line is called, and its verbs, in a text that somebody is shown.
 FRONT_ENDS = ("cli", "tpm", "nbdkit", "capi")
 COMMAND_LINE = re.compile(r'"[^"\n]*\bvnvram (?:create|register|ls|info|get|put|rm|check|repair|salvage|dump|'
-                          r'resize|size|seal|unseal|tpm|serve|status|hold|release)\b')
+                          r'resize|size|seal|unseal|tpm|serve|status|hold|release|key|meta|erase)\b')
 INCLUDE = re.compile(r'^\s*#\s*include\s*["<]([^">]+)[">]', re.MULTILINE)
 COMMENT_OR_TEXT = re.compile(rf"(?P<text>{TEXT.pattern})|{COMMENT.pattern}", re.DOTALL)
 TEXT_GOES_ON = re.compile(r'"\s*\n\s*"')

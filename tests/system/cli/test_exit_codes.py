@@ -327,6 +327,15 @@ class ExitCodeTest(Case):
         self.ends(30, "put", self.here, "a", "-")
         self.ends(30, "register", self.here, "--blob", "b:t:1K")
 
+    def row_31(self):
+        anchor = ("--anchor", f"file:{self.path('anchor')}")
+        self.path("anchor").unlink(missing_ok=True)
+        self.create(*anchor)
+        self.ends(0, "put", self.here, "a", "-", *anchor)
+        self.ends(0, "put", self.here, "a", "-")
+        for words in (("put", self.here, "a", "-"), ("anchor", "verify", self.here)):
+            self.ends(31, *words, *anchor)
+
 
 @unittest.skipUnless(os.geteuid() == 0, "becomes another user")
 class UnprivilegedTest(Case):

@@ -1,0 +1,43 @@
+// `vnvram key`: who can open an encrypted image.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "cli/command.h"
+#include "cli/key_options.h"
+
+namespace vnvram::cli {
+
+class KeyCommand : public Command {
+public:
+  explicit KeyCommand(CLI::App& parent);
+  Result<ExitCode> run(Output& output) override;
+
+private:
+  using Deed = Result<ExitCode> (KeyCommand::*)(Output&);
+  struct Verb {
+    CLI::App* app;
+    Deed deed;
+  };
+  CLI::App& add_verb(Deed deed, const std::string& name, const std::string& summary,
+                     const std::string& footer);
+  void add_verbs_for_slots();
+
+  Result<ExitCode> add(Output& output);
+  Result<ExitCode> remove(Output& output);
+  Result<ExitCode> change(Output& output);
+  Result<ExitCode> list(Output& output);
+  Result<ExitCode> test(Output& output);
+  Result<ExitCode> rotate(Output& output);
+
+  std::vector<Verb> verbs_;
+  KeyOptions keys_;
+  NewKeyOptions new_key_;
+  unsigned number_ = 0;
+  bool last_ = false;
+  bool leave_out_others_ = false;
+  bool json_ = false;
+};
+
+} // namespace vnvram::cli

@@ -1,0 +1,151 @@
+#include "store/key_exchange.h"
+
+#include <algorithm>
+#include <exception>
+#include <utility>
+#include <vector>
+
+#include <fmt/core.h>
+
+#include "base/aligned_buffer.h"
+#include "base/random_bytes.h"
+#include "keys/key_ring_state.h"
+#include "keys/key_rotation.h"
+#include "keys/key_slots.h"
+
+namespace vnvram {
+
+namespace {
+
+constexpr std::uint32_t ring_step_blocks = 256;
+
+} // namespace
+
+Result<KeyExchange::NewKey> KeyExchange::make_key() const {
+  std::vector<std::byte> bytes(format::ImageKeys::data_key_size_bytes);
+  const Status made = random_bytes(bytes);
+  if (!made) {
+    return made.error();
+  }
+  NewKey key{.data_key = SecretBytes(std::move(bytes)), .keys = nullptr};
+  auto keys = format::ImageKeys::derive(key.data_key.get(), state_.superblock.uuid);
+  if (!keys) {
+    return keys.error();
+  }
+  key.keys = *std::move(keys);
+  return key;
+}
+
+Result<std::vector<KeySlotInfo>> KeyExchange::run(const KeyRotation& rotation) {
+  const Status refused = state_.refuse_any_write();
+  if (!refused) {
+    return refused.error();
+  }
+  if (!state_.codec.seals()) {
+    return Error(ErrorKind::invalid_argument,
+                 fmt::format("{}: the image is not encrypted", state_.device->name()),
+                 "`encrypt` makes an encrypted one of it");
+  }
+  format::Superblock superblock{};
+  {
+    const std::lock_guard lock(state_.mutex);
+    superblock = state_.superblock;
+  }
+  const KeyedImage image{superblock.uuid, superblock.key_id};
+  const Result<SecretBytes> data_key =
+      find_data_key(*state_.device, superblock, state_.options.keys);
+  const Result<NewKey> key = data_key ? make_key() : data_key.error();
+  if (!key) {
+    return key.error();
+  }
+  const auto left_out = wrap_new_data_key(
+      *state_.device, image, data_key->get(), key->data_key.get(), rotation.holders,
+      rotation.leave_out_others ? KeylessSlots::leave_out : KeylessSlots::refuse);
+  if (!left_out) {
+    return left_out.error();
+  }
+  Status done;
+  committer_.read_in_turn([&] {
+    try {
+      done = seal_anew(*key, rotation);
+    } catch (const std::exception& failure) {
+      done = state_.poison(failure, "an exchange of the data key");
+    }
+  });
+  // The old key goes when nothing is left that it opens. Else the next opening for writing does it.
+  done = done ? drop_other_wraps(*state_.device, {image.uuid, key->keys->id()}) : done;
+  if (!done) {
+    return done.error();
+  }
+  std::vector<KeySlotInfo> infos;
+  for (const format::KeySlot& slot : *left_out) {
+    infos.push_back(key_slot_info(slot, image));
+  }
+  return infos;
+}
+
+// INV9: the first of the two superblocks leads to homes that are all sealed with the new key.
+Status KeyExchange::seal_anew(const NewKey& key, const KeyRotation& rotation) {
+  const auto prepare = [&]() -> Status {
+    if (Status taken = take_all_pages(); !taken) {
+      return taken;
+    }
+    const std::lock_guard lock(state_.mutex);
+    state_.codec = format::Codec(state_.superblock, key.keys);
+    state_.pages.seal_with(state_.codec);
+    remember_image_keys(state_.options.keys, key.keys);
+    return {};
+  };
+  // The ring's records are in the homes then. None that is sealed with the old key counts again.
+  const auto same = [](format::Superblock&) {};
+  Status done = checkpointer_.run(true, same, prepare);
+  done = done ? checkpointer_.run(true, same) : done;
+  if (done) {
+    checkpointer_.between_checkpoints([&] { done = overwrite_what_was(rotation); });
+  }
+  return done;
+}
+
+// They are changed, as far as the next checkpoint knows.
+Status KeyExchange::take_all_pages() {
+  for (std::uint32_t zone = 0; zone < state_.geometry.zone_count(); ++zone) {
+    const auto pages = state_.pages.pages_in_slots(zone);
+    if (!pages) {
+      return pages.error();
+    }
+    std::vector<PageUpdate> updates;
+    for (const std::uint32_t page : *pages) {
+      Result<PageRef> content = state_.pages.load(page);
+      if (!content) {
+        return content.error();
+      }
+      updates.push_back({page, *std::move(content)});
+    }
+    state_.pages.install(updates);
+  }
+  return {};
+}
+
+// Who has the old key, and a copy of the slots, reads nothing here any more.
+Status KeyExchange::overwrite_what_was(const KeyRotation& rotation) {
+  Status done = state_.pages.overwrite_other_slots(rotation.progress);
+  done = done ? overwrite_ring() : done;
+  done = done ? state_.device->flush() : done;
+  return done ? done : Status(state_.poison(done.error(), "an exchange of the data key"));
+}
+
+Status KeyExchange::overwrite_ring() {
+  const std::uint32_t block_count = state_.geometry.ring_block_count();
+  AlignedBuffer noise(std::size_t{ring_step_blocks} * block_size_bytes);
+  Status done;
+  for (std::uint32_t at = 0; done && at < block_count; at += ring_step_blocks) {
+    const auto some = noise.span().first(std::size_t{std::min(ring_step_blocks, block_count - at)} *
+                                         block_size_bytes);
+    done = random_bytes(some);
+    done = done ? state_.device->write(format::Geometry::ring_block(at) * block_size_bytes, some)
+                : done;
+  }
+  return done;
+}
+
+} // namespace vnvram

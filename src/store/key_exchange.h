@@ -1,0 +1,41 @@
+// Another data key for an open image: all of it is sealed anew.
+#pragma once
+
+#include <cstdint>
+
+#include "store/checkpointer.h"
+#include "store/committer.h"
+#include "store/shared_state.h"
+#include "vnvram/key_rotation.h"
+
+namespace vnvram {
+
+/// While it lasts, key slots open both data keys, and a superblock names the one that is in use:
+/// the image opens whenever it is cut. Commits wait meanwhile; reads go on.
+///
+/// Threads: all calls may come from any thread, beside commits; not two at once.
+class KeyExchange {
+public:
+  KeyExchange(SharedState& state, Committer& committer, Checkpointer& checkpointer)
+      : state_(state), committer_(committer), checkpointer_(checkpointer) {}
+
+  /// See Store::rotate_data_key().
+  Result<std::vector<KeySlotInfo>> run(const KeyRotation& rotation);
+
+private:
+  struct NewKey {
+    SecretBytes data_key;
+    std::shared_ptr<const format::ImageKeys> keys;
+  };
+  Result<NewKey> make_key() const;
+  Status seal_anew(const NewKey& key, const KeyRotation& rotation);
+  Status take_all_pages();
+  Status overwrite_what_was(const KeyRotation& rotation);
+  Status overwrite_ring();
+
+  SharedState& state_;
+  Committer& committer_;
+  Checkpointer& checkpointer_;
+};
+
+} // namespace vnvram
