@@ -82,12 +82,13 @@ def _parse_copy(content, magic, copy, uuid):
 
 
 def read_area(content, magic, uuid):
-    """The current copy; None if there is nothing in either."""
+    """The current copy; None if there is nothing in either. Headers alone are nothing: a cut may have
+    torn the first one that was ever written."""
     valid, something = [], False
     for copy in (0, 1):
         start = copy_at(magic, copy)
         stored = bytes(content[start:start + COPY_BYTES])
-        something = something or any(stored)
+        something = something or any(stored[_HEADER.size:])
         try:
             valid.append(_parse_copy(stored, magic, copy, uuid))
         except Refused:

@@ -127,6 +127,14 @@ class HeaderAreaTest(Pieces):
         for magic in self.MAGICS:
             self.assertIsNone(self.entries(magic))
 
+    def test_a_torn_first_header_is_nothing(self):
+        for magic in self.MAGICS:
+            start = header_area.copy_at(magic, 0)
+            self.content[start:start + 64] = os.urandom(64)
+            self.assertIsNone(self.entries(magic))
+            self.content[start + 64] = 1
+            self.refused("corrupt", self.entries, magic)
+
     def test_what_was_taken_away_is_in_neither_copy(self):
         first, second = {b"b/name": b"first value", b"a": b""}, {b"b/name": b"second"}
         self.write(first)
