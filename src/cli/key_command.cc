@@ -157,12 +157,18 @@ Result<ExitCode> KeyCommand::rotate(Output& output) {
   if (!keys) {
     return keys.error();
   }
+  Result<AnchorUse> anchor = anchor_->open();
+  if (!anchor) {
+    return anchor.error();
+  }
   auto device = open_image(Access::read_write);
   if (!device) {
     return device.error();
   }
-  const auto store = Store::open(
-      *std::move(device), {.background = false, .keys = KeyRing(*keys), .accept_sealed = true});
+  const auto store = Store::open(*std::move(device), {.background = false,
+                                                      .keys = KeyRing(*keys),
+                                                      .accept_sealed = true,
+                                                      .anchor = *std::move(anchor)});
   if (!store) {
     return store.error();
   }
