@@ -8,7 +8,7 @@ import subprocess
 
 import nbd
 
-from cli.command import KEY_NEEDED, OK, USAGE, WRONG_KEY
+from cli.command import KEY_NEEDED, NOT_FOUND, OK, USAGE, WRONG_KEY
 from harness.child import PATIENCE_SECONDS
 from harness.owner_process import OwnerProcess
 from nbdkit.nbdkit_case import BLOBS
@@ -142,6 +142,34 @@ class EncryptedMachine(MachineCase):
         self.assertEqual([at // 4096 for at in blocks if old[at:at + 4096] == new[at:at + 4096]], [])
         machine = self.start_machine(*self.with_key)
         self.assertEqual(self.tpm(machine, defines=False).client.counter(), value)
+        self.end(machine)
+
+    def test_another_data_key_while_the_machine_runs(self):
+        machine = self.start_machine(*self.with_key)
+        tpm = Incrementer(self.tpm(machine))
+        before = self.image.read_bytes()
+        for _ in range(3):
+            self.vnvram("key", "rotate", machine.address)
+            tpm.must_go_on(5)
+        os.kill(machine.processes()["owner"], 9)
+        tpm.must_go_on(5)
+        count = tpm.stop()
+        self.assertEqual(tpm.tpm.client.counter(), count)
+        self.vnvram("check", machine.address)
+        tpm.tpm.off()
+        self.end(machine)
+        after = self.image.read_bytes()
+        blocks = range(18 * 4096, len(before) - 10 * 4096, 4096)
+        self.assertEqual([at // 4096 for at in blocks if before[at:at + 4096] == after[at:at + 4096]], [])
+
+    def test_what_an_image_says_in_public_is_changed_while_it_is_in_use(self):
+        machine = self.start_machine(*self.with_key)
+        self.vnvram("meta", "set", machine.address, "who", "team seven")
+        self.assertEqual(self.vnvram("meta", "get", machine.address, "who"), b"team seven")
+        self.assertEqual(self.vnvram("meta", "get", self.image, "who"), b"team seven")
+        self.vnvram("meta", "set", self.image, "who", "else", status=14)
+        self.vnvram("meta", "rm", machine.address, "who")
+        self.vnvram("meta", "rm", machine.address, "who", status=NOT_FOUND)
         self.end(machine)
 
     def test_a_plain_image_becomes_an_encrypted_one_and_back(self):
