@@ -57,6 +57,7 @@ KeyCommand::KeyCommand(CLI::App& parent)
       "  vnvram key rotate vm.nvram --key file:/etc/vnvram/host.key --key passphrase\n"
       "  vnvram key rotate unix:/run/vm/owner.sock   # while its machine runs");
   keys_.add_to(rotating);
+  anchor_ = AnchorOptions::of_work(rotating);
   rotating.add_flag("--leave-out-others", leave_out_others_,
                     "slots without their key open the image no more");
 }
