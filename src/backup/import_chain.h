@@ -5,6 +5,7 @@
 #include <string>
 
 #include "backup/export_writer.h"
+#include "vnvram/key_ring.h"
 #include "vnvram/open_device.h"
 
 namespace vnvram {

@@ -31,14 +31,20 @@ Status size_of_specs(SizeOfSpecs size_of, const vnvram_blob_spec* blobs, std::si
 vnvram_kind vnvram_required_size(const vnvram_blob_spec* blobs, size_t blob_count,
                                  uint64_t ring_size, uint64_t* size, vnvram_error** error) {
   return guarded(error, [&] {
-    return size_of_specs(required_size_bytes, blobs, blob_count, ring_size, size);
+    const auto of_a_plain_image = [](auto specs, std::uint64_t ring_size_bytes) {
+      return required_size_bytes(specs, ring_size_bytes);
+    };
+    return size_of_specs(of_a_plain_image, blobs, blob_count, ring_size, size);
   });
 }
 
 vnvram_kind vnvram_recommended_size(const vnvram_blob_spec* blobs, size_t blob_count,
                                     uint64_t ring_size, uint64_t* size, vnvram_error** error) {
   return guarded(error, [&] {
-    return size_of_specs(recommended_size_bytes, blobs, blob_count, ring_size, size);
+    const auto of_a_plain_image = [](auto specs, std::uint64_t ring_size_bytes) {
+      return recommended_size_bytes(specs, ring_size_bytes);
+    };
+    return size_of_specs(of_a_plain_image, blobs, blob_count, ring_size, size);
   });
 }
 

@@ -1,9 +1,11 @@
 // `vnvram key`: who can open an encrypted image.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "cli/anchor_options.h"
 #include "cli/command.h"
 #include "cli/key_options.h"
 
@@ -30,10 +32,12 @@ private:
   Result<ExitCode> list(Output& output);
   Result<ExitCode> test(Output& output);
   Result<ExitCode> rotate(Output& output);
+  Result<ExitCode> rotate_by_owner(Output& output);
 
   std::vector<Verb> verbs_;
   KeyOptions keys_;
   NewKeyOptions new_key_;
+  std::optional<AnchorOptions> anchor_; ///< Of rotate.
   unsigned number_ = 0;
   bool last_ = false;
   bool leave_out_others_ = false;

@@ -22,6 +22,8 @@ std::optional<RecordHeader> peek_record(std::span<const std::byte> block,
 
 namespace {
 
+constexpr const char* forgery = "it is not of who has this image's key";
+
 const char* header_error(const RecordHeader& header, std::span<const std::byte> blocks) {
   if (header.used_bytes > blocks.size() || header.used_bytes < sizeof(RecordHeader) ||
       header.extent_count > (header.used_bytes - sizeof(RecordHeader)) / sizeof(RecordExtent)) {
@@ -36,6 +38,10 @@ const char* header_error(const RecordHeader& header, std::span<const std::byte> 
 
 } // namespace
 
+bool RecordView::is_forgery(const char* reason) {
+  return reason == forgery;
+}
+
 std::optional<RecordView> RecordView::check(std::span<const std::byte> blocks, const Codec& codec,
                                             std::uint64_t space_size_bytes, const char*& reason) {
   RecordView view;
@@ -46,7 +52,7 @@ std::optional<RecordView> RecordView::check(std::span<const std::byte> blocks, c
   if (codec.seals()) {
     view.opened_.assign(blocks.begin(), blocks.end());
     if (!codec.open_record(view.opened_)) {
-      reason = "it is not of who has this image's key";
+      reason = forgery;
       return std::nullopt;
     }
     blocks = view.opened_;

@@ -26,6 +26,10 @@ public:
   static std::optional<RecordView> check(std::span<const std::byte> blocks, const Codec& codec,
                                          std::uint64_t space_size_bytes, const char*& reason);
 
+  /// Of what check() has said: the record is whole, and is not of who has the key. No cut leaves
+  /// that.
+  [[nodiscard]] static bool is_forgery(const char* reason);
+
   /// As it is in a plain record.
   [[nodiscard]] const RecordHeader& header() const { return header_; }
 

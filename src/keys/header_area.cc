@@ -124,10 +124,15 @@ Result<HeaderArea::Condition> HeaderArea::look() {
   }
   const unsigned current = *copies->current;
   const CheckedHeaderCopy& whole = copies->checked.at(current);
+  const CheckedHeaderCopy& other = copies->checked.at(1 - current);
   condition.is_empty = whole.content.entry_count == 0;
-  if (copies->checked.at(1 - current).state == HeaderCopyState::damaged) {
-    condition.damage =
-        fmt::format("copy {}: {}", 1 - current, copies->checked.at(1 - current).reason);
+  const char* const weakness = other.state == HeaderCopyState::damaged ? other.reason
+                               : other.state == HeaderCopyState::zero  ? "all zero"
+                               : other.content == whole.content        ? ""
+                                                                       : "it says something older";
+  if (*weakness != '\0') {
+    condition.damage = fmt::format("copy {}: {}", 1 - current, weakness);
+    condition.is_unfinished = other.state != HeaderCopyState::damaged;
     condition.mendable = 1 - current;
     condition.mended = format::compose_header_copy(
         {.part = part_, .copy = 1 - current, .uuid = uuid_}, whole.sequence + 1, whole.content);

@@ -28,7 +28,10 @@ public:
   struct Condition {
     bool is_empty = false; ///< It has no entries.
     bool is_lost = false;  ///< No copy can be gone by.
-    std::string damage;    ///< Of a copy, or of both; empty if there is none.
+    /// Why only one copy has what is current: the other one is lost, or says something older, as a
+    /// cut leaves it. Or why both are lost. Empty: both have it, or nothing is there.
+    std::string damage;
+    bool is_unfinished = false; ///< A cut has left it so, and no rot.
     /// A damaged one that the other makes again, as it would be then.
     std::optional<unsigned> mendable;
     std::vector<std::byte> mended;

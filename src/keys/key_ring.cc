@@ -51,7 +51,11 @@ Result<SecretBytes> find_data_key(BlockDevice& device, const format::Superblock&
     return Error{ErrorKind::wrong_key,
                  fmt::format("{}: the image is encrypted, with another data key", device.name())};
   }
-  return find_data_key(device, image, state.sources);
+  Result<SecretBytes> found = find_data_key(device, image, state.sources);
+  const bool has_no_slots = !found && found.error().kind() == ErrorKind::wrong_key;
+  return state.sources.empty() && has_no_slots
+             ? Error{ErrorKind::key_needed, found.error().cause(), found.error().remedy()}
+             : std::move(found);
 }
 
 void remember_image_keys(const KeyRing& ring, std::shared_ptr<const format::ImageKeys> keys) {

@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
+#include <vector>
 
 #include <fmt/core.h>
 
+#include "format/all_zero.h"
 #include "format/superblock.h"
 
 namespace vnvram {
@@ -18,7 +21,28 @@ bool is_whole(const CheckedSuperblock& copy) {
   return copy.state == SuperblockState::valid;
 }
 
-Error no_superblock(const std::string& name, const SuperblockCopies& copies) {
+/// All is zero where an image would begin, and at the device's end: as for who opens an image.
+Result<bool> is_blank(BlockDevice& device, std::uint64_t size_bytes) {
+  constexpr std::uint64_t looked_at_bytes = std::uint64_t{1} << 20U;
+  const std::uint64_t whole_bytes = size_bytes / block_size_bytes * block_size_bytes;
+  if (whole_bytes == 0) {
+    return size_bytes == 0;
+  }
+  const std::uint64_t beginning_bytes = std::min(whole_bytes, looked_at_bytes);
+  for (const auto& [offset, end] : {std::pair{std::uint64_t{0}, beginning_bytes},
+                                    std::pair{whole_bytes - beginning_bytes, size_bytes}}) {
+    std::vector<std::byte> content(static_cast<std::size_t>(end - offset));
+    if (const Status read = device.read(offset, content); !read) {
+      return read.error();
+    }
+    if (!format::all_zero(content)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+Error no_superblock(const std::string& name, const SuperblockCopies& copies, bool blank) {
   const auto any = [&](SuperblockState state) {
     return std::ranges::any_of(
         copies, [state](const CheckedSuperblock& copy) { return copy.state == state; });
@@ -27,7 +51,7 @@ Error no_superblock(const std::string& name, const SuperblockCopies& copies) {
     return {ErrorKind::corrupt, fmt::format("{}: no superblock is whole", name),
             "`repair` mends what can be mended"};
   }
-  if (any(SuperblockState::no_magic)) {
+  if (any(SuperblockState::no_magic) || !blank) {
     return {ErrorKind::foreign, fmt::format("{}: holds data that is not a vNVRAM image", name),
             "check the name"};
   }
@@ -62,8 +86,11 @@ Result<format::Superblock> read_current_superblock(BlockDevice& device) {
       current = &copies[copy];
     }
   }
-  return current == nullptr ? Result<format::Superblock>(no_superblock(device.name(), copies))
-                            : current->superblock;
+  if (current != nullptr) {
+    return current->superblock;
+  }
+  const Result<bool> blank = is_blank(device, *size);
+  return blank ? no_superblock(device.name(), copies, *blank) : blank.error();
 }
 
 Result<KeyedImage> read_keyed_image(BlockDevice& device) {

@@ -93,10 +93,6 @@ void ImageChecker::check_superblocks() {
     const format::CheckedSuperblock& checked = superblocks_.copies[copy];
     const std::string place = fmt::format("superblock {}", copy == 0 ? 'A' : 'B');
     if (checked.state == SuperblockState::valid) {
-      if (checked.superblock.key_id == superblock_.key_id &&
-          !codec_.is_authentic(checked.superblock)) {
-        report_.problems.push_back({place, "not made by who has the key", {}, false});
-      }
       continue;
     }
     if (may_be_unfinished(codec_, superblock_, checked.superblock)) {
@@ -141,7 +137,11 @@ Status ImageChecker::check_header_area(format::HeaderPart part, const std::strin
     return judged.error();
   }
   const bool belongs_there = !has_slots || codec_.seals() || judged->is_empty;
-  if (!judged->damage.empty() || !belongs_there) {
+  if (judged->is_unfinished) {
+    report_.notes.push_back(fmt::format("{}: {}: a change that a power cut tore; what the other "
+                                        "copy says counts, and the next change makes both anew",
+                                        place, judged->damage));
+  } else if (!judged->damage.empty() || !belongs_there) {
     report_.problems.push_back(
         {place, belongs_there ? judged->damage : "not zero", {}, judged->is_lost});
   }

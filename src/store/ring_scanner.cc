@@ -122,6 +122,11 @@ Result<bool> RingScanner::record_at(const RingPosition& from, std::uint32_t posi
   }
   if (!view) {
     end.torn = true;
+    if (RecordView::is_forgery(reason)) { // Neither a cut nor rot makes that.
+      end.damaged = true;
+      end.newer_position = position;
+      end.newer_sequence = header->sequence;
+    }
     end.reason = fmt::format("the record of generation {} at ring block {} is not whole ({})",
                              header->sequence, position, reason);
     return false;
@@ -193,7 +198,7 @@ Result<RingScanner::End> RingScanner::scan(const OnRecord& on_record) {
   end.behind = ring_start(superblock_);
   for (;;) {
     Status done = scan_to_the_break(on_record, end);
-    if (done && kept(Barrier::records_behind_break)) {
+    if (done && !end.damaged && kept(Barrier::records_behind_break)) {
       done = look_behind_the_break(end);
     }
     if (!done) {

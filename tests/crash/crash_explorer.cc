@@ -6,10 +6,15 @@
 
 namespace vnvram::test {
 
+std::vector<std::byte> data_key() {
+  return Random(15).bytes(32);
+}
+
 OpenOptions deterministic_options() {
   OpenOptions options;
   options.background = false;
   options.cache_size_bytes = cache_size_min_bytes;
+  options.keys = KeyRing::of_data_key(data_key());
   return options;
 }
 
@@ -159,7 +164,7 @@ std::string CrashExplorer::judge_content(Store& store) const {
 
 std::string CrashExplorer::judge_check(bool after_close) const {
   MemoryDevice device(trial_, Access::read_only);
-  const Result<CheckReport> report = check_image(device);
+  const Result<CheckReport> report = check_image(device, {}, deterministic_options().keys);
   if (!report) {
     return "cannot be checked: " + report.error().text();
   }

@@ -109,7 +109,10 @@ private:
   std::function<void(const SimulatedOperation&)> operation_hook_;
 };
 
-/// Options that make a store deterministic.
+/// Of the encrypted images that are explored.
+[[nodiscard]] std::vector<std::byte> data_key();
+
+/// Options that make a store deterministic, and open encrypted images, too.
 [[nodiscard]] OpenOptions deterministic_options();
 
 } // namespace vnvram::test

@@ -51,6 +51,13 @@ TEST(CrashTest, Invariant8HoldsWhenRecoveryIsCutAgainAndAgain) {
   explore("deferred-recovery", 1, 1);
 }
 
+TEST(CrashTest, Invariants1To4HoldForAnEncryptedImage) {
+  explore("encrypted", 1, 1);
+}
+TEST(CrashTest, Invariant4HoldsForAnEncryptedImageThatIsCutAgainAndAgain) {
+  explore("encrypted-recovery", 1, 1);
+}
+
 // The same through an owner's socket: what a session was answered is on the owner's disk.
 TEST(CrashTest, InvariantsHoldForWhatASessionWasAnswered) {
   explore("served", 1, 1);

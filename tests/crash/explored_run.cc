@@ -30,6 +30,9 @@ bool ExploredRun::create() {
   SimulatedDevice device(disk_);
   CreateOptions create;
   create.ring_size_bytes = options_.ring_size_bytes;
+  if (options_.encrypted) {
+    create.data_key = data_key();
+  }
   create.blobs = {{.spec = spec_of("a", 600), .content = random_.bytes(500)},
                   {.spec = spec_of("b", options_.blob_size_bytes_cap / 2),
                    .content = random_.bytes(options_.blob_size_bytes_cap / 2)}};

@@ -84,6 +84,12 @@ std::vector<Scenario> make_scenarios() {
   list.push_back(
       scenario("checkpoints", quick(), 100, {.checkpoint = 8, .commit_inside_checkpoint = 20}));
   list.push_back(scenario("recovery", deep(), 30, {.reopen = 6}));
+  // All of that, encrypted.
+  for (Scenario sealed : {scenario("encrypted", quick(), 100),
+                          scenario("encrypted-recovery", deep(), 20, {.reopen = 6})}) {
+    sealed.options.encrypted = true;
+    list.push_back(sealed);
+  }
   list.push_back(scenario("deferred", quick(), 100,
                           {.remove = 2, .deferred = 20, .flush = 4, .deferred_inside = 16}));
   list.push_back(scenario("deferred-recovery", deep(), 8,

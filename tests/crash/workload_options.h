@@ -34,6 +34,7 @@ struct WorkloadOptions {
   std::uint64_t ring_size_bytes = std::uint64_t{64} << 10U;
   std::uint64_t blob_size_bytes_cap = 20000; ///< Its rewrite must fit half of the ring.
   unsigned steps = 60;
+  bool encrypted = false;
   WorkloadMix mix;
   ExplorerBudget budget;
 };

@@ -189,7 +189,6 @@ class Metadata(Case):
         self.vnvram("meta", "rm", self.image, "owner")
         self.assertEqual(self.names(), ["bytes"])
         self.assertEqual([blob["name"] for blob in self.json("ls", self.image)["blobs"]], ["eeprom"])
-        self.vnvram("check", self.image)
 
     def test_what_cannot_be(self):
         self.vnvram("meta", "get", self.image, "owner", status=NOT_FOUND, message="vnvram meta ls")

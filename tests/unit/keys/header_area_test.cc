@@ -84,6 +84,25 @@ TEST(HeaderAreaTest, ADamagedCopyIsMadeAgainByTheNextWrite) {
   }
 }
 
+TEST(HeaderAreaTest, ItTellsWhenOneCopyIsAllThatThereIs) {
+  const auto weakness_of = [](const Bytes& bytes) {
+    MemoryDevice device(std::make_shared<MemoryDisk>(bytes));
+    const auto weakness = area_on(device).look();
+    EXPECT_TRUE(weakness.ok());
+    return weakness ? weakness->damage : weakness.error().text();
+  };
+  const Bytes before = bytes_with({content_of(1, 70)});
+  Bytes after = bytes_with({content_of(1, 70), content_of(2, 70)});
+  EXPECT_EQ(weakness_of(Bytes(device_bytes)), "");
+  EXPECT_EQ(weakness_of(after), "");
+  EXPECT_EQ(weakness_of(with_rot(after, copy_1_at + 64)), "copy 1: checksum mismatch");
+  // A cut between the two writes.
+  std::copy(before.begin() + copy_0_at, before.begin() + copy_1_at, after.begin() + copy_0_at);
+  EXPECT_EQ(weakness_of(after), "copy 0: it says something older");
+  std::fill(after.begin() + copy_0_at, after.begin() + copy_1_at, std::byte{0});
+  EXPECT_EQ(weakness_of(after), "copy 0: all zero");
+}
+
 TEST(HeaderAreaTest, DamageIsNotWrittenOver) {
   const Bytes bytes = with_rot(with_rot(bytes_with({content_of(1, 70)}), copy_0_at), copy_1_at);
   const auto disk = std::make_shared<MemoryDisk>(bytes);

@@ -97,6 +97,12 @@ TEST_F(KeyOperationsTest, WhatIsNoEncryptedImage) {
   MemoryDevice foreign(std::make_shared<MemoryDisk>(Bytes(1U << 20U, std::byte{0x55})));
   EXPECT_KIND(list_key_slots(foreign), foreign);
   EXPECT_KIND(erase_keys(foreign), foreign);
+  Bytes labelled(1U << 20U); // A partition's label at its end, or a file of a few bytes.
+  labelled[labelled.size() - 1] = std::byte{1};
+  MemoryDevice with_label(std::make_shared<MemoryDisk>(labelled));
+  EXPECT_KIND(list_key_slots(with_label), foreign);
+  MemoryDevice note(std::make_shared<MemoryDisk>(Bytes(100)));
+  EXPECT_KIND(list_key_slots(note), foreign);
   MemoryDevice plain(std::make_shared<MemoryDisk>(image_bytes(it_.image, false)));
   EXPECT_KIND(list_key_slots(plain), invalid_argument);
   EXPECT_KIND(add_key_slot(plain, with_a_, new_slot(key_b_)), invalid_argument);

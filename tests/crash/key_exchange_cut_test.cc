@@ -1,0 +1,151 @@
+// Another data key for an image, cut at every operation: it opens, with its key, and holds what it
+// held; and what the old data key has opened is not there in the end.
+#include <algorithm>
+#include <set>
+#include <string>
+
+#include <fmt/core.h>
+#include <gtest/gtest.h>
+
+#include "crash/crash_explorer.h"
+#include "support/crash_state.h"
+#include "support/expect_status.h"
+#include "support/random.h"
+#include "support/temporary_directory.h"
+
+namespace vnvram::test {
+namespace {
+
+constexpr std::uint64_t exchanged_image_size_bytes = std::uint64_t{512} << 10U;
+
+class KeyExchangeCutTest : public ::testing::Test {
+protected:
+  void SetUp() override {
+    write_file("host", "the key of this host, by file");
+    write_file("admin", "another one for who looks after it");
+    disk_ = std::make_shared<SimulatedDisk>(std::vector<std::byte>(exchanged_image_size_bytes));
+    CreateOptions create;
+    create.ring_size_bytes = std::uint64_t{64} << 10U;
+    create.blobs = {{.spec = {.name = "a", .type = "test", .size_max_bytes = 9000}, .content = {}}};
+    create.key_slots = {{.source = key("host"), .label = "host"},
+                        {.source = key("admin"), .label = "admin"}};
+    SimulatedDevice device(disk_);
+    ASSERT_OK(create_image(device, create));
+  }
+  void write_file(const std::string& name, const std::string& text) {
+    std::FILE* file = std::fopen(folder_.path(name).c_str(), "w");
+    ASSERT_NE(file, nullptr);
+    EXPECT_EQ(std::fwrite(text.data(), 1, text.size(), file), text.size());
+    EXPECT_EQ(std::fclose(file), 0);
+  }
+  [[nodiscard]] KeySource key(const std::string& name) const {
+    return KeySource::parse("file:" + folder_.path(name)).value();
+  }
+  [[nodiscard]] OpenOptions with(const std::string& name) const {
+    OpenOptions options = deterministic_options();
+    options.keys = KeyRing({key(name)});
+    return options;
+  }
+  [[nodiscard]] Result<std::unique_ptr<Store>> open(const std::shared_ptr<SimulatedDisk>& disk,
+                                                    const std::string& name) const {
+    return Store::open(std::make_unique<SimulatedDevice>(disk), with(name));
+  }
+  void expect_whole(const std::shared_ptr<SimulatedDisk>& disk, const std::string& name,
+                    const std::string& where) const {
+    const auto store = open(disk, name);
+    ASSERT_TRUE(store.ok()) << where << ": " << store.error().text();
+    const auto read = (*store)->read("a");
+    ASSERT_TRUE(read.ok()) << where << ": " << read.error().text();
+    EXPECT_TRUE(*read == content_) << where;
+    EXPECT_OK((*store)->write("a", content_));
+    EXPECT_OK((*store)->close());
+  }
+
+  TemporaryDirectory folder_;
+  std::shared_ptr<SimulatedDisk> disk_;
+  const std::vector<std::byte> content_ = Random(3).bytes(9000);
+};
+
+TEST_F(KeyExchangeCutTest, TheImageOpensWhereverItIsCut) {
+  const auto store = open(disk_, "host");
+  ASSERT_TRUE(store.ok()) << store.error().text();
+  ASSERT_OK((*store)->write("a", content_));
+  std::uint64_t images = 0;
+  std::uint64_t operations = 0;
+  disk_->set_hook([&](const SimulatedOperation& operation) {
+    // All that decide, and some of the many that overwrite what nobody needs.
+    const bool plain = operation.kind == OperationKind::write;
+    if (operation.kind == OperationKind::read || testing::Test::HasFatalFailure() ||
+        (plain && operations++ % 16 != 15)) {
+      return;
+    }
+    const CrashState state(*disk_, &operation);
+    for (std::uint64_t choice = 0; choice < 3; ++choice) {
+      const auto image = std::make_shared<SimulatedDisk>(state.power_cut({.number = choice}, 16));
+      ++images;
+      const std::string where = fmt::format("operation {} choice {}", operation.number, choice);
+      expect_whole(image, "host", where);
+      expect_whole(image, "admin", where);
+    }
+  });
+  const auto left_out = (*store)->rotate_data_key({.holders = {key("host"), key("admin")}});
+  disk_->set_hook({});
+  fmt::print("an exchange of the data key: {} images\n", images);
+  ASSERT_TRUE(left_out.ok()) << left_out.error().text();
+  EXPECT_TRUE(left_out->empty());
+  EXPECT_GT(images, 40U);
+  EXPECT_OK((*store)->write("a", content_));
+  EXPECT_OK((*store)->close());
+  expect_whole(disk_, "host", "at last");
+  expect_whole(disk_, "admin", "at last");
+}
+
+TEST_F(KeyExchangeCutTest, NothingOfWhatWasSealedBeforeIsLeft) {
+  {
+    const auto store = open(disk_, "host");
+    ASSERT_OK((*store)->write("a", content_));
+    ASSERT_OK((*store)->checkpoint());
+    ASSERT_OK((*store)->write("a", content_));
+  }
+  const std::vector<std::byte> before = disk_->durable();
+  {
+    const auto store = open(disk_, "host");
+    ASSERT_TRUE((*store)->rotate_data_key({.holders = {key("host"), key("admin")}}).ok());
+  }
+  const std::vector<std::byte>& after = disk_->durable();
+  unsigned same = 0;
+  // Behind superblocks and header area, up to the room of the third superblock. What a last page's
+  // worth of blocks is left over at the image's end belongs to nothing.
+  for (std::size_t at = std::size_t{18} * block_size_bytes;
+       at < after.size() - (std::size_t{10} * block_size_bytes); at += block_size_bytes) {
+    const auto block = static_cast<std::ptrdiff_t>(at);
+    same += std::equal(after.begin() + block,
+                       after.begin() + block + static_cast<std::ptrdiff_t>(block_size_bytes),
+                       before.begin() + block)
+                ? 1U
+                : 0U;
+  }
+  EXPECT_EQ(same, 0U);
+}
+
+TEST_F(KeyExchangeCutTest, ASlotWhoseKeyNobodyHasGivenIsNotLostByAccident) {
+  {
+    const auto store = open(disk_, "host");
+    ASSERT_OK((*store)->write("a", content_));
+    EXPECT_KIND((*store)->rotate_data_key({.holders = {key("host")}}), key_needed);
+  }
+  expect_whole(disk_, "admin", "refused");
+  {
+    const auto store = open(disk_, "host");
+    const auto left_out =
+        (*store)->rotate_data_key({.holders = {key("host")}, .leave_out_others = true});
+    ASSERT_TRUE(left_out.ok()) << left_out.error().text();
+    ASSERT_EQ(left_out->size(), 1U);
+    EXPECT_EQ(left_out->front().label, "admin");
+  }
+  expect_whole(disk_, "host", "left out");
+  EXPECT_KIND(open(disk_, "admin"), wrong_key);
+}
+
+} // namespace
+} // namespace vnvram::test
