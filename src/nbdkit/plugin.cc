@@ -233,6 +233,8 @@ constexpr const char* help =
     "readonly=NAME,...    These blobs cannot be written.\n"
     "space=POLICY         Where the image was copied without all of its space: reserve (the\n"
     "                     default: or do not start), warn or ignore.\n"
+    "key=KEY              Opens an encrypted image: file:PATH[,remove], fd:N, passphrase[:fd:N],\n"
+    "                     exec:COMMAND; may be repeated.\n"
     "anchor=ANCHOR        file:PATH or exec:COMMAND, where the image's newest state is kept.\n"
     "anchor-policy=POLICY When that is written: commit, every=SECONDS or open.\n"
     "image-key=FILE       The key of a LUKS or encrypted qcow2 image.\n"
