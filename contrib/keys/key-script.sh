@@ -28,11 +28,11 @@ fresh_key() {
   head -c 32 /dev/urandom
 }
 
-# print_public_part TEXT: what a key slot has room for.
+# print_public_part TEXT: what a key slot has room for. No newline behind it: clevis takes none.
 print_public_part() {
   [ -n "$1" ] || fail "there is no public part: what makes it has written nothing"
-  [ ${#1} -lt 4096 ] || fail "the public part is longer than the 4096 bytes that a key slot has room for"
-  printf '%s\n' "$1"
+  [ ${#1} -le 4096 ] || fail "the public part is longer than the 4096 bytes that a key slot has room for"
+  printf '%s' "$1"
 }
 
 # These words as one that a shell takes apart into the same again.

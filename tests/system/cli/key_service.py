@@ -26,6 +26,7 @@ class KeyService:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 status, answer = service.answer or service.serve(self.path, self.headers, body)
                 self.send_response(status)
+                self.send_header("Location", service.url + "/elsewhere")  # Only of a redirection does it mean anything.
                 self.send_header("Content-Length", str(len(answer)))
                 self.end_headers()
                 self.wfile.write(answer)
