@@ -54,6 +54,7 @@ KeyCommand::KeyCommand(CLI::App& parent)
       "  vnvram key rm vm.nvram 2\n"
       "  vnvram key rotate vm.nvram --key file:/etc/vnvram/host.key --key passphrase");
   keys_.add_to(rotating);
+  anchor_ = AnchorOptions::of_work(rotating);
   rotating.add_flag("--leave-out-others", leave_out_others_,
                     "slots without their key open the image no more");
 }
@@ -157,12 +158,18 @@ Result<ExitCode> KeyCommand::rotate(Output& output) {
   if (!keys) {
     return keys.error();
   }
+  const Result<AnchorUse> anchor = anchor_->open();
+  if (!anchor) {
+    return anchor.error();
+  }
   auto device = open_image(Access::read_write);
   if (!device) {
     return device.error();
   }
-  const auto store = Store::open(
-      *std::move(device), {.background = false, .keys = KeyRing(*keys), .accept_sealed = true});
+  const auto store = Store::open(*std::move(device), {.background = false,
+                                                      .keys = KeyRing(*keys),
+                                                      .accept_sealed = true,
+                                                      .anchor = *anchor});
   if (!store) {
     return store.error();
   }

@@ -1,9 +1,11 @@
 // `vnvram key`: who can open an encrypted image.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "cli/anchor_options.h"
 #include "cli/command.h"
 #include "cli/key_options.h"
 
@@ -34,6 +36,7 @@ private:
   std::vector<Verb> verbs_;
   KeyOptions keys_;
   NewKeyOptions new_key_;
+  std::optional<AnchorOptions> anchor_; ///< Of rotate.
   unsigned number_ = 0;
   bool last_ = false;
   bool leave_out_others_ = false;
