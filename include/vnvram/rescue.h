@@ -105,7 +105,6 @@ struct SalvageOptions {
 /// foreign, too_new; stale if its owner changes it; corrupt if nothing can be saved. None is made.
 VNVRAM_API Result<SalvageReport> salvage_image(BlockDevice& damaged, const std::string& out_path,
                                                const SalvageOptions& options = {},
-                                               const RescueProgress& progress = {},
-                                               const KeyRing& keys = {});
+                                               const RescueProgress& progress = {});
 
 } // namespace vnvram

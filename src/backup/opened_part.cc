@@ -7,15 +7,13 @@ namespace {
 
 Result<std::unique_ptr<Store>> open(const std::string& location, const DeviceOptions& device,
                                     OpenOptions options) {
-  Result<std::unique_ptr<BlockDevice>> opened = open_device(location, Access::read_only, device);
+  Result<std::unique_ptr<BlockDevice>> opened = open_device(location, options.access, device);
   return opened ? Store::open(*std::move(opened), std::move(options)) : opened.error();
 }
 
-} // namespace
-
-Result<std::unique_ptr<Store>> open_to_copy(const std::string& location,
-                                            const DeviceOptions& device, const KeyRing& keys) {
-  OpenOptions options{.access = Access::read_only, .background = false, .keys = keys};
+/// Whatever one must know to use its blobs.
+Result<std::unique_ptr<Store>> open_knowing_all(const std::string& location,
+                                                const DeviceOptions& device, OpenOptions options) {
   Result<std::unique_ptr<Store>> store = open(location, device, options);
   if (!store) {
     return store;
@@ -32,6 +30,20 @@ Result<std::unique_ptr<Store>> open_to_copy(const std::string& location,
   }
   *store = nullptr;
   return open(location, device, options);
+}
+
+} // namespace
+
+Result<std::unique_ptr<Store>> open_to_copy(const std::string& location,
+                                            const DeviceOptions& device, const KeyRing& keys) {
+  return open_knowing_all(location, device,
+                          {.access = Access::read_only, .background = false, .keys = keys});
+}
+
+Result<std::unique_ptr<Store>> open_to_move(const std::string& location,
+                                            const DeviceOptions& device, const KeyRing& keys) {
+  return open_knowing_all(location, device,
+                          {.background = false, .keys = keys, .accept_sealed = true});
 }
 
 Result<bool> is_manifest(const std::string& who, const BlobInfo& blob) {

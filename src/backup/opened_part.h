@@ -16,6 +16,11 @@ namespace vnvram {
 Result<std::unique_ptr<Store>> open_to_copy(const std::string& location,
                                             const DeviceOptions& device, const KeyRing& keys);
 
+/// The same for writing, so that nobody else does; one that is sealed stays so. Errors also:
+/// in_use, read_only.
+Result<std::unique_ptr<Store>> open_to_move(const std::string& location,
+                                            const DeviceOptions& device, const KeyRing& keys);
+
 /// What an export says of itself. Errors: invalid_argument (it is none), corrupt (it is not what it
 /// says), and those of reading.
 Result<ExportManifest> read_manifest(const std::string& location, Store& store);

@@ -12,6 +12,10 @@ namespace vnvram {
 /// without an address.
 void wipe_memory(std::span<std::byte> memory);
 
+/// Keeps memory out of swap and core dumps, as long as the process lives; it may do the same to
+/// what lies beside it. Harmless where the system does not let it.
+void lock_memory(std::span<const std::byte> memory);
+
 /// Overwrites them when it goes.
 class SecretBytes {
 public:
@@ -31,6 +35,8 @@ public:
   ~SecretBytes() { wipe(); }
 
   [[nodiscard]] const std::vector<std::byte>& get() const { return bytes_; }
+  /// For those that are kept: see lock_memory().
+  void lock() const { lock_memory(bytes_); }
   /// The caller sees to it that they do not stay.
   [[nodiscard]] std::vector<std::byte> release() { return std::exchange(bytes_, {}); }
 

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "service/private_memory.h"
+
 namespace vnvram::cli {
 
 void KeyOptions::add_to(CLI::App& app) {
@@ -12,6 +14,7 @@ void KeyOptions::add_to(CLI::App& app) {
 }
 
 Result<std::vector<KeySource>> KeyOptions::keys() const {
+  keep_memory_private();
   std::vector<KeySource> keys;
   for (const std::string& text : keys_) {
     Result<KeySource> key = KeySource::parse(text);
@@ -25,6 +28,7 @@ Result<std::vector<KeySource>> KeyOptions::keys() const {
 
 void add_keys(CLI::App& app, KeyRing& keys) {
   const auto take = [&keys](const std::vector<std::string>& texts) {
+    keep_memory_private();
     for (const std::string& text : texts) {
       Result<KeySource> key = KeySource::parse(text);
       if (!key) { // Without the text, which may be the key itself.
@@ -63,6 +67,7 @@ Result<std::vector<NewKeySlot>> NewKeyOptions::slots() const {
     return Error(ErrorKind::invalid_argument, "there are more labels than keys",
                  "each --label belongs to one key");
   }
+  keep_memory_private();
   std::vector<NewKeySlot> slots;
   for (std::size_t place = 0; place < keys_.size(); ++place) {
     Result<KeySource> key = KeySource::parse(keys_[place]);

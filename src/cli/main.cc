@@ -16,6 +16,7 @@
 #include "cli/check_command.h"
 #include "cli/create_command.h"
 #include "cli/dump_command.h"
+#include "cli/encrypt_command.h"
 #include "cli/erase_command.h"
 #include "cli/export_command.h"
 #include "cli/get_command.h"
@@ -128,7 +129,7 @@ int run(int argument_count, const char* const* arguments) {
                     ResizeCommand, SealCommand, UnsealCommand, TpmCommand, ServeCommand,
                     StatusCommand, HoldCommand, ReleaseCommand, RestartCommand, ExportCommand,
                     ImportCommand, MetricsCommand, WatchCommand, AnchorCommand, KeyCommand,
-                    MetaCommand, EraseCommand>(app);
+                    MetaCommand, EraseCommand, EncryptCommand, DecryptCommand>(app);
   Output output(STDOUT_FILENO);
   try {
     app.parse(argument_count, arguments);

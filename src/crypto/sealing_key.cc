@@ -108,6 +108,8 @@ Result<SealingKey> SealingKey::make(std::span<const std::byte> key) {
   }
   double_block(std::span(subkey).first<cipher_block_bytes>());
   made.subkey_ = SecretBytes(std::move(subkey));
+  made.key_.lock();
+  made.subkey_.lock();
   return made;
 }
 

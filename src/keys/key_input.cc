@@ -56,7 +56,9 @@ Result<SecretBytes> read_to_end(int descriptor, const std::string& name, std::si
     return Error(ErrorKind::invalid_argument,
                  fmt::format("{}: there are more than {} bytes", name, max_bytes));
   }
-  return SecretBytes(std::span(buffer.get()).first(size_bytes));
+  SecretBytes secret(std::span<const std::byte>(buffer.get()).first(size_bytes));
+  secret.lock();
+  return secret;
 }
 
 Result<UniqueFd> open_input(const std::string& path) {

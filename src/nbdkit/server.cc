@@ -10,6 +10,7 @@
 #include "client/local_blob_client.h"
 #include "device/location.h"
 #include "nbdkit/owner_connection.h"
+#include "service/private_memory.h"
 
 namespace vnvram::nbdkit {
 
@@ -68,6 +69,9 @@ Status Server::open_image(std::function<void(const Error&)> failed_in_background
   setup.store.deferral = options_.sync;
   setup.store.threads_late = true; // For after_fork().
   setup.store.keys = options_.keys;
+  if (!options_.keys.empty()) {
+    keep_memory_private();
+  }
   if (!options_.anchor.empty()) {
     Result<std::shared_ptr<Anchor>> anchor = open_anchor(options_.anchor);
     if (!anchor) {

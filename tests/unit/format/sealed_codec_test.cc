@@ -90,12 +90,14 @@ TEST(SealedCodec, AnotherKeyOrAnotherImageOpensNothing) {
 
 TEST(SealedCodec, TheSameContentIsNeverSealedTwiceAlike) {
   const Codec codec = sealing_codec(encrypted_superblock());
-  std::set<std::vector<std::byte>> seen;
+  std::set<std::array<std::byte, 16>> seen;
   std::set<TableEntry> entries;
   for (int i = 0; i < 64; ++i) {
     SealedBlock block = some_content();
     entries.insert(codec.seal(page_place(7), 0, block).value());
-    seen.emplace(block.begin(), block.begin() + 16);
+    std::array<std::byte, 16> beginning{};
+    std::copy_n(block.begin(), beginning.size(), beginning.begin());
+    seen.insert(beginning);
   }
   EXPECT_EQ(seen.size(), 64U);
   EXPECT_EQ(entries.size(), 64U);

@@ -1,6 +1,7 @@
 // Encrypted images: who has the key reads and writes them as any other, and nobody else reads or
 // forges anything.
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <set>
 #include <string_view>
@@ -112,13 +113,13 @@ TEST_F(EncryptedTest, NothingOfItsContentCanBeRead) {
   EXPECT_FALSE(holds("unit tes")); // The producer.
   EXPECT_FALSE(holds("SSSSSSSS"));
   // Nor is anything there twice.
-  std::set<std::vector<std::byte>> seen;
+  std::set<std::array<std::byte, 16>> seen;
   const auto& all = disk_->bytes();
   const std::size_t image_end = all.size() - (std::size_t{8} * block_size_bytes);
   for (std::size_t at = std::size_t{format::ring_start_block} * block_size_bytes; at < image_end;
        at += 64) {
-    const std::vector<std::byte> part(all.begin() + static_cast<std::ptrdiff_t>(at),
-                                      all.begin() + static_cast<std::ptrdiff_t>(at) + 16);
+    std::array<std::byte, 16> part{};
+    std::copy_n(&all[at], part.size(), part.begin());
     EXPECT_TRUE(seen.insert(part).second) << at;
   }
 }

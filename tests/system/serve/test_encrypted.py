@@ -1,0 +1,191 @@
+"""An encrypted image that a whole machine is served from: who has its key opens it, and only the owner
+ever has one."""
+
+import os
+import pathlib
+import re
+import subprocess
+
+import nbd
+
+from cli.command import KEY_NEEDED, NOT_FOUND, OK, USAGE, WRONG_KEY
+from harness.child import PATIENCE_SECONDS
+from harness.owner_process import OwnerProcess
+from nbdkit.nbdkit_case import BLOBS
+
+from .counting_clients import DurableClient
+from .machine_case import Incrementer, MachineCase
+
+KEY = b"the key of this host, which nobody guesses"
+
+
+class EncryptedMachine(MachineCase):
+    def setUp(self):
+        super().setUp()
+        self.key = self.path("host.key")
+        self.key.write_bytes(KEY)
+        self.with_key = ("--key", f"file:{self.key}")
+        self.image.unlink()
+        self.vnvram("create", self.image, "--tpm2", *BLOBS, "--encrypt", *self.with_key, "--label", "host")
+
+    def must_be_clean(self, image=None):
+        self.vnvram("check", image or self.image, *self.with_key)
+
+    def stored(self, name, image=None):
+        return self.vnvram("get", image or self.image, name, *self.with_key)
+
+    def test_it_is_served_as_any_other(self):
+        machine = self.start_machine(*self.with_key)
+        tpm = self.tpm(machine)
+        client = self.connect(machine, "eeprom")
+        client.pwrite(b"a secret of the machine", 0, nbd.CMD_FLAG_FUA)
+        value = tpm.client.counter()
+        self.assertTrue(self.json("info", machine.address)["encrypted"])
+        self.vnvram("check", machine.address)
+        tpm.off()
+        self.end(machine)
+        self.assertEqual(self.stored("eeprom")[:23], b"a secret of the machine")
+        self.assertNotIn(b"a secret", self.image.read_bytes())
+        machine = self.start_machine(*self.with_key)
+        self.assertEqual(self.tpm(machine, defines=False).client.counter(), value)
+        self.end(machine)
+
+    def test_without_its_key_nothing_is_served_and_nothing_changes(self):
+        before = self.image.read_bytes()
+        other = self.path("other.key")
+        other.write_bytes(b"somebody else's key, as long")
+        for options, status in (((), KEY_NEEDED), (("--key", f"file:{other}"), WRONG_KEY)):
+            owner = OwnerProcess(self.workspace, self.image, *options, starts=False)
+            done = subprocess.run(owner.argv, capture_output=True, text=True, check=False)
+            self.assertEqual(done.returncode, status, done.stderr)
+            self.assertIn('key "host"', done.stderr)
+        self.assertEqual(self.image.read_bytes(), before)
+
+    def test_an_owner_that_dies_is_followed_by_one_that_has_the_key(self):
+        """Also of a file that is removed once it was read, and of a descriptor."""
+        for remove in (True, False):
+            words = ("--key", f"file:{self.key},remove") if remove else self.with_key
+            machine = self.start_machine(*words)
+            self.assertEqual(self.key.exists(), not remove)
+            tpm = Incrementer(self.tpm(machine, defines=remove))
+            flash = DurableClient(machine.socket, b"nvram")
+            for _ in range(3):
+                os.kill(machine.processes()["owner"], 9)
+                tpm.must_go_on(5)
+                flash.must_go_on(5, seconds=PATIENCE_SECONDS)
+            self.vnvram("restart", machine.address)
+            tpm.must_go_on(5)
+            tpm.stop()
+            tpm.tpm.off()
+            flash.stop()
+            self.key.write_bytes(KEY)
+            self.end(machine)
+
+    def secrets_in(self, pid, wanted):
+        """Which of these are in the memory of that process."""
+        found = set()
+        with open(f"/proc/{pid}/mem", "rb", 0) as memory:
+            for line in pathlib.Path(f"/proc/{pid}/maps").read_text("ascii").splitlines():
+                begin, end, rights = re.match(r"([0-9a-f]+)-([0-9a-f]+) (\S+)", line).groups()
+                if not rights.startswith("rw"):
+                    continue
+                try:
+                    memory.seek(int(begin, 16))
+                    content = memory.read(int(end, 16) - int(begin, 16))
+                except (OSError, ValueError, OverflowError):
+                    continue  # What the kernel shows to nobody.
+                found |= {secret for secret in wanted if secret in content}
+        return found
+
+    def test_only_the_owner_has_a_key(self):
+        machine = self.start_machine(*self.with_key)
+        self.tpm(machine)
+        processes = machine.processes()
+        self.assertEqual(self.secrets_in(processes["owner"], {KEY}), {KEY})
+        for name in ("vnvram-tpm", "nbdkit"):
+            self.assertEqual(self.secrets_in(processes[name], {KEY}), set(), name)
+        limits = pathlib.Path(f"/proc/{processes['owner']}/limits").read_text("ascii")
+        self.assertRegex(limits, r"Max core file size +0 +0 ")
+        self.end(machine)
+
+    def test_its_exports_are_encrypted_or_somebody_has_said_that_they_are_not(self):
+        machine = self.start_machine(*self.with_key)
+        self.tpm(machine)
+        client = self.connect(machine, "eeprom")
+        client.pwrite(b"a secret of the machine", 0, nbd.CMD_FLAG_FUA)
+        out = self.path("out.nvram")
+        self.vnvram("export", machine.address, out, status=USAGE, message="--decrypt")
+        self.assertFalse(out.exists())
+        backup = self.path("backup.key")
+        backup.write_bytes(b"the key of who keeps the backups")
+        self.vnvram("export", machine.address, out, "--new-key", f"file:{backup}")
+        self.assertNotIn(b"a secret", out.read_bytes())
+        self.vnvram("get", out, "eeprom", status=KEY_NEEDED)
+        self.assertEqual(self.vnvram("get", out, "eeprom", "--key", f"file:{backup}")[:8], b"a secret")
+        plain = self.path("plain.nvram")
+        self.vnvram("export", machine.address, plain, "--decrypt")
+        self.assertEqual(self.vnvram("get", plain, "eeprom")[:8], b"a secret")
+        self.end(machine)
+
+    def test_another_data_key_and_the_machine_goes_on(self):
+        machine = self.start_machine(*self.with_key)
+        tpm = self.tpm(machine)
+        value = tpm.client.counter()
+        tpm.off()
+        self.end(machine)
+        old = self.image.read_bytes()
+        self.vnvram("key", "rotate", self.image, *self.with_key)
+        self.must_be_clean()
+        new = self.image.read_bytes()
+        # Behind superblocks and header area: nothing that the old data key has sealed.
+        blocks = range(18 * 4096, len(old) - 10 * 4096, 4096)
+        self.assertEqual([at // 4096 for at in blocks if old[at:at + 4096] == new[at:at + 4096]], [])
+        machine = self.start_machine(*self.with_key)
+        self.assertEqual(self.tpm(machine, defines=False).client.counter(), value)
+        self.end(machine)
+
+    def test_another_data_key_while_the_machine_runs(self):
+        machine = self.start_machine(*self.with_key)
+        tpm = Incrementer(self.tpm(machine))
+        before = self.image.read_bytes()
+        for _ in range(3):
+            self.vnvram("key", "rotate", machine.address)
+            tpm.must_go_on(5)
+        os.kill(machine.processes()["owner"], 9)
+        tpm.must_go_on(5)
+        count = tpm.stop()
+        self.assertEqual(tpm.tpm.client.counter(), count)
+        self.vnvram("check", machine.address)
+        tpm.tpm.off()
+        self.end(machine)
+        after = self.image.read_bytes()
+        blocks = range(18 * 4096, len(before) - 10 * 4096, 4096)
+        self.assertEqual([at // 4096 for at in blocks if before[at:at + 4096] == after[at:at + 4096]], [])
+
+    def test_what_an_image_says_in_public_is_changed_while_it_is_in_use(self):
+        machine = self.start_machine(*self.with_key)
+        self.vnvram("meta", "set", machine.address, "who", "team seven")
+        self.assertEqual(self.vnvram("meta", "get", machine.address, "who"), b"team seven")
+        self.assertEqual(self.vnvram("meta", "get", self.image, "who"), b"team seven")
+        self.vnvram("meta", "set", self.image, "who", "else", status=14)
+        self.vnvram("meta", "rm", machine.address, "who")
+        self.vnvram("meta", "rm", machine.address, "who", status=NOT_FOUND)
+        self.end(machine)
+
+    def test_a_plain_image_becomes_an_encrypted_one_and_back(self):
+        plain = self.path("plain.nvram")
+        self.vnvram("create", plain, *BLOBS)
+        plain.chmod(0o640)
+        self.vnvram("meta", "set", plain, "who", "the machine of somebody")
+        self.vnvram("put", plain, "eeprom", "-", input=b"a secret of the machine")
+        self.vnvram("encrypt", plain, "--new-key", f"file:{self.key}")
+        self.assertEqual(plain.stat().st_mode & 0o777, 0o640)
+        self.assertNotIn(b"a secret", plain.read_bytes())
+        self.vnvram("get", plain, "eeprom", status=KEY_NEEDED)
+        self.assertEqual(self.stored("eeprom", plain)[:8], b"a secret")
+        self.assertEqual(self.vnvram("meta", "get", plain, "who").strip(), b"the machine of somebody")
+        self.vnvram("encrypt", plain, "--new-key", f"file:{self.key}", *self.with_key, status=USAGE)
+        out = self.path("out.nvram")
+        self.vnvram("decrypt", plain, out, *self.with_key)
+        self.assertEqual(self.vnvram("get", out, "eeprom")[:8], b"a secret")
+        self.assertEqual(self.vnvram("check", out, status=OK) and 0, 0)
