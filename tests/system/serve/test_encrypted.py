@@ -61,6 +61,16 @@ class EncryptedMachine(MachineCase):
             self.assertIn('key "host"', done.stderr)
         self.assertEqual(self.image.read_bytes(), before)
 
+    def test_a_plain_image_in_its_place_is_refused(self):
+        plain = self.path("plain.nvram")
+        self.vnvram("create", plain, "--tpm2", *BLOBS)
+        before = plain.read_bytes()
+        owner = OwnerProcess(self.workspace, plain, *self.with_key, starts=False)
+        done = subprocess.run(owner.argv, capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, WRONG_KEY, done.stderr)
+        self.vnvram("get", plain, "eeprom", *self.with_key, status=WRONG_KEY, message="not encrypted")
+        self.assertEqual(plain.read_bytes(), before)
+
     def test_an_owner_that_dies_is_followed_by_one_that_has_the_key(self):
         """Also of a file that is removed once it was read, and of a descriptor."""
         for remove in (True, False):
