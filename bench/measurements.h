@@ -32,6 +32,9 @@ count_commits(const std::string& directory, const Amount& amount, CheckpointCost
 /// What it costs to anchor each commit before it is answered.
 [[nodiscard]] std::vector<AnchorResult> measure_anchors(const std::string& directory,
                                                         const Amount& amount);
+/// What encryption costs: commits and openings of a plain image and of an encrypted one in turn.
+[[nodiscard]] EncryptionResult measure_encryption(const std::string& directory,
+                                                  const Amount& amount);
 /// Many threads that commit at once, alternating with one thread.
 [[nodiscard]] ThreadResult time_threads(const std::string& directory, const Amount& amount);
 /// Commits in an owner's process and through its socket in turn, then many sessions at once.

@@ -108,6 +108,15 @@ std::string as_text(const Report& report) {
     text += fmt::format("  {:<52}{:>10.1f} {:>7.1f} {:>8.2f}\n", anchor.where, anchor.times.p50(),
                         anchor.times.p99(), anchor.times.p50() / anchor.without.p50());
   }
+  const test::DeviceCost& sealed = report.encryption.commit;
+  text += fmt::format("\nEncrypted, a commit of 3 KiB: {} write of {} bytes, {} flush\n"
+                      "Microseconds, p50                     {:>26} {:>9} {:>8}\n",
+                      sealed.writes + sealed.durable_writes, sealed.bytes,
+                      sealed.flushes + sealed.durable_writes, "encrypted", "plain", "/ plain");
+  for (const EncryptionTimes& times : report.encryption.times) {
+    text += fmt::format("  {:<52}{:>10.1f} {:>9.1f} {:>8.2f}\n", times.what, times.encrypted.p50(),
+                        times.plain.p50(), times.encrypted.p50() / times.plain.p50());
+  }
   const ThreadResult& threads = report.threads;
   text += fmt::format("\nCommits per second: 1 thread {:.0f}, {} threads {:.0f}: {:.1f} x\n",
                       threads.one_per_second, threads.threads, threads.many_per_second,
@@ -182,6 +191,12 @@ std::string as_json(const Report& report) {
         {"without", times_json(anchor.without)},
         {"p50_over_without", anchor.times.p50() / anchor.without.p50()}};
   }
+  for (const EncryptionTimes& times : report.encryption.times) {
+    json["encryption"][times.what] = {
+        {"encrypted", times_json(times.encrypted)},
+        {"plain", times_json(times.plain)},
+        {"p50_over_plain", times.encrypted.p50() / times.plain.p50()}};
+  }
   json["threads"] = {{"threads", report.threads.threads},
                      {"one_per_second", report.threads.one_per_second},
                      {"many_per_second", report.threads.many_per_second}};
@@ -210,6 +225,13 @@ std::string excess(const Report& report) {
                          cost.name, writes, cost.worst.bytes, flushes, cost.commits,
                          commit_max_bytes);
     }
+  }
+  const test::DeviceCost& sealed = report.encryption.commit;
+  if (sealed.writes + sealed.durable_writes != 1 || sealed.flushes + sealed.durable_writes != 1 ||
+      sealed.bytes > commit_max_bytes) {
+    return fmt::format("encrypted: {} writes, {} bytes, {} flushes for one commit",
+                       sealed.writes + sealed.durable_writes, sealed.bytes,
+                       sealed.flushes + sealed.durable_writes);
   }
   for (const NbdResult& nbd : report.nbd) {
     const test::DeviceCost& cost = nbd.worst;

@@ -18,6 +18,7 @@ struct Report {
   std::vector<NbdResult> nbd;
   std::vector<OwnerCheckResult> owner_check;
   std::vector<AnchorResult> anchors;
+  EncryptionResult encryption;
   ThreadResult threads;
   RemoteResult remote;
   OpeningResult opening;

@@ -90,6 +90,17 @@ struct AnchorResult {
   Times without = {};
 };
 
+/// The same of a plain image and of an encrypted one.
+struct EncryptionTimes {
+  std::string what;
+  Times plain = {};
+  Times encrypted = {};
+};
+struct EncryptionResult {
+  test::DeviceCost commit; ///< Of one of 3 KiB, encrypted.
+  std::vector<EncryptionTimes> times;
+};
+
 struct ThreadResult {
   unsigned threads = 0;
   double one_per_second = 0;

@@ -74,7 +74,9 @@ def with_tool(*words):
 
 def short(word):
     """Without the folder, which the demo has made for itself."""
-    return pathlib.Path(str(word)).name if str(word).startswith("/") else str(word)
+    scheme, _, path = str(word).rpartition(":/")
+    return f"{scheme}:{short('/' + path)}" if scheme else (
+        pathlib.Path(str(word)).name if str(word).startswith("/") else str(word))
 
 
 def define_counter(qemu):
@@ -138,7 +140,7 @@ class Demo:
         """`vnvram serve`, with TPM and UEFI variables."""
         machine = self.start(MachineProcess(self.workspace, image, *words))
         show("$", " ".join(["vnvram serve", short(image), "--control unix:owner.sock", "--tpm unix:tpm.sock",
-                            "--nbd unix:nbd.sock", *words, "&"]))
+                            "--nbd unix:nbd.sock", *map(short, words), "&"]))
         return machine
 
     def start_machine(self, machine, words="", **more):
@@ -148,10 +150,10 @@ class Demo:
         show("$", f"qemu-system-x86_64 {TPM_OPTIONS} {shown} {words}&")
         return qemu
 
-    def power_on(self, image, words="", **more):
+    def power_on(self, image, words="", key=(), **more):
         """Returns `vnvram serve` and a machine whose guest is up."""
         start = time.monotonic()
-        machine = self.serve(image)
+        machine = self.serve(image, *key)
         qemu = self.start_machine(machine, words, **more).wait_ready()
         print(f"   firmware and Linux are up after {time.monotonic() - start:.1f} s")
         return machine, qemu

@@ -18,7 +18,7 @@ enum class ErrorKind {
   corrupt,    ///< It is ours and damaged; the message says what and where.
   in_use,     ///< Another owner has it open for writing.
   key_needed, ///< The image is encrypted and no key was given.
-  wrong_key,  ///< The key does not open the image.
+  wrong_key,  ///< The key does not open the image; or there is one, and it is not encrypted.
   too_new,    ///< The image, or a blob's attribute, needs a newer reader.
 
   no_space, ///< No room: in the image for what is to be registered, or on the disk for it.

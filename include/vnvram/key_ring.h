@@ -28,6 +28,11 @@ public:
   /// For who keeps an image's data key himself (32 bytes): no key slot is asked.
   static KeyRing of_data_key(std::span<const std::byte> data_key);
 
+  /// From now on it is no obstacle that an image is not encrypted. Without this a plain image is
+  /// refused (wrong_key) where there is a key: whoever can write to the device could have put it
+  /// there.
+  void accept_plain();
+
   [[nodiscard]] bool empty() const;
 
   /// The library's own.

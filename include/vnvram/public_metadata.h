@@ -33,5 +33,6 @@ VNVRAM_API Status set_public_metadata_locked(BlockDevice& device, std::string_vi
                                              std::string_view value);
 /// Errors: not_found.
 VNVRAM_API Status remove_public_metadata(BlockDevice& device, std::string_view name);
+VNVRAM_API Status remove_public_metadata_locked(BlockDevice& device, std::string_view name);
 
 } // namespace vnvram

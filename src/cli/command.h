@@ -55,6 +55,11 @@ protected:
     add_image(verb, "the image: a file, a VM image, a host block device, an NBD export's URI, or "
                     "fd:N for a file or block device that is open");
   }
+  void add_image_or_owner_to(CLI::App& verb) {
+    add_image(verb, "the image: a file, a VM image, a host block device, an NBD export's URI, fd:N "
+                    "for a file or block device that is open, or unix:PATH, the control socket of "
+                    "its owner");
+  }
   /// The same for a command that an owner can be asked for as well.
   void add_image_or_owner() {
     add_image(*app_,

@@ -3,7 +3,9 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/key_text.h"
+#include "cli/owner_socket.h"
 #include "cli/progress.h"
+#include "cli/text.h"
 #include "vnvram/store.h"
 
 namespace vnvram::cli {
@@ -52,8 +54,10 @@ KeyCommand::KeyCommand(CLI::App& parent)
       "out. Older copies (snapshots, backups) are what they were.\n\n"
       "Examples:\n"
       "  vnvram key rm vm.nvram 2\n"
-      "  vnvram key rotate vm.nvram --key file:/etc/vnvram/host.key --key passphrase");
+      "  vnvram key rotate vm.nvram --key file:/etc/vnvram/host.key --key passphrase\n"
+      "  vnvram key rotate unix:/run/vm/owner.sock   # while its machine runs");
   keys_.add_to(rotating);
+  anchor_ = AnchorOptions::of_work(rotating);
   rotating.add_flag("--leave-out-others", leave_out_others_,
                     "slots without their key open the image no more");
 }
@@ -84,7 +88,11 @@ CLI::App& KeyCommand::add_verb(Deed deed, const std::string& name, const std::st
                                const std::string& footer) {
   CLI::App* verb = app().add_subcommand(name, summary);
   verb->footer(footer);
-  add_image_to(*verb);
+  if (deed == &KeyCommand::rotate) {
+    add_image_or_owner_to(*verb);
+  } else {
+    add_image_to(*verb);
+  }
   verbs_.push_back({verb, deed});
   return *verb;
 }
@@ -152,7 +160,27 @@ Result<ExitCode> KeyCommand::list(Output& output) {
   return ExitCode::ok;
 }
 
+Result<ExitCode> KeyCommand::rotate_by_owner(Output& output) {
+  if (keys_.given() || anchor_->given()) {
+    return Error(ErrorKind::invalid_argument, "--key and --anchor are for who opens the image",
+                 "its owner has the keys that it was started with");
+  }
+  const auto owner = connect_owner(image());
+  const auto left_out = owner ? (*owner)->rotate_data_key(leave_out_others_)
+                              : Result<std::vector<std::string>>(owner.error());
+  if (!left_out) {
+    return left_out.error();
+  }
+  for (const std::string& slot : *left_out) {
+    output.write_text("left out: " + printable(slot) + '\n');
+  }
+  return ExitCode::ok;
+}
+
 Result<ExitCode> KeyCommand::rotate(Output& output) {
+  if (is_owner_socket(image())) {
+    return rotate_by_owner(output);
+  }
   const auto keys = keys_.keys();
   if (!keys) {
     return keys.error();

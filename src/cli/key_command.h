@@ -32,6 +32,7 @@ private:
   Result<ExitCode> list(Output& output);
   Result<ExitCode> test(Output& output);
   Result<ExitCode> rotate(Output& output);
+  Result<ExitCode> rotate_by_owner(Output& output);
 
   std::vector<Verb> verbs_;
   KeyOptions keys_;

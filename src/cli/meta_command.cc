@@ -5,6 +5,7 @@
 
 #include "base/hex.h"
 #include "cli/input.h"
+#include "cli/owner_socket.h"
 #include "cli/text.h"
 #include "vnvram/public_metadata.h"
 
@@ -37,8 +38,8 @@ MetaCommand::MetaCommand(CLI::App& parent)
                                "Example:\n"
                                "  vnvram meta get vm.nvram tang/jwe > vm.jwe");
   CLI::App& setting = add_verb(&MetaCommand::set, "set", "set one value",
-                               "Durable when it ends; a cut leaves the old value or the new. The "
-                               "image must not be in use.\n\n"
+                               "Durable when it ends; a cut leaves the old value or the new. An "
+                               "image that is in use is changed by its owner: unix:PATH.\n\n"
                                "Examples:\n"
                                "  vnvram meta set vm.nvram owner 'team seven'\n"
                                "  vnvram meta set vm.nvram tang/jwe --file vm.jwe");
@@ -58,7 +59,7 @@ CLI::App& MetaCommand::add_verb(Deed deed, const std::string& name, const std::s
                                 const std::string& footer) {
   CLI::App* verb = app().add_subcommand(name, summary);
   verb->footer(footer);
-  add_image_to(*verb);
+  add_image_or_owner_to(*verb);
   verbs_.push_back({verb, deed});
   return *verb;
 }
@@ -72,10 +73,30 @@ Result<ExitCode> MetaCommand::run(Output& output) {
   return ExitCode::usage;
 }
 
-Result<ExitCode> MetaCommand::list(Output& output) {
+Result<PublicMetadata> MetaCommand::read() const {
+  if (is_owner_socket(image())) {
+    const auto owner = connect_owner(image());
+    return owner ? (*owner)->metadata() : owner.error();
+  }
   const auto device = open_image(Access::read_only);
-  const auto metadata =
-      device ? read_public_metadata(**device) : Result<PublicMetadata>(device.error());
+  return device ? read_public_metadata(**device) : device.error();
+}
+
+Status MetaCommand::change(const std::optional<std::string>& value) const {
+  if (is_owner_socket(image())) {
+    const auto owner = connect_owner(image());
+    return owner ? (*owner)->change_metadata(name_, value) : owner.error();
+  }
+  const auto device = open_image(Access::read_write);
+  if (!device) {
+    return device.error();
+  }
+  return value ? set_public_metadata(**device, name_, *value)
+               : remove_public_metadata(**device, name_);
+}
+
+Result<ExitCode> MetaCommand::list(Output& output) {
+  const auto metadata = read();
   if (!metadata) {
     return metadata.error();
   }
@@ -92,9 +113,7 @@ Result<ExitCode> MetaCommand::list(Output& output) {
 }
 
 Result<ExitCode> MetaCommand::get(Output& output) {
-  const auto device = open_image(Access::read_only);
-  const auto metadata =
-      device ? read_public_metadata(**device) : Result<PublicMetadata>(device.error());
+  const auto metadata = read();
   if (!metadata) {
     return metadata.error();
   }
@@ -127,15 +146,12 @@ Result<ExitCode> MetaCommand::set(Output& /*output*/) {
   if (!content) {
     return content.error();
   }
-  const auto device = open_image(Access::read_write);
-  const Status done =
-      device ? set_public_metadata(**device, name_, *content) : Status(device.error());
+  const Status done = change(*content);
   return done ? Result<ExitCode>(ExitCode::ok) : done.error();
 }
 
 Result<ExitCode> MetaCommand::remove(Output& /*output*/) {
-  const auto device = open_image(Access::read_write);
-  const Status done = device ? remove_public_metadata(**device, name_) : Status(device.error());
+  const Status done = change(std::nullopt);
   return done ? Result<ExitCode>(ExitCode::ok) : done.error();
 }
 

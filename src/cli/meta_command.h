@@ -1,10 +1,12 @@
 // `vnvram meta`: what an image says to everybody.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "cli/command.h"
+#include "vnvram/public_metadata.h"
 
 namespace vnvram::cli {
 
@@ -26,6 +28,8 @@ private:
   Result<ExitCode> get(Output& output);
   Result<ExitCode> set(Output& output);
   Result<ExitCode> remove(Output& output);
+  [[nodiscard]] Result<PublicMetadata> read() const;
+  [[nodiscard]] Status change(const std::optional<std::string>& value) const;
   /// What --file or VALUE says.
   [[nodiscard]] Result<std::string> value() const;
 

@@ -28,9 +28,26 @@ KeyRing KeyRing::of_data_key(std::span<const std::byte> data_key) {
   return ring;
 }
 
+void KeyRing::accept_plain() {
+  const std::lock_guard lock(state_->mutex);
+  state_->accepts_plain = true;
+}
+
 bool KeyRing::empty() const {
   const std::lock_guard lock(state_->mutex);
   return state_->data_keys.empty() && state_->sources.empty();
+}
+
+Status check_plain(const BlockDevice& device, const KeyRing& ring) {
+  const bool has_keys = !ring.empty();
+  const KeyRingState& state = ring.state();
+  return !has_keys || state.accepts_plain
+             ? Status{}
+             : Error{ErrorKind::wrong_key,
+                     fmt::format("{}: a key was given, and the image is not encrypted",
+                                 device.name()),
+                     "somebody may have put it in an encrypted one's place; if it is the right "
+                     "one, leave out the key"};
 }
 
 Result<SecretBytes> find_data_key(BlockDevice& device, const format::Superblock& superblock,
@@ -51,7 +68,11 @@ Result<SecretBytes> find_data_key(BlockDevice& device, const format::Superblock&
     return Error{ErrorKind::wrong_key,
                  fmt::format("{}: the image is encrypted, with another data key", device.name())};
   }
-  return find_data_key(device, image, state.sources);
+  Result<SecretBytes> found = find_data_key(device, image, state.sources);
+  const bool has_no_slots = !found && found.error().kind() == ErrorKind::wrong_key;
+  return state.sources.empty() && has_no_slots
+             ? Error{ErrorKind::key_needed, found.error().cause(), found.error().remedy()}
+             : std::move(found);
 }
 
 void remember_image_keys(const KeyRing& ring, std::shared_ptr<const format::ImageKeys> keys) {

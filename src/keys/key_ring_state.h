@@ -19,9 +19,13 @@ struct KeyRingState {
   std::mutex mutex; // Of all that is below.
   std::vector<KeySource> sources;
   std::vector<SecretBytes> data_keys;
+  bool accepts_plain = false;
   /// Of data keys that were found.
   std::map<format::KeyId, std::shared_ptr<const format::ImageKeys>> image_keys;
 };
+
+/// What is to be said of an image that is not encrypted. Errors: wrong_key.
+Status check_plain(const BlockDevice& device, const KeyRing& ring);
 
 /// The keys of the encrypted image whose superblock this is. Errors: key_needed, wrong_key, corrupt
 /// (the slots are damaged), io, unsupported.

@@ -79,14 +79,25 @@ Status set_public_metadata_locked(BlockDevice& device, std::string_view name,
   return fits ? change_locked(device, setting(name, value)) : fits;
 }
 
+namespace {
+
+auto removing(const std::string& device_name, std::string_view name) {
+  return [device_name, name](PublicMetadata& metadata) -> Status {
+    return metadata.erase(std::string(name)) > 0
+               ? Status{}
+               : Error(ErrorKind::not_found,
+                       fmt::format("{}: there is no public \"{}\"", device_name, name));
+  };
+}
+
+} // namespace
+
 Status remove_public_metadata(BlockDevice& device, std::string_view name) {
-  return change_metadata(device, [&](PublicMetadata& metadata) -> Status {
-    if (metadata.erase(std::string(name)) == 0) {
-      return Error(ErrorKind::not_found,
-                   fmt::format("{}: there is no public \"{}\"", device.name(), name));
-    }
-    return {};
-  });
+  return change_metadata(device, removing(device.name(), name));
+}
+
+Status remove_public_metadata_locked(BlockDevice& device, std::string_view name) {
+  return change_locked(device, removing(device.name(), name));
 }
 
 } // namespace vnvram

@@ -259,6 +259,11 @@ struct Moment {
   complete @3 :Bool;             # False: they are more bytes than were asked for.
 }
 
+struct Metadata {
+  name @0 :Text;     # 1 to 63 bytes of [A-Za-z0-9._/+@-].
+  value @1 :Data;    # Up to 4096 bytes.
+}
+
 # The right to everything.
 interface Owner extends(Blobs) {
   status @0 () -> (status :OwnerStatus, failure :Failure);
@@ -294,4 +299,14 @@ interface Owner extends(Blobs) {
   # started again. Answered when it is done; on a failure those that it did not come to are as they were.
   # Unsupported where nobody would start them again; in use while another call does it.
   renewFrontEnds @9 () -> (failure :Failure);
+
+  # What the image says to everybody, with or without a key, in the order of the names.
+  metadata @10 () -> (entries :List(Metadata), failure :Failure);
+  # Durable when answered. A value that is null takes the entry away.
+  changeMetadata @11 (name :Text, value :Data) -> (failure :Failure);
+
+  # Of an encrypted image: makes a new data key, and encrypts all of it anew with that. Changes wait
+  # meanwhile. Key slots whose keys this owner does not have, other than of public keys, are a refusal
+  # (key needed), or are left out, and are told.
+  rotateDataKey @12 (leaveOutOthers :Bool) -> (leftOut :List(Text), failure :Failure);
 }

@@ -222,6 +222,54 @@ Status OwnerClient::renew_front_ends() {
   });
 }
 
+Result<PublicMetadata> OwnerClient::metadata() {
+  return link_->ask<PublicMetadata>([](rpc::Owner::Client& owner) {
+    return owner.metadataRequest().send().then([](auto&& answer) -> Result<PublicMetadata> {
+      if (answer.hasFailure()) {
+        return read_failure(answer.getFailure());
+      }
+      PublicMetadata metadata;
+      for (const auto entry : answer.getEntries()) {
+        const auto value = to_span(entry.getValue());
+        metadata.insert_or_assign(
+            to_string(entry.getName()),
+            std::string(reinterpret_cast<const char*>(value.data()), value.size()));
+      }
+      return metadata;
+    });
+  });
+}
+
+Status OwnerClient::change_metadata(const std::string& name,
+                                    const std::optional<std::string>& value) {
+  return link_->ask<void>([&](rpc::Owner::Client& owner) {
+    auto request = owner.changeMetadataRequest();
+    request.setName(name);
+    if (value) {
+      request.setValue(to_data(std::as_bytes(std::span(*value))));
+    }
+    return request.send().then([](auto&& answer) { return take_status(answer); });
+  });
+}
+
+Result<std::vector<std::string>> OwnerClient::rotate_data_key(bool leave_out_others) {
+  using Texts = std::vector<std::string>;
+  return link_->ask<Texts>([leave_out_others](rpc::Owner::Client& owner) {
+    auto request = owner.rotateDataKeyRequest();
+    request.setLeaveOutOthers(leave_out_others);
+    return request.send().then([](auto&& answer) -> Result<Texts> {
+      if (answer.hasFailure()) {
+        return read_failure(answer.getFailure());
+      }
+      Texts texts;
+      for (const auto text : answer.getLeftOut()) {
+        texts.push_back(to_string(text));
+      }
+      return texts;
+    });
+  });
+}
+
 Result<std::string> OwnerClient::metrics() {
   return link_->ask<std::string>([](rpc::Owner::Client& owner) {
     return owner.metricsRequest().send().then([](auto&& answer) -> Result<std::string> {

@@ -19,6 +19,7 @@
 #include "client/image_state.h"
 #include "client/moment.h"
 #include "client/owner_event.h"
+#include "vnvram/public_metadata.h"
 #include "vnvram/result.h"
 #include "vnvram/store.h"
 
@@ -92,6 +93,15 @@ public:
   /// (nothing would start them, or an older owner), in_use (somebody else has it done), io (one
   /// was not exchanged, and why).
   Status renew_front_ends();
+
+  /// What the image says to everybody. Errors: those of read_public_metadata(); unsupported (an
+  /// older owner).
+  Result<PublicMetadata> metadata();
+  /// nullopt takes it away. Durable on return. Errors: those of set_public_metadata(), not_found.
+  Status change_metadata(const std::string& name, const std::optional<std::string>& value);
+  /// Another data key, for an image that is encrypted; what is said of slots that were left out.
+  /// Errors: those of Store::rotate_data_key().
+  Result<std::vector<std::string>> rotate_data_key(bool leave_out_others);
 
   /// In Prometheus's text format. Errors: unsupported (an older owner).
   Result<std::string> metrics();

@@ -10,6 +10,7 @@
 #include "serve/front_end_renewal.h"
 #include "serve/fullness_watch.h"
 #include "serve/hand_over.h"
+#include "serve/header_changes.h"
 #include "serve/hold_clock.h"
 #include "serve/image_news.h"
 #include "serve/roundup.h"
@@ -36,6 +37,7 @@ struct OwnerParts {
   std::function<void()> restart = {};
   FrontEndRenewal& front_ends;
   Roundup& roundup;
+  HeaderChanges& header;
 };
 
 } // namespace vnvram

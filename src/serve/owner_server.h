@@ -101,6 +101,7 @@ private:
   HoldClock holds_;
   FrontEndRenewal front_ends_;
   Roundup roundup_;
+  HeaderChanges header_;
   OwnerParts parts_;
   Door door_;
   std::uint64_t last_session_ = 0;

@@ -180,4 +180,45 @@ kj::Promise<void> OwnerService::metrics(MetricsContext context) {
   return kj::READY_NOW;
 }
 
+kj::Promise<void> OwnerService::metadata(MetadataContext context) {
+  const Result<PublicMetadata> found = session_.owner.header.metadata();
+  if (!found) {
+    write_failure(context.getResults().initFailure(), found.error());
+    return kj::READY_NOW;
+  }
+  auto entries = context.getResults().initEntries(static_cast<unsigned>(found->size()));
+  unsigned index = 0;
+  for (const auto& [name, value] : *found) {
+    entries[index].setName(name);
+    entries[index].setValue(to_data(std::as_bytes(std::span(value))));
+    ++index;
+  }
+  return kj::READY_NOW;
+}
+
+kj::Promise<void> OwnerService::changeMetadata(ChangeMetadataContext context) {
+  const auto asked = context.getParams();
+  std::optional<std::string> value;
+  if (asked.hasValue()) {
+    const auto bytes = to_span(asked.getValue());
+    value.emplace(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  }
+  answer(context, session_.owner.header.change_metadata(to_string(asked.getName()), value));
+  return kj::READY_NOW;
+}
+
+kj::Promise<void> OwnerService::rotateDataKey(RotateDataKeyContext context) {
+  const Result<std::vector<std::string>> left_out =
+      session_.owner.header.rotate_data_key(context.getParams().getLeaveOutOthers());
+  if (!left_out) {
+    write_failure(context.getResults().initFailure(), left_out.error());
+    return kj::READY_NOW;
+  }
+  auto texts = context.getResults().initLeftOut(static_cast<unsigned>(left_out->size()));
+  for (unsigned index = 0; index < texts.size(); ++index) {
+    texts.set(index, (*left_out)[index]);
+  }
+  return kj::READY_NOW;
+}
+
 } // namespace vnvram

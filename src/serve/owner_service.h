@@ -31,6 +31,9 @@ public:
   kj::Promise<void> check(CheckContext context) override;
   kj::Promise<void> changes(ChangesContext context) override;
   kj::Promise<void> metrics(MetricsContext context) override;
+  kj::Promise<void> metadata(MetadataContext context) override;
+  kj::Promise<void> changeMetadata(ChangeMetadataContext context) override;
+  kj::Promise<void> rotateDataKey(RotateDataKeyContext context) override;
 
 private:
   Result<Moment> moment_since(std::uint64_t after, std::uint64_t content_max_bytes);

@@ -36,6 +36,15 @@ Result<KeyExchange::NewKey> KeyExchange::make_key() const {
   return key;
 }
 
+// What the image was opened with is at hand.
+std::vector<KeySource> KeyExchange::holders_of(const KeyRotation& rotation) const {
+  std::vector<KeySource> holders = rotation.holders;
+  KeyRingState& own = state_.options.keys.state();
+  const std::lock_guard lock(own.mutex);
+  holders.insert(holders.end(), own.sources.begin(), own.sources.end());
+  return holders;
+}
+
 Result<std::vector<KeySlotInfo>> KeyExchange::run(const KeyRotation& rotation) {
   const Status refused = state_.refuse_any_write();
   if (!refused) {
@@ -59,7 +68,7 @@ Result<std::vector<KeySlotInfo>> KeyExchange::run(const KeyRotation& rotation) {
     return key.error();
   }
   const auto left_out = wrap_new_data_key(
-      *state_.device, image, data_key->get(), key->data_key.get(), rotation.holders,
+      *state_.device, image, data_key->get(), key->data_key.get(), holders_of(rotation),
       rotation.leave_out_others ? KeylessSlots::leave_out : KeylessSlots::refuse);
   if (!left_out) {
     return left_out.error();

@@ -44,7 +44,8 @@ Status check_others(BlockDevice& device, const format::Superblock& current, cons
 Result<format::Codec> unlock(BlockDevice& device, const format::Superblock& superblock,
                              const KeyRing& keys) {
   if (!format::is_encrypted(superblock)) {
-    return format::Codec(superblock);
+    const Status expected = check_plain(device, keys);
+    return expected ? Result<format::Codec>(format::Codec(superblock)) : expected.error();
   }
   const auto found = find_image_keys(device, superblock, keys);
   if (!found) {

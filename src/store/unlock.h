@@ -9,8 +9,9 @@
 
 namespace vnvram {
 
-/// Errors, of an encrypted image only: key_needed, wrong_key, io, unsupported; corrupt: its key
-/// slots are damaged, or the superblock is not of who has its key.
+/// Errors: wrong_key for a plain image where there is a key. Of an encrypted one: key_needed,
+/// wrong_key, io, unsupported; corrupt: its key slots are damaged, or a superblock is not of who
+/// has its key.
 Result<format::Codec> unlock(BlockDevice& device, const format::Superblock& superblock,
                              const KeyRing& keys);
 

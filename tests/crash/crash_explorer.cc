@@ -15,6 +15,7 @@ OpenOptions deterministic_options() {
   options.background = false;
   options.cache_size_bytes = cache_size_min_bytes;
   options.keys = KeyRing::of_data_key(data_key());
+  options.keys.accept_plain(); // Of either.
   return options;
 }
 

@@ -85,12 +85,12 @@ class UefiCase(GuestCase):
         return qemu
 
 
-def wait_until_durable(server, image, seconds=PATIENCE_SECONDS):
+def wait_until_durable(server, image, *options, seconds=PATIENCE_SECONDS):
     """Until the image, read beside its owner, holds what the export shows. Nobody writes to the
     export meanwhile, and no flush is asked for: QEMU never asks while the guest runs, and a client
     that only reads goes without one."""
     deadline = Deadline(seconds)
-    while read_export(server) != read_blob(image):
+    while read_export(server) != read_blob(image, *options):
         if deadline.passed():
             raise TimeoutError(f"{image} is not what its export shows after {seconds} s")
 
@@ -101,7 +101,7 @@ def read_export(server):
                           stdout=subprocess.PIPE, timeout=60, check=True).stdout
 
 
-def read_blob(image):
-    """The bytes on the image."""
-    return subprocess.run([program("vnvram"), "get", image, BLOB], stdin=subprocess.DEVNULL,
+def read_blob(image, *options):
+    """The bytes on the image. `options`: what opens it, if it is encrypted."""
+    return subprocess.run([program("vnvram"), "get", image, BLOB, *options], stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, timeout=60, check=True).stdout

@@ -26,5 +26,5 @@ def must_be_clean(image):
     vnvram("check", image)
 
 
-def info(image):
-    return json.loads(vnvram("info", "--json", image))
+def info(image, *options):
+    return json.loads(vnvram("info", "--json", image, *options))

@@ -157,7 +157,7 @@ class HeaderAreaTest(Pieces):
         self.refused("corrupt", self.entries, self.MAGICS[1])
 
     def test_names_that_cannot_be(self):
-        for values in ({b"": b""}, {b"a b": b""}, {b"a" * 64: b""}, {b"a": bytes(4097)}):
+        for values in ({b"": b"value"}, {b"a b": b""}, {b"a" * 64: b""}, {b"a": bytes(4097)}):
             self.content[:] = bytes(len(self.content))
             with self.subTest(values=values):
                 self.write(values)

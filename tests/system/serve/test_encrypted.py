@@ -8,7 +8,7 @@ import subprocess
 
 import nbd
 
-from cli.command import KEY_NEEDED, OK, USAGE, WRONG_KEY
+from cli.command import KEY_NEEDED, NOT_FOUND, OK, USAGE, WRONG_KEY
 from harness.child import PATIENCE_SECONDS
 from harness.owner_process import OwnerProcess
 from nbdkit.nbdkit_case import BLOBS
@@ -60,6 +60,16 @@ class EncryptedMachine(MachineCase):
             self.assertEqual(done.returncode, status, done.stderr)
             self.assertIn('key "host"', done.stderr)
         self.assertEqual(self.image.read_bytes(), before)
+
+    def test_a_plain_image_in_its_place_is_refused(self):
+        plain = self.path("plain.nvram")
+        self.vnvram("create", plain, "--tpm2", *BLOBS)
+        before = plain.read_bytes()
+        owner = OwnerProcess(self.workspace, plain, *self.with_key, starts=False)
+        done = subprocess.run(owner.argv, capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, WRONG_KEY, done.stderr)
+        self.vnvram("get", plain, "eeprom", *self.with_key, status=WRONG_KEY, message="not encrypted")
+        self.assertEqual(plain.read_bytes(), before)
 
     def test_an_owner_that_dies_is_followed_by_one_that_has_the_key(self):
         """Also of a file that is removed once it was read, and of a descriptor."""
@@ -142,6 +152,34 @@ class EncryptedMachine(MachineCase):
         self.assertEqual([at // 4096 for at in blocks if old[at:at + 4096] == new[at:at + 4096]], [])
         machine = self.start_machine(*self.with_key)
         self.assertEqual(self.tpm(machine, defines=False).client.counter(), value)
+        self.end(machine)
+
+    def test_another_data_key_while_the_machine_runs(self):
+        machine = self.start_machine(*self.with_key)
+        tpm = Incrementer(self.tpm(machine))
+        before = self.image.read_bytes()
+        for _ in range(3):
+            self.vnvram("key", "rotate", machine.address)
+            tpm.must_go_on(5)
+        os.kill(machine.processes()["owner"], 9)
+        tpm.must_go_on(5)
+        count = tpm.stop()
+        self.assertEqual(tpm.tpm.client.counter(), count)
+        self.vnvram("check", machine.address)
+        tpm.tpm.off()
+        self.end(machine)
+        after = self.image.read_bytes()
+        blocks = range(18 * 4096, len(before) - 10 * 4096, 4096)
+        self.assertEqual([at // 4096 for at in blocks if before[at:at + 4096] == after[at:at + 4096]], [])
+
+    def test_what_an_image_says_in_public_is_changed_while_it_is_in_use(self):
+        machine = self.start_machine(*self.with_key)
+        self.vnvram("meta", "set", machine.address, "who", "team seven")
+        self.assertEqual(self.vnvram("meta", "get", machine.address, "who"), b"team seven")
+        self.assertEqual(self.vnvram("meta", "get", self.image, "who"), b"team seven")
+        self.vnvram("meta", "set", self.image, "who", "else", status=14)
+        self.vnvram("meta", "rm", machine.address, "who")
+        self.vnvram("meta", "rm", machine.address, "who", status=NOT_FOUND)
         self.end(machine)
 
     def test_a_plain_image_becomes_an_encrypted_one_and_back(self):

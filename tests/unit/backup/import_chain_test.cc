@@ -23,7 +23,7 @@ protected:
   Result<ExportReport> full(const std::string& name) { return make(name, {}); }
   /// Since the export of that name.
   Result<ExportReport> increment(const std::string& name, const std::string& since) {
-    const auto before = open_to_copy(path(since), {});
+    const auto before = open_to_copy(path(since), {}, {});
     return make(name, ExportBase{.generation = read_manifest(since, **before)->generation});
   }
   Result<ExportReport> make(const std::string& name, const std::optional<ExportBase>& base) {
@@ -35,12 +35,12 @@ protected:
     for (const std::string& name : names) {
       paths.push_back(path(name));
     }
-    return import_chain(paths, {}, {.path = path("out"), .force = true});
+    return import_chain(paths, {}, {}, {.path = path("out"), .force = true});
   }
   /// The same blobs with the same contents.
   void must_be_equal(const std::string& one, const std::string& other) {
-    const auto first = open_to_copy(path(one), {});
-    const auto second = open_to_copy(path(other), {});
+    const auto first = open_to_copy(path(one), {}, {});
+    const auto second = open_to_copy(path(other), {}, {});
     ASSERT_OK(first);
     ASSERT_OK(second);
     const auto blobs = (*first)->blobs();

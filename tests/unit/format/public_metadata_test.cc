@@ -22,7 +22,7 @@ HeaderContent metadata_of(const std::vector<std::pair<std::string, std::string>>
   return content;
 }
 
-bool refused(const HeaderContent& content) {
+bool refused_metadata(const HeaderContent& content) {
   const char* reason = nullptr;
   const bool parsed = parse_public_metadata(content, reason).has_value();
   EXPECT_TRUE(parsed || reason != nullptr);
@@ -44,25 +44,25 @@ TEST(PublicMetadataTest, WhatIsWrittenComesBackInOrder) {
 }
 
 TEST(PublicMetadataTest, EntriesThatCannotBeAreRefused) {
-  EXPECT_FALSE(refused(metadata_of({})));
-  EXPECT_FALSE(refused(metadata_of({{"a", ""}, {"b", ""}})));
-  EXPECT_TRUE(refused(metadata_of({{"b", ""}, {"a", ""}})));
-  EXPECT_TRUE(refused(metadata_of({{"a", ""}, {"a", ""}})));
-  EXPECT_TRUE(refused(metadata_of({{"", "value"}})));
-  EXPECT_TRUE(refused(metadata_of({{"a b", ""}})));
-  EXPECT_TRUE(refused(metadata_of({{std::string(64, 'n'), ""}})));
-  EXPECT_FALSE(refused(metadata_of({{std::string(63, 'n'), ""}})));
-  EXPECT_TRUE(refused(metadata_of({{"a", std::string(4097, 'v')}})));
+  EXPECT_FALSE(refused_metadata(metadata_of({})));
+  EXPECT_FALSE(refused_metadata(metadata_of({{"a", ""}, {"b", ""}})));
+  EXPECT_TRUE(refused_metadata(metadata_of({{"b", ""}, {"a", ""}})));
+  EXPECT_TRUE(refused_metadata(metadata_of({{"a", ""}, {"a", ""}})));
+  EXPECT_TRUE(refused_metadata(metadata_of({{"", "value"}})));
+  EXPECT_TRUE(refused_metadata(metadata_of({{"a b", ""}})));
+  EXPECT_TRUE(refused_metadata(metadata_of({{std::string(64, 'n'), ""}})));
+  EXPECT_FALSE(refused_metadata(metadata_of({{std::string(63, 'n'), ""}})));
+  EXPECT_TRUE(refused_metadata(metadata_of({{"a", std::string(4097, 'v')}})));
   HeaderContent content = metadata_of({{"a", "b"}});
   content.entries[1] = std::byte{1};
-  EXPECT_TRUE(refused(content));
+  EXPECT_TRUE(refused_metadata(content));
   content = metadata_of({{"a", "b"}});
   content.entry_count = 2;
-  EXPECT_TRUE(refused(content));
+  EXPECT_TRUE(refused_metadata(content));
   for (std::size_t size = 1; size < 6; ++size) {
     content = metadata_of({{"a", "b"}});
     content.entries.resize(size);
-    EXPECT_TRUE(refused(content)) << size;
+    EXPECT_TRUE(refused_metadata(content)) << size;
   }
 }
 

@@ -106,11 +106,24 @@ TEST_F(Open, AFeatureThatMayBeIgnoredIsIgnored) {
 }
 
 TEST_F(Open, KeyNeeded) {
-  create({});
-  change_superblock(0, [](format::Superblock& superblock) {
-    superblock.features_must_know = format::feature_encrypted;
-  });
+  disk_ = std::make_shared<MemoryDisk>(std::size_t{4} << 20U);
+  CreateOptions options;
+  options.data_key = pattern(32, 1);
+  MemoryDevice fresh(disk_);
+  ASSERT_OK(create_image(fresh, options));
   EXPECT_KIND(try_open(), key_needed);
+}
+
+// Whoever can write to the device could put one there.
+TEST_F(Open, APlainImageIsRefusedWhereAKeyIsGiven) {
+  create({});
+  OpenOptions options = inline_options();
+  options.keys = KeyRing::of_data_key(pattern(32, 1));
+  EXPECT_KIND(try_open(options), wrong_key);
+  options.access = Access::read_only;
+  EXPECT_KIND(try_open(options), wrong_key);
+  options.keys.accept_plain();
+  ASSERT_OK(try_open(options));
 }
 
 TEST_F(Open, CorruptWhenTheDeviceIsCutOff) {

@@ -1,0 +1,34 @@
+// What is changed in an open image beside its blobs: public metadata, and the data key.
+#pragma once
+
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "owner/image_keeper.h"
+#include "vnvram/public_metadata.h"
+
+namespace vnvram {
+
+/// Threads: all calls may come from any thread; one is carried out after the other.
+class HeaderChanges {
+public:
+  explicit HeaderChanges(ImageKeeper& keeper) : keeper_(keeper) {}
+
+  /// Errors: absent (no image is attached), and those of read_public_metadata().
+  Result<PublicMetadata> metadata();
+  /// nullopt takes it away. Durable on return. Errors: those of set_public_metadata(), absent;
+  /// not_found.
+  Status change_metadata(std::string_view name, const std::optional<std::string>& value);
+  /// See Store::rotate_data_key(): with the keys that the image was opened with. Returns what is
+  /// said of the slots that were left out.
+  Result<std::vector<std::string>> rotate_data_key(bool leave_out_others);
+
+private:
+  ImageKeeper& keeper_;
+  std::mutex mutex_;
+};
+
+} // namespace vnvram
