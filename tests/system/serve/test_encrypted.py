@@ -11,6 +11,7 @@ import nbd
 from cli.command import KEY_NEEDED, NOT_FOUND, OK, USAGE, WRONG_KEY
 from harness.child import PATIENCE_SECONDS
 from harness.owner_process import OwnerProcess
+from harness.tpm_process import TpmProcess
 from nbdkit.nbdkit_case import BLOBS
 
 from .counting_clients import DurableClient
@@ -60,6 +61,25 @@ class EncryptedMachine(MachineCase):
             self.assertEqual(done.returncode, status, done.stderr)
             self.assertIn('key "host"', done.stderr)
         self.assertEqual(self.image.read_bytes(), before)
+
+    def test_a_program_for_one_device_has_a_key_as_well(self):
+        server = self.serve(f"key=file:{self.key}")
+        client = self.connect(server, "eeprom")
+        client.pwrite(b"a secret of the machine", 0, nbd.CMD_FLAG_FUA)
+        client.shutdown()
+        self.clients.clear()
+        server.stop()
+        self.assertEqual(self.stored("eeprom")[:8], b"a secret")
+        tpm = TpmProcess(self.workspace, self.image, options=self.with_key)
+        self.children.append(tpm)
+        machine = self.tpm(tpm)
+        value = machine.client.counter()
+        machine.off()
+        tpm.stop()
+        self.must_be_clean()
+        tpm = TpmProcess(self.workspace, self.image, options=self.with_key)
+        self.children.append(tpm)
+        self.assertEqual(self.tpm(tpm, defines=False).client.counter(), value)
 
     def test_a_plain_image_in_its_place_is_refused(self):
         plain = self.path("plain.nvram")
