@@ -57,9 +57,9 @@ EXPECTED = {
     "deferred_kept": "store_test:DeferredFailure.WhatCouldNotBeWrittenComesBefore*",
     "deferred_in_turn": "store_test:Deferred.AFlushAfterAFailedOneLeavesNothingWaiting",
     "deferred_bounded": "store_test:DeferredCommit.ABatchNeverExceedsARecordAndNothingIsLost",
-    "anchor_judged": "damage_test:AnchorCutTest.Invariant12RefusesEveryOlderState",
-    "anchor_announces": "damage_test:AnchorCutTest.Invariant12HoldsAtEveryCut",
-    "anchor_before_answer": "damage_test:AnchorCutTest.Invariant12HoldsAtEveryCut",
+    "anchor_judged": "damage_test:*AnchorCutTest.Invariant12RefusesEveryOlderState*",
+    "anchor_announces": "damage_test:*AnchorCutTest.Invariant12HoldsAtEveryCut*",
+    "anchor_before_answer": "damage_test:*AnchorCutTest.Invariant12HoldsAtEveryCut*",
     "deferred_at_close": "store_test:DeferredCommit.CloseMakesAllDurable",
 }
 

@@ -18,12 +18,15 @@ namespace {
 using Content = std::vector<std::byte>;
 constexpr std::uint64_t image_size_bytes = std::uint64_t{512} << 10U;
 
-std::shared_ptr<SimulatedDisk> new_disk() {
+std::shared_ptr<SimulatedDisk> new_disk(bool encrypted) {
   auto disk = std::make_shared<SimulatedDisk>(Content(image_size_bytes));
   SimulatedDevice device(disk);
   CreateOptions create;
   create.ring_size_bytes = std::uint64_t{64} << 10U; // So that checkpoints come often.
   create.blobs = {{.spec = {.name = "a", .type = "test", .size_max_bytes = 64}, .content = {}}};
+  if (encrypted) {
+    create.data_key = data_key();
+  }
   EXPECT_OK(create_image(device, create));
   return disk;
 }
@@ -37,7 +40,8 @@ OpenOptions anchored(std::shared_ptr<MemoryAnchor> anchor,
 
 std::shared_ptr<MemoryAnchor> accepted(const std::shared_ptr<SimulatedDisk>& disk) {
   auto anchor = std::make_shared<MemoryAnchor>();
-  EXPECT_OK(accept_anchor(std::make_unique<SimulatedDevice>(disk), anchor));
+  EXPECT_OK(accept_anchor(std::make_unique<SimulatedDevice>(disk), anchor, {},
+                          deterministic_options().keys));
   return anchor;
 }
 
@@ -89,13 +93,19 @@ private:
     const auto disk = std::make_shared<SimulatedDisk>(image);
     const auto anchor = std::make_shared<MemoryAnchor>(point);
     const auto found =
-        compare_with_anchor(std::make_unique<SimulatedDevice>(disk, Access::read_only), *anchor);
+        compare_with_anchor(std::make_unique<SimulatedDevice>(disk, Access::read_only), *anchor,
+                            deterministic_options().keys);
     ASSERT_OK(found);
     ASSERT_EQ(verdict_name(found->verdict), "at-anchor") << found->reason.value_or("");
     ASSERT_LE(found->image.generation, found->anchored->generation + 1);
     ahead_ += found->image.generation - found->anchored->generation;
-    const auto store = Store::open(std::make_unique<SimulatedDevice>(disk), anchored(anchor));
+    OpenOptions options = anchored(anchor);
+    options.accept_sealed = true;
+    const auto store = Store::open(std::make_unique<SimulatedDevice>(disk), options);
     ASSERT_OK(store);
+    if ((*store)->info().sealed) {
+      ASSERT_OK((*store)->unseal());
+    }
     const auto read = (*store)->read("a");
     ASSERT_OK(read);
     EXPECT_TRUE(*read == content(answered_) || *read == content(asked_));
@@ -112,8 +122,14 @@ private:
   std::uint64_t ahead_ = 0;
 };
 
-TEST(AnchorCutTest, Invariant12HoldsAtEveryCut) {
-  const auto disk = new_disk();
+/// Of plain images and of encrypted ones.
+class AnchorCutTest : public testing::TestWithParam<bool> {};
+
+INSTANTIATE_TEST_SUITE_P(Images, AnchorCutTest, testing::Bool(),
+                         [](const auto& image) { return image.param ? "encrypted" : "plain"; });
+
+TEST_P(AnchorCutTest, Invariant12HoldsAtEveryCut) {
+  const auto disk = new_disk(GetParam());
   const auto anchor = accepted(disk);
   unsigned version = 1;
   {
@@ -152,8 +168,8 @@ void expect_refused(const Content& image, const AnchorPoint& point, AnchorVerdic
   SCOPED_TRACE(where);
   const auto disk = std::make_shared<SimulatedDisk>(image);
   const auto anchor = std::make_shared<MemoryAnchor>(point);
-  const auto found =
-      compare_with_anchor(std::make_unique<SimulatedDevice>(disk, Access::read_only), *anchor);
+  const auto found = compare_with_anchor(std::make_unique<SimulatedDevice>(disk, Access::read_only),
+                                         *anchor, deterministic_options().keys);
   ASSERT_OK(found);
   EXPECT_EQ(verdict_name(found->verdict), verdict_name(verdict));
   for (const auto moment : {AnchorPolicy::Moment::commit, AnchorPolicy::Moment::open}) {
@@ -169,8 +185,8 @@ void expect_refused(const Content& image, const AnchorPoint& point, AnchorVerdic
   EXPECT_FALSE(anchor->is_locked());
 }
 
-TEST(AnchorCutTest, Invariant12RefusesEveryOlderState) {
-  const auto disk = new_disk();
+TEST_P(AnchorCutTest, Invariant12RefusesEveryOlderState) {
+  const auto disk = new_disk(GetParam());
   const auto anchor = accepted(disk);
   std::vector<Content> earlier;
   disk->set_hook([&](const SimulatedOperation& operation) {
@@ -209,8 +225,8 @@ Content gone_on(const Content& image, unsigned commits, bool with_own_anchor) {
   return disk->durable();
 }
 
-TEST(AnchorCutTest, Invariant12RefusesACopyThatWentOn) {
-  const auto disk = new_disk();
+TEST_P(AnchorCutTest, Invariant12RefusesACopyThatWentOn) {
+  const auto disk = new_disk(GetParam());
   const auto anchor = accepted(disk);
   std::vector<Content> copies;
   for (const unsigned commits : {3U, 5U}) {
@@ -240,14 +256,15 @@ TEST(AnchorCutTest, Invariant12RefusesACopyThatWentOn) {
   ASSERT_OK(store);
 }
 
-TEST(AnchorCutTest, Invariant12RefusesAnotherImage) {
-  const auto disk = new_disk();
+TEST_P(AnchorCutTest, Invariant12RefusesAnotherImage) {
+  const auto disk = new_disk(GetParam());
   const auto anchor = accepted(disk);
-  expect_refused(new_disk()->durable(), *anchor->point(), AnchorVerdict::another_image, "other");
+  expect_refused(new_disk(GetParam())->durable(), *anchor->point(), AnchorVerdict::another_image,
+                 "other");
 }
 
-TEST(AnchorCutTest, WhatWasAcceptedIsTheOnlyBranchFromThenOn) {
-  const auto disk = new_disk();
+TEST_P(AnchorCutTest, WhatWasAcceptedIsTheOnlyBranchFromThenOn) {
+  const auto disk = new_disk(GetParam());
   const auto anchor = accepted(disk);
   const Content before = disk->durable();
   {
@@ -261,12 +278,14 @@ TEST(AnchorCutTest, WhatWasAcceptedIsTheOnlyBranchFromThenOn) {
   // The operator goes back to the older one.
   const auto restored = std::make_shared<SimulatedDisk>(before);
   std::optional<AnchorComparison> told;
-  ASSERT_OK(accept_anchor(std::make_unique<SimulatedDevice>(restored), anchor,
-                          [&](BlockDevice&, const AnchorComparison& found) {
-                            told = found;
-                            EXPECT_EQ(restored->count(OperationKind::write_durable), 0U);
-                            return Status{};
-                          }));
+  ASSERT_OK(accept_anchor(
+      std::make_unique<SimulatedDevice>(restored), anchor,
+      [&](BlockDevice&, const AnchorComparison& found) {
+        told = found;
+        EXPECT_EQ(restored->count(OperationKind::write_durable), 0U);
+        return Status{};
+      },
+      deterministic_options().keys));
   ASSERT_TRUE(told);
   EXPECT_EQ(told->verdict, AnchorVerdict::rolled_back);
   const auto store = Store::open(std::make_unique<SimulatedDevice>(restored), anchored(anchor));
@@ -274,8 +293,9 @@ TEST(AnchorCutTest, WhatWasAcceptedIsTheOnlyBranchFromThenOn) {
   EXPECT_EQ((*store)->read("a").value(), Content());
   ASSERT_OK((*store)->close());
   const AnchorPoint point = *anchor->point();
-  const auto found = compare_with_anchor(
-      std::make_unique<SimulatedDevice>(std::make_shared<SimulatedDisk>(after)), *anchor);
+  const auto found =
+      compare_with_anchor(std::make_unique<SimulatedDevice>(std::make_shared<SimulatedDisk>(after)),
+                          *anchor, deterministic_options().keys);
   ASSERT_OK(found);
   expect_refused(after, point, found->verdict, "after");
   EXPECT_TRUE(found->verdict == AnchorVerdict::forked ||
