@@ -44,8 +44,8 @@ std::string words_for(const AnchorComparison& found, const std::string& image_na
   const std::string image =
       fmt::format("generation {} of epoch {}", found.image.generation, found.image.epoch_number);
   if (!found.anchored) {
-    return fmt::format("{}: its anchor {} holds nothing yet; the image is at {}", image_name,
-                       anchor_name, image);
+    return fmt::format("{}: {} holds nothing yet; the image is at {}", image_name, anchor_name,
+                       image);
   }
   const std::string anchored =
       fmt::format("{} says generation {} of epoch {}", anchor_name, found.anchored->generation,
@@ -56,18 +56,18 @@ std::string words_for(const AnchorComparison& found, const std::string& image_na
                        image_name, uuid_text(found.image.uuid), image, anchored,
                        uuid_text(found.anchored->uuid));
   case AnchorVerdict::rolled_back:
-    return fmt::format("{}: was put back to an older state: it is at {}, and its anchor {}{}",
-                       image_name, image, anchored,
+    return fmt::format("{}: was put back to an older state: it is at {}, and {}{}", image_name,
+                       image, anchored,
                        found.image.generation == found.anchored->generation &&
                                found.anchored->sealed && !found.image.sealed
                            ? ", handed over and sealed"
                            : "");
   case AnchorVerdict::forked:
     return fmt::format("{}: was written to without its anchor, or is a copy that was: it is at "
-                       "{}, and its anchor {}, of another branch",
+                       "{}, and {}, of another branch",
                        image_name, image, anchored);
   default:
-    return fmt::format("{}: went on without its anchor: it is at {}, and its anchor {}, which is "
+    return fmt::format("{}: went on without its anchor: it is at {}, and {}, which is "
                        "written for each commit",
                        image_name, image, anchored);
   }

@@ -8,6 +8,8 @@ namespace {
 TEST(OperatorText, OperationsAreSaidAsCommands) {
   EXPECT_EQ(with_commands("`repair` mends it, `salvage --all` gets out what is intact"),
             "vnvram repair mends it, vnvram salvage --all gets out what is intact");
+  EXPECT_EQ(with_commands("`anchor accept`, or `encrypt` it"),
+            "vnvram anchor accept, or vnvram encrypt it");
   EXPECT_EQ(with_commands("stop it first"), "stop it first");
   EXPECT_EQ(with_commands(""), "");
 }

@@ -419,7 +419,7 @@ struct EarlierOpenOptions {
 static_assert(sizeof(EarlierOpenOptions) == offsetof(vnvram_open_options, deferral_us));
 static_assert(offsetof(EarlierOpenOptions, image_key_file) ==
               offsetof(vnvram_open_options, image_key_file));
-static_assert(sizeof(void*) != 8 || sizeof(vnvram_open_options) == 72);
+static_assert(sizeof(void*) != 8 || sizeof(vnvram_open_options) == 104);
 
 TEST_F(CApi, OpensForAProgramThatWasBuiltWithEarlierHeaders) {
   create({});
