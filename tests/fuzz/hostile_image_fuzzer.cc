@@ -4,7 +4,6 @@
 // An input: steps, see Forger::step(). An edit is a length, an offset in what is edited, and bytes.
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
