@@ -28,6 +28,9 @@ public:
   /// For who keeps an image's data key himself (32 bytes): no key slot is asked.
   static KeyRing of_data_key(std::span<const std::byte> data_key);
 
+  /// Reads what can be read without asking anybody: for a process that may open nothing later. What
+  /// cannot be read now is said when it is needed.
+  void read_ahead();
   /// From now on it is no obstacle that an image is not encrypted. Without this a plain image is
   /// refused (wrong_key) where there is a key: whoever can write to the device could have put it
   /// there.

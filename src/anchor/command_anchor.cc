@@ -22,7 +22,7 @@ constexpr std::chrono::seconds last_words_time{1};
 constexpr std::string_view error_word = "error ";
 constexpr const char* remedy = "see that the command works, then open the image again";
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   return plain_text(text.substr(0, quoted_max_bytes));
 }
 
@@ -68,7 +68,7 @@ Status CommandAnchor::write(const AnchorPoint& point) {
   }
   return *answer == "ok"
              ? Status{}
-             : given_up(fmt::format("it answers '{}' where ok is due", quoted(*answer)));
+             : given_up(fmt::format("it answers '{}' where ok is due", in_quotes(*answer)));
 }
 
 Result<std::string> CommandAnchor::ask(std::string line) {
@@ -86,10 +86,10 @@ Result<std::string> CommandAnchor::ask(std::string line) {
   }
   Result<std::string> answer = receive(deadline);
   if (answer && answer->starts_with(error_word)) { // Its own word: it can be asked again.
-    return Error(
-        ErrorKind::io,
-        fmt::format("{}: {}", name(), quoted(std::string_view(*answer).substr(error_word.size()))),
-        remedy);
+    return Error(ErrorKind::io,
+                 fmt::format("{}: {}", name(),
+                             in_quotes(std::string_view(*answer).substr(error_word.size()))),
+                 remedy);
   }
   return answer;
 }
@@ -152,7 +152,7 @@ Error CommandAnchor::given_up(const std::string& why) {
   const std::string& said = child_.said();
   return {ErrorKind::io,
           fmt::format("{}: {}{}", name(), why,
-                      said.empty() ? "" : fmt::format(" (it says: {})", quoted(said))),
+                      said.empty() ? "" : fmt::format(" (it says: {})", in_quotes(said))),
           remedy};
 }
 

@@ -42,6 +42,8 @@ Status ImageOwner::run() {
     return signals.error();
   }
   const Log& log = setup_.log;
+  KeyRing keys = setup_.keys;
+  keys.read_ahead(); // For another data key, later: then this process opens nothing any more.
   ImageKeeper keeper(
       {.device = setup_.device,
        .store = {.keys = setup_.keys, .anchor = setup_.anchor},

@@ -39,6 +39,9 @@ std::string info_text(const StoreInfo& info, const std::optional<Place>& place) 
   line("uuid", uuid_text(info.uuid));
   line("format", std::to_string(info.format_version));
   line("state", state_text(info));
+  if (info.encrypted) {
+    line("encrypted", "yes");
+  }
   line("generation", std::to_string(info.generation));
   line("epoch", std::to_string(info.epoch));
   line("image", format_size(info.image_size_bytes));

@@ -20,7 +20,7 @@ using CodeContext = std::unique_ptr<EVP_MAC_CTX, CodeContextRelease>;
 
 /// A context that knows the key: each message has a copy of it.
 struct MessageCodeKey::Parts {
-  CodeContext keyed;
+  std::unique_ptr<EVP_MAC_CTX, void (*)(EVP_MAC_CTX*)> keyed{nullptr, ::EVP_MAC_CTX_free};
 };
 
 void MessageCodeKey::PartsRelease::operator()(Parts* parts) const {

@@ -30,6 +30,10 @@ Result<std::span<const std::byte>> ExternalKeyHolder::secret_for(const format::K
   return run(slot.public_part);
 }
 
+bool ExternalKeyHolder::is_at_hand(const format::KeySlot& slot) const {
+  return std::ranges::find(made_, slot.public_part, &Made::public_part) != made_.end();
+}
+
 Result<NewHolder> ExternalKeyHolder::make_new(const std::string& /*image*/) {
   Result<std::vector<std::byte>> public_part = std::vector<std::byte>();
   if (!public_part_path_.empty()) {

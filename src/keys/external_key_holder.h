@@ -21,6 +21,7 @@ public:
   Result<std::span<const std::byte>> secret_for(const format::KeySlot& slot,
                                                 const std::string& image) override;
   Result<NewHolder> make_new(const std::string& image) override;
+  [[nodiscard]] bool is_at_hand(const format::KeySlot& slot) const override;
 
 private:
   struct Made {

@@ -20,6 +20,10 @@ public:
   Result<std::span<const std::byte>> secret_for(const format::KeySlot& slot,
                                                 const std::string& image) override;
   Result<NewHolder> make_new(const std::string& image) override;
+  [[nodiscard]] bool is_at_hand(const format::KeySlot& /*slot*/) const override {
+    return key_.has_value();
+  }
+  void read_ahead() override { static_cast<void>(read()); }
 
 private:
   Status read();

@@ -36,6 +36,12 @@ public:
                                                         const std::string& image) = 0;
   virtual Result<NewHolder> make_new(const std::string& image) = 0;
 
+  /// secret_for() reads nothing and starts nothing: for a process that may not any more.
+  [[nodiscard]] virtual bool is_at_hand(const format::KeySlot& slot) const = 0;
+  /// Has it at hand from now on, as far as that takes nobody's answer and no command. If it cannot
+  /// be read now, secret_for() says so.
+  virtual void read_ahead() {}
+
   static KeyHolder& of(const KeySource& source) { return *source.holder_; }
 };
 

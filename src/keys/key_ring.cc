@@ -5,6 +5,7 @@
 #include <fmt/core.h>
 
 #include "keys/data_key.h"
+#include "keys/key_holder.h"
 #include "keys/key_ring_state.h"
 #include "keys/key_slots.h"
 #include "keys/keyed_image.h"
@@ -26,6 +27,13 @@ KeyRing KeyRing::of_data_key(std::span<const std::byte> data_key) {
   KeyRing ring;
   ring.state_->data_keys.emplace_back(data_key);
   return ring;
+}
+
+void KeyRing::read_ahead() {
+  const std::lock_guard lock(state_->mutex);
+  for (const KeySource& source : state_->sources) {
+    KeyHolder::of(source).read_ahead();
+  }
 }
 
 void KeyRing::accept_plain() {

@@ -1,11 +1,14 @@
 #include "keys/key_rotation.h"
 
 #include <algorithm>
+#include <iterator>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include <fmt/core.h>
 
+#include "keys/key_holder.h"
 #include "keys/key_slots.h"
 #include "keys/slot_wrap.h"
 
@@ -23,7 +26,15 @@ struct Exchange {
   std::span<const std::byte> data_key;
   std::span<const std::byte> new_data_key;
   std::span<const KeySource> keys;
+  std::span<const KeySource> at_hand;
   std::string name;
+
+  [[nodiscard]] std::vector<KeySource> keys_for(const KeySlot& slot) const {
+    std::vector<KeySource> all(keys.begin(), keys.end());
+    std::ranges::copy_if(at_hand, std::back_inserter(all),
+                         [&](const KeySource& key) { return KeyHolder::of(key).is_at_hand(slot); });
+    return all;
+  }
 };
 
 /// Nothing, if nobody has given the slot's key.
@@ -36,7 +47,7 @@ Result<std::optional<KeyWrap>> new_wrap_of(const KeySlot& slot, const Exchange& 
   std::span<const std::byte> secret;
   std::optional<Error> trouble;
   bool found = slot.kind == KeySlotKind::public_key;
-  for (const KeySource& key : exchange.keys) {
+  for (const KeySource& key : exchange.keys_for(slot)) {
     if (found) {
       break;
     }
@@ -76,7 +87,8 @@ Error keys_missing(const std::string& name, const KeySlots& left_out) {
 Result<KeySlots> wrap_new_data_key(BlockDevice& device, const KeyedImage& image,
                                    std::span<const std::byte> data_key,
                                    std::span<const std::byte> new_data_key,
-                                   std::span<const KeySource> keys, KeylessSlots keyless) {
+                                   std::span<const KeySource> keys, KeylessSlots keyless,
+                                   std::span<const KeySource> at_hand) {
   Result<KeySlots> read = read_key_slots(device, image.uuid);
   if (!read) {
     return read;
@@ -85,6 +97,7 @@ Result<KeySlots> wrap_new_data_key(BlockDevice& device, const KeyedImage& image,
                           .data_key = data_key,
                           .new_data_key = new_data_key,
                           .keys = keys,
+                          .at_hand = at_hand,
                           .name = device.name()};
   KeySlots slots = with_wraps_of(image.key_id, *std::move(read));
   KeySlots left_out;

@@ -20,6 +20,14 @@ public:
   Result<std::span<const std::byte>> secret_for(const format::KeySlot& slot,
                                                 const std::string& image) override;
   Result<NewHolder> make_new(const std::string& image) override;
+  [[nodiscard]] bool is_at_hand(const format::KeySlot& /*slot*/) const override {
+    return passphrase_.has_value();
+  }
+  void read_ahead() override {
+    if (input_ && !passphrase_) {
+      static_cast<void>(read());
+    }
+  }
 
 private:
   Status read();

@@ -11,6 +11,9 @@
 //   8. What is on the image is a prefix of the deferred writes, in the order of their calls and
 //      each whole, with every commit behind those that were taken before it; never without one
 //      that was taken before a flush, a commit or a close that has succeeded.
+//   9. Of an encrypted image nobody without its key reads a blob's content, name or size, and no
+//      forged, moved or older block of it is accepted.
+//  12. Where an anchor is used, an image that is older than it, or of another branch, is refused.
 //
 // How: a commit is one contiguous durable write of a self-checking record, chained to the one
 // before, one in flight at a time. A checkpoint writes pages, leaves and index to the slots that

@@ -36,13 +36,11 @@ Result<KeyExchange::NewKey> KeyExchange::make_key() const {
   return key;
 }
 
-// What the image was opened with is at hand.
-std::vector<KeySource> KeyExchange::holders_of(const KeyRotation& rotation) const {
-  std::vector<KeySource> holders = rotation.holders;
+// What the image was opened with.
+std::vector<KeySource> KeyExchange::own_keys() const {
   KeyRingState& own = state_.options.keys.state();
   const std::lock_guard lock(own.mutex);
-  holders.insert(holders.end(), own.sources.begin(), own.sources.end());
-  return holders;
+  return own.sources;
 }
 
 Result<std::vector<KeySlotInfo>> KeyExchange::run(const KeyRotation& rotation) {
@@ -68,8 +66,8 @@ Result<std::vector<KeySlotInfo>> KeyExchange::run(const KeyRotation& rotation) {
     return key.error();
   }
   const auto left_out = wrap_new_data_key(
-      *state_.device, image, data_key->get(), key->data_key.get(), holders_of(rotation),
-      rotation.leave_out_others ? KeylessSlots::leave_out : KeylessSlots::refuse);
+      *state_.device, image, data_key->get(), key->data_key.get(), rotation.holders,
+      rotation.leave_out_others ? KeylessSlots::leave_out : KeylessSlots::refuse, own_keys());
   if (!left_out) {
     return left_out.error();
   }

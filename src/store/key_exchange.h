@@ -28,7 +28,7 @@ private:
     std::shared_ptr<const format::ImageKeys> keys;
   };
   Result<NewKey> make_key() const;
-  [[nodiscard]] std::vector<KeySource> holders_of(const KeyRotation& rotation) const;
+  [[nodiscard]] std::vector<KeySource> own_keys() const;
   Status seal_anew(const NewKey& key, const KeyRotation& rotation);
   Status take_all_pages();
   Status overwrite_what_was(const KeyRotation& rotation);

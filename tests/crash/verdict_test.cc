@@ -1,7 +1,6 @@
 // Check, repair and every command agree about every image, whatever was done to it: damage as
 // devices do it, and images whose checksums are right and whose content is not.
 #include <algorithm>
-#include <bit>
 #include <cstring>
 #include <string>
 #include <vector>
@@ -266,14 +265,12 @@ TEST_F(VerdictTest, AllAgreeAboutTablesWithOddEntries) {
     std::uint64_t now = 0;
     {
       Bytes image = closed;
-      ImageEditor(image).edit_leaf(
-          0, [&](auto& leaf) { now = std::bit_cast<std::uint64_t>(leaf.entry_of(page)); });
+      ImageEditor(image).edit_leaf(0, [&](auto& leaf) { now = number_in(leaf.entry_of(page)); });
     }
     for (const std::uint64_t number : odd_numbers(now)) {
       Bytes image = closed;
-      ImageEditor(image).edit_leaf(0, [&](auto& leaf) {
-        leaf.set_entry_of(page, std::bit_cast<format::TableEntry>(number));
-      });
+      ImageEditor(image).edit_leaf(0,
+                                   [&](auto& leaf) { leaf.set_entry_of(page, odd_entry(number)); });
       expect_agreement(image, fmt::format("entry of page {} = {:#x}", page, number));
     }
   }
@@ -281,9 +278,8 @@ TEST_F(VerdictTest, AllAgreeAboutTablesWithOddEntries) {
   for (const std::uint32_t page : {100U, 400U, 511U}) {
     for (const std::uint64_t number : odd_numbers(0)) {
       Bytes image = closed;
-      ImageEditor(image).edit_leaf(0, [&](auto& leaf) {
-        leaf.set_entry_of(page, std::bit_cast<format::TableEntry>(number));
-      });
+      ImageEditor(image).edit_leaf(0,
+                                   [&](auto& leaf) { leaf.set_entry_of(page, odd_entry(number)); });
       expect_agreement(image, fmt::format("entry of page {} = {:#x}", page, number));
     }
   }

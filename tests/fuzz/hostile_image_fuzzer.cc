@@ -4,7 +4,6 @@
 // An input: steps, see Forger::step(). An edit is a length, an offset in what is edited, and bytes.
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -56,7 +55,7 @@ public:
     case entry: {
       const std::uint32_t number = page_number(input);
       editor_.edit_leaf(0, [&](format::TableNode& leaf) {
-        leaf.set_entry_of(number, std::bit_cast<format::TableEntry>(input.number64()));
+        leaf.set_entry_of(number, odd_entry(input.number64()));
       });
       break;
     }

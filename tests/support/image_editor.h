@@ -2,6 +2,8 @@
 // wants to harm a reader would do.
 #pragma once
 
+#include <array>
+#include <bit>
 #include <cstdint>
 #include <functional>
 #include <vector>
@@ -9,9 +11,18 @@
 #include "format/geometry.h"
 #include "format/layout.h"
 #include "format/record_builder.h"
+#include "format/table_entry.h"
 #include "format/table_node.h"
 
 namespace vnvram {
+
+/// What an entry of a plain image's table is on the device, whatever it says.
+[[nodiscard]] inline format::TableEntry odd_entry(std::uint64_t number) {
+  return std::bit_cast<format::TableEntry>(std::array<std::uint64_t, 5>{number});
+}
+[[nodiscard]] inline std::uint64_t number_in(const format::TableEntry& entry) {
+  return std::bit_cast<std::array<std::uint64_t, 5>>(entry).front();
+}
 
 /// For an image that was closed in good order.
 class ImageEditor {

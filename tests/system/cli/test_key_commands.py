@@ -2,7 +2,8 @@
 TPM, which is one of ours in the place of the host's, systemd-creds with the host's secret, and a key service.
 
 All of it is real but the host: the TPM is reached by TPM2TOOLS_TCTI and --tpm2-device, as it has no device
-node, and the host's secret is in the test's folder."""
+node, and the host's secret is in the test's folder. What no test here has is a systemd that runs a unit: of the
+drop-in with LoadCredentialEncrypted= systemd-analyze looks at the words, and the commands around it are run."""
 
 import base64
 import os
@@ -109,7 +110,8 @@ class Scripts(KeyCommands):
         for name in NAMES:
             self.assertIn(f"usage: {name} make", self.run_well(name, "--help").decode())
             self.assertIn(f"exec:{name} open", text)
-            for words in ((), ("open", *"abcdefg") if name != NAMES[1] else ("open",), ("add", self.image), ("shut", "x")):
+            too_much_or_little = ("open",) if name == NAMES[1] else ("open", "a", "b", "c")
+            for words in ((), too_much_or_little, ("add", self.image), ("shut", "x")):
                 self.fails(name, *words, status=USAGE, message="usage:")
 
     def test_a_program_that_is_missing_is_named(self):
@@ -175,7 +177,8 @@ class Clevis(KeyCommands):
         self.opens("clevis decrypt", 'slot 1: external "tpm"')
         self.run_well("vnvram", "check", self.image, "--key", "exec:vnvram-key-clevis open tpm2")
         self.restart_tpm(self.new_tpm_image("other-tpm.nvram"))
-        self.is_refused("vnvram-key-clevis open tpm2", "clevis decrypt has failed: the pin 'tpm2' does not open the slot")
+        self.is_refused("vnvram-key-clevis open tpm2",
+                        "clevis decrypt has failed: the pin 'tpm2' does not open the slot")
         self.restart_tpm()
         self.opens("vnvram-key-clevis open", 'slot 1: external "tpm"')
         self.tpm.stop()
@@ -264,13 +267,30 @@ class SystemdCreds(KeyCommands):
                            "vm1", "--with-key=host")
 
     def test_a_credential_as_a_key_and_never_in_a_file(self):
-        """What README.md has for LoadCredentialEncrypted=, where a unit has the key itself."""
+        """README.md's commands for LoadCredentialEncrypted=, where the slot is one for a key."""
         self.create()
-        credential = self.file("vm1.key", self.run_well("vnvram-key-systemd-creds", "make", "vm1.key", "--with-key=host"))
+        made = self.run_well("vnvram-key-systemd-creds", "make", "vm1.key", "--with-key=host")
+        credential = self.file("vm1.key", made)
         self.run_well("sh", "-c", f"systemd-creds decrypt --newline=no {credential} - | "
                       f"vnvram key add {self.image} --key {self.key} --new-key fd:0 --label unit")
         self.run_well("sh", "-c", f"systemd-creds decrypt --newline=no {credential} - | "
                       f"vnvram check {self.image} --key fd:0")
+        key = self.file("decrypted", self.run_well("systemd-creds", "decrypt", "--newline=no", credential, "-"))
+        self.vnvram("check", self.image, "--key", f"file:{key}")  # As in the unit, where systemd makes the file.
+
+    def test_the_drop_in_is_one(self):
+        drop_in = re.search(r"```ini\n(.*?)```", (SCRIPTS / "README.md").read_text("utf-8"), re.DOTALL)[1]
+        self.assertIn("LoadCredentialEncrypted=vm1.key:", drop_in)
+        folder = self.path("vnvram@vm1.service.d")
+        folder.mkdir()
+        text = (SCRIPTS.parent / "systemd" / "vnvram@.service").read_text("utf-8")
+        unit = self.file("vnvram@vm1.service", text.replace("/usr/bin/vnvram", str(program("vnvram"))).encode())
+        for path in (SCRIPTS.parent / "systemd").glob("*@.socket"):
+            (self.workspace.path / path.name.replace("@.", "@vm1.")).write_bytes(path.read_bytes())
+        for words, complains in ((drop_in, False), (drop_in.replace("vm1.key:/", "vm1.key:"), True)):
+            (folder / "key.conf").write_text(words, "utf-8")
+            said = self.run_words("systemd-analyze", "verify", "--man=no", "--recursive-errors=no", unit).stderr
+            self.assertEqual(b"key.conf" in said, complains, said)
 
 
 class Service(KeyCommands):
@@ -314,7 +334,8 @@ class Service(KeyCommands):
         self.add()
         for answer, status in ((b"", USAGE), (bytes(15), USAGE), (bytes(8193), USAGE), (bytes(32), WRONG_KEY)):
             self.service.answer = (200, answer)
-            self.fails("vnvram", "check", self.image, "--key", f"exec:{self.opening}", status=status, message="vnvram: ")
+            self.fails("vnvram", "check", self.image, "--key", f"exec:{self.opening}", status=status,
+                       message="vnvram: ")
         for answer in (b"", b"two\nlines", b"<html>", b"A" * 4096):
             self.service.answer = (200, answer)
             self.fails("vnvram-key-service", "make", self.service.url, "vm1", message="vnvram-key-service: ")
@@ -325,7 +346,8 @@ class Service(KeyCommands):
         for name in ("../vm1", "vm1/wrap", "vm1?x", ".", "http://127.0.0.1/vm1"):
             part = f"vnvram-key-service 1 {name}\nAAAA\n".encode()
             self.fails("vnvram-key-service", "open", self.service.url, input=part, message="no name of a key")
-        for part in (b"", b"vnvram-key-service 1 vm1\n", b"vnvram-key-service 1 \nAAAA\n", b"vnvram-key-service 2 vm1\nAAAA\n", b"other\nthings\n"):
+        for part in (b"", b"vnvram-key-service 1 vm1\n", b"vnvram-key-service 1 \nAAAA\n",
+                     b"vnvram-key-service 2 vm1\nAAAA\n", b"other\nthings\n"):
             self.fails(*self.opening.split(), input=part, message="none of a key service's")
         self.assertEqual(self.service.asked, [])
 

@@ -192,6 +192,24 @@ class EncryptedMachine(MachineCase):
         blocks = range(18 * 4096, len(before) - 10 * 4096, 4096)
         self.assertEqual([at // 4096 for at in blocks if before[at:at + 4096] == after[at:at + 4096]], [])
 
+    def test_a_slot_whose_key_the_owner_does_not_have_is_left_out_by_word_only(self):
+        other = self.path("other.key")
+        other.write_bytes(b"the key of somebody else, as long")
+        self.vnvram("key", "add", self.image, *self.with_key, "--new-key", f"file:{other}",
+                    "--label", "other")
+        machine = self.start_machine(*self.with_key)
+        self.vnvram("key", "rotate", machine.address, status=KEY_NEEDED, message="other")
+        self.end(machine)
+        machine = self.start_machine(*self.with_key, "--key", f"file:{other}")
+        self.vnvram("key", "rotate", machine.address)  # It has both.
+        self.end(machine)
+        self.vnvram("check", self.image, "--key", f"file:{other}")
+        machine = self.start_machine(*self.with_key)
+        left_out = self.vnvram("key", "rotate", machine.address, "--leave-out-others")
+        self.assertIn(b"other", left_out)
+        self.end(machine)
+        self.vnvram("check", self.image, "--key", f"file:{other}", status=WRONG_KEY)
+
     def test_what_an_image_says_in_public_is_changed_while_it_is_in_use(self):
         machine = self.start_machine(*self.with_key)
         self.vnvram("meta", "set", machine.address, "who", "team seven")

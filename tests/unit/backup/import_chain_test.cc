@@ -99,7 +99,7 @@ TEST_F(ImportChainTest, AChainIsWhatAFullExportIs) {
   ASSERT_OK(store_->write("b", bytes("on")));
   ASSERT_OK(increment("4", "out")); // It goes on from there.
   ASSERT_OK(full("whole2"));
-  ASSERT_OK(import_chain(std::vector{path("out"), path("4")}, {}, {.path = path("out2")}));
+  ASSERT_OK(import_chain(std::vector{path("out"), path("4")}, {}, {}, {.path = path("out2")}));
   must_be_equal("out2", "whole2");
 }
 
