@@ -14,6 +14,9 @@ struct KeyRotation {
   /// The keys of the slots that are to open the image afterwards, too. Those of public keys need
   /// none.
   std::vector<KeySource> holders = {};
+  /// Slots that are not to open the image afterwards, by their numbers, whoever puts them back
+  /// meanwhile: how a holder is shut out.
+  std::vector<unsigned> without = {};
   /// Slots whose key nobody has given open the image no more. Without it they are a refusal.
   bool leave_out_others = false;
   /// Called now and then.

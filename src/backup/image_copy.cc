@@ -79,23 +79,41 @@ Status make_at(Store& source, const std::string& path, const CreateOptions& opti
   return made ? copy_metadata(source, path, options.device) : made;
 }
 
-// The lock stays on what was there until nobody finds it by its name.
-Status take_the_place(Store& source, const std::string& path, CreateOptions options) {
-  struct stat old {};
-  if (::stat(path.c_str(), &old) != 0 || !S_ISREG(old.st_mode)) {
+// The file itself, and not a link to it; and its only name: another one would still lead to what
+// was there.
+Result<std::string> only_name_of(const std::string& path, struct stat& old) {
+  std::error_code failed;
+  const std::string name = std::filesystem::canonical(path, failed).string();
+  if (failed || ::stat(name.c_str(), &old) != 0 || !S_ISREG(old.st_mode)) {
     return Error(ErrorKind::unsupported,
                  fmt::format("{}: only a file can be put in another one's place", path),
                  "name another place for what is made");
   }
+  if (old.st_nlink > 1) {
+    return Error(
+        ErrorKind::unsupported,
+        fmt::format("{}: it has another name, by which what is there now would stay", path),
+        "name another place for what is made, and remove both names");
+  }
+  return name;
+}
+
+// The lock stays on what was there until nobody finds it by its name.
+Status take_the_place(Store& source, const std::string& path, CreateOptions options) {
+  struct stat old {};
+  const Result<std::string> name = only_name_of(path, old);
+  if (!name) {
+    return name.error();
+  }
   bool forbidden = false;
-  Result<NewFile> file = NewFile::make(path, forbidden);
+  Result<NewFile> file = NewFile::make(*name, forbidden);
   if (!file) {
     return file.error();
   }
-  Status done = file->take_over_rights(old, path, forbidden);
+  Status done = file->take_over_rights(old, *name, forbidden);
   options.force = true; // Of the empty one.
   done = done ? make_at(source, file->path(), options) : done;
-  return done ? file->rename_to(path, forbidden) : done;
+  return done ? file->rename_to(*name, forbidden) : done;
 }
 
 } // namespace

@@ -39,13 +39,18 @@ bool has_name(const UniqueFd& file) {
   return ::fstat(file.get(), &status) == 0 && status.st_nlink > 0;
 }
 
-/// With the files in it: we make no folders there. The lock goes last.
+/// With the files in it, and folders of ours, which were made below it. The lock goes last.
+// NOLINTNEXTLINE(misc-no-recursion): as deep as we have made them.
 void remove(const std::string& folder) {
   std::error_code failed;
   for (fs::directory_iterator entry(folder, failed), end; !failed && entry != end;
        entry.increment(failed)) {
-    if (entry->path().string() != lock_name(folder)) {
-      (void)::unlink(entry->path().c_str());
+    const std::string path = entry->path().string();
+    std::error_code unknown;
+    if (path != lock_name(folder) && fs::is_directory(entry->symlink_status(unknown))) {
+      remove(path);
+    } else if (path != lock_name(folder)) {
+      (void)::unlink(path.c_str());
     }
   }
   (void)::unlink(lock_name(folder).c_str());

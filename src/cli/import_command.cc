@@ -42,7 +42,6 @@ ImportCommand::ImportCommand(CLI::App& parent)
                   "all bytes of this file are the key of exports that are encrypted")
       ->type_name("FILE");
   add_keys(app(), part_keys_);
-  part_keys_.accept_plain(); // Increments may be older than the keys.
   options_.add_to(app());
 }
 

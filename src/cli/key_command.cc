@@ -60,6 +60,13 @@ KeyCommand::KeyCommand(CLI::App& parent)
   anchor_ = AnchorOptions::of_work(rotating);
   rotating.add_flag("--leave-out-others", leave_out_others_,
                     "slots without their key open the image no more");
+  rotating
+      .add_option("--without", without_,
+                  "this slot opens the image no more; may be repeated: how a holder is shut out")
+      ->type_name("SLOT")
+      ->expected(1)
+      ->take_all()
+      ->check(CLI::Range(0U, number_max));
 }
 
 void KeyCommand::add_verbs_for_slots() {
@@ -166,13 +173,30 @@ Result<ExitCode> KeyCommand::rotate_by_owner(Output& output) {
                  "its owner has the keys that it was started with");
   }
   const auto owner = connect_owner(image());
-  const auto left_out = owner ? (*owner)->rotate_data_key(leave_out_others_)
-                              : Result<std::vector<std::string>>(owner.error());
-  if (!left_out) {
-    return left_out.error();
+  const auto slots = owner ? (*owner)->rotate_data_key(leave_out_others_, without_)
+                           : Result<OwnerClient::RotatedSlots>(owner.error());
+  if (!slots) {
+    return slots.error();
   }
-  for (const std::string& slot : *left_out) {
+  for (const std::string& slot : slots->left_out) {
     output.write_text("left out: " + printable(slot) + '\n');
+  }
+  for (const std::string& slot : slots->opens) {
+    output.write_text("opens it: " + printable(slot) + '\n');
+  }
+  return ExitCode::ok;
+}
+
+// Whoever has put a slot back meanwhile is seen.
+Result<ExitCode> KeyCommand::show_who_opens(Output& output) {
+  const auto device = open_image(Access::read_only);
+  const auto slots =
+      device ? list_key_slots(**device) : Result<std::vector<KeySlotInfo>>(device.error());
+  if (!slots) {
+    return slots.error();
+  }
+  for (const KeySlotInfo& slot : *slots) {
+    output.write_text("opens it: " + slot_text(slot) + '\n');
   }
   return ExitCode::ok;
 }
@@ -203,6 +227,7 @@ Result<ExitCode> KeyCommand::rotate(Output& output) {
   Progress progress("rotate");
   const auto left_out = (*store)->rotate_data_key(
       {.holders = *keys,
+       .without = without_,
        .leave_out_others = leave_out_others_,
        .progress = [&](std::uint64_t done, std::uint64_t all) { progress.show(done, all); }});
   progress.clear();
@@ -213,7 +238,7 @@ Result<ExitCode> KeyCommand::rotate(Output& output) {
   for (const KeySlotInfo& slot : *left_out) {
     output.write_text("left out: " + slot_text(slot) + '\n');
   }
-  return ExitCode::ok;
+  return show_who_opens(output);
 }
 
 Result<ExitCode> KeyCommand::test(Output& output) {

@@ -33,6 +33,7 @@ private:
   Result<ExitCode> test(Output& output);
   Result<ExitCode> rotate(Output& output);
   Result<ExitCode> rotate_by_owner(Output& output);
+  Result<ExitCode> show_who_opens(Output& output);
 
   std::vector<Verb> verbs_;
   KeyOptions keys_;
@@ -41,6 +42,7 @@ private:
   unsigned number_ = 0;
   bool last_ = false;
   bool leave_out_others_ = false;
+  std::vector<unsigned> without_;
   bool json_ = false;
 };
 

@@ -88,7 +88,8 @@ Result<KeySlots> wrap_new_data_key(BlockDevice& device, const KeyedImage& image,
                                    std::span<const std::byte> data_key,
                                    std::span<const std::byte> new_data_key,
                                    std::span<const KeySource> keys, KeylessSlots keyless,
-                                   std::span<const KeySource> at_hand) {
+                                   std::span<const KeySource> at_hand,
+                                   std::span<const unsigned> without) {
   Result<KeySlots> read = read_key_slots(device, image.uuid);
   if (!read) {
     return read;
@@ -101,7 +102,12 @@ Result<KeySlots> wrap_new_data_key(BlockDevice& device, const KeyedImage& image,
                           .name = device.name()};
   KeySlots slots = with_wraps_of(image.key_id, *std::move(read));
   KeySlots left_out;
+  std::size_t shut_out_count = 0;
   for (KeySlot& slot : slots) {
+    if (std::ranges::find(without, slot.number) != without.end()) {
+      ++shut_out_count;
+      continue;
+    }
     const auto wrap = new_wrap_of(slot, exchange);
     if (!wrap) {
       return wrap.error();
@@ -112,7 +118,8 @@ Result<KeySlots> wrap_new_data_key(BlockDevice& device, const KeyedImage& image,
       left_out.push_back(slot);
     }
   }
-  if (left_out.size() == slots.size() || (keyless == KeylessSlots::refuse && !left_out.empty())) {
+  if (left_out.size() + shut_out_count == slots.size() ||
+      (keyless == KeylessSlots::refuse && !left_out.empty())) {
     return keys_missing(exchange.name, left_out);
   }
   const Status written = write_key_slots(device, image.uuid, slots);

@@ -308,5 +308,7 @@ interface Owner extends(Blobs) {
   # Of an encrypted image: makes a new data key, and encrypts all of it anew with that. Changes wait
   # meanwhile. Key slots whose keys this owner does not have, other than of public keys, are a refusal
   # (key needed), or are left out, and are told.
-  rotateDataKey @12 (leaveOutOthers :Bool) -> (leftOut :List(Text), failure :Failure);
+  # The slots of the numbers in `without` are not to open the image afterwards. `opens`: those that do.
+  rotateDataKey @12 (leaveOutOthers :Bool, without :List(UInt32))
+      -> (leftOut :List(Text), failure :Failure, opens :List(Text));
 }

@@ -252,20 +252,27 @@ Status OwnerClient::change_metadata(const std::string& name,
   });
 }
 
-Result<std::vector<std::string>> OwnerClient::rotate_data_key(bool leave_out_others) {
-  using Texts = std::vector<std::string>;
-  return link_->ask<Texts>([leave_out_others](rpc::Owner::Client& owner) {
+Result<OwnerClient::RotatedSlots> OwnerClient::rotate_data_key(bool leave_out_others,
+                                                               std::span<const unsigned> without) {
+  return link_->ask<RotatedSlots>([&](rpc::Owner::Client& owner) {
     auto request = owner.rotateDataKeyRequest();
     request.setLeaveOutOthers(leave_out_others);
-    return request.send().then([](auto&& answer) -> Result<Texts> {
+    auto numbers = request.initWithout(static_cast<unsigned>(without.size()));
+    for (unsigned index = 0; index < numbers.size(); ++index) {
+      numbers.set(index, without[index]);
+    }
+    return request.send().then([](auto&& answer) -> Result<RotatedSlots> {
       if (answer.hasFailure()) {
         return read_failure(answer.getFailure());
       }
-      Texts texts;
+      RotatedSlots slots;
       for (const auto text : answer.getLeftOut()) {
-        texts.push_back(to_string(text));
+        slots.left_out.push_back(to_string(text));
       }
-      return texts;
+      for (const auto text : answer.getOpens()) {
+        slots.opens.push_back(to_string(text));
+      }
+      return slots;
     });
   });
 }

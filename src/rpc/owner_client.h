@@ -99,9 +99,13 @@ public:
   Result<PublicMetadata> metadata();
   /// nullopt takes it away. Durable on return. Errors: those of set_public_metadata(), not_found.
   Status change_metadata(const std::string& name, const std::optional<std::string>& value);
-  /// Another data key, for an image that is encrypted; what is said of slots that were left out.
-  /// Errors: those of Store::rotate_data_key().
-  Result<std::vector<std::string>> rotate_data_key(bool leave_out_others);
+  /// What is said of key slots.
+  struct RotatedSlots {
+    std::vector<std::string> left_out;
+    std::vector<std::string> opens;
+  };
+  /// Another data key, for an image that is encrypted: see Store::rotate_data_key().
+  Result<RotatedSlots> rotate_data_key(bool leave_out_others, std::span<const unsigned> without);
 
   /// In Prometheus's text format. Errors: unsupported (an older owner).
   Result<std::string> metrics();

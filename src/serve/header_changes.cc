@@ -3,6 +3,18 @@
 #include <fmt/core.h>
 
 namespace vnvram {
+namespace {
+
+std::vector<std::string> texts_of(const std::vector<KeySlotInfo>& slots) {
+  std::vector<std::string> texts;
+  for (const KeySlotInfo& slot : slots) {
+    texts.push_back(
+        fmt::format("slot {}: {} \"{}\"", slot.number, key_slot_kind_name(slot.kind), slot.label));
+  }
+  return texts;
+}
+
+} // namespace
 
 Result<PublicMetadata> HeaderChanges::metadata() {
   const std::lock_guard lock(mutex_);
@@ -22,22 +34,19 @@ Status HeaderChanges::change_metadata(std::string_view name,
                : remove_public_metadata_locked(device, name);
 }
 
-Result<std::vector<std::string>> HeaderChanges::rotate_data_key(bool leave_out_others) {
+Result<RotatedSlots> HeaderChanges::rotate_data_key(const KeyRotation& rotation) {
   const std::lock_guard lock(mutex_);
   Result<StoreUse> store = keeper_.use(StoreGate::Purpose::change);
   if (!store) {
     return store.error();
   }
-  const auto left_out = (*store)->rotate_data_key({.leave_out_others = leave_out_others});
+  const auto left_out = (*store)->rotate_data_key(rotation);
   if (!left_out) {
     return left_out.error();
   }
-  std::vector<std::string> texts;
-  for (const KeySlotInfo& slot : *left_out) {
-    texts.push_back(
-        fmt::format("slot {}: {} \"{}\"", slot.number, key_slot_kind_name(slot.kind), slot.label));
-  }
-  return texts;
+  const auto opens = list_key_slots((*store)->device());
+  return opens ? Result<RotatedSlots>(RotatedSlots{texts_of(*left_out), texts_of(*opens)})
+               : opens.error();
 }
 
 } // namespace vnvram

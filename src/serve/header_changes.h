@@ -12,6 +12,12 @@
 
 namespace vnvram {
 
+/// What is said of the slots.
+struct RotatedSlots {
+  std::vector<std::string> left_out;
+  std::vector<std::string> opens;
+};
+
 /// Threads: all calls may come from any thread; one is carried out after the other.
 class HeaderChanges {
 public:
@@ -22,9 +28,8 @@ public:
   /// nullopt takes it away. Durable on return. Errors: those of set_public_metadata(), absent;
   /// not_found.
   Status change_metadata(std::string_view name, const std::optional<std::string>& value);
-  /// See Store::rotate_data_key(): with the keys that the image was opened with. Returns what is
-  /// said of the slots that were left out.
-  Result<std::vector<std::string>> rotate_data_key(bool leave_out_others);
+  /// See Store::rotate_data_key(): with the keys that the image was opened with.
+  Result<RotatedSlots> rotate_data_key(const KeyRotation& rotation);
 
 private:
   ImageKeeper& keeper_;

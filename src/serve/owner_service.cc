@@ -208,16 +208,24 @@ kj::Promise<void> OwnerService::changeMetadata(ChangeMetadataContext context) {
 }
 
 kj::Promise<void> OwnerService::rotateDataKey(RotateDataKeyContext context) {
-  const Result<std::vector<std::string>> left_out =
-      session_.owner.header.rotate_data_key(context.getParams().getLeaveOutOthers());
-  if (!left_out) {
-    write_failure(context.getResults().initFailure(), left_out.error());
+  const auto asked = context.getParams();
+  KeyRotation rotation{.leave_out_others = asked.getLeaveOutOthers()};
+  for (const std::uint32_t number : asked.getWithout()) {
+    rotation.without.push_back(number);
+  }
+  const Result<RotatedSlots> slots = session_.owner.header.rotate_data_key(rotation);
+  if (!slots) {
+    write_failure(context.getResults().initFailure(), slots.error());
     return kj::READY_NOW;
   }
-  auto texts = context.getResults().initLeftOut(static_cast<unsigned>(left_out->size()));
-  for (unsigned index = 0; index < texts.size(); ++index) {
-    texts.set(index, (*left_out)[index]);
-  }
+  const auto write_all = [](auto to, const std::vector<std::string>& texts) {
+    for (unsigned index = 0; index < to.size(); ++index) {
+      to.set(index, texts[index]);
+    }
+  };
+  auto results = context.getResults();
+  write_all(results.initLeftOut(static_cast<unsigned>(slots->left_out.size())), slots->left_out);
+  write_all(results.initOpens(static_cast<unsigned>(slots->opens.size())), slots->opens);
   return kj::READY_NOW;
 }
 

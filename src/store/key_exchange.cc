@@ -67,7 +67,8 @@ Result<std::vector<KeySlotInfo>> KeyExchange::run(const KeyRotation& rotation) {
   }
   const auto left_out = wrap_new_data_key(
       *state_.device, image, data_key->get(), key->data_key.get(), rotation.holders,
-      rotation.leave_out_others ? KeylessSlots::leave_out : KeylessSlots::refuse, own_keys());
+      rotation.leave_out_others ? KeylessSlots::leave_out : KeylessSlots::refuse, own_keys(),
+      rotation.without);
   if (!left_out) {
     return left_out.error();
   }

@@ -378,7 +378,7 @@ bool Workload::grow_image() {
   store_.reset();
   const auto grown = device();
   const std::uint64_t size = *grown->size_bytes() + block_size_bytes * (8 + random_.below(24));
-  if (!succeeded("resize", resize_image(*grown, size))) {
+  if (!succeeded("resize", resize_image(*grown, size, deterministic_options().keys))) {
     return false;
   }
   grown->unlock();

@@ -8,7 +8,7 @@ import subprocess
 
 import nbd
 
-from cli.command import KEY_NEEDED, NOT_FOUND, OK, USAGE, WRONG_KEY
+from cli.command import KEY_NEEDED, NOT_FOUND, UNSUPPORTED, USAGE, WRONG_KEY
 from harness.child import PATIENCE_SECONDS
 from harness.owner_process import OwnerProcess
 from harness.tpm_process import TpmProcess
@@ -210,6 +210,30 @@ class EncryptedMachine(MachineCase):
         self.end(machine)
         self.vnvram("check", self.image, "--key", f"file:{other}", status=WRONG_KEY)
 
+    def test_a_holder_who_puts_his_slot_back_is_shut_out(self):
+        """The bytes of the key slots, as they were before he was to go."""
+        for live in (False, True):
+            private, public = self.path("evil.key"), self.path("evil.pub")
+            subprocess.run(["openssl", "genpkey", "-algorithm", "X25519", "-out", private], check=True)
+            subprocess.run(["openssl", "pkey", "-in", private, "-pubout", "-out", public], check=True)
+            added = self.vnvram("key", "add", self.image, *self.with_key, "--new-key", f"public:{public}",
+                                "--label", "contractor")
+            slot = re.search(rb"slot (\d+)", added).group(1).decode()
+            old = self.image.read_bytes()[2 * 4096:10 * 4096]
+            self.vnvram("key", "rm", self.image, slot)
+            machine = self.start_machine(*self.with_key) if live else None
+            with open(self.image, "r+b") as image:
+                image.seek(2 * 4096)
+                image.write(old)
+            words = (machine.address,) if live else (self.image, *self.with_key)
+            said = self.vnvram("key", "rotate", *words, "--without", slot)
+            self.assertIn(b"opens it: slot 0", said)
+            self.assertNotIn(b"contractor", said)
+            if live:
+                self.end(machine)
+            self.vnvram("check", self.image, "--key", f"file:{private}", status=WRONG_KEY)
+            self.must_be_clean()
+
     def test_what_an_image_says_in_public_is_changed_while_it_is_in_use(self):
         machine = self.start_machine(*self.with_key)
         self.vnvram("meta", "set", machine.address, "who", "team seven")
@@ -226,14 +250,27 @@ class EncryptedMachine(MachineCase):
         plain.chmod(0o640)
         self.vnvram("meta", "set", plain, "who", "the machine of somebody")
         self.vnvram("put", plain, "eeprom", "-", input=b"a secret of the machine")
-        self.vnvram("encrypt", plain, "--new-key", f"file:{self.key}")
+        link, other = self.path("link"), self.path("other.nvram")
+        os.link(plain, other)
+        self.vnvram("encrypt", plain, "--new-key", f"file:{self.key}", status=UNSUPPORTED)
+        other.unlink()
+        link.symlink_to(plain)
+        self.vnvram("encrypt", link, "--new-key", f"file:{self.key}")  # What it leads to.
+        self.assertTrue(link.is_symlink())
         self.assertEqual(plain.stat().st_mode & 0o777, 0o640)
         self.assertNotIn(b"a secret", plain.read_bytes())
         self.vnvram("get", plain, "eeprom", status=KEY_NEEDED)
         self.assertEqual(self.stored("eeprom", plain)[:8], b"a secret")
         self.assertEqual(self.vnvram("meta", "get", plain, "who").strip(), b"the machine of somebody")
         self.vnvram("encrypt", plain, "--new-key", f"file:{self.key}", *self.with_key, status=USAGE)
+        # What a command left that was killed, one folder in the other, goes with the next.
+        nested = self.path(".vnvram-new-abcdef") / ".vnvram-new-ghijkl"
+        nested.mkdir(parents=True)
+        for folder in (nested.parent, nested):
+            (folder / ".lock").write_bytes(b"")
+            (folder / "plain.nvram").write_bytes(b"a secret of the machine")
         out = self.path("out.nvram")
         self.vnvram("decrypt", plain, out, *self.with_key)
         self.assertEqual(self.vnvram("get", out, "eeprom")[:8], b"a secret")
-        self.assertEqual(self.vnvram("check", out, status=OK) and 0, 0)
+        self.vnvram("check", out)
+        self.assertFalse(nested.parent.exists())

@@ -8,8 +8,12 @@ import re
 import subprocess
 import sys
 
-CPP_CLASSES = {"BlockDevice", "Error", "Store", "Transaction"}
-CPP_FUNCTIONS = {"check_image", "create_image", "create_image_file", "kind_name", "open_device",
+CPP_CLASSES = {"Anchor", "BlockDevice", "Error", "KeyRing", "KeySource", "Store", "Transaction"}
+CPP_FUNCTIONS = {"accept_anchor", "add_key_slot", "anchor_text", "change_key_slot", "compare_with_anchor",
+                 "erase_keys", "key_slot_kind_name", "list_key_slots", "open_anchor", "parse_anchor",
+                 "parse_anchor_policy", "read_public_metadata", "remove_key_slot", "remove_public_metadata",
+                 "remove_public_metadata_locked", "set_public_metadata", "set_public_metadata_locked", "test_key",
+                 "verdict_name", "check_image", "create_image", "create_image_file", "kind_name", "open_device",
                  "discard_stray_record", "parse_space_policy", "repair_image", "salvage_image", "seal_image",
                  "set_space_policy", "unseal_image", "recommended_size_bytes", "required_size_bytes", "resize_image",
                  "resize_image_file", "version"}
