@@ -81,22 +81,47 @@ void ImageMender::clear_key_slots() {
   }
 }
 
-// One copy from the other. If both are lost there is nothing that would make them again.
+// One copy from the other, or a single flipped bit. Else there is nothing that would make them
+// again.
 void ImageMender::mend_header_area(format::HeaderPart part, const std::string& place) {
   const auto found = HeaderArea(mended_, part, superblock_.uuid).look();
   if (!found || found->damage.empty()) {
     return;
   }
-  if (!found->mendable) {
+  if (found->mendable) {
+    replace_header_copy(part, *found->mendable, found->mended, place, "its other copy");
+  } else if (!unflip_header_copy(part, 0, place) && !unflip_header_copy(part, 1, place)) {
     findings_.push_back({place, found->damage, false});
-    return;
   }
-  const std::uint64_t start = format::start_blocks_of(part).at(*found->mendable);
+}
+
+bool ImageMender::unflip_header_copy(format::HeaderPart part, unsigned copy,
+                                     const std::string& place) {
+  std::vector<std::byte> bytes(format::header_copy_size_bytes);
+  const std::uint64_t start = format::start_blocks_of(part).at(copy);
+  const auto is_damaged = [&] {
+    const auto checked = format::check_header_copy(
+        {.part = part, .copy = copy, .uuid = superblock_.uuid},
+        std::span<const std::byte>(bytes).first<format::header_copy_size_bytes>());
+    return checked.state == format::HeaderCopyState::damaged;
+  };
+  const bool mended = mended_.read(start * block_size_bytes, bytes).ok() && is_damaged() &&
+                      unflip_bit(std::span(bytes), [&] { return !is_damaged(); });
+  if (mended) {
+    replace_header_copy(part, copy, bytes, place, "one flipped bit");
+  }
+  return mended;
+}
+
+void ImageMender::replace_header_copy(format::HeaderPart part, unsigned copy,
+                                      std::span<const std::byte> bytes, const std::string& place,
+                                      std::string_view how) {
+  const std::uint64_t start = format::start_blocks_of(part).at(copy);
   for (std::uint32_t i = 0; i < format::header_copy_block_count; ++i) {
     Block content;
-    std::memcpy(content.data(), &found->mended[std::size_t{i} * block_size_bytes], content.size());
+    std::memcpy(content.data(), &bytes[std::size_t{i} * block_size_bytes], content.size());
     if (read(start + i) != content) {
-      note(place, start + i, BlockMender::Mended{content, content, "its other copy"});
+      note(place, start + i, BlockMender::Mended{content, content, how});
     }
   }
 }

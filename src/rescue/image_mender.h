@@ -32,6 +32,9 @@ public:
 private:
   void clear_key_slots();
   void mend_header_area(format::HeaderPart part, const std::string& place);
+  bool unflip_header_copy(format::HeaderPart part, unsigned copy, const std::string& place);
+  void replace_header_copy(format::HeaderPart part, unsigned copy, std::span<const std::byte> bytes,
+                           const std::string& place, std::string_view how);
   void mend_ring();
   bool mend_record_at(std::uint32_t position);
   std::optional<format::TableNode> visit_node(format::BlockPlace place,
