@@ -256,7 +256,7 @@ VNVRAM_API Status unseal_image(std::unique_ptr<BlockDevice> device, OpenOptions 
 
 class Engine;
 
-/// An open image.
+/// An open image. More than 30 methods: it is all that can be asked of one, and each is a line.
 ///
 /// Threads: every call may be made from any thread at any time, except that close() and the
 /// destructor must be the last ones, and dispatch() by one thread at a time.

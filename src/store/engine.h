@@ -46,7 +46,7 @@
 namespace vnvram {
 
 /// An open image, put together from its parts. It hands each call to the one that it is about.
-///
+/// More than 30 methods: there is one for each call of Store's, and the parts do the work.
 /// Threads: as Store's. Those of its own belong to the parts: the checkpointer's, the deferral's
 /// alarm, the commit queue's and the completions'.
 class Engine {
