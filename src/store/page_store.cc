@@ -407,15 +407,13 @@ void PageStore::seal_with(const format::Codec& codec) {
 
 // Without an entry both slots are free.
 Status PageStore::overwrite(format::BlockPlace place, const TableEntry& entry) {
-  AlignedBuffer noise(block_size_bytes);
-  Status done;
+  AlignedBuffer noise(2 * block_size_bytes);
+  Status done = random_bytes(noise.span());
   for (const unsigned slot : {0U, 1U}) {
-    if (!done || (!entry.empty() && slot == entry.slot())) {
-      continue;
+    if (done && (entry.empty() || slot != entry.slot())) {
+      done = device_.write(geometry_.block_of(place, slot) * block_size_bytes,
+                           noise.span().subspan(slot * block_size_bytes, block_size_bytes));
     }
-    done = random_bytes(noise.span());
-    done = done ? device_.write(geometry_.block_of(place, slot) * block_size_bytes, noise.span())
-                : done;
   }
   return done;
 }

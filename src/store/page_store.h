@@ -80,7 +80,6 @@ public:
   /// may be empty.
   Status overwrite_other_slots(
       const std::function<void(std::uint64_t done_bytes, std::uint64_t all_bytes)>& progress);
-  [[nodiscard]] const format::Geometry& geometry() const { return geometry_; }
 
   /// More pages at the end, once a superblock with this geometry is durable. With nothing else
   /// under way.

@@ -59,7 +59,7 @@ constexpr std::size_t lanes_at = 120;
 constexpr std::size_t wrap_count_at = 124;
 constexpr std::size_t first_wrap_at = 128;
 
-HeaderContent content_of(const KeySlots& slots) {
+HeaderContent slots_content(const KeySlots& slots) {
   const auto content = compose_key_slots(slots);
   EXPECT_TRUE(content.ok());
   return content ? *content : HeaderContent{};
@@ -75,14 +75,14 @@ bool refused(const HeaderContent& content) {
 /// One slot of all_kinds() with a number of `size_bytes` at `place` changed.
 bool refused_with(std::size_t slot, std::size_t place, std::uint64_t value,
                   std::size_t size_bytes) {
-  HeaderContent content = content_of({all_kinds()[slot]});
+  HeaderContent content = slots_content({all_kinds()[slot]});
   EXPECT_FALSE(refused(content));
   std::memcpy(&content.entries[place], &value, size_bytes);
   return refused(content);
 }
 
 TEST(KeySlotTest, AllKindsComeBack) {
-  const HeaderContent content = content_of(all_kinds());
+  const HeaderContent content = slots_content(all_kinds());
   EXPECT_EQ(content.entry_count, 4U);
   EXPECT_EQ(content.entries.size(), 264U + 264U + 400U + 4360U);
   const char* reason = nullptr;
@@ -93,7 +93,7 @@ TEST(KeySlotTest, AllKindsComeBack) {
 
 TEST(KeySlotTest, NoneComeBackAsNone) {
   const char* reason = nullptr;
-  const auto slots = parse_key_slots(content_of({}), reason);
+  const auto slots = parse_key_slots(slots_content({}), reason);
   ASSERT_TRUE(slots.has_value()) << reason;
   EXPECT_TRUE(slots->empty());
 }
@@ -112,7 +112,7 @@ TEST(KeySlotTest, LengthsThatCannotBeAreRefused) {
 }
 
 TEST(KeySlotTest, WhatIsCutOffAnywhereIsRefused) {
-  const HeaderContent whole = content_of(all_kinds());
+  const HeaderContent whole = slots_content(all_kinds());
   for (std::size_t size = 0; size < whole.entries.size(); ++size) {
     HeaderContent content = whole;
     content.entries.resize(size);
@@ -155,11 +155,11 @@ TEST(KeySlotTest, CostsThatCannotBeAreRefused) {
 TEST(KeySlotTest, SlotsOutOfOrderOrTwiceAreRefused) {
   KeySlots slots = all_kinds();
   std::swap(slots[0], slots[1]);
-  EXPECT_TRUE(refused(content_of(slots)));
-  EXPECT_TRUE(refused(content_of({all_kinds()[0], all_kinds()[0]})));
+  EXPECT_TRUE(refused(slots_content(slots)));
+  EXPECT_TRUE(refused(slots_content({all_kinds()[0], all_kinds()[0]})));
   slots = all_kinds();
   slots[2].wraps[1].key_id = slots[2].wraps[0].key_id;
-  EXPECT_TRUE(refused(content_of(slots)));
+  EXPECT_TRUE(refused(slots_content(slots)));
 }
 
 TEST(KeySlotTest, MoreThanThereIsRoomForIsRefused) {

@@ -116,7 +116,8 @@ TEST(HeaderAreaTest, TwoCopiesOfOneSequenceAreDamage) {
   for (unsigned copy = 0; copy < 2; ++copy) {
     const Bytes composed = format::compose_header_copy(
         {.part = HeaderPart::metadata, .copy = copy, .uuid = some_uuid}, 5, content_of(copy, 9));
-    std::ranges::copy(composed, bytes.begin() + (copy == 0 ? copy_0_at : copy_1_at));
+    std::ranges::copy(composed, bytes.begin() +
+                                    static_cast<std::ptrdiff_t>(copy == 0 ? copy_0_at : copy_1_at));
   }
   EXPECT_KIND(content_on(bytes), corrupt);
 }
