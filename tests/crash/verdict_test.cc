@@ -265,7 +265,7 @@ TEST_F(VerdictTest, AllAgreeAboutTablesWithOddEntries) {
     std::uint64_t now = 0;
     {
       Bytes image = closed;
-      ImageEditor(image).edit_leaf(0, [&](auto& leaf) { now = number_in(leaf.entry_of(page)); });
+      ImageEditor(image).edit_leaf(0, [&](auto& leaf) { now = entry_number(leaf.entry_of(page)); });
     }
     for (const std::uint64_t number : odd_numbers(now)) {
       Bytes image = closed;

@@ -20,7 +20,7 @@ namespace vnvram {
 [[nodiscard]] inline format::TableEntry odd_entry(std::uint64_t number) {
   return std::bit_cast<format::TableEntry>(std::array<std::uint64_t, 5>{number});
 }
-[[nodiscard]] inline std::uint64_t number_in(const format::TableEntry& entry) {
+[[nodiscard]] inline std::uint64_t entry_number(const format::TableEntry& entry) {
   return std::bit_cast<std::array<std::uint64_t, 5>>(entry).front();
 }
 
