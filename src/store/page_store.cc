@@ -405,7 +405,6 @@ void PageStore::seal_with(const format::Codec& codec) {
   next_blocks_ = std::make_shared<VouchedBlocks>(device_, geometry_, codec);
 }
 
-// Without an entry both slots are free.
 Status PageStore::overwrite(format::BlockPlace place, const TableEntry& entry) {
   AlignedBuffer noise(2 * block_size_bytes);
   Status done = random_bytes(noise.span());
@@ -420,10 +419,9 @@ Status PageStore::overwrite(format::BlockPlace place, const TableEntry& entry) {
 
 Status PageStore::overwrite_other_slots(
     const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
-  Status done;
-  for (std::uint32_t i = 0; done && i < format::index_block_count; ++i) {
-    done = overwrite(format::index_place(i), index_entries_[i]);
-  }
+  static_assert(format::index_block_count == 2);
+  Status done = overwrite(format::index_place(0), index_entries_[0]);
+  done = done ? overwrite(format::index_place(1), index_entries_[1]) : done;
   for (std::uint32_t zone = 0; done && zone < geometry_.zone_count(); ++zone) {
     const Result<LeafRef> leaf = load_leaf(zone);
     if (!leaf) {
