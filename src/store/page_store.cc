@@ -8,7 +8,6 @@
 #include <fmt/core.h>
 
 #include "base/aligned_buffer.h"
-#include "base/random_bytes.h"
 #include "format/superblock.h"
 
 namespace vnvram {
@@ -399,44 +398,6 @@ void PageStore::publish() {
   write_back_ = {};
   ++publication_count_;
   evict();
-}
-
-void PageStore::seal_with(const format::Codec& codec) {
-  next_blocks_ = std::make_shared<VouchedBlocks>(device_, geometry_, codec);
-}
-
-Status PageStore::overwrite(format::BlockPlace place, const TableEntry& entry) {
-  AlignedBuffer noise(2 * block_size_bytes);
-  Status done = random_bytes(noise.span());
-  for (const unsigned slot : {0U, 1U}) {
-    if (done && (entry.empty() || slot != entry.slot())) {
-      done = device_.write(geometry_.block_of(place, slot) * block_size_bytes,
-                           noise.span().subspan(slot * block_size_bytes, block_size_bytes));
-    }
-  }
-  return done;
-}
-
-Status PageStore::overwrite_other_slots(
-    const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
-  static_assert(format::index_block_count == 2);
-  Status done = overwrite(format::index_place(0), index_entries_[0]);
-  done = done ? overwrite(format::index_place(1), index_entries_[1]) : done;
-  for (std::uint32_t zone = 0; done && zone < geometry_.zone_count(); ++zone) {
-    const Result<LeafRef> leaf = load_leaf(zone);
-    if (!leaf) {
-      return leaf.error();
-    }
-    done = overwrite(format::leaf_place(zone), leaf_entry(zone));
-    const format::NumberRange pages = geometry_.pages_of(zone);
-    for (std::uint32_t page = pages.first; done && page < pages.end; ++page) {
-      done = overwrite(format::page_place(page), (*leaf)->entry_of(page));
-    }
-    if (done && progress) {
-      progress(std::uint64_t{pages.end} * block_size_bytes, geometry_.space_size_bytes());
-    }
-  }
-  return done;
 }
 
 void PageStore::grow(const Geometry& geometry) {

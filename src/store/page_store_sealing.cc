@@ -1,0 +1,49 @@
+// Of PageStore what another data key needs.
+#include "base/aligned_buffer.h"
+#include "base/random_bytes.h"
+#include "store/page_store.h"
+
+namespace vnvram {
+
+using format::TableEntry;
+
+void PageStore::seal_with(const format::Codec& codec) {
+  next_blocks_ = std::make_shared<VouchedBlocks>(device_, geometry_, codec);
+}
+
+Status PageStore::overwrite(format::BlockPlace place, const TableEntry& entry) {
+  AlignedBuffer noise(2 * block_size_bytes);
+  Status done = random_bytes(noise.span());
+  for (const unsigned slot : {0U, 1U}) {
+    if (done && (entry.empty() || slot != entry.slot())) {
+      done = device_.write(geometry_.block_of(place, slot) * block_size_bytes,
+                           noise.span().subspan(slot * block_size_bytes, block_size_bytes));
+    }
+  }
+  return done;
+}
+
+Status PageStore::overwrite_other_slots(
+    const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
+  Status done;
+  for (std::uint32_t i = 0; done && i < format::index_block_count; ++i) {
+    done = overwrite(format::index_place(i), index_entries_[i]);
+  }
+  for (std::uint32_t zone = 0; done && zone < geometry_.zone_count(); ++zone) {
+    const Result<LeafRef> leaf = load_leaf(zone);
+    if (!leaf) {
+      return leaf.error();
+    }
+    done = overwrite(format::leaf_place(zone), leaf_entry(zone));
+    const format::NumberRange pages = geometry_.pages_of(zone);
+    for (std::uint32_t page = pages.first; done && page < pages.end; ++page) {
+      done = overwrite(format::page_place(page), (*leaf)->entry_of(page));
+    }
+    if (done && progress) {
+      progress(std::uint64_t{pages.end} * block_size_bytes, geometry_.space_size_bytes());
+    }
+  }
+  return done;
+}
+
+} // namespace vnvram
