@@ -341,21 +341,6 @@ Status PageStore::write_zone(std::uint32_t zone, std::span<const PageUpdate> pag
   return {};
 }
 
-Status PageStore::write_index(std::uint32_t index) {
-  const TableNode& node = write_back_.index[index];
-  if (node == index_[index]) {
-    return {};
-  }
-  TableEntry& entry = write_back_.index_entries[index];
-  const Result<TableEntry> next =
-      next_blocks_->write_next(format::index_place(index), entry, node.bytes());
-  if (!next) {
-    return next.error();
-  }
-  entry = *next;
-  return {};
-}
-
 Result<format::IndexEntries> PageStore::write_back() {
   std::span<const PageUpdate> rest = write_back_.pages;
   while (!rest.empty()) {

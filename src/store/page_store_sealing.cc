@@ -1,4 +1,4 @@
-// Of PageStore what another data key needs.
+// Of PageStore what seals: the top of the table, and what another data key needs.
 #include "base/aligned_buffer.h"
 #include "base/random_bytes.h"
 #include "store/page_store.h"
@@ -6,6 +6,22 @@
 namespace vnvram {
 
 using format::TableEntry;
+using format::TableNode;
+
+Status PageStore::write_index(std::uint32_t index) {
+  const TableNode& node = write_back_.index[index];
+  if (node == index_[index]) {
+    return {};
+  }
+  TableEntry& entry = write_back_.index_entries[index];
+  const Result<TableEntry> next =
+      next_blocks_->write_next(format::index_place(index), entry, node.bytes());
+  if (!next) {
+    return next.error();
+  }
+  entry = *next;
+  return {};
+}
 
 void PageStore::seal_with(const format::Codec& codec) {
   next_blocks_ = std::make_shared<VouchedBlocks>(device_, geometry_, codec);
