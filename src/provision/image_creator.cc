@@ -283,6 +283,26 @@ Status create_image(BlockDevice& device, const CreateOptions& options) {
   return done;
 }
 
+namespace {
+
+// What an encrypted image gets is random before it belongs to it, but for the block where the third
+// superblock is until then: a cut must not cost it.
+Status grow(BlockDevice& device, Engine& engine, std::uint64_t blocks,
+            std::uint64_t old_device_blocks) {
+  const std::uint64_t old_blocks = engine.geometry().image_block_count();
+  if (!engine.info().encrypted || blocks <= old_blocks) {
+    return engine.grow(blocks);
+  }
+  const std::uint64_t third =
+      std::min(third_copy_block(old_blocks, old_device_blocks).value_or(blocks), blocks);
+  Status done = fill_with_random(device, old_blocks, third);
+  done = done ? fill_with_random(device, std::min(third + 1, blocks), blocks) : done;
+  done = done ? engine.grow(blocks) : done;
+  return done ? fill_with_random(device, third, std::min(third + 1, blocks)) : done;
+}
+
+} // namespace
+
 Status resize_image(BlockDevice& device, std::uint64_t size_bytes, const KeyRing& keys) {
   OpenOptions open_options;
   open_options.keys = keys;
@@ -311,12 +331,8 @@ Status resize_image(BlockDevice& device, std::uint64_t size_bytes, const KeyRing
   }
   const std::uint64_t blocks = std::min(wanted_bytes / block_size_bytes,
                                         blocks_for_image(std::max(wanted_bytes, *device_bytes)));
-  const std::uint64_t old_blocks = (*engine)->geometry().image_block_count();
-  if (done && (*engine)->info().encrypted && blocks > old_blocks) {
-    done = fill_with_random(device, old_blocks, blocks);
-  }
   if (done) {
-    done = (*engine)->grow(blocks);
+    done = grow(device, **engine, blocks, *device_bytes / block_size_bytes);
   }
   const Status closed = (*engine)->close();
   return done ? closed : done;
