@@ -20,7 +20,9 @@ KeyCommand::KeyCommand(CLI::App& parent)
               "An encrypted image has up to 16 key slots. Each is one holder's: whatever opens one "
               "of them opens the image.\n"
               "Slots are added, exchanged and taken away one by one, and a cut leaves the old ones "
-              "or the new. The image must not be in use.") {
+              "or the new. The image must not be in use.\n\n"
+              "Example:\n"
+              "  vnvram key ls vm.nvram") {
   app().require_subcommand(1);
   CLI::App& adding = add_verb(
       &KeyCommand::add, "add", "give one holder more the image",

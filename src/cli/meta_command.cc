@@ -29,7 +29,9 @@ MetaCommand::MetaCommand(CLI::App& parent)
               "the keys, an\n"
               "endorsement key's fingerprint, a key service's reference. So nothing of them is "
               "secret, and nothing\n"
-              "proves them. They take 16,320 bytes at most, and are no part of exports.") {
+              "proves them. They take 16,320 bytes at most, and are no part of exports.\n\n"
+              "Example:\n"
+              "  vnvram meta set vm.nvram owner 'team seven'") {
   app().require_subcommand(1);
   add_verb(&MetaCommand::list, "ls", "list them", "Example:\n  vnvram meta ls --json vm.nvram")
       .add_flag("--json", json_, "print JSON");

@@ -33,7 +33,7 @@ class JsonTest(Case):
         self.assertEqual(set(info), {
             "uuid", "format_version", "generation", "epoch", "image_size_bytes", "ring_size_bytes",
             "ring_used_bytes", "space_size_bytes", "space_free_bytes", "blob_size_max_bytes",
-            "blob_count", "clean", "owner_pid", "owner_host", "sealed", "image_format",
+            "blob_count", "clean", "owner_pid", "owner_host", "sealed", "encrypted", "image_format",
             "lost_file"})
         self.assertIsNone(info["lost_file"])
         self.assertEqual(info["image_format"], "raw")
