@@ -7,6 +7,7 @@ import stat
 import nbd
 
 from cli.command import EXISTS, IO, OK, USAGE
+from harness.machine_process import MachineProcess
 from harness.owner_process import OwnerProcess
 from harness.tpm_process import TpmProcess
 from nbdkit.nbdkit_case import BLOBS, NbdkitCase
@@ -129,22 +130,27 @@ class Anchors(AnchorCase):
         self.vnvram("anchor", "accept", self.image, *self.anchor)
         self.serve_and_put("one")
 
+    def machine(self):
+        machine = MachineProcess(self.workspace, self.image, *self.anchor, tpm=False)
+        self.children.append(machine)
+        return machine
+
     def test_after_a_kill_it_is_at_its_anchor_or_one_ahead(self):
-        owner = self.owner()
+        machine = self.machine()
         for turn in range(10):
-            self.put(owner, f"{turn}")
+            self.put(machine, f"{turn}")
             client = nbd.NBD()
-            client.connect_uri(f"nbd+unix:///nvram?socket={self.path('nbd.sock')}")
+            client.connect_uri(machine.uri("nvram"))
             for number in range(20):
                 client.aio_pwrite(nbd.Buffer.from_bytearray(bytearray([turn + number + 1] * 512)),
                                   512 * number, flags=nbd.CMD_FLAG_FUA)
-            owner.kill()
-            self.children.remove(owner)
+            machine.kill_all()  # And each is gone: nobody has the image any more.
+            self.children.remove(machine)
             shown = self.shown()
             self.assertEqual(shown["verdict"], "at-anchor")
             self.assertIn(shown["image"]["generation"] - shown["anchor"]["generation"], (0, 1))
-            owner = self.owner()
-        owner.stop()
+            machine = self.machine()
+        machine.stop()
         self.vnvram("check", self.image)
 
     def test_every_policy_serves_and_ends_at_its_anchor(self):
