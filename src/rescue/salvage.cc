@@ -185,6 +185,42 @@ Result<std::uint64_t> size_for(const SalvageOptions& options, const CreateOption
   return std::max(*needed, std::min(*there, claimed_blocks * block_size_bytes));
 }
 
+// `first`: how reading by the newest superblock went.
+Status add_views(BlockDevice& damaged, const Roots& roots, const SalvageOptions& options,
+                 const RescueProgress& progress, Salvage& salvage, Status& first) {
+  for (std::size_t i = 0; i < roots.superblocks.size(); ++i) {
+    if (i > 0 && !roots.contradictory() && same_view(roots.superblocks[0], roots.superblocks[i])) {
+      continue;
+    }
+    const Result<format::Codec> codec = unlock(damaged, roots.superblocks[i], options.keys);
+    if (!codec) {
+      return codec.error();
+    }
+    SalvageView view(damaged, roots.superblocks[i], *codec);
+    const Status read = view.read(progress);
+    if (read) {
+      // Of two that cannot be of one image it is the one that leads there, as repair has it.
+      const bool decides = i == 0 || (!first && roots.contradictory());
+      salvage.add(view, decides);
+      first = decides ? Status{} : first;
+    } else if (i == 0) { // What the older copy tells of is a second chance, and no loss.
+      first = read;
+    }
+  }
+  return {};
+}
+
+Status check_stays_encrypted(const Roots& roots, const std::string& out_path,
+                             const SalvageOptions& options) {
+  if (format::is_encrypted(roots.superblocks.front()) && options.key_slots.empty() &&
+      options.data_key.empty() && !options.decrypt) {
+    return Error{ErrorKind::invalid_argument,
+                 out_path + ": it would not be encrypted, and the damaged image is",
+                 "say who can open it (--new-key), or that everybody can (--decrypt)"};
+  }
+  return {};
+}
+
 } // namespace
 
 bool SalvageReport::complete() const {
@@ -199,33 +235,13 @@ Result<SalvageReport> salvage_image(BlockDevice& damaged, const std::string& out
   if (!roots) {
     return roots.error();
   }
-  if (format::is_encrypted(roots->superblocks.front()) && options.key_slots.empty() &&
-      options.data_key.empty() && !options.decrypt) {
-    return Error{ErrorKind::invalid_argument,
-                 out_path + ": it would not be encrypted, and the damaged image is",
-                 "say who can open it (--new-key), or that everybody can (--decrypt)"};
+  if (Status stays = check_stays_encrypted(*roots, out_path, options); !stays) {
+    return stays.error();
   }
   Salvage salvage;
   Status first;
-  for (std::size_t i = 0; i < roots->superblocks.size(); ++i) {
-    if (i > 0 && !roots->contradictory() &&
-        same_view(roots->superblocks[0], roots->superblocks[i])) {
-      continue;
-    }
-    const Result<format::Codec> codec = unlock(damaged, roots->superblocks[i], options.keys);
-    if (!codec) {
-      return codec.error();
-    }
-    SalvageView view(damaged, roots->superblocks[i], *codec);
-    const Status read = view.read(progress);
-    if (read) {
-      // Of two that cannot be of one image it is the one that leads there, as repair has it.
-      const bool decides = i == 0 || (!first && roots->contradictory());
-      salvage.add(view, decides);
-      first = decides ? Status{} : first;
-    } else if (i == 0) { // What the older copy tells of is a second chance, and no loss.
-      first = read;
-    }
+  if (Status added = add_views(damaged, *roots, options, progress, salvage, first); !added) {
+    return added.error();
   }
   CreateOptions created = salvage.create_options();
   created.key_slots = options.key_slots;

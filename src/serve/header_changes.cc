@@ -7,6 +7,7 @@ namespace {
 
 std::vector<std::string> texts_of(const std::vector<KeySlotInfo>& slots) {
   std::vector<std::string> texts;
+  texts.reserve(slots.size());
   for (const KeySlotInfo& slot : slots) {
     texts.push_back(
         fmt::format("slot {}: {} \"{}\"", slot.number, key_slot_kind_name(slot.kind), slot.label));
