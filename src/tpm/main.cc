@@ -20,7 +20,6 @@
 #include "service/listener.h"
 #include "service/log.h"
 #include "service/name_remover.h"
-#include "service/private_memory.h"
 #include "service/sandbox.h"
 #include "service/service_notify.h"
 #include "service/termination_signals.h"
@@ -196,9 +195,6 @@ Status run(const Options& options, const Log& log) {
   const ServiceNotify notify;
   if (!notify.trouble().empty()) {
     log.warning("the service manager will hear nothing: " + notify.trouble());
-  }
-  if (!options.keys.empty()) {
-    keep_memory_private();
   }
   Result<Tpm> made = make_tpm(options, log);
   if (!made.ok()) {

@@ -11,6 +11,7 @@
 #include "device/location.h"
 #include "rpc/owner_address.h"
 #include "rpc/remote_blob_client.h"
+#include "service/private_memory.h"
 #include "tpm/tpm_image.h"
 
 namespace vnvram {
@@ -65,6 +66,9 @@ Result<AnchorUse> open_anchor_of(const Options& options) {
 }
 
 Result<Tpm> make_without_tpm(const Options& options, const Log& log) {
+  if (!options.keys.empty()) {
+    keep_memory_private();
+  }
   Result<AnchorUse> anchor = open_anchor_of(options);
   if (!anchor.ok()) {
     return anchor.error();
