@@ -9,8 +9,8 @@ cd "$(dirname "$(readlink -f "$0")")/.."
 
 usage() { echo "usage: scripts/fuzz.sh [--seconds N | --fixed] [--json FILE] [TARGET]..." >&2; exit 2; }
 
-all=(damaged_image_fuzzer hostile_image_fuzzer control_channel_fuzzer capi_fuzzer nbd_export_fuzzer
-  owner_session_fuzzer)
+all=(damaged_image_fuzzer hostile_image_fuzzer encrypted_image_fuzzer control_channel_fuzzer
+  capi_fuzzer nbd_export_fuzzer owner_session_fuzzer)
 seconds=60
 fixed=
 json=

@@ -20,7 +20,7 @@ done
 echo "== fuzz: the same inputs each time, of each target"
 [ -f build/fuzz/build.ninja ] || cmake --preset fuzz >/dev/null
 cmake --build --preset fuzz --target fuzzers -- --quiet
-printf '%s_fuzzer\n' damaged_image hostile_image control_channel capi nbd_export owner_session |
+printf '%s_fuzzer\n' damaged_image hostile_image encrypted_image control_channel capi nbd_export owner_session |
   xargs -P "$jobs" -n 1 scripts/fuzz.sh --fixed
 
 echo "== release: all tests"

@@ -18,7 +18,8 @@
 
 namespace vnvram {
 
-/// One state of one image. The same of an image that is looked at, with the last two fields unset.
+/// One state of one image. The same of an image that is looked at, with what is next, and
+/// each_commit, unset.
 struct AnchorPoint {
   std::array<std::byte, 16> uuid{};
   std::uint64_t epoch_number = 0;
@@ -31,6 +32,11 @@ struct AnchorPoint {
   std::uint64_t next_epoch_random = 0;
   /// It is written for each commit, so the image is one ahead of it at most.
   bool each_commit = false;
+  /// Which data key the image is sealed with; zero: it is plain. Whoever has an older one could
+  /// make any state with it.
+  std::array<std::byte, 16> key_id{};
+  /// Of an exchange of the data key that has begun: the new one, or zero.
+  std::array<std::byte, 16> next_key_id{};
 
   friend bool operator==(const AnchorPoint&, const AnchorPoint&) = default;
 };

@@ -22,6 +22,7 @@
 #include "vnvram/key_ring.h"
 #include "vnvram/key_rotation.h"
 #include "vnvram/open_device.h"
+#include "vnvram/public_metadata.h"
 #include "vnvram/result.h"
 #include "vnvram/store_counters.h"
 #include "vnvram/transaction.h"
@@ -63,6 +64,8 @@ struct CreateOptions {
   /// KeyRing::of_data_key() takes it.
   std::vector<std::byte> data_key = {};
   [[nodiscard]] bool encrypts() const { return !key_slots.empty() || !data_key.empty(); }
+  /// What the image says to everybody from its first moment on.
+  PublicMetadata metadata = {};
   /// For create_image_file(): in which format, and with which key, a VM image is made.
   DeviceOptions device = {};
   /// Called now and then while the image is written in full.

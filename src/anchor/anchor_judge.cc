@@ -39,6 +39,36 @@ AnchorVerdict judge_unknown_epoch(const AnchorPoint& image, const AnchorPoint& a
              : AnchorVerdict::forked;
 }
 
+/// Not so: it was made before an exchange of the data key, or by somebody who has the old one.
+bool knows_key(const AnchorPoint& image, const AnchorPoint& anchored) {
+  return image.key_id == anchored.key_id || (anchored.next_key_id != AnchorPoint{}.next_key_id &&
+                                             image.key_id == anchored.next_key_id);
+}
+
+AnchorVerdict judge_history(const AnchorPoint& image, const AnchorPoint& anchored) {
+  if (image.epoch_random == anchored.epoch_random && image.epoch_number == anchored.epoch_number) {
+    return judge_generation(image, anchored, anchored.chain);
+  }
+  // The opening came as far as its epoch. That begins with the generation it found, and a chain of
+  // its own.
+  if (anchored.next_epoch_random != 0 && image.epoch_random == anchored.next_epoch_random &&
+      image.epoch_number == anchored.epoch_number + 1) {
+    return judge_generation(image, anchored, anchored.next_epoch_random);
+  }
+  return judge_unknown_epoch(image, anchored);
+}
+
+/// Where the two generations alone do not tell.
+const char* what_else_differs(const AnchorComparison& found) {
+  if (found.image.generation < found.anchored->generation) {
+    return "";
+  }
+  if (!knows_key(found.image, *found.anchored)) {
+    return ", after an exchange of its data key";
+  }
+  return found.anchored->sealed && !found.image.sealed ? ", handed over and sealed" : "";
+}
+
 std::string words_for(const AnchorComparison& found, const std::string& image_name,
                       const std::string& anchor_name) {
   const std::string image =
@@ -57,11 +87,7 @@ std::string words_for(const AnchorComparison& found, const std::string& image_na
                        uuid_text(found.anchored->uuid));
   case AnchorVerdict::rolled_back:
     return fmt::format("{}: was put back to an older state: it is at {}, and {}{}", image_name,
-                       image, anchored,
-                       found.image.generation == found.anchored->generation &&
-                               found.anchored->sealed && !found.image.sealed
-                           ? ", handed over and sealed"
-                           : "");
+                       image, anchored, what_else_differs(found));
   case AnchorVerdict::forked:
     return fmt::format("{}: was written to without its anchor, or is a copy that was: it is at "
                        "{}, and {}, of another branch",
@@ -94,17 +120,10 @@ AnchorVerdict judge(const AnchorPoint& image, const std::optional<AnchorPoint>& 
   if (image.uuid != anchored->uuid) {
     return AnchorVerdict::another_image;
   }
-  if (image.epoch_random == anchored->epoch_random &&
-      image.epoch_number == anchored->epoch_number) {
-    return judge_generation(image, *anchored, anchored->chain);
-  }
-  // The opening came as far as its epoch. That begins with the generation it found, and a chain of
-  // its own.
-  if (anchored->next_epoch_random != 0 && image.epoch_random == anchored->next_epoch_random &&
-      image.epoch_number == anchored->epoch_number + 1) {
-    return judge_generation(image, *anchored, anchored->next_epoch_random);
-  }
-  return judge_unknown_epoch(image, *anchored);
+  const AnchorVerdict verdict = judge_history(image, *anchored);
+  return verdict == AnchorVerdict::at_anchor && !knows_key(image, *anchored)
+             ? AnchorVerdict::rolled_back
+             : verdict;
 }
 
 AnchorComparison compare(const std::string& image_name, const AnchorPoint& image,

@@ -1,4 +1,5 @@
 // A point as JSON, and back: what comes back may be anybody's.
+#include <algorithm>
 #include <limits>
 
 #include <fmt/core.h>
@@ -15,7 +16,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr unsigned version = 1;
 constexpr std::size_t text_max_bytes = 2048;
-constexpr std::size_t member_count = 9;
+constexpr std::size_t member_count = 11;
 constexpr std::uint64_t counter_max = std::uint64_t{1} << 62U; // As in an image.
 
 // Not a number: readers of JSON have 53 bits for one.
@@ -47,6 +48,15 @@ public:
     const auto parsed = parse_uuid(text(key));
     good_ = good_ && parsed;
     return good_ ? *parsed : Uuid{};
+  }
+  std::array<std::byte, 16> key_id(const char* key) {
+    const auto parsed = parse_hex(text(key));
+    std::array<std::byte, 16> id{};
+    good_ = good_ && parsed && parsed->size() == id.size();
+    if (good_) {
+      std::ranges::copy(*parsed, id.begin());
+    }
+    return id;
   }
   bool yes(const char* key) {
     const Json* found = member(key);
@@ -86,7 +96,9 @@ std::string anchor_text(const AnchorPoint& point) {
                      {"chain", bits_text(point.chain)},
                      {"sealed", point.sealed},
                      {"next_epoch_random", bits_text(point.next_epoch_random)},
-                     {"each_commit", point.each_commit}};
+                     {"each_commit", point.each_commit},
+                     {"key_id", hex(point.key_id)},
+                     {"next_key_id", hex(point.next_key_id)}};
   return json.dump();
 }
 
@@ -111,7 +123,9 @@ Result<AnchorPoint> parse_anchor(std::string_view text) {
                              .chain = reader.bits("chain"),
                              .sealed = reader.yes("sealed"),
                              .next_epoch_random = reader.bits("next_epoch_random"),
-                             .each_commit = reader.yes("each_commit")};
+                             .each_commit = reader.yes("each_commit"),
+                             .key_id = reader.key_id("key_id"),
+                             .next_key_id = reader.key_id("next_key_id")};
   if (!reader.good() || json.size() != member_count) {
     return not_a_point("a member is missing, of another kind, or unknown");
   }

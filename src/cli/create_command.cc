@@ -1,9 +1,20 @@
 #include "cli/create_command.h"
 
+#include <fmt/core.h>
+
+#include "base/plain_text.h"
 #include "cli/progress.h"
 #include "cli/size_text.h"
+#include "cli/who_and_when.h"
+#include "vnvram/version.h"
 
 namespace vnvram::cli {
+namespace {
+
+/// What CLI11 gives for a --birth without a value.
+constexpr const char* no_note = "-";
+
+} // namespace
 
 CreateCommand::CreateCommand(CLI::App& parent)
     : Command(
@@ -40,6 +51,10 @@ CreateCommand::CreateCommand(CLI::App& parent)
       .add_option("--format", format_,
                   "qcow2, vmdk, vhdx, vdi, luks or raw; if not said, what the name ends in")
       ->type_name("FORMAT");
+  birth_option_ = app().add_flag(
+      "--birth{-}", birth_,
+      "have the image say who made it, when and with which program, and --birth=NOTE that, too: "
+      "`vnvram meta get IMAGE birth`");
   app().add_flag("--force", force_, "write over what is there, whatever it is");
 }
 
@@ -74,6 +89,12 @@ Result<AnchorUse> CreateCommand::open_free_anchor() const {
   return use;
 }
 
+std::string CreateCommand::birth_text() const {
+  const bool has_note = !birth_.empty() && birth_ != no_note;
+  return plain_text(fmt::format("{} with vnvram {}{}{}", who_and_when(), version(),
+                                has_note ? ": " : "", has_note ? birth_ : ""));
+}
+
 Result<ExitCode> CreateCommand::run(Output& /*output*/) {
   CreateOptions options;
   options.force = force_;
@@ -96,6 +117,9 @@ Result<ExitCode> CreateCommand::run(Output& /*output*/) {
     return blobs.error();
   }
   options.blobs = std::move(*blobs);
+  if (birth_option_->count() > 0) {
+    options.metadata.emplace("birth", birth_text());
+  }
   if (encrypt_ != new_keys_.given()) {
     return Error(ErrorKind::invalid_argument,
                  encrypt_ ? "--encrypt without a key: nobody could open it"

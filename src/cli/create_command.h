@@ -16,7 +16,11 @@ private:
   [[nodiscard]] Result<AnchorUse> open_free_anchor() const;
   [[nodiscard]] Status anchor(const AnchorUse& use, const CreateOptions& created) const;
 
+  [[nodiscard]] std::string birth_text() const;
+
   BlobOptions blobs_;
+  std::string birth_;
+  CLI::Option* birth_option_ = nullptr;
   std::string size_;
   std::string ring_size_;
   std::string format_;

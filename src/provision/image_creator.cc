@@ -10,7 +10,9 @@
 #include "base/random_bytes.h"
 #include "base/secret_bytes.h"
 #include "device/forwarding_device.h"
+#include "format/public_metadata.h"
 #include "keys/data_key.h"
+#include "keys/header_area.h"
 #include "keys/key_slots.h"
 #include "provision/image_creator.h"
 #include "provision/image_size.h"
@@ -54,7 +56,11 @@ Status check_contents(const CreateOptions& options) {
                                blob.spec.name, blob.content->size(), blob.spec.size_max_bytes)};
     }
   }
-  return {};
+  Status fits;
+  for (const auto& [name, value] : options.metadata) {
+    fits = fits ? format::check_public_entry(name, value) : fits;
+  }
+  return fits;
 }
 
 /// What a device has room for in front of the third superblock.
@@ -140,6 +146,16 @@ Status write_slots(BlockDevice& device, const Superblock& superblock, const Secr
   return id ? write_first_key_slots(device, {superblock.uuid, *id}, data_key.get(),
                                     options.key_slots)
             : id.error();
+}
+
+Status write_metadata(BlockDevice& device, const Superblock& superblock,
+                      const PublicMetadata& metadata) {
+  if (metadata.empty()) {
+    return {};
+  }
+  const auto content = format::compose_public_metadata(metadata);
+  HeaderArea area(device, format::HeaderPart::metadata, superblock.uuid);
+  return content ? area.write(*content) : content.error();
 }
 
 // Superblocks first, and durably: whatever else happens, no old store's newer superblock can win.
@@ -243,6 +259,7 @@ Status format_locked(BlockDevice& device, const CreateOptions& options) {
   if (wiped) {
     wiped = write_slots(device, *superblock, *data_key, options);
   }
+  wiped = wiped ? write_metadata(device, *superblock, options.metadata) : wiped;
   if (!wiped) {
     return wiped;
   }

@@ -22,6 +22,7 @@ AnchorPoint point_of(const format::Superblock& superblock, const RingPosition& r
   point.generation = ring.sequence;
   point.chain = ring.chain;
   point.sealed = (superblock.features_must_know & format::feature_sealed) != 0;
+  point.key_id = superblock.key_id;
   return point;
 }
 
@@ -95,6 +96,7 @@ Status AnchorKeeper::epoch_began() {
 AnchorPoint AnchorKeeper::next_point() const {
   AnchorPoint point = image_point();
   point.sealed = point.sealed && !unsealing_;
+  point.next_key_id = next_key_;
   point.each_commit = use_.policy.moment == AnchorPolicy::Moment::commit;
   return point;
 }
@@ -123,6 +125,28 @@ Status AnchorKeeper::unsealing() {
   {
     const std::lock_guard lock(mutex_);
     unsealing_ = true;
+  }
+  return write();
+}
+
+Status AnchorKeeper::announce_key(const format::KeyId& id) {
+  if (!anchors() || !kept(Barrier::anchor_announces)) {
+    return {};
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    next_key_ = id;
+  }
+  return write();
+}
+
+Status AnchorKeeper::key_exchanged() {
+  if (!anchors()) {
+    return {};
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    next_key_ = {};
   }
   return write();
 }

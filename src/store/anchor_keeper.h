@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "base/alarm_clock.h"
+#include "format/layout.h"
 #include "store/shared_state.h"
 #include "vnvram/anchor.h"
 
@@ -36,6 +37,12 @@ public:
   /// that it is sealed when it is not. Errors: the anchor's own.
   Status sealed();
   Status unsealing();
+
+  /// Durable before the image is sealed with another data key: whichever it is after a cut, the
+  /// anchor knows it. Errors: the anchor's own.
+  Status announce_key(const format::KeyId& id);
+  /// It is the only one from now on, or will not come.
+  Status key_exchanged();
 
   /// What the image is, as memory has it.
   [[nodiscard]] AnchorPoint image_point() const;
@@ -68,6 +75,7 @@ private:
   std::mutex mutex_; ///< One write at a time; it is held during the anchor's I/O.
   std::optional<AnchorPoint> written_;
   bool unsealing_ = false;
+  format::KeyId next_key_{}; ///< Zero: none is announced.
   bool is_locked_ = false;
   Clock::Time last_write_{};
   bool alarm_is_set_ = false; ///< Under the state's mutex.

@@ -72,16 +72,7 @@ Result<std::vector<KeySlotInfo>> KeyExchange::run(const KeyRotation& rotation) {
   if (!left_out) {
     return left_out.error();
   }
-  Status done;
-  committer_.read_in_turn([&] {
-    try {
-      done = seal_anew(*key, rotation);
-    } catch (const std::exception& failure) {
-      done = state_.poison(failure, "an exchange of the data key");
-    }
-  });
-  // The old key goes when nothing is left that it opens. Else the next opening for writing does it.
-  done = done ? drop_other_wraps(*state_.device, {image.uuid, key->keys->id()}) : done;
+  const Status done = exchange(superblock.uuid, *key, rotation);
   if (!done) {
     return done.error();
   }
@@ -90,6 +81,25 @@ Result<std::vector<KeySlotInfo>> KeyExchange::run(const KeyRotation& rotation) {
     infos.push_back(key_slot_info(slot, image));
   }
   return infos;
+}
+
+Status KeyExchange::exchange(const Uuid& uuid, const NewKey& key, const KeyRotation& rotation) {
+  Status done = anchor_.announce_key(key.keys->id());
+  if (!done) {
+    return done;
+  }
+  committer_.read_in_turn([&] {
+    try {
+      done = seal_anew(key, rotation);
+    } catch (const std::exception& failure) {
+      done = state_.poison(failure, "an exchange of the data key");
+    }
+  });
+  // What has failed before it wrote anything has not taken the announcement back: the next one, or
+  // the next opening, does.
+  done = done ? anchor_.key_exchanged() : done;
+  // The old key goes when nothing is left that it opens. Else the next opening for writing does it.
+  return done ? drop_other_wraps(*state_.device, {uuid, key.keys->id()}) : done;
 }
 
 // INV9: the first of the two superblocks leads to homes that are all sealed with the new key.

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "base/uuid.h"
+#include "store/anchor_keeper.h"
 #include "store/checkpointer.h"
 #include "store/committer.h"
 #include "store/shared_state.h"
@@ -16,8 +18,9 @@ namespace vnvram {
 /// Threads: all calls may come from any thread, beside commits; not two at once.
 class KeyExchange {
 public:
-  KeyExchange(SharedState& state, Committer& committer, Checkpointer& checkpointer)
-      : state_(state), committer_(committer), checkpointer_(checkpointer) {}
+  KeyExchange(SharedState& state, Committer& committer, Checkpointer& checkpointer,
+              AnchorKeeper& anchor)
+      : state_(state), committer_(committer), checkpointer_(checkpointer), anchor_(anchor) {}
 
   /// See Store::rotate_data_key().
   Result<std::vector<KeySlotInfo>> run(const KeyRotation& rotation);
@@ -29,6 +32,8 @@ private:
   };
   Result<NewKey> make_key() const;
   [[nodiscard]] std::vector<KeySource> own_keys() const;
+  /// The rest, when key slots open both. The old data key's are gone afterwards.
+  Status exchange(const Uuid& uuid, const NewKey& key, const KeyRotation& rotation);
   Status seal_anew(const NewKey& key, const KeyRotation& rotation);
   Status take_all_pages();
   Status overwrite_what_was(const KeyRotation& rotation);
@@ -37,6 +42,7 @@ private:
   SharedState& state_;
   Committer& committer_;
   Checkpointer& checkpointer_;
+  AnchorKeeper& anchor_;
 };
 
 } // namespace vnvram

@@ -10,6 +10,7 @@
 #include "crash/crash_explorer.h"
 #include "support/crash_state.h"
 #include "support/expect_status.h"
+#include "support/memory_anchor.h"
 #include "support/random.h"
 #include "support/temporary_directory.h"
 
@@ -145,6 +146,58 @@ TEST_F(KeyExchangeCutTest, ASlotWhoseKeyNobodyHasGivenIsNotLostByAccident) {
   }
   expect_whole(disk_, "host", "left out");
   EXPECT_KIND(open(disk_, "admin"), wrong_key);
+}
+
+// The image from before it is the same history, sealed with a data key that somebody may have.
+TEST_F(KeyExchangeCutTest, Invariant12KnowsWhichDataKeyItIs) {
+  const auto anchor = std::make_shared<MemoryAnchor>();
+  ASSERT_OK(accept_anchor(std::make_unique<SimulatedDevice>(disk_), anchor, {}, with("host").keys));
+  OpenOptions options = with("host");
+  options.anchor = {.anchor = anchor, .policy = {.moment = AnchorPolicy::Moment::commit}};
+  const auto store = Store::open(std::make_unique<SimulatedDevice>(disk_), options);
+  ASSERT_OK(store);
+  ASSERT_OK((*store)->write("a", content_));
+  const std::vector<std::byte> before = disk_->durable();
+  const auto compare = [&](const std::vector<std::byte>& image, const AnchorPoint& point) {
+    MemoryAnchor there(point);
+    return compare_with_anchor(std::make_unique<SimulatedDevice>(
+                                   std::make_shared<SimulatedDisk>(image), Access::read_only),
+                               there, with("host").keys);
+  };
+  std::uint64_t images = 0;
+  std::uint64_t operations = 0;
+  const auto look = [&](const SimulatedOperation* operation, const AnchorPoint& point) {
+    const CrashState state(*disk_, operation);
+    for (std::uint64_t choice = 0; choice < 3 && !testing::Test::HasFailure(); ++choice) {
+      const auto found = compare(state.power_cut({.number = choice}, 16), point);
+      ASSERT_OK(found);
+      EXPECT_EQ(found->verdict, AnchorVerdict::at_anchor) << found->reason.value_or("");
+      ++images;
+    }
+  };
+  anchor->set_hook([&](const AnchorPoint& next) {
+    look(nullptr, *anchor->point());
+    look(nullptr, next);
+  });
+  disk_->set_hook([&](const SimulatedOperation& operation) {
+    const bool plain = operation.kind == OperationKind::write;
+    if (operation.kind != OperationKind::read && (!plain || operations++ % 16 == 15)) {
+      look(&operation, *anchor->point());
+    }
+  });
+  const std::uint64_t generation = (*store)->info().generation;
+  ASSERT_OK((*store)->rotate_data_key({.holders = {key("host"), key("admin")}}));
+  disk_->set_hook({});
+  anchor->set_hook({});
+  EXPECT_GT(images, 40U);
+  EXPECT_EQ(anchor->point()->generation, generation);
+  EXPECT_EQ(anchor->point()->next_key_id, AnchorPoint{}.next_key_id);
+  const auto found = compare(before, *anchor->point());
+  ASSERT_OK(found);
+  EXPECT_EQ(found->verdict, AnchorVerdict::rolled_back);
+  EXPECT_NE(found->reason.value_or("").find("exchange of its data key"), std::string::npos);
+  EXPECT_OK((*store)->write("a", content_));
+  EXPECT_OK((*store)->close());
 }
 
 } // namespace

@@ -38,7 +38,7 @@ void copy_sectors(std::span<const std::byte> from, std::span<std::byte> to, std:
 
 void apply_step(FuzzInput& input, Bytes& image) {
   enum Step : std::uint8_t { flip_bit, zero, garbage, from_the_past, from_elsewhere, cut, count };
-  const auto& past = ImageHistory::get().images();
+  const auto& past = ImageHistory::plain().images();
   const auto step = static_cast<Step>(input.below(count));
   if (image.size() < block_size_bytes) {
     return;
@@ -75,7 +75,7 @@ void apply_step(FuzzInput& input, Bytes& image) {
 
 /// Whatever is damaged: what is read was once there, all of it at the same time.
 void require_a_past_state(const SeenState& state) {
-  const Contents* then = ImageHistory::get().contents_of(state.generation);
+  const Contents* then = ImageHistory::plain().contents_of(state.generation);
   require(then != nullptr, fmt::format("there was a generation {}", state.generation));
   for (const auto& [name, content] : state.contents) {
     const auto found = then->find(name);
@@ -89,12 +89,13 @@ void require_a_past_state(const SeenState& state) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size_bytes) {
   using namespace vnvram::fuzz;
-  const auto& history = ImageHistory::get();
+  const auto& history = ImageHistory::plain();
   FuzzInput input(data, size_bytes);
   Bytes image = history.images()[input.below(history.images().size())];
   for (int step = 0; step < steps_max && !input.empty(); ++step) {
     apply_step(input, image);
   }
-  exercise_image(std::make_shared<vnvram::MemoryDisk>(std::move(image)), require_a_past_state);
+  exercise_image(std::make_shared<vnvram::MemoryDisk>(std::move(image)), history,
+                 require_a_past_state);
   return 0;
 }

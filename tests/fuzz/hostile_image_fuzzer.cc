@@ -191,13 +191,15 @@ private:
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size_bytes) {
   using namespace vnvram::fuzz;
-  Bytes image = ImageHistory::get().last_closed();
+  const auto& history = ImageHistory::plain();
+  Bytes image = history.last_closed();
   FuzzInput input(data, size_bytes);
   Forger forger(image);
   for (int step = 0; step < steps_max && !input.empty(); ++step) {
     forger.step(input);
   }
   forger.finish();
-  exercise_image(std::make_shared<vnvram::MemoryDisk>(std::move(image)), [](const SeenState&) {});
+  exercise_image(std::make_shared<vnvram::MemoryDisk>(std::move(image)), history,
+                 [](const SeenState&) {});
   return 0;
 }

@@ -20,11 +20,13 @@ namespace {
 // Hostile directories may hold thousands of blobs: of more than these only the first are written.
 constexpr std::size_t blobs_written_max = 12;
 
-Result<std::unique_ptr<Store>> open(const std::shared_ptr<MemoryDisk>& disk, Access access) {
+Result<std::unique_ptr<Store>> open(const std::shared_ptr<MemoryDisk>& disk, Access access,
+                                    const KeyRing& keys) {
   OpenOptions options;
   options.access = access;
   options.background = false;
   options.cache_size_bytes = cache_size_min_bytes;
+  options.keys = keys;
   return Store::open(std::make_unique<MemoryDevice>(disk, access), std::move(options));
 }
 
@@ -52,10 +54,10 @@ SeenState read_all(Store& store, bool all_must_be_there) {
   return state;
 }
 
-bool is_clean(const std::shared_ptr<MemoryDisk>& disk) {
+bool is_clean(const std::shared_ptr<MemoryDisk>& disk, const KeyRing& keys) {
   MemoryDevice device(disk, Access::read_only);
-  const Result<CheckReport> report = check_image(device);
-  [[maybe_unused]] const auto dump = dump_image(device);
+  const Result<CheckReport> report = check_image(device, {}, keys);
+  [[maybe_unused]] const auto dump = dump_image(device, keys);
   return report.ok() && report->clean();
 }
 
@@ -104,9 +106,9 @@ void write_read_only(Store& store, MemoryDisk& disk) {
 }
 
 /// This content takes the place of another image's that a store has open.
-void replace_while_open(const Bytes& content) {
-  const auto disk = std::make_shared<MemoryDisk>(ImageHistory::get().last_closed());
-  auto store = open(disk, Access::read_write);
+void replace_while_open(const ImageHistory& history, const Bytes& content) {
+  const auto disk = std::make_shared<MemoryDisk>(history.last_closed());
+  auto store = open(disk, Access::read_write, history.keys());
   require(store.ok(), "a sound image opens");
   const std::string blob = (*store)->blobs().front().name;
   const std::array<std::byte, 2> bytes = {std::byte{0xAB}, std::byte{0xCD}};
@@ -143,10 +145,10 @@ void make_larger(Store& store) {
   }
 }
 
-void change_and_reopen(const std::shared_ptr<MemoryDisk>& disk) {
+void change_and_reopen(const std::shared_ptr<MemoryDisk>& disk, const KeyRing& keys) {
   Contents acknowledged;
   {
-    auto store = open(disk, Access::read_write);
+    auto store = open(disk, Access::read_write, keys);
     if (!store.ok()) {
       return;
     }
@@ -159,7 +161,7 @@ void change_and_reopen(const std::shared_ptr<MemoryDisk>& disk) {
     make_larger(**store);
     [[maybe_unused]] const Status closed = (*store)->close();
   }
-  auto store = open(disk, Access::read_only);
+  auto store = open(disk, Access::read_only, keys);
   if (acknowledged.empty()) {
     return;
   }
@@ -173,19 +175,20 @@ void change_and_reopen(const std::shared_ptr<MemoryDisk>& disk) {
 
 /// On a copy: what a repair calls sound holds a state that was there, and what is salvaged can be
 /// read.
-void rescue(const std::shared_ptr<MemoryDisk>& disk, const OnState& on_state) {
+void rescue(const std::shared_ptr<MemoryDisk>& disk, const KeyRing& keys, const OnState& on_state) {
   const auto copy = std::make_shared<MemoryDisk>(disk->bytes());
   {
     MemoryDevice device(copy);
-    const auto repaired = repair_image(device);
-    const auto store = open(copy, Access::read_only);
+    const auto repaired = repair_image(device, false, {}, keys);
+    const auto store = open(copy, Access::read_only, keys);
     if (repaired.ok() && repaired->sound && store.ok()) {
       on_state(read_all(**store, false));
     }
   }
   const test::TemporaryDirectory directory("/dev/shm"); // Nothing there waits for a disk.
   MemoryDevice device(disk, Access::read_only);
-  const auto salvaged = salvage_image(device, directory.path("out"));
+  const auto salvaged =
+      salvage_image(device, directory.path("out"), {.keys = keys, .decrypt = true});
   if (salvaged.ok()) {
     auto out = open_device(directory.path("out"), Access::read_only);
     require(out.ok(), "what was salvaged is there");
@@ -198,10 +201,12 @@ void rescue(const std::shared_ptr<MemoryDisk>& disk, const OnState& on_state) {
 
 } // namespace
 
-void exercise_image(const std::shared_ptr<MemoryDisk>& disk, const OnState& on_state) {
-  const bool clean = is_clean(disk);
+void exercise_image(const std::shared_ptr<MemoryDisk>& disk, const ImageHistory& history,
+                    const OnState& on_state) {
+  const KeyRing keys = history.keys();
+  const bool clean = is_clean(disk, keys);
   {
-    auto store = open(disk, Access::read_only);
+    auto store = open(disk, Access::read_only, keys);
     require(store.ok() || !clean, "check found nothing wrong, so it opens: " +
                                       (store.ok() ? std::string() : store.error().text()));
     if (store.ok()) {
@@ -209,11 +214,11 @@ void exercise_image(const std::shared_ptr<MemoryDisk>& disk, const OnState& on_s
       write_read_only(**store, *disk);
     }
   }
-  const std::string disagreement = test::disagreement(disk->bytes(), false);
+  const std::string disagreement = test::disagreement(disk->bytes(), false, keys);
   require(disagreement.empty(), "all agree about an image: " + disagreement);
-  replace_while_open(disk->bytes());
-  rescue(disk, on_state);
-  change_and_reopen(disk);
+  replace_while_open(history, disk->bytes());
+  rescue(disk, keys, on_state);
+  change_and_reopen(disk, keys);
 }
 
 } // namespace vnvram::fuzz

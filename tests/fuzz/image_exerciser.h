@@ -21,6 +21,8 @@ using OnState = std::function<void(const SeenState& state)>;
 /// - an image that check_image finds nothing wrong with can be opened, and all of it read,
 /// - what was acknowledged is read back, before and after the store was opened again.
 /// `on_state` gets what is read before anything is written.
-void exercise_image(const std::shared_ptr<MemoryDisk>& disk, const OnState& on_state);
+/// `history` is that of the image, and has its keys.
+void exercise_image(const std::shared_ptr<MemoryDisk>& disk, const ImageHistory& history,
+                    const OnState& on_state);
 
 } // namespace vnvram::fuzz

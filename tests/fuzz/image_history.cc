@@ -1,10 +1,13 @@
 #include "fuzz/image_history.h"
 
+#include <fstream>
 #include <memory>
 
 #include "device/memory_device.h"
 #include "fuzz/require.h"
 #include "support/random.h"
+#include "support/temporary_directory.h"
+#include "vnvram/public_metadata.h"
 #include "vnvram/store.h"
 
 namespace vnvram::fuzz {
@@ -24,7 +27,21 @@ std::vector<BlobSpec> specs() {
   return result;
 }
 
-std::shared_ptr<MemoryDisk> create() {
+/// Of which everything is in memory.
+KeySource random_key(std::uint64_t seed) {
+  const test::TemporaryDirectory directory("/dev/shm");
+  const std::string path = directory.path("key");
+  const Bytes bytes = test::Random(seed).bytes(32);
+  std::ofstream(path, std::ios::binary)
+      .write(reinterpret_cast<const char*>(bytes.data()),
+             static_cast<std::streamsize>(bytes.size()));
+  auto source = KeySource::parse("file:" + path);
+  require(source.ok(), "a file can have a key");
+  KeyRing(std::vector{*source}).read_ahead();
+  return *std::move(source);
+}
+
+std::shared_ptr<MemoryDisk> create(const std::vector<KeySource>& sources) {
   auto disk = std::make_shared<MemoryDisk>(image_size_bytes);
   MemoryDevice device(disk);
   CreateOptions options;
@@ -32,14 +49,19 @@ std::shared_ptr<MemoryDisk> create() {
   for (BlobSpec& spec : specs()) {
     options.blobs.push_back({std::move(spec), std::nullopt});
   }
+  for (const KeySource& source : sources) {
+    options.key_slots.push_back({source, "fuzz"});
+  }
   const Status created = create_image(device, options);
   require(created.ok(), "a small image can be made");
+  require(set_public_metadata(device, "owner", "nobody").ok(), "and takes a note");
   return disk;
 }
 
-std::unique_ptr<Store> open(const std::shared_ptr<MemoryDisk>& disk) {
+std::unique_ptr<Store> open(const std::shared_ptr<MemoryDisk>& disk, KeyRing keys) {
   OpenOptions options;
   options.background = false;
+  options.keys = std::move(keys);
   auto store = Store::open(std::make_unique<MemoryDevice>(disk), std::move(options));
   require(store.ok(), "an image of ours can be opened");
   return *std::move(store);
@@ -55,40 +77,58 @@ Contents contents(Store& store) {
 
 } // namespace
 
-const ImageHistory& ImageHistory::get() {
-  static const ImageHistory history;
+const ImageHistory& ImageHistory::plain() {
+  static const ImageHistory history(false);
   return history;
 }
 
-ImageHistory::ImageHistory() {
+const ImageHistory& ImageHistory::encrypted() {
+  static const ImageHistory history(true);
+  return history;
+}
+
+ImageHistory::ImageHistory(bool is_encrypted) {
+  if (is_encrypted) {
+    sources_ = {random_key(1), random_key(2)};
+  }
+  live();
+}
+
+void ImageHistory::live() {
   constexpr int owners = 4;
-  constexpr int commits_of_an_owner = 12;
-  std::shared_ptr<MemoryDisk> disk = create();
+  std::shared_ptr<MemoryDisk> disk = create(sources_);
   images_.push_back(disk->bytes());
-  test::Random random(1);
   for (int owner = 0; owner < owners; ++owner) {
-    const std::unique_ptr<Store> store = open(disk);
+    const std::unique_ptr<Store> store = open(disk, keys());
     contents_[store->info().generation] = contents(*store);
-    for (int commit = 0; commit < commits_of_an_owner; ++commit) {
-      Transaction transaction;
-      transaction.write("uefi.variables", random.bytes(random.below(9000)));
-      if (commit % 2 == 0) {
-        transaction.write_range("tpm2.permanent", random.below(10000), random.bytes(200));
-        transaction.write("small." + std::to_string(random.below(small_blob_count)),
-                          random.bytes(random.below(100)));
-      }
-      require(store->commit(transaction).ok(), "a small commit succeeds");
-      contents_[store->info().generation] = contents(*store);
-      if (commit % 5 == 4) {
-        images_.push_back(disk->bytes());
-      }
+    if (owner == 2 && !sources_.empty()) {
+      require(store->rotate_data_key({.holders = sources_}).ok(), "the data key is exchanged");
     }
+    use(*store, *disk);
     if (owner % 2 == 0) {
       require(store->close().ok(), "a store closes");
       last_closed_ = images_.size();
       images_.push_back(disk->bytes());
     } else {
       disk = std::make_shared<MemoryDisk>(disk->bytes()); // This one dies: its lock goes with it.
+    }
+  }
+}
+
+void ImageHistory::use(Store& store, MemoryDisk& disk) {
+  constexpr int commits = 12;
+  for (int commit = 0; commit < commits; ++commit) {
+    Transaction transaction;
+    transaction.write("uefi.variables", random_.bytes(random_.below(9000)));
+    if (commit % 2 == 0) {
+      transaction.write_range("tpm2.permanent", random_.below(10000), random_.bytes(200));
+      transaction.write("small." + std::to_string(random_.below(small_blob_count)),
+                        random_.bytes(random_.below(100)));
+    }
+    require(store.commit(transaction).ok(), "a small commit succeeds");
+    contents_[store.info().generation] = contents(store);
+    if (commit % 5 == 4) {
+      images_.push_back(disk.bytes());
     }
   }
 }

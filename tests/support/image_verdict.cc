@@ -43,7 +43,8 @@ private:
 
 class EveryCommand {
 public:
-  explicit EveryCommand(const Bytes& image) : disk_(std::make_shared<MemoryDisk>(image)) {}
+  EveryCommand(const Bytes& image, const KeyRing& keys)
+      : disk_(std::make_shared<MemoryDisk>(image)), keys_(keys) {}
 
   std::string run(bool thoroughly) {
     read();
@@ -52,10 +53,11 @@ public:
     }
     write();
     MemoryDevice device(disk_);
-    refusals_.note("resize", resize_image(device, disk_->bytes().size() + 64 * block_size_bytes));
+    refusals_.note("resize",
+                   resize_image(device, disk_->bytes().size() + 64 * block_size_bytes, keys_));
     device.unlock();
-    refusals_.note("seal", seal_image(std::make_unique<MemoryDevice>(disk_)));
-    refusals_.note("unseal", unseal_image(std::make_unique<MemoryDevice>(disk_)));
+    refusals_.note("seal", seal_image(std::make_unique<MemoryDevice>(disk_), {.keys = keys_}));
+    refusals_.note("unseal", unseal_image(std::make_unique<MemoryDevice>(disk_), {.keys = keys_}));
     check("check after all that");
     return refusals_.first();
   }
@@ -63,7 +65,7 @@ public:
 private:
   void check(const char* when) {
     MemoryDevice device(disk_, Access::read_only);
-    const Result<CheckReport> report = check_image(device);
+    const Result<CheckReport> report = check_image(device, {}, keys_);
     if (!report) {
       refusals_.note(when, report.error());
     } else if (!report->clean()) {
@@ -75,6 +77,7 @@ private:
   Result<std::unique_ptr<Store>> open(Access access) {
     OpenOptions options;
     options.access = access;
+    options.keys = keys_;
     options.accept_sealed = true;
     options.background = false;
     options.cache_size_bytes = cache_size_min_bytes;
@@ -83,7 +86,7 @@ private:
 
   void read() {
     MemoryDevice device(disk_, Access::read_only);
-    if (const auto dump = dump_image(device); !dump) {
+    if (const auto dump = dump_image(device, keys_); !dump) {
       refusals_.note("dump", dump.error());
     }
     const auto store = open(Access::read_only);
@@ -101,7 +104,8 @@ private:
   void salvage() {
     const TemporaryDirectory directory("/dev/shm"); // Nothing there waits for a disk.
     MemoryDevice device(disk_, Access::read_only);
-    const auto report = salvage_image(device, directory.path("out"));
+    const auto report =
+        salvage_image(device, directory.path("out"), {.keys = keys_, .decrypt = true});
     if (!report) {
       refusals_.note("salvage", report.error());
     } else if (!report->complete()) {
@@ -134,13 +138,14 @@ private:
   }
 
   std::shared_ptr<MemoryDisk> disk_;
+  KeyRing keys_;
   Refusals refusals_;
 };
 
 /// What check finds first; empty: nothing.
-std::string check_finds(const Bytes& image) {
+std::string check_finds(const Bytes& image, const KeyRing& keys) {
   MemoryDevice device(std::make_shared<MemoryDisk>(image), Access::read_only);
-  const Result<CheckReport> report = check_image(device);
+  const Result<CheckReport> report = check_image(device, {}, keys);
   if (!report) {
     return report.error().text();
   }
@@ -149,44 +154,44 @@ std::string check_finds(const Bytes& image) {
 }
 
 /// What a cut may have left, and a repair may mend all the same.
-bool has_notes(const Bytes& image) {
+bool has_notes(const Bytes& image, const KeyRing& keys) {
   MemoryDevice device(std::make_shared<MemoryDisk>(image), Access::read_only);
-  const Result<CheckReport> report = check_image(device);
+  const Result<CheckReport> report = check_image(device, {}, keys);
   return report && !report->notes.empty();
 }
 
 } // namespace
 
-std::string refused_as_damaged(const Bytes& image, bool thoroughly) {
-  return EveryCommand(image).run(thoroughly);
+std::string refused_as_damaged(const Bytes& image, bool thoroughly, const KeyRing& keys) {
+  return EveryCommand(image, keys).run(thoroughly);
 }
 
-std::string disagreement(const Bytes& image, bool thoroughly) {
-  const bool clean = check_finds(image).empty();
+std::string disagreement(const Bytes& image, bool thoroughly, const KeyRing& keys) {
+  const bool clean = check_finds(image, keys).empty();
   if (clean) {
-    if (const std::string refused = refused_as_damaged(image, thoroughly); !refused.empty()) {
+    if (const std::string refused = refused_as_damaged(image, thoroughly, keys); !refused.empty()) {
       return "check finds nothing, and then " + refused;
     }
   }
   const auto disk = std::make_shared<MemoryDisk>(image);
   MemoryDevice device(disk);
-  const Result<RepairReport> repaired = repair_image(device);
+  const Result<RepairReport> repaired = repair_image(device, false, {}, keys);
   device.unlock();
   if (clean && !(repaired && repaired->sound)) {
     return "check finds nothing, and repair " +
            (repaired ? repaired->findings.back().what : repaired.error().text());
   }
-  if (clean && !has_notes(image) && disk->bytes() != image) {
+  if (clean && !has_notes(image, keys) && disk->bytes() != image) {
     return "check finds nothing, and repair changes something";
   }
-  const std::string after = check_finds(disk->bytes());
+  const std::string after = check_finds(disk->bytes(), keys);
   if (!repaired || !repaired->sound) {
     return after.empty() ? "repair says that it is not sound, and check finds nothing" : "";
   }
   if (!after.empty()) {
     return "repair says that it is sound, and check finds " + after;
   }
-  const std::string refused = clean ? "" : refused_as_damaged(disk->bytes(), thoroughly);
+  const std::string refused = clean ? "" : refused_as_damaged(disk->bytes(), thoroughly, keys);
   return refused.empty() ? "" : "repair says that it is sound, and then " + refused;
 }
 

@@ -38,6 +38,23 @@ AnchorPoint announcing() {
   return with(example_point(), [](AnchorPoint& point) { point.next_epoch_random = next_random; });
 }
 
+std::array<std::byte, 16> key_id(unsigned number) {
+  std::array<std::byte, 16> id{};
+  id.fill(static_cast<std::byte>(number));
+  return id;
+}
+
+AnchorPoint of_key(AnchorPoint point, unsigned number) {
+  point.key_id = key_id(number);
+  return point;
+}
+
+AnchorPoint exchanging(unsigned next) {
+  AnchorPoint point = example_point();
+  point.next_key_id = key_id(next);
+  return point;
+}
+
 AnchorPoint image_at(std::uint64_t epoch, std::uint64_t random, std::uint64_t generation,
                      std::uint64_t chain = 0xc0c0c0c0c0c0c0c0) {
   return with(example_point(), [&](AnchorPoint& point) {
@@ -64,6 +81,23 @@ std::vector<Case> known_epoch_cases() {
       {"sealed later", example_point(), sealed_point(), AnchorVerdict::at_anchor},
       {"before its seal", sealed_point(), example_point(), AnchorVerdict::rolled_back},
       {"commits behind a seal", sealed_point(), image_at(5, random, 101, 1), AnchorVerdict::forked},
+  };
+}
+
+std::vector<Case> data_key_cases() {
+  const std::uint64_t random = example_point().epoch_random;
+  return {
+      {"an older data key", example_point(), of_key(example_point(), 1),
+       AnchorVerdict::rolled_back},
+      {"and later commits with it", example_point(), of_key(image_at(5, random, 500, 1), 1),
+       AnchorVerdict::rolled_back},
+      {"none at all", example_point(), of_key(example_point(), 0), AnchorVerdict::rolled_back},
+      {"none at all in an exchange", exchanging(2), of_key(example_point(), 0),
+       AnchorVerdict::rolled_back},
+      {"before an exchange that has begun", exchanging(2), example_point(),
+       AnchorVerdict::at_anchor},
+      {"after it", exchanging(2), of_key(example_point(), 2), AnchorVerdict::at_anchor},
+      {"another one", exchanging(2), of_key(example_point(), 3), AnchorVerdict::rolled_back},
   };
 }
 
@@ -101,11 +135,16 @@ std::vector<Case> other_epoch_cases() {
   };
 }
 
-TEST(AnchorJudge, KnowsEachOfThem) {
+std::vector<Case> all_cases() {
   std::vector<Case> cases = known_epoch_cases();
-  const std::vector<Case> others = other_epoch_cases();
-  cases.insert(cases.end(), others.begin(), others.end());
-  for (const Case& each : cases) {
+  for (const std::vector<Case>& more : {data_key_cases(), other_epoch_cases()}) {
+    cases.insert(cases.end(), more.begin(), more.end());
+  }
+  return cases;
+}
+
+TEST(AnchorJudge, KnowsEachOfThem) {
+  for (const Case& each : all_cases()) {
     EXPECT_EQ(verdict_name(judge(each.image, each.anchored)), verdict_name(each.verdict))
         << each.what;
     const AnchorPoint other = with(each.image, [](AnchorPoint& point) { point.uuid = {}; });
@@ -115,10 +154,7 @@ TEST(AnchorJudge, KnowsEachOfThem) {
 }
 
 TEST(AnchorJudge, NamesBothGenerationsAndTheRemedy) {
-  std::vector<Case> cases = known_epoch_cases();
-  const std::vector<Case> others = other_epoch_cases();
-  cases.insert(cases.end(), others.begin(), others.end());
-  for (const Case& each : cases) {
+  for (const Case& each : all_cases()) {
     const AnchorComparison found = compare("an image", each.image, "an anchor", each.anchored);
     ASSERT_EQ(found.reason.has_value(), each.verdict != AnchorVerdict::at_anchor) << each.what;
     if (!found.reason) {

@@ -14,6 +14,7 @@ inline AnchorPoint example_point() {
   point.epoch_random = 0xe5e5e5e5e5e5e5e5;
   point.generation = 100;
   point.chain = 0xc0c0c0c0c0c0c0c0;
+  point.key_id.fill(std::byte{0x4b});
   return point;
 }
 

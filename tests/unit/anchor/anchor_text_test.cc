@@ -12,7 +12,9 @@ namespace {
 constexpr const char* example_text =
     R"({"vnvram_anchor":1,"uuid":"01020304-0506-0708-090a-0b0c0d0e0f10","epoch_number":5,)"
     R"("epoch_random":"e5e5e5e5e5e5e5e5","generation":100,"chain":"c0c0c0c0c0c0c0c0",)"
-    R"("sealed":false,"next_epoch_random":"0000000000000000","each_commit":false})";
+    R"("sealed":false,"next_epoch_random":"0000000000000000","each_commit":false,)"
+    R"("key_id":"4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b",)"
+    R"("next_key_id":"00000000000000000000000000000000"})";
 
 std::string replaced(std::string from, const std::string& to) {
   std::string text = example_text;
@@ -30,6 +32,8 @@ TEST(AnchorText, ComesBackAsItWas) {
   point.sealed = true;
   point.each_commit = true;
   point.next_epoch_random = 0x8000000000000001;
+  point.key_id = {};
+  point.next_key_id.fill(std::byte{0xfe});
   for (const AnchorPoint& each : {example_point(), point}) {
     const auto parsed = parse_anchor(anchor_text(each));
     ASSERT_OK(parsed);
@@ -56,6 +60,8 @@ TEST(AnchorText, RefusesWhatIsNone) {
                                   replaced("e5e5", "e5g5"),
                                   replaced("01020304-", "01020304"),
                                   replaced("false", "0"),
+                                  replaced("4b4b", "4b"),
+                                  replaced("\"next_key_id\"", "\"key_id\""),
                                   replaced("\"chain\"", "\"chaim\""),
                                   replaced("{", "{\"more\":1,"),
                                   replaced("\"vnvram_anchor\":1,", "")}) {
