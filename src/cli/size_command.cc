@@ -11,9 +11,8 @@ namespace vnvram::cli {
 SizeCommand::SizeCommand(CLI::App& parent)
     : Command(
           parent, "size", "tell how large an image must be for some blobs",
-          "Takes the arguments of `vnvram create`; IMAGE, =FILE, --size, --format, --image-key\n"
-          "and --force change nothing here, and of --uefi's FILE only its size counts. "
-          "\"required\"\n"
+          "Takes the arguments of `vnvram create`: the blobs, --ring-size and --encrypt count,\n"
+          "of --uefi's FILE only its size, and nothing else changes anything here. \"required\"\n"
           "is the smallest image that has room for the blobs at their largest sizes;\n"
           "\"recommended\" is what create makes without --size.\n\n"
           "Examples:\n"
@@ -22,12 +21,16 @@ SizeCommand::SizeCommand(CLI::App& parent)
           "  lvcreate -L $(vnvram size --tpm2 --json | jq .recommended_bytes)b -n nvram vg0") {
   add_ignored_image();
   blobs_.add_to(app(), true);
-  app().add_option("--size", size_, "not looked at")->type_name("N");
+  app().add_option("--size", ignored_, "not looked at")->type_name("N");
   app()
       .add_option("--ring-size", ring_size_, "the size of the image's log (K, M, G: 1024-fold)")
       ->type_name("N");
-  app().add_option("--format", format_, "not looked at")->type_name("FORMAT");
-  app().add_flag("--force", force_, "not looked at");
+  app().add_flag("--encrypt", encrypt_, "an encrypted image keeps more of each page");
+  app().add_option("--format", ignored_, "not looked at")->type_name("FORMAT");
+  app().add_option("--key", ignored_, "not looked at")->type_name("KEY");
+  app().add_option("--label", ignored_, "not looked at")->type_name("TEXT");
+  app().add_flag("--birth{-}", ignored_, "not looked at");
+  app().add_flag("--force", ignored_, "not looked at");
   app().add_flag("--json", json_, "print JSON");
 }
 
@@ -44,11 +47,11 @@ Result<ExitCode> SizeCommand::run(Output& output) {
     }
     ring_size_bytes = *parsed;
   }
-  const auto required = required_size_bytes(*specs, ring_size_bytes);
+  const auto required = required_size_bytes(*specs, ring_size_bytes, encrypt_);
   if (!required) {
     return required.error();
   }
-  const auto recommended = recommended_size_bytes(*specs, ring_size_bytes);
+  const auto recommended = recommended_size_bytes(*specs, ring_size_bytes, encrypt_);
   if (!recommended) {
     return recommended.error();
   }

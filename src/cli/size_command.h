@@ -1,6 +1,9 @@
 // `vnvram size`: tells how large an image must be.
 #pragma once
 
+#include <string>
+#include <vector>
+
 #include "cli/blob_options.h"
 #include "cli/command.h"
 
@@ -13,10 +16,9 @@ public:
 
 private:
   BlobOptions blobs_;
-  std::string size_;
   std::string ring_size_;
-  std::string format_;
-  bool force_ = false;
+  std::vector<std::string> ignored_;
+  bool encrypt_ = false;
   bool json_ = false;
 };
 

@@ -46,6 +46,28 @@ class CreateTest(Case):
         self.assertRegex(text, r"(?m)^recommended: +\d+ \(.+\)$")
         self.assertEqual(self.names(), [])
 
+    def test_size_of_an_encrypted_image(self):
+        key = self.file("key", b"thirty-two bytes nobody can guess")
+        encrypted = ("--encrypt", "--key", f"file:{key}", "--label", "host", "--birth=a note",
+                     "--blob", "a:t:64M")
+        sizes = self.json("size", self.image, *encrypted)
+        self.assertGreater(sizes["required_bytes"],
+                           self.json("size", "--blob", "a:t:64M")["required_bytes"])
+        self.create(*encrypted, "--size", sizes["required_bytes"])
+        self.vnvram("create", self.path("smaller"), *encrypted, "--size",
+                    sizes["required_bytes"] - 4096, status=NO_SPACE)
+
+    def test_birth(self):
+        self.create("--birth")
+        born = self.vnvram("meta", "get", self.image, "birth").decode()
+        self.assertRegex(born, r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ by \S+ on \S+ with vnvram [0-9.]+$")
+        self.create("--force", "--birth=of vm1,\nfor Ann", "--tpm2")
+        born = self.vnvram("meta", "get", self.image, "birth").decode()
+        self.assertRegex(born, r"with vnvram [0-9.]+: of vm1,.+for Ann$")
+        self.assertNotIn("\n", born)
+        self.create("--force")
+        self.assertEqual(self.json("meta", "ls", self.image), {"metadata": []})
+
     def test_image_is_allocated_in_full(self):
         self.create("--size", "8M")
         status = self.image.stat()

@@ -55,7 +55,7 @@ class Keys(Case):
         self.key = self.file("a.key", b"the key of a: 16 bytes or more")
         self.other = self.file("b.key", b"the key of b: 16 bytes or more")
         self.phrase = self.file("phrase", b"open sesame\n")
-        subprocess.run([program("encrypted_beginning"), self.image, self.key, "host"], check=True)
+        self.create("--encrypt", "--key", f"file:{self.key}", "--label", "host")
         self.with_key = ("--key", f"file:{self.key}")
 
     def add(self, new_key, *options, **expected):

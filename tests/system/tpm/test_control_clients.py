@@ -163,7 +163,8 @@ class ControlClients(TpmCase):
             with open("/dev/null", "rb") as null:
                 control.ask(1, b"", 8, [null.fileno()])
         control.capability() # Behind it the last one is closed, which need not be before its answer.
-        self.assertEqual(len(os.listdir(f"/proc/{tpm.pid}/fd")), before)
+        # One more is its spare one, closed while it serves a client: it answers before it has that again.
+        self.assertLessEqual(len(os.listdir(f"/proc/{tpm.pid}/fd")), before + 1)
         tpm.stop()
 
     def test_command_socket_beside_a_machine(self):
