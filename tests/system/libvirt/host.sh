@@ -7,8 +7,10 @@ set -eu
 folder=$1 name=$2 hook=$3 programs=$4 log=$5
 
 hostname "$name"
+# Some of these come with Debian's package that starts libvirtd by systemd, and are there without it only if
+# they are made. They stay: one that is removed takes away what another test has mounted on it.
 for path in /etc/libvirt /var/lib/libvirt /var/log/libvirt /var/cache/libvirt /run; do
-  mkdir -p "$folder$path"
+  mkdir -p "$folder$path" "$path"
   mount --bind "$folder$path" "$path"
 done
 # Without /dev/kvm: where it is and QEMU's user may not open it, libvirt looks at QEMU anew for each call.
