@@ -48,11 +48,10 @@ class CreateTest(Case):
 
     def test_size_of_an_encrypted_image(self):
         key = self.file("key", b"thirty-two bytes nobody can guess")
-        encrypted = ("--encrypt", "--key", f"file:{key}", "--label", "host", "--birth=a note",
-                     "--blob", "a:t:64M")
+        blobs = [word for name in "abcd" for word in ("--blob", f"{name}:t:16M")]
+        encrypted = ("--encrypt", "--key", f"file:{key}", "--label", "host", "--birth=a note", *blobs)
         sizes = self.json("size", self.image, *encrypted)
-        self.assertGreater(sizes["required_bytes"],
-                           self.json("size", "--blob", "a:t:64M")["required_bytes"])
+        self.assertGreater(sizes["required_bytes"], self.json("size", *blobs)["required_bytes"])
         self.create(*encrypted, "--size", sizes["required_bytes"])
         self.vnvram("create", self.path("smaller"), *encrypted, "--size",
                     sizes["required_bytes"] - 4096, status=NO_SPACE)
