@@ -9,7 +9,7 @@ cd "$(dirname "$(readlink -f "$0")")/.."
 usage() { echo "usage: scripts/lint.sh [--changed | --note]" >&2; exit 2; }
 
 noted=scripts/linted-commit
-build=build/release
+build=build/lint # Only configured: file by file, as clang-tidy wants them.
 
 all() { git ls-files 'src/*.cc'; }
 
@@ -61,8 +61,8 @@ if ! clang-tidy --version | grep -q 'version 14\.'; then
   exit 0
 fi
 
-[ -f "$build/build.ninja" ] || cmake --preset release >/dev/null
-cmake --build --preset release --target vnvram_rpc_schema -- --quiet # Its headers are made.
+[ -f "$build/build.ninja" ] || cmake --preset release -B "$build" -DCMAKE_UNITY_BUILD=OFF >/dev/null
+cmake --build "$build" --target vnvram_rpc_schema -- --quiet # Its headers are made.
 
 # A list that cannot be made is an error, and not a short one.
 case "${1:-}" in
