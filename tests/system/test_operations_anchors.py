@@ -15,7 +15,7 @@ from serve.machine_case import TpmMachine
 SECTION = Section("Roll-backs and forks noticed: anchors")
 NOT_RUN = {}
 
-BEGINNING = "vnvram create vm.nvram --tpm2 --anchor file:/var/lib/anchors/vm1"
+BEGINNING = "install -d -m 700 /var/lib/anchors"
 KEEPER = "while read -r verb point; do"
 ACCEPT = "vnvram anchor accept vm.nvram"
 
@@ -118,10 +118,23 @@ class Anchors(PrintedCase):
                 self.counts(self.serving.replace(FILE, ""))
                 self.is_refused("forked")
 
+    def write_keeper(self):
+        (self.host.home / "keeper.sh").write_text(self.host.wrote(self.section.block(KEEPER)), "utf-8")
+
+    def test_the_command_says_ok_when_it_is_durable(self):
+        """The content, its name, and the answer, in this order; or that it was not."""
+        self.write_keeper()
+        self.host.run("echo 'write {}' | strace -f -y -e trace=fsync,renameat2,rename,write -o trace sh keeper.sh kept")
+        trace = (self.host.home / "trace").read_text("utf-8")
+        calls = re.findall(r'(fsync)\(\d+<(.*?)>\) += 0|(rename)\w*\(.*= 0|write\(1<.*?"(ok)\\n"', trace)
+        self.assertEqual(["".join(call) for call in calls],
+                         [f"fsync{self.host.home}/kept.new", "rename", f"fsync{self.host.home}", "ok"])
+        (self.host.home / "kept.new").mkdir()
+        self.assertIn("error kept was not written", self.host.run("echo 'write {}' | sh keeper.sh kept"))
+
     @runs(KEEPER)
     def test_a_command_keeps_it(self):
-        script = self.host.home / "keeper.sh"
-        script.write_text(self.host.wrote(self.section.block(KEEPER)), "utf-8")
+        self.write_keeper()
         self.host.run(f"vnvram anchor accept vm.nvram {COMMAND}")
         serving = self.serving.replace(FILE, COMMAND)
         self.counts(serving)

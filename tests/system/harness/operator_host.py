@@ -100,7 +100,8 @@ class OperatorHost:
         shell, option, text = self._shell(command)
         log = self._workspace.log("vnvram-serve")
         notify = self._workspace.file(f"notify{len(self.servers)}")
-        text = re.sub(r"(?m)^vnvram serve", "exec vnvram serve", text)
+        # So that the process that is started, and ended, is the one that serves.
+        text = re.sub(r"(^|&& )(?=vnvram serve|ssh )", r"\1exec ", text)
         if answers:
             # The question comes to the terminal, whatever standard error is.
             argv = (shell, option, f"{{ {text}\n}} >>{log} 2>&1")
