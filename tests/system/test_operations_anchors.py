@@ -7,9 +7,8 @@ import re
 import shutil
 import unittest
 
-from harness.operator_host import OWNER, OperatorHost
+from harness.operator_host import OWNER
 from harness.printed import PrintedCase, Section, runs, uncovered
-from harness.workspace import Workspace
 from serve.machine_case import TpmMachine
 
 SECTION = Section("Roll-backs and forks noticed: anchors")
@@ -21,30 +20,19 @@ ACCEPT = "vnvram anchor accept vm.nvram"
 
 NOT_AT_ANCHOR = 31
 FILE = "--anchor file:/var/lib/anchors/vm1"
-COMMAND = "--anchor 'exec:exec sh keeper.sh kept'"
+KEPT = "/mnt/anchors/vm1"
+COMMAND = f"--anchor '{SECTION.inline('exec:exec sh keep-anchor ' + KEPT)}'".replace(KEPT, "kept")
 
 
 class Anchors(PrintedCase):
     section = SECTION
 
     def setUp(self):
-        self.workspace = Workspace()
-        self.addCleanup(self.workspace.close)
-        self.host = OperatorHost(self.workspace)
-        self.addCleanup(self.host.close)
+        super().setUp()
         self.image = self.host.home / "vm.nvram"
-        *making, self.serving = self.section.block(BEGINNING).commands()
+        *making, self.serving = self.commands(BEGINNING)
         self.host.run(*making)
-        self.host.ran.difference_update(making)  # A test says that it has run them.
-        self.making = making
         self.defined = False
-
-    def _callTestMethod(self, method):
-        try:
-            super()._callTestMethod(method)
-        except BaseException:
-            self.workspace.show_failure()
-            raise
 
     def counts(self, serving=None):
         """A machine is served, its TPM counts, and all of it ends."""
@@ -89,7 +77,6 @@ class Anchors(PrintedCase):
 
     @runs(BEGINNING, ACCEPT)
     def test_an_older_image_is_noticed_and_accepted(self):
-        self.host.ran.update(self.making)
         self.counts()
         older = self.copy("older.nvram")
         self.counts()
@@ -99,7 +86,7 @@ class Anchors(PrintedCase):
             self.is_refused("rolled-back")
         self.is_at_its_anchor()
         shutil.copy(older, self.image)
-        self.host.run(*self.section.block(ACCEPT).commands())
+        self.host.run(*self.commands(ACCEPT))
         self.is_at_its_anchor()
         with self.in_its_place(newer):
             self.is_refused("forked")
@@ -119,18 +106,19 @@ class Anchors(PrintedCase):
                 self.is_refused("forked")
 
     def write_keeper(self):
-        (self.host.home / "keeper.sh").write_text(self.host.wrote(self.section.block(KEEPER)), "utf-8")
+        (self.host.home / "keep-anchor").write_text(self.host.wrote(self.section.block(KEEPER)), "utf-8")
 
     def test_the_command_says_ok_when_it_is_durable(self):
         """The content, its name, and the answer, in this order; or that it was not."""
         self.write_keeper()
-        self.host.run("echo 'write {}' | strace -f -y -e trace=fsync,renameat2,rename,write -o trace sh keeper.sh kept")
+        self.host.run("echo 'write {}' | "
+                      "strace -f -y -e trace=fsync,renameat2,rename,write -o trace sh keep-anchor kept")
         trace = (self.host.home / "trace").read_text("utf-8")
         calls = re.findall(r'(fsync)\(\d+<(.*?)>\) += 0|(rename)\w*\(.*= 0|write\(1<.*?"(ok)\\n"', trace)
         self.assertEqual(["".join(call) for call in calls],
                          [f"fsync{self.host.home}/kept.new", "rename", f"fsync{self.host.home}", "ok"])
         (self.host.home / "kept.new").mkdir()
-        self.assertIn("error kept was not written", self.host.run("echo 'write {}' | sh keeper.sh kept"))
+        self.assertIn("error kept was not written", self.host.run("echo 'write {}' | sh keep-anchor kept"))
 
     @runs(KEEPER)
     def test_a_command_keeps_it(self):

@@ -2,7 +2,8 @@
 
 Not run here is what needs a systemd that is PID 1. Of the drop-ins systemd-analyze looks at the words, systemd-creds
 does what they ask systemd for, and the service's command line is started as its user, with the credential in a folder
-as systemd makes it. The hosts' TPM is one of ours. What stands for `pass`, `scp` and `ssh` is in setUp()."""
+as systemd makes it. The host's TPM is one of ours. Neither `pass` nor another host is there: scripts stand for `pass`,
+`scp` and `ssh`."""
 
 import json
 import os
@@ -13,10 +14,9 @@ import unittest
 from cli.command import FAILURE, IN_USE, IO, KEY_NEEDED, OK, USAGE, WRONG_KEY
 from cli.key_service import KeyService
 from harness.drop_in import complaints_about
-from harness.operator_host import OWNER, OperatorHost
+from harness.operator_host import OWNER
 from harness.printed import PrintedCase, Section, runs, uncovered
 from harness.vnvram import info, vnvram
-from harness.workspace import Workspace
 from serve.test_units import USERS, MachineUnits
 from tpm.host_tpm import HostTpm
 
@@ -47,22 +47,9 @@ class KeyCase(PrintedCase):
     section = SECTION
 
     def setUp(self):
-        self.workspace = Workspace()
-        self.addCleanup(self.workspace.close)
-        self.host = OperatorHost(self.workspace)
-        self.addCleanup(self.host.close)
+        super().setUp()
         self.image = self.host.home / "vm1.nvram"
         self.key = self.host.path("/etc/vnvram/keys/vm1")
-
-    def _callTestMethod(self, method):
-        try:
-            super()._callTestMethod(method)
-        except BaseException:
-            self.workspace.show_failure()
-            raise
-
-    def commands(self, beginning):
-        return self.section.block(beginning).commands()
 
     def begin(self):
         """The image is there; returns the command that serves it."""

@@ -4,7 +4,9 @@ import re
 import unittest
 from typing import NamedTuple
 
+from .operator_host import OperatorHost
 from .tpm_process import REPOSITORY
+from .workspace import Workspace
 
 TEXT = (REPOSITORY / "docs" / "operations.md").read_text("utf-8")
 
@@ -64,7 +66,22 @@ class PrintedCase(unittest.TestCase):
     """Tests that run what a section prints. A test that has run only a part of its blocks fails."""
 
     section = None
-    host = None  # Knows which commands were run; made by setUp() of who derives from this.
+
+    def setUp(self):
+        self.workspace = Workspace()
+        self.addCleanup(self.workspace.close)
+        self.host = OperatorHost(self.workspace)  # It knows which commands were run.
+        self.addCleanup(self.host.close)
+
+    def _callTestMethod(self, method):
+        try:
+            super()._callTestMethod(method)
+        except BaseException:
+            self.workspace.show_failure()
+            raise
+
+    def commands(self, beginning):
+        return self.section.block(beginning).commands()
 
     def tearDown(self):
         method = getattr(self, self._testMethodName)
