@@ -12,7 +12,7 @@ system=(qemu-system-x86 qemu-system-arm qemu-system-ppc qemu-utils qemu-system-c
   python3-cryptography python3-nacl python3-xxhash fio gnutls-bin python3 busybox-static cpio kmod
   file groff-base tpm2-tools libtss2-tcti-device0 libtss2-tcti-swtpm0 swtpm swtpm-tools util-linux xfsprogs dpkg-dev
   procps sbsigntool openssl e2fsprogs strace systemd nodejs npm
-  libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients apparmor clevis clevis-tpm2 jose curl)
+  libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients apparmor clevis clevis-tpm2 jose jq curl)
 
 # A package is there, too, if one of another name provides it: Debian 13 has libtss2-tcti-device0t64.
 there=$(dpkg-query -W -f='${db:Status-Status} ${Package}, ${Provides}\n' |

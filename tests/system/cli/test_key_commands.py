@@ -11,8 +11,9 @@ import re
 import subprocess
 import unittest
 
-from harness.tpm_process import REPOSITORY, TpmProcess, program
-from tpm.support import tpm2
+from harness.drop_in import complaints_about
+from harness.tpm_process import REPOSITORY, program
+from tpm.host_tpm import HostTpm
 
 from .command import FAILURE, IO, OK, USAGE, WRONG_KEY, Case
 from .key_service import KeyService
@@ -144,42 +145,22 @@ class Clevis(KeyCommands):
 
     def setUp(self):
         super().setUp()
-        self.tpms = []
-        self.addCleanup(lambda: [tpm.kill() for tpm in self.tpms])
-        self.tpm_image = self.new_tpm_image("host-tpm.nvram")
-        self.tpm_socket = self.path("host-tpm")
-        self.env["TPM2TOOLS_TCTI"] = f"swtpm:path={self.tpm_socket}"
-        self.tpm = self.start_tpm(self.tpm_image)
-
-    def new_tpm_image(self, name):
-        self.vnvram("create", self.path(name), "--tpm2")
-        return self.path(name)
-
-    def start_tpm(self, image):
-        """The host's TPM, from now on."""
-        tpm = TpmProcess(self.workspace, image, self.tpm_socket)
-        self.tpms.append(tpm)
-        return tpm
-
-    def restart_tpm(self, image=None):
-        self.tpm.stop()
-        self.tpm = self.start_tpm(image or self.tpm_image)
-
-    def extend_pcr(self):
-        tpm2(self.env["TPM2TOOLS_TCTI"], self.workspace.path, "pcrextend", f"7:sha256={'5a' * 32}")
+        self.tpm = HostTpm(self.workspace)
+        self.addCleanup(self.tpm.kill)
+        self.env["TPM2TOOLS_TCTI"] = self.tpm.tcti
 
     def test_this_hosts_tpm_opens_it_and_another_does_not(self):
         part = self.file("vm.jwe", self.run_well("vnvram-key-clevis", "make", "tpm2", "{}"))
         self.create("--key", f"exec:clevis decrypt,public={part}", "--label", "tpm")
         self.assertEqual(self.public_part("tpm"), part.read_bytes())
         self.opens("vnvram-key-clevis open tpm2", 'slot 1: external "tpm"')
-        self.restart_tpm()
+        self.tpm.restart()
         self.opens("clevis decrypt", 'slot 1: external "tpm"')
         self.run_well("vnvram", "check", self.image, "--key", "exec:vnvram-key-clevis open tpm2")
-        self.restart_tpm(self.new_tpm_image("other-tpm.nvram"))
+        self.tpm.restart(self.tpm.new_image("other-tpm.nvram"))
         self.is_refused("vnvram-key-clevis open tpm2",
                         "clevis decrypt has failed: the pin 'tpm2' does not open the slot")
-        self.restart_tpm()
+        self.tpm.restart()
         self.opens("vnvram-key-clevis open", 'slot 1: external "tpm"')
         self.tpm.stop()
         self.is_refused("vnvram-key-clevis open tpm2", "clevis decrypt has failed")
@@ -189,9 +170,9 @@ class Clevis(KeyCommands):
         config = '{"pcr_bank":"sha256","pcr_ids":"7"}'
         self.run_well("vnvram-key-clevis", "add", self.image, self.key, "tpm", "tpm2", config)
         self.opens("vnvram-key-clevis open tpm2", 'slot 1: external "tpm"')
-        self.extend_pcr()
+        self.tpm.extend_pcr()
         self.is_refused("vnvram-key-clevis open tpm2", "Unsealing jwk from TPM failed!")
-        self.restart_tpm()
+        self.tpm.restart()
         self.opens("vnvram-key-clevis open tpm2", 'slot 1: external "tpm"')
 
     def test_the_key_is_nowhere_else(self):
@@ -213,19 +194,19 @@ class Clevis(KeyCommands):
 
     def test_systemd_creds_with_the_tpm(self):
         device = f"--tpm2-device={self.env['TPM2TOOLS_TCTI']}"
-        self.extend_pcr()  # As firmware does: systemd 252 takes a PCR of zeros for one that nothing measures to.
+        self.tpm.extend_pcr()  # As firmware does: systemd 252 takes a PCR of zeros for one that nothing measures to.
         self.create()
         self.run_well("vnvram-key-systemd-creds", "add", self.image, self.key, "tpm", "vm1", "--with-key=host+tpm2",
                       "--tpm2-pcrs=7", device)
         opening = f"vnvram-key-systemd-creds open vm1 {device}"
         # It forgets its sessions in the TPM, where the kernel would end them for it.
-        self.restart_tpm()
+        self.tpm.restart()
         self.is_refused(opening, "systemd-creds decrypt has failed: this host does not open the slot as vm1")
-        self.restart_tpm()
-        self.extend_pcr()
+        self.tpm.restart()
+        self.tpm.extend_pcr()
         self.opens(opening, 'slot 1: external "tpm"')
-        self.restart_tpm(self.new_tpm_image("other-tpm.nvram"))
-        self.extend_pcr()
+        self.tpm.restart(self.tpm.new_image("other-tpm.nvram"))
+        self.tpm.extend_pcr()
         self.is_refused(opening, "systemd-creds decrypt has failed")
 
 
@@ -281,16 +262,8 @@ class SystemdCreds(KeyCommands):
     def test_the_drop_in_is_one(self):
         drop_in = re.search(r"```ini\n(.*?)```", (SCRIPTS / "README.md").read_text("utf-8"), re.DOTALL)[1]
         self.assertIn("LoadCredentialEncrypted=vm1.key:", drop_in)
-        folder = self.path("vnvram@vm1.service.d")
-        folder.mkdir()
-        text = (SCRIPTS.parent / "systemd" / "vnvram@.service").read_text("utf-8")
-        unit = self.file("vnvram@vm1.service", text.replace("/usr/bin/vnvram", str(program("vnvram"))).encode())
-        for path in (SCRIPTS.parent / "systemd").glob("*@.socket"):
-            (self.workspace.path / path.name.replace("@.", "@vm1.")).write_bytes(path.read_bytes())
-        for words, complains in ((drop_in, False), (drop_in.replace("vm1.key:/", "vm1.key:"), True)):
-            (folder / "key.conf").write_text(words, "utf-8")
-            said = self.run_words("systemd-analyze", "verify", "--man=no", "--recursive-errors=no", unit).stderr
-            self.assertEqual(b"key.conf" in said, complains, said)
+        self.assertEqual(complaints_about(drop_in, self.path("right")), [])
+        self.assertNotEqual(complaints_about(drop_in.replace("vm1.key:/", "vm1.key:"), self.path("wrong")), [])
 
 
 class Service(KeyCommands):

@@ -1,12 +1,11 @@
 """`vnvram key`, `vnvram meta` and `vnvram erase`, as an operator uses them."""
 
 import os
-import pty
 import signal
 import subprocess
-import termios
 import unittest
 
+from harness.terminal import Terminal
 from harness.tpm_process import program
 from .command import (FOREIGN, IN_USE, IO, KEY_NEEDED, NO_SPACE, NOT_FOUND, OK, TOO_LARGE, USAGE, WRONG_KEY,
                       Case)
@@ -15,38 +14,8 @@ from .owner import Owner
 SLOTS_AT, SLOTS_END = 2 * 4096, 10 * 4096
 
 
-class AtTerminal:
-    """A command whose terminal is ours."""
-
-    def __init__(self, *words):
-        self.said = b""
-        self.shown_at_the_end = None
-        self.pid, self.terminal = pty.fork()
-        if self.pid == 0:
-            os.execv(program("vnvram"), ["vnvram", *map(str, words)])
-
-    def wait_for(self, prompt):
-        """Until it asks that."""
-        while not self.said.endswith(prompt):
-            self.said += os.read(self.terminal, 1000)
-
-    def answer(self, prompt, line):
-        self.wait_for(prompt)
-        os.write(self.terminal, line)
-
-    def shows_what_is_typed(self):
-        return termios.tcgetattr(self.terminal)[3] & termios.ECHO != 0
-
-    def end(self):
-        """All that was shown, and the exit status."""
-        try:
-            while more := os.read(self.terminal, 1000):
-                self.said += more
-        except OSError:  # What a terminal says when its last user has gone.
-            pass
-        self.shown_at_the_end = self.shows_what_is_typed()
-        os.close(self.terminal)
-        return self.said, os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+def at_terminal(*words):
+    return Terminal(program("vnvram"), *words)
 
 
 class Keys(Case):
@@ -101,21 +70,21 @@ class Keys(Case):
         self.try_key("exec:exit 3", status=IO, message="ended with 3")
 
     def test_a_passphrase_is_asked_for_and_not_shown(self):
-        adding = AtTerminal("key", "add", self.image, *self.with_key, "--new-key", "passphrase")
+        adding = at_terminal("key", "add", self.image, *self.with_key, "--new-key", "passphrase")
         adding.answer(f"New passphrase of {self.image}: ".encode(), b"open sesame\n")
         adding.answer(b"The same again: ", b"open sesame\n")
         said, status = adding.end()
         self.assertEqual(status, OK, said)
         self.assertNotIn(b"sesame", said)
         self.try_key(f"passphrase:file:{self.phrase}")
-        trying = AtTerminal("key", "test", self.image, "--key", "passphrase")
+        trying = at_terminal("key", "test", self.image, "--key", "passphrase")
         trying.answer(f"Passphrase of {self.image}: ".encode(), b"open sesame\n")
         said, status = trying.end()
         self.assertEqual(status, OK, said)
         self.assertNotIn(b"sesame", said)
 
     def test_two_passphrases_that_differ_add_nothing(self):
-        adding = AtTerminal("key", "add", self.image, *self.with_key, "--new-key", "passphrase")
+        adding = at_terminal("key", "add", self.image, *self.with_key, "--new-key", "passphrase")
         adding.answer(b": ", b"open sesame\n")
         adding.answer(b"The same again: ", b"open sesamy\n")
         self.assertEqual(adding.end()[1], USAGE)
@@ -123,7 +92,7 @@ class Keys(Case):
 
     def test_who_interrupts_the_question_finds_the_terminal_as_it_was(self):
         self.add(f"passphrase:file:{self.phrase}")
-        asked = AtTerminal("key", "test", self.image, "--key", "passphrase")
+        asked = at_terminal("key", "test", self.image, "--key", "passphrase")
         asked.wait_for(b": ")
         self.assertFalse(asked.shows_what_is_typed())
         os.write(asked.terminal, b"half a pass\x03")

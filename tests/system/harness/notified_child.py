@@ -8,9 +8,14 @@ from .child import Child, Deadline, PATIENCE_SECONDS
 
 def start_notified(argv, log, notify_path, inherits=()):
     """Returns the child, which is ready. It is given these descriptors of ours."""
+    return started_ready(notify_path, lambda env: Child(argv, log, env, inherits))
+
+
+def started_ready(notify_path, start):
+    """Returns what `start` makes with this environment, when it has said that it is ready."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
         notify.bind(str(notify_path))
-        child = Child(argv, log, {"NOTIFY_SOCKET": str(notify_path)}, inherits)
+        child = start({"NOTIFY_SOCKET": str(notify_path)})
         _wait_ready(child, notify, PATIENCE_SECONDS)
         return child
 

@@ -62,9 +62,11 @@ class Unit:
 class MachineUnits:
     """The service and its sockets, as systemd starts them."""
 
-    def __init__(self, machine, workspace):
+    def __init__(self, machine, workspace, options=""):
+        """`options`: what VNVRAM_OPTIONS= says."""
         self.workspace = workspace
         self.machine = machine
+        self.options = options
         self.image = workspace.path / "lib" / f"{machine}.img"
         self.service = Unit(SERVICE, machine, workspace.path)
         self.sockets = {}
@@ -90,7 +92,7 @@ class MachineUnits:
                 raise AssertionError(f"not by root: {command}")
             subprocess.run(command[1:].split(), check=True, timeout=60)
         user = self.service.value("User")
-        command = self.service.value("ExecStart").replace(" $VNVRAM_OPTIONS", "").split()
+        command = self.service.value("ExecStart").replace("$VNVRAM_OPTIONS", self.options).split()
         numbers = [listening.fileno() for listening in self.sockets.values()]
         places = "".join(f"exec {3 + index}<&{number}\n" for index, number in enumerate(numbers))
         argv = ["bash", "-c", places + ACTIVATE, "bash", ":".join(self.sockets), "setpriv",
