@@ -48,7 +48,8 @@ public:
   ///                                standard input. A new slot's public part, of at most 4096
   ///                                bytes, is what is in the file PATH
   ///
-  /// Nothing is read yet. Errors: invalid_argument.
+  /// Nothing is read yet, but a descriptor has to be open for reading already. Errors:
+  /// invalid_argument.
   static Result<KeySource> parse(std::string_view text);
 
   /// What was parsed. There is no secret in it.

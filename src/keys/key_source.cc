@@ -1,5 +1,9 @@
+#include <fcntl.h>
+
 #include <optional>
 #include <utility>
+
+#include <fmt/core.h>
 
 #include "keys/external_key_holder.h"
 #include "keys/file_key_holder.h"
@@ -45,6 +49,23 @@ std::shared_ptr<KeyHolder> parse_holder(std::string_view text) {
   return input ? std::make_shared<FileKeyHolder>(*std::move(input)) : nullptr;
 }
 
+// Looked at before anything else is opened: later its number may be that of a file of our own, which
+// would then be read for a key.
+Status check_descriptor(std::string_view text) {
+  const auto input = parse_key_input(behind(text, "passphrase:").value_or(text));
+  if (!input || input->descriptor < 0) {
+    return {};
+  }
+  const int flags = ::fcntl(input->descriptor, F_GETFL);
+  if (flags >= 0 && (flags & O_ACCMODE) != O_WRONLY && (flags & O_PATH) == 0) {
+    return {};
+  }
+  return Error(ErrorKind::invalid_argument,
+               fmt::format("a key is to be read from descriptor {}, which is not open for reading",
+                           input->descriptor),
+               fmt::format("in a shell: {}< FILE", input->descriptor));
+}
+
 } // namespace
 
 std::string_view key_slot_kind_name(KeySlotKind kind) {
@@ -64,6 +85,9 @@ Result<KeySource> KeySource::parse(std::string_view text) {
     return Error(ErrorKind::invalid_argument, "that does not say where a key is",
                  "file:PATH, fd:N, passphrase, passphrase:file:PATH, passphrase:fd:N, "
                  "exec:COMMAND, or for a new slot public:PATH");
+  }
+  if (const Status open = check_descriptor(text); !open) {
+    return open.error();
   }
   return KeySource(std::string(text), std::move(holder));
 }

@@ -111,6 +111,11 @@ class Keys(Case):
         self.try_key(f"file:{self.key},remove")
         self.assertFalse(self.key.exists())
 
+    def test_a_descriptor_that_was_not_given_is_none_of_our_own(self):
+        for number in range(3, 12):
+            self.vnvram("key", "test", self.image, "--key", f"fd:{number}", status=USAGE,
+                        message=f"descriptor {number}")
+
     def test_what_is_no_key(self):
         self.vnvram("key", "test", self.image, status=KEY_NEEDED, message='slot 0: key "host"')
         done = self.run_vnvram("key", "test", self.image, "--key", "my secret")

@@ -42,7 +42,7 @@ UniqueFd pipe_with(std::string_view text) {
 
 TEST(KeySourceTest, Words) {
   for (const std::string_view text :
-       {"file:/k", "file:/k,remove", "fd:0", "fd:17", "passphrase", "passphrase:fd:3",
+       {"file:/k", "file:/k,remove", "passphrase",
         "passphrase:file:/p", "passphrase:file:/p,remove", "public:/k.pem", "exec:clevis decrypt",
         "exec:a,b,public=/p"}) {
     const auto key = KeySource::parse(text);
@@ -86,7 +86,20 @@ TEST(KeySourceTest, AFileThatIsMissingIsNotAnImageThatIs) {
   EXPECT_KIND(secret_of(source("file:" + files.path("none"))), io);
   EXPECT_KIND(secret_of(source("file:" + files.path("none") + ",remove")), io);
   EXPECT_KIND(secret_of(source("passphrase:file:" + files.path("none"))), io);
-  EXPECT_KIND(secret_of(source("fd:1000000")), io);
+}
+
+TEST(KeySourceTest, ADescriptorHasToBeOpenForReading) {
+  const UniqueFd readable(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  const UniqueFd written(::open("/dev/null", O_WRONLY | O_CLOEXEC));
+  for (const std::string_view scheme : {"fd:", "passphrase:fd:"}) {
+    const auto parse = [&](int descriptor) {
+      return KeySource::parse(std::string(scheme) + std::to_string(descriptor));
+    };
+    EXPECT_OK(parse(readable.get()));
+    EXPECT_KIND(parse(written.get()), invalid_argument);
+    EXPECT_KIND(parse(1000000), invalid_argument);
+    EXPECT_NE(parse(1000000).error().text().find("descriptor 1000000"), std::string::npos);
+  }
 }
 
 TEST(KeySourceTest, AFileIsRemovedOnceItWasRead) {
