@@ -31,6 +31,10 @@ public:
   /// Reads what can be read without asking anybody: for a process that may open nothing later. What
   /// cannot be read now is said when it is needed.
   void read_ahead();
+  /// From now on a command (exec:) opens only slots that it has been run for already; others are an
+  /// error (unsupported), unless another key opens the image: for a process that may start nothing
+  /// later.
+  void run_no_more_commands();
   /// From now on it is no obstacle that an image is not encrypted. Without this a plain image is
   /// refused (wrong_key) where there is a key: whoever can write to the device could have put it
   /// there.

@@ -11,6 +11,11 @@ Result<std::span<const std::byte>>
 ExternalKeyHolder::run(const std::vector<std::byte>& public_part) {
   auto found = std::ranges::find(made_, public_part, &Made::public_part);
   if (found == made_.end()) {
+    if (!runs_commands_) {
+      return Error(ErrorKind::unsupported,
+                   "a key is to come from a command, and this process may start none any more",
+                   "give a key by file:PATH or fd:N");
+    }
     Result<SecretBytes> key = run_key_command(command_, public_part, format::holder_key_max_bytes);
     if (!key) {
       return key.error();

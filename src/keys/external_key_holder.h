@@ -22,6 +22,7 @@ public:
                                                 const std::string& image) override;
   Result<NewHolder> make_new(const std::string& image) override;
   [[nodiscard]] bool is_at_hand(const format::KeySlot& slot) const override;
+  void run_no_more_commands() override { runs_commands_ = false; }
 
 private:
   struct Made {
@@ -33,6 +34,7 @@ private:
   std::string command_;
   std::string public_part_path_;
   std::vector<Made> made_; ///< One for each public part.
+  bool runs_commands_ = true;
 };
 
 } // namespace vnvram

@@ -41,6 +41,7 @@ public:
   /// Has it at hand from now on, as far as that takes nobody's answer and no command. If it cannot
   /// be read now, secret_for() says so.
   virtual void read_ahead() {}
+  virtual void run_no_more_commands() {}
 
   static KeyHolder& of(const KeySource& source) { return *source.holder_; }
 };

@@ -36,6 +36,13 @@ void KeyRing::read_ahead() {
   }
 }
 
+void KeyRing::run_no_more_commands() {
+  const std::lock_guard lock(state_->mutex);
+  for (const KeySource& source : state_->sources) {
+    KeyHolder::of(source).run_no_more_commands();
+  }
+}
+
 void KeyRing::accept_plain() {
   const std::lock_guard lock(state_->mutex);
   state_->accepts_plain = true;

@@ -49,8 +49,8 @@ std::shared_ptr<KeyHolder> parse_holder(std::string_view text) {
   return input ? std::make_shared<FileKeyHolder>(*std::move(input)) : nullptr;
 }
 
-// Looked at before anything else is opened: later its number may be that of a file of our own, which
-// would then be read for a key.
+// Looked at before anything else is opened: later its number may be that of a file of our own,
+// which would then be read for a key.
 Status check_descriptor(std::string_view text) {
   const auto input = parse_key_input(behind(text, "passphrase:").value_or(text));
   if (!input || input->descriptor < 0) {

@@ -109,6 +109,9 @@ Status give_up_privileges(const Options& options) {
       return status;
     }
   }
+  if (options.seccomp == Seccomp::on) {
+    KeyRing(options.keys).run_no_more_commands(); // For an image that comes later.
+  }
   const bool has_owner = scheme_of(options.image) == LocationScheme::owner;
   return confine(options.seccomp, {.connections = options.admin.has_value() ||
                                                   (has_owner && !is_passed_on(options.image)),

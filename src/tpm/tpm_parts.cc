@@ -68,6 +68,8 @@ Result<AnchorUse> open_anchor_of(const Options& options) {
 Result<Tpm> make_without_tpm(const Options& options, const Log& log) {
   if (!options.keys.empty()) {
     keep_memory_private();
+    // An image may come, or come back, when this process may open nothing any more.
+    KeyRing(options.keys).read_ahead();
   }
   Result<AnchorUse> anchor = open_anchor_of(options);
   if (!anchor.ok()) {

@@ -13,6 +13,7 @@
 #include "keys/key_holder.h"
 #include "support/expect_status.h"
 #include "unit/keys/key_fixture.h"
+#include "vnvram/key_ring.h"
 
 namespace vnvram::test {
 namespace {
@@ -42,8 +43,8 @@ UniqueFd pipe_with(std::string_view text) {
 
 TEST(KeySourceTest, Words) {
   for (const std::string_view text :
-       {"file:/k", "file:/k,remove", "passphrase",
-        "passphrase:file:/p", "passphrase:file:/p,remove", "public:/k.pem", "exec:clevis decrypt",
+       {"file:/k", "file:/k,remove", "passphrase", "passphrase:file:/p",
+        "passphrase:file:/p,remove", "public:/k.pem", "exec:clevis decrypt",
         "exec:a,b,public=/p"}) {
     const auto key = KeySource::parse(text);
     ASSERT_OK(key);
@@ -183,6 +184,17 @@ TEST(KeySourceTest, ACommandMakesTheKeyOfEachPublicPart) {
   EXPECT_EQ(std::filesystem::file_size(runs), 2U); // The third time it was known.
   EXPECT_KIND(secret_of(source("exec:printf short"), slot), invalid_argument);
   EXPECT_KIND(secret_of(source("exec:exit 7"), slot), io);
+}
+
+TEST(KeySourceTest, ACommandThatMayRunNoMoreOpensWhatItHasOpened) {
+  const KeySource key = source("exec:printf 'the key made of '; cat");
+  format::KeySlot slot;
+  slot.public_part = bytes_of("one");
+  ASSERT_OK(secret_of(key, slot));
+  KeyRing({key}).run_no_more_commands();
+  EXPECT_OK(secret_of(key, slot));
+  slot.public_part = bytes_of("other");
+  EXPECT_KIND(secret_of(key, slot), unsupported);
 }
 
 TEST(KeySourceTest, TheCommandOfANewSlotIsGivenItsPublicPart) {
