@@ -19,7 +19,8 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build" / "mutants"
 # The quick ones first. block_device_test needs root.
-PROGRAMS = ["damage_test", "store_test", "device_test", "block_device_test", "crash_test"]
+PROGRAMS = ["format_test", "keys_test", "anchor_test", "cut_test", "damage_test", "store_test", "device_test",
+            "block_device_test", "crash_test"]
 TIMEOUT_SECONDS = 600  # For one run of a program; all of crash_test takes about one minute.
 
 # The test that is there for a barrier runs first. If it stays green all others do, too.
@@ -36,6 +37,13 @@ EXPECTED = {
     "block_checksum": "damage_test:BitRotTest.Invariant5HoldsForEveryBlockOfAClosedImage",
     "record_checksum": "crash_test:CrashTest.Invariants1And2HoldAtEveryCutOfAMixedWorkload",
     "superblock_checksum": "crash_test:CrashTest.Invariants1And2HoldAtEveryCutOfAMixedWorkload",
+    "superblock_mac": "store_test:EncryptedTest.ASuperblockOfSomebodyWithoutTheKeyIsRefused",
+    "block_place_bound": "format_test:SealedCodec.OpensWhatItSealedAtThatPlaceOnly",
+    "record_bound": "format_test:SealedRecord.CountsInItsPlaceInTheHistoryOnly",
+    "fresh_nonce": "format_test:SealedCodec.TheSameContentIsNeverSealedTwiceAlike",
+    "purpose_keys": "format_test:FormatDocument*",
+    "old_key_overwritten": "cut_test:KeyExchangeCutTest.NothingOfWhatWasSealedBeforeIsLeft",
+    "header_copy_durability": "keys_test:HeaderAreaTest.ACutLeavesTheOldOrTheNew",
     "records_behind_break": "store_test:Open.ADamagedRecordWithAWholeOneBehindIt*",
     "open_flush": "damage_test:OpeningCutTest.*CacheOnly",
     "recovery_flush": "damage_test:OpeningCutTest.*Recovery*",
@@ -57,9 +65,10 @@ EXPECTED = {
     "deferred_kept": "store_test:DeferredFailure.WhatCouldNotBeWrittenComesBefore*",
     "deferred_in_turn": "store_test:Deferred.AFlushAfterAFailedOneLeavesNothingWaiting",
     "deferred_bounded": "store_test:DeferredCommit.ABatchNeverExceedsARecordAndNothingIsLost",
-    "anchor_judged": "damage_test:*AnchorCutTest.Invariant12RefusesEveryOlderState*",
-    "anchor_announces": "damage_test:*AnchorCutTest.Invariant12HoldsAtEveryCut*",
-    "anchor_before_answer": "damage_test:*AnchorCutTest.Invariant12HoldsAtEveryCut*",
+    "anchor_judged": "cut_test:*AnchorCutTest.Invariant12RefusesEveryOlderState*",
+    "anchor_announces": "cut_test:*AnchorCutTest.Invariant12HoldsAtEveryCut*",
+    "anchor_knows_key": "cut_test:KeyExchangeCutTest.Invariant12KnowsWhichDataKeyItIs",
+    "anchor_before_answer": "cut_test:*AnchorCutTest.Invariant12HoldsAtEveryCut*",
     "deferred_at_close": "store_test:DeferredCommit.CloseMakesAllDurable",
 }
 

@@ -25,6 +25,8 @@ enum class Barrier {
   record_bound,               // 9: a sealed record counts in its own place in the history only
   fresh_nonce,                // 9: nothing is sealed twice alike
   purpose_keys,               // 9: records, blocks and superblocks have keys of their own
+  old_key_overwritten,        // 9: after an exchange of the data key nothing of the old one is left
+  header_copy_durability,     // 9: one copy of the key slots is durable before the other is written
   records_behind_break,       // 1, 5: damage in the middle of the ring is not its end
   open_flush,                 // 2, 4: what an opening has read is flushed before it writes
   recovery_flush,             // 2, 4: and before a recovery that checkpoints on its way does so
@@ -49,6 +51,7 @@ enum class Barrier {
   deferred_at_close,          // 8: what waits at a close is committed
   anchor_judged,              // 12: an image that is not at its anchor is not written to
   anchor_announces,           // 12: an anchor knows an epoch before it begins
+  anchor_knows_key,           // 12: an exchange of the data key is told the anchor, and judged
   anchor_before_answer,       // 12: with the policy commit, each commit before it is answered
 };
 

@@ -5,6 +5,7 @@
 
 #include <fmt/core.h>
 
+#include "base/barrier.h"
 #include "format/all_zero.h"
 
 namespace vnvram {
@@ -141,9 +142,11 @@ Result<HeaderArea::Condition> HeaderArea::look() {
 }
 
 Status HeaderArea::write_copy(unsigned copy, std::uint64_t sequence, const HeaderContent& content) {
-  return device_->write_durable(
-      offset_of(part_, copy),
-      format::compose_header_copy({.part = part_, .copy = copy, .uuid = uuid_}, sequence, content));
+  const auto bytes =
+      format::compose_header_copy({.part = part_, .copy = copy, .uuid = uuid_}, sequence, content);
+  return kept(Barrier::header_copy_durability)
+             ? device_->write_durable(offset_of(part_, copy), bytes)
+             : device_->write(offset_of(part_, copy), bytes);
 }
 
 Status HeaderArea::write(const HeaderContent& content) {

@@ -8,6 +8,7 @@
 #include <fmt/core.h>
 
 #include "base/aligned_buffer.h"
+#include "base/barrier.h"
 #include "base/random_bytes.h"
 #include "keys/key_ring_state.h"
 #include "keys/key_rotation.h"
@@ -119,7 +120,9 @@ Status KeyExchange::seal_anew(const NewKey& key, const KeyRotation& rotation) {
   Status done = checkpointer_.run(true, same, prepare);
   done = done ? checkpointer_.run(true, same) : done;
   if (done) {
-    checkpointer_.between_checkpoints([&] { done = overwrite_what_was(rotation); });
+    checkpointer_.between_checkpoints([&] {
+      done = kept(Barrier::old_key_overwritten) ? overwrite_what_was(rotation) : Status{};
+    });
   }
   return done;
 }
