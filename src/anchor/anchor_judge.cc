@@ -42,8 +42,9 @@ AnchorVerdict judge_unknown_epoch(const AnchorPoint& image, const AnchorPoint& a
 
 /// Not so: it was made before an exchange of the data key, or by somebody who has the old one.
 bool knows_key(const AnchorPoint& image, const AnchorPoint& anchored) {
-  return !kept(Barrier::anchor_knows_key) || image.key_id == anchored.key_id || (anchored.next_key_id != AnchorPoint{}.next_key_id &&
-                                             image.key_id == anchored.next_key_id);
+  return !kept(Barrier::anchor_knows_key) || image.key_id == anchored.key_id ||
+         (anchored.next_key_id != AnchorPoint{}.next_key_id &&
+          image.key_id == anchored.next_key_id);
 }
 
 AnchorVerdict judge_history(const AnchorPoint& image, const AnchorPoint& anchored) {
