@@ -11,6 +11,7 @@
 
 #include "format/layout.h"
 #include "support/random.h"
+#include "support/thread_sanitizer.h"
 #include "unit/store/store_fixture.h"
 
 namespace vnvram {
@@ -336,7 +337,7 @@ void step(DeferredWrites& writes, NaiveWrites& naive, test::Random& random) {
 }
 
 TEST(DeferredWrites, BehaveAsAMapOfBytes) {
-  for (std::uint64_t seed = 1; seed <= 8; ++seed) {
+  for (std::uint64_t seed = 1; seed <= test::cases(8); ++seed) {
     SCOPED_TRACE(seed);
     test::Random random(seed);
     const DeferredWrites::Limits limits = {.record_size_bytes = seed % 2 == 0 ? 20000U : 8000U,
