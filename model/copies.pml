@@ -9,7 +9,8 @@
  *
  * INV9a: it can be read, always, and what is read is what the last finished write wrote or the one that was cut.
  * INV9b: what was taken away is in neither copy when the write that did it is finished. (Not of an anchor's file.)
- * INV9c: a reader beside a writer is not told of damage, and of nothing older than there was when it began.
+ * INV9c: a reader beside a writer is not told of damage, and of nothing older than what some copy said when it began.
+ *        LIMIT_STALE_READER: that may be the copy that a cut has left behind, and not what counts.
  */
 
 #ifndef WRITES
@@ -37,7 +38,7 @@
 #endif
 
 short disk[2], cache[2];
-bool writer_dies;
+bool writer_dies, reader_dies;
 
 /* Known to us, who judge: */
 byte finished, begun; /* the content that surely is there, and the one that may be */
@@ -157,8 +158,18 @@ proctype reader() {
   short first, second, again_first, again_second;
 end:
   do
-  :: reads_left > 0 ->
-    atomic { reads_left--; oldest = finished };
+  :: reads_left > 0 -> {
+    atomic {
+      reads_left--;
+      oldest = finished;
+#ifndef LIMIT_STALE_READER
+      if
+      :: IS_VALID(cache[0]) && CONTENT(cache[0]) < oldest -> oldest = CONTENT(cache[0])
+      :: IS_VALID(cache[1]) && CONTENT(cache[1]) < oldest -> oldest = CONTENT(cache[1])
+      :: else
+      fi
+#endif
+    };
     first = cache[0];
     second = cache[1];
     do
@@ -186,6 +197,16 @@ end:
       second = 0;
       oldest = 0
     }
+    } unless { reader_dies };
+    atomic {
+      reader_dies = false;
+      first = 0;
+      second = 0;
+      again_first = 0;
+      again_second = 0;
+      oldest = 0
+    }
+  :: reader_dies -> reader_dies = false
   od
 }
 
@@ -208,7 +229,7 @@ end:
   :: atomic { crashes_left > 0 ->
       crashes_left--;
       if
-      :: cut_power()
+      :: cut_power(); reader_dies = true
       :: true /* only the process dies */
       fi;
       writer_dies = true

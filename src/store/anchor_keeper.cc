@@ -76,6 +76,7 @@ Status AnchorKeeper::judge_image(const std::optional<AnchorPoint>& anchored) {
   return found.verdict == AnchorVerdict::at_anchor ? Status{} : not_at_anchor(found);
 }
 
+// INV12a: whichever of the two epochs it is after a cut, the anchor knows it.
 Status AnchorKeeper::announce_epoch(std::uint64_t random) {
   if (!anchors() || !kept(Barrier::anchor_announces)) {
     return {};
@@ -162,7 +163,7 @@ Status AnchorKeeper::put(const AnchorPoint& point) {
   return done;
 }
 
-// Invariant 12: with this policy nobody is answered for what the anchor does not know.
+// INV12b: with this policy nobody is answered for what the anchor does not know.
 Status AnchorKeeper::committed(std::uint64_t generation, std::uint64_t chain) {
   if (!anchors() || use_.policy.moment != AnchorPolicy::Moment::commit || !state_.has_superblock ||
       !kept(Barrier::anchor_before_answer)) {
