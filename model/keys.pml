@@ -157,6 +157,7 @@ inline carry_out(point) {
 }
 
 /* find_superblock, unlock, Recovery::recover. */
+#define OTHERS_HOLD(key) ((WRAPS(slots_cache, codec) & ~WRAPS(slots_cache, key)) == 0) /* check_others */
 #define COUNTS(record) ((record) != TORN && RECORD_GENERATION(record) == generation + 1)
 inline recover() {
   copy = (cache[1] != TORN && (cache[0] == TORN || IS_NEWER(cache[1], cache[0])) -> 1 : 0);
@@ -164,8 +165,7 @@ inline recover() {
   assert(superblock != TORN);                                                            /* INV9d */
   codec = KEY(superblock);
   assert(WRAPS(slots_cache, codec) == may_open[codec] && may_open[codec] != 0);          /* INV9d */
-  assert(cache[1 - copy] == TORN ||
-         (WRAPS(slots_cache, codec) & ~WRAPS(slots_cache, KEY(cache[1 - copy]))) == 0);  /* INV9e */
+  assert(cache[1 - copy] == TORN || OTHERS_HOLD(KEY(cache[1 - copy])));                  /* INV9e */
   assert(cache[HOME(0, SLOT_OF(superblock, 0))] == codec && cache[HOME(1, SLOT_OF(superblock, 1))] == codec); /* INV9f */
   generation = GENERATION(superblock);
   do
@@ -243,6 +243,7 @@ inline check_finished() {
   }
 }
 
+#define HAS_WRAP(key) (WRAPS(slots_disk, key) & 1)
 inline wrap_new_data_key() {
 #ifdef WRONG_NEW_WRAPS_ONLY
   write_slots(WRAP(key, may_open[key]));
@@ -253,8 +254,7 @@ inline wrap_new_data_key() {
   write_slots(ONLY_WRAPS_OF(slots_cache, codec) | WRAP(key, may_open[key]));
 #endif
 #endif
-  assert((WRAPS(slots_disk, 1) & 1) + (WRAPS(slots_disk, 2) & 1) + (WRAPS(slots_disk, 3) & 1) +
-         (WRAPS(slots_disk, 4) & 1) <= 2) /* INV9h */
+  assert(HAS_WRAP(1) + HAS_WRAP(2) + HAS_WRAP(3) + HAS_WRAP(4) <= 2) /* INV9h */
 }
 
 proctype exchanger() {
