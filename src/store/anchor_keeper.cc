@@ -96,6 +96,10 @@ Status AnchorKeeper::epoch_began() {
 
 AnchorPoint AnchorKeeper::next_point() const {
   AnchorPoint point = image_point();
+  if (told_generation_ > point.generation) { // Anchored, and not installed yet.
+    point.generation = told_generation_;
+    point.chain = told_chain_;
+  }
   point.sealed = point.sealed && !unsealing_;
   point.next_key_id = next_key_;
   point.each_commit = use_.policy.moment == AnchorPolicy::Moment::commit;
@@ -172,10 +176,9 @@ Status AnchorKeeper::committed(std::uint64_t generation, std::uint64_t chain) {
   Status done;
   {
     const std::lock_guard lock(mutex_);
-    AnchorPoint point = next_point();
-    point.generation = generation;
-    point.chain = chain;
-    done = put(point);
+    told_generation_ = generation;
+    told_chain_ = chain;
+    done = put(next_point());
   }
   return done ? done : Status(state_.poison(done.error(), "a commit"));
 }
