@@ -96,7 +96,7 @@ def main():
             "mutants": Part("The store without one of its barriers",
                             ["scripts/mutants.py", "--json", out("mutants")], out("mutants")),
             "model": Part("The protocol's model, every state of it",
-                          ["scripts/check-model.sh", "--json", out("model")], out("model")),
+                          ["scripts/check-model.sh", "--deep", "--json", out("model")], out("model")),
             "fuzz": Part("Fuzzing, under the address and undefined sanitizers",
                          ["scripts/fuzz.sh", "--seconds", options.fuzz_seconds, "--json",
                           out("fuzz")], out("fuzz")),

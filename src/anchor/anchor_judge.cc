@@ -11,7 +11,7 @@ namespace {
 constexpr const char* accept_remedy =
     "once you know that this image is the one to go on with: `anchor accept`";
 
-/// In an epoch that the anchor knows.
+/// INV12f: in an epoch that the anchor knows.
 AnchorVerdict judge_generation(const AnchorPoint& image, const AnchorPoint& anchored,
                                std::uint64_t chain) {
   if (image.generation < anchored.generation) {
@@ -33,20 +33,21 @@ AnchorVerdict judge_generation(const AnchorPoint& image, const AnchorPoint& anch
   return AnchorVerdict::at_anchor;
 }
 
-/// In one that it does not know. History has no state of an earlier epoch and a later generation.
+/// INV12c: in one that it does not know. History has no state of an earlier epoch and a later generation.
 AnchorVerdict judge_unknown_epoch(const AnchorPoint& image, const AnchorPoint& anchored) {
   return image.epoch_number < anchored.epoch_number && image.generation <= anchored.generation
              ? AnchorVerdict::rolled_back
              : AnchorVerdict::forked;
 }
 
-/// Not so: it was made before an exchange of the data key, or by somebody who has the old one.
+/// INV12e: not so: it was made before an exchange of the data key, or by somebody who has the old one.
 bool knows_key(const AnchorPoint& image, const AnchorPoint& anchored) {
   return !kept(Barrier::anchor_knows_key) || image.key_id == anchored.key_id ||
          (anchored.next_key_id != AnchorPoint{}.next_key_id &&
           image.key_id == anchored.next_key_id);
 }
 
+/// INV12d: whoever goes on without the anchor begins an epoch that it does not know.
 AnchorVerdict judge_history(const AnchorPoint& image, const AnchorPoint& anchored) {
   if (image.epoch_random == anchored.epoch_random && image.epoch_number == anchored.epoch_number) {
     return judge_generation(image, anchored, anchored.chain);

@@ -147,6 +147,13 @@ Status FileAnchor::lock() {
     return failure("cannot be locked", errno);
   }
   is_locked_ = true;
+  // What is read next may be in a cache only, of a process that has died: else the slot that is
+  // overwritten could be the only one that is durable.
+  if (::fdatasync(fd_.get()) != 0) {
+    const Error error = failure("cannot be flushed", errno);
+    unlock();
+    return error;
+  }
   return {};
 }
 

@@ -81,7 +81,7 @@ Result<HeaderArea::Copies> HeaderArea::judge(std::span<const std::byte> bytes) {
   return copies;
 }
 
-// A writer changes one copy after the other, and a reader that is slower than it can see both while
+// INV9c: a writer changes one copy after the other, and a reader that is slower than it can see both while
 // they are being written. The same damage twice, with nothing written in between, is one.
 Result<HeaderArea::Copies> HeaderArea::read_copies() {
   Result<std::vector<std::byte>> bytes = read_bytes();
@@ -149,6 +149,7 @@ Status HeaderArea::write_copy(unsigned copy, std::uint64_t sequence, const Heade
              : device_->write(offset_of(part_, copy), bytes);
 }
 
+// INV9a: one copy is whole, always. INV9b: both say the same in the end.
 Status HeaderArea::write(const HeaderContent& content) {
   // What was just read may be in a cache only.
   Status done = device_->flush();

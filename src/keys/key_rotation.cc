@@ -84,6 +84,7 @@ Error keys_missing(const std::string& name, const KeySlots& left_out) {
 
 } // namespace
 
+// INV9d: before the new data key is used. INV9h: without what a cut has left behind.
 Result<KeySlots> wrap_new_data_key(BlockDevice& device, const KeyedImage& image,
                                    std::span<const std::byte> data_key,
                                    std::span<const std::byte> new_data_key,

@@ -76,6 +76,7 @@ Status AnchorKeeper::judge_image(const std::optional<AnchorPoint>& anchored) {
   return found.verdict == AnchorVerdict::at_anchor ? Status{} : not_at_anchor(found);
 }
 
+// INV12a: whichever of the two epochs it is after a cut, the anchor knows it.
 Status AnchorKeeper::announce_epoch(std::uint64_t random) {
   if (!anchors() || !kept(Barrier::anchor_announces)) {
     return {};
@@ -95,6 +96,10 @@ Status AnchorKeeper::epoch_began() {
 
 AnchorPoint AnchorKeeper::next_point() const {
   AnchorPoint point = image_point();
+  if (told_generation_ > point.generation) { // Anchored, and not installed yet.
+    point.generation = told_generation_;
+    point.chain = told_chain_;
+  }
   point.sealed = point.sealed && !unsealing_;
   point.next_key_id = next_key_;
   point.each_commit = use_.policy.moment == AnchorPolicy::Moment::commit;
@@ -162,7 +167,7 @@ Status AnchorKeeper::put(const AnchorPoint& point) {
   return done;
 }
 
-// Invariant 12: with this policy nobody is answered for what the anchor does not know.
+// INV12b: with this policy nobody is answered for what the anchor does not know.
 Status AnchorKeeper::committed(std::uint64_t generation, std::uint64_t chain) {
   if (!anchors() || use_.policy.moment != AnchorPolicy::Moment::commit || !state_.has_superblock ||
       !kept(Barrier::anchor_before_answer)) {
@@ -171,10 +176,9 @@ Status AnchorKeeper::committed(std::uint64_t generation, std::uint64_t chain) {
   Status done;
   {
     const std::lock_guard lock(mutex_);
-    AnchorPoint point = next_point();
-    point.generation = generation;
-    point.chain = chain;
-    done = put(point);
+    told_generation_ = generation;
+    told_chain_ = chain;
+    done = put(next_point());
   }
   return done ? done : Status(state_.poison(done.error(), "a commit"));
 }

@@ -99,11 +99,11 @@ Status KeyExchange::exchange(const Uuid& uuid, const NewKey& key, const KeyRotat
   // What has failed before it wrote anything has not taken the announcement back: the next one, or
   // the next opening, does.
   done = done ? anchor_.key_exchanged() : done;
-  // The old key goes when nothing is left that it opens. Else the next opening for writing does it.
+  // INV9e: the old key goes when nothing is left that it opens. Else the next opening for writing does it.
   return done ? drop_other_wraps(*state_.device, {uuid, key.keys->id()}) : done;
 }
 
-// INV9: the first of the two superblocks leads to homes that are all sealed with the new key.
+// INV9f: the first of the two superblocks leads to homes that are all sealed with the new key.
 Status KeyExchange::seal_anew(const NewKey& key, const KeyRotation& rotation) {
   const auto prepare = [&]() -> Status {
     if (Status taken = take_all_pages(); !taken) {
@@ -147,7 +147,7 @@ Status KeyExchange::take_all_pages() {
   return {};
 }
 
-// Who has the old key, and a copy of the slots, reads nothing here any more.
+// INV9g: who has the old key, and a copy of the slots, reads nothing here any more.
 Status KeyExchange::overwrite_what_was(const KeyRotation& rotation) {
   Status done = state_.pages.overwrite_other_slots(rotation.progress);
   done = done ? overwrite_ring() : done;
