@@ -75,7 +75,7 @@ for target in "${targets[@]}"; do
   begin=$SECONDS
   status=0
   # libFuzzer counts its own memory and the sanitizers' in; an input may not take much beside it.
-  "build/fuzz/bin/$target" "${bound[@]}" -max_len=1024 -len_control=0 -timeout=20 \
+  "build/fuzz/bin/$target" "${bound[@]}" -max_len=1024 -len_control=0 -timeout=120 \
     -rss_limit_mb=2048 -malloc_limit_mb=256 -dict="$(dictionary "$target")" \
     -artifact_prefix="$findings/" -print_final_stats=1 "$corpus" "${seeds[@]}" >"$log" 2>&1 || status=$?
   took=$((SECONDS - begin))

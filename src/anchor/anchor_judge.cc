@@ -33,14 +33,16 @@ AnchorVerdict judge_generation(const AnchorPoint& image, const AnchorPoint& anch
   return AnchorVerdict::at_anchor;
 }
 
-/// INV12c: in one that it does not know. History has no state of an earlier epoch and a later generation.
+/// INV12c: in one that it does not know. History has no state of an earlier epoch and a later
+/// generation.
 AnchorVerdict judge_unknown_epoch(const AnchorPoint& image, const AnchorPoint& anchored) {
   return image.epoch_number < anchored.epoch_number && image.generation <= anchored.generation
              ? AnchorVerdict::rolled_back
              : AnchorVerdict::forked;
 }
 
-/// INV12e: not so: it was made before an exchange of the data key, or by somebody who has the old one.
+/// INV12e: not so: it was made before an exchange of the data key, or by somebody who has the old
+/// one.
 bool knows_key(const AnchorPoint& image, const AnchorPoint& anchored) {
   return !kept(Barrier::anchor_knows_key) || image.key_id == anchored.key_id ||
          (anchored.next_key_id != AnchorPoint{}.next_key_id &&

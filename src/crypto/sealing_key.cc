@@ -188,7 +188,7 @@ Status SealingKey::open(const Nonce& nonce, std::span<const std::byte> associate
                       ::EVP_DecryptFinal_ex(context.get(), out(rest), &rest_bytes) == 1;
   assert(!opened || rest_bytes == 0);
   if (!opened) {
-    std::ranges::fill(bytes, std::byte{0}); // Nobody may use what nothing vouches for.
+    wipe_memory(bytes); // Nobody may use what nothing vouches for.
     return Error(ErrorKind::corrupt, "sealed bytes are not what was sealed with this key");
   }
   return {};

@@ -81,8 +81,9 @@ Result<HeaderArea::Copies> HeaderArea::judge(std::span<const std::byte> bytes) {
   return copies;
 }
 
-// INV9c: a writer changes one copy after the other, and a reader that is slower than it can see both while
-// they are being written. The same damage twice, with nothing written in between, is one.
+// INV9c: a writer changes one copy after the other, and a reader that is slower than it can see
+// both while they are being written. The same damage twice, with nothing written in between, is
+// one.
 Result<HeaderArea::Copies> HeaderArea::read_copies() {
   Result<std::vector<std::byte>> bytes = read_bytes();
   for (int attempt = 1; bytes; ++attempt) {

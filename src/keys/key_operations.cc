@@ -16,6 +16,16 @@ using format::KeySlot;
 
 namespace {
 
+/// The image whose slots are to be changed, under the lock.
+Result<KeyedImage> image_to_change(BlockDevice& device) {
+  const Result<KeyedImage> image = read_keyed_image(device);
+  if (!image) {
+    return image;
+  }
+  const Status whole = check_no_exchange(device);
+  return whole ? image : whole.error();
+}
+
 /// Opens the image with these keys and has `change` make a slot, under the lock.
 template <typename Change>
 Result<KeySlotInfo> with_data_key(BlockDevice& device, std::span<const KeySource> keys,
@@ -24,7 +34,7 @@ Result<KeySlotInfo> with_data_key(BlockDevice& device, std::span<const KeySource
   if (const Status locked = lock.take(); !locked) {
     return locked.error();
   }
-  const Result<KeyedImage> image = read_keyed_image(device);
+  const Result<KeyedImage> image = image_to_change(device);
   if (!image) {
     return image.error();
   }
@@ -83,7 +93,7 @@ Status remove_key_slot(BlockDevice& device, unsigned number, bool allow_last) {
   if (const Status locked = lock.take(); !locked) {
     return locked;
   }
-  const Result<KeyedImage> image = read_keyed_image(device);
+  const Result<KeyedImage> image = image_to_change(device);
   return image ? remove_slot(device, *image, number, allow_last) : image.error();
 }
 

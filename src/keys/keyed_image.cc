@@ -58,19 +58,12 @@ Error no_superblock(const std::string& name, const SuperblockCopies& copies, boo
   return {ErrorKind::blank, fmt::format("{}: holds no image", name), "`create` makes one of it"};
 }
 
-} // namespace
-
-Result<format::Superblock> read_current_superblock(BlockDevice& device) {
-  const Result<std::uint64_t> size = device.size_bytes();
-  if (!size) {
-    return size.error();
-  }
+Result<SuperblockCopies> read_copies(BlockDevice& device, std::uint64_t size_bytes) {
   SuperblockCopies copies;
-  const CheckedSuperblock* current = nullptr;
   for (unsigned copy = 0; copy < format::superblock_count; ++copy) {
     std::array<std::byte, block_size_bytes> block{};
     const std::uint64_t offset = copy * block_size_bytes;
-    if (*size < offset + block_size_bytes) {
+    if (size_bytes < offset + block_size_bytes) {
       continue;
     }
     if (const Status read = device.read(offset, block); !read) {
@@ -81,16 +74,30 @@ Result<format::Superblock> read_current_superblock(BlockDevice& device) {
       return Error(ErrorKind::too_new, fmt::format("{}: written by a newer vNVRAM", device.name()),
                    "use the version that wrote it, or a later one");
     }
-    if (is_whole(copies[copy]) &&
-        (current == nullptr || copies[copy].superblock.sequence > current->superblock.sequence)) {
-      current = &copies[copy];
+  }
+  return copies;
+}
+
+} // namespace
+
+Result<format::Superblock> read_current_superblock(BlockDevice& device) {
+  const Result<std::uint64_t> size = device.size_bytes();
+  const auto copies = size ? read_copies(device, *size) : size.error();
+  if (!copies) {
+    return copies.error();
+  }
+  const CheckedSuperblock* current = nullptr;
+  for (const CheckedSuperblock& copy : *copies) {
+    if (is_whole(copy) &&
+        (current == nullptr || copy.superblock.sequence > current->superblock.sequence)) {
+      current = &copy;
     }
   }
   if (current != nullptr) {
     return current->superblock;
   }
   const Result<bool> blank = is_blank(device, *size);
-  return blank ? no_superblock(device.name(), copies, *blank) : blank.error();
+  return blank ? no_superblock(device.name(), *copies, *blank) : blank.error();
 }
 
 Result<KeyedImage> read_keyed_image(BlockDevice& device) {
@@ -104,6 +111,32 @@ Result<KeyedImage> read_keyed_image(BlockDevice& device) {
                  "it has no keys; vnvram encrypt makes an encrypted one of it");
   }
   return KeyedImage{.uuid = superblock->uuid, .key_id = superblock->key_id};
+}
+
+// Its older superblock is read with the older data key until another one has taken its place, so
+// each slot that opens the image has to have both.
+Status check_no_exchange(BlockDevice& device) {
+  const Result<std::uint64_t> size = device.size_bytes();
+  const auto copies = size ? read_copies(device, *size) : size.error();
+  if (!copies) {
+    return copies.error();
+  }
+  const CheckedSuperblock* known = nullptr;
+  for (const CheckedSuperblock& copy : *copies) {
+    if (!is_whole(copy)) {
+      continue;
+    }
+    if (known != nullptr && known->superblock.key_id != copy.superblock.key_id) {
+      return Error(
+          ErrorKind::unsupported,
+          fmt::format("{}: an exchange of its data key was cut, and no key slot is changed "
+                      "before that is at its end",
+                      device.name()),
+          "open it for writing: start its machine, or `key rotate`");
+    }
+    known = &copy;
+  }
+  return {};
 }
 
 } // namespace vnvram

@@ -21,4 +21,7 @@ Result<format::Superblock> read_current_superblock(BlockDevice& device);
 /// Errors: as read_current_superblock(); invalid_argument for an image that is not encrypted.
 Result<KeyedImage> read_keyed_image(BlockDevice& device);
 
+/// An exchange of the data key is not half done. Errors: unsupported (it is), too_new, io.
+Status check_no_exchange(BlockDevice& device);
+
 } // namespace vnvram

@@ -74,8 +74,8 @@ private:
   const AnchorUse& use_;
   std::mutex mutex_; ///< One write at a time; it is held during the anchor's I/O.
   std::optional<AnchorPoint> written_;
-  /// The newest record that committed() was told of: whoever writes beside a commit does not take it
-  /// back.
+  /// The newest record that committed() was told of: whoever writes beside a commit does not take
+  /// it back.
   std::uint64_t told_generation_ = 0;
   std::uint64_t told_chain_ = 0;
   bool unsealing_ = false;

@@ -99,7 +99,8 @@ Status KeyExchange::exchange(const Uuid& uuid, const NewKey& key, const KeyRotat
   // What has failed before it wrote anything has not taken the announcement back: the next one, or
   // the next opening, does.
   done = done ? anchor_.key_exchanged() : done;
-  // INV9e: the old key goes when nothing is left that it opens. Else the next opening for writing does it.
+  // INV9e: the old key goes when nothing is left that it opens. Else the next opening for writing
+  // does it.
   return done ? drop_other_wraps(*state_.device, {uuid, key.keys->id()}) : done;
 }
 

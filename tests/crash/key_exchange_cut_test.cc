@@ -101,6 +101,44 @@ TEST_F(KeyExchangeCutTest, TheImageOpensWhereverItIsCut) {
   expect_whole(disk_, "admin", "at last");
 }
 
+// A slot of one data key only would not open what a cut has left between the two.
+TEST_F(KeyExchangeCutTest, NoSlotIsChangedHalfwayThroughIt) {
+  write_file("new", "who comes while the exchange is cut");
+  const auto store = open(disk_, "host");
+  ASSERT_TRUE(store.ok()) << store.error().text();
+  ASSERT_OK((*store)->write("a", content_));
+  unsigned refused = 0;
+  unsigned changed = 0;
+  disk_->set_hook([&](const SimulatedOperation& operation) {
+    if (operation.kind != OperationKind::write_durable || testing::Test::HasFatalFailure()) {
+      return;
+    }
+    const CrashState state(*disk_, &operation);
+    for (std::uint64_t choice = 0; choice < 3; ++choice) {
+      const auto image = std::make_shared<SimulatedDisk>(state.power_cut({.number = choice}, 16));
+      const std::string where = fmt::format("operation {} choice {}", operation.number, choice);
+      SimulatedDevice device(image);
+      const std::vector<KeySource> keys = {key("host")};
+      const auto made = change_key_slot(device, keys, 1, {.source = key("new")});
+      if (!made) {
+        ASSERT_EQ(made.error().kind(), ErrorKind::unsupported) << where << made.error().text();
+        EXPECT_KIND(remove_key_slot(device, 1), unsupported);
+        ++refused;
+      } else {
+        ++changed;
+      }
+      expect_whole(image, made ? "new" : "admin", where);
+      expect_whole(image, "host", where);
+      ASSERT_OK(change_key_slot(device, keys, 1, {.source = key("new")}));
+      expect_whole(image, "new", where);
+    }
+  });
+  ASSERT_OK((*store)->rotate_data_key({.holders = {key("host"), key("admin")}}));
+  disk_->set_hook({});
+  EXPECT_GT(refused, 0U);
+  EXPECT_GT(changed, 0U);
+}
+
 TEST_F(KeyExchangeCutTest, NothingOfWhatWasSealedBeforeIsLeft) {
   {
     const auto store = open(disk_, "host");
