@@ -1,8 +1,12 @@
 // Another data key for an image, cut at every operation: it opens, with its key, and holds what it
 // held; and what the old data key has opened is not there in the end.
+#include <sched.h>
+
 #include <algorithm>
+#include <atomic>
 #include <set>
 #include <string>
+#include <thread>
 
 #include <fmt/core.h>
 #include <gtest/gtest.h>
@@ -235,6 +239,69 @@ TEST_F(KeyExchangeCutTest, Invariant12KnowsWhichDataKeyItIs) {
   EXPECT_EQ(found->verdict, AnchorVerdict::rolled_back);
   EXPECT_NE(found->reason.value_or("").find("exchange of its data key"), std::string::npos);
   EXPECT_OK((*store)->write("a", content_));
+  EXPECT_OK((*store)->close());
+}
+
+/// While it lives, this thread and those that it starts have one processor together.
+class OneProcessor {
+public:
+  OneProcessor() {
+    EXPECT_EQ(::sched_getaffinity(0, sizeof(before_), &before_), 0);
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    for (std::size_t number = 0; CPU_COUNT(&one) == 0; ++number) {
+      if (CPU_ISSET(number, &before_)) {
+        CPU_SET(number, &one);
+      }
+    }
+    EXPECT_EQ(::sched_setaffinity(0, sizeof(one), &one), 0);
+  }
+  OneProcessor(const OneProcessor&) = delete;
+  OneProcessor& operator=(const OneProcessor&) = delete;
+  ~OneProcessor() { EXPECT_EQ(::sched_setaffinity(0, sizeof(before_), &before_), 0); }
+
+private:
+  cpu_set_t before_{};
+};
+
+// The exchange writes the anchor beside commits: not with what it has seen before them. It waits for
+// one that is being anchored, and comes before that has gone on, which has to wait for the processor.
+TEST_F(KeyExchangeCutTest, Invariant12NothingIsTakenBackFromTheAnchor) {
+  const auto anchor = std::make_shared<MemoryAnchor>();
+  ASSERT_OK(accept_anchor(std::make_unique<SimulatedDevice>(disk_), anchor, {}, with("host").keys));
+  OpenOptions options = with("host");
+  options.anchor = {.anchor = anchor, .policy = {.moment = AnchorPolicy::Moment::commit}};
+  const auto store = Store::open(std::make_unique<SimulatedDevice>(disk_), options);
+  ASSERT_OK(store);
+  std::uint64_t newest = 0;
+  unsigned taken_back = 0;
+  std::atomic<unsigned> commits = 0;
+  anchor->set_hook([&](const AnchorPoint& next) { // One write at a time.
+    taken_back += next.generation < newest ? 1U : 0U;
+    if (next.generation > newest) {
+      newest = next.generation;
+      ++commits;
+      commits.notify_all();
+    }
+  });
+  const OneProcessor one_processor;
+  std::atomic<bool> stop = false;
+  std::jthread committer([&] {
+    const sched_param none{};
+    EXPECT_EQ(::sched_setscheduler(0, SCHED_IDLE, &none), 0);
+    for (std::uint64_t number = 0; !stop; ++number) {
+      EXPECT_OK((*store)->write("a", Random(number).bytes(8)));
+    }
+  });
+  for (int exchange = 0; exchange < 10; ++exchange) {
+    commits.wait(commits);
+    EXPECT_OK((*store)->rotate_data_key({.holders = {key("host"), key("admin")}}));
+  }
+  stop = true;
+  committer.join();
+  anchor->set_hook({});
+  EXPECT_EQ(taken_back, 0U);
+  EXPECT_EQ(anchor->point()->generation, (*store)->info().generation);
   EXPECT_OK((*store)->close());
 }
 

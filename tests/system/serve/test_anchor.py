@@ -1,7 +1,9 @@
 """Anchors, with the programs that serve an image: what was put back, went on elsewhere, or is another
 image is refused with both generations, until an operator accepts it."""
 
+import re
 import shutil
+import subprocess
 
 import nbd
 
@@ -9,7 +11,7 @@ from cli.command import EXISTS, IO, OK, USAGE
 from harness.machine_process import MachineProcess
 from harness.owner_process import OwnerProcess
 from harness.printed import Section
-from harness.tpm_process import TpmProcess
+from harness.tpm_process import TpmProcess, program
 from nbdkit.nbdkit_case import BLOBS, NbdkitCase
 
 NOT_AT_ANCHOR = 31
@@ -91,6 +93,16 @@ class Anchors(AnchorCase):
         shutil.copyfile(newer, self.image)  # The branch that was given up.
         self.assertIn(self.shown()["verdict"], ("forked", "rolled-back"))
         self.must_be_refused(self.shown()["verdict"])
+
+    def test_what_a_dead_owner_wrote_is_on_the_disk_before_more_is_written(self):
+        """Of two blocks one is always whole: what is read may be in a cache only, and is flushed."""
+        trace = self.path("trace")
+        subprocess.run(["strace", "-f", "-y", "-qqq", "-o", trace, "-e", "trace=fcntl,fdatasync,pwrite64",
+                        program("vnvram"), "put", self.image, "eeprom", "-", *self.anchor],
+                       input=b"one", timeout=100, check=True)
+        calls = [re.split(r"[ (]+", line)[1] for line in trace.read_text("utf-8").splitlines()
+                 if f"<{self.path('anchor')}>" in line]
+        self.assertEqual(calls[:3], ["fcntl", "fdatasync", "pwrite64"], trace.read_text("utf-8"))
 
     def test_a_copy_that_went_on_is_refused(self):
         self.serve_and_put("one")
