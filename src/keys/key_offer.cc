@@ -128,10 +128,9 @@ Status check_offer(const KeySlotOffer& offer) {
 Status check_public_key(const AgreementPublicKey& key) {
   const auto once = make_agreement_key();
   const auto shared = once ? agree(once->get(), key) : once.error();
-  return shared ? Status{}
-         : shared.error().kind() == ErrorKind::corrupt
-             ? no_such_offer("a public key that is none")
-             : shared.error();
+  return shared                                        ? Status{}
+         : shared.error().kind() == ErrorKind::corrupt ? no_such_offer("a public key that is none")
+                                                       : shared.error();
 }
 
 } // namespace

@@ -71,12 +71,11 @@ kj::Promise<void> OwnerService::addKeySlot(AddKeySlotContext context) {
 
 kj::Promise<void> OwnerService::changeKeySlot(ChangeKeySlotContext context) {
   const unsigned number = context.getParams().getNumber();
-  answer_with_slot(context,
-                   take_offer(context.getParams().getOffer(),
-                              [&](const KeySlotOffer& offer, const KeyOfferReceiver& receiver) {
-                                return session_.owner.header.change_key_slot(number, offer,
-                                                                             receiver);
-                              }));
+  answer_with_slot(
+      context, take_offer(context.getParams().getOffer(),
+                          [&](const KeySlotOffer& offer, const KeyOfferReceiver& receiver) {
+                            return session_.owner.header.change_key_slot(number, offer, receiver);
+                          }));
   return kj::READY_NOW;
 }
 

@@ -27,8 +27,7 @@ Result<KeyedImage> KeySlotChanges::image() {
   return KeyedImage{.uuid = state_.superblock.uuid, .key_id = state_.superblock.key_id};
 }
 
-template <typename Change>
-Result<KeySlotInfo> KeySlotChanges::with_data_key(const Change& change) {
+template <typename Change> Result<KeySlotInfo> KeySlotChanges::with_data_key(const Change& change) {
   const Result<KeyedImage> keyed = image();
   if (!keyed) {
     return keyed.error();
