@@ -5,7 +5,7 @@ import subprocess
 
 import nacl.pwhash
 
-from cli.command import NOT_FOUND, USAGE, WRONG_KEY
+from cli.command import IO, NOT_FOUND, USAGE, WRONG_KEY
 from harness.tpm_process import program
 from independent import header_area
 from independent.keys import EXTERNAL, PASSPHRASE, derive
@@ -146,7 +146,7 @@ class LiveKeys(EncryptedCase):
                         message="--key is for who opens the image")
         self.vnvram("key", "rotate", machine.address, *self.with_key, status=USAGE)
         self.vnvram("key", "add", machine.address, "--new-key", self.other, "--label", "a\nb", status=USAGE)
-        self.vnvram("key", "add", machine.address, "--new-key", "file:/missing", status=10)
+        self.vnvram("key", "add", machine.address, "--new-key", f"file:{self.path('missing')}", status=IO)
         self.assertEqual(self.slots(self.image), before)
         self.end(machine)
 
