@@ -157,7 +157,8 @@ class Keys(KeyCase):
         serving = self.begin()
         self.new_key_pair("auditor")
         server = self.host.serve(serving)
-        asked = tuple((prompt.replace("vm1.nvram", OWNER), answer) for prompt, answer in ASKED_FOR_NEW)
+        owner = f"unix:{self.host.path(OWNER.removeprefix('unix:'))}"
+        asked = tuple((prompt.replace("vm1.nvram", owner), answer) for prompt, answer in ASKED_FOR_NEW)
         for command in self.commands(HOLDERS_LIVE):
             self.host.run(command, answers=asked if "--new-key passphrase" in command else ())
             self.host.run(f"vnvram restart {OWNER}")  # It comes up with the key that there is now.
