@@ -22,9 +22,9 @@ protected:
     *hook_ = [this](HookedDevice::Call call, std::uint64_t offset_bytes, auto) {
       const bool is_header =
           offset_bytes >= 2 * block_size_bytes && offset_bytes < 18 * block_size_bytes;
-      const bool fails = call != HookedDevice::Call::read &&
-                         (gone_ || (header_fails_ && is_header &&
-                                    call == HookedDevice::Call::write_durable));
+      const bool fails =
+          call != HookedDevice::Call::read &&
+          (gone_ || (header_fails_ && is_header && call == HookedDevice::Call::write_durable));
       return fails ? Status(Error(ErrorKind::io, "as a disk whose cable is pulled")) : Status();
     };
     serve({spec("a", 4096)});
