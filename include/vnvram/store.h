@@ -19,6 +19,7 @@
 #include "vnvram/block_device.h"
 #include "vnvram/export.h"
 #include "vnvram/key.h"
+#include "vnvram/key_offer.h"
 #include "vnvram/key_ring.h"
 #include "vnvram/key_rotation.h"
 #include "vnvram/open_device.h"
@@ -384,6 +385,22 @@ public:
   /// out. Errors: invalid_argument (a plain image), key_needed (slots would be left out, and
   /// nothing has changed), read_only; io, poisoned.
   Result<std::vector<KeySlotInfo>> rotate_data_key(const KeyRotation& rotation);
+
+  /// Of an encrypted image: one holder more can open it, by the first free slot, of the data key
+  /// that the image has now. The offer was made for this receiver (offer_key_slot()), and nothing
+  /// in it is believed. Beside commits; an exchange of the data key is waited for. Durable on
+  /// return; after a cut there are the slots of before, or these. Works on a sealed image, too.
+  /// Errors: invalid_argument (a plain image; no slot can be so; made for another receiver),
+  /// no_space (16 slots are taken, or what they say is too long), read_only, corrupt, io, poisoned;
+  /// in_use and stale as a commit's.
+  Result<KeySlotInfo> add_key_slot(const KeySlotOffer& offer, const KeyOfferReceiver& receiver);
+  /// Exchanges what opens a slot; its number stays, and its label unless there is a new one. The
+  /// same errors, and not_found.
+  Result<KeySlotInfo> change_key_slot(unsigned number, const KeySlotOffer& offer,
+                                      const KeyOfferReceiver& receiver);
+  /// As remove_key_slot() of key.h. This store goes on also without the slot that it was opened by.
+  /// Errors: its own, and as above.
+  Status remove_key_slot(unsigned number, bool allow_last = false);
 
   /// For a process that has forked after it opened the store, as daemons do: the image names this
   /// process as its owner from now on. A store may be opened and then taken across a fork if it

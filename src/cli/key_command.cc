@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/key_text.h"
+#include "cli/owner_keys.h"
 #include "cli/owner_socket.h"
 #include "cli/progress.h"
 #include "cli/text.h"
@@ -16,13 +17,15 @@ constexpr unsigned number_max = 15;
 } // namespace
 
 KeyCommand::KeyCommand(CLI::App& parent)
-    : Command(parent, "key", "say who can open an encrypted image",
-              "An encrypted image has up to 16 key slots. Each is one holder's: whatever opens one "
-              "of them opens the image.\n"
-              "Slots are added, exchanged and taken away one by one, and a cut leaves the old ones "
-              "or the new. The image must not be in use.\n\n"
-              "Example:\n"
-              "  vnvram key ls vm.nvram") {
+    : Command(
+          parent, "key", "say who can open an encrypted image",
+          "An encrypted image has up to 16 key slots. Each is one holder's: whatever opens one "
+          "of them opens the image.\n"
+          "Slots are added, exchanged and taken away one by one, and a cut leaves the old ones "
+          "or the new. Of an image that is in use its owner does it: unix:PATH in place of IMAGE, "
+          "and no --key.\n\n"
+          "Example:\n"
+          "  vnvram key ls vm.nvram") {
   app().require_subcommand(1);
   CLI::App& adding = add_verb(
       &KeyCommand::add, "add", "give one holder more the image",
@@ -32,12 +35,15 @@ KeyCommand::KeyCommand(CLI::App& parent)
           "  vnvram key add vm.nvram --key passphrase --new-key public:escrow.pem --label escrow\n"
           "  clevis encrypt tang '{\"url\":\"http://tang\"}' < vm.key > vm.jwe\n"
           "  vnvram key add vm.nvram --key file:vm.key \\\n"
-          "    --new-key 'exec:clevis decrypt,public=vm.jwe' --label tang");
+          "    --new-key 'exec:clevis decrypt,public=vm.jwe' --label tang\n"
+          "  vnvram key add unix:/run/vm/owner.sock --new-key passphrase   # while its machine "
+          "runs");
   keys_.add_to(adding);
   new_key_.add_to(adding);
   add_verbs_for_slots();
   CLI::App& listing = add_verb(&KeyCommand::list, "ls", "list the key slots",
-                               "That needs no key.\n\n"
+                               "That needs no key. An image that is in use can be looked at as "
+                               "well.\n\n"
                                "Example:\n"
                                "  vnvram key ls vm.nvram");
   listing.add_flag("--json", json_, "print JSON");
@@ -81,7 +87,9 @@ void KeyCommand::add_verbs_for_slots() {
   removing.add_flag("--last", last_, "also if nobody can open the image then");
   CLI::App& changing =
       add_verb(&KeyCommand::change, "change", "exchange what opens a slot",
-               "Its number stays, and its label if there is no new one.\n\n"
+               "Its number stays, and its label if there is no new one. If it is the one that a "
+               "running\n"
+               "owner was started with: another owner needs the new key.\n\n"
                "Example:\n"
                "  vnvram key change vm.nvram 1 --key passphrase --new-key passphrase");
   keys_.add_to(changing);
@@ -97,10 +105,10 @@ CLI::App& KeyCommand::add_verb(Deed deed, const std::string& name, const std::st
                                const std::string& footer) {
   CLI::App* verb = app().add_subcommand(name, summary);
   verb->footer(footer);
-  if (deed == &KeyCommand::rotate) {
-    add_image_or_owner_to(*verb);
-  } else {
+  if (deed == &KeyCommand::test) {
     add_image_to(*verb);
+  } else {
+    add_image_or_owner_to(*verb);
   }
   verbs_.push_back({verb, deed});
   return *verb;
@@ -108,22 +116,34 @@ CLI::App& KeyCommand::add_verb(Deed deed, const std::string& name, const std::st
 
 Result<ExitCode> KeyCommand::run(Output& output) {
   for (const Verb& verb : verbs_) {
-    if (verb.app->parsed()) {
-      return (this->*verb.deed)(output);
+    if (!verb.app->parsed()) {
+      continue;
     }
+    by_owner_ = verb.deed != &KeyCommand::test && is_owner_socket(image());
+    const Status fits = by_owner_ ? check_for_owner(*verb.app) : Status();
+    return fits ? (this->*verb.deed)(output) : fits.error();
   }
   return ExitCode::usage;
 }
 
-Result<ExitCode> KeyCommand::add(Output& output) {
+Result<KeySlotInfo> KeyCommand::make_slot(const MakeSlot& make, const MakeSlotByOwner& by_owner) {
   const auto keys = keys_.keys();
   const auto slot = new_key_.slot();
   if (!keys || !slot) {
     return keys ? slot.error() : keys.error();
   }
+  if (by_owner_) {
+    return by_owner(*slot);
+  }
   const auto device = open_image(Access::read_write);
+  return device ? make(**device, *keys, *slot) : Result<KeySlotInfo>(device.error());
+}
+
+Result<ExitCode> KeyCommand::add(Output& output) {
   const auto added =
-      device ? add_key_slot(**device, *keys, *slot) : Result<KeySlotInfo>(device.error());
+      make_slot([](BlockDevice& device, std::span<const KeySource> keys,
+                   const NewKeySlot& slot) { return add_key_slot(device, keys, slot); },
+                [this](const NewKeySlot& slot) { return add_slot_by_owner(image(), slot); });
   if (!added) {
     return added.error();
   }
@@ -132,21 +152,22 @@ Result<ExitCode> KeyCommand::add(Output& output) {
 }
 
 Result<ExitCode> KeyCommand::remove(Output& /*output*/) {
-  const auto device = open_image(Access::read_write);
-  const Status removed =
-      device ? remove_key_slot(**device, number_, last_) : Status(device.error());
+  Status removed;
+  if (by_owner_) {
+    removed = remove_slot_by_owner(image(), number_, last_);
+  } else {
+    const auto device = open_image(Access::read_write);
+    removed = device ? remove_key_slot(**device, number_, last_) : Status(device.error());
+  }
   return removed ? Result<ExitCode>(ExitCode::ok) : removed.error();
 }
 
 Result<ExitCode> KeyCommand::change(Output& output) {
-  const auto keys = keys_.keys();
-  const auto slot = new_key_.slot();
-  if (!keys || !slot) {
-    return keys ? slot.error() : keys.error();
-  }
-  const auto device = open_image(Access::read_write);
-  const auto changed = device ? change_key_slot(**device, *keys, number_, *slot)
-                              : Result<KeySlotInfo>(device.error());
+  const auto changed = make_slot(
+      [this](BlockDevice& device, std::span<const KeySource> keys, const NewKeySlot& slot) {
+        return change_key_slot(device, keys, number_, slot);
+      },
+      [this](const NewKeySlot& slot) { return change_slot_by_owner(image(), number_, slot); });
   if (!changed) {
     return changed.error();
   }
@@ -154,26 +175,28 @@ Result<ExitCode> KeyCommand::change(Output& output) {
   return ExitCode::ok;
 }
 
-Result<ExitCode> KeyCommand::list(Output& output) {
+Result<std::vector<KeySlotInfo>> KeyCommand::slots() const {
+  if (by_owner_) {
+    return list_slots_by_owner(image());
+  }
   const auto device = open_image(Access::read_only);
-  const auto slots =
-      device ? list_key_slots(**device) : Result<std::vector<KeySlotInfo>>(device.error());
-  if (!slots) {
-    return slots.error();
+  return device ? list_key_slots(**device) : Result<std::vector<KeySlotInfo>>(device.error());
+}
+
+Result<ExitCode> KeyCommand::list(Output& output) {
+  const auto found = slots();
+  if (!found) {
+    return found.error();
   }
   if (json_) {
-    output.write_json(slots_json(*slots));
+    output.write_json(slots_json(*found));
   } else {
-    output.write_text(slots_text(*slots));
+    output.write_text(slots_text(*found));
   }
   return ExitCode::ok;
 }
 
 Result<ExitCode> KeyCommand::rotate_by_owner(Output& output) {
-  if (keys_.given() || anchor_->given()) {
-    return Error(ErrorKind::invalid_argument, "--key and --anchor are for who opens the image",
-                 "its owner has the keys that it was started with");
-  }
   const auto owner = connect_owner(image());
   const auto slots = owner ? (*owner)->rotate_data_key(leave_out_others_, without_)
                            : Result<OwnerClient::RotatedSlots>(owner.error());
@@ -191,20 +214,18 @@ Result<ExitCode> KeyCommand::rotate_by_owner(Output& output) {
 
 // Whoever has put a slot back meanwhile is seen.
 Result<ExitCode> KeyCommand::show_who_opens(Output& output) {
-  const auto device = open_image(Access::read_only);
-  const auto slots =
-      device ? list_key_slots(**device) : Result<std::vector<KeySlotInfo>>(device.error());
-  if (!slots) {
-    return slots.error();
+  const auto found = slots();
+  if (!found) {
+    return found.error();
   }
-  for (const KeySlotInfo& slot : *slots) {
+  for (const KeySlotInfo& slot : *found) {
     output.write_text("opens it: " + slot_text(slot) + '\n');
   }
   return ExitCode::ok;
 }
 
 Result<ExitCode> KeyCommand::rotate(Output& output) {
-  if (is_owner_socket(image())) {
+  if (by_owner_) {
     return rotate_by_owner(output);
   }
   const auto keys = keys_.keys();

@@ -1,7 +1,9 @@
 // `vnvram key`: who can open an encrypted image.
 #pragma once
 
+#include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -26,6 +28,13 @@ private:
                      const std::string& footer);
   void add_verbs_for_slots();
 
+  using MakeSlot = std::function<Result<KeySlotInfo>(BlockDevice&, std::span<const KeySource>,
+                                                     const NewKeySlot&)>;
+  using MakeSlotByOwner = std::function<Result<KeySlotInfo>(const NewKeySlot&)>;
+  /// With what the command line says, in the image or by its owner.
+  Result<KeySlotInfo> make_slot(const MakeSlot& make, const MakeSlotByOwner& by_owner);
+  [[nodiscard]] Result<std::vector<KeySlotInfo>> slots() const;
+
   Result<ExitCode> add(Output& output);
   Result<ExitCode> remove(Output& output);
   Result<ExitCode> change(Output& output);
@@ -36,6 +45,7 @@ private:
   Result<ExitCode> show_who_opens(Output& output);
 
   std::vector<Verb> verbs_;
+  bool by_owner_ = false; ///< The image is in use, and its owner does it.
   KeyOptions keys_;
   NewKeyOptions new_key_;
   std::optional<AnchorOptions> anchor_; ///< Of rotate.

@@ -32,7 +32,6 @@ void add_keys(CLI::App& app, KeyRing& keys);
 class KeyOptions {
 public:
   void add_to(CLI::App& app);
-  [[nodiscard]] bool given() const { return !keys_.empty(); }
   /// In the order in which they were given; none is fine for an image that is not encrypted.
   /// Errors: invalid_argument.
   [[nodiscard]] Result<std::vector<KeySource>> keys() const;

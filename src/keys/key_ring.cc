@@ -1,5 +1,6 @@
 #include "vnvram/key_ring.h"
 
+#include <algorithm>
 #include <utility>
 
 #include <fmt/core.h>
@@ -90,11 +91,18 @@ Result<SecretBytes> find_data_key(BlockDevice& device, const format::Superblock&
              : std::move(found);
 }
 
-void remember_image_keys(const KeyRing& ring, std::shared_ptr<const format::ImageKeys> keys) {
+void remember_image_keys(const KeyRing& ring, std::span<const std::byte> data_key,
+                         std::shared_ptr<const format::ImageKeys> keys) {
   KeyRingState& state = ring.state();
   const std::lock_guard lock(state.mutex);
   const format::KeyId id = keys->id();
   state.image_keys.insert_or_assign(id, std::move(keys));
+  const bool is_known = std::ranges::any_of(state.data_keys, [&](const SecretBytes& known) {
+    return std::ranges::equal(known.get(), data_key);
+  });
+  if (!is_known) {
+    state.data_keys.emplace_back(data_key).lock();
+  }
 }
 
 Result<std::shared_ptr<const format::ImageKeys>>
@@ -111,7 +119,7 @@ find_image_keys(BlockDevice& device, const format::Superblock& superblock, const
   auto keys = data_key ? format::ImageKeys::derive(data_key->get(), superblock.uuid)
                        : Result<std::shared_ptr<const format::ImageKeys>>(data_key.error());
   if (keys) {
-    remember_image_keys(ring, *keys);
+    remember_image_keys(ring, data_key->get(), *keys);
   }
   return keys;
 }

@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <vector>
 
 #include "base/secret_bytes.h"
@@ -18,6 +19,8 @@ namespace vnvram {
 struct KeyRingState {
   std::mutex mutex; // Of all that is below.
   std::vector<KeySource> sources;
+  /// That were given, or found: whoever has the image open makes slots with them, also when the
+  /// slot that it was opened by is gone.
   std::vector<SecretBytes> data_keys;
   bool accepts_plain = false;
   /// Of data keys that were found.
@@ -36,6 +39,7 @@ find_image_keys(BlockDevice& device, const format::Superblock& superblock, const
 Result<SecretBytes> find_data_key(BlockDevice& device, const format::Superblock& superblock,
                                   const KeyRing& ring);
 /// From now on the ring opens the image that has this data key as well.
-void remember_image_keys(const KeyRing& ring, std::shared_ptr<const format::ImageKeys> keys);
+void remember_image_keys(const KeyRing& ring, std::span<const std::byte> data_key,
+                         std::shared_ptr<const format::ImageKeys> keys);
 
 } // namespace vnvram

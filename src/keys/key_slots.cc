@@ -1,13 +1,11 @@
 #include "keys/key_slots.h"
 
 #include <algorithm>
-#include <chrono>
 #include <optional>
 #include <utility>
 
 #include <fmt/core.h>
 
-#include "base/random_bytes.h"
 #include "keys/header_area.h"
 #include "keys/key_holder.h"
 #include "keys/slot_wrap.h"
@@ -18,12 +16,6 @@ using format::KeySlot;
 using format::KeySlots;
 
 namespace {
-
-std::uint64_t seconds_now() {
-  return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::seconds>(
-                                        std::chrono::system_clock::now().time_since_epoch())
-                                        .count());
-}
 
 Error no_such_slot(const std::string& name, unsigned number) {
   return {ErrorKind::not_found, fmt::format("{}: there is no key slot {}", name, number),
@@ -46,45 +38,6 @@ Error wrong_key(const std::string& name, const KeySlots& slots) {
       ErrorKind::wrong_key,
       fmt::format("{}: no key that was given opens it; it is opened by {}", name, slot_list(slots)),
       "give one of these keys"};
-}
-
-HashCost cost_of(const NewKeySlot& wanted) {
-  const HashCost usual = usual_hash_cost();
-  return {.passes = wanted.passes == 0 ? usual.passes : wanted.passes,
-          .memory_kib = wanted.memory_kib == 0 ? usual.memory_kib : wanted.memory_kib};
-}
-
-Result<KeySlot> make_slot(const KeyedImage& image, std::span<const std::byte> data_key,
-                          unsigned number, const NewKeySlot& wanted, const std::string& name) {
-  if (const Status fits = format::check_key_label(wanted.label); !fits) {
-    return fits.error();
-  }
-  Result<NewHolder> holder = KeyHolder::of(wanted.source).make_new(name);
-  if (!holder) {
-    return holder.error();
-  }
-  KeySlot slot{.number = static_cast<std::uint8_t>(number),
-               .kind = holder->kind,
-               .created_seconds = seconds_now(),
-               .label = wanted.label,
-               .salt = holder->public_key,
-               .cost = {},
-               .wraps = {},
-               .public_part = std::move(holder->public_part)};
-  if (slot.kind != KeySlotKind::public_key) {
-    if (const Status random = random_bytes(slot.salt); !random) {
-      return random.error();
-    }
-  }
-  if (slot.kind == KeySlotKind::passphrase) {
-    slot.cost = cost_of(wanted);
-  }
-  const auto wrap = make_wrap(image.uuid, slot, holder->secret, data_key);
-  if (!wrap) {
-    return wrap.error();
-  }
-  slot.wraps.push_back(*wrap);
-  return slot;
 }
 
 std::optional<unsigned> free_number(const KeySlots& slots) {
@@ -205,7 +158,8 @@ Status write_first_key_slots(BlockDevice& device, const KeyedImage& image,
   KeySlots made;
   for (const NewKeySlot& wanted : slots) {
     const auto number = static_cast<unsigned>(made.size());
-    Result<KeySlot> slot = make_slot(image, data_key, number, wanted, device.name());
+    const Result<SlotPlan> plan = plan_slot(wanted, device.name());
+    Result<KeySlot> slot = plan ? make_slot(image, data_key, number, *plan) : plan.error();
     if (!slot) {
       return slot.error();
     }
@@ -215,7 +169,7 @@ Status write_first_key_slots(BlockDevice& device, const KeyedImage& image,
 }
 
 Result<KeySlot> add_slot(BlockDevice& device, const KeyedImage& image,
-                         std::span<const std::byte> data_key, const NewKeySlot& slot) {
+                         std::span<const std::byte> data_key, const SlotPlanner& planner) {
   Result<KeySlots> slots = read_key_slots(device, image.uuid);
   if (!slots) {
     return slots.error();
@@ -224,7 +178,8 @@ Result<KeySlot> add_slot(BlockDevice& device, const KeyedImage& image,
   if (!number) {
     return too_many_slots(device.name());
   }
-  Result<KeySlot> made = make_slot(image, data_key, *number, slot, device.name());
+  const Result<SlotPlan> plan = planner();
+  Result<KeySlot> made = plan ? make_slot(image, data_key, *number, *plan) : plan.error();
   if (!made) {
     return made;
   }
@@ -235,7 +190,7 @@ Result<KeySlot> add_slot(BlockDevice& device, const KeyedImage& image,
 
 Result<KeySlot> change_slot(BlockDevice& device, const KeyedImage& image,
                             std::span<const std::byte> data_key, unsigned number,
-                            const NewKeySlot& slot) {
+                            const SlotPlanner& planner) {
   Result<KeySlots> slots = read_key_slots(device, image.uuid);
   if (!slots) {
     return slots.error();
@@ -244,17 +199,32 @@ Result<KeySlot> change_slot(BlockDevice& device, const KeyedImage& image,
   if (found == slots->end()) {
     return no_such_slot(device.name(), number);
   }
-  NewKeySlot wanted = slot;
-  if (wanted.label.empty()) {
-    wanted.label = found->label;
+  Result<SlotPlan> plan = planner();
+  if (!plan) {
+    return plan.error();
   }
-  Result<KeySlot> made = make_slot(image, data_key, number, wanted, device.name());
+  if (plan->slot.label.empty()) {
+    plan->slot.label = found->label;
+  }
+  Result<KeySlot> made = make_slot(image, data_key, number, *plan);
   if (!made) {
     return made;
   }
   *found = *made;
   const Status written = write_key_slots(device, image.uuid, *slots);
   return written ? made : written.error();
+}
+
+Result<KeySlot> add_slot(BlockDevice& device, const KeyedImage& image,
+                         std::span<const std::byte> data_key, const NewKeySlot& slot) {
+  return add_slot(device, image, data_key, [&] { return plan_slot(slot, device.name()); });
+}
+
+Result<KeySlot> change_slot(BlockDevice& device, const KeyedImage& image,
+                            std::span<const std::byte> data_key, unsigned number,
+                            const NewKeySlot& slot) {
+  return change_slot(device, image, data_key, number,
+                     [&] { return plan_slot(slot, device.name()); });
 }
 
 Status remove_slot(BlockDevice& device, const KeyedImage& image, unsigned number, bool allow_last) {

@@ -7,6 +7,7 @@
 #include "base/secret_bytes.h"
 #include "format/key_slot.h"
 #include "keys/keyed_image.h"
+#include "keys/slot_plan.h"
 #include "vnvram/block_device.h"
 #include "vnvram/key.h"
 #include "vnvram/result.h"
@@ -46,10 +47,16 @@ Status write_first_key_slots(BlockDevice& device, const KeyedImage& image,
                              std::span<const std::byte> data_key,
                              std::span<const NewKeySlot> slots);
 
-/// In the first free place. Errors: as above.
+/// In the first free place. The plan is asked for when there is one. Errors: as above, and the
+/// planner's.
+Result<format::KeySlot> add_slot(BlockDevice& device, const KeyedImage& image,
+                                 std::span<const std::byte> data_key, const SlotPlanner& planner);
 Result<format::KeySlot> add_slot(BlockDevice& device, const KeyedImage& image,
                                  std::span<const std::byte> data_key, const NewKeySlot& slot);
 /// Its number stays, and its label unless there is a new one. Errors: not_found, and as above.
+Result<format::KeySlot> change_slot(BlockDevice& device, const KeyedImage& image,
+                                    std::span<const std::byte> data_key, unsigned number,
+                                    const SlotPlanner& planner);
 Result<format::KeySlot> change_slot(BlockDevice& device, const KeyedImage& image,
                                     std::span<const std::byte> data_key, unsigned number,
                                     const NewKeySlot& slot);

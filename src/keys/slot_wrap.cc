@@ -27,16 +27,6 @@ Result<SealingKey> sealing_key_of(std::span<const std::byte> secret,
   return derived ? SealingKey::make(derived->get()) : derived.error();
 }
 
-/// Of all kinds but public_key.
-Result<SealingKey> wrap_key_of(const KeySlot& slot, std::span<const std::byte> secret) {
-  if (slot.kind != KeySlotKind::passphrase) {
-    return sealing_key_of(secret, slot.salt, slot_purpose);
-  }
-  const auto hash =
-      hash_passphrase(secret, std::span(slot.salt).first<passphrase_salt_size_bytes>(), slot.cost);
-  return hash ? sealing_key_of(hash->get(), slot.salt, slot_purpose) : hash.error();
-}
-
 Result<SealingKey> agreed_wrap_key(std::span<const std::byte> private_key,
                                    const AgreementPublicKey& public_key,
                                    const AgreementPublicKey& ephemeral,
@@ -61,11 +51,16 @@ Result<SealingKey> new_agreed_wrap_key(const KeySlot& slot, KeyWrap& wrap) {
   return agreed_wrap_key(once->get(), slot.salt, wrap.ephemeral, slot.salt);
 }
 
+Result<SealingKey> slot_sealing_key(const KeySlot& slot, std::span<const std::byte> secret) {
+  const auto key = slot_key(slot, secret);
+  return key ? SealingKey::make(key->get()) : key.error();
+}
+
 Result<SealingKey> found_wrap_key(const KeySlot& slot, const KeyWrap& wrap,
                                   std::span<const std::byte> secret) {
   return slot.kind == KeySlotKind::public_key
              ? agreed_wrap_key(secret, wrap.ephemeral, wrap.ephemeral, slot.salt)
-             : wrap_key_of(slot, secret);
+             : slot_sealing_key(slot, secret);
 }
 
 Error made_without_the_key(const KeySlot& slot) {
@@ -76,11 +71,31 @@ Error made_without_the_key(const KeySlot& slot) {
 
 } // namespace
 
+Result<SecretBytes> slot_key(const KeySlot& slot, std::span<const std::byte> secret) {
+  if (slot.kind != KeySlotKind::passphrase) {
+    return derive_key(secret, slot.salt, slot_purpose, SealingKey::key_size_bytes);
+  }
+  const auto hash =
+      hash_passphrase(secret, std::span(slot.salt).first<passphrase_salt_size_bytes>(), slot.cost);
+  return hash ? derive_key(hash->get(), slot.salt, slot_purpose, SealingKey::key_size_bytes)
+              : hash.error();
+}
+
 Result<KeyWrap> make_wrap(const Uuid& uuid, const KeySlot& slot, std::span<const std::byte> secret,
                           std::span<const std::byte> data_key) {
+  if (slot.kind == KeySlotKind::public_key) {
+    return make_wrap_with(uuid, slot, {}, data_key);
+  }
+  const auto key = slot_key(slot, secret);
+  return key ? make_wrap_with(uuid, slot, key->get(), data_key) : key.error();
+}
+
+Result<KeyWrap> make_wrap_with(const Uuid& uuid, const KeySlot& slot,
+                               std::span<const std::byte> own_key,
+                               std::span<const std::byte> data_key) {
   KeyWrap wrap;
   const auto key = slot.kind == KeySlotKind::public_key ? new_agreed_wrap_key(slot, wrap)
-                                                        : wrap_key_of(slot, secret);
+                                                        : SealingKey::make(own_key);
   const auto key_id = key_id_of(uuid, data_key);
   const auto nonce = SealingKey::make_nonce();
   const auto voucher_key = voucher_key_of(uuid, data_key);

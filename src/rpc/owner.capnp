@@ -264,6 +264,31 @@ struct Metadata {
   value @1 :Data;    # Up to 4096 bytes.
 }
 
+# What an encrypted image says to everybody of a key slot.
+struct KeySlot {
+  number @0 :UInt32;
+  kind @1 :UInt8;              # 1: a key, 2: a passphrase, 3: a public key, 4: external.
+  label @2 :Text;
+  createdSeconds @3 :UInt64;   # Since 1970, UTC.
+  passes @4 :UInt32;           # Of a passphrase, as is the next.
+  memoryKib @5 :UInt32;
+  publicKey @6 :Data;          # 32 bytes, of a public key.
+  publicPart @7 :Data;         # Of an external one.
+  current @8 :Bool;            # It opens the image as it is.
+}
+
+# What a new key slot is made of. The holder's secret is in it in no form, but as the key that it
+# comes to by the slot's salt and cost, and that one is sealed for the session's receiver.
+struct KeySlotOffer {
+  kind @0 :UInt8;
+  label @1 :Text;              # Up to 63 printable ASCII characters.
+  passes @2 :UInt32;           # Of a passphrase, 1 to 64.
+  memoryKib @3 :UInt32;        # Of a passphrase, 8 to 4194304.
+  salt @4 :Data;               # 32 random bytes; of a public key: that one.
+  publicPart @5 :Data;         # Of an external one, up to 4096 bytes.
+  sealedKey @6 :Data;          # 104 bytes; of a public key: none.
+}
+
 # The right to everything.
 interface Owner extends(Blobs) {
   status @0 () -> (status :OwnerStatus, failure :Failure);
@@ -311,4 +336,18 @@ interface Owner extends(Blobs) {
   # The slots of the numbers in `without` are not to open the image afterwards. `opens`: those that do.
   rotateDataKey @12 (leaveOutOthers :Bool, without :List(UInt32))
       -> (leftOut :List(Text), failure :Failure, opens :List(Text));
+
+  # Who can open the image, if it is encrypted, in the order of the slots' numbers.
+  keySlots @13 () -> (slots :List(KeySlot), failure :Failure);
+  # A public X25519 key that nobody has seen before: who receives the session's next offer, and no other
+  # one. The session has one at a time.
+  receiveKeySlot @14 () -> (receiver :Data, failure :Failure);
+  # The next two take an offer that was made for the receiver, which is none any more then, also after a
+  # failure. Both are durable when answered, and with the data key that the image has then.
+  # In the first free place.
+  addKeySlot @15 (offer :KeySlotOffer) -> (slot :KeySlot, failure :Failure);
+  # In place of what opens that slot now. Its label stays if there is none in the offer.
+  changeKeySlot @16 (number :UInt32, offer :KeySlotOffer) -> (slot :KeySlot, failure :Failure);
+  # Durable when answered. The last one that opens the image goes by word only (`last`).
+  removeKeySlot @17 (number :UInt32, last :Bool) -> (failure :Failure);
 }

@@ -19,6 +19,8 @@
 #include "client/image_state.h"
 #include "client/moment.h"
 #include "client/owner_event.h"
+#include "vnvram/key.h"
+#include "vnvram/key_offer.h"
 #include "vnvram/public_metadata.h"
 #include "vnvram/result.h"
 #include "vnvram/store.h"
@@ -106,6 +108,17 @@ public:
   };
   /// Another data key, for an image that is encrypted: see Store::rotate_data_key().
   Result<RotatedSlots> rotate_data_key(bool leave_out_others, std::span<const unsigned> without);
+  /// Who can open the image. Errors: those of list_key_slots(), absent.
+  Result<std::vector<KeySlotInfo>> key_slots();
+  /// For whom the next offer of a key slot is made (offer_key_slot()). Errors: as key_slots();
+  /// unsupported (an older owner).
+  Result<KeyOfferReceiver::PublicKey> receive_key_slot();
+  /// With an offer that was made for what that has returned, which takes one, also if this fails.
+  /// Durable on return. Errors: those of Store::add_key_slot(), Store::change_key_slot().
+  Result<KeySlotInfo> add_key_slot(const KeySlotOffer& offer);
+  Result<KeySlotInfo> change_key_slot(unsigned number, const KeySlotOffer& offer);
+  /// Durable on return. Errors: those of Store::remove_key_slot().
+  Status remove_key_slot(unsigned number, bool allow_last);
 
   /// In Prometheus's text format. Errors: unsupported (an older owner).
   Result<std::string> metrics();

@@ -50,4 +50,30 @@ Result<RotatedSlots> HeaderChanges::rotate_data_key(const KeyRotation& rotation)
                : opens.error();
 }
 
+// Beside a change there are the old slots or the new ones: nobody waits.
+Result<std::vector<KeySlotInfo>> HeaderChanges::key_slots() {
+  Result<StoreUse> store = keeper_.use(StoreGate::Purpose::read);
+  return store ? list_key_slots((*store)->device()) : store.error();
+}
+
+Result<KeySlotInfo> HeaderChanges::add_key_slot(const KeySlotOffer& offer,
+                                                const KeyOfferReceiver& receiver) {
+  const std::lock_guard lock(mutex_);
+  Result<StoreUse> store = keeper_.use(StoreGate::Purpose::change);
+  return store ? (*store)->add_key_slot(offer, receiver) : store.error();
+}
+
+Result<KeySlotInfo> HeaderChanges::change_key_slot(unsigned number, const KeySlotOffer& offer,
+                                                   const KeyOfferReceiver& receiver) {
+  const std::lock_guard lock(mutex_);
+  Result<StoreUse> store = keeper_.use(StoreGate::Purpose::change);
+  return store ? (*store)->change_key_slot(number, offer, receiver) : store.error();
+}
+
+Status HeaderChanges::remove_key_slot(unsigned number, bool allow_last) {
+  const std::lock_guard lock(mutex_);
+  Result<StoreUse> store = keeper_.use(StoreGate::Purpose::change);
+  return store ? (*store)->remove_key_slot(number, allow_last) : Status(store.error());
+}
+
 } // namespace vnvram

@@ -1,4 +1,4 @@
-// What is changed in an open image beside its blobs: public metadata, and the data key.
+// What is changed in an open image beside its blobs: public metadata, key slots and the data key.
 #pragma once
 
 #include <mutex>
@@ -30,6 +30,13 @@ public:
   Status change_metadata(std::string_view name, const std::optional<std::string>& value);
   /// See Store::rotate_data_key(): with the keys that the image was opened with.
   Result<RotatedSlots> rotate_data_key(const KeyRotation& rotation);
+  /// Errors: absent, and those of list_key_slots().
+  Result<std::vector<KeySlotInfo>> key_slots();
+  /// Those of Store. Errors: absent, too.
+  Result<KeySlotInfo> add_key_slot(const KeySlotOffer& offer, const KeyOfferReceiver& receiver);
+  Result<KeySlotInfo> change_key_slot(unsigned number, const KeySlotOffer& offer,
+                                      const KeyOfferReceiver& receiver);
+  Status remove_key_slot(unsigned number, bool allow_last);
 
 private:
   ImageKeeper& keeper_;

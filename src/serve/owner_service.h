@@ -1,9 +1,12 @@
 // Owner of owner.capnp, for one session.
 #pragma once
 
+#include <optional>
+
 #include "client/moment.h"
 #include "rpc/owner.capnp.h"
 #include "serve/blobs_service.h"
+#include "vnvram/key_offer.h"
 
 namespace vnvram {
 
@@ -34,9 +37,19 @@ public:
   kj::Promise<void> metadata(MetadataContext context) override;
   kj::Promise<void> changeMetadata(ChangeMetadataContext context) override;
   kj::Promise<void> rotateDataKey(RotateDataKeyContext context) override;
+  kj::Promise<void> keySlots(KeySlotsContext context) override;
+  kj::Promise<void> receiveKeySlot(ReceiveKeySlotContext context) override;
+  kj::Promise<void> addKeySlot(AddKeySlotContext context) override;
+  kj::Promise<void> changeKeySlot(ChangeKeySlotContext context) override;
+  kj::Promise<void> removeKeySlot(RemoveKeySlotContext context) override;
 
 private:
   Result<Moment> moment_since(std::uint64_t after, std::uint64_t content_max_bytes);
+  /// Has `take(offer, receiver)` make a slot, by the receiver that there is, which goes with that.
+  template <typename Take>
+  Result<KeySlotInfo> take_offer(rpc::KeySlotOffer::Reader asked, const Take& take);
+
+  std::optional<KeyOfferReceiver> receiver_;
 };
 #pragma GCC diagnostic pop
 

@@ -48,7 +48,8 @@ Engine::Engine(std::unique_ptr<BlockDevice> device, const format::Superblock& su
       completions_(state_.options.callbacks),
       committer_(state_, owner_, checkpointer_, anchor_, completions_), reader_(state_, committer_),
       sealing_(state_, committer_, checkpointer_),
-      key_exchange_(state_, committer_, checkpointer_, anchor_), deferral_(state_, committer_) {}
+      key_exchange_(state_, committer_, checkpointer_, anchor_), key_slots_(state_, owner_),
+      deferral_(state_, committer_) {}
 
 Engine::~Engine() {
   const Status closed = close(); // Whoever wants to know called close() before.
@@ -96,11 +97,29 @@ Status Engine::seal() {
   return sealed ? anchor_.sealed() : sealed;
 }
 
-// The anchor first: what it says is never sealed without the image.
 Result<std::vector<KeySlotInfo>> Engine::rotate_data_key(const KeyRotation& rotation) {
+  const std::lock_guard lock(key_slots_mutex_);
   return key_exchange_.run(rotation);
 }
 
+Result<KeySlotInfo> Engine::add_key_slot(const KeySlotOffer& offer,
+                                         const KeyOfferReceiver& receiver) {
+  const std::lock_guard lock(key_slots_mutex_);
+  return key_slots_.add(offer, receiver);
+}
+
+Result<KeySlotInfo> Engine::change_key_slot(unsigned number, const KeySlotOffer& offer,
+                                            const KeyOfferReceiver& receiver) {
+  const std::lock_guard lock(key_slots_mutex_);
+  return key_slots_.change(number, offer, receiver);
+}
+
+Status Engine::remove_key_slot(unsigned number, bool allow_last) {
+  const std::lock_guard lock(key_slots_mutex_);
+  return key_slots_.remove(number, allow_last);
+}
+
+// The anchor first: what it says is never sealed without the image.
 Status Engine::unseal() {
   const Status refused = state_.refuse_any_write();
   const Status anchored = refused ? anchor_.unsealing() : refused;

@@ -25,6 +25,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -37,6 +38,7 @@
 #include "store/completions.h"
 #include "store/deferral.h"
 #include "store/key_exchange.h"
+#include "store/key_slot_changes.h"
 #include "store/owner_check.h"
 #include "store/sealing.h"
 #include "store/shared_state.h"
@@ -90,6 +92,10 @@ public:
   Status seal();
   Status unseal();
   Result<std::vector<KeySlotInfo>> rotate_data_key(const KeyRotation& rotation);
+  Result<KeySlotInfo> add_key_slot(const KeySlotOffer& offer, const KeyOfferReceiver& receiver);
+  Result<KeySlotInfo> change_key_slot(unsigned number, const KeySlotOffer& offer,
+                                      const KeyOfferReceiver& receiver);
+  Status remove_key_slot(unsigned number, bool allow_last);
   Status adopt_after_fork();
   Result<bool> is_current();
   Status close();
@@ -115,7 +121,9 @@ private:
   Committer committer_;
   BlobReader reader_;
   Sealing sealing_;
+  std::mutex key_slots_mutex_; ///< Held by who changes key slots, during I/O as well.
   KeyExchange key_exchange_;
+  KeySlotChanges key_slots_;
   bool closed_ = false;
   Deferral deferral_; // The last member: its thread uses all others.
 };

@@ -113,7 +113,7 @@ Status KeyExchange::seal_anew(const NewKey& key, const KeyRotation& rotation) {
     const std::lock_guard lock(state_.mutex);
     state_.codec = format::Codec(state_.superblock, key.keys);
     state_.pages.seal_with(state_.codec);
-    remember_image_keys(state_.options.keys, key.keys);
+    remember_image_keys(state_.options.keys, key.data_key.get(), key.keys);
     return {};
   };
   // The ring's records are in the homes then. None that is sealed with the old key counts again.

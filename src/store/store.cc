@@ -122,6 +122,20 @@ Result<std::vector<KeySlotInfo>> Store::rotate_data_key(const KeyRotation& rotat
   return engine_->rotate_data_key(rotation);
 }
 
+Result<KeySlotInfo> Store::add_key_slot(const KeySlotOffer& offer,
+                                        const KeyOfferReceiver& receiver) {
+  return engine_->add_key_slot(offer, receiver);
+}
+
+Result<KeySlotInfo> Store::change_key_slot(unsigned number, const KeySlotOffer& offer,
+                                           const KeyOfferReceiver& receiver) {
+  return engine_->change_key_slot(number, offer, receiver);
+}
+
+Status Store::remove_key_slot(unsigned number, bool allow_last) {
+  return engine_->remove_key_slot(number, allow_last);
+}
+
 Status Store::adopt_after_fork() {
   return engine_->adopt_after_fork();
 }

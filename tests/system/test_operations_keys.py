@@ -32,6 +32,7 @@ SEALED_DROP_IN = "LoadCredentialEncrypted=key:"
 BY_CLEVIS = "contrib/keys/vnvram-key-clevis add"
 BY_SERVICE = "vnvram key add vm1.nvram --key file:/etc/vnvram/keys/vm1 --new-key 'exec:"
 MORE_HOLDERS = "vnvram key add vm1.nvram --key file:/etc/vnvram/keys/vm1 --new-key public:"
+HOLDERS_LIVE = "vnvram key add unix:/run/vm1/owner.sock"
 ROTATE = "vnvram key rotate vm1.nvram"
 BACKUP = "vnvram export unix:/run/vm1/owner.sock sunday.nvram"
 
@@ -150,6 +151,22 @@ class Keys(KeyCase):
         self.assertEqual(re.findall(r"opens it: slot (\d)", said), ["0", "1", "3"])
         self.opens(f"file:{self.key}", '0: key "host"')
         self.host.run("vnvram key test vm1.nvram --key file:auditor.key.pem", status=WRONG_KEY)
+
+    @runs(HOLDERS_LIVE)
+    def test_holders_come_and_go_while_the_machine_runs(self):
+        serving = self.begin()
+        self.new_key_pair("auditor")
+        server = self.host.serve(serving)
+        owner = f"unix:{self.host.path(OWNER.removeprefix('unix:'))}"
+        asked = tuple((prompt.replace("vm1.nvram", owner), answer) for prompt, answer in ASKED_FOR_NEW)
+        for command in self.commands(HOLDERS_LIVE):
+            self.host.run(command, answers=asked if "--new-key passphrase" in command else ())
+            self.host.run(f"vnvram restart {OWNER}")  # It comes up with the key that there is now.
+        self.assertEqual(self.slots(), {"escrow": 1, "auditor": 2, "operator": 3, "host, new": 4})
+        self.opens("file:auditor.key.pem", '2: public "auditor"')
+        self.opens(f"file:{self.key}", '4: key "host, new"')
+        self.host.stop(server)
+        self.serves(serving)
 
     def only_superblocks_differ(self, before, after):
         """They say who has opened it last."""

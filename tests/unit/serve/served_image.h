@@ -27,10 +27,12 @@ protected:
   /// With these blobs, never written.
   void serve(const std::vector<BlobSpec>& blobs, ConnectionLimits limits = {}) {
     CreateOptions options;
+    options.key_slots = key_slots_;
     for (const BlobSpec& blob : blobs) {
       options.blobs.push_back({blob, std::nullopt});
     }
-    auto device = std::make_unique<MemoryDevice>(std::make_shared<MemoryDisk>(disk_size_bytes_));
+    disk_ = std::make_shared<MemoryDisk>(disk_size_bytes_);
+    auto device = std::make_unique<MemoryDevice>(disk_);
     ASSERT_OK(create_image(*device, options));
     ASSERT_OK(keeper_.attach(opened(std::move(device)), {.location = "disk"}));
     auto listener = Listener::open(*parse_socket_address("unix:" + path_), {});
@@ -80,6 +82,9 @@ protected:
   }
 
   std::uint64_t disk_size_bytes_ = std::uint64_t{4} << 20U;
+  std::vector<NewKeySlot> key_slots_; ///< Of an image that is to be encrypted.
+  KeyRing keys_;                      ///< What its owner has.
+  std::shared_ptr<MemoryDisk> disk_;
   bool takes_over_ = false; ///< From an owner that has died.
   std::function<Status()> renew_front_ends_;
   TemporaryDirectory folder_{"/tmp"}; // A socket's path is short.
@@ -87,7 +92,7 @@ protected:
   Log log_{"test", LogLevel::error};
   SessionRates rates_;
   TestClock clock_;
-  ImageKeeper keeper_{{}};
+  ImageKeeper keeper_{{.store = {.keys = keys_}}};
   std::optional<Listener> listener_;
   std::unique_ptr<OwnerServer> server_;
 };

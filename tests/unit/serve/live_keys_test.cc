@@ -1,0 +1,352 @@
+// Holders of keys come and go while an owner has the image open.
+#include <algorithm>
+#include <atomic>
+#include <functional>
+#include <thread>
+
+#include "rpc/key_slot_wire.h"
+#include "rpc/wire.h"
+#include "unit/keys/key_fixture.h"
+#include "unit/serve/served_image.h"
+#include "unit/store/hooked_device.h"
+#include "vnvram/key_offer.h"
+
+namespace vnvram::test {
+namespace {
+
+class LiveKeysTest : public ServedImage {
+protected:
+  void SetUp() override {
+    key_slots_ = {new_slot(host_, "host")};
+    keys_.add(source(host_));
+    *hook_ = [this](HookedDevice::Call call, std::uint64_t offset_bytes, auto) {
+      const bool is_header =
+          offset_bytes >= 2 * block_size_bytes && offset_bytes < 18 * block_size_bytes;
+      const bool fails =
+          call != HookedDevice::Call::read &&
+          (gone_ || (header_fails_ && is_header && call == HookedDevice::Call::write_durable));
+      return fails ? Status(Error(ErrorKind::io, "as a disk whose cable is pulled")) : Status();
+    };
+    serve({spec("a", 4096)});
+    ASSERT_OK(put(*client(), "a", "what there is"));
+  }
+  std::unique_ptr<BlockDevice> opened(std::unique_ptr<BlockDevice> /*device*/) override {
+    return std::make_unique<HookedDevice>(disk_, hook_);
+  }
+
+  /// Of a session's next receiver.
+  static KeySlotOffer offer(OwnerClient& owner, const NewKeySlot& slot) {
+    const auto receiver = owner.receive_key_slot();
+    EXPECT_TRUE(receiver.ok()) << receiver.error().text();
+    auto made = receiver ? offer_key_slot(slot, "image", *receiver) : receiver.error();
+    EXPECT_TRUE(made.ok()) << made.error().text();
+    return made ? *std::move(made) : KeySlotOffer();
+  }
+  static Result<KeySlotInfo> add(OwnerClient& owner, const NewKeySlot& slot) {
+    return owner.add_key_slot(offer(owner, slot));
+  }
+  static Result<KeySlotInfo> change(OwnerClient& owner, unsigned number, const NewKeySlot& slot) {
+    return owner.change_key_slot(number, offer(owner, slot));
+  }
+  [[nodiscard]] Bytes header_area() const {
+    return {disk_->bytes().begin() + 2 * block_size_bytes,
+            disk_->bytes().begin() + 10 * block_size_bytes};
+  }
+  void end_owner() {
+    server_.reset();
+    keeper_.abandon();
+  }
+  /// With the owner gone.
+  void expect_opens(const std::string& key) const {
+    const auto store = Store::open(std::make_unique<MemoryDevice>(disk_),
+                                   {.background = false, .keys = KeyRing({source(key)})});
+    ASSERT_OK(store);
+    EXPECT_EQ((*store)->read("a").value(), bytes("what there is"));
+    ASSERT_OK((*store)->close());
+  }
+  void expect_opens_beside(const std::string& key) const {
+    MemoryDevice there(disk_, Access::read_only);
+    EXPECT_OK(test_key(there, std::vector{source(key)}));
+  }
+  void expect_opens_not(const std::string& key) const {
+    MemoryDevice there(disk_, Access::read_only);
+    EXPECT_KIND(test_key(there, std::vector{source(key)}), wrong_key);
+  }
+
+  KeyFiles files_;
+  std::string host_ = files_.file("the key of this host: 16 bytes or more");
+  std::string other_ = files_.file("the key of another: 16 bytes or more");
+  std::string phrase_ = "passphrase:" + files_.file("open sesame\n");
+  std::string private_ = files_.private_key();
+  std::string command_ = "exec:printf 'made of 16 bytes: '; cat";
+  std::atomic<bool> header_fails_ = false; ///< Each durable write to it.
+  std::atomic<bool> gone_ = false;         ///< All but reads fail.
+  std::shared_ptr<HookedDevice::Hook> hook_ = std::make_shared<HookedDevice::Hook>();
+};
+
+TEST_F(LiveKeysTest, HoldersOfEveryKindAreAddedAndOpenTheImage) {
+  const std::string part = files_.file("public part").substr(5);
+  const auto owner = operators();
+  ASSERT_OK(add(*owner, new_slot(other_, "other")));
+  ASSERT_OK(add(*owner, new_slot(phrase_, "operator")));
+  ASSERT_OK(add(*owner, new_slot(files_.public_key(), "escrow")));
+  const auto added = add(*owner, new_slot(command_ + ",public=" + part, "service"));
+  ASSERT_OK(added);
+  EXPECT_EQ(added->number, 4U);
+  EXPECT_EQ(added->kind, KeySlotKind::external);
+  EXPECT_EQ(added->public_part, bytes("public part"));
+  const auto slots = owner->key_slots();
+  ASSERT_OK(slots);
+  ASSERT_EQ(slots->size(), 5U);
+  EXPECT_EQ((*slots)[2].kind, KeySlotKind::passphrase);
+  EXPECT_EQ((*slots)[2].label, "operator");
+  EXPECT_EQ((*slots)[2].memory_kib, 8U);
+  EXPECT_EQ((*slots)[3].public_key.size(), 32U);
+  EXPECT_GT((*slots)[4].created_seconds, 1700000000U);
+  EXPECT_TRUE(std::ranges::all_of(*slots, &KeySlotInfo::current));
+  end_owner();
+  for (const std::string& key : {host_, other_, phrase_, private_, command_}) {
+    expect_opens(key);
+  }
+}
+
+TEST_F(LiveKeysTest, ASlotIsExchangedAndKeepsNumberAndLabel) {
+  const auto owner = operators();
+  ASSERT_OK(add(*owner, new_slot(phrase_, "operator")));
+  EXPECT_KIND(change(*owner, 7, new_slot(other_)), not_found);
+  EXPECT_KIND(change(*owner, 4000000000U, new_slot(other_)), not_found);
+  const auto changed = change(*owner, 1, new_slot(other_));
+  ASSERT_OK(changed);
+  EXPECT_EQ(changed->number, 1U);
+  EXPECT_EQ(changed->label, "operator");
+  expect_opens_not(phrase_);
+  const auto named = change(*owner, 1, new_slot(files_.public_key(), "escrow"));
+  ASSERT_OK(named);
+  EXPECT_EQ(named->label, "escrow");
+  expect_opens_not(other_);
+  end_owner();
+  expect_opens(private_);
+  expect_opens(host_);
+}
+
+TEST_F(LiveKeysTest, SlotsGoAndTheLastOneByWordOnly) {
+  const auto owner = operators();
+  EXPECT_KIND(owner->remove_key_slot(0, false), invalid_argument);
+  EXPECT_KIND(owner->remove_key_slot(1, false), not_found);
+  ASSERT_OK(add(*owner, new_slot(phrase_)));
+  // The one that the image was opened by: its owner goes on, and makes slots.
+  ASSERT_OK(owner->remove_key_slot(0, false));
+  expect_opens_not(host_);
+  EXPECT_KIND(owner->remove_key_slot(1, false), invalid_argument);
+  const auto added = add(*owner, new_slot(other_));
+  ASSERT_OK(added);
+  EXPECT_EQ(added->number, 0U);
+  ASSERT_OK(put(*client(), "a", "what there is"));
+  ASSERT_OK(owner->remove_key_slot(1, false));
+  end_owner();
+  expect_opens(other_);
+  expect_opens_not(phrase_);
+}
+
+TEST_F(LiveKeysTest, AfterTheLastOneNobodyOpensIt) {
+  ASSERT_OK(operators()->remove_key_slot(0, true));
+  const auto slots = operators()->key_slots();
+  ASSERT_OK(slots);
+  EXPECT_TRUE(slots->empty());
+  ASSERT_OK(put(*client(), "a", "it goes on"));
+  ASSERT_OK(add(*operators(), new_slot(other_))); // And is saved by who is quick.
+  ASSERT_OK(put(*client(), "a", "what there is"));
+  end_owner();
+  expect_opens(other_);
+}
+
+TEST_F(LiveKeysTest, WhatNoClientOfOursOffersIsRefused) {
+  const auto owner = operators();
+  const Bytes before = header_area();
+  const std::vector<std::function<void(KeySlotOffer&)>> faults{
+      [](auto& it) { it.kind = KeySlotKind(0); },
+      [](auto& it) { it.kind = KeySlotKind(9); },
+      [](auto& it) { it.kind = KeySlotKind::external; },
+      [](auto& it) { it.label = "line\nbreak"; },
+      [](auto& it) { it.label = std::string(100000, 'x'); },
+      [](auto& it) { it.label = "another"; },
+      [](auto& it) { it.passes = 65; },
+      [](auto& it) { it.memory_kib = 4194305; },
+      [](auto& it) { it.memory_kib = 9; },
+      [](auto& it) { it.salt[0] ^= std::byte{1}; },
+      [](auto& it) { it.public_part.resize(70000); },
+      [](auto& it) { it.sealed_key.clear(); },
+      [](auto& it) { it.sealed_key.resize(1000000); },
+      [](auto& it) { it.sealed_key.back() ^= std::byte{1}; }};
+  for (const auto& fault : faults) {
+    KeySlotOffer bad = offer(*owner, new_slot(phrase_, "operator"));
+    fault(bad);
+    EXPECT_KIND(owner->add_key_slot(bad), invalid_argument);
+    bad = offer(*owner, new_slot(phrase_, "operator"));
+    fault(bad);
+    EXPECT_KIND(owner->change_key_slot(0, bad), invalid_argument);
+  }
+  EXPECT_EQ(header_area(), before);
+}
+
+TEST_F(LiveKeysTest, ASaltHasItsLength) {
+  const auto owner = link();
+  for (const std::size_t size : {0U, 31U, 33U, 100000U}) {
+    const Status done = owner->ask<void>([size](rpc::Owner::Client& to) {
+      return to.receiveKeySlotRequest().send().then([&to, size](auto&&) {
+        auto request = to.addKeySlotRequest();
+        auto it = request.initOffer();
+        it.setKind(3);
+        it.initSalt(static_cast<unsigned>(size));
+        return request.send().then([](auto&& answer) { return take_status(answer); });
+      });
+    });
+    EXPECT_KIND(done, invalid_argument);
+  }
+}
+
+TEST_F(LiveKeysTest, AReceiverTakesOneOffer) {
+  const auto owner = operators();
+  const NewKeySlot slot = new_slot(other_);
+  const KeySlotOffer first = offer(*owner, slot);
+  const KeySlotOffer second = offer(*owner, slot); // The first one's receiver is gone.
+  EXPECT_KIND(owner->add_key_slot(first), invalid_argument);
+  EXPECT_KIND(owner->add_key_slot(second), invalid_argument); // As is this one's, by the failure.
+  const KeySlotOffer third = offer(*owner, slot);
+  EXPECT_KIND(operators()->add_key_slot(third), invalid_argument); // Of another session.
+  ASSERT_OK(owner->add_key_slot(third));
+  EXPECT_KIND(owner->add_key_slot(third), invalid_argument);
+  EXPECT_EQ(owner->key_slots()->size(), 2U);
+}
+
+TEST_F(LiveKeysTest, SixteenHoldersAreAll) {
+  const auto owner = operators();
+  for (unsigned number = 1; number < 16; ++number) {
+    ASSERT_OK(add(*owner, new_slot(other_)));
+  }
+  EXPECT_KIND(add(*owner, new_slot(other_)), no_space);
+  ASSERT_OK(owner->remove_key_slot(5, false));
+  EXPECT_EQ(add(*owner, new_slot(phrase_))->number, 5U);
+}
+
+// What is added while the data key is exchanged has the new one, and stays.
+TEST_F(LiveKeysTest, BesideExchangesOfTheDataKeyNoSlotIsLost) {
+  const std::string public_key = files_.public_key();
+  std::atomic<bool> rotates = true;
+  std::jthread rotating([&] {
+    const auto owner = operators();
+    for (int round = 0; round < 12; ++round) {
+      EXPECT_OK(owner->rotate_data_key(false, {}));
+    }
+    rotates = false;
+  });
+  std::jthread writing([&] {
+    const auto machine = client();
+    while (rotates) {
+      EXPECT_OK(put(*machine, "a", "what there is"));
+    }
+  });
+  std::vector<unsigned> numbers;
+  {
+    const auto owner = operators();
+    bool was_rotating = true;
+    while (was_rotating || numbers.size() < 2) {
+      was_rotating = rotates;
+      const auto added = add(*owner, new_slot(public_key));
+      ASSERT_OK(added);
+      EXPECT_TRUE(added->current);
+      numbers.push_back(added->number);
+      ASSERT_OK(change(*owner, added->number, new_slot(public_key, "changed")));
+      if (numbers.size() > 10) {
+        ASSERT_OK(owner->remove_key_slot(numbers.front(), false));
+        numbers.erase(numbers.begin());
+      }
+    }
+    rotating.join();
+    writing.join();
+    const auto slots = owner->key_slots();
+    ASSERT_OK(slots);
+    EXPECT_EQ(slots->size(), numbers.size() + 1);
+    EXPECT_TRUE(std::ranges::all_of(*slots, &KeySlotInfo::current));
+    // Each by itself.
+    ASSERT_OK(owner->remove_key_slot(0, false));
+    while (numbers.size() > 1) {
+      expect_opens_beside(private_);
+      ASSERT_OK(owner->remove_key_slot(numbers.back(), false));
+      numbers.pop_back();
+    }
+  }
+  end_owner();
+  expect_opens(private_);
+}
+
+TEST_F(LiveKeysTest, AWriteThatFailsLeavesTheSlotsOfBefore) {
+  const auto owner = operators();
+  const KeySlotOffer it = offer(*owner, new_slot(other_));
+  header_fails_ = true;
+  EXPECT_KIND(owner->add_key_slot(it), io);
+  header_fails_ = false;
+  EXPECT_EQ(owner->key_slots()->size(), 1U);
+  ASSERT_OK(add(*owner, new_slot(other_)));
+  end_owner();
+  expect_opens(other_);
+}
+
+TEST_F(LiveKeysTest, AStoreThatHasFailedTakesNone) {
+  const auto owner = operators();
+  ASSERT_OK(add(*owner, new_slot(other_)));
+  const KeySlotOffer it = offer(*owner, new_slot(phrase_));
+  gone_ = true;
+  EXPECT_FALSE(put(*client(), "a", "lost").ok());
+  gone_ = false;
+  const Bytes before = header_area();
+  EXPECT_KIND(owner->add_key_slot(it), poisoned);
+  EXPECT_KIND(change(*owner, 1, new_slot(phrase_)), poisoned);
+  EXPECT_KIND(owner->remove_key_slot(1, false), poisoned);
+  EXPECT_EQ(header_area(), before);
+  EXPECT_EQ(owner->key_slots()->size(), 2U);
+}
+
+TEST_F(LiveKeysTest, ASealedImageHasHoldersAsWell) {
+  ASSERT_OK(keeper_.seal());
+  ASSERT_OK(add(*operators(), new_slot(other_)));
+  ASSERT_OK(keeper_.unseal());
+  end_owner();
+  expect_opens(other_);
+}
+
+TEST_F(LiveKeysTest, AHoldIsWaitedFor) {
+  const auto owner = operators();
+  ASSERT_OK(owner->hold(std::chrono::minutes(10)));
+  std::atomic<bool> is_done = false;
+  std::jthread adding([&] {
+    EXPECT_OK(add(*operators(), new_slot(other_)));
+    is_done = true;
+  });
+  EXPECT_EQ(owner->key_slots()->size(), 1U);
+  EXPECT_FALSE(is_done);
+  ASSERT_OK(owner->release());
+  adding.join();
+  EXPECT_EQ(owner->key_slots()->size(), 2U);
+}
+
+class PlainKeysTest : public ServedImage {};
+
+TEST_F(PlainKeysTest, APlainImageHasNoHolders) {
+  serve({spec("a", 4096)});
+  EXPECT_KIND(operators()->key_slots(), invalid_argument);
+  EXPECT_KIND(operators()->receive_key_slot(), invalid_argument);
+  EXPECT_KIND(operators()->remove_key_slot(0, true), invalid_argument);
+  KeyFiles files;
+  const auto receiver = KeyOfferReceiver::make();
+  ASSERT_OK(receiver);
+  const auto offer = offer_key_slot(new_slot(files.file("a key of 16 bytes or more")), "image",
+                                    receiver->public_key());
+  ASSERT_OK(offer);
+  Result<StoreUse> store = keeper_.use(StoreGate::Purpose::change);
+  ASSERT_OK(store);
+  EXPECT_KIND((*store)->add_key_slot(*offer, *receiver), invalid_argument);
+}
+
+} // namespace
+} // namespace vnvram::test
