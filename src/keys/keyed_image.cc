@@ -108,7 +108,7 @@ Result<KeyedImage> read_keyed_image(BlockDevice& device) {
   if ((superblock->features_must_know & format::feature_encrypted) == 0) {
     return Error(ErrorKind::invalid_argument,
                  fmt::format("{}: the image is not encrypted", device.name()),
-                 "it has no keys; vnvram encrypt makes an encrypted one of it");
+                 "it has no keys; `encrypt` makes an encrypted one of it");
   }
   return KeyedImage{.uuid = superblock->uuid, .key_id = superblock->key_id};
 }

@@ -264,8 +264,9 @@ private:
   cpu_set_t before_{};
 };
 
-// The exchange writes the anchor beside commits: not with what it has seen before them. It waits for
-// one that is being anchored, and comes before that has gone on, which has to wait for the processor.
+// The exchange writes the anchor beside commits: not with what it has seen before them. It waits
+// for one that is being anchored, and comes before that has gone on, which has to wait for the
+// processor.
 TEST_F(KeyExchangeCutTest, Invariant12NothingIsTakenBackFromTheAnchor) {
   const auto anchor = std::make_shared<MemoryAnchor>();
   ASSERT_OK(accept_anchor(std::make_unique<SimulatedDevice>(disk_), anchor, {}, with("host").keys));
