@@ -22,8 +22,8 @@ public:
       : device_(&device), part_(part), uuid_(uuid) {}
 
   /// What is current; without entries if nothing was ever written. Beside a writer that is the old
-  /// content or the new one; but beside the first after one that was cut it may be what that cut has
-  /// left in a cache. Errors: corrupt, io.
+  /// content or the new one; but beside the first after one that was cut it may be what that cut
+  /// has left in a cache. Errors: corrupt, io.
   Result<format::HeaderContent> read();
 
   /// For who checks or mends an image.
