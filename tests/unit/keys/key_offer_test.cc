@@ -81,7 +81,7 @@ TEST_F(KeyOfferTest, OffersThatNoSlotIsMadeOf) {
   for (const auto& [kind, reason] : {std::pair{KeySlotKind::passphrase, "passphrase's cost"},
                                      std::pair{KeySlotKind::public_key, "what is sealed in it"},
                                      std::pair{KeySlotKind::external, "sealed for another"}}) {
-    expect_refused(key, reason, [kind](auto& it) { it.kind = kind; });
+    expect_refused(key, reason, [kind = kind](auto& it) { it.kind = kind; });
   }
   for (const std::string& label : {std::string("line\nbreak"), std::string(64, 'x'),
                                    std::string("a\0b", 3), std::string("\xc3\xa4")}) {
