@@ -402,6 +402,11 @@ public:
   /// Errors: its own, and as above.
   Status remove_key_slot(unsigned number, bool allow_last = false);
 
+  /// As set_public_metadata() and, without a value, remove_public_metadata() of public_metadata.h.
+  /// Durable on return; after a cut there is the old entry or the new one. Works on a sealed image,
+  /// too. Errors: their own; read_only, io, poisoned; in_use and stale as a commit's.
+  Status set_metadata(std::string_view name, const std::optional<std::string>& value);
+
   /// For a process that has forked after it opened the store, as daemons do: the image names this
   /// process as its owner from now on. A store may be opened and then taken across a fork if it
   /// was opened with `threads_late` and no `blobs`, nothing else was called before, and the parent

@@ -17,8 +17,8 @@ std::vector<std::string> texts_of(const std::vector<KeySlotInfo>& slots) {
 
 } // namespace
 
+// Beside a change there are the old entries or the new ones: nobody waits.
 Result<PublicMetadata> HeaderChanges::metadata() {
-  const std::lock_guard lock(mutex_);
   Result<StoreUse> store = keeper_.use(StoreGate::Purpose::read);
   return store ? read_public_metadata((*store)->device()) : store.error();
 }
@@ -27,12 +27,7 @@ Status HeaderChanges::change_metadata(std::string_view name,
                                       const std::optional<std::string>& value) {
   const std::lock_guard lock(mutex_);
   Result<StoreUse> store = keeper_.use(StoreGate::Purpose::change);
-  if (!store) {
-    return store.error();
-  }
-  BlockDevice& device = (*store)->device();
-  return value ? set_public_metadata_locked(device, name, *value)
-               : remove_public_metadata_locked(device, name);
+  return store ? (*store)->set_metadata(name, value) : Status(store.error());
 }
 
 Result<RotatedSlots> HeaderChanges::rotate_data_key(const KeyRotation& rotation) {

@@ -48,7 +48,7 @@ Engine::Engine(std::unique_ptr<BlockDevice> device, const format::Superblock& su
       completions_(state_.options.callbacks),
       committer_(state_, owner_, checkpointer_, anchor_, completions_), reader_(state_, committer_),
       sealing_(state_, committer_, checkpointer_),
-      key_exchange_(state_, committer_, checkpointer_, anchor_), key_slots_(state_, owner_),
+      key_exchange_(state_, committer_, checkpointer_, anchor_), header_area_(state_, owner_),
       deferral_(state_, committer_) {}
 
 Engine::~Engine() {
@@ -98,25 +98,30 @@ Status Engine::seal() {
 }
 
 Result<std::vector<KeySlotInfo>> Engine::rotate_data_key(const KeyRotation& rotation) {
-  const std::lock_guard lock(key_slots_mutex_);
+  const std::lock_guard lock(header_area_mutex_);
   return key_exchange_.run(rotation);
 }
 
 Result<KeySlotInfo> Engine::add_key_slot(const KeySlotOffer& offer,
                                          const KeyOfferReceiver& receiver) {
-  const std::lock_guard lock(key_slots_mutex_);
-  return key_slots_.add(offer, receiver);
+  const std::lock_guard lock(header_area_mutex_);
+  return header_area_.add(offer, receiver);
 }
 
 Result<KeySlotInfo> Engine::change_key_slot(unsigned number, const KeySlotOffer& offer,
                                             const KeyOfferReceiver& receiver) {
-  const std::lock_guard lock(key_slots_mutex_);
-  return key_slots_.change(number, offer, receiver);
+  const std::lock_guard lock(header_area_mutex_);
+  return header_area_.change(number, offer, receiver);
 }
 
 Status Engine::remove_key_slot(unsigned number, bool allow_last) {
-  const std::lock_guard lock(key_slots_mutex_);
-  return key_slots_.remove(number, allow_last);
+  const std::lock_guard lock(header_area_mutex_);
+  return header_area_.remove(number, allow_last);
+}
+
+Status Engine::set_metadata(std::string_view name, const std::optional<std::string>& value) {
+  const std::lock_guard lock(header_area_mutex_);
+  return header_area_.set_metadata(name, value);
 }
 
 // The anchor first: what it says is never sealed without the image.

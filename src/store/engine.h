@@ -26,7 +26,9 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -37,8 +39,8 @@
 #include "store/committer.h"
 #include "store/completions.h"
 #include "store/deferral.h"
+#include "store/header_area_changes.h"
 #include "store/key_exchange.h"
-#include "store/key_slot_changes.h"
 #include "store/owner_check.h"
 #include "store/sealing.h"
 #include "store/shared_state.h"
@@ -96,6 +98,7 @@ public:
   Result<KeySlotInfo> change_key_slot(unsigned number, const KeySlotOffer& offer,
                                       const KeyOfferReceiver& receiver);
   Status remove_key_slot(unsigned number, bool allow_last);
+  Status set_metadata(std::string_view name, const std::optional<std::string>& value);
   Status adopt_after_fork();
   Result<bool> is_current();
   Status close();
@@ -121,9 +124,9 @@ private:
   Committer committer_;
   BlobReader reader_;
   Sealing sealing_;
-  std::mutex key_slots_mutex_; ///< Held by who changes key slots, during I/O as well.
+  std::mutex header_area_mutex_; ///< Held by who changes it, during I/O as well.
   KeyExchange key_exchange_;
-  KeySlotChanges key_slots_;
+  HeaderAreaChanges header_area_;
   bool closed_ = false;
   Deferral deferral_; // The last member: its thread uses all others.
 };

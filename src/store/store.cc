@@ -136,6 +136,10 @@ Status Store::remove_key_slot(unsigned number, bool allow_last) {
   return engine_->remove_key_slot(number, allow_last);
 }
 
+Status Store::set_metadata(std::string_view name, const std::optional<std::string>& value) {
+  return engine_->set_metadata(name, value);
+}
+
 Status Store::adopt_after_fork() {
   return engine_->adopt_after_fork();
 }

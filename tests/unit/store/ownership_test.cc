@@ -85,6 +85,20 @@ TEST_F(Ownership, AnOvertakenOwnerWritesNothingAtACheckpoint) {
   EXPECT_EQ(*open()->read("a"), pattern(20000, 4));
 }
 
+TEST_F(Ownership, AnOvertakenOwnerChangesNoMetadata) {
+  create({spec("a", 100)});
+  auto first = open_hooked();
+  ASSERT_OK(first->set_metadata("name", "first"));
+  auto second = open_hooked();
+  ASSERT_OK(second->set_metadata("name", "second"));
+  const Bytes before = disk_->bytes();
+  EXPECT_KIND(first->set_metadata("name", "first"), in_use);
+  EXPECT_KIND(first->set_metadata("name", std::nullopt), poisoned);
+  EXPECT_EQ(disk_->bytes(), before);
+  EXPECT_KIND(second->set_metadata("other", std::nullopt), not_found);
+  ASSERT_OK(second->set_metadata("name", std::nullopt));
+}
+
 // A backup that is copied over an open image, another store's image, mkfs, zeros: nothing is
 // written to what is there now.
 TEST_F(Ownership, ContentThatWasPutInTheImagesPlaceIsLeftAsItIs) {

@@ -1,5 +1,9 @@
-// Who can open an image, changed while it is open.
+// Who can open an image, and what it says to everybody, changed while it is open.
 #pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
 
 #include "keys/keyed_image.h"
 #include "store/owner_check.h"
@@ -9,25 +13,29 @@
 
 namespace vnvram {
 
-/// The key slots are a part of the header area that nothing else of an open store writes to, but an
-/// exchange of the data key.
+/// Nothing else of an open store writes to the header area, but an exchange of the data key.
 ///
 /// Threads: all calls may come from any thread, beside commits; not two at once, nor one beside a
 /// KeyExchange.
-class KeySlotChanges {
+class HeaderAreaChanges {
 public:
-  KeySlotChanges(SharedState& state, OwnerCheck& owner) : state_(state), owner_(owner) {}
+  HeaderAreaChanges(SharedState& state, OwnerCheck& owner) : state_(state), owner_(owner) {}
 
   /// See Store.
   Result<KeySlotInfo> add(const KeySlotOffer& offer, const KeyOfferReceiver& receiver);
   Result<KeySlotInfo> change(unsigned number, const KeySlotOffer& offer,
                              const KeyOfferReceiver& receiver);
   Status remove(unsigned number, bool allow_last);
+  Status set_metadata(std::string_view name, const std::optional<std::string>& value);
 
 private:
   /// Has `change(image, data_key)` make a slot.
   template <typename Change> Result<KeySlotInfo> with_data_key(const Change& change);
-  /// As it is now, if it is still ours to change.
+  /// The image is still ours, and has not failed.
+  Status may_change();
+  /// What is answered. A flush that failed may have lost what others have written, too.
+  Status ended(const Status& done);
+  /// As it is now.
   Result<KeyedImage> image();
 
   SharedState& state_;
