@@ -186,12 +186,7 @@ Result<std::optional<FileAnchor::Newest>> FileAnchor::find_newest() {
     }
     std::string_view line = checked->substr(digits + 1);
     line = line.substr(0, line.find_last_not_of(" \n") + 1);
-    const Result<AnchorPoint> point = parse_anchor(line);
-    if (!point) { // Its checksum fits: nobody's rot and no tear.
-      return Error(point.error().kind(), fmt::format("{}: {}", name(), point.error().cause()),
-                   point.error().remedy());
-    }
-    newest = {.sequence = *sequence, .slot = slot, .point = *point};
+    newest = {.sequence = *sequence, .slot = slot, .text = std::string(line)};
   }
   if (!newest && !blank) {
     return Error(ErrorKind::foreign, name() + ": it holds something else, or is damaged",
@@ -208,7 +203,15 @@ Result<std::optional<AnchorPoint>> FileAnchor::read() {
   if (!newest) {
     return newest.error();
   }
-  return *newest ? std::optional((*newest)->point) : std::nullopt;
+  if (!*newest) {
+    return std::optional<AnchorPoint>();
+  }
+  const Result<AnchorPoint> point = parse_anchor((*newest)->text);
+  if (!point) { // Its checksum fits: nobody's rot and no tear.
+    return Error(point.error().kind(), fmt::format("{}: {}", name(), point.error().cause()),
+                 point.error().remedy());
+  }
+  return std::optional(*point);
 }
 
 Status FileAnchor::write(const AnchorPoint& point) {

@@ -38,7 +38,7 @@ private:
   struct Newest {
     std::uint64_t sequence = 0;
     std::size_t slot = 0;
-    AnchorPoint point;
+    std::string text; ///< Of the point.
   };
 
   explicit FileAnchor(std::string path) : path_(std::move(path)) {}

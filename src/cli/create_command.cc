@@ -135,6 +135,12 @@ Result<ExitCode> CreateCommand::run(Output& /*output*/) {
   if (!anchor_use) {
     return anchor_use.error();
   }
+  if (anchor_use->anchor && encrypt_ && new_keys_.are_public()) {
+    return Error(
+        ErrorKind::invalid_argument,
+        "--anchor: the image that is made could not be opened to write it, with public keys alone",
+        "give another key as well, or leave the anchor to `anchor accept`");
+  }
   Progress progress("create");
   options.progress = [&](std::uint64_t done_bytes, std::uint64_t all_bytes) {
     progress.show(done_bytes, all_bytes);

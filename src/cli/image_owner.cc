@@ -107,6 +107,7 @@ Status ImageOwner::serve(ImageKeeper& keeper, const Listener& listener,
     setup_.log.warning("the service manager will hear nothing: " + notify.trouble());
   }
   if (setup_.seccomp) {
+    KeyRing(setup_.keys).run_no_more_commands(); // For a state that is looked at again.
     if (Status confined =
             confine(*setup_.seccomp, {.connections = false, .sessions = true, .threads = true});
         !confined) {

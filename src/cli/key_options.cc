@@ -1,5 +1,6 @@
 #include "cli/key_options.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "service/private_memory.h"
@@ -60,6 +61,11 @@ void NewKeyOptions::add_to(CLI::App& app, const std::string& option) {
       ->type_name("TEXT")
       ->expected(1)
       ->take_all();
+}
+
+bool NewKeyOptions::are_public() const {
+  return std::ranges::all_of(keys_,
+                             [](const std::string& key) { return key.starts_with("public:"); });
 }
 
 Result<std::vector<NewKeySlot>> NewKeyOptions::slots() const {

@@ -50,6 +50,8 @@ public:
   void add_of_copy_to(CLI::App& app);
   [[nodiscard]] bool decrypts() const { return decrypts_; }
   [[nodiscard]] bool given() const { return !keys_.empty(); }
+  /// None of them is a secret, which would open what is made.
+  [[nodiscard]] bool are_public() const;
   /// Errors: invalid_argument (also for more labels than keys).
   [[nodiscard]] Result<std::vector<NewKeySlot>> slots() const;
   /// For a command that makes one. Errors: invalid_argument for none, or more.

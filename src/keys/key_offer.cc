@@ -142,6 +142,7 @@ Result<KeyOfferReceiver> KeyOfferReceiver::make() {
     return key.error();
   }
   state->private_key = *std::move(key);
+  state->private_key.lock();
   const auto shown = agreement_public_key(state->private_key.get());
   if (!shown) {
     return shown.error();

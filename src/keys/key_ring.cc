@@ -105,6 +105,19 @@ void remember_image_keys(const KeyRing& ring, std::span<const std::byte> data_ke
   }
 }
 
+void forget_data_key(const KeyRing& ring, const KeyedImage& image) {
+  KeyRingState& state = ring.state();
+  const std::lock_guard lock(state.mutex);
+  if (state.sources.empty()) {
+    return;
+  }
+  state.image_keys.erase(image.key_id);
+  std::erase_if(state.data_keys, [&](const SecretBytes& data_key) {
+    const auto id = key_id_of(image.uuid, data_key.get());
+    return id.ok() && *id == image.key_id;
+  });
+}
+
 Result<std::shared_ptr<const format::ImageKeys>>
 find_image_keys(BlockDevice& device, const format::Superblock& superblock, const KeyRing& ring) {
   KeyRingState& state = ring.state();

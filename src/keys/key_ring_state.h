@@ -10,6 +10,7 @@
 #include "base/secret_bytes.h"
 #include "format/image_keys.h"
 #include "format/superblock.h"
+#include "keys/keyed_image.h"
 #include "vnvram/block_device.h"
 #include "vnvram/key_ring.h"
 #include "vnvram/result.h"
@@ -41,5 +42,8 @@ Result<SecretBytes> find_data_key(BlockDevice& device, const format::Superblock&
 /// From now on the ring opens the image that has this data key as well.
 void remember_image_keys(const KeyRing& ring, std::span<const std::byte> data_key,
                          std::shared_ptr<const format::ImageKeys> keys);
+/// Another one has taken its place: who was shut out then has the old one. An image from before is
+/// opened by its slots again. Not of a ring that has no other way to it.
+void forget_data_key(const KeyRing& ring, const KeyedImage& image);
 
 } // namespace vnvram

@@ -37,33 +37,39 @@ struct Exchange {
   }
 };
 
-/// Nothing, if nobody has given the slot's key.
-Result<std::optional<KeyWrap>> new_wrap_of(const KeySlot& slot, const Exchange& exchange) {
+struct NewWrap {
+  std::optional<KeyWrap> wrap; ///< Nothing, if nobody has given the slot's key.
+  bool is_of_ours = false;     ///< One of the keys opens the slot.
+};
+
+Result<NewWrap> new_wrap_of(const KeySlot& slot, const Exchange& exchange) {
   const Status vouched = check_voucher(exchange.image.uuid, slot,
                                        *slot.wrap_of(exchange.image.key_id), exchange.data_key);
   if (!vouched) {
     return Error(vouched.error().kind(), vouched.error().cause(), "remove that slot: `key rm`");
   }
+  const bool is_public = slot.kind == KeySlotKind::public_key;
   std::span<const std::byte> secret;
   std::optional<Error> trouble;
-  bool found = slot.kind == KeySlotKind::public_key;
+  bool is_of_ours = false;
   for (const KeySource& key : exchange.keys_for(slot)) {
-    if (found) {
-      break;
-    }
     const Result<OpenedSlot> opened = try_key(key, exchange.image, slot, exchange.name);
     if (opened) {
-      found = true;
+      is_of_ours = true;
       secret = opened->secret;
-    } else if (opened.error().kind() != ErrorKind::wrong_key) {
+      break;
+    }
+    if (opened.error().kind() != ErrorKind::wrong_key) {
       trouble = opened.error();
     }
   }
-  if (!found) {
-    return trouble ? Result<std::optional<KeyWrap>>(*trouble) : std::optional<KeyWrap>();
+  if (!is_of_ours && !is_public) {
+    return trouble ? Result<NewWrap>(*trouble) : NewWrap{};
   }
-  const auto wrap = make_wrap(exchange.image.uuid, slot, secret, exchange.new_data_key);
-  return wrap ? Result<std::optional<KeyWrap>>(*wrap) : wrap.error();
+  const auto wrap =
+      make_wrap(exchange.image.uuid, slot, is_public ? std::span<const std::byte>() : secret,
+                exchange.new_data_key);
+  return wrap ? Result<NewWrap>(NewWrap{.wrap = *wrap, .is_of_ours = is_of_ours}) : wrap.error();
 }
 
 /// Only the wraps of this data key, and only slots that have one.
@@ -73,6 +79,15 @@ KeySlots with_wraps_of(const format::KeyId& key_id, KeySlots slots) {
   }
   std::erase_if(slots, [](const KeySlot& slot) { return slot.wraps.empty(); });
   return slots;
+}
+
+/// Left out, all of them, and by somebody who could not open the image afterwards.
+Error own_slot_left_out(const std::string& name, const KeySlots& left_out) {
+  return {ErrorKind::key_needed,
+          fmt::format("{}: none of the keys that are given would open the image any more; without "
+                      "their keys these are left out: {}",
+                      name, slot_list(left_out)),
+          "give a key of one of them, or start its owner again with that"};
 }
 
 Error keys_missing(const std::string& name, const KeySlots& left_out) {
@@ -104,17 +119,19 @@ Result<KeySlots> wrap_new_data_key(BlockDevice& device, const KeyedImage& image,
   KeySlots slots = with_wraps_of(image.key_id, *std::move(read));
   KeySlots left_out;
   std::size_t shut_out_count = 0;
+  bool opens_ours = false;
   for (KeySlot& slot : slots) {
     if (std::ranges::find(without, slot.number) != without.end()) {
       ++shut_out_count;
       continue;
     }
-    const auto wrap = new_wrap_of(slot, exchange);
-    if (!wrap) {
-      return wrap.error();
+    const auto made = new_wrap_of(slot, exchange);
+    if (!made) {
+      return made.error();
     }
-    if (*wrap) {
-      slot.wraps.push_back(**wrap);
+    opens_ours = opens_ours || made->is_of_ours;
+    if (made->wrap) {
+      slot.wraps.push_back(*made->wrap);
     } else {
       left_out.push_back(slot);
     }
@@ -122,6 +139,10 @@ Result<KeySlots> wrap_new_data_key(BlockDevice& device, const KeyedImage& image,
   if (left_out.size() + shut_out_count == slots.size() ||
       (keyless == KeylessSlots::refuse && !left_out.empty())) {
     return keys_missing(exchange.name, left_out);
+  }
+  if (!left_out.empty() && !opens_ours && shut_out_count == 0 &&
+      !(keys.empty() && at_hand.empty())) {
+    return own_slot_left_out(exchange.name, left_out);
   }
   const Status written = write_key_slots(device, image.uuid, slots);
   return written ? Result<KeySlots>(std::move(left_out)) : written.error();

@@ -17,6 +17,13 @@ std::vector<std::string> texts_of(const std::vector<KeySlotInfo>& slots) {
 
 } // namespace
 
+Result<StoreUse> HeaderChanges::begin() {
+  std::optional<Result<StoreUse>> store = keeper_.try_to_change();
+  return store ? *std::move(store)
+               : Error(ErrorKind::in_use, "changes of the image are held",
+                       "wait until the hold has ended, or end it: `release`");
+}
+
 // Beside a change there are the old entries or the new ones: nobody waits.
 Result<PublicMetadata> HeaderChanges::metadata() {
   Result<StoreUse> store = keeper_.use(StoreGate::Purpose::read);
@@ -26,13 +33,13 @@ Result<PublicMetadata> HeaderChanges::metadata() {
 Status HeaderChanges::change_metadata(std::string_view name,
                                       const std::optional<std::string>& value) {
   const std::lock_guard lock(mutex_);
-  Result<StoreUse> store = keeper_.use(StoreGate::Purpose::change);
+  Result<StoreUse> store = begin();
   return store ? (*store)->set_metadata(name, value) : Status(store.error());
 }
 
 Result<RotatedSlots> HeaderChanges::rotate_data_key(const KeyRotation& rotation) {
   const std::lock_guard lock(mutex_);
-  Result<StoreUse> store = keeper_.use(StoreGate::Purpose::change);
+  Result<StoreUse> store = begin();
   if (!store) {
     return store.error();
   }
@@ -54,20 +61,20 @@ Result<std::vector<KeySlotInfo>> HeaderChanges::key_slots() {
 Result<KeySlotInfo> HeaderChanges::add_key_slot(const KeySlotOffer& offer,
                                                 const KeyOfferReceiver& receiver) {
   const std::lock_guard lock(mutex_);
-  Result<StoreUse> store = keeper_.use(StoreGate::Purpose::change);
+  Result<StoreUse> store = begin();
   return store ? (*store)->add_key_slot(offer, receiver) : store.error();
 }
 
 Result<KeySlotInfo> HeaderChanges::change_key_slot(unsigned number, const KeySlotOffer& offer,
                                                    const KeyOfferReceiver& receiver) {
   const std::lock_guard lock(mutex_);
-  Result<StoreUse> store = keeper_.use(StoreGate::Purpose::change);
+  Result<StoreUse> store = begin();
   return store ? (*store)->change_key_slot(number, offer, receiver) : store.error();
 }
 
 Status HeaderChanges::remove_key_slot(unsigned number, bool allow_last) {
   const std::lock_guard lock(mutex_);
-  Result<StoreUse> store = keeper_.use(StoreGate::Purpose::change);
+  Result<StoreUse> store = begin();
   return store ? (*store)->remove_key_slot(number, allow_last) : Status(store.error());
 }
 

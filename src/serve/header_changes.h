@@ -39,6 +39,9 @@ public:
   Status remove_key_slot(unsigned number, bool allow_last);
 
 private:
+  /// Not while changes are held: who has asked may be gone when they are released.
+  Result<StoreUse> begin();
+
   ImageKeeper& keeper_;
   std::mutex mutex_;
 };

@@ -210,6 +210,14 @@ kj::Promise<void> OwnerService::changeMetadata(ChangeMetadataContext context) {
 kj::Promise<void> OwnerService::rotateDataKey(RotateDataKeyContext context) {
   const auto asked = context.getParams();
   KeyRotation rotation{.leave_out_others = asked.getLeaveOutOthers()};
+  constexpr unsigned key_slot_count_max = 16;
+  if (asked.getWithout().size() > key_slot_count_max) {
+    write_failure(
+        context.getResults().initFailure(),
+        Error(ErrorKind::invalid_argument,
+              fmt::format("more slots are named than the {} of an image", key_slot_count_max)));
+    return kj::READY_NOW;
+  }
   for (const std::uint32_t number : asked.getWithout()) {
     rotation.without.push_back(number);
   }

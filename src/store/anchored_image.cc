@@ -3,25 +3,36 @@
 #include <utility>
 
 #include "anchor/anchor_judge.h"
+#include "device/forwarding_device.h"
 #include "vnvram/anchor.h"
 #include "vnvram/store.h"
 
 namespace vnvram {
 
+// Beside an owner that goes on what is read first is older: it is looked at again while the anchor
+// changes.
 Result<AnchorComparison> compare_with_anchor(std::unique_ptr<BlockDevice> device, Anchor& anchor,
                                              const KeyRing& keys) {
+  constexpr int looks_max = 10;
   const std::string name = device->name();
-  // Before the image: beside an owner that goes on, the image is not behind what was read.
-  const Result<std::optional<AnchorPoint>> anchored = anchor.read();
-  if (!anchored) {
-    return anchored.error();
+  Result<std::optional<AnchorPoint>> anchored = anchor.read();
+  for (int look = 1; anchored; ++look) {
+    const Result<std::unique_ptr<Store>> store = Store::open(
+        std::make_unique<ForwardingDevice>(*device), {.access = Access::read_only, .keys = keys});
+    if (!store) {
+      return store.error();
+    }
+    const AnchorComparison found = compare(name, (*store)->image_point(), anchor.name(), *anchored);
+    Result<std::optional<AnchorPoint>> again = anchored;
+    if (found.verdict != AnchorVerdict::at_anchor && look < looks_max) {
+      again = anchor.read();
+    }
+    if (again && *again == *anchored) {
+      return found;
+    }
+    anchored = std::move(again);
   }
-  const Result<std::unique_ptr<Store>> store =
-      Store::open(std::move(device), {.access = Access::read_only, .keys = keys});
-  if (!store) {
-    return store.error();
-  }
-  return compare(name, (*store)->image_point(), anchor.name(), *anchored);
+  return anchored.error();
 }
 
 Status

@@ -1,26 +1,56 @@
 #include "store/header_area_changes.h"
 
+#include <optional>
 #include <span>
 
 #include <fmt/core.h>
 
 #include "base/secret_bytes.h"
+#include "device/forwarding_device.h"
 #include "keys/key_offer_state.h"
 #include "keys/key_ring_state.h"
 #include "keys/key_slots.h"
 #include "vnvram/public_metadata.h"
 
 namespace vnvram {
+namespace {
+
+/// For one change: looks directly before each write whether the image is still ours, and knows
+/// whether one has failed.
+class HeaderAreaDevice final : public ForwardingDevice {
+public:
+  HeaderAreaDevice(SharedState& state, OwnerCheck& owner)
+      : ForwardingDevice(static_cast<BlockDevice&>(*state.device)), state_(state), owner_(owner) {}
+
+  Status write_durable(std::uint64_t offset_bytes, std::span<const std::byte> data) override {
+    const Status ours = owner_.look();
+    return ours ? note(ForwardingDevice::write_durable(offset_bytes, data)) : ours;
+  }
+  Status flush() override { return note(ForwardingDevice::flush()); }
+
+  /// What is answered. A write or flush that failed may have lost what others have written, too.
+  Status ended(const Status& done) {
+    return failure_ ? Status(state_.poison(*failure_, "a change of the header area")) : done;
+  }
+
+private:
+  Status note(Status done) {
+    if (!done && !failure_) {
+      failure_ = done.error();
+    }
+    return done;
+  }
+
+  SharedState& state_;
+  OwnerCheck& owner_;
+  std::optional<Error> failure_;
+};
+
+} // namespace
 
 Status HeaderAreaChanges::may_change() {
   const Status refused = state_.refuse_any_write();
   return refused ? owner_.look() : refused;
-}
-
-Status HeaderAreaChanges::ended(const Status& done) {
-  return done || done.error().kind() != ErrorKind::io
-             ? done
-             : Status(state_.poison(done.error(), "a change of the header area"));
 }
 
 Result<KeyedImage> HeaderAreaChanges::image() {
@@ -51,30 +81,33 @@ Result<KeySlotInfo> HeaderAreaChanges::with_data_key(const Change& change) {
   if (!data_key) {
     return data_key.error();
   }
-  const Result<format::KeySlot> made = change(*keyed, data_key->get());
-  const Status done = ended(made ? Status() : made.error());
+  HeaderAreaDevice device(state_, owner_);
+  const Result<format::KeySlot> made = change(device, *keyed, data_key->get());
+  const Status done = device.ended(made ? Status() : made.error());
   return done ? Result<KeySlotInfo>(key_slot_info(*made, *keyed)) : done.error();
 }
 
 Result<KeySlotInfo> HeaderAreaChanges::add(const KeySlotOffer& offer,
                                            const KeyOfferReceiver& receiver) {
-  return with_data_key([&](const KeyedImage& keyed, std::span<const std::byte> data_key) {
-    return add_slot(*state_.device, keyed, data_key,
-                    [&] { return plan_of_offer(offer, receiver); });
-  });
+  return with_data_key(
+      [&](BlockDevice& device, const KeyedImage& keyed, std::span<const std::byte> data_key) {
+        return add_slot(device, keyed, data_key, [&] { return plan_of_offer(offer, receiver); });
+      });
 }
 
 Result<KeySlotInfo> HeaderAreaChanges::change(unsigned number, const KeySlotOffer& offer,
                                               const KeyOfferReceiver& receiver) {
-  return with_data_key([&](const KeyedImage& keyed, std::span<const std::byte> data_key) {
-    return change_slot(*state_.device, keyed, data_key, number,
-                       [&] { return plan_of_offer(offer, receiver); });
-  });
+  return with_data_key(
+      [&](BlockDevice& device, const KeyedImage& keyed, std::span<const std::byte> data_key) {
+        return change_slot(device, keyed, data_key, number,
+                           [&] { return plan_of_offer(offer, receiver); });
+      });
 }
 
 Status HeaderAreaChanges::remove(unsigned number, bool allow_last) {
   const Result<KeyedImage> keyed = image();
-  return keyed ? ended(remove_slot(*state_.device, *keyed, number, allow_last))
+  HeaderAreaDevice device(state_, owner_);
+  return keyed ? device.ended(remove_slot(device, *keyed, number, allow_last))
                : Status(keyed.error());
 }
 
@@ -83,8 +116,9 @@ Status HeaderAreaChanges::set_metadata(std::string_view name,
   if (const Status may = may_change(); !may) {
     return may;
   }
-  return ended(value ? set_public_metadata_locked(*state_.device, name, *value)
-                     : remove_public_metadata_locked(*state_.device, name));
+  HeaderAreaDevice device(state_, owner_);
+  return device.ended(value ? set_public_metadata_locked(device, name, *value)
+                            : remove_public_metadata_locked(device, name));
 }
 
 } // namespace vnvram

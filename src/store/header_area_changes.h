@@ -29,12 +29,10 @@ public:
   Status set_metadata(std::string_view name, const std::optional<std::string>& value);
 
 private:
-  /// Has `change(image, data_key)` make a slot.
+  /// Has `change(device, image, data_key)` make a slot.
   template <typename Change> Result<KeySlotInfo> with_data_key(const Change& change);
   /// The image is still ours, and has not failed.
   Status may_change();
-  /// What is answered. A flush that failed may have lost what others have written, too.
-  Status ended(const Status& done);
   /// As it is now.
   Result<KeyedImage> image();
 

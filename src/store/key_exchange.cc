@@ -77,6 +77,7 @@ Result<std::vector<KeySlotInfo>> KeyExchange::run(const KeyRotation& rotation) {
   if (!done) {
     return done.error();
   }
+  forget_data_key(state_.options.keys, image);
   std::vector<KeySlotInfo> infos;
   for (const format::KeySlot& slot : *left_out) {
     infos.push_back(key_slot_info(slot, image));

@@ -1,6 +1,7 @@
 // The anchor in a file: cut off at any byte, and everything that it must not be.
 #include "anchor/file_anchor.h"
 
+#include <fmt/core.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -8,8 +9,10 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <span>
 #include <string>
 
+#include "format/checksum.h"
 #include "support/expect_status.h"
 #include "support/temporary_directory.h"
 #include "unit/anchor/anchor_points.h"
@@ -113,6 +116,32 @@ TEST_F(FileAnchorTest, LosesNothingOlderToARottenSlot) {
   EXPECT_KIND(open()->read(), foreign);
   EXPECT_KIND(open()->write(at(4)), foreign);
   EXPECT_EQ(bytes(), rotten);
+}
+
+// As another version may write it. Who accepts the image anew may overwrite it; what is older
+// counts for nothing.
+TEST_F(FileAnchorTest, APointThatCannotBeReadIsRefusedAndCanBeOverwritten) {
+  for (const unsigned slot : {0U, 1U}) {
+    put("");
+    std::filesystem::remove(path_);
+    write(1);
+    write(2);
+    std::string text = bytes();
+    const std::size_t begin = slot * slot_bytes;
+    const std::size_t checked = begin + std::string("vnvram-anchor ").size() + 17;
+    text.replace(text.find("next_key_id", begin), 4, "less");
+    const auto sum = format::checksum(
+        std::as_bytes(std::span(text).subspan(checked, begin + slot_bytes - checked)), 0);
+    text.replace(checked - 17, 16, fmt::format("{:016x}", sum));
+    put(text);
+    if (slot == 0) {
+      EXPECT_EQ(found(), 2U);
+    } else {
+      EXPECT_KIND(open()->read(), corrupt);
+    }
+    write(3);
+    EXPECT_EQ(found(), 3U);
+  }
 }
 
 TEST_F(FileAnchorTest, RefusesWhatIsNoAnchorAndLeavesItAlone) {

@@ -8,9 +8,9 @@ import re
 import subprocess
 import sys
 
-CPP_CLASSES = {"Anchor", "BlockDevice", "Error", "KeyRing", "KeySource", "Store", "Transaction"}
+CPP_CLASSES = {"Anchor", "BlockDevice", "Error", "KeyOfferReceiver", "KeyRing", "KeySource", "Store", "Transaction"}
 CPP_FUNCTIONS = {"accept_anchor", "add_key_slot", "anchor_text", "change_key_slot", "compare_with_anchor",
-                 "erase_keys", "key_slot_kind_name", "list_key_slots", "open_anchor", "parse_anchor",
+                 "erase_keys", "key_slot_kind_name", "list_key_slots", "offer_key_slot", "open_anchor", "parse_anchor",
                  "parse_anchor_policy", "read_public_metadata", "remove_key_slot", "remove_public_metadata",
                  "remove_public_metadata_locked", "set_public_metadata", "set_public_metadata_locked", "test_key",
                  "verdict_name", "check_image", "create_image", "create_image_file", "kind_name", "open_device",

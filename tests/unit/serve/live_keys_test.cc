@@ -25,7 +25,9 @@ protected:
       const bool fails =
           call != HookedDevice::Call::read &&
           (gone_ || (header_fails_ && is_header && call == HookedDevice::Call::write_durable));
-      return fails ? Status(Error(ErrorKind::io, "as a disk whose cable is pulled")) : Status();
+      const bool unreadable = unreadable_ && is_header && call == HookedDevice::Call::read;
+      return fails || unreadable ? Status(Error(ErrorKind::io, "as a disk whose cable is pulled"))
+                                 : Status();
     };
     serve({spec("a", 4096)});
     ASSERT_OK(put(*client(), "a", "what there is"));
@@ -80,6 +82,7 @@ protected:
   std::string private_ = files_.private_key();
   std::string command_ = "exec:printf 'made of 16 bytes: '; cat";
   std::atomic<bool> header_fails_ = false; ///< Each durable write to it.
+  std::atomic<bool> unreadable_ = false;   ///< All of it.
   std::atomic<bool> gone_ = false;         ///< All but reads fail.
   std::shared_ptr<HookedDevice::Hook> hook_ = std::make_shared<HookedDevice::Hook>();
 };
@@ -317,19 +320,39 @@ TEST_F(LiveKeysTest, ASealedImageHasHoldersAsWell) {
   expect_opens(other_);
 }
 
-TEST_F(LiveKeysTest, AHoldIsWaitedFor) {
+// Who has asked may be gone when it is released, and nobody expects it any more.
+TEST_F(LiveKeysTest, WhileChangesAreHeldItIsRefused) {
   const auto owner = operators();
+  ASSERT_OK(add(*owner, new_slot(other_)));
   ASSERT_OK(owner->hold(std::chrono::minutes(10)));
-  std::atomic<bool> is_done = false;
-  std::jthread adding([&] {
-    EXPECT_OK(add(*operators(), new_slot(other_)));
-    is_done = true;
-  });
-  EXPECT_EQ(owner->key_slots()->size(), 1U);
-  EXPECT_FALSE(is_done);
-  ASSERT_OK(owner->release());
-  adding.join();
+  EXPECT_KIND(add(*operators(), new_slot(other_)), in_use);
+  EXPECT_KIND(owner->remove_key_slot(1, false), in_use);
+  EXPECT_KIND(owner->change_metadata("name", "value"), in_use);
+  EXPECT_KIND(owner->rotate_data_key(false, {}), in_use);
   EXPECT_EQ(owner->key_slots()->size(), 2U);
+  ASSERT_OK(owner->release());
+  ASSERT_OK(owner->remove_key_slot(1, false));
+}
+
+// As after the exchange of the key that it was started with.
+TEST_F(LiveKeysTest, AnExchangeOfTheDataKeyDoesNotShutTheOwnerOut) {
+  const auto owner = operators();
+  ASSERT_OK(add(*owner, new_slot(other_)));
+  ASSERT_OK(owner->remove_key_slot(0, false));
+  EXPECT_KIND(owner->rotate_data_key(false, {}), key_needed);
+  EXPECT_KIND(owner->rotate_data_key(true, {}), key_needed);
+  end_owner();
+  expect_opens(other_);
+}
+
+// Nothing is lost that others have written: nothing was.
+TEST_F(LiveKeysTest, WhatCannotBeReadFailsNobodyElse) {
+  const auto owner = operators();
+  unreadable_ = true;
+  EXPECT_KIND(owner->change_metadata("name", "value"), io);
+  unreadable_ = false;
+  EXPECT_OK(put(*client(), "a", "went on"));
+  EXPECT_OK(owner->change_metadata("name", "value"));
 }
 
 class PlainKeysTest : public ServedImage {};
