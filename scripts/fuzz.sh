@@ -42,6 +42,7 @@ dictionary() {
 # What takes each of them about 20 seconds here.
 fixed_runs() {
   case "$1" in
+    encrypted_image_fuzzer) echo 60 ;; # Each sealed page that is mended takes a third of a second.
     *_image_fuzzer) echo 300 ;;
     capi_fuzzer) echo 800 ;;
     owner_session_fuzzer) echo 1200 ;;
@@ -75,7 +76,7 @@ for target in "${targets[@]}"; do
   begin=$SECONDS
   status=0
   # libFuzzer counts its own memory and the sanitizers' in; an input may not take much beside it.
-  "build/fuzz/bin/$target" "${bound[@]}" -max_len=1024 -len_control=0 -timeout=120 \
+  "build/fuzz/bin/$target" "${bound[@]}" -max_len=1024 -len_control=0 -timeout=120 -report_slow_units=120 \
     -rss_limit_mb=2048 -malloc_limit_mb=256 -dict="$(dictionary "$target")" \
     -artifact_prefix="$findings/" -print_final_stats=1 "$corpus" "${seeds[@]}" >"$log" 2>&1 || status=$?
   took=$((SECONDS - begin))
