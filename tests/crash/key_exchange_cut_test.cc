@@ -55,6 +55,18 @@ protected:
                                                     const std::string& name) const {
     return Store::open(std::make_unique<SimulatedDevice>(disk), with(name));
   }
+  /// By the host, each commit anchored.
+  [[nodiscard]] Result<std::unique_ptr<Store>>
+  open_anchored(const std::shared_ptr<MemoryAnchor>& anchor) const {
+    OpenOptions options = with("host");
+    const Status accepted =
+        accept_anchor(std::make_unique<SimulatedDevice>(disk_), anchor, {}, options.keys);
+    if (!accepted) {
+      return accepted.error();
+    }
+    options.anchor = {.anchor = anchor, .policy = {.moment = AnchorPolicy::Moment::commit}};
+    return Store::open(std::make_unique<SimulatedDevice>(disk_), options);
+  }
   void expect_whole(const std::shared_ptr<SimulatedDisk>& disk, const std::string& name,
                     const std::string& where) const {
     const auto store = open(disk, name);
@@ -193,10 +205,7 @@ TEST_F(KeyExchangeCutTest, ASlotWhoseKeyNobodyHasGivenIsNotLostByAccident) {
 // The image from before it is the same history, sealed with a data key that somebody may have.
 TEST_F(KeyExchangeCutTest, Invariant12KnowsWhichDataKeyItIs) {
   const auto anchor = std::make_shared<MemoryAnchor>();
-  ASSERT_OK(accept_anchor(std::make_unique<SimulatedDevice>(disk_), anchor, {}, with("host").keys));
-  OpenOptions options = with("host");
-  options.anchor = {.anchor = anchor, .policy = {.moment = AnchorPolicy::Moment::commit}};
-  const auto store = Store::open(std::make_unique<SimulatedDevice>(disk_), options);
+  const auto store = open_anchored(anchor);
   ASSERT_OK(store);
   ASSERT_OK((*store)->write("a", content_));
   const std::vector<std::byte> before = disk_->durable();
@@ -269,10 +278,7 @@ private:
 // processor.
 TEST_F(KeyExchangeCutTest, Invariant12NothingIsTakenBackFromTheAnchor) {
   const auto anchor = std::make_shared<MemoryAnchor>();
-  ASSERT_OK(accept_anchor(std::make_unique<SimulatedDevice>(disk_), anchor, {}, with("host").keys));
-  OpenOptions options = with("host");
-  options.anchor = {.anchor = anchor, .policy = {.moment = AnchorPolicy::Moment::commit}};
-  const auto store = Store::open(std::make_unique<SimulatedDevice>(disk_), options);
+  const auto store = open_anchored(anchor);
   ASSERT_OK(store);
   std::uint64_t newest = 0;
   unsigned taken_back = 0;

@@ -229,7 +229,7 @@ TEST_F(FileDeviceTest, ANewOwnerReadsFromTheDiskAndNotFromTheCache) {
   ASSERT_TRUE(device->lock_for_writing());
   if (on_tmpfs()) {
     // No disk is behind it: there is nothing to read instead, and no write-back that could fail.
-    GTEST_SKIP() << "tmpfs has nothing but the page cache";
+    GTEST_SKIP() << "on tmpfs no disk is behind the page cache: nothing else could be read";
   }
   EXPECT_EQ(cached_blocks(path_), 0U);
   ASSERT_TRUE(device->read(0, all));
