@@ -327,7 +327,8 @@ interface Owner extends(Blobs) {
 
   # What the image says to everybody, with or without a key, in the order of the names.
   metadata @10 () -> (entries :List(Metadata), failure :Failure);
-  # Durable when answered. A value that is null takes the entry away.
+  # Durable when answered. A value that is null takes the entry away. In use while changes are held, as
+  # are all calls below that change something.
   changeMetadata @11 (name :Text, value :Data) -> (failure :Failure);
 
   # Of an encrypted image: makes a new data key, and encrypts all of it anew with that. Changes wait

@@ -73,17 +73,6 @@ void apply_step(FuzzInput& input, Bytes& image) {
   }
 }
 
-/// Whatever is damaged: what is read was once there, all of it at the same time.
-void require_a_past_state(const SeenState& state) {
-  const Contents* then = ImageHistory::plain().contents_of(state.generation);
-  require(then != nullptr, fmt::format("there was a generation {}", state.generation));
-  for (const auto& [name, content] : state.contents) {
-    const auto found = then->find(name);
-    require(found != then->end() && found->second == content,
-            fmt::format("blob {} held that in generation {}", name, state.generation));
-  }
-}
-
 } // namespace
 } // namespace vnvram::fuzz
 
@@ -96,6 +85,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     apply_step(input, image);
   }
   exercise_image(std::make_shared<vnvram::MemoryDisk>(std::move(image)), history,
-                 require_a_past_state);
+                 past_states_of(history));
   return 0;
 }

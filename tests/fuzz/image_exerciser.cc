@@ -4,6 +4,8 @@
 #include <array>
 #include <vector>
 
+#include <fmt/core.h>
+
 #include "fuzz/image_history.h"
 #include "fuzz/require.h"
 #include "rescue/image_dump.h"
@@ -200,6 +202,18 @@ void rescue(const std::shared_ptr<MemoryDisk>& disk, const KeyRing& keys, const 
 }
 
 } // namespace
+
+OnState past_states_of(const ImageHistory& history) {
+  return [&history](const SeenState& state) {
+    const Contents* then = history.contents_of(state.generation);
+    require(then != nullptr, fmt::format("there was a generation {}", state.generation));
+    for (const auto& [name, content] : state.contents) {
+      const auto found = then->find(name);
+      require(found != then->end() && found->second == content,
+              fmt::format("blob {} held that in generation {}", name, state.generation));
+    }
+  };
+}
 
 void exercise_image(const std::shared_ptr<MemoryDisk>& disk, const ImageHistory& history,
                     const OnState& on_state) {

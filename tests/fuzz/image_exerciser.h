@@ -17,6 +17,10 @@ struct SeenState {
 };
 using OnState = std::function<void(const SeenState& state)>;
 
+/// Whatever is damaged: what is read was once there, all of it at the same time. The history
+/// outlives it.
+OnState past_states_of(const ImageHistory& history);
+
 /// Checks, dumps, opens, reads, writes, closes and opens again. Every one of these may fail, but
 /// - an image that check_image finds nothing wrong with can be opened, and all of it read,
 /// - what was acknowledged is read back, before and after the store was opened again.
