@@ -122,6 +122,13 @@ Result<HeaderArea::Condition> HeaderArea::look() {
   }
   if (!copies->current) {
     condition.is_empty = true;
+    condition.is_zero = copies->checked.front().state == HeaderCopyState::zero;
+    if (!condition.is_zero) {
+      condition.damage = fmt::format("copy 0: {}", copies->checked.front().reason);
+      condition.is_unfinished = true;
+      condition.mendable = 0;
+      condition.mended.resize(format::header_copy_size_bytes);
+    }
     return condition;
   }
   const unsigned current = *copies->current;

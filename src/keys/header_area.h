@@ -28,10 +28,12 @@ public:
 
   /// For who checks or mends an image.
   struct Condition {
+    bool is_zero = false;  ///< Nothing was ever written there.
     bool is_empty = false; ///< It has no entries.
     bool is_lost = false;  ///< No copy can be gone by.
     /// Why only one copy has what is current: the other one is lost, or says something older, as a
-    /// cut leaves it. Or why both are lost. Empty: both have it, or nothing is there.
+    /// cut leaves it. Or what the very first write has left, or why both are lost. Empty: both have
+    /// it, or nothing is there.
     std::string damage;
     bool is_unfinished = false; ///< A cut has left it so, and no rot.
     /// A damaged one that the other makes again, as it would be then.

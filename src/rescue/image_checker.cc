@@ -136,10 +136,10 @@ Status ImageChecker::check_header_area(format::HeaderPart part, const std::strin
   if (!judged) {
     return judged.error();
   }
-  const bool belongs_there = !has_slots || codec_.seals() || judged->is_empty;
+  const bool belongs_there = !has_slots || codec_.seals() || judged->is_zero;
   // Nothing of a blob is lost with it, but what opens an encrypted image.
   const bool data_lost = judged->is_lost && has_slots && codec_.seals();
-  if (judged->is_unfinished) {
+  if (belongs_there && judged->is_unfinished) {
     report_.notes.push_back(fmt::format("{}: {}: a change that a power cut tore; what the other "
                                         "copy says counts, and the next change makes both anew",
                                         place, judged->damage));

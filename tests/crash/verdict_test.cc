@@ -9,11 +9,15 @@
 #include <gtest/gtest.h>
 
 #include "crash/example_image.h"
+#include "device/memory_device.h"
 #include "format/codec.h"
+#include "format/header_copy.h"
 #include "format/superblock.h"
+#include "support/expect_status.h"
 #include "support/image_editor.h"
 #include "support/image_verdict.h"
 #include "support/random.h"
+#include "vnvram/rescue.h"
 
 namespace vnvram::test {
 namespace {
@@ -91,6 +95,41 @@ TEST_F(VerdictTest, AllAgreeAboutAnyDamagedBlock) {
       if (HasFailure()) {
         return;
       }
+    }
+  }
+}
+
+// Where a header begins, a flipped bit may look like what a cut leaves.
+TEST_F(VerdictTest, AllAgreeAboutABlockThatBeginsWithAFlippedBit) {
+  constexpr std::size_t header_size_bytes = 64;
+  for (const Base& base : bases()) {
+    Random random(19);
+    const std::uint64_t block_count = base.image.bytes.size() / block_size_bytes;
+    for (std::uint64_t block = 0; block < block_count; ++block) {
+      Bytes image = base.image.bytes;
+      block_of(image, block)[random.below(header_size_bytes)] ^= std::byte{1} << random.below(8);
+      expect_agreement(image, fmt::format("{}, block {}", base.name, block));
+    }
+  }
+}
+
+TEST_F(VerdictTest, AllAgreeAboutKeySlotsInAnImageThatNeedsNone) {
+  for (const Base& base : bases()) {
+    Bytes image = base.image.bytes;
+    format::Superblock superblock;
+    std::memcpy(&superblock, image.data(), sizeof(superblock));
+    for (const unsigned copy : {1U, 0U}) { // One of the two, then both.
+      const Bytes frame = format::compose_header_copy(
+          {.part = format::HeaderPart::key_slots, .copy = copy, .uuid = superblock.uuid}, copy + 1,
+          {});
+      const std::uint64_t start_block =
+          format::start_blocks_of(format::HeaderPart::key_slots).at(copy);
+      std::ranges::copy(frame, block_of(image, start_block).begin());
+      MemoryDevice device(std::make_shared<MemoryDisk>(image), Access::read_only);
+      const auto report = check_image(device);
+      ASSERT_OK(report);
+      EXPECT_FALSE(report->clean()) << base.name << ", from copy " << copy;
+      EXPECT_EQ(disagreement(image, true), "") << base.name << ", from copy " << copy;
     }
   }
 }

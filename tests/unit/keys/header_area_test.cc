@@ -103,6 +103,19 @@ TEST(HeaderAreaTest, ItTellsWhenOneCopyIsAllThatThereIs) {
   EXPECT_EQ(weakness_of(after), "copy 0: all zero");
 }
 
+// A disk that tears inside a sector leaves this of the first write, and the next one makes it anew.
+TEST(HeaderAreaTest, ItTellsWhatACutFirstWriteHasLeft) {
+  Bytes bytes(device_bytes);
+  bytes.at(copy_0_at + 3) = std::byte{0x10};
+  MemoryDevice device(std::make_shared<MemoryDisk>(bytes));
+  const auto found = area_on(device).look();
+  ASSERT_OK(found);
+  EXPECT_TRUE(found->is_empty && found->is_unfinished && !found->is_zero && !found->is_lost);
+  EXPECT_NE(found->damage, "");
+  EXPECT_EQ(found->mendable, 0U);
+  EXPECT_EQ(found->mended, Bytes(format::header_copy_size_bytes));
+}
+
 TEST(HeaderAreaTest, DamageIsNotWrittenOver) {
   const Bytes bytes = with_rot(with_rot(bytes_with({content_of(1, 70)}), copy_0_at), copy_1_at);
   const auto disk = std::make_shared<MemoryDisk>(bytes);
