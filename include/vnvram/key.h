@@ -51,6 +51,9 @@ public:
   /// Nothing is read yet, but a descriptor has to be open for reading already. Errors:
   /// invalid_argument.
   static Result<KeySource> parse(std::string_view text);
+  /// A key that the caller has read already: 16 to 8192 bytes, of which a copy is kept; `name` is
+  /// what it is called in messages, and its text(). Errors: invalid_argument (its length).
+  static Result<KeySource> of_key(std::span<const std::byte> key, std::string name);
 
   /// What was parsed. There is no secret in it.
   [[nodiscard]] const std::string& text() const { return text_; }

@@ -44,9 +44,9 @@ public:
   Status lock_for_writing() override;
   void unlock() override;
   Status check_name() override;
+  Status reserve_space(const ByteRange& range) override;
 
 private:
-  Status reserve_space(const ByteRange& range) override;
   FileDevice(std::string path, OpenedFile file, Access access);
 
   [[nodiscard]] int buffered() const { return file_.fd.get(); }

@@ -1,8 +1,11 @@
 #include "vnvram/open_device.h"
 
+#include <array>
+
 #include <fmt/core.h>
 
 #include "device/file_device.h"
+#include "device/guarded_device.h"
 #include "device/image_format.h"
 #include "device/location.h"
 #include "device/nbd_device.h"
@@ -38,6 +41,29 @@ Error needs_a_name(const std::string& location, ImageFormat format) {
           "name the file itself; a descriptor may be that of a raw file or a block device"};
 }
 
+// A file or block device; without the guard block that it may begin with.
+Result<std::unique_ptr<BlockDevice>> open_raw(const std::string& location, Access access) {
+  Result<std::unique_ptr<FileDevice>> device = FileDevice::open(location, access);
+  if (!device) {
+    return device.error();
+  }
+  std::array<std::byte, guard_size_bytes> beginning{};
+  const Result<std::uint64_t> size = (*device)->size_bytes();
+  const bool is_read = size && *size >= beginning.size() &&
+                       (*device)->read(0, beginning).ok(); // Else it is said later.
+  const GuardBlock guard = is_read ? read_guard(beginning) : GuardBlock{};
+  switch (guard.state) {
+  case GuardBlock::State::none: return std::unique_ptr<BlockDevice>(std::move(*device));
+  case GuardBlock::State::taking_over:
+    return Error(ErrorKind::corrupt,
+                 location + ": what swtpm had there was being taken over when it was cut off",
+                 "vnvram-swtpm goes on with it at its next start");
+  case GuardBlock::State::whole:
+  case GuardBlock::State::reset_requested: break;
+  }
+  return std::unique_ptr<BlockDevice>(std::make_unique<GuardedDevice>(std::move(*device), guard));
+}
+
 Result<std::unique_ptr<BlockDevice>> open_path(const std::string& location, Access access,
                                                const DeviceOptions& options) {
   const Result<ImageContainer> container = find_container(location, options);
@@ -51,7 +77,7 @@ Result<std::unique_ptr<BlockDevice>> open_path(const std::string& location, Acce
     return as_block_device(VmImageDevice::open(location, *container, access, options));
   }
   // What is not there has no encryption to speak of.
-  Result<std::unique_ptr<BlockDevice>> device = as_block_device(FileDevice::open(location, access));
+  Result<std::unique_ptr<BlockDevice>> device = open_raw(location, access);
   const Status usable = check_no_key(location, options);
   return device && !usable ? Result<std::unique_ptr<BlockDevice>>(usable.error())
                            : std::move(device);

@@ -15,6 +15,8 @@ namespace vnvram {
 class FileKeyHolder final : public KeyHolder {
 public:
   explicit FileKeyHolder(KeyInput input) : input_(std::move(input)) {}
+  /// Was read already, and is no private key.
+  explicit FileKeyHolder(SecretBytes key) : key_(std::move(key)) { key_->lock(); }
 
   Result<std::optional<KeySlotKind>> opens() override;
   Result<std::span<const std::byte>> secret_for(const format::KeySlot& slot,

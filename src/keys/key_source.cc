@@ -92,4 +92,12 @@ Result<KeySource> KeySource::parse(std::string_view text) {
   return KeySource(std::string(text), std::move(holder));
 }
 
+Result<KeySource> KeySource::of_key(std::span<const std::byte> key, std::string name) {
+  if (const Status fits = check_key_size(key.size(), name); !fits) {
+    return fits.error();
+  }
+  auto holder = std::make_shared<FileKeyHolder>(SecretBytes(key));
+  return KeySource(std::move(name), std::move(holder));
+}
+
 } // namespace vnvram

@@ -68,15 +68,28 @@ constexpr std::array session_calls = {SCMP_SYS(eventfd2)};
 constexpr std::array thread_calls = {SCMP_SYS(set_tid_address), SCMP_SYS(sched_setscheduler),
                                      SCMP_SYS(sched_getscheduler), SCMP_SYS(sched_getparam)};
 
+constexpr std::array file_calls = {
+    SCMP_SYS(open),     SCMP_SYS(openat),     SCMP_SYS(access),     SCMP_SYS(faccessat),
+    SCMP_SYS(readlink), SCMP_SYS(readlinkat), SCMP_SYS(mkdir),      SCMP_SYS(mkdirat),
+    SCMP_SYS(rmdir),    SCMP_SYS(unlink),     SCMP_SYS(unlinkat),   SCMP_SYS(rename),
+    SCMP_SYS(renameat), SCMP_SYS(renameat2),  SCMP_SYS(link),       SCMP_SYS(linkat),
+    SCMP_SYS(truncate), SCMP_SYS(ftruncate),  SCMP_SYS(chmod),      SCMP_SYS(fchmod),
+    SCMP_SYS(fchmodat), SCMP_SYS(fchown),     SCMP_SYS(getdents64), SCMP_SYS(statfs),
+    SCMP_SYS(fstatfs),  SCMP_SYS(getcwd),     SCMP_SYS(umask),      SCMP_SYS(openat2)};
+
 // glibc's allocator looks at /proc/sys/vm/overcommit_memory the first time it gives memory back,
 // and gets by without: no file can be opened, but trying is no reason to die. Nor is looking up a
 // host's name, or a certificate, for a drive that is attached.
-constexpr std::array denied_calls = {SCMP_SYS(open),      SCMP_SYS(openat),   SCMP_SYS(access),
-                                     SCMP_SYS(faccessat), SCMP_SYS(readlink), SCMP_SYS(readlinkat),
-                                     SCMP_SYS(bind),      SCMP_SYS(sendmmsg), SCMP_SYS(mkdir)};
+constexpr std::array denied_calls = {SCMP_SYS(bind), SCMP_SYS(sendmmsg)};
+constexpr std::array denied_file_calls = {
+    SCMP_SYS(open),     SCMP_SYS(openat),     SCMP_SYS(access), SCMP_SYS(faccessat),
+    SCMP_SYS(readlink), SCMP_SYS(readlinkat), SCMP_SYS(mkdir)};
 
 // Of ioctl only what asks a block device for its size, or tells it to forget or zero a range.
 constexpr std::array<unsigned long, 3> allowed_ioctls = {BLKGETSIZE64, BLKDISCARD, BLKZEROOUT};
+
+// What a device says of being read-only, and a file of its holes.
+constexpr std::array<unsigned long, 2> file_ioctls = {BLKROGET, FS_IOC_FIEMAP};
 
 // Of fcntl only flags and locks. With F_SETOWN and F_SETSIG a descriptor sends any signal to any
 // process of the same user.
@@ -130,6 +143,16 @@ int allow_memory(void* filter) {
   return 0;
 }
 
+int refuse(void* filter, std::span<const int> calls) {
+  for (const int call : calls) {
+    const int result = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EACCES), call, 0);
+    if (result != 0) {
+      return result;
+    }
+  }
+  return 0;
+}
+
 int refuse(void* filter) {
   // nbdkit looks whether its log is a terminal.
   constexpr scmp_arg_cmp is_terminal{.arg = 1, .op = SCMP_CMP_EQ, .datum_a = TCGETS, .datum_b = 0};
@@ -138,13 +161,7 @@ int refuse(void* filter) {
       result != 0) {
     return result;
   }
-  for (const int call : denied_calls) {
-    const int result = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EACCES), call, 0);
-    if (result != 0) {
-      return result;
-    }
-  }
-  return 0;
+  return refuse(filter, denied_calls);
 }
 
 int allow_connections(void* filter) {
@@ -197,6 +214,12 @@ int fill_filter(void* filter, SandboxNeeds needs) {
   }
   if (result == 0 && needs.threads) {
     result = allow_threads(filter);
+  }
+  if (result == 0) {
+    result = needs.files ? allow(filter, file_calls) : refuse(filter, denied_file_calls);
+  }
+  if (result == 0 && needs.files) {
+    result = allow_if_equal(filter, SCMP_SYS(ioctl), 1, file_ioctls);
   }
   return result == 0 ? refuse(filter) : result;
 }

@@ -24,13 +24,15 @@ struct SandboxNeeds {
   bool connections = false; ///< Opening some: to drives, or to an image's owner.
   bool sessions = false;    ///< Of an image's owner, or with one: event descriptors.
   bool threads = false;     ///< Starting some: also of nbdkit's, one for each client.
+  bool files = false; ///< Opening, making, renaming and removing some: images that come later.
 };
 
 /// From now on no thread of the process gets new privileges, nor makes a system call that serving a
 /// TPM, NBD clients, or sessions, and a store does not need: such a call ends the process (`on`),
 /// or reaches the system's audit log (`log`). So does a call of another architecture that the
 /// processor runs, too. Afterwards no file can be opened or removed, no program run, no memory made
-/// executable, and no other process reached by a signal. Errors: unsupported.
+/// executable, and no other process reached by a signal; but for what is needed. Errors:
+/// unsupported.
 Status confine(Seccomp mode, SandboxNeeds needs);
 
 /// The same for the process of NameRemover, which needs far less. False: it could not be done.

@@ -20,8 +20,8 @@ constexpr int first_entrance = 2;
 
 } // namespace
 
-void ControlServer::add_listener(const Listener& listener, CommandSource source) {
-  entrances_.push_back({Door(listener, limits_, log_), source});
+void ControlServer::add_listener(const Listener& listener, CommandSource source, Trust trust) {
+  entrances_.push_back({Door(listener, limits_, log_), source, trust});
 }
 
 Status ControlServer::go_on_with(UniqueFd socket, ControlClient client,
@@ -152,7 +152,8 @@ void ControlServer::accept_clients() {
     ControlClient client;
     client.number = next_client_number_++;
     client.source = entrance.source;
-    client.over_network = entrance.door.listener().address().kind == SocketAddress::Kind::tcp;
+    client.over_network = entrance.trust == Trust::this_host &&
+                          entrance.door.listener().address().kind == SocketAddress::Kind::tcp;
     clients_.emplace_back(std::move(socket), std::move(client));
   }
 }

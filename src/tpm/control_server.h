@@ -30,8 +30,10 @@ public:
   ControlServer(ControlService& service, ConnectionLimits limits, const Log& log)
       : service_(service), limits_(limits), log_(log) {}
 
+  /// Whether clients that come over a network may do what those of this host may.
+  enum class Trust { this_host, all };
   /// Clients of this listener set the locality of that source.
-  void add_listener(const Listener& listener, CommandSource source);
+  void add_listener(const Listener& listener, CommandSource source, Trust trust = Trust::this_host);
   /// A client that has been served by another process. Errors: those of ControlConnection::go_on().
   Status go_on_with(UniqueFd socket, ControlClient client, ControlConnection::Rest rest);
   void set_next_client_number(std::uint64_t number) { next_client_number_ = number; }
@@ -55,6 +57,7 @@ private:
   struct Entrance {
     Door door;
     CommandSource source = CommandSource::vm;
+    Trust trust = Trust::this_host;
   };
 
   void collect_poll_entries(int signal_fd, int other_fd, Clock::time_point now);

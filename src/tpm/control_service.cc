@@ -100,13 +100,9 @@ std::vector<std::byte> ControlService::handle(ControlClient& client, const Contr
 TpmResult ControlService::act(ControlClient& client, const ControlRequest& request,
                               UniqueFd passed) {
   switch (request.command) {
-  case ControlCommand::init: return init(request);
+  case ControlCommand::init: return host_ != nullptr ? init_on_demand(request) : init(request);
   case ControlCommand::stop:
-  case ControlCommand::shutdown:
-    tpm_.stop([this] { return may_shut_down(); });
-    note_shutdown();
-    worker_.wake(); // One that is off answers what waits for a drive, or was held.
-    return tpm_success;
+  case ControlCommand::shutdown: return stop(request.command);
   case ControlCommand::set_locality: return set_locality(client, request.locality);
   case ControlCommand::hash_start: return tpm_.hash_start();
   case ControlCommand::hash_end: return tpm_.hash_end();
@@ -120,10 +116,59 @@ TpmResult ControlService::act(ControlClient& client, const ControlRequest& reque
   }
 }
 
-TpmResult ControlService::init(const ControlRequest& request) {
+TpmResult ControlService::stop(ControlCommand command) {
+  tpm_.stop([this] { return may_shut_down(); });
+  note_shutdown();
+  worker_.wake(); // One that is off answers what waits for a drive, or was held.
+  if (host_ == nullptr) {
+    return tpm_success;
+  }
+  const Status settled = host_->settle();
+  if (command == ControlCommand::shutdown) {
+    host_->was_shut_down();
+  }
+  return settled.ok() ? tpm_success : tpm_fail;
+}
+
+TpmResult ControlService::open_storage() {
+  if (host_ == nullptr) {
+    return tpm_success;
+  }
+  const Status opened = host_->open();
+  if (!opened.ok()) {
+    log_.error(operator_text(opened.error()));
+  }
+  return opened.ok() ? tpm_success : tpm_fail;
+}
+
+TpmResult ControlService::init_on_demand(const ControlRequest& request) {
+  if (const TpmResult opened = open_storage(); opened != tpm_success) {
+    tpm_.stop();
+    return opened;
+  }
   const bool delete_volatile = (request.flags & control_init_delete_volatile) != 0;
+  const Status started = power_on(delete_volatile);
+  const Status settled = host_->settle();
+  if (started.ok() && settled.ok()) {
+    return tpm_success;
+  }
+  if (started.ok()) {
+    log_.error("the TPM is not powered on: " + operator_text(settled.error()));
+  }
+  tpm_.stop();
+  return tpm_fail;
+}
+
+TpmResult ControlService::init(const ControlRequest& request) {
+  [[maybe_unused]] const Status started =
+      power_on((request.flags & control_init_delete_volatile) != 0);
+  // QEMU ends at a refused INIT. A guest can live with a TPM in failure mode.
+  return tpm_success;
+}
+
+Status ControlService::power_on(bool delete_volatile) {
   custody_.power_on_begins();
-  const Status started = tpm_.initialise(delete_volatile, [this] { return may_shut_down(); });
+  Status started = tpm_.initialise(delete_volatile, [this] { return may_shut_down(); });
   note_shutdown();
   if (started.ok()) {
     log_.info(delete_volatile ? "the TPM is powered on, with its volatile state if there was one"
@@ -136,8 +181,7 @@ TpmResult ControlService::init(const ControlRequest& request) {
   }
   custody_.powered_on(tpm_.last_init_restored());
   worker_.wake();
-  // QEMU ends at a refused INIT. A guest can live with a TPM in failure mode.
-  return tpm_success;
+  return started;
 }
 
 // A TPM that is held is to stay as it is, whatever becomes of its power.
@@ -249,7 +293,17 @@ std::vector<std::byte> ControlService::state_blob(ControlClient& client,
     client.blob_type = request.blob_type;
     worker_.wake();
   }
+  note_fetched(client, request);
   return encode_state_blob(client.blob, request.offset_bytes);
+}
+
+// All clients take a blob from some offset to its end, and QEMU the three in this order.
+void ControlService::note_fetched(const ControlClient& client,
+                                  const ControlRequest& request) const {
+  if (host_ != nullptr && state_of(request.blob_type) == TpmState::save_state &&
+      (!controller_ || controller_ == client.number)) {
+    host_->state_was_fetched();
+  }
 }
 
 TpmResult ControlService::check_body(const ControlClient& client, const ControlRequest& request) {
@@ -268,6 +322,9 @@ TpmResult ControlService::check_body(const ControlClient& client, const ControlR
                     "there is no key here",
                     request.blob_type));
     return tpm_key_not_found;
+  }
+  if (const TpmResult opened = open_storage(); opened != tpm_success) {
+    return opened;
   }
   // What is around it is not part of the state.
   constexpr auto wrapping_bytes = std::uint32_t{SwtpmStateBlob::wrapping_max_bytes};
@@ -327,6 +384,9 @@ void ControlService::client_gone(const ControlClient& client) {
     custody_.controller_gone();
     worker_.set_vm_socket(UniqueFd());
     log_.info(fmt::format("client {}, the TPM's controller, has disconnected", client.number));
+  }
+  if (host_ != nullptr) {
+    host_->client_was_lost();
   }
 }
 

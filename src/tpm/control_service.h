@@ -11,6 +11,7 @@
 #include "service/log.h"
 #include "soft_tpm/soft_tpm.h"
 #include "tpm/adopted_image.h"
+#include "tpm/control_host.h"
 #include "tpm/control_protocol.h"
 #include "tpm/custody.h"
 #include "tpm/tpm_worker.h"
@@ -31,6 +32,9 @@ struct ControlClient {
 /// Answers from memory, always: no request waits for the device. What a request changes is
 /// committed by the worker, soon, and before the next TPM command is answered.
 ///
+/// Where the image is opened on demand an INIT and a state that is set wait for it, and an INIT
+/// that does not succeed is answered so, as swtpm's callers expect.
+///
 /// The client that hands over a command socket (QEMU does, first of all) is the controller until it
 /// disconnects. Beside it others may ask, and what changes state is refused; without it everybody
 /// may do everything. When the controller takes the permanent state, it is handed over.
@@ -38,9 +42,11 @@ struct ControlClient {
 /// Threads: one, the control thread.
 class ControlService {
 public:
+  /// `host`: none for an image that is attached and detached by the operator's word. All
+  /// outlive it.
   ControlService(SoftTpm& tpm, Custody& custody, const AdoptedImage& image, TpmWorker& worker,
-                 const Log& log)
-      : tpm_(tpm), custody_(custody), image_(image), worker_(worker), log_(log) {}
+                 const Log& log, ControlHost* host = nullptr)
+      : tpm_(tpm), custody_(custody), image_(image), worker_(worker), log_(log), host_(host) {}
 
   /// A request without a body, and the descriptor that came with it, if one did.
   std::vector<std::byte> handle(ControlClient& client, const ControlRequest& request,
@@ -67,6 +73,11 @@ private:
   [[nodiscard]] TpmResult check_size(const ControlRequest& request, std::uint64_t size_bytes) const;
   TpmResult act(ControlClient& client, const ControlRequest& request, UniqueFd passed);
   TpmResult init(const ControlRequest& request);
+  TpmResult init_on_demand(const ControlRequest& request);
+  Status power_on(bool delete_volatile);
+  TpmResult open_storage();
+  TpmResult stop(ControlCommand command);
+  void note_fetched(const ControlClient& client, const ControlRequest& request) const;
   [[nodiscard]] bool may_shut_down() const;
   void note_shutdown() const;
   TpmResult lock_storage();
@@ -84,6 +95,7 @@ private:
   const AdoptedImage& image_;
   TpmWorker& worker_;
   const Log& log_;
+  ControlHost* const host_;
   std::optional<std::uint64_t> controller_;
 };
 

@@ -4,7 +4,8 @@ namespace vnvram {
 
 bool Custody::serves() const {
   return tpm_.failed() || tpm_.is_off() ||
-         (has_image_ && !powering_on_ && state_ != State::handed_over);
+         ((has_image_ || setup_.image_comes_by_itself) && !powering_on_ &&
+          state_ != State::handed_over);
 }
 
 bool Custody::may_run() const {

@@ -34,6 +34,8 @@ public:
     bool seals = true;
     /// Whether a TPM whose power goes is shut down in its guest's stead.
     bool shuts_down = true;
+    /// The image is opened when it is needed: a command need not wait until it is attached.
+    bool image_comes_by_itself = false;
   };
 
   /// The two outlive it.

@@ -34,6 +34,7 @@ struct Options {
   bool incoming = false; ///< A sealed image is accepted: QEMU is going to set a state.
   bool seals = true;     ///< A state that QEMU has fetched is not committed until it is ours again.
   bool shuts_down = true; ///< A TPM whose power goes is shut down in its guest's stead.
+  bool on_demand = false; ///< `detached`, until the TPM is powered on: see TpmStorage::use_place().
   std::optional<TpmVersion> version;
   std::string blobs_prefix; ///< Of an image's several TPMs, the one whose blobs begin so.
   Startup startup = Startup::none;

@@ -89,8 +89,12 @@ Result<Tpm> make_without_tpm(const Options& options, const Log& log) {
 
 void add_tpm(Tpm& made, std::unique_ptr<SoftTpm> tpm, const Options& options, const Log& log) {
   made.tpm = std::move(tpm);
-  made.custody = std::make_unique<Custody>(
-      *made.tpm, Custody::Setup{.seals = options.seals, .shuts_down = options.shuts_down}, log);
+  made.custody =
+      std::make_unique<Custody>(*made.tpm,
+                                Custody::Setup{.seals = options.seals,
+                                               .shuts_down = options.shuts_down,
+                                               .image_comes_by_itself = options.on_demand},
+                                log);
   made.image =
       std::make_unique<AdoptedImage>(*made.tpm, *made.custody, *made.client, options.name(), log);
   made.storage = std::make_unique<TpmStorage>(

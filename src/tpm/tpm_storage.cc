@@ -61,7 +61,7 @@ Status TpmStorage::commit_first() {
 }
 
 bool TpmStorage::prepare() {
-  if (tpm_.failed() || tpm_.is_off() || !custody_.has_image()) {
+  if (tpm_.failed() || tpm_.is_off() || !is_at_hand()) {
     return false;
   }
   if (custody_.state() != Custody::State::gone || was_taken_back_elsewhere()) {
@@ -82,6 +82,18 @@ bool TpmStorage::prepare() {
   }
   custody_.command_runs();
   return true;
+}
+
+// An image that was left because its machine went elsewhere is taken again by the first command.
+bool TpmStorage::is_at_hand() {
+  if (custody_.has_image() || place_ == nullptr) {
+    return custody_.has_image();
+  }
+  const Status attached = attach_at_place();
+  if (!attached.ok() && !std::exchange(complained_, true)) {
+    log_.error("TPM commands fail: " + operator_text(attached.error()));
+  }
+  return attached.ok();
 }
 
 bool TpmStorage::commit() {
@@ -217,6 +229,7 @@ bool TpmStorage::look_again() {
 void TpmStorage::lose_image() {
   custody_.image_given_up();
   [[maybe_unused]] const Status closed = let_go();
+  leave_place();
 }
 
 // The state is on it, as far as it is to be.
@@ -275,6 +288,7 @@ Status TpmStorage::detach(bool held) {
     const Status done = keeper_->detach();
     closed = closed.ok() ? done : closed;
   }
+  leave_place();
   custody_.image_given_up();
   log_.info("the image is detached");
   return closed;
@@ -309,6 +323,21 @@ Status TpmStorage::attach(const std::string& location) {
   }
   log_.info(fmt::format("{} is attached, generation {}", where, generation));
   return {};
+}
+
+Status TpmStorage::attach_at_place() {
+  if (custody_.has_image() || place_ == nullptr) {
+    return {};
+  }
+  const Result<std::string> location = place_->enter();
+  if (!location.ok()) {
+    return location.error();
+  }
+  Status attached = attach(*location);
+  if (!attached.ok()) {
+    place_->leave();
+  }
+  return attached;
 }
 
 Status TpmStorage::unseal() {
@@ -368,8 +397,15 @@ Status TpmStorage::close() {
     const Status done = let_go();
     closed = closed.ok() ? done : closed;
   }
+  leave_place();
   custody_.image_given_up();
   return closed;
+}
+
+void TpmStorage::leave_place() {
+  if (place_ != nullptr) {
+    place_->leave();
+  }
 }
 
 } // namespace vnvram

@@ -10,6 +10,7 @@
 #include "soft_tpm/soft_tpm.h"
 #include "tpm/adopted_image.h"
 #include "tpm/custody.h"
+#include "tpm/image_place.h"
 #include "tpm/image_trouble.h"
 #include "vnvram/result.h"
 
@@ -56,6 +57,10 @@ public:
   TpmStorage(const TpmStorage&) = delete;
   TpmStorage& operator=(const TpmStorage&) = delete;
 
+  /// Where the keeper's image is found, each time that it is needed. Before anything else, and it
+  /// outlives this; without it an image is where attach() says.
+  void use_place(ImagePlace& place) { place_ = &place; }
+
   [[nodiscard]] TpmStorageStatus status() const;
 
   /// Before anything is served: makes durable what powering on has changed.
@@ -79,6 +84,9 @@ public:
   /// unsupported (it cannot be opened any more), those of ImageKeeper::attach(), read_tpm_image()
   /// and AdoptedImage::adopt().
   Status attach(const std::string& location);
+  /// Opens the image that is at the place, if none is attached. Errors: those of the place, and of
+  /// attach().
+  Status attach_at_place();
   /// The operator's word that the state is ours.
   Status unseal();
   /// The end: commits what is left and closes the image.
@@ -87,6 +95,8 @@ public:
 private:
   [[nodiscard]] bool fail(const Error& error, std::string_view during);
   [[nodiscard]] bool look_again();
+  [[nodiscard]] bool is_at_hand();
+  void leave_place();
   void lose_image();
   void commit_as_ours();
   Status mark_image_ours();
@@ -103,6 +113,7 @@ private:
   ImageKeeper* const keeper_; ///< None: another process has the image.
   BlobClient& client_;
   ImageTrouble& trouble_;
+  ImagePlace* place_ = nullptr;
   const Log& log_;
   const std::string blobs_prefix_;
   const bool confined_;

@@ -36,7 +36,8 @@ TpmWorker::~TpmWorker() {
   stop();
 }
 
-void TpmWorker::serve(const Listener* listener) {
+void TpmWorker::serve(const Listener* listener, CommandSource clients_are) {
+  listener_source_ = clients_are;
   listener_ = listener;
   wake();
 }
@@ -221,7 +222,14 @@ void TpmWorker::answer_wake() {
   for (Client& client : clients_) {
     run_commands(client); // Those that came before they could be taken.
   }
-  clients_.remove_if([](const Client& client) { return client.gone; });
+  remove_gone();
+}
+
+void TpmWorker::remove_gone() {
+  const auto count = clients_.remove_if([](const Client& client) { return client.gone; });
+  if (count > 0 && lost_) {
+    lost_();
+  }
 }
 
 void TpmWorker::run() {
@@ -256,7 +264,7 @@ void TpmWorker::serve_clients() {
     }
     ++entry;
   }
-  clients_.remove_if([](const Client& client) { return client.gone; });
+  remove_gone();
 }
 
 void TpmWorker::collect_poll_entries(Clock::time_point now) {
@@ -289,9 +297,12 @@ void TpmWorker::adopt_vm_socket() {
   if (!socket) {
     return;
   }
-  clients_.remove_if([](const Client& client) { return client.source == CommandSource::vm; });
+  const auto replaced =
+      clients_.remove_if([](const Client& client) { return client.source == CommandSource::vm; });
   if (socket->valid()) {
     clients_.push_back({connection_on(std::move(*socket)), CommandSource::vm});
+  } else if (replaced > 0 && lost_) {
+    lost_();
   }
 }
 
@@ -312,7 +323,7 @@ void TpmWorker::accept_clients() {
     log_.warning("too many clients on the command socket, all with commands: refused one");
     return;
   }
-  clients_.push_back({connection_on(std::move(socket)), CommandSource::server});
+  clients_.push_back({connection_on(std::move(socket)), listener_source_});
 }
 
 void TpmWorker::serve_client(Client& client, short events) {

@@ -63,9 +63,12 @@ public:
   /// As stop().
   ~TpmWorker();
 
-  /// Takes commands from the VM's socket and, if there is a listener, from its clients. The
-  /// listener outlives the worker.
-  void serve(const Listener* listener);
+  /// Takes commands from the VM's socket and, if there is a listener, from its clients, which count
+  /// as this source. The listener outlives the worker.
+  void serve(const Listener* listener, CommandSource clients_are = CommandSource::server);
+  /// Told, on the worker's thread, of each end of a connection that commands came by. To be said
+  /// before serve().
+  void watch_lost_clients(std::function<void()> lost) { lost_ = std::move(lost); }
   /// Commands come from this socket from now on, instead of an earlier one. An invalid one: from
   /// none.
   void set_vm_socket(UniqueFd socket);
@@ -128,6 +131,7 @@ private:
   void adopt_vm_socket();
   [[nodiscard]] CommandConnection connection_on(UniqueFd socket) const;
   void accept_clients();
+  void remove_gone();
   void collect_poll_entries(Clock::time_point now);
   void serve_client(Client& client, short events);
   void run_commands(Client& client);
@@ -144,6 +148,8 @@ private:
   const Log& log_;
   const UniqueFd wake_fd_;
   std::atomic<const Listener*> listener_ = nullptr;
+  std::atomic<CommandSource> listener_source_ = CommandSource::server;
+  std::function<void()> lost_;
   std::atomic<bool> stopping_ = false;
   std::array<std::atomic<std::uint8_t>, 2> localities_{};
   std::mutex mutex_;

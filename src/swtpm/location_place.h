@@ -1,0 +1,23 @@
+// backend-uri=vnvram:LOCATION: an image that is there.
+#pragma once
+
+#include <string>
+#include <utility>
+
+#include "tpm/image_place.h"
+
+namespace vnvram {
+
+/// Whatever open_device() opens. It is for `vnvram create` to make one.
+class LocationPlace final : public ImagePlace {
+public:
+  explicit LocationPlace(std::string location) : location_(std::move(location)) {}
+
+  Result<std::string> enter() override { return location_; }
+  void leave() override {}
+
+private:
+  std::string location_;
+};
+
+} // namespace vnvram

@@ -1,0 +1,133 @@
+#include "swtpm/program_sockets.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <string>
+#include <system_error>
+#include <utility>
+
+#include "base/file_error.h"
+
+namespace vnvram {
+namespace {
+
+// Of the first client, which is there already; those that come are numbered from 1.
+constexpr std::uint64_t open_client_number = 1;
+
+/// What one channel is: a socket that clients come by, or a client.
+struct Channel {
+  std::optional<Listener> listener;
+  UniqueFd client;
+};
+
+class ChannelOpener {
+public:
+  Result<Channel> operator()(const UnixSocketPlace& place) const {
+    std::error_code failed;
+    const std::filesystem::path path = std::filesystem::absolute(place.path, failed);
+    SocketAddress address;
+    address.kind = SocketAddress::Kind::unix_path;
+    address.path = failed ? place.path : path.string();
+    Result<Channel> opened = listen(address, {.mode = place.mode, .group = place.group});
+    constexpr auto unchanged = static_cast<gid_t>(-1);
+    if (opened.ok() && place.user && ::chown(address.path.c_str(), *place.user, unchanged) != 0) {
+      return change_error(address.path, "cannot set its owner", errno);
+    }
+    return opened;
+  }
+  Result<Channel> operator()(const TcpPlace& place) const {
+    if (!place.interface_name.empty()) {
+      return Error(ErrorKind::unsupported,
+                   "an interface is given for " + place.address + ": such addresses are not served",
+                   "name an address that needs none");
+    }
+    SocketAddress address;
+    address.kind = SocketAddress::Kind::tcp;
+    address.host = place.address;
+    address.port = place.port;
+    return listen(address, {});
+  }
+  Result<Channel> operator()(const ListeningDescriptor& place) const {
+    SocketAddress address;
+    address.kind = SocketAddress::Kind::descriptor;
+    address.descriptor = place.descriptor;
+    return listen(address, {});
+  }
+  Result<Channel> operator()(const OpenDescriptor& place) const {
+    Channel channel;
+    channel.client = UniqueFd(::fcntl(place.descriptor, F_DUPFD_CLOEXEC, 3));
+    if (!channel.client.valid()) {
+      return Error(ErrorKind::io, "cannot take over descriptor " +
+                                      std::to_string(place.descriptor) + ": " +
+                                      std::system_category().message(errno));
+    }
+    return channel;
+  }
+  Result<Channel> operator()(const CharacterDevice& place) const {
+    return Error(ErrorKind::unsupported, place.path + ": character devices are not served",
+                 "swtpm socket serves QEMU");
+  }
+  Result<Channel> operator()(const VtpmProxy& /*place*/) const {
+    return Error(ErrorKind::unsupported, "--vtpm-proxy: the kernel's vTPM proxy is not served",
+                 "swtpm socket serves QEMU");
+  }
+
+private:
+  static Result<Channel> listen(const SocketAddress& address, const SocketAccess& access) {
+    Result<Listener> listener = Listener::open(address, access);
+    if (!listener.ok()) {
+      return listener.error();
+    }
+    Channel channel;
+    channel.listener.emplace(*std::move(listener));
+    return channel;
+  }
+};
+
+} // namespace
+
+Result<ProgramSockets> ProgramSockets::open(const SwtpmOptions& options) {
+  ProgramSockets sockets;
+  if (options.control) {
+    Result<Channel> opened = std::visit(ChannelOpener(), options.control->place);
+    if (!opened.ok()) {
+      return opened.error();
+    }
+    sockets.control_ = std::move(opened->listener);
+    sockets.control_client_ = std::move(opened->client);
+  }
+  if (options.data) {
+    Result<Channel> opened = std::visit(ChannelOpener(), options.data->place);
+    if (!opened.ok()) {
+      return opened.error();
+    }
+    sockets.data_ = std::move(opened->listener);
+    sockets.data_client_ = std::move(opened->client);
+  }
+  return sockets;
+}
+
+Status ProgramSockets::serve(ControlServer& server, TpmWorker& worker) {
+  if (control_) {
+    server.add_listener(*control_, CommandSource::vm, ControlServer::Trust::all);
+  }
+  if (control_client_.valid()) {
+    ControlClient client;
+    client.number = open_client_number;
+    server.set_next_client_number(open_client_number + 1);
+    if (Status taken = server.go_on_with(std::move(control_client_), std::move(client), {});
+        !taken.ok()) {
+      return taken;
+    }
+  }
+  if (data_client_.valid()) {
+    worker.set_vm_socket(std::move(data_client_));
+  }
+  worker.serve(data_ ? &*data_ : nullptr, CommandSource::vm);
+  return {};
+}
+
+} // namespace vnvram

@@ -1,0 +1,29 @@
+// What control commands ask of the program, in one that has its image open only while it is needed.
+#pragma once
+
+#include "vnvram/result.h"
+
+namespace vnvram {
+
+/// The calls come from the control thread and may wait for the device: so nobody who waits for an
+/// answer of this program may be the one who serves it.
+class ControlHost {
+public:
+  ControlHost() = default;
+  ControlHost(const ControlHost&) = delete;
+  ControlHost& operator=(const ControlHost&) = delete;
+  virtual ~ControlHost() = default;
+
+  /// A TPM is to be powered on, or to get a state: its image is attached when this returns.
+  virtual Status open() = 0;
+  /// What the TPM has in memory is durable when this returns, as far as it is ours.
+  virtual Status settle() = 0;
+  /// Whoever may stop the TPM has fetched all of its state.
+  virtual void state_was_fetched() = 0;
+  /// CMD_SHUTDOWN is about to be answered.
+  virtual void was_shut_down() = 0;
+  /// A control client is gone.
+  virtual void client_was_lost() = 0;
+};
+
+} // namespace vnvram
