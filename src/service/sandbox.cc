@@ -1,6 +1,7 @@
 #include "service/sandbox.h"
 
 #include <grp.h>
+#include <linux/fiemap.h>
 #include <linux/fs.h>
 #include <linux/sched.h>
 #include <pwd.h>

@@ -96,7 +96,9 @@ Result<ProgramSockets> ProgramSockets::open(const SwtpmOptions& options) {
     if (!opened.ok()) {
       return opened.error();
     }
-    sockets.control_ = std::move(opened->listener);
+    if (opened->listener) {
+      sockets.control_.emplace(*std::move(opened->listener));
+    }
     sockets.control_client_ = std::move(opened->client);
   }
   if (options.data) {
@@ -104,7 +106,9 @@ Result<ProgramSockets> ProgramSockets::open(const SwtpmOptions& options) {
     if (!opened.ok()) {
       return opened.error();
     }
-    sockets.data_ = std::move(opened->listener);
+    if (opened->listener) {
+      sockets.data_.emplace(*std::move(opened->listener));
+    }
     sockets.data_client_ = std::move(opened->client);
   }
   return sockets;

@@ -3,6 +3,7 @@
 #include <malloc.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -12,6 +13,7 @@
 
 #include "base/operator_text.h"
 #include "convert/swtpm_key_option.h"
+#include "device/location.h"
 #include "rpc/owner_address.h"
 #include "service/sandbox.h"
 #include "service/service_notify.h"
