@@ -1,11 +1,13 @@
 #include "crypto/key_derivation.h"
 
+#include <limits>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include <openssl/core_names.h>
+#include <openssl/evp.h>
 #include <openssl/kdf.h>
 #include <openssl/params.h>
 
@@ -57,6 +59,24 @@ Result<SecretBytes> derive_key(std::span<const std::byte> secret, std::span<cons
                  "does this system's policy for it allow that?");
   }
   return SecretBytes(std::move(key));
+}
+
+Result<SecretBytes> derive_key_in_rounds(std::span<const std::byte> passphrase,
+                                         std::span<const std::byte> salt, std::uint32_t rounds,
+                                         std::size_t size_bytes) {
+  if (passphrase.empty() || passphrase.size() > std::numeric_limits<int>::max()) {
+    return Error(ErrorKind::invalid_argument, "a key cannot be derived from an empty passphrase");
+  }
+  std::vector<std::byte> bytes(size_bytes);
+  const int made = ::PKCS5_PBKDF2_HMAC(
+      reinterpret_cast<const char*>(passphrase.data()), static_cast<int>(passphrase.size()),
+      reinterpret_cast<const unsigned char*>(salt.data()), static_cast<int>(salt.size()),
+      static_cast<int>(rounds), ::EVP_sha512(), static_cast<int>(bytes.size()),
+      reinterpret_cast<unsigned char*>(bytes.data()));
+  SecretBytes key(std::move(bytes));
+  return made == 1 ? Result<SecretBytes>(std::move(key))
+                   : Error(ErrorKind::unsupported, "libcrypto cannot derive a key by PBKDF2",
+                           "does this system's policy for it allow that?");
 }
 
 } // namespace vnvram

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string_view>
 
@@ -15,5 +16,12 @@ namespace vnvram {
 /// Errors: invalid_argument (no secret, or too long a key), unsupported (libcrypto cannot).
 Result<SecretBytes> derive_key(std::span<const std::byte> secret, std::span<const std::byte> salt,
                                std::string_view purpose, std::size_t size_bytes);
+
+/// PBKDF2-HMAC-SHA-512 (RFC 8018) by libcrypto: what other programs make of a passphrase. Ours are
+/// hashed by Argon2id (crypto/passphrase_hash.h). Errors: invalid_argument (no passphrase),
+/// unsupported (libcrypto cannot).
+Result<SecretBytes> derive_key_in_rounds(std::span<const std::byte> passphrase,
+                                         std::span<const std::byte> salt, std::uint32_t rounds,
+                                         std::size_t size_bytes);
 
 } // namespace vnvram

@@ -31,6 +31,7 @@ inline constexpr TpmResult tpm_fail = 0x09;
 inline constexpr TpmResult tpm_bad_ordinal = 0x0a;
 inline constexpr TpmResult tpm_key_not_found = 0x0d;
 inline constexpr TpmResult tpm_bad_parameter_size = 0x19;
+inline constexpr TpmResult tpm_decrypt_error = 0x21;
 inline constexpr TpmResult tpm_bad_version = 0x2e;
 inline constexpr TpmResult tpm_bad_locality = 0x3d;
 

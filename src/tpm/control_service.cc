@@ -9,7 +9,7 @@
 #include <fmt/core.h>
 
 #include "base/operator_text.h"
-#include "tpm/swtpm_state_blob.h"
+#include "convert/swtpm_state_blob.h"
 
 namespace vnvram {
 namespace {
@@ -355,8 +355,9 @@ TpmResult ControlService::check_size(const ControlRequest& request,
 
 TpmResult ControlService::set_state(const ControlRequest& request,
                                     const std::vector<std::byte>& blob) {
-  const auto unwrapped = SwtpmStateBlob::unwrap(blob);
-  const std::size_t size_bytes = unwrapped.state.size();
+  const auto unwrapped = SwtpmStateBlob::unwrap(blob, {}, false);
+  const std::vector<std::byte>& state = unwrapped.state.get();
+  const std::size_t size_bytes = state.size();
   if (unwrapped.result != tpm_success) {
     log_.warning(fmt::format("refused state blob {}, {} bytes: {}", request.blob_type, blob.size(),
                              unwrapped.reason));
@@ -365,8 +366,7 @@ TpmResult ControlService::set_state(const ControlRequest& request,
   if (const TpmResult fits = check_size(request, size_bytes); fits != tpm_success) {
     return fits;
   }
-  const TpmResult result = tpm_.set_state(*state_of(request.blob_type),
-                                          {unwrapped.state.begin(), unwrapped.state.end()});
+  const TpmResult result = tpm_.set_state(*state_of(request.blob_type), state);
   if (result == tpm_success) {
     log_.info(fmt::format("took state blob {}, {} bytes, for the next INIT", request.blob_type,
                           size_bytes));

@@ -9,7 +9,7 @@ from support import (GET_BLOB, SET_BLOB, ControlClient, TpmCase, TpmClient, crea
 
 from harness.swtpm_process import SwtpmProcess
 
-SAMPLES = pathlib.Path(__file__).resolve().parents[2] / "unit" / "tpm" / "swtpm_0.7.1"
+SAMPLES = pathlib.Path(__file__).resolve().parents[2] / "unit" / "convert" / "swtpm_0.7.1"
 HEADER_AND_TAGS = 22
 KEY_NOT_FOUND, BAD_PARAMETER, FAIL, BAD_VERSION = 0x0D, 3, 9, 0x2E
 DIGEST = bytes.fromhex("5a" * 32)

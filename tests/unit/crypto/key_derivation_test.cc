@@ -40,6 +40,17 @@ TEST(KeyDerivationTest, EachPurposeHasItsOwnKey) {
   EXPECT_NE(pages->get(), records->get());
 }
 
+// Made with Python's hashlib.pbkdf2_hmac("sha512", ...).
+TEST(KeyDerivationTest, InRoundsIsWhatOthersMake) {
+  constexpr std::string_view passphrase = "a passphrase\n";
+  constexpr std::string_view salt = "swtpm";
+  const auto key = derive_key_in_rounds(std::as_bytes(std::span(passphrase)),
+                                        std::as_bytes(std::span(salt)), 1000, 32);
+  ASSERT_OK(key);
+  EXPECT_EQ(hex(key->get()), "e81778cbf35a42adbf863190293801a4e91c10a4dbb86d4278200a9b9604c912");
+  EXPECT_KIND(derive_key_in_rounds({}, std::as_bytes(std::span(salt)), 1000, 32), invalid_argument);
+}
+
 TEST(KeyDerivationTest, RefusesWhatIsNoKey) {
   const std::vector<std::byte> secret(32, std::byte{1});
   EXPECT_KIND(derive_key({}, {}, "pages", 32), invalid_argument);

@@ -6,7 +6,7 @@
 
 #include <array>
 
-#include "bytes.h"
+#include "support/bytes.h"
 
 namespace vnvram::test {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "bytes.h"
+#include "support/bytes.h"
 
 namespace vnvram::test {
 namespace {

@@ -5,8 +5,8 @@
 #include <capnp/message.h>
 #include <capnp/serialize.h>
 
-#include "bytes.h"
 #include "rpc/running_tpm.capnp.h"
+#include "support/bytes.h"
 
 namespace vnvram::test {
 namespace {

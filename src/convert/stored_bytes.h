@@ -1,0 +1,20 @@
+// What other programs' files hold.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "vnvram/result.h"
+
+namespace vnvram {
+
+/// All bytes of a regular file. Errors: io; corrupt (it is larger than that, or no file).
+Result<std::vector<std::byte>> read_stored_file(const std::string& path, std::size_t max_bytes);
+/// These bytes of an open file or device, or those that are there. Errors: io.
+Result<std::vector<std::byte>> read_stored_bytes(int descriptor, const std::string& path,
+                                                 std::uint64_t offset_bytes,
+                                                 std::size_t length_bytes);
+
+} // namespace vnvram
