@@ -18,7 +18,7 @@ WORD = re.compile(r"\b[a-z_]\w*\b")
 COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 TEXT = re.compile(r'"(?:\\.|[^"\\\n])*"')
 # How the command line is called, and its verbs, in a text that somebody is shown.
-FRONT_ENDS = ("cli", "tpm", "nbdkit", "capi")
+FRONT_ENDS = ("cli", "tpm", "swtpm", "nbdkit", "capi")
 COMMAND_LINE = re.compile(r'"[^"\n]*\bvnvram (?:create|register|ls|info|get|put|rm|check|repair|salvage|dump|'
                           r'resize|size|seal|unseal|tpm|serve|status|hold|release|key|meta|erase)\b')
 INCLUDE = re.compile(r'^\s*#\s*include\s*["<]([^">]+)[">]', re.MULTILINE)
