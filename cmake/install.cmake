@@ -3,7 +3,7 @@ include(CMakePackageConfigHelpers)
 
 # What is installed has to be built: `./dev demo` builds this and what it shows, and no tests.
 add_custom_target(installed)
-add_dependencies(installed vnvram vnvram_static vnvram_cli vnvram-tpm nbdkit-vnvram-plugin nbdkit-vnvram-owner-plugin)
+add_dependencies(installed vnvram vnvram_static vnvram_cli vnvram-tpm vnvram-swtpm nbdkit-vnvram-plugin nbdkit-vnvram-owner-plugin)
 
 install(TARGETS vnvram vnvram_static EXPORT vnvramTargets)
 install(TARGETS vnvram_cli)

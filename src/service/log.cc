@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdlib>
 #include <string>
+#include <utility>
 
 #include "base/plain_text.h"
 
@@ -31,10 +32,14 @@ bool is_in_journal() {
 } // namespace
 
 Log::Log(std::string_view program, LogLevel level)
-    : program_(program), level_(level), journal_(is_in_journal()) {}
+    : Log({.descriptor = STDERR_FILENO, .prefix = std::string(program) + ": "}, level) {}
+
+Log::Log(LogTarget target, LogLevel level)
+    : target_(std::move(target)), level_(level),
+      journal_(target_.descriptor == STDERR_FILENO && is_in_journal()) {}
 
 void Log::write(LogLevel level, std::string_view text) const {
-  if (level > level_) {
+  if (level > level_ || target_.descriptor < 0) {
     return;
   }
   const LevelText& marks = level_texts.at(static_cast<std::size_t>(level));
@@ -42,8 +47,7 @@ void Log::write(LogLevel level, std::string_view text) const {
   if (journal_) {
     line += marks.journal;
   }
-  line += program_;
-  line += ": ";
+  line += target_.prefix;
   line += marks.name;
   // A file's name may hold anything; one event stays one line.
   std::string one_line(text);
@@ -51,7 +55,7 @@ void Log::write(LogLevel level, std::string_view text) const {
   line += plain_text(one_line);
   line += '\n';
   // There is nobody to tell when the log itself cannot be written.
-  [[maybe_unused]] const auto written = ::write(STDERR_FILENO, line.data(), line.size());
+  [[maybe_unused]] const auto written = ::write(target_.descriptor, line.data(), line.size());
 }
 
 } // namespace vnvram

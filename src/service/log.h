@@ -1,18 +1,26 @@
-// The daemon's log: one line on stderr for each event.
+// The daemon's log: one line for each event, on stderr or wherever it is to be.
 #pragma once
 
+#include <string>
 #include <string_view>
 
 namespace vnvram {
 
 enum class LogLevel { error, warning, info, debug };
 
+/// Where a log's lines go, and how they begin.
+struct LogTarget {
+  int descriptor = -1; ///< Outlives the log; negative: nowhere.
+  std::string prefix;  ///< As it is, with nothing behind it.
+};
+
 /// Threads: any. A line is one write, so lines of several threads never mix. Under systemd each
-/// line starts with the journal's priority mark.
+/// line on stderr starts with the journal's priority mark.
 class Log {
 public:
-  /// `program` begins each line, and outlives it.
+  /// On stderr; `program` begins each line.
   Log(std::string_view program, LogLevel level);
+  Log(LogTarget target, LogLevel level);
 
   void error(std::string_view text) const { write(LogLevel::error, text); }
   void warning(std::string_view text) const { write(LogLevel::warning, text); }
@@ -22,7 +30,7 @@ public:
 private:
   void write(LogLevel level, std::string_view text) const;
 
-  std::string_view program_;
+  LogTarget target_;
   LogLevel level_;
   bool journal_;
 };

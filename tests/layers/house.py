@@ -18,9 +18,11 @@ WORD = re.compile(r"\b[a-z_]\w*\b")
 COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 TEXT = re.compile(r'"(?:\\.|[^"\\\n])*"')
 # How the command line is called, and its verbs, in a text that somebody is shown.
-FRONT_ENDS = ("cli", "tpm", "nbdkit", "capi")
+FRONT_ENDS = ("cli", "tpm", "swtpm", "nbdkit", "capi")
 COMMAND_LINE = re.compile(r'"[^"\n]*\bvnvram (?:create|register|ls|info|get|put|rm|check|repair|salvage|dump|'
                           r'resize|size|seal|unseal|tpm|serve|status|hold|release|key|meta|erase)\b')
+# Of packages that call a folder as we call one.
+HEADERS_OF_OTHERS = {"swtpm/tpm_ioctl.h"}
 INCLUDE = re.compile(r'^\s*#\s*include\s*["<]([^">]+)[">]', re.MULTILINE)
 COMMENT_OR_TEXT = re.compile(rf"(?P<text>{TEXT.pattern})|{COMMENT.pattern}", re.DOTALL)
 TEXT_GOES_ON = re.compile(r'"\s*\n\s*"')
@@ -106,7 +108,8 @@ class House:
 
     def is_of_a_layer(self, name):
         """An include that is one of ours, however it is written; a way around counts as one."""
-        return name.startswith(".") or name.split("/")[0] in self.sees and "/" in name
+        return name not in HEADERS_OF_OTHERS and (
+            name.startswith(".") or name.split("/")[0] in self.sees and "/" in name)
 
     def unused_declarations(self):
         """Functions that a header of src/ declares, and no code but their own names: whose name is

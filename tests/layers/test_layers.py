@@ -78,6 +78,13 @@ class FaultsAreSeen(OneFault):
                          [f"src/base/a.cc: {name}: base may see: nothing"
                           for name in ("store/b.h", "store/c.h", "../store/d.h")])
 
+    def test_a_header_of_a_package_is_not_of_the_layer_that_is_called_so(self):
+        house = self.house_of({"src/base/a.cc": '#include <swtpm/tpm_ioctl.h>\n'
+                                                '#include <swtpm/serve.h>\n'},
+                              "base: \nswtpm: base\n")
+        self.assertEqual(house.foreign_includes(),
+                         ["src/base/a.cc: swtpm/serve.h: base may see: nothing"])
+
     def test_a_layer_that_sees_an_upper_one(self):
         self.assertEqual(self.house_of({}, "base: store\nstore: base\n").upward_layers(),
                          ["base sees store, which is not below it"])

@@ -52,7 +52,7 @@ class BuiltForInstallingTest(unittest.TestCase):
     def test_every_demo_builds_all_that_is_installed(self):
         files = self.installed_files()
         self.assertGreaterEqual({pathlib.Path(name).name for name in files},
-                                {"vnvram", "vnvram-tpm", "nbdkit-vnvram-plugin.so",
+                                {"vnvram", "vnvram-tpm", "vnvram-swtpm", "nbdkit-vnvram-plugin.so",
                                  "nbdkit-vnvram-owner-plugin.so", "libvnvram.a", "libvnvram.so"})
         demos = self.targets_of_demos()
         self.assertEqual(set(demos), {"demo", "demo-snapshot", "demo-migrate"})
@@ -81,7 +81,7 @@ class InstallTest(unittest.TestCase):
         return run("pkg-config", *options, "vnvram", env=self.environment).split()
 
     def test_everything_is_there(self):
-        for name in ("bin/vnvram", "bin/vnvram-tpm", "include/vnvram/vnvram.h",
+        for name in ("bin/vnvram", "bin/vnvram-tpm", "bin/vnvram-swtpm", "include/vnvram/vnvram.h",
                      "include/vnvram/store.h", "share/man/man1/vnvram.1",
                      "share/man/man3/vnvram.3", "lib/systemd/system/vnvram@.service",
                      "lib/systemd/system/vnvram-tpm@.socket",
