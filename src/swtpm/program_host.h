@@ -15,6 +15,7 @@ namespace vnvram {
 class ProgramHost final : public ControlHost {
 public:
   struct Rules {
+    SwtpmStateBlob::Keys keys;
     bool releases_image = false;   ///< --migration release-lock-outgoing
     bool ends_with_client = false; ///< --ctrl ...,terminate
   };
@@ -26,6 +27,7 @@ public:
   Status settle() override;
   void state_was_fetched() override;
   void was_shut_down() override { end_.ask("CMD_SHUTDOWN"); }
+  [[nodiscard]] SwtpmStateBlob::Keys keys() const override { return rules_.keys; }
   void client_was_lost() override;
 
 private:

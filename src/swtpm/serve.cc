@@ -4,237 +4,203 @@
 #include <unistd.h>
 
 #include <csignal>
-#include <filesystem>
 #include <memory>
 #include <optional>
+#include <string_view>
 #include <utility>
 
 #include <fmt/core.h>
 
-#include "base/operator_text.h"
-#include "convert/swtpm_key_option.h"
-#include "device/location.h"
-#include "rpc/owner_address.h"
 #include "service/sandbox.h"
 #include "service/service_notify.h"
 #include "service/termination_signals.h"
 #include "swtpm/daemon.h"
-#include "swtpm/file_place.h"
-#include "swtpm/folder_place.h"
-#include "swtpm/location_place.h"
 #include "swtpm/process_end.h"
 #include "swtpm/program_host.h"
+#include "swtpm/program_setup.h"
 #include "swtpm/program_sockets.h"
+#include "swtpm/state_listing.h"
 #include "tpm/control_server.h"
 #include "tpm/tpm_parts.h"
 
 namespace vnvram {
 namespace {
 
-namespace fs = std::filesystem;
-
-/// What is read and opened before there is anything to serve.
-struct Prepared {
-  SwtpmOptions options; ///< With paths that stay right wherever the process stands.
-  std::shared_ptr<const SwtpmKey> state_key;
+/// What there is before anything is served.
+struct Parts {
+  UniqueFd signals;
+  ProcessEnd end;
+  Tpm made;
+  std::unique_ptr<ImagePlace> place;
+  ProgramSockets sockets;
+  std::unique_ptr<TpmWorker> worker; ///< The last: it is told to stop before the others go.
 };
 
-std::string absolute(const std::string& path) {
-  std::error_code failed;
-  const fs::path made = fs::absolute(path, failed);
-  return failed ? path : made.string();
-}
-
-Result<std::shared_ptr<const SwtpmKey>> read_key(const std::optional<std::string>& text) {
-  if (!text) {
-    return std::shared_ptr<const SwtpmKey>();
-  }
-  const Result<SwtpmKeyOption> option = SwtpmKeyOption::parse(*text);
-  if (!option.ok()) {
-    return option.error();
-  }
-  Result<SwtpmKey> key = option->read();
-  return key.ok() ? Result<std::shared_ptr<const SwtpmKey>>(
-                        std::make_shared<const SwtpmKey>(*std::move(key)))
-                  : key.error();
-}
-
-Result<Prepared> prepare(const SwtpmOptions& given) {
-  Result<std::shared_ptr<const SwtpmKey>> key = read_key(given.key);
-  if (!key.ok()) {
-    return key.error();
-  }
-  Prepared prepared{given, *std::move(key)};
-  if (auto& state = prepared.options.state;
-      state && state->kind != TpmStateOption::Kind::location) {
-    state->path = absolute(state->path);
-  }
-  return prepared;
-}
-
-Result<std::optional<KeySource>> image_key(const Prepared& prepared) {
-  if (!prepared.state_key) {
-    return std::optional<KeySource>();
-  }
-  Result<KeySource> source = KeySource::of_key(prepared.state_key->bytes(), "the key of --key");
-  return source.ok() ? Result<std::optional<KeySource>>(std::optional(*std::move(source)))
-                     : source.error();
-}
-
-bool is_owners(const SwtpmOptions& options) {
-  return options.state && options.state->kind == TpmStateOption::Kind::location &&
-         scheme_of(options.state->path) == LocationScheme::owner;
-}
-
-/// What vnvram-tpm is started with for the same.
-Result<Options> tpm_options(const Prepared& prepared) {
-  const SwtpmOptions& given = prepared.options;
-  Options options;
-  options.image = given.state ? given.state->path : std::string();
-  options.version = given.version;
-  options.detached = !is_owners(given);
-  options.on_demand = options.detached;
-  options.seals = false; // Managers do not say when a machine comes back.
-  options.shuts_down = given.flags.shuts_down;
-  options.seccomp = Seccomp::off; // Files may be opened later: see confine_program().
-  const Result<std::optional<KeySource>> key = image_key(prepared);
-  if (!key.ok()) {
-    return key.error();
-  }
-  if (*key) {
-    options.keys.add(**key);
-  }
-  return options;
-}
-
-Result<std::unique_ptr<ImagePlace>> make_place(const Prepared& prepared, SoftTpm& tpm,
-                                               const Log& log) {
-  Result<std::optional<KeySource>> key = image_key(prepared);
-  if (!key.ok()) {
-    return key.error();
-  }
-  PlaceSetup setup{
-      .recipe = TpmImageRecipe(prepared.options.version, *std::move(key)),
-      .key = prepared.state_key,
-      .check_states = [&tpm](const TpmStates& states) { return tpm.check_states(states); },
-      .log = log};
-  const TpmStateOption& state = *prepared.options.state;
-  switch (state.kind) {
-  case TpmStateOption::Kind::folder:
-    return std::unique_ptr<ImagePlace>(
-        std::make_unique<FolderPlace>(state.path, state.mode, std::move(setup)));
-  case TpmStateOption::Kind::file:
-    return std::unique_ptr<ImagePlace>(
-        std::make_unique<FilePlace>(state.path, state.mode, std::move(setup)));
-  case TpmStateOption::Kind::location: break;
-  }
-  return std::unique_ptr<ImagePlace>(std::make_unique<LocationPlace>(state.path));
-}
-
-// A location may need programs to be started, at any time.
-Status confine_program(const SwtpmOptions& options) {
-  const bool is_location = options.state && options.state->kind == TpmStateOption::Kind::location;
-  return confine(is_location && !is_owners(options) ? Seccomp::off : options.seccomp,
-                 {.connections = is_owners(options),
-                  .sessions = is_owners(options),
-                  .threads = true,
-                  .files = true});
-}
-
-// --flags not-need-init, startup-...: as the control channel's INIT would.
-Status power_on_at_once(const SwtpmOptions& options, const Tpm& made, ProgramHost& host) {
-  if (options.flags.needs_init) {
-    return {};
-  }
-  Status on = host.open();
-  if (on.ok()) {
-    made.custody->power_on_begins();
-    on = made.tpm->power_on(options.flags.startup);
-    made.custody->powered_on(false);
-  }
-  return on.ok() ? host.settle() : on;
-}
-
-Status power_off(const Tpm& made, const Log& log) {
-  made.tpm->stop([&] { return made.custody->may_shut_down(); });
-  if (made.tpm->was_shut_down()) {
-    log.info("the TPM was sent TPM2_Shutdown, because its guest has not done so");
-  }
-  return made.storage->close();
-}
-
-Status serve_prepared(const Prepared& prepared, std::optional<Daemon>& daemon, const Log& log) {
-  const SwtpmOptions& options = prepared.options;
-  const Result<UniqueFd> signals = take_termination_signals();
+Result<Parts> make_parts(const ProgramSetup& setup, const Log& log) {
+  Result<UniqueFd> signals = take_termination_signals();
   Result<UniqueFd> wake_fd = TpmWorker::make_wake_fd();
-  Result<ProcessEnd> process_end = ProcessEnd::make();
-  if (!signals.ok() || !wake_fd.ok() || !process_end.ok()) {
-    return !signals.ok() ? signals.error() : !wake_fd.ok() ? wake_fd.error() : process_end.error();
+  Result<ProcessEnd> end = ProcessEnd::make();
+  for (const Status& status : {Status(signals.ok() ? Status() : signals.error()),
+                               Status(wake_fd.ok() ? Status() : wake_fd.error()),
+                               Status(end.ok() ? Status() : end.error())}) {
+    if (!status.ok()) {
+      return status.error();
+    }
   }
-  const Result<Options> tpm_setup = tpm_options(prepared);
-  Result<Tpm> made = tpm_setup.ok() ? make_tpm(*tpm_setup, log) : tpm_setup.error();
+  Result<Tpm> made = make_tpm(setup.tpm_options(), log);
   if (!made.ok()) {
     return made.error();
   }
-  std::unique_ptr<ImagePlace> place;
-  if (options.state && !is_owners(options)) {
-    Result<std::unique_ptr<ImagePlace>> chosen = make_place(prepared, *made->tpm, log);
-    if (!chosen.ok()) {
-      return chosen.error();
-    }
-    place = *std::move(chosen);
-    made->storage->use_place(*place);
-  }
-  Result<ProgramSockets> sockets = ProgramSockets::open(options);
+  Result<ProgramSockets> sockets = ProgramSockets::open(setup.options());
   if (!sockets.ok()) {
     return sockets.error();
   }
-  TpmWorker worker(*made->tpm, *made->custody, *made->storage, *std::move(wake_fd),
-                   ConnectionLimits(), log);
-  ProgramHost host(*made->storage, worker, *process_end,
-                   {.releases_image = options.migration.releases_lock,
-                    .ends_with_client = options.control && options.control->terminates});
-  ControlService service(*made->tpm, *made->custody, *made->image, worker, log, &host);
-  ControlServer server(service, ConnectionLimits(), log);
-  if (options.terminates) {
-    worker.watch_lost_clients([&] { process_end->ask("the TPM's client is gone"); });
+  Parts parts{*std::move(signals), *std::move(end), *std::move(made), nullptr,
+              *std::move(sockets), nullptr};
+  parts.place = setup.make_place(*parts.made.tpm, log);
+  if (parts.place) {
+    parts.made.storage->use_place(*parts.place);
   }
-  Status ready = sockets->serve(server, worker);
-  ready = ready.ok() ? confine_program(options) : ready;
-  ready = ready.ok() ? power_on_at_once(options, *made, host) : ready;
-  std::optional<PidFile> pid_file;
-  if (ready.ok() && options.pid && !options.pid->file.empty()) {
-    Result<PidFile> written = PidFile::write(absolute(options.pid->file));
-    ready = written.ok() ? Status() : written.error();
-    if (written.ok()) {
-      pid_file.emplace(*std::move(written));
+  parts.worker =
+      std::make_unique<TpmWorker>(*parts.made.tpm, *parts.made.custody, *parts.made.storage,
+                                  *std::move(wake_fd), ConnectionLimits(), log);
+  return parts;
+}
+
+/// The program while it serves. Threads: one.
+class Program {
+public:
+  Program(const ProgramSetup& setup, Parts& parts, const Log& log)
+      : setup_(setup), options_(setup.options()), parts_(parts), log_(log),
+        host_(*parts.made.storage, *parts.worker, parts.end,
+              {.keys = {.migration = setup.migration_key(), .state = setup.state_key()},
+               .releases_image = options_.migration.releases_lock,
+               .ends_with_client = options_.control && options_.control->terminates}),
+        service_(*parts.made.tpm, *parts.made.custody, *parts.made.image, *parts.worker, log,
+                 &host_),
+        server_(service_, ConnectionLimits(), log) {}
+
+  Status start(std::optional<Daemon>& daemon) {
+    if (options_.terminates) {
+      parts_.worker->watch_lost_clients([this] { parts_.end.ask("the end of its connection"); });
     }
+    Status done = parts_.sockets.serve(server_, *parts_.worker);
+    done = done.ok() ? confine_program() : done;
+    done = done.ok() ? power_on() : done;
+    done = done.ok() ? write_pid() : done;
+    return done.ok() && daemon ? daemon->detach() : done;
   }
-  ready = ready.ok() && daemon ? daemon->detach() : ready;
-  if (!ready.ok()) {
-    worker.stop();
-    [[maybe_unused]] const Status closed = power_off(*made, log);
-    return ready;
+
+  void run() {
+    ::malloc_trim(0); // Starting took more memory than serving does.
+    log_.info("serves the TPM of " +
+              (options_.state ? options_.state->path : std::string("no place: INIT will fail")));
+    const int signal = server_.run(
+        parts_.signals.get(),
+        ControlServer::Other{.fd = [this] { return parts_.end.fd(); },
+                             .advance = [this] { return parts_.end.why() != nullptr; }});
+    log_.info(fmt::format("ends, because of {}", signal == 0        ? parts_.end.why()
+                                                 : signal == SIGINT ? "SIGINT"
+                                                                    : "SIGTERM"));
   }
-  ::malloc_trim(0);
-  log.info("serves the TPM of " + (options.state ? options.state->path : "no place at all"));
-  const int signal =
-      server.run(signals->get(),
-                 ControlServer::Other{.fd = [&] { return process_end->fd(); },
-                                      .advance = [&] { return process_end->why() != nullptr; }});
-  log.info(fmt::format("ends, because of {}", signal == 0        ? process_end->why()
-                                              : signal == SIGINT ? "SIGINT"
-                                                                 : "SIGTERM"));
-  worker.stop();
-  return power_off(*made, log);
+
+  /// What the machine's power switch would have done, and the image at rest.
+  Status power_off() {
+    parts_.worker->stop();
+    const Tpm& made = parts_.made;
+    made.tpm->stop([&] { return made.custody->may_shut_down(); });
+    if (made.tpm->was_shut_down()) {
+      log_.info("the TPM was sent TPM2_Shutdown, because its guest has not done so");
+    }
+    return made.storage->close();
+  }
+
+private:
+  Status confine_program() const {
+    return confine(setup_.may_need_programs() ? Seccomp::off : options_.seccomp,
+                   {.connections = setup_.has_owner(),
+                    .sessions = setup_.has_owner(),
+                    .threads = true,
+                    .files = true});
+  }
+
+  // --flags not-need-init and startup-...: as the control channel's INIT would.
+  Status power_on() {
+    if (options_.flags.needs_init) {
+      return {};
+    }
+    Status on = host_.open();
+    if (on.ok()) {
+      parts_.made.custody->power_on_begins();
+      on = parts_.made.tpm->power_on(options_.flags.startup);
+      parts_.made.custody->powered_on(false);
+    }
+    return on.ok() ? host_.settle() : on;
+  }
+
+  Status write_pid() {
+    if (!options_.pid) {
+      return {};
+    }
+    if (options_.pid->file.empty()) {
+      const std::string text = fmt::format("{}\n", ::getpid());
+      return ::write(*options_.pid->descriptor, text.data(), text.size()) ==
+                     static_cast<ssize_t>(text.size())
+                 ? Status()
+                 : Error(ErrorKind::io, "the process's number cannot be written to --pid's file");
+    }
+    Result<PidFile> written = PidFile::write(options_.pid->file);
+    if (written.ok()) {
+      pid_file_.emplace(*std::move(written));
+    }
+    return written.ok() ? Status() : written.error();
+  }
+
+  const ProgramSetup& setup_;
+  const SwtpmOptions& options_;
+  Parts& parts_;
+  const Log& log_;
+  ProgramHost host_;
+  ControlService service_;
+  ControlServer server_;
+  std::optional<PidFile> pid_file_;
+};
+
+Status serve_all(const ProgramSetup& setup, std::optional<Daemon>& daemon, const Log& log) {
+  Result<Parts> parts = make_parts(setup, log);
+  if (!parts.ok()) {
+    return parts.error();
+  }
+  Program program(setup, *parts, log);
+  const Status started = program.start(daemon);
+  if (started.ok()) {
+    program.run();
+  }
+  Status ended = program.power_off();
+  return started.ok() ? ended : started;
+}
+
+Status print_states(const ProgramSetup& setup) {
+  const SwtpmOptions& options = setup.options();
+  Result<std::string> text = list_states(*options.state, options.version, setup.image_keys());
+  if (!text.ok()) {
+    return text.error();
+  }
+  *text += "\n";
+  // There is nobody to tell when this cannot be written.
+  [[maybe_unused]] const auto written = ::write(STDOUT_FILENO, text->data(), text->size());
+  return {};
 }
 
 } // namespace
 
 Status serve(const SwtpmOptions& options, const SwtpmLog& log) {
-  const Result<Prepared> prepared = prepare(options);
-  if (!prepared.ok()) {
-    return prepared.error();
+  const Result<ProgramSetup> setup = ProgramSetup::make(options);
+  if (!setup.ok()) {
+    return setup.error();
+  }
+  if (options.action == SwtpmOptions::Action::print_states) {
+    return print_states(*setup);
   }
   std::optional<Daemon> daemon;
   if (options.becomes_daemon) {
@@ -244,7 +210,7 @@ Status serve(const SwtpmOptions& options, const SwtpmLog& log) {
     }
     daemon.emplace(*std::move(forked));
   }
-  return serve_prepared(*prepared, daemon, log.lines());
+  return serve_all(*setup, daemon, log.lines());
 }
 
 } // namespace vnvram

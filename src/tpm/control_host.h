@@ -1,6 +1,7 @@
 // What control commands ask of the program, in one that has its image open only while it is needed.
 #pragma once
 
+#include "convert/swtpm_state_blob.h"
 #include "vnvram/result.h"
 
 namespace vnvram {
@@ -22,6 +23,9 @@ public:
   virtual void state_was_fetched() = 0;
   /// CMD_SHUTDOWN is about to be answered.
   virtual void was_shut_down() = 0;
+  /// What state is encrypted with on its way to the next host, and what that host has encrypted it
+  /// with. They outlive this.
+  [[nodiscard]] virtual SwtpmStateBlob::Keys keys() const = 0;
   /// A control client is gone.
   virtual void client_was_lost() = 0;
 };

@@ -110,8 +110,7 @@ ControlParse parse_control_request(std::span<const std::byte> bytes, ControlRequ
     break;
   case ControlCommand::hash_data: request.length_bytes = word(4); break;
   case ControlCommand::get_state_blob:
-    // The flags at 4 ask for state that is not encrypted with the key of swtpm's file. Ours never
-    // is.
+    request.flags = word(4);
     request.blob_type = word(8);
     request.offset_bytes = word(12);
     break;
@@ -180,11 +179,15 @@ std::vector<std::byte> encode_buffer_size(std::uint32_t size_bytes, std::uint32_
 }
 
 std::vector<std::byte> encode_state_blob(std::span<const std::byte> blob,
-                                         std::uint32_t offset_bytes) {
+                                         std::uint32_t offset_bytes, std::uint32_t state_flags) {
   const auto rest = blob.subspan(std::min<std::size_t>(offset_bytes, blob.size()));
-  // Result, the state's flags (it is not encrypted), the length of all and of what follows.
+  // Result, the state's flags, the length of all and of what follows.
   return encode(shape_of(ControlCommand::get_state_blob).reply_size_bytes,
-                {0, 0, count(blob), count(rest)}, rest);
+                {0, state_flags, count(blob), count(rest)}, rest);
+}
+
+std::vector<std::byte> encode_config(std::uint32_t flags) {
+  return encode(shape_of(ControlCommand::get_config).reply_size_bytes, {0, flags}, {});
 }
 
 std::vector<std::byte> encode_info(std::string_view text, std::uint32_t offset_bytes) {

@@ -44,14 +44,20 @@ inline constexpr std::uint64_t control_capability_command_header = 0x8000;
 inline constexpr std::uint64_t control_capability_lock_storage = 0x10000;
 
 inline constexpr std::uint32_t control_init_delete_volatile = 0x1;
-/// Of set_state_blob: the state is encrypted with the key of swtpm's file.
+/// Of get_state_blob: the state is wanted without the encryption that it has in swtpm's file.
+inline constexpr std::uint32_t control_state_decrypted = 0x1;
+/// Of set_state_blob, and of the reply to get_state_blob: the state is encrypted with the key of
+/// swtpm's file.
 inline constexpr std::uint32_t control_state_encrypted = 0x2;
+/// Of the reply to get_config.
+inline constexpr std::uint32_t control_config_state_key = 0x1;
+inline constexpr std::uint32_t control_config_migration_key = 0x2;
 inline constexpr std::size_t control_head_size_max_bytes = 20;
 
 /// A request's number and head. Fields that the command does not have are 0.
 struct ControlRequest {
   ControlCommand command = ControlCommand::get_capability;
-  std::uint32_t flags = 0;         ///< init, set_state_blob
+  std::uint32_t flags = 0;         ///< init, get_state_blob, set_state_blob
   std::uint8_t locality = 0;       ///< set_locality, reset_tpm_established
   std::uint32_t blob_type = 0;     ///< get_state_blob, set_state_blob
   std::uint32_t offset_bytes = 0;  ///< get_state_blob, get_info
@@ -95,7 +101,8 @@ std::vector<std::byte> encode_buffer_size(std::uint32_t size_bytes, std::uint32_
                                           std::uint32_t max_bytes);
 /// Everything from the offset on; nothing when it lies beyond the end.
 std::vector<std::byte> encode_state_blob(std::span<const std::byte> blob,
-                                         std::uint32_t offset_bytes);
+                                         std::uint32_t offset_bytes, std::uint32_t state_flags);
+std::vector<std::byte> encode_config(std::uint32_t flags);
 /// From the offset on, which lies within the text, as much as fits.
 std::vector<std::byte> encode_info(std::string_view text, std::uint32_t offset_bytes);
 

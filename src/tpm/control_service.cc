@@ -16,13 +16,6 @@ namespace {
 
 constexpr std::uint8_t locality_max = 4;
 
-std::optional<TpmState> state_of(std::uint32_t blob_type) {
-  if (blob_type < 1 || blob_type > tpm_state_count) {
-    return std::nullopt;
-  }
-  return static_cast<TpmState>(blob_type - 1);
-}
-
 bool only_asks(const ControlRequest& request) {
   switch (request.command) {
   case ControlCommand::get_capability:
@@ -86,6 +79,7 @@ std::vector<std::byte> ControlService::handle(ControlClient& client, const Contr
   case ControlCommand::get_state_blob: return state_blob(client, request);
   case ControlCommand::set_buffer_size: return buffer_size(request);
   case ControlCommand::get_info: return info(request);
+  case ControlCommand::get_config: return config();
   default: break;
   }
   const TpmResult result = act(client, request, std::move(passed));
@@ -111,7 +105,6 @@ TpmResult ControlService::act(ControlClient& client, const ControlRequest& reque
   case ControlCommand::reset_tpm_established: return reset_established(request.locality);
   case ControlCommand::set_data_fd: return set_data_fd(client, std::move(passed));
   case ControlCommand::lock_storage: return lock_storage();
-  case ControlCommand::get_config: return tpm_success; // No flag: there are no keys.
   default: return tpm_bad_ordinal;
   }
 }
@@ -241,6 +234,11 @@ std::vector<std::byte> ControlService::capability() const {
   return encode_capability(bits);
 }
 
+std::vector<std::byte> ControlService::config() const {
+  return encode_config((keys().state != nullptr ? control_config_state_key : 0) |
+                       (keys().migration != nullptr ? control_config_migration_key : 0));
+}
+
 std::vector<std::byte> ControlService::info(const ControlRequest& request) {
   const std::string text = tpm_.info(request.info_flags);
   return request.offset_bytes < text.size() ? encode_info(text, request.offset_bytes)
@@ -263,119 +261,6 @@ std::vector<std::byte> ControlService::buffer_size(const ControlRequest& request
   const TpmResult result = tpm_.set_buffer_size(request.buffer_bytes, size);
   return result == tpm_success ? encode_buffer_size(size.size_bytes, size.min_bytes, size.max_bytes)
                                : encode_result(ControlCommand::set_buffer_size, result);
-}
-
-std::vector<std::byte> ControlService::state_blob(ControlClient& client,
-                                                  const ControlRequest& request) {
-  const auto state = state_of(request.blob_type);
-  if (!state) {
-    return encode_result(request.command, tpm_bad_parameter);
-  }
-  // A client that reads on gets the rest of the blob that it began to read.
-  if (request.offset_bytes == 0 || client.blob_type != request.blob_type) {
-    client.blob_type.reset();
-    // First: the state that goes must have all that was acknowledged.
-    const bool handed_over =
-        *state == TpmState::permanent && controller_ == client.number && custody_.hand_over();
-    if (*state == TpmState::permanent && (!controller_ || controller_ == client.number)) {
-      custody_.note_copy();
-    }
-    std::vector<std::byte> content;
-    const TpmResult result = tpm_.get_state(*state, content);
-    if (result != tpm_success) {
-      if (handed_over || controller_ == client.number) {
-        custody_.take_back(); // QEMU has not got all of it, and does not say that it goes on.
-      }
-      worker_.wake();
-      return encode_result(request.command, result);
-    }
-    client.blob = SwtpmStateBlob::wrap(content);
-    client.blob_type = request.blob_type;
-    worker_.wake();
-  }
-  note_fetched(client, request);
-  return encode_state_blob(client.blob, request.offset_bytes);
-}
-
-// All clients take a blob from some offset to its end, and QEMU the three in this order.
-void ControlService::note_fetched(const ControlClient& client,
-                                  const ControlRequest& request) const {
-  if (host_ != nullptr && state_of(request.blob_type) == TpmState::save_state &&
-      (!controller_ || controller_ == client.number)) {
-    host_->state_was_fetched();
-  }
-}
-
-TpmResult ControlService::check_body(const ControlClient& client, const ControlRequest& request) {
-  if (is_refused(client, request)) {
-    return tpm_disabled_command;
-  }
-  if (request.command != ControlCommand::set_state_blob) {
-    return tpm_success;
-  }
-  if (!state_of(request.blob_type)) {
-    return tpm_bad_parameter;
-  }
-  if ((request.flags & control_state_encrypted) != 0) {
-    log_.warning(
-        fmt::format("refused state blob {}: swtpm has encrypted it with its state's key, and "
-                    "there is no key here",
-                    request.blob_type));
-    return tpm_key_not_found;
-  }
-  if (const TpmResult opened = open_storage(); opened != tpm_success) {
-    return opened;
-  }
-  // What is around it is not part of the state.
-  constexpr auto wrapping_bytes = std::uint32_t{SwtpmStateBlob::wrapping_max_bytes};
-  return check_size(request, request.length_bytes - std::min(request.length_bytes, wrapping_bytes));
-}
-
-// Said before anything of the state that is here is given up.
-TpmResult ControlService::check_size(const ControlRequest& request,
-                                     std::uint64_t size_bytes) const {
-  const TpmState state = *state_of(request.blob_type);
-  const TpmResult allowed = tpm_.check_set_state(size_bytes);
-  if (allowed != tpm_success && allowed != tpm_bad_parameter_size) {
-    return allowed;
-  }
-  TpmStateSizes sizes = tpm_.state_sizes_bytes();
-  sizes.at(static_cast<std::size_t>(state)) = size_bytes;
-  const Status fits = allowed == tpm_success
-                          ? image_.check_room(sizes)
-                          : Error(ErrorKind::too_large, "no blob can be as large");
-  if (fits.ok()) {
-    return tpm_success;
-  }
-  log_.warning(fmt::format("refused state blob {}, {} bytes: the other side's TPM is larger than "
-                           "this one's: {}",
-                           request.blob_type, size_bytes, operator_text(fits.error())));
-  return tpm_bad_parameter_size;
-}
-
-TpmResult ControlService::set_state(const ControlRequest& request,
-                                    const std::vector<std::byte>& blob) {
-  const auto unwrapped = SwtpmStateBlob::unwrap(blob, {}, false);
-  const std::vector<std::byte>& state = unwrapped.state.get();
-  const std::size_t size_bytes = state.size();
-  if (unwrapped.result != tpm_success) {
-    log_.warning(fmt::format("refused state blob {}, {} bytes: {}", request.blob_type, blob.size(),
-                             unwrapped.reason));
-    return unwrapped.result;
-  }
-  if (const TpmResult fits = check_size(request, size_bytes); fits != tpm_success) {
-    return fits;
-  }
-  const TpmResult result = tpm_.set_state(*state_of(request.blob_type), state);
-  if (result == tpm_success) {
-    log_.info(fmt::format("took state blob {}, {} bytes, for the next INIT", request.blob_type,
-                          size_bytes));
-  } else {
-    log_.warning(fmt::format("refused state blob {}, {} bytes: {} does not accept it, code 0x{:x}; "
-                             "it is damaged, or of a newer libtpms",
-                             request.blob_type, size_bytes, libtpms_producer(), result));
-  }
-  return result;
 }
 
 void ControlService::client_gone(const ControlClient& client) {

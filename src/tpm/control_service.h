@@ -27,6 +27,7 @@ struct ControlClient {
   /// The blob that the client is reading in pieces, wrapped as it goes out.
   std::optional<std::uint32_t> blob_type;
   std::vector<std::byte> blob;
+  bool blob_is_encrypted = false; ///< With the state's key.
 };
 
 /// Answers from memory, always: no request waits for the device. What a request changes is
@@ -88,6 +89,12 @@ private:
   std::vector<std::byte> info(const ControlRequest& request);
   std::vector<std::byte> established(const ControlClient& client);
   std::vector<std::byte> buffer_size(const ControlRequest& request);
+  std::vector<std::byte> config() const;
+  Status wrap_state(ControlClient& client, const ControlRequest& request,
+                    const std::vector<std::byte>& state) const;
+  [[nodiscard]] SwtpmStateBlob::Keys keys() const {
+    return host_ != nullptr ? host_->keys() : SwtpmStateBlob::Keys{};
+  }
   std::vector<std::byte> state_blob(ControlClient& client, const ControlRequest& request);
 
   SoftTpm& tpm_;

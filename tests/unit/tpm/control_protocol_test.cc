@@ -93,21 +93,21 @@ TEST(ControlProtocol, SuccessHasItsFullLength) {
 
 TEST(ControlProtocol, StateBlobIsSentFromTheOffsetOn) {
   const auto blob = from_hex("0102030405");
-  EXPECT_EQ(to_hex(encode_state_blob(blob, 0)), "00000000"
-                                                "00000000"
-                                                "00000005"
-                                                "00000005"
-                                                "0102030405");
-  EXPECT_EQ(to_hex(encode_state_blob(blob, 3)), "00000000"
-                                                "00000000"
-                                                "00000005"
-                                                "00000002"
-                                                "0405");
-  EXPECT_EQ(to_hex(encode_state_blob(blob, 0xffffffff)), "00000000"
-                                                         "00000000"
-                                                         "00000005"
-                                                         "00000000");
-  EXPECT_EQ(encode_state_blob({}, 0).size(), 16U);
+  EXPECT_EQ(to_hex(encode_state_blob(blob, 0, 0)), "00000000"
+                                                   "00000000"
+                                                   "00000005"
+                                                   "00000005"
+                                                   "0102030405");
+  EXPECT_EQ(to_hex(encode_state_blob(blob, 3, 0)), "00000000"
+                                                   "00000000"
+                                                   "00000005"
+                                                   "00000002"
+                                                   "0405");
+  EXPECT_EQ(to_hex(encode_state_blob(blob, 0xffffffff, 0)), "00000000"
+                                                            "00000000"
+                                                            "00000005"
+                                                            "00000000");
+  EXPECT_EQ(encode_state_blob({}, 0, 0).size(), 16U);
 }
 
 TEST(ControlProtocol, OtherReplies) {
