@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -139,6 +140,12 @@ Result<Listener> Listener::open_tcp(const SocketAddress& address) {
   ipv6.sin6_port = htons(address.port);
   if (!is_ipv4 && ::inet_pton(AF_INET6, address.host.c_str(), &ipv6.sin6_addr) != 1) {
     return Error(ErrorKind::invalid_argument, address.text() + ": not an IP address");
+  }
+  if (!address.interface_name.empty()) {
+    ipv6.sin6_scope_id = ::if_nametoindex(address.interface_name.c_str());
+    if (ipv6.sin6_scope_id == 0) {
+      return system_error(address, ("interface " + address.interface_name).c_str());
+    }
   }
   UniqueFd fd(
       ::socket(is_ipv4 ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));

@@ -11,10 +11,11 @@ namespace vnvram {
 struct SocketAddress {
   enum class Kind { unix_path, tcp, descriptor };
   Kind kind = Kind::unix_path;
-  std::string path;       ///< unix_path
-  std::string host;       ///< tcp: an IPv4 or IPv6 address, without brackets.
-  std::uint16_t port = 0; ///< tcp
-  int descriptor = -1;    ///< descriptor: one of this process, from who has started it.
+  std::string path;           ///< unix_path
+  std::string host;           ///< tcp: an IPv4 or IPv6 address, without brackets.
+  std::string interface_name; ///< tcp: that of a link-local IPv6 address; empty for all others.
+  std::uint16_t port = 0;     ///< tcp
+  int descriptor = -1;        ///< descriptor: one of this process, from who has started it.
 
   /// As the user writes it.
   [[nodiscard]] std::string text() const;

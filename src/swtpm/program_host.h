@@ -18,6 +18,7 @@ public:
     SwtpmStateBlob::Keys keys;
     bool releases_image = false;   ///< --migration release-lock-outgoing
     bool ends_with_client = false; ///< --ctrl ...,terminate
+    bool rejects_locality_4 = false;
   };
   /// All outlive it.
   ProgramHost(TpmStorage& storage, TpmWorker& worker, ProcessEnd& end, Rules rules)
@@ -28,6 +29,9 @@ public:
   void state_was_fetched() override;
   void was_shut_down() override { end_.ask("CMD_SHUTDOWN"); }
   [[nodiscard]] SwtpmStateBlob::Keys keys() const override { return rules_.keys; }
+  [[nodiscard]] std::uint8_t locality_max() const override {
+    return rules_.rejects_locality_4 ? 3 : 4;
+  }
   void client_was_lost() override;
 
 private:

@@ -39,14 +39,10 @@ public:
     return opened;
   }
   Result<Channel> operator()(const TcpPlace& place) const {
-    if (!place.interface_name.empty()) {
-      return Error(ErrorKind::unsupported,
-                   "an interface is given for " + place.address + ": such addresses are not served",
-                   "name an address that needs none");
-    }
     SocketAddress address;
     address.kind = SocketAddress::Kind::tcp;
     address.host = place.address;
+    address.interface_name = place.interface_name;
     address.port = place.port;
     return listen(address, {});
   }
@@ -102,6 +98,7 @@ Result<ProgramSockets> ProgramSockets::open(const SwtpmOptions& options) {
     sockets.control_client_ = std::move(opened->client);
   }
   if (options.data) {
+    sockets.one_command_each_ = options.data->disconnects;
     Result<Channel> opened = std::visit(ChannelOpener(), options.data->place);
     if (!opened.ok()) {
       return opened.error();
@@ -130,7 +127,8 @@ Status ProgramSockets::serve(ControlServer& server, TpmWorker& worker) {
   if (data_client_.valid()) {
     worker.set_vm_socket(std::move(data_client_));
   }
-  worker.serve(data_ ? &*data_ : nullptr, CommandSource::vm);
+  worker.serve(data_ ? &*data_ : nullptr,
+               {.source = CommandSource::vm, .one_command_each = one_command_each_});
   return {};
 }
 

@@ -75,7 +75,8 @@ public:
         host_(*parts.made.storage, *parts.worker, parts.end,
               {.keys = {.migration = setup.migration_key(), .state = setup.state_key()},
                .releases_image = options_.migration.releases_lock,
-               .ends_with_client = options_.control && options_.control->terminates}),
+               .ends_with_client = options_.control && options_.control->terminates,
+               .rejects_locality_4 = options_.locality.rejects_locality_4}),
         service_(*parts.made.tpm, *parts.made.custody, *parts.made.image, *parts.worker, log,
                  &host_),
         server_(service_, ConnectionLimits(), log) {}

@@ -36,8 +36,8 @@ TpmWorker::~TpmWorker() {
   stop();
 }
 
-void TpmWorker::serve(const Listener* listener, CommandSource clients_are) {
-  listener_source_ = clients_are;
+void TpmWorker::serve(const Listener* listener, ListenerClients clients) {
+  listener_clients_ = clients;
   listener_ = listener;
   wake();
 }
@@ -323,7 +323,9 @@ void TpmWorker::accept_clients() {
     log_.warning("too many clients on the command socket, all with commands: refused one");
     return;
   }
-  clients_.push_back({connection_on(std::move(socket)), listener_source_});
+  Client& client =
+      clients_.emplace_back(Client{connection_on(std::move(socket)), listener_clients_.source});
+  client.ends_with_answer = listener_clients_.one_command_each;
 }
 
 void TpmWorker::serve_client(Client& client, short events) {
@@ -337,6 +339,7 @@ void TpmWorker::serve_client(Client& client, short events) {
 }
 
 void TpmWorker::run_commands(Client& client) {
+  client.gone = client.gone || client.is_done();
   while (!client.gone && !client.connection.has_output() && !stopping_ && takes_commands()) {
     if (!client.waiting && !(client.waiting = client.connection.next())) {
       return;
@@ -346,7 +349,8 @@ void TpmWorker::run_commands(Client& client) {
       return; // The state was handed over this very moment: the command waits.
     }
     const CommandConnection::Command command = *std::exchange(client.waiting, std::nullopt);
-    client.gone = !client.connection.respond(command, *response);
+    client.answered = true;
+    client.gone = !client.connection.respond(command, *response) || client.is_done();
   }
 }
 

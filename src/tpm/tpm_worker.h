@@ -63,9 +63,15 @@ public:
   /// As stop().
   ~TpmWorker();
 
-  /// Takes commands from the VM's socket and, if there is a listener, from its clients, which count
-  /// as this source. The listener outlives the worker.
-  void serve(const Listener* listener, CommandSource clients_are = CommandSource::server);
+  /// What clients of a listener are.
+  struct ListenerClients {
+    CommandSource source = CommandSource::server;
+    bool one_command_each = false; ///< The connection ends with the answer.
+  };
+  /// Takes commands from the VM's socket and, if there is a listener, from its clients. To be said
+  /// once; the listener outlives the worker.
+  void serve(const Listener* listener, ListenerClients clients);
+  void serve(const Listener* listener) { serve(listener, ListenerClients()); }
   /// Told, on the worker's thread, of each end of a connection that commands came by. To be said
   /// before serve().
   void watch_lost_clients(std::function<void()> lost) { lost_ = std::move(lost); }
@@ -114,6 +120,12 @@ private:
     CommandSource source;
     std::optional<CommandConnection::Command> waiting = std::nullopt; ///< Read, and not run yet.
     bool gone = false;
+    bool ends_with_answer = false;
+    bool answered = false;
+
+    [[nodiscard]] bool is_done() const {
+      return ends_with_answer && answered && !connection.has_output();
+    }
   };
 
   using Clock = std::chrono::steady_clock;
@@ -148,7 +160,7 @@ private:
   const Log& log_;
   const UniqueFd wake_fd_;
   std::atomic<const Listener*> listener_ = nullptr;
-  std::atomic<CommandSource> listener_source_ = CommandSource::server;
+  ListenerClients listener_clients_; ///< Written before the listener.
   std::function<void()> lost_;
   std::atomic<bool> stopping_ = false;
   std::array<std::atomic<std::uint8_t>, 2> localities_{};
