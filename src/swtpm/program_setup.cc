@@ -40,10 +40,11 @@ Status read_key(const std::optional<std::string>& text, std::shared_ptr<const Sw
 
 Result<ProgramSetup> ProgramSetup::make(const SwtpmOptions& options) {
   if (options.locality.allows_set_locality) {
-    return Error(ErrorKind::unsupported,
-                 "allow-set-locality: only the kernel's vTPM proxy sets localities by commands, and "
-                 "that is not served",
-                 "leave it out; QEMU sets them by the control channel");
+    return Error(
+        ErrorKind::unsupported,
+        "allow-set-locality: only the kernel's vTPM proxy sets localities by commands, and "
+        "that is not served",
+        "leave it out; QEMU sets them by the control channel");
   }
   ProgramSetup setup(options);
   Status read = read_key(options.key, setup.state_key_);

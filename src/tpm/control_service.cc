@@ -104,7 +104,7 @@ TpmResult ControlService::act(ControlClient& client, const ControlRequest& reque
   case ControlCommand::store_volatile: return tpm_.store_volatile();
   case ControlCommand::reset_tpm_established: return reset_established(request.locality);
   case ControlCommand::set_data_fd: return set_data_fd(client, std::move(passed));
-  case ControlCommand::lock_storage: return lock_storage();
+  case ControlCommand::lock_storage: return lock_storage(request);
   default: return tpm_bad_ordinal;
   }
 }
@@ -123,11 +123,11 @@ TpmResult ControlService::stop(ControlCommand command) {
   return settled.ok() ? tpm_success : tpm_fail;
 }
 
-TpmResult ControlService::open_storage() {
+TpmResult ControlService::open_storage(std::uint32_t retries) {
   if (host_ == nullptr) {
     return tpm_success;
   }
-  const Status opened = host_->open();
+  const Status opened = host_->open(retries);
   if (!opened.ok()) {
     log_.error(operator_text(opened.error()));
   }
@@ -189,10 +189,13 @@ void ControlService::note_shutdown() const {
 }
 
 // QEMU says that its machine goes on here, after a snapshot or a migration that did not come about.
-TpmResult ControlService::lock_storage() {
-  custody_.take_back();
-  worker_.wake();
-  return tpm_success;
+TpmResult ControlService::lock_storage(const ControlRequest& request) {
+  const TpmResult opened = open_storage(request.retries);
+  if (opened == tpm_success) {
+    custody_.take_back();
+    worker_.wake();
+  }
+  return opened;
 }
 
 TpmResult ControlService::set_data_fd(const ControlClient& client, UniqueFd socket) {
