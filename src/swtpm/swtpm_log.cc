@@ -58,7 +58,7 @@ void let_libtpms_speak(const LogOption& option, int descriptor) {
 
 } // namespace
 
-SwtpmLog::SwtpmLog(UniqueFd file, LogTarget target, LogLevel level)
+SwtpmLog::SwtpmLog(UniqueFd file, const LogTarget& target, LogLevel level)
     : file_(std::move(file)), lines_(target, level),
       is_stderr_(target.descriptor == STDERR_FILENO) {}
 
@@ -82,7 +82,7 @@ Result<SwtpmLog> SwtpmLog::open(const LogOption& option) {
   }
   let_libtpms_speak(option, target.descriptor);
   const LogLevel level = option.level < details_level ? LogLevel::info : LogLevel::debug;
-  return SwtpmLog(std::move(file), std::move(target), level);
+  return SwtpmLog(std::move(file), target, level);
 }
 
 void SwtpmLog::start_error(std::string_view text) const {

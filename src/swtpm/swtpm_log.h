@@ -30,7 +30,7 @@ public:
   void start_error(std::string_view text) const;
 
 private:
-  SwtpmLog(UniqueFd file, LogTarget target, LogLevel level);
+  SwtpmLog(UniqueFd file, const LogTarget& target, LogLevel level);
 
   UniqueFd file_; ///< Ours, if it was opened by its name.
   Log lines_;

@@ -124,7 +124,7 @@ private:
       options_.data.reset();
     } else if (given_.print_profiles || given_.profile) {
       return refused(given_.profile ? "--profile" : "--print-profiles",
-                     "the TPM is made by a libtpms without profiles",
+                     "a TPM is made without a profile here",
                      "leave it out: the TPM has all that its libtpms implements");
     } else if (given_.information) {
       options_.action = Action::print_information;
@@ -144,7 +144,8 @@ private:
                           "write a sum of 1, 2 and 4");
     }
     if (flags > information_flags_max) {
-      return refused("--print-info " + text, "what it asks for needs a libtpms with profiles",
+      return refused("--print-info " + text,
+                     "what it asks for comes with profiles, which are not served",
                      "write a sum of 1, 2 and 4");
     }
     options_.information_flags = static_cast<unsigned>(flags);
