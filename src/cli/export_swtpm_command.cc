@@ -13,11 +13,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool is_block_device(const std::string& path) {
-  std::error_code unknown;
-  return fs::is_block_file(path, unknown);
-}
-
 } // namespace
 
 ExportSwtpmCommand::ExportSwtpmCommand(CLI::App& parent)
@@ -47,15 +42,9 @@ ExportSwtpmCommand::ExportSwtpmCommand(CLI::App& parent)
                  "only copy: the image's TPM may go on, instead of that one");
 }
 
-/// Before the image is sealed: the same is asked when it is written.
-Status ExportSwtpmCommand::check_target() const {
+SwtpmBackEnd ExportSwtpmCommand::back_end() const {
   std::error_code unknown;
-  const bool is_there = fs::exists(fs::symlink_status(path_, unknown));
-  const bool may_be = is_block_device(path_) || (!linear_ && fs::is_directory(path_, unknown));
-  return is_there && !may_be
-             ? Error(ErrorKind::exists, fmt::format("{}: something is there already", path_),
-                     "name another place")
-             : Status();
+  return linear_ || fs::is_block_file(path_, unknown) ? SwtpmBackEnd::linear : SwtpmBackEnd::folder;
 }
 
 Result<TpmVersion> ExportSwtpmCommand::find_version(const Store& store) const {
@@ -96,14 +85,15 @@ Result<SwtpmStore> ExportSwtpmCommand::read_states(Store& store) const {
   return states;
 }
 
-Status ExportSwtpmCommand::write(const SwtpmStore& states, const SwtpmKey* key) const {
-  const SwtpmBackEnd back_end =
-      linear_ || is_block_device(path_) ? SwtpmBackEnd::linear : SwtpmBackEnd::folder;
-  return write_swtpm_store(path_, back_end, states, key);
-}
-
 /// Sealed before swtpm can run on it: cut in between it goes on nowhere, until it is unsealed.
 Result<SwtpmStore> ExportSwtpmCommand::hand_over(const SwtpmKey* key) const {
+  const Status looked = look_before_writing(image(), device(), keys(), [&](Store& store) {
+    const Result<TpmVersion> version = find_version(store);
+    return version ? Status() : version.error();
+  });
+  if (!looked) {
+    return looked.error();
+  }
   const auto store = open_for_writing(image(), device(), keys(), "ignore", anchor_);
   if (!store) {
     return store.error();
@@ -115,7 +105,7 @@ Result<SwtpmStore> ExportSwtpmCommand::hand_over(const SwtpmKey* key) const {
   if (Status sealed = (*store)->seal(); !sealed) {
     return sealed.error();
   }
-  if (const Status written = write(*states, key); !written) {
+  if (const Status written = write_swtpm_store(path_, back_end(), *states, key); !written) {
     const Status unsealed = (*store)->unseal();
     return unsealed ? written.error()
                     : Error(written.error().kind(), written.error().cause(),
@@ -135,13 +125,13 @@ Result<SwtpmStore> ExportSwtpmCommand::copy(const SwtpmKey* key) const {
     states = *std::move(found);
     return Status();
   });
-  const Status written = read ? write(states, key) : read;
+  const Status written = read ? write_swtpm_store(path_, back_end(), states, key) : read;
   return written ? Result<SwtpmStore>(std::move(states)) : written.error();
 }
 
 Result<ExitCode> ExportSwtpmCommand::run(Output& output) {
   Status fits = options_.check();
-  fits = fits ? check_target() : fits;
+  fits = fits ? check_swtpm_place(path_, back_end()) : fits; // Before anything is opened for it.
   if (!fits) {
     return fits.error();
   }

@@ -16,10 +16,9 @@ public:
   Result<ExitCode> run(Output& output) override;
 
 private:
-  [[nodiscard]] Status check_target() const;
+  [[nodiscard]] SwtpmBackEnd back_end() const;
   [[nodiscard]] Result<TpmVersion> find_version(const Store& store) const;
   [[nodiscard]] Result<SwtpmStore> read_states(Store& store) const;
-  [[nodiscard]] Status write(const SwtpmStore& states, const SwtpmKey* key) const;
   [[nodiscard]] Result<SwtpmStore> hand_over(const SwtpmKey* key) const;
   [[nodiscard]] Result<SwtpmStore> copy(const SwtpmKey* key) const;
 
