@@ -19,9 +19,11 @@
 #include "cli/encrypt_command.h"
 #include "cli/erase_command.h"
 #include "cli/export_command.h"
+#include "cli/export_swtpm_command.h"
 #include "cli/get_command.h"
 #include "cli/hold_command.h"
 #include "cli/import_command.h"
+#include "cli/import_swtpm_command.h"
 #include "cli/info_command.h"
 #include "cli/key_command.h"
 #include "cli/lost_file.h"
@@ -128,8 +130,9 @@ int run(int argument_count, const char* const* arguments) {
                     PutCommand, RmCommand, CheckCommand, RepairCommand, SalvageCommand, DumpCommand,
                     ResizeCommand, SealCommand, UnsealCommand, TpmCommand, ServeCommand,
                     StatusCommand, HoldCommand, ReleaseCommand, RestartCommand, ExportCommand,
-                    ImportCommand, MetricsCommand, WatchCommand, AnchorCommand, KeyCommand,
-                    MetaCommand, EraseCommand, EncryptCommand, DecryptCommand>(app);
+                    ImportCommand, ImportSwtpmCommand, ExportSwtpmCommand, MetricsCommand,
+                    WatchCommand, AnchorCommand, KeyCommand, MetaCommand, EraseCommand,
+                    EncryptCommand, DecryptCommand>(app);
   Output output(STDOUT_FILENO);
   try {
     app.parse(argument_count, arguments);

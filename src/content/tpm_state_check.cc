@@ -21,11 +21,15 @@ struct Mark {
   std::string_view what;
 };
 
+constexpr std::string_view swtpm_wrapped = "a state in swtpm's header, or a file of swtpm's";
+constexpr std::string_view swtpm_linear = "a state file of swtpm's (its backend file://)";
+
 // What is taken for a TPM's state, and what states begin with: swtpm's headers as in its
 // documentation of its state files, libtpms' own from the states that it has written.
-constexpr std::array<Mark, 9> marks = {{
-    {0, {"\x02\x01\x00\x0a", 4}, "a state in swtpm's header, or a file of swtpm's"},
-    {0, "swtpmlin", "a state file of swtpm's (its backend file://)"},
+constexpr std::array<Mark, 10> marks = {{
+    {0, {"\x02\x01\x00\x0a", 4}, swtpm_wrapped},
+    {0, {"\x01\x01\x00\x0a", 4}, swtpm_wrapped},
+    {0, "nilmptws", swtpm_linear},
     {0, "QFI\xfb", "a qcow2 image"},
     {40, "_FVH", "a firmware volume"},
     {2, "\xab\x36\x47\x23", "the permanent state of a TPM 2.0"},
@@ -58,6 +62,13 @@ std::string name_of(const TpmStateType& type) {
                                                                    "volatile state", "save-state"};
   return fmt::format("the {} of a {}", names.at(static_cast<std::size_t>(type.state)),
                      type.version == TpmVersion::tpm2_0 ? "TPM 2.0" : "TPM 1.2");
+}
+
+std::string_view what_to_give(std::string_view what_is_there) {
+  return what_is_there == swtpm_wrapped || what_is_there == swtpm_linear
+             ? "`import-swtpm` takes over what swtpm keeps: name its folder, or its linear file; "
+               "--force writes it all the same"
+             : "give what `get` has taken out of such a blob; --force writes it all the same";
 }
 
 /// libtpms says on standard error what it does not like, in its own words and beside ours.
@@ -115,7 +126,25 @@ Status check_tpm_state(const TpmStateType& type, std::span<const std::byte> byte
   return Error(
       ErrorKind::invalid_argument,
       fmt::format("{}: {} {}; it is {}", source, refused, name_of(type), what_it_is(bytes)),
-      "give what `get` has taken out of such a blob; --force writes it all the same");
+      std::string(what_to_give(what_it_is(bytes))));
+}
+
+Status check_tpm_states(TpmVersion version, const std::vector<std::vector<std::byte>>& states,
+                        const std::string& source) {
+  for (std::size_t index = 0; index < states.size(); ++index) {
+    const TpmStateType type = {.version = version, .state = static_cast<TpmState>(index)};
+    if (Status fits = check_tpm_state(type, states.at(index), source); !fits) {
+      return fits;
+    }
+  }
+  const QuietLibtpms quiet;
+  SoftTpm tpm(version, tpm_blob_specs(version), states, Manufacture::forbidden);
+  const Status together = tpm.verify();
+  return together ? Status()
+                  : Status(Error(ErrorKind::invalid_argument,
+                                 fmt::format("{}: its states do not belong together: {}", source,
+                                             together.error().cause()),
+                                 "give those of one moment"));
 }
 
 } // namespace vnvram

@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "soft_tpm/tpm_blobs.h"
 #include "vnvram/result.h"
@@ -26,5 +27,10 @@ struct TpmStateType {
 /// invalid_argument, with a word on what the bytes are instead.
 Status check_tpm_state(const TpmStateType& type, std::span<const std::byte> bytes,
                        const std::string& source);
+
+/// All states of one TPM, in the order of TpmState; no bytes: there is none. Each by itself, and
+/// that libtpms starts with them together. The same errors.
+Status check_tpm_states(TpmVersion version, const std::vector<std::vector<std::byte>>& states,
+                        const std::string& source);
 
 } // namespace vnvram

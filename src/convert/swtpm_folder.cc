@@ -68,6 +68,21 @@ Result<SwtpmStateFiles> SwtpmFolder::read(TpmVersion version) const {
   return states;
 }
 
+Status SwtpmFolder::check_free() const {
+  for (const TpmVersion version : versions) {
+    for (const TpmState state : states_in_order) {
+      if (has(version, state)) {
+        return Error(
+            ErrorKind::exists,
+            fmt::format("{}: there is a TPM's state already: {}", path_, file_name(version, state)),
+            "name another folder");
+      }
+    }
+  }
+  const Result<SwtpmLock> lock = SwtpmLock::take(lock_path());
+  return lock ? Status() : lock.error();
+}
+
 Status SwtpmFolder::write(TpmVersion version, const SwtpmStateFiles& states) const {
   std::vector<NewFileContent> files;
   for (const TpmState state : states_in_order) {
@@ -83,17 +98,8 @@ Status SwtpmFolder::write(TpmVersion version, const SwtpmStateFiles& states) con
   if (!lock) {
     return lock.error();
   }
-  for (const TpmVersion each : versions) {
-    for (const TpmState state : states_in_order) {
-      if (has(each, state)) {
-        return Error(
-            ErrorKind::exists,
-            fmt::format("{}: there is a TPM's state already: {}", path_, file_name(each, state)),
-            "name another folder");
-      }
-    }
-  }
-  return write_new_files(path_, files);
+  const Status is_free = check_free();
+  return is_free ? write_new_files(path_, files) : is_free;
 }
 
 } // namespace vnvram

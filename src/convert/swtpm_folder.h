@@ -24,6 +24,8 @@ public:
   [[nodiscard]] Result<TpmVersion> version(std::optional<TpmVersion> wanted) const;
   /// Errors: io; corrupt (too large to be one).
   [[nodiscard]] Result<SwtpmStateFiles> read(TpmVersion version) const;
+  /// Whether write() would find nothing in its way. Errors: exists, in_use.
+  [[nodiscard]] Status check_free() const;
   /// Makes the folder, or, if it is there, adds the files, the permanent state last: without that
   /// swtpm sees no TPM. Errors: exists (there is a state of either version), in_use; no_space,
   /// read_only, io.

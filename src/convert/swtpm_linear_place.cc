@@ -60,13 +60,28 @@ bool write_at(const UniqueFd& device, std::span<const std::byte> bytes, std::siz
   return true;
 }
 
-Status write_device(const std::string& path, const std::vector<std::byte>& file) {
-  const UniqueFd device(::open(path.c_str(), O_RDWR | O_EXCL | O_CLOEXEC));
+bool is_block_device(const std::string& path) {
+  struct stat status {};
+  return ::stat(path.c_str(), &status) == 0 && S_ISBLK(status.st_mode);
+}
+
+Result<UniqueFd> open_blank(const std::string& path) {
+  UniqueFd device(::open(path.c_str(), O_RDWR | O_EXCL | O_CLOEXEC));
   if (!device.valid()) {
     return errno == EBUSY ? Error(ErrorKind::in_use, fmt::format("{}: it is in use", path),
                                   "see what has it: lsblk, fuser")
                           : change_error(path, "cannot be opened", errno);
   }
+  const Status blank = check_blank(device, path);
+  return blank ? Result<UniqueFd>(std::move(device)) : blank.error();
+}
+
+Status write_device(const std::string& path, const std::vector<std::byte>& file) {
+  const Result<UniqueFd> opened = open_blank(path);
+  if (!opened) {
+    return opened.error();
+  }
+  const UniqueFd& device = *opened;
   const Result<std::uint64_t> size_bytes = size_of(device, path);
   if (!size_bytes) {
     return size_bytes.error();
@@ -74,9 +89,6 @@ Status write_device(const std::string& path, const std::vector<std::byte>& file)
   if (*size_bytes < file.size()) {
     return Error(ErrorKind::no_space, fmt::format("{}: {} bytes are needed and there are {}", path,
                                                   file.size(), *size_bytes));
-  }
-  if (Status blank = check_blank(device, path); !blank) {
-    return blank;
   }
   const std::span<const std::byte> all = file;
   const std::size_t first_bytes = std::min(first_part_bytes, file.size());
@@ -129,11 +141,21 @@ Result<SwtpmStateFiles> SwtpmLinearPlace::read() const {
   return states;
 }
 
+Status SwtpmLinearPlace::check_free() const {
+  if (is_block_device(path_)) {
+    const Result<UniqueFd> device = open_blank(path_);
+    return device ? Status() : device.error();
+  }
+  struct stat status {};
+  return ::lstat(path_.c_str(), &status) == 0
+             ? Status(Error(ErrorKind::exists, fmt::format("{}: something is there already", path_),
+                            "name another place"))
+             : Status();
+}
+
 Status SwtpmLinearPlace::write(const SwtpmStateFiles& states) const {
   const std::vector<std::byte> file = SwtpmLinearFile::compose(states);
-  struct stat status {};
-  const bool is_device = ::stat(path_.c_str(), &status) == 0 && S_ISBLK(status.st_mode);
-  return is_device ? write_device(path_, file) : write_new_file(path_, file);
+  return is_block_device(path_) ? write_device(path_, file) : write_new_file(path_, file);
 }
 
 } // namespace vnvram

@@ -102,6 +102,13 @@ Result<SwtpmStore> read_swtpm_store(const std::string& path, const SwtpmKey* key
                                                       : read_linear(path, key, wanted);
 }
 
+Status check_swtpm_place(const std::string& path, SwtpmBackEnd back_end) {
+  std::error_code unknown;
+  const bool is_folder =
+      back_end == SwtpmBackEnd::folder && std::filesystem::is_directory(path, unknown);
+  return is_folder ? SwtpmFolder(path).check_free() : SwtpmLinearPlace(path).check_free();
+}
+
 Status write_swtpm_store(const std::string& path, SwtpmBackEnd back_end, const SwtpmStore& store,
                          const SwtpmKey* key) {
   SwtpmStateFiles files;

@@ -29,6 +29,9 @@ enum class SwtpmBackEnd { folder, linear };
 /// SwtpmStateFile::unwrap().
 Result<SwtpmStore> read_swtpm_store(const std::string& path, const SwtpmKey* key,
                                     std::optional<TpmVersion> wanted);
+/// Whether write_swtpm_store() would find nothing in its way. Nothing is changed. Errors: exists,
+/// in_use; io.
+Status check_swtpm_place(const std::string& path, SwtpmBackEnd back_end);
 /// Over nothing that is there, and whole; but see SwtpmFolder and SwtpmLinearPlace. Errors: theirs,
 /// and those of SwtpmKey::seal().
 Status write_swtpm_store(const std::string& path, SwtpmBackEnd back_end, const SwtpmStore& store,

@@ -71,6 +71,10 @@ TPM_RESULT TPMLIB_ValidateState(TPMLIB_StateType state, unsigned int flags) {
   return VNVRAM_FROM_LIBTPMS(TPMLIB_ValidateState)(state, flags);
 }
 
+TPM_RESULT TPMLIB_MainInit() {
+  return VNVRAM_FROM_LIBTPMS(TPMLIB_MainInit)();
+}
+
 TPM_RESULT TPMLIB_Process(unsigned char** response, std::uint32_t* size_bytes,
                           std::uint32_t* capacity_bytes, unsigned char* command,
                           std::uint32_t command_size_bytes) {

@@ -8,16 +8,19 @@ from .child import Child, Deadline, PATIENCE_SECONDS
 
 
 class SwtpmProcess:
-    """Listens when it is made. Its state is in a folder of its own, which may be there already."""
+    """Listens when it is made. Its state is in a folder of its own, or in a file (linear), which may be
+    there already."""
 
     _numbers = itertools.count()
 
-    def __init__(self, workspace, folder, options=("--tpm2",), server=None):
+    def __init__(self, workspace, place, options=("--tpm2",), server=None, linear=False):
         number = next(self._numbers)
         self.control = workspace.file(f"swtpm{number}.ctrl")
         self.log = workspace.log("swtpm")
-        folder.mkdir(exist_ok=True)
-        argv = ["swtpm", "socket", "--tpmstate", f"dir={folder}",
+        if not linear:
+            place.mkdir(exist_ok=True)
+        state = f"backend-uri=file://{place}" if linear else f"dir={place}"
+        argv = ["swtpm", "socket", "--tpmstate", state,
                 "--ctrl", f"type=unixio,path={self.control}", *options]
         if server:
             argv += ["--server", f"type=unixio,path={server}"]

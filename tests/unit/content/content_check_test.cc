@@ -134,7 +134,7 @@ TEST_P(TpmContent, OtherToolsWrappingsAreNamed) {
   wrapped.insert(wrapped.end(), states[0].begin(), states[0].end());
   expect_refused(type(TpmState::permanent), wrapped, "swtpm's header");
   Bytes linear(8192);
-  std::memcpy(linear.data(), "swtpmlin", 8);
+  std::memcpy(linear.data(), "nilmptws", 8); // As it is in the file: its lowest byte is the first.
   expect_refused(type(TpmState::permanent), linear, "its backend file://");
   Bytes qcow2(196608);
   std::memcpy(qcow2.data(), "QFI\xfb", 4);

@@ -1,0 +1,36 @@
+// `vnvram import-swtpm`: takes a TPM over that swtpm has kept.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "cli/anchor_options.h"
+#include "cli/command.h"
+#include "cli/swtpm_options.h"
+#include "vnvram/store.h"
+
+namespace vnvram::cli {
+
+class ImportSwtpmCommand : public Command {
+public:
+  explicit ImportSwtpmCommand(CLI::App& parent);
+  Result<ExitCode> run(Output& output) override;
+
+private:
+  [[nodiscard]] Result<SwtpmStore> read_source() const;
+  /// Whether there is an image.
+  [[nodiscard]] Result<bool> look(TpmVersion version) const;
+  [[nodiscard]] Status check_unused(const Store& store, TpmVersion version) const;
+  [[nodiscard]] Status make_image(const std::vector<NewBlob>& blobs) const;
+  /// Says whether the image is encrypted.
+  [[nodiscard]] Result<bool> put_into_image(const SwtpmStore& source,
+                                            const std::vector<NewBlob>& blobs) const;
+
+  std::string path_;
+  SwtpmOptions options_;
+  bool replace_ = false;
+  std::string space_ = "reserve";
+  AnchorOptions anchor_;
+};
+
+} // namespace vnvram::cli
