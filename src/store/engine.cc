@@ -10,9 +10,9 @@
 #include <unistd.h>
 
 #include "base/barrier.h"
+#include "format/superblock_pair.h"
 #include "store/engine_opener.h"
 #include "store/registration.h"
-#include "store/superblock_reader.h"
 #include "store/third_copy.h"
 
 namespace vnvram {
@@ -281,7 +281,7 @@ Result<bool> Engine::is_current() {
 // The whole ring, and not only its newest record: a write that was on its way when the content was
 // put back may have landed on it afterwards, behind records that are not there any more.
 Result<bool> Engine::compare_with_device() {
-  const Result<SuperblockPair> pair = read_superblocks(*state_.device);
+  const Result<format::SuperblockPair> pair = format::read_superblocks(*state_.device);
   if (!pair) {
     return pair.error();
   }

@@ -6,6 +6,7 @@
 #include <fmt/core.h>
 
 #include "device/space_keeper.h"
+#include "format/superblock_pair.h"
 #include "keys/key_rotation.h"
 #include "store/registration.h"
 #include "store/superblock_reader.h"
@@ -21,7 +22,7 @@ constexpr int read_attempts_max = 100;
 
 // The lock says only that someone has it; the superblock says who wrote there last.
 Error in_use(BlockDevice& device, const Error& error) {
-  const Result<SuperblockPair> pair = read_superblocks(device);
+  const Result<format::SuperblockPair> pair = format::read_superblocks(device);
   const format::Superblock* current = pair ? pair->current() : nullptr;
   if (error.kind() != ErrorKind::in_use || current == nullptr || current->owner_pid == 0) {
     return error;
@@ -141,7 +142,7 @@ Result<std::unique_ptr<Engine>> EngineOpener::open_for_reading(std::unique_ptr<B
     std::unique_ptr<Engine> engine(
         new Engine(std::move(device), *before, *std::move(codec), options));
     const Status recovered = recovery_of(*engine).recover();
-    const Result<SuperblockPair> after = read_superblocks(*engine->state_.device);
+    const Result<format::SuperblockPair> after = format::read_superblocks(*engine->state_.device);
     const bool moved =
         !after || after->current() == nullptr || after->current()->sequence != before->sequence;
     if (recovered && !moved) {
