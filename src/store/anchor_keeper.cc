@@ -112,46 +112,15 @@ Status AnchorKeeper::write() {
   return written_ == point ? Status{} : put(point);
 }
 
-Status AnchorKeeper::sealed() {
-  if (!anchors()) {
+Status AnchorKeeper::announce(const Announcement& what) {
+  const bool comes_later = what.next_key && *what.next_key != format::KeyId{};
+  if (!anchors() || (comes_later && !kept(Barrier::anchor_announces))) {
     return {};
   }
   {
     const std::lock_guard lock(mutex_);
-    unsealing_ = false;
-  }
-  return write();
-}
-
-Status AnchorKeeper::unsealing() {
-  if (!anchors()) {
-    return {};
-  }
-  {
-    const std::lock_guard lock(mutex_);
-    unsealing_ = true;
-  }
-  return write();
-}
-
-Status AnchorKeeper::announce_key(const format::KeyId& id) {
-  if (!anchors() || !kept(Barrier::anchor_announces)) {
-    return {};
-  }
-  {
-    const std::lock_guard lock(mutex_);
-    next_key_ = id;
-  }
-  return write();
-}
-
-Status AnchorKeeper::key_exchanged() {
-  if (!anchors()) {
-    return {};
-  }
-  {
-    const std::lock_guard lock(mutex_);
-    next_key_ = {};
+    unsealing_ = what.unsealing.value_or(unsealing_);
+    next_key_ = what.next_key.value_or(next_key_);
   }
   return write();
 }

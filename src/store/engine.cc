@@ -94,7 +94,7 @@ Status Engine::checkpoint() {
 
 Status Engine::seal() {
   const Status sealed = sealing_.seal();
-  return sealed ? anchor_.sealed() : sealed;
+  return sealed ? anchor_.announce({.unsealing = false}) : sealed;
 }
 
 Result<std::vector<KeySlotInfo>> Engine::rotate_data_key(const KeyRotation& rotation) {
@@ -127,7 +127,7 @@ Status Engine::set_metadata(std::string_view name, const std::optional<std::stri
 // The anchor first: what it says is never sealed without the image.
 Status Engine::unseal() {
   const Status refused = state_.refuse_any_write();
-  const Status anchored = refused ? anchor_.unsealing() : refused;
+  const Status anchored = refused ? anchor_.announce({.unsealing = true}) : refused;
   return anchored ? sealing_.unseal() : anchored;
 }
 

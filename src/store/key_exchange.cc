@@ -86,7 +86,7 @@ Result<std::vector<KeySlotInfo>> KeyExchange::run(const KeyRotation& rotation) {
 }
 
 Status KeyExchange::exchange(const Uuid& uuid, const NewKey& key, const KeyRotation& rotation) {
-  Status done = anchor_.announce_key(key.keys->id());
+  Status done = anchor_.announce({.next_key = key.keys->id()});
   if (!done) {
     return done;
   }
@@ -99,7 +99,7 @@ Status KeyExchange::exchange(const Uuid& uuid, const NewKey& key, const KeyRotat
   });
   // What has failed before it wrote anything has not taken the announcement back: the next one, or
   // the next opening, does.
-  done = done ? anchor_.key_exchanged() : done;
+  done = done ? anchor_.announce({.next_key = format::KeyId{}}) : done;
   // INV9e: the old key goes when nothing is left that it opens. Else the next opening for writing
   // does it.
   return done ? drop_other_wraps(*state_.device, {uuid, key.keys->id()}) : done;
