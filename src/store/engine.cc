@@ -48,8 +48,8 @@ Engine::Engine(std::unique_ptr<BlockDevice> device, const format::Superblock& su
       completions_(state_.options.callbacks),
       committer_(state_, owner_, checkpointer_, anchor_, completions_), reader_(state_, committer_),
       sealing_(state_, committer_, checkpointer_),
-      key_exchange_(state_, committer_, checkpointer_, anchor_), header_area_(state_, owner_),
-      deferral_(state_, committer_) {}
+      key_exchange_(state_, owner_, committer_, checkpointer_, anchor_),
+      header_area_(state_, owner_), deferral_(state_, committer_) {}
 
 Engine::~Engine() {
   const Status closed = close(); // Whoever wants to know called close() before.

@@ -8,6 +8,7 @@
 #include "device/space_keeper.h"
 #include "format/superblock_pair.h"
 #include "keys/key_rotation.h"
+#include "store/header_area_device.h"
 #include "store/registration.h"
 #include "store/superblock_reader.h"
 #include "store/third_copy.h"
@@ -119,8 +120,9 @@ Status EngineOpener::take_over(Engine& engine) {
   if (done && engine.state_.codec.seals()) {
     // What an exchange of the data key that was cut has left behind. If it stays, another opening
     // takes it away.
-    static_cast<void>(drop_other_wraps(
-        *engine.state_.device, {engine.state_.superblock.uuid, engine.state_.superblock.key_id}));
+    HeaderAreaDevice header(engine.state_, engine.owner_);
+    static_cast<void>(
+        drop_other_wraps(header, {engine.state_.superblock.uuid, engine.state_.superblock.key_id}));
   }
   return done;
 }
