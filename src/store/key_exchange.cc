@@ -164,9 +164,18 @@ Status KeyExchange::take_all_pages() {
   return {};
 }
 
-// INV9g: who has the old key, and a copy of the slots, reads nothing here any more.
+// INV9g: who has the old key, and a copy of the slots, reads nothing here any more. What nothing
+// points to for us another owner's superblock may point to: whose image it is is asked once for
+// each zone, as it is for a checkpoint, and for each piece of the ring.
 Status KeyExchange::overwrite_what_was(const KeyRotation& rotation) {
-  Status done = state_.pages.overwrite_other_slots(rotation.progress);
+  const auto zone_done = [&](std::uint64_t done_bytes, std::uint64_t all_bytes) {
+    if (rotation.progress) {
+      rotation.progress(done_bytes, all_bytes);
+    }
+    return owner_.look();
+  };
+  Status done = owner_.look();
+  done = done ? state_.pages.overwrite_other_slots(zone_done) : done;
   done = done ? overwrite_ring() : done;
   done = done ? state_.device->flush() : done;
   return done ? done : Status(state_.poison(done.error(), exchange_name));
@@ -179,7 +188,8 @@ Status KeyExchange::overwrite_ring() {
   for (std::uint32_t at = 0; done && at < block_count; at += ring_step_blocks) {
     const auto some = noise.span().first(std::size_t{std::min(ring_step_blocks, block_count - at)} *
                                          block_size_bytes);
-    done = random_bytes(some);
+    done = owner_.look();
+    done = done ? random_bytes(some) : done;
     done = done ? state_.device->write(format::Geometry::ring_block(at) * block_size_bytes, some)
                 : done;
   }

@@ -99,5 +99,26 @@ TEST_F(ExchangeOwnership, AnOvertakenOwnerWritesNoKeySlots) {
   EXPECT_GT(refused, 4U); // Both copies, twice.
 }
 
+TEST_F(ExchangeOwnership, AnOvertakenOwnerOverwritesNoRecord) {
+  const auto writes_a_home = [](Call call, std::uint64_t offset_bytes) {
+    return call == Call::write &&
+           offset_bytes >= (format::ring_start_block * block_size_bytes) + shared_ring_size_bytes;
+  };
+  unsigned count = 1;
+  for (;; ++count) {
+    Overtaken it = overtake(writes_a_home, count);
+    if (!it.came) {
+      break;
+    }
+    SCOPED_TRACE(count);
+    EXPECT_KIND(it.exchanged, in_use);
+    it.second.reset();
+    const auto third = open_hooked(std::make_shared<HookedDevice::Hook>());
+    ASSERT_NE(third, nullptr);
+    EXPECT_EQ(third->read("a").value(), pattern(9000, 3));
+  }
+  EXPECT_GT(count, 50U);
+}
+
 } // namespace
 } // namespace vnvram
