@@ -102,6 +102,11 @@ Result<std::vector<KeySlotInfo>> Engine::rotate_data_key(const KeyRotation& rota
   return key_exchange_.run(rotation);
 }
 
+Status Engine::check_key_slot(std::optional<unsigned> number) {
+  const std::lock_guard lock(header_area_mutex_);
+  return header_area_.check_slot(number);
+}
+
 Result<KeySlotInfo> Engine::add_key_slot(const KeySlotOffer& offer,
                                          const KeyOfferReceiver& receiver) {
   const std::lock_guard lock(header_area_mutex_);

@@ -52,6 +52,11 @@ Result<KeySlotInfo> HeaderAreaChanges::with_data_key(const Change& change) {
   return done ? Result<KeySlotInfo>(key_slot_info(*made, *keyed)) : done.error();
 }
 
+Status HeaderAreaChanges::check_slot(std::optional<unsigned> number) {
+  const Result<KeyedImage> keyed = image();
+  return keyed ? check_place(*state_.device, *keyed, number) : Status(keyed.error());
+}
+
 Result<KeySlotInfo> HeaderAreaChanges::add(const KeySlotOffer& offer,
                                            const KeyOfferReceiver& receiver) {
   return with_data_key(
