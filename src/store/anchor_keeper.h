@@ -56,7 +56,7 @@ public:
 
 private:
   [[nodiscard]] bool anchors() const { return use_.anchor != nullptr && state_.writes(); }
-  Status judge_image(const std::optional<AnchorPoint>& anchored);
+  Status judge_image(const Result<std::optional<AnchorPoint>>& anchored);
   /// What the image is now.
   Status write();
   Status put(const AnchorPoint& point);         // Needs the mutex.

@@ -225,6 +225,30 @@ TEST_F(StoreAnchor, IsNotLookedAtByReaders) {
   EXPECT_EQ(empty->write_count(), 0U);
 }
 
+TEST_F(StoreAnchor, WhoAcceptsIsToldWhetherItHoldsNothingOrCannotBeRead) {
+  const auto found_by = [&](const std::shared_ptr<MemoryAnchor>& anchor) {
+    AnchorComparison it;
+    EXPECT_OK(accept_anchor(std::make_unique<MemoryDevice>(disk_), anchor,
+                            [&](BlockDevice&, const AnchorComparison& found) {
+                              it = found;
+                              return Status();
+                            }));
+    return it;
+  };
+  const auto anchor = std::make_shared<MemoryAnchor>();
+  const AnchorComparison empty = found_by(anchor);
+  EXPECT_EQ(empty.verdict, AnchorVerdict::missing);
+  EXPECT_FALSE(empty.unreadable);
+  anchor->set_read_error(Error(ErrorKind::corrupt, "as of another time"));
+  EXPECT_KIND(try_open({.background = false, .anchor = {.anchor = anchor}}), corrupt);
+  const AnchorComparison unreadable = found_by(anchor);
+  EXPECT_EQ(unreadable.verdict, AnchorVerdict::missing);
+  ASSERT_TRUE(unreadable.unreadable);
+  EXPECT_EQ(unreadable.unreadable->cause(), "as of another time");
+  anchor->set_read_error(Error(ErrorKind::io, "it may say something"));
+  EXPECT_KIND(accept_anchor(std::make_unique<MemoryDevice>(disk_), anchor), io);
+}
+
 TEST_F(StoreAnchor, ARefusedAcceptanceWritesNothing) {
   const auto before = copy_of_disk();
   const unsigned writes = anchor_->write_count();
