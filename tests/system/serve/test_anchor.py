@@ -8,7 +8,7 @@ import threading
 
 import nbd
 
-from cli.command import EXISTS, IN_USE, IO, OK, USAGE
+from cli.command import CORRUPT, EXISTS, IN_USE, IO, OK, USAGE
 from harness.machine_process import MachineProcess
 from harness.owner_process import OwnerProcess
 from harness.printed import Section
@@ -189,6 +189,25 @@ class Anchors(AnchorCase):
         self.children.clear()
         self.serve_and_put("three")
         self.assertEqual(self.get(), "three")
+
+    def accepted(self):
+        return self.vnvram("meta", "get", self.image, "anchor-accepted").decode()
+
+    def test_an_acceptance_says_what_the_anchor_said(self):
+        self.use_command()
+        self.assertIn("; its anchor said nothing", self.accepted())
+        older = self.copy_to("older")
+        self.vnvram("put", self.image, "eeprom", "-", *self.anchor, input=b"one")
+        shutil.copyfile(older, self.image)
+        anchored = self.shown()["anchor"]
+        self.vnvram("anchor", "accept", self.image, *self.anchor, "--note", "restored")
+        self.assertIn(f"; its anchor said generation {anchored['generation']} of epoch {anchored['epoch']} "
+                      "(rolled-back): restored", self.accepted())
+        self.path("kept").write_text("no point\n", "ascii")
+        self.vnvram("put", self.image, "eeprom", "-", *self.anchor, input=b"x", status=CORRUPT)
+        self.vnvram("anchor", "accept", self.image, *self.anchor)
+        self.assertIn("; its anchor could not be read", self.accepted())
+        self.serve_and_put("two")
 
     def test_the_seal_is_known(self):
         self.serve_and_put("one")
