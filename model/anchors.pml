@@ -512,12 +512,12 @@ end_idle:
           newest_key++;
           next_key = newest_key
         };
-        write_anchor(); /* AnchorKeeper::announce_key */
+        write_anchor(); /* AnchorKeeper::announce */
         atomic { !turn -> turn = true };
         write_image(WITH_KEY(memory, newest_key)); /* The checkpoint of KeyExchange::seal_anew. */
         turn = false;
         next_key = 0;
-        write_anchor(); /* AnchorKeeper::key_exchanged */
+        write_anchor(); /* AnchorKeeper::announce */
         atomic {
           right_key = newest_key;
           exchanging = false

@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "vnvram/block_device.h"
+#include "vnvram/error.h"
 #include "vnvram/export.h"
 #include "vnvram/key_ring.h"
 #include "vnvram/result.h"
@@ -92,7 +93,7 @@ VNVRAM_API Result<std::shared_ptr<Anchor>> open_anchor(std::string_view text);
 /// What an image is beside its anchor.
 enum class AnchorVerdict {
   at_anchor,
-  missing,       ///< The anchor holds nothing.
+  missing,       ///< The anchor holds nothing, or nothing that can be read.
   another_image, ///< Of another uuid.
   rolled_back,   ///< Older than the anchor.
   forked,        ///< It was written to without the anchor: a copy that went on, or it itself.
@@ -108,6 +109,8 @@ struct AnchorComparison {
   std::optional<AnchorPoint> anchored;
   /// Why the image is refused, with both generations and the remedy; nullopt at its anchor.
   std::optional<std::string> reason;
+  /// Why what the anchor holds cannot be read (corrupt): of AnchorUse::accept, which overwrites it.
+  std::optional<Error> unreadable = {};
 };
 
 /// How a store uses an anchor.

@@ -386,6 +386,10 @@ public:
   /// nothing has changed), read_only; io, poisoned.
   Result<std::vector<KeySlotInfo>> rotate_data_key(const KeyRotation& rotation);
 
+  /// For who is about to make an offer, which takes time, or somebody's: whether add_key_slot() or,
+  /// with a number, change_key_slot() would take one now. Errors: theirs, but for what is wrong
+  /// with an offer.
+  Status check_key_slot(std::optional<unsigned> number = std::nullopt);
   /// Of an encrypted image: one holder more can open it, by the first free slot, of the data key
   /// that the image has now. The offer was made for this receiver (offer_key_slot()), and nothing
   /// in it is believed. Beside commits; an exchange of the data key is waited for. Durable on

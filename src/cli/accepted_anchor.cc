@@ -9,15 +9,24 @@
 #include "vnvram/public_metadata.h"
 
 namespace vnvram::cli {
+namespace {
+
+std::string what_it_said(const AnchorComparison& found) {
+  if (found.unreadable) {
+    return "could not be read";
+  }
+  return found.anchored
+             ? fmt::format("said generation {} of epoch {} ({})", found.anchored->generation,
+                           found.anchored->epoch_number, verdict_name(found.verdict))
+             : "said nothing";
+}
+
+} // namespace
+
 std::string acceptance_text(const AnchorComparison& found, const std::string& note) {
-  const std::string anchored =
-      found.anchored ? fmt::format("generation {} of epoch {}", found.anchored->generation,
-                                   found.anchored->epoch_number)
-                     : "nothing";
-  return plain_text(fmt::format("{}: generation {} of epoch {}; its anchor said {} ({}){}{}",
-                                who_and_when(), found.image.generation, found.image.epoch_number,
-                                anchored, verdict_name(found.verdict), note.empty() ? "" : ": ",
-                                note));
+  return plain_text(fmt::format("{}: generation {} of epoch {}; its anchor {}{}{}", who_and_when(),
+                                found.image.generation, found.image.epoch_number,
+                                what_it_said(found), note.empty() ? "" : ": ", note));
 }
 
 Status keep_acceptance(BlockDevice& device, const std::string& text) {

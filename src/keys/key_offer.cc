@@ -6,9 +6,7 @@
 #include <utility>
 
 #include "base/uuid.h"
-#include "crypto/key_agreement.h"
-#include "crypto/key_derivation.h"
-#include "crypto/sealing_key.h"
+#include "crypto/agreed_key.h"
 #include "format/key_slot.h"
 #include "keys/key_offer_state.h"
 
@@ -33,19 +31,9 @@ Error no_such_offer(const char* reason) {
   return {ErrorKind::invalid_argument, std::string("no key slot is made of this: ") + reason};
 }
 
-Result<SealingKey> offer_sealing_key(std::span<const std::byte> private_key,
-                                     const AgreementPublicKey& other_key,
-                                     const AgreementPublicKey& ephemeral,
-                                     const AgreementPublicKey& receiver) {
-  const auto shared = agree(private_key, other_key);
-  if (!shared) {
-    return shared.error().kind() == ErrorKind::corrupt ? no_such_offer("a public key that is none")
-                                                       : shared.error();
-  }
-  std::vector<std::byte> salt(ephemeral.begin(), ephemeral.end());
-  salt.insert(salt.end(), receiver.begin(), receiver.end());
-  const auto key = derive_key(shared->get(), salt, offer_purpose, SealingKey::key_size_bytes);
-  return key ? SealingKey::make(key->get()) : key.error();
+// Of who agrees by a public key that comes from elsewhere.
+Error not_agreed(const Error& error) {
+  return error.kind() == ErrorKind::corrupt ? no_such_offer("a public key that is none") : error;
 }
 
 // All that the offer says is bound to the key in it.
@@ -54,24 +42,19 @@ std::vector<std::byte> bound_to(const KeySlot& slot) {
 }
 
 Result<std::vector<std::byte>> seal_for(const AgreementPublicKey& receiver, const SlotPlan& plan) {
-  const auto once = make_agreement_key();
-  const auto shown = once ? agreement_public_key(once->get()) : once.error();
-  if (!shown) {
-    return shown.error();
-  }
-  const auto sealing_key = offer_sealing_key(once->get(), receiver, *shown, receiver);
+  const auto agreed = make_agreed_key(receiver, offer_purpose);
   const auto nonce = SealingKey::make_nonce();
-  if (!sealing_key || !nonce) {
-    return sealing_key ? nonce.error() : sealing_key.error();
+  if (!agreed || !nonce) {
+    return agreed ? nonce.error() : not_agreed(agreed.error());
   }
   std::vector<std::byte> sealed(sealed_key_size_bytes);
   const std::span all(sealed);
   const auto key = all.subspan(key_begin, SealingKey::key_size_bytes);
   SealingKey::Tag tag{};
-  std::ranges::copy(*shown, all.begin());
+  std::ranges::copy(agreed->ephemeral, all.begin());
   std::ranges::copy(*nonce, all.subspan(nonce_begin).begin());
   std::ranges::copy(plan.key.get(), key.begin());
-  const Status done = sealing_key->seal(*nonce, bound_to(plan.slot), key, tag);
+  const Status done = agreed->key.seal(*nonce, bound_to(plan.slot), key, tag);
   if (!done) {
     wipe_memory(sealed);
     return done.error();
@@ -92,9 +75,9 @@ Result<SecretBytes> open_sealed(const KeySlot& slot, std::span<const std::byte> 
   std::ranges::copy(sealed.subspan(nonce_begin, nonce.size()), nonce.begin());
   std::ranges::copy(sealed.subspan(tag_begin), tag.begin());
   const auto sealing_key =
-      offer_sealing_key(receiver.private_key.get(), ephemeral, ephemeral, receiver.public_key);
+      find_agreed_key(receiver.private_key.get(), ephemeral, receiver.public_key, offer_purpose);
   if (!sealing_key) {
-    return sealing_key.error();
+    return not_agreed(sealing_key.error());
   }
   const auto bytes = sealed.subspan(key_begin, SealingKey::key_size_bytes);
   std::vector<std::byte> key(bytes.begin(), bytes.end());
@@ -128,9 +111,7 @@ Status check_offer(const KeySlotOffer& offer) {
 Status check_public_key(const AgreementPublicKey& key) {
   const auto once = make_agreement_key();
   const auto shared = once ? agree(once->get(), key) : once.error();
-  return shared                                        ? Status{}
-         : shared.error().kind() == ErrorKind::corrupt ? no_such_offer("a public key that is none")
-                                                       : shared.error();
+  return shared ? Status{} : not_agreed(shared.error());
 }
 
 } // namespace

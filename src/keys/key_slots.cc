@@ -55,6 +55,16 @@ Error too_many_slots(const std::string& name) {
           "take one away first: `key rm`"};
 }
 
+/// Of that number, or with none for one more.
+Status has_place(const std::string& name, const KeySlots& slots, std::optional<unsigned> number) {
+  if (!number) {
+    return free_number(slots) ? Status{} : too_many_slots(name);
+  }
+  return std::ranges::find(slots, *number, &KeySlot::number) != slots.end()
+             ? Status{}
+             : no_such_slot(name, *number);
+}
+
 bool opens(const KeySlot& slot, const KeyedImage& image) {
   return slot.wrap_of(image.key_id) != nullptr;
 }
@@ -168,16 +178,21 @@ Status write_first_key_slots(BlockDevice& device, const KeyedImage& image,
   return write_key_slots(device, image.uuid, made);
 }
 
+Status check_place(BlockDevice& device, const KeyedImage& image, std::optional<unsigned> number) {
+  const Result<KeySlots> slots = read_key_slots(device, image.uuid);
+  return slots ? has_place(device.name(), *slots, number) : Status(slots.error());
+}
+
 Result<KeySlot> add_slot(BlockDevice& device, const KeyedImage& image,
                          std::span<const std::byte> data_key, const SlotPlanner& planner) {
   Result<KeySlots> slots = read_key_slots(device, image.uuid);
   if (!slots) {
     return slots.error();
   }
-  const auto number = free_number(*slots);
-  if (!number) {
-    return too_many_slots(device.name());
+  if (const Status place = has_place(device.name(), *slots, std::nullopt); !place) {
+    return place.error();
   }
+  const auto number = free_number(*slots);
   const Result<SlotPlan> plan = planner();
   Result<KeySlot> made = plan ? make_slot(image, data_key, *number, *plan) : plan.error();
   if (!made) {
@@ -195,10 +210,10 @@ Result<KeySlot> change_slot(BlockDevice& device, const KeyedImage& image,
   if (!slots) {
     return slots.error();
   }
-  const auto found = std::ranges::find(*slots, number, &KeySlot::number);
-  if (found == slots->end()) {
-    return no_such_slot(device.name(), number);
+  if (const Status place = has_place(device.name(), *slots, number); !place) {
+    return place.error();
   }
+  const auto found = std::ranges::find(*slots, number, &KeySlot::number);
   Result<SlotPlan> plan = planner();
   if (!plan) {
     return plan.error();

@@ -1,6 +1,7 @@
 // The key slots of one image: found, opened, added, exchanged, taken away.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 
@@ -47,6 +48,9 @@ Status write_first_key_slots(BlockDevice& device, const KeyedImage& image,
                              std::span<const std::byte> data_key,
                              std::span<const NewKeySlot> slots);
 
+/// What add_slot() and, with a number, change_slot() find out before they ask for a plan. Errors:
+/// no_space, not_found, corrupt, io.
+Status check_place(BlockDevice& device, const KeyedImage& image, std::optional<unsigned> number);
 /// In the first free place. The plan is asked for when there is one. Errors: as above, and the
 /// planner's.
 Result<format::KeySlot> add_slot(BlockDevice& device, const KeyedImage& image,

@@ -6,7 +6,7 @@
 
 #include <fmt/core.h>
 
-#include "crypto/key_agreement.h"
+#include "crypto/agreed_key.h"
 #include "crypto/key_derivation.h"
 #include "crypto/passphrase_hash.h"
 #include "keys/data_key.h"
@@ -21,45 +21,28 @@ namespace {
 constexpr std::string_view slot_purpose = "vnvram 1 key slot";
 constexpr std::string_view public_slot_purpose = "vnvram 1 key slot public";
 
-Result<SealingKey> sealing_key_of(std::span<const std::byte> secret,
-                                  std::span<const std::byte> salt, std::string_view purpose) {
-  const auto derived = derive_key(secret, salt, purpose, SealingKey::key_size_bytes);
-  return derived ? SealingKey::make(derived->get()) : derived.error();
-}
-
-Result<SealingKey> agreed_wrap_key(std::span<const std::byte> private_key,
-                                   const AgreementPublicKey& public_key,
-                                   const AgreementPublicKey& ephemeral,
-                                   const AgreementPublicKey& holder) {
-  const auto shared = agree(private_key, public_key);
-  if (!shared) {
-    return shared.error();
-  }
-  std::vector<std::byte> salt(ephemeral.begin(), ephemeral.end());
-  salt.insert(salt.end(), holder.begin(), holder.end());
-  return sealing_key_of(shared->get(), salt, public_slot_purpose);
-}
-
-/// With a key that is used once, whose public half goes into the wrap.
-Result<SealingKey> new_agreed_wrap_key(const KeySlot& slot, KeyWrap& wrap) {
-  const auto once = make_agreement_key();
-  const auto shown = once ? agreement_public_key(once->get()) : once.error();
-  if (!shown) {
-    return shown.error();
-  }
-  wrap.ephemeral = *shown;
-  return agreed_wrap_key(once->get(), slot.salt, wrap.ephemeral, slot.salt);
-}
-
 Result<SealingKey> slot_sealing_key(const KeySlot& slot, std::span<const std::byte> secret) {
   const auto key = slot_key(slot, secret);
   return key ? SealingKey::make(key->get()) : key.error();
 }
 
+Result<SealingKey> new_wrap_key(const KeySlot& slot, std::span<const std::byte> own_key,
+                                KeyWrap& wrap) {
+  if (slot.kind != KeySlotKind::public_key) {
+    return SealingKey::make(own_key);
+  }
+  Result<AgreedKey> agreed = make_agreed_key(slot.salt, public_slot_purpose);
+  if (!agreed) {
+    return agreed.error();
+  }
+  wrap.ephemeral = agreed->ephemeral;
+  return std::move(agreed->key);
+}
+
 Result<SealingKey> found_wrap_key(const KeySlot& slot, const KeyWrap& wrap,
                                   std::span<const std::byte> secret) {
   return slot.kind == KeySlotKind::public_key
-             ? agreed_wrap_key(secret, wrap.ephemeral, wrap.ephemeral, slot.salt)
+             ? find_agreed_key(secret, wrap.ephemeral, slot.salt, public_slot_purpose)
              : slot_sealing_key(slot, secret);
 }
 
@@ -94,8 +77,7 @@ Result<KeyWrap> make_wrap_with(const Uuid& uuid, const KeySlot& slot,
                                std::span<const std::byte> own_key,
                                std::span<const std::byte> data_key) {
   KeyWrap wrap;
-  const auto key = slot.kind == KeySlotKind::public_key ? new_agreed_wrap_key(slot, wrap)
-                                                        : SealingKey::make(own_key);
+  const auto key = new_wrap_key(slot, own_key, wrap);
   const auto key_id = key_id_of(uuid, data_key);
   const auto nonce = SealingKey::make_nonce();
   const auto voucher_key = voucher_key_of(uuid, data_key);

@@ -5,6 +5,7 @@
 #include <fmt/core.h>
 
 #include "keys/header_area.h"
+#include "store/superblock_reader.h"
 #include "store/third_copy.h"
 #include "store/unfinished_superblock.h"
 #include "store/unlock.h"
@@ -27,7 +28,7 @@ std::string describe(const Result<CheckReport>& report) {
 
 } // namespace
 
-ImageChecker::ImageChecker(BlockDevice& device, const SuperblockPair& superblocks,
+ImageChecker::ImageChecker(BlockDevice& device, const format::SuperblockPair& superblocks,
                            format::Codec codec, const Progress& progress)
     : device_(device), superblocks_(superblocks), progress_(progress),
       superblock_(*superblocks.current()), codec_(std::move(codec)),
@@ -309,7 +310,7 @@ check_image(BlockDevice& device,
     if (!current) {
       return current.error();
     }
-    const Result<SuperblockPair> superblocks = read_superblocks(device);
+    const Result<format::SuperblockPair> superblocks = format::read_superblocks(device);
     if (!superblocks || superblocks->current() == nullptr) {
       return superblocks ? Error{ErrorKind::stale,
                                  fmt::format("{}: it changed while it was read", device.name())}

@@ -9,10 +9,10 @@
 #include <string>
 
 #include "format/header_copy.h"
+#include "format/superblock_pair.h"
 #include "store/directory.h"
 #include "store/image_view.h"
 #include "store/page_store.h"
-#include "store/superblock_reader.h"
 #include "vnvram/store.h"
 
 namespace vnvram {
@@ -22,7 +22,7 @@ class ImageChecker {
 public:
   using Progress = std::function<void(std::uint64_t done_bytes, std::uint64_t all_bytes)>;
 
-  ImageChecker(BlockDevice& device, const SuperblockPair& superblocks, format::Codec codec,
+  ImageChecker(BlockDevice& device, const format::SuperblockPair& superblocks, format::Codec codec,
                const Progress& progress);
   Result<CheckReport> run();
 
@@ -43,7 +43,7 @@ private:
   std::vector<std::string> listed_unchecked();
 
   BlockDevice& device_;
-  const SuperblockPair superblocks_;
+  const format::SuperblockPair superblocks_;
   const Progress& progress_;
   const format::Superblock superblock_;
   const format::Codec codec_;

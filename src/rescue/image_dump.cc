@@ -5,6 +5,7 @@
 #include <fmt/core.h>
 
 #include "format/codec.h"
+#include "format/superblock_pair.h"
 #include "rescue/ring_dump.h"
 #include "rescue/table_dump.h"
 #include "store/image_view.h"
@@ -118,7 +119,7 @@ void dump_by(BlockDevice& device, const format::Superblock& superblock, const fo
 
 /// The one to read the rest by: the current one, the third copy without one, or the better of two
 /// damaged ones if its numbers are possible at all.
-const format::Superblock* superblock_to_use(const SuperblockPair& pair,
+const format::Superblock* superblock_to_use(const format::SuperblockPair& pair,
                                             const format::CheckedSuperblock& third) {
   if (const auto* current = pair.current()) {
     return current;
@@ -148,7 +149,7 @@ Result<ImageDump> dump_image(BlockDevice& device, const KeyRing& keys) {
     return found.error();
   }
   const auto size_bytes = device.size_bytes();
-  const auto pair = read_superblocks(device);
+  const auto pair = format::read_superblocks(device);
   if (!size_bytes || !pair) {
     return size_bytes ? pair.error() : size_bytes.error();
   }
@@ -175,7 +176,7 @@ Result<ImageDump> dump_image(BlockDevice& device, const KeyRing& keys) {
     return codec.error();
   }
   dump_by(device, *used, *codec, dump);
-  const auto again = read_superblocks(device);
+  const auto again = format::read_superblocks(device);
   if (again && pair->current() != nullptr && again->current() != nullptr &&
       again->current()->sequence != pair->current()->sequence) {
     return Error(ErrorKind::stale, fmt::format("{}: changed while it was read", device.name()),

@@ -341,8 +341,9 @@ interface Owner extends(Blobs) {
   # Who can open the image, if it is encrypted, in the order of the slots' numbers.
   keySlots @13 () -> (slots :List(KeySlot), failure :Failure);
   # A public X25519 key that nobody has seen before: who receives the session's next offer, and no other
-  # one. The session has one at a time.
-  receiveKeySlot @14 () -> (receiver :Data, failure :Failure);
+  # one. The session has one at a time. Refused as an addKeySlot or, with `change`, a changeKeySlot of that
+  # number would be now, whatever the offer: ask before somebody is asked for a key.
+  receiveKeySlot @14 (change :Bool, number :UInt32) -> (receiver :Data, failure :Failure);
   # The next two take an offer that was made for the receiver, which is none any more then, also after a
   # failure. Both are durable when answered, and with the data key that the image has then.
   # In the first free place.

@@ -110,9 +110,11 @@ public:
   Result<RotatedSlots> rotate_data_key(bool leave_out_others, std::span<const unsigned> without);
   /// Who can open the image. Errors: those of list_key_slots(), absent.
   Result<std::vector<KeySlotInfo>> key_slots();
-  /// For whom the next offer of a key slot is made (offer_key_slot()). Errors: as key_slots();
-  /// unsupported (an older owner).
-  Result<KeyOfferReceiver::PublicKey> receive_key_slot();
+  /// For whom the next offer of a key slot is made (offer_key_slot()): of one more or, with a
+  /// number, in place of that. Errors: those of Store::check_key_slot(), absent; in_use (changes
+  /// are held); unsupported (an older owner).
+  Result<KeyOfferReceiver::PublicKey>
+  receive_key_slot(std::optional<unsigned> number = std::nullopt);
   /// With an offer that was made for what that has returned, which takes one, also if this fails.
   /// Durable on return. Errors: those of Store::add_key_slot(), Store::change_key_slot().
   Result<KeySlotInfo> add_key_slot(const KeySlotOffer& offer);

@@ -33,10 +33,13 @@ Result<std::vector<KeySlotInfo>> OwnerClient::key_slots() {
   });
 }
 
-Result<KeyOfferReceiver::PublicKey> OwnerClient::receive_key_slot() {
+Result<KeyOfferReceiver::PublicKey> OwnerClient::receive_key_slot(std::optional<unsigned> number) {
   using PublicKey = KeyOfferReceiver::PublicKey;
-  return link_->ask<PublicKey>([](rpc::Owner::Client& owner) {
-    return owner.receiveKeySlotRequest().send().then([](auto&& answer) -> Result<PublicKey> {
+  return link_->ask<PublicKey>([number](rpc::Owner::Client& owner) {
+    auto request = owner.receiveKeySlotRequest();
+    request.setChange(number.has_value());
+    request.setNumber(number.value_or(0));
+    return request.send().then([](auto&& answer) -> Result<PublicKey> {
       if (answer.hasFailure()) {
         return read_failure(answer.getFailure());
       }

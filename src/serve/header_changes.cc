@@ -58,6 +58,12 @@ Result<std::vector<KeySlotInfo>> HeaderChanges::key_slots() {
   return store ? list_key_slots((*store)->device()) : store.error();
 }
 
+Status HeaderChanges::check_key_slot(std::optional<unsigned> number) {
+  const std::lock_guard lock(mutex_);
+  Result<StoreUse> store = begin();
+  return store ? (*store)->check_key_slot(number) : Status(store.error());
+}
+
 Result<KeySlotInfo> HeaderChanges::add_key_slot(const KeySlotOffer& offer,
                                                 const KeyOfferReceiver& receiver) {
   const std::lock_guard lock(mutex_);

@@ -33,6 +33,7 @@ public:
   /// Errors: absent, and those of list_key_slots().
   Result<std::vector<KeySlotInfo>> key_slots();
   /// Those of Store. Errors: absent, too.
+  Status check_key_slot(std::optional<unsigned> number);
   Result<KeySlotInfo> add_key_slot(const KeySlotOffer& offer, const KeyOfferReceiver& receiver);
   Result<KeySlotInfo> change_key_slot(unsigned number, const KeySlotOffer& offer,
                                       const KeyOfferReceiver& receiver);

@@ -1,4 +1,5 @@
 // OwnerService: who can open the image.
+#include <optional>
 #include <utility>
 
 #include "rpc/key_slot_wire.h"
@@ -37,10 +38,12 @@ kj::Promise<void> OwnerService::keySlots(KeySlotsContext context) {
   return kj::READY_NOW;
 }
 
-// Nobody is to be asked for a passphrase of an image that has no key slots.
+// Nobody is to be asked for a passphrase that is of no use then.
 kj::Promise<void> OwnerService::receiveKeySlot(ReceiveKeySlotContext context) {
-  const auto slots = session_.owner.header.key_slots();
-  Result<KeyOfferReceiver> receiver = slots ? KeyOfferReceiver::make() : slots.error();
+  const auto asked = context.getParams();
+  const Status may = session_.owner.header.check_key_slot(
+      asked.getChange() ? std::optional(asked.getNumber()) : std::nullopt);
+  Result<KeyOfferReceiver> receiver = may ? KeyOfferReceiver::make() : may.error();
   if (receiver) {
     context.getResults().setReceiver(to_data(receiver->public_key()));
     receiver_ = *std::move(receiver);

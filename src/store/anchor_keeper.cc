@@ -48,17 +48,15 @@ Status AnchorKeeper::begin() {
   }
   is_locked_ = true;
   Result<std::optional<AnchorPoint>> anchored = use_.anchor->read();
-  if (!anchored && use_.accept && anchored.error().kind() == ErrorKind::corrupt) {
-    anchored = std::optional<AnchorPoint>(); // Whatever it was, it is to be overwritten.
-  }
-  if (!anchored) {
+  if (!anchored && !(use_.accept && anchored.error().kind() == ErrorKind::corrupt)) {
     return anchored.error();
   }
-  written_ = *anchored;
-  return kept(Barrier::anchor_judged) ? judge_image(*anchored) : Status{};
+  written_ = anchored ? *anchored : std::nullopt;
+  return kept(Barrier::anchor_judged) ? judge_image(anchored) : Status{};
 }
 
-Status AnchorKeeper::judge_image(const std::optional<AnchorPoint>& anchored) {
+// What cannot be read is to be overwritten, whatever it was.
+Status AnchorKeeper::judge_image(const Result<std::optional<AnchorPoint>>& anchored) {
   RingScanner scanner(*state_.device, state_.superblock, state_.codec);
   const auto end = scanner.scan([](const auto&, auto, const auto&) { return Status{}; });
   if (!end) {
@@ -67,9 +65,11 @@ Status AnchorKeeper::judge_image(const std::optional<AnchorPoint>& anchored) {
   if (end->damaged) {
     return {}; // The recovery refuses it, and says why.
   }
-  const AnchorComparison found =
-      compare(state_.device->name(), point_of(state_.superblock, end->behind), use_.anchor->name(),
-              anchored);
+  AnchorComparison found = compare(state_.device->name(), point_of(state_.superblock, end->behind),
+                                   use_.anchor->name(), written_);
+  if (!anchored) {
+    found.unreadable = anchored.error();
+  }
   if (use_.accept) {
     return use_.accept(*state_.device, found);
   }
@@ -112,46 +112,15 @@ Status AnchorKeeper::write() {
   return written_ == point ? Status{} : put(point);
 }
 
-Status AnchorKeeper::sealed() {
-  if (!anchors()) {
+Status AnchorKeeper::announce(const Announcement& what) {
+  const bool comes_later = what.next_key && *what.next_key != format::KeyId{};
+  if (!anchors() || (comes_later && !kept(Barrier::anchor_announces))) {
     return {};
   }
   {
     const std::lock_guard lock(mutex_);
-    unsealing_ = false;
-  }
-  return write();
-}
-
-Status AnchorKeeper::unsealing() {
-  if (!anchors()) {
-    return {};
-  }
-  {
-    const std::lock_guard lock(mutex_);
-    unsealing_ = true;
-  }
-  return write();
-}
-
-Status AnchorKeeper::announce_key(const format::KeyId& id) {
-  if (!anchors() || !kept(Barrier::anchor_announces)) {
-    return {};
-  }
-  {
-    const std::lock_guard lock(mutex_);
-    next_key_ = id;
-  }
-  return write();
-}
-
-Status AnchorKeeper::key_exchanged() {
-  if (!anchors()) {
-    return {};
-  }
-  {
-    const std::lock_guard lock(mutex_);
-    next_key_ = {};
+    unsealing_ = what.unsealing.value_or(unsealing_);
+    next_key_ = what.next_key.value_or(next_key_);
   }
   return write();
 }

@@ -33,16 +33,18 @@ public:
   Status committed(std::uint64_t generation, std::uint64_t chain);
   /// It is installed.
   void installed();
-  /// The image is marked as sealed, or is about to be marked as not sealed: the anchor never says
-  /// that it is sealed when it is not. Errors: the anchor's own.
-  Status sealed();
-  Status unsealing();
-
-  /// Durable before the image is sealed with another data key: whichever it is after a cut, the
-  /// anchor knows it. Errors: the anchor's own.
-  Status announce_key(const format::KeyId& id);
-  /// It is the only one from now on, or will not come.
-  Status key_exchanged();
+  /// What is about to happen to the image, or has happened. What is not named stays as it was said
+  /// last.
+  struct Announcement {
+    /// True: it is about to be marked as not sealed; false: it is marked as sealed. The anchor
+    /// never says that it is sealed when it is not.
+    std::optional<bool> unsealing = {};
+    /// Of another data key that it is about to be sealed with: whichever it is after a cut, the
+    /// anchor knows it. Zero: it is the only one from now on, or will not come.
+    std::optional<format::KeyId> next_key = {};
+  };
+  /// Durable on return. Errors: the anchor's own.
+  Status announce(const Announcement& what);
 
   /// What the image is, as memory has it.
   [[nodiscard]] AnchorPoint image_point() const;
@@ -54,7 +56,7 @@ public:
 
 private:
   [[nodiscard]] bool anchors() const { return use_.anchor != nullptr && state_.writes(); }
-  Status judge_image(const std::optional<AnchorPoint>& anchored);
+  Status judge_image(const Result<std::optional<AnchorPoint>>& anchored);
   /// What the image is now.
   Status write();
   Status put(const AnchorPoint& point);         // Needs the mutex.

@@ -10,9 +10,9 @@
 #include <unistd.h>
 
 #include "base/barrier.h"
+#include "format/superblock_pair.h"
 #include "store/engine_opener.h"
 #include "store/registration.h"
-#include "store/superblock_reader.h"
 #include "store/third_copy.h"
 
 namespace vnvram {
@@ -48,8 +48,8 @@ Engine::Engine(std::unique_ptr<BlockDevice> device, const format::Superblock& su
       completions_(state_.options.callbacks),
       committer_(state_, owner_, checkpointer_, anchor_, completions_), reader_(state_, committer_),
       sealing_(state_, committer_, checkpointer_),
-      key_exchange_(state_, committer_, checkpointer_, anchor_), header_area_(state_, owner_),
-      deferral_(state_, committer_) {}
+      key_exchange_(state_, owner_, committer_, checkpointer_, anchor_),
+      header_area_(state_, owner_), deferral_(state_, committer_) {}
 
 Engine::~Engine() {
   const Status closed = close(); // Whoever wants to know called close() before.
@@ -94,12 +94,17 @@ Status Engine::checkpoint() {
 
 Status Engine::seal() {
   const Status sealed = sealing_.seal();
-  return sealed ? anchor_.sealed() : sealed;
+  return sealed ? anchor_.announce({.unsealing = false}) : sealed;
 }
 
 Result<std::vector<KeySlotInfo>> Engine::rotate_data_key(const KeyRotation& rotation) {
   const std::lock_guard lock(header_area_mutex_);
   return key_exchange_.run(rotation);
+}
+
+Status Engine::check_key_slot(std::optional<unsigned> number) {
+  const std::lock_guard lock(header_area_mutex_);
+  return header_area_.check_slot(number);
 }
 
 Result<KeySlotInfo> Engine::add_key_slot(const KeySlotOffer& offer,
@@ -127,7 +132,7 @@ Status Engine::set_metadata(std::string_view name, const std::optional<std::stri
 // The anchor first: what it says is never sealed without the image.
 Status Engine::unseal() {
   const Status refused = state_.refuse_any_write();
-  const Status anchored = refused ? anchor_.unsealing() : refused;
+  const Status anchored = refused ? anchor_.announce({.unsealing = true}) : refused;
   return anchored ? sealing_.unseal() : anchored;
 }
 
@@ -281,7 +286,7 @@ Result<bool> Engine::is_current() {
 // The whole ring, and not only its newest record: a write that was on its way when the content was
 // put back may have landed on it afterwards, behind records that are not there any more.
 Result<bool> Engine::compare_with_device() {
-  const Result<SuperblockPair> pair = read_superblocks(*state_.device);
+  const Result<format::SuperblockPair> pair = format::read_superblocks(*state_.device);
   if (!pair) {
     return pair.error();
   }

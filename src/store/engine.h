@@ -94,6 +94,7 @@ public:
   Status seal();
   Status unseal();
   Result<std::vector<KeySlotInfo>> rotate_data_key(const KeyRotation& rotation);
+  Status check_key_slot(std::optional<unsigned> number);
   Result<KeySlotInfo> add_key_slot(const KeySlotOffer& offer, const KeyOfferReceiver& receiver);
   Result<KeySlotInfo> change_key_slot(unsigned number, const KeySlotOffer& offer,
                                       const KeyOfferReceiver& receiver);

@@ -6,7 +6,9 @@
 #include <fmt/core.h>
 
 #include "device/space_keeper.h"
+#include "format/superblock_pair.h"
 #include "keys/key_rotation.h"
+#include "store/header_area_device.h"
 #include "store/registration.h"
 #include "store/superblock_reader.h"
 #include "store/third_copy.h"
@@ -21,7 +23,7 @@ constexpr int read_attempts_max = 100;
 
 // The lock says only that someone has it; the superblock says who wrote there last.
 Error in_use(BlockDevice& device, const Error& error) {
-  const Result<SuperblockPair> pair = read_superblocks(device);
+  const Result<format::SuperblockPair> pair = format::read_superblocks(device);
   const format::Superblock* current = pair ? pair->current() : nullptr;
   if (error.kind() != ErrorKind::in_use || current == nullptr || current->owner_pid == 0) {
     return error;
@@ -118,8 +120,9 @@ Status EngineOpener::take_over(Engine& engine) {
   if (done && engine.state_.codec.seals()) {
     // What an exchange of the data key that was cut has left behind. If it stays, another opening
     // takes it away.
-    static_cast<void>(drop_other_wraps(
-        *engine.state_.device, {engine.state_.superblock.uuid, engine.state_.superblock.key_id}));
+    HeaderAreaDevice header(engine.state_, engine.owner_);
+    static_cast<void>(
+        drop_other_wraps(header, {engine.state_.superblock.uuid, engine.state_.superblock.key_id}));
   }
   return done;
 }
@@ -141,7 +144,7 @@ Result<std::unique_ptr<Engine>> EngineOpener::open_for_reading(std::unique_ptr<B
     std::unique_ptr<Engine> engine(
         new Engine(std::move(device), *before, *std::move(codec), options));
     const Status recovered = recovery_of(*engine).recover();
-    const Result<SuperblockPair> after = read_superblocks(*engine->state_.device);
+    const Result<format::SuperblockPair> after = format::read_superblocks(*engine->state_.device);
     const bool moved =
         !after || after->current() == nullptr || after->current()->sequence != before->sequence;
     if (recovered && !moved) {

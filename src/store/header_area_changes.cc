@@ -1,52 +1,17 @@
 #include "store/header_area_changes.h"
 
-#include <optional>
 #include <span>
 
 #include <fmt/core.h>
 
 #include "base/secret_bytes.h"
-#include "device/forwarding_device.h"
 #include "keys/key_offer_state.h"
 #include "keys/key_ring_state.h"
 #include "keys/key_slots.h"
+#include "store/header_area_device.h"
 #include "vnvram/public_metadata.h"
 
 namespace vnvram {
-namespace {
-
-/// For one change: looks directly before each write whether the image is still ours, and knows
-/// whether one has failed.
-class HeaderAreaDevice final : public ForwardingDevice {
-public:
-  HeaderAreaDevice(SharedState& state, OwnerCheck& owner)
-      : ForwardingDevice(static_cast<BlockDevice&>(*state.device)), state_(state), owner_(owner) {}
-
-  Status write_durable(std::uint64_t offset_bytes, std::span<const std::byte> data) override {
-    const Status ours = owner_.look();
-    return ours ? note(ForwardingDevice::write_durable(offset_bytes, data)) : ours;
-  }
-  Status flush() override { return note(ForwardingDevice::flush()); }
-
-  /// What is answered. A write or flush that failed may have lost what others have written, too.
-  Status ended(const Status& done) {
-    return failure_ ? Status(state_.poison(*failure_, "a change of the header area")) : done;
-  }
-
-private:
-  Status note(Status done) {
-    if (!done && !failure_) {
-      failure_ = done.error();
-    }
-    return done;
-  }
-
-  SharedState& state_;
-  OwnerCheck& owner_;
-  std::optional<Error> failure_;
-};
-
-} // namespace
 
 Status HeaderAreaChanges::may_change() {
   const Status refused = state_.refuse_any_write();
@@ -85,6 +50,11 @@ Result<KeySlotInfo> HeaderAreaChanges::with_data_key(const Change& change) {
   const Result<format::KeySlot> made = change(device, *keyed, data_key->get());
   const Status done = device.ended(made ? Status() : made.error());
   return done ? Result<KeySlotInfo>(key_slot_info(*made, *keyed)) : done.error();
+}
+
+Status HeaderAreaChanges::check_slot(std::optional<unsigned> number) {
+  const Result<KeyedImage> keyed = image();
+  return keyed ? check_place(*state_.device, *keyed, number) : Status(keyed.error());
 }
 
 Result<KeySlotInfo> HeaderAreaChanges::add(const KeySlotOffer& offer,

@@ -22,6 +22,7 @@ public:
   HeaderAreaChanges(SharedState& state, OwnerCheck& owner) : state_(state), owner_(owner) {}
 
   /// See Store.
+  Status check_slot(std::optional<unsigned> number);
   Result<KeySlotInfo> add(const KeySlotOffer& offer, const KeyOfferReceiver& receiver);
   Result<KeySlotInfo> change(unsigned number, const KeySlotOffer& offer,
                              const KeyOfferReceiver& receiver);

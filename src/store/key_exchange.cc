@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <exception>
 #include <utility>
-#include <vector>
 
 #include <fmt/core.h>
 
@@ -13,12 +12,14 @@
 #include "keys/key_ring_state.h"
 #include "keys/key_rotation.h"
 #include "keys/key_slots.h"
+#include "store/header_area_device.h"
 
 namespace vnvram {
 
 namespace {
 
 constexpr std::uint32_t ring_step_blocks = 256;
+constexpr const char* exchange_name = "an exchange of the data key"; // For what is poisoned by it.
 
 } // namespace
 
@@ -66,10 +67,7 @@ Result<std::vector<KeySlotInfo>> KeyExchange::run(const KeyRotation& rotation) {
   if (!key) {
     return key.error();
   }
-  const auto left_out = wrap_new_data_key(
-      *state_.device, image, data_key->get(), key->data_key.get(), rotation.holders,
-      rotation.leave_out_others ? KeylessSlots::leave_out : KeylessSlots::refuse, own_keys(),
-      rotation.without);
+  const auto left_out = wrap(image, data_key->get(), *key, rotation);
   if (!left_out) {
     return left_out.error();
   }
@@ -85,8 +83,25 @@ Result<std::vector<KeySlotInfo>> KeyExchange::run(const KeyRotation& rotation) {
   return infos;
 }
 
+Result<format::KeySlots> KeyExchange::wrap(const KeyedImage& image,
+                                           std::span<const std::byte> data_key, const NewKey& key,
+                                           const KeyRotation& rotation) {
+  HeaderAreaDevice device(state_, owner_);
+  auto left_out =
+      wrap_new_data_key(device, image, data_key, key.data_key.get(), rotation.holders,
+                        rotation.leave_out_others ? KeylessSlots::leave_out : KeylessSlots::refuse,
+                        own_keys(), rotation.without);
+  const Status done = device.ended(left_out ? Status() : left_out.error(), exchange_name);
+  return done ? std::move(left_out) : done.error();
+}
+
+Status KeyExchange::drop_old_wraps(const KeyedImage& image) {
+  HeaderAreaDevice device(state_, owner_);
+  return device.ended(drop_other_wraps(device, image), exchange_name);
+}
+
 Status KeyExchange::exchange(const Uuid& uuid, const NewKey& key, const KeyRotation& rotation) {
-  Status done = anchor_.announce_key(key.keys->id());
+  Status done = anchor_.announce({.next_key = key.keys->id()});
   if (!done) {
     return done;
   }
@@ -94,15 +109,15 @@ Status KeyExchange::exchange(const Uuid& uuid, const NewKey& key, const KeyRotat
     try {
       done = seal_anew(key, rotation);
     } catch (const std::exception& failure) {
-      done = state_.poison(failure, "an exchange of the data key");
+      done = state_.poison(failure, exchange_name);
     }
   });
   // What has failed before it wrote anything has not taken the announcement back: the next one, or
   // the next opening, does.
-  done = done ? anchor_.key_exchanged() : done;
+  done = done ? anchor_.announce({.next_key = format::KeyId{}}) : done;
   // INV9e: the old key goes when nothing is left that it opens. Else the next opening for writing
   // does it.
-  return done ? drop_other_wraps(*state_.device, {uuid, key.keys->id()}) : done;
+  return done ? drop_old_wraps({uuid, key.keys->id()}) : done;
 }
 
 // INV9f: the first of the two superblocks leads to homes that are all sealed with the new key.
@@ -149,12 +164,21 @@ Status KeyExchange::take_all_pages() {
   return {};
 }
 
-// INV9g: who has the old key, and a copy of the slots, reads nothing here any more.
+// INV9g: who has the old key, and a copy of the slots, reads nothing here any more. What nothing
+// points to for us another owner's superblock may point to: whose image it is is asked once for
+// each zone, as it is for a checkpoint, and for each piece of the ring.
 Status KeyExchange::overwrite_what_was(const KeyRotation& rotation) {
-  Status done = state_.pages.overwrite_other_slots(rotation.progress);
+  const auto zone_done = [&](std::uint64_t done_bytes, std::uint64_t all_bytes) {
+    if (rotation.progress) {
+      rotation.progress(done_bytes, all_bytes);
+    }
+    return owner_.look();
+  };
+  Status done = owner_.look();
+  done = done ? state_.pages.overwrite_other_slots(zone_done) : done;
   done = done ? overwrite_ring() : done;
   done = done ? state_.device->flush() : done;
-  return done ? done : Status(state_.poison(done.error(), "an exchange of the data key"));
+  return done ? done : Status(state_.poison(done.error(), exchange_name));
 }
 
 Status KeyExchange::overwrite_ring() {
@@ -164,7 +188,8 @@ Status KeyExchange::overwrite_ring() {
   for (std::uint32_t at = 0; done && at < block_count; at += ring_step_blocks) {
     const auto some = noise.span().first(std::size_t{std::min(ring_step_blocks, block_count - at)} *
                                          block_size_bytes);
-    done = random_bytes(some);
+    done = owner_.look();
+    done = done ? random_bytes(some) : done;
     done = done ? state_.device->write(format::Geometry::ring_block(at) * block_size_bytes, some)
                 : done;
   }

@@ -1,12 +1,16 @@
 // Another data key for an open image: all of it is sealed anew.
 #pragma once
 
-#include <cstdint>
+#include <span>
+#include <vector>
 
 #include "base/uuid.h"
+#include "format/key_slot.h"
+#include "keys/keyed_image.h"
 #include "store/anchor_keeper.h"
 #include "store/checkpointer.h"
 #include "store/committer.h"
+#include "store/owner_check.h"
 #include "store/shared_state.h"
 #include "vnvram/key_rotation.h"
 
@@ -18,9 +22,10 @@ namespace vnvram {
 /// Threads: all calls may come from any thread, beside commits; not two at once.
 class KeyExchange {
 public:
-  KeyExchange(SharedState& state, Committer& committer, Checkpointer& checkpointer,
-              AnchorKeeper& anchor)
-      : state_(state), committer_(committer), checkpointer_(checkpointer), anchor_(anchor) {}
+  KeyExchange(SharedState& state, OwnerCheck& owner, Committer& committer,
+              Checkpointer& checkpointer, AnchorKeeper& anchor)
+      : state_(state), owner_(owner), committer_(committer), checkpointer_(checkpointer),
+        anchor_(anchor) {}
 
   /// See Store::rotate_data_key().
   Result<std::vector<KeySlotInfo>> run(const KeyRotation& rotation);
@@ -32,6 +37,11 @@ private:
   };
   Result<NewKey> make_key() const;
   [[nodiscard]] std::vector<KeySource> own_keys() const;
+  /// Key slots open both. Returns those that will be left out.
+  Result<format::KeySlots> wrap(const KeyedImage& image, std::span<const std::byte> data_key,
+                                const NewKey& key, const KeyRotation& rotation);
+  /// Key slots open the new one only.
+  Status drop_old_wraps(const KeyedImage& image);
   /// The rest, when key slots open both. The old data key's are gone afterwards.
   Status exchange(const Uuid& uuid, const NewKey& key, const KeyRotation& rotation);
   Status seal_anew(const NewKey& key, const KeyRotation& rotation);
@@ -40,6 +50,7 @@ private:
   Status overwrite_ring();
 
   SharedState& state_;
+  OwnerCheck& owner_;
   Committer& committer_;
   Checkpointer& checkpointer_;
   AnchorKeeper& anchor_;

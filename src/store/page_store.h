@@ -76,10 +76,10 @@ public:
   /// What the next write-back writes is sealed by this codec. Once it is published all must be,
   /// so that every page that is in a slot is to be installed before.
   void seal_with(const format::Codec& codec);
-  /// Writes random bytes over all slots that nothing current depends on. Not flushed. `progress`
-  /// may be empty.
+  /// Writes random bytes over all slots that nothing current depends on. Not flushed. `zone_done`
+  /// is called behind each zone; its error ends it.
   Status overwrite_other_slots(
-      const std::function<void(std::uint64_t done_bytes, std::uint64_t all_bytes)>& progress);
+      const std::function<Status(std::uint64_t done_bytes, std::uint64_t all_bytes)>& zone_done);
 
   /// More pages at the end, once a superblock with this geometry is durable. With nothing else
   /// under way.

@@ -40,7 +40,7 @@ Status PageStore::overwrite(format::BlockPlace place, const TableEntry& entry) {
 }
 
 Status PageStore::overwrite_other_slots(
-    const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
+    const std::function<Status(std::uint64_t, std::uint64_t)>& zone_done) {
   Status done;
   for (std::uint32_t i = 0; done && i < format::index_block_count; ++i) {
     done = overwrite(format::index_place(i), index_entries_[i]);
@@ -55,8 +55,8 @@ Status PageStore::overwrite_other_slots(
     for (std::uint32_t page = pages.first; done && page < pages.end; ++page) {
       done = overwrite(format::page_place(page), (*leaf)->entry_of(page));
     }
-    if (done && progress) {
-      progress(std::uint64_t{pages.end} * block_size_bytes, geometry_.space_size_bytes());
+    if (done) {
+      done = zone_done(std::uint64_t{pages.end} * block_size_bytes, geometry_.space_size_bytes());
     }
   }
   return done;

@@ -7,7 +7,7 @@
 
 #include <fmt/core.h>
 
-#include "store/superblock_reader.h"
+#include "format/superblock_pair.h"
 
 namespace vnvram {
 
@@ -87,7 +87,7 @@ Status PinnedRange::load() {
 
 Error PinnedRange::load_error(const Error& error) const {
   if (!state_.writes() && error.kind() == ErrorKind::corrupt) {
-    const Result<SuperblockPair> now = read_superblocks(*state_.device);
+    const Result<format::SuperblockPair> now = format::read_superblocks(*state_.device);
     if (now && now->current() != nullptr &&
         now->current()->sequence != state_.superblock.sequence) {
       return {ErrorKind::stale,

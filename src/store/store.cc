@@ -122,6 +122,10 @@ Result<std::vector<KeySlotInfo>> Store::rotate_data_key(const KeyRotation& rotat
   return engine_->rotate_data_key(rotation);
 }
 
+Status Store::check_key_slot(std::optional<unsigned> number) {
+  return engine_->check_key_slot(number);
+}
+
 Result<KeySlotInfo> Store::add_key_slot(const KeySlotOffer& offer,
                                         const KeyOfferReceiver& receiver) {
   return engine_->add_key_slot(offer, receiver);

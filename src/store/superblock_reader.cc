@@ -1,17 +1,17 @@
 #include "store/superblock_reader.h"
 
 #include <algorithm>
-#include <utility>
-#include <vector>
+#include <array>
 
 #include <fmt/core.h>
 
-#include "format/all_zero.h"
+#include "format/superblock_pair.h"
 #include "store/third_copy.h"
 
 namespace vnvram {
 
 using format::CheckedSuperblock;
+using format::SuperblockPair;
 using format::SuperblockState;
 
 namespace {
@@ -88,25 +88,6 @@ const char* describe_copy(const CheckedSuperblock& copy) {
   }
 }
 
-const char* SuperblockPair::contradiction() const {
-  const bool both_valid = std::all_of(copies.begin(), copies.end(), [](const auto& copy) {
-    return copy.state == SuperblockState::valid;
-  });
-  const format::Superblock* now = current();
-  return both_valid ? format::contradiction(*now, copies[1 - now->copy].superblock) : nullptr;
-}
-
-const format::Superblock* SuperblockPair::current() const {
-  const format::Superblock* best = nullptr;
-  for (const CheckedSuperblock& copy : copies) {
-    if (copy.state == SuperblockState::valid &&
-        (best == nullptr || copy.superblock.sequence > best->sequence)) {
-      best = &copy.superblock;
-    }
-  }
-  return best;
-}
-
 Error cut_off(const std::string& name, const format::Superblock& superblock,
               std::uint64_t device_size_bytes) {
   return {ErrorKind::corrupt,
@@ -128,55 +109,8 @@ Status check_counters(const std::string& name, const format::Superblock& superbl
                      "`salvage` makes a fresh image of it"};
 }
 
-Result<SuperblockPair> read_superblocks(BlockDevice& device) {
-  const Result<std::uint64_t> size = device.size_bytes();
-  if (!size) {
-    return size.error();
-  }
-  SuperblockPair pair;
-  for (unsigned copy = 0; copy < format::superblock_count; ++copy) {
-    const std::uint64_t offset = copy * block_size_bytes;
-    if (*size < offset + block_size_bytes) {
-      continue;
-    }
-    std::array<std::byte, block_size_bytes> block{};
-    const Status read = device.read(offset, block);
-    if (!read) {
-      return read.error();
-    }
-    pair.copies[copy] = format::check_superblock(block, copy);
-  }
-  return pair;
-}
-
-Result<bool> is_blank(BlockDevice& device) {
-  constexpr std::uint64_t looked_at_bytes = std::uint64_t{1} << 20U;
-  const Result<std::uint64_t> size = device.size_bytes();
-  if (!size) {
-    return size.error();
-  }
-  const std::uint64_t whole_bytes = *size / block_size_bytes * block_size_bytes;
-  if (whole_bytes == 0) { // Less than a block can only be somebody's text.
-    return *size == 0;
-  }
-  const std::uint64_t beginning_bytes = std::min(whole_bytes, looked_at_bytes);
-  // The last sectors of a partition may be less than a block, and hold its label.
-  for (const auto& [offset, end] : {std::pair{std::uint64_t{0}, beginning_bytes},
-                                    std::pair{whole_bytes - beginning_bytes, *size}}) {
-    std::vector<std::byte> content(static_cast<std::size_t>(end - offset));
-    const Status read = content.empty() ? Status{} : device.read(offset, content);
-    if (!read) {
-      return read.error();
-    }
-    if (!format::all_zero(content)) {
-      return false;
-    }
-  }
-  return true;
-}
-
 Result<format::Superblock> find_superblock_of_any_length(BlockDevice& device) {
-  const Result<SuperblockPair> pair = read_superblocks(device);
+  const Result<SuperblockPair> pair = format::read_superblocks(device);
   if (!pair) {
     return pair.error();
   }
@@ -188,7 +122,7 @@ Result<format::Superblock> find_superblock_of_any_length(BlockDevice& device) {
     }
   }
   if (row.verdict == Verdict::blank_or_foreign) {
-    const Result<bool> blank = is_blank(device);
+    const Result<bool> blank = format::is_blank(device);
     if (!blank) {
       return blank.error();
     }

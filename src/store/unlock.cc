@@ -5,8 +5,8 @@
 
 #include <fmt/core.h>
 
+#include "format/superblock_pair.h"
 #include "keys/key_ring_state.h"
-#include "store/superblock_reader.h"
 
 namespace vnvram {
 
@@ -21,7 +21,7 @@ Error forged(BlockDevice& device, const format::Superblock& superblock) {
 
 // The copy that is not current may be of another data key: one was being exchanged for the other.
 Status check_others(BlockDevice& device, const format::Superblock& current, const KeyRing& keys) {
-  const Result<SuperblockPair> pair = read_superblocks(device);
+  const Result<format::SuperblockPair> pair = format::read_superblocks(device);
   if (!pair) {
     return pair.error();
   }

@@ -13,7 +13,7 @@
 #include "format/checksum.h"
 #include "format/codec.h"
 #include "format/superblock.h"
-#include "store/superblock_reader.h"
+#include "format/superblock_pair.h"
 #include "support/image_editor.h"
 #include "support/random.h"
 #include "support/temporary_directory.h"
@@ -274,7 +274,7 @@ TEST(OneJudge, AnOlderSuperblockThatCannotBeBesideTheCurrentOne) {
   for (std::size_t i = 0; i < changes.size(); ++i) {
     Image image = closed_image().bytes;
     MemoryDevice device(std::make_shared<MemoryDisk>(image));
-    const unsigned older = 1 - read_superblocks(device)->current()->copy;
+    const unsigned older = 1 - format::read_superblocks(device)->current()->copy;
     Superblock fields{};
     std::memcpy(&fields, &image[older * block_size_bytes], sizeof(fields));
     changes[i](fields);
@@ -289,7 +289,7 @@ TEST(OneJudge, AnOlderSuperblockThatCannotBeBesideTheCurrentOne) {
 TEST(OneJudge, WhatASuperblockOfAnotherStoreLeadsToIsMissedByNobody) {
   Image image = closed_image().bytes;
   MemoryDevice device(std::make_shared<MemoryDisk>(image), Access::read_only);
-  format::Superblock fields = *read_superblocks(device)->current();
+  format::Superblock fields = *format::read_superblocks(device)->current();
   const unsigned other = 1 - fields.copy;
   fields.uuid[3] ^= std::byte{1};
   fields.salt += 1;

@@ -1,12 +1,12 @@
-// Repair and salvage: what they give back is what was there, and they give back what can be.
+// Repair, and salvage where that does not help: what they give back is what was there, and they
+// give back what can be.
 #include <algorithm>
-#include <map>
 #include <string>
 
 #include <gtest/gtest.h>
 
 #include "crash/crash_explorer.h"
-#include "crash/example_image.h"
+#include "crash/image_with_history.h"
 #include "device/memory_device.h"
 #include "format/layout.h"
 #include "support/crash_state.h"
@@ -19,91 +19,10 @@ namespace vnvram::test {
 namespace {
 
 using Image = std::vector<std::byte>;
-/// What each blob held after each generation that changed it.
-using Versions = std::map<std::string, std::map<std::uint64_t, std::vector<std::byte>>>;
-
-struct ImageWithHistory {
-  Image bytes;
-  Versions versions;
-  std::vector<Image> earlier; ///< As it was on the way.
-
-  [[nodiscard]] std::uint64_t generation() const {
-    std::uint64_t newest = 0;
-    for (const auto& [name, history] : versions) {
-      newest = std::max(newest, history.rbegin()->first);
-    }
-    return newest;
-  }
-};
-
-enum class End { clean, power_cut };
-
-std::unique_ptr<Store> open(const std::shared_ptr<MemoryDisk>& disk,
-                            Access access = Access::read_write) {
-  OpenOptions options = deterministic_options();
-  options.access = access;
-  auto store = Store::open(std::make_unique<MemoryDevice>(disk, access), options);
-  EXPECT_TRUE(store.ok()) << store.error().text();
-  return store ? *std::move(store) : nullptr;
-}
-
-ImageWithHistory make_image(End end) {
-  ImageWithHistory made;
-  const auto disk = std::make_shared<MemoryDisk>(std::size_t{512} << 10U);
-  CreateOptions options;
-  options.ring_size_bytes = std::uint64_t{96} << 10U;
-  for (const char* name : {"a", "b", "c"}) {
-    options.blobs.push_back({{.name = name, .type = "test", .size_max_bytes = 15000}, {}});
-  }
-  MemoryDevice fresh(disk);
-  EXPECT_TRUE(create_image(fresh, options).ok());
-  auto store = open(disk);
-  Random random(5);
-  for (unsigned step = 0; step < 90; ++step) {
-    const std::string name(1, static_cast<char>('a' + random.below(3)));
-    const std::vector<std::byte> bytes(20 + random.below(step < 3 ? 12000 : 900),
-                                       static_cast<std::byte>(step + 1));
-    EXPECT_TRUE(store->write_range(name, random.below(3000), bytes).ok());
-    const auto info = store->blob(name);
-    made.versions[name][info->generation] = *store->read(name);
-    if (step % 10 == 0) {
-      made.earlier.push_back(disk->bytes());
-    }
-    if (step % 25 == 24) {
-      EXPECT_TRUE(store->checkpoint().ok());
-    } else if (step == 60) {
-      EXPECT_TRUE(store->close().ok());
-      store = open(disk);
-    }
-  }
-  if (end == End::clean) {
-    EXPECT_TRUE(store->close().ok());
-  }
-  made.bytes = disk->bytes();
-  return made;
-}
-
-Image repaired(const Image& damaged, RepairReport& report) {
-  const auto disk = std::make_shared<MemoryDisk>(damaged);
-  MemoryDevice on_disk(disk);
-  const Result<RepairReport> done = repair_image(on_disk, false);
-  EXPECT_TRUE(done.ok()) << done.error().text();
-  report = done ? *done : RepairReport{};
-  return disk->bytes();
-}
-
-std::string check(const Image& image) {
-  MemoryDevice device(std::make_shared<MemoryDisk>(image), Access::read_only);
-  const auto report = check_image(device);
-  if (!report) {
-    return report.error().text();
-  }
-  return report->clean() ? "" : report->problems.front().place + report->problems.front().what;
-}
 
 void expect_newest(const Image& image, const Versions& versions, const std::string& where) {
-  EXPECT_EQ(check(image), "") << where;
-  const auto store = open(std::make_shared<MemoryDisk>(image), Access::read_only);
+  EXPECT_EQ(first_problem(image), "") << where;
+  const auto store = open_disk(std::make_shared<MemoryDisk>(image), Access::read_only);
   ASSERT_NE(store, nullptr) << where;
   for (const auto& [name, history] : versions) {
     const auto bytes = store->read(name);
@@ -114,7 +33,7 @@ void expect_newest(const Image& image, const Versions& versions, const std::stri
 
 class Rescue : public ::testing::TestWithParam<End> {
 protected:
-  const ImageWithHistory good_ = make_image(GetParam());
+  const ImageWithHistory good_ = make_image_with_history(GetParam());
   const std::uint64_t block_count_ = good_.bytes.size() / block_size_bytes;
 };
 INSTANTIATE_TEST_SUITE_P(Images, Rescue, ::testing::Values(End::clean, End::power_cut));
@@ -165,7 +84,8 @@ void destroy_each_block(const ImageWithHistory& good, bool misplaced, unsigned& 
     RepairReport report;
     const Image after = repaired(image, report);
     // Damage to the newest record cannot be told from a commit that was cut.
-    const bool newest_record_lost = report.sound && report.findings.empty() && check(after).empty();
+    const bool newest_record_lost =
+        report.sound && report.findings.empty() && first_problem(after).empty();
     if (report.sound && !newest_record_lost) {
       ++mended;
       replayed += report.findings.at(0).what.find("records") != std::string::npos ? 1U : 0U;
@@ -310,134 +230,13 @@ TEST_P(Rescue, ARepairMayBeCut) {
   expect_newest(disk->durable(), good_.versions, "not cut");
 }
 
-std::unique_ptr<Store> open_file(const std::string& path, Access access) {
-  OpenOptions options = deterministic_options();
-  options.access = access;
-  auto device = open_device(path, access);
-  EXPECT_TRUE(device.ok());
-  auto store = Store::open(*std::move(device), options);
-  EXPECT_TRUE(store.ok()) << store.error().text();
-  return store ? *std::move(store) : nullptr;
-}
-
-// Wherever the end is cut off: what is still there comes out, and nothing is said to be missing
-// that is not.
-TEST_P(Rescue, AnImageWithoutItsEndIsSalvaged) {
-  const TemporaryDirectory directory;
-  unsigned complete = 0;
-  unsigned incomplete = 0;
-  // The third copy alone, in the blocks behind the image, is not missed.
-  for (std::uint64_t blocks = block_count_ - format::third_copy_blocks_from_end - 1; blocks > 24;
-       blocks -= 5) {
-    const std::string where = std::to_string(blocks) + " blocks";
-    Image image = good_.bytes;
-    image.resize(blocks * block_size_bytes);
-    EXPECT_NE(check(image), "");
-    RepairReport report;
-    EXPECT_EQ(repaired(image, report), image) << where;
-    EXPECT_FALSE(report.sound);
-    Image padded = image;
-    padded.resize(good_.bytes.size());
-    const bool is_whole = check(padded).empty();
-    MemoryDevice device(std::make_shared<MemoryDisk>(image), Access::read_only);
-    const std::string out = directory.path("out");
-    const auto salvaged = salvage_image(device, out, {.force = true});
-    if (!salvaged) {
-      EXPECT_FALSE(is_whole) << where << ": " << salvaged.error().text();
-      ++incomplete;
-      continue;
-    }
-    EXPECT_TRUE(salvaged->complete() || !is_whole) << where;
-    complete += salvaged->complete() ? 1U : 0U;
-    incomplete += salvaged->complete() ? 0U : 1U;
-    const auto store = open_file(out, Access::read_only);
-    for (const SalvagedBlob& blob : salvaged->blobs) {
-      const auto& history = good_.versions.at(blob.name);
-      ASSERT_TRUE(!blob.saved || *store->read(blob.name) == history.at(blob.generation)) << where;
-      ASSERT_TRUE(!salvaged->complete() || blob.generation == history.rbegin()->first) << where;
-    }
-  }
-  EXPECT_GT(complete, 3U);
-  EXPECT_GT(incomplete, 3U);
-}
-
-TEST_P(Rescue, WhatIsSalvagedOfASealedImageIsSealed) {
-  const auto disk = std::make_shared<MemoryDisk>(good_.bytes);
-  ASSERT_TRUE(seal_image(std::make_unique<MemoryDevice>(disk)).ok());
-  const TemporaryDirectory directory;
-  MemoryDevice device(disk, Access::read_only);
-  const auto sealed = salvage_image(device, directory.path("sealed"));
-  ASSERT_TRUE(sealed.ok());
-  EXPECT_TRUE(sealed->sealed && sealed->complete());
-  auto out = open_device(directory.path("sealed"), Access::read_write);
-  const auto refused = Store::open(*std::move(out), deterministic_options());
-  ASSERT_FALSE(refused.ok());
-  EXPECT_EQ(refused.error().kind(), ErrorKind::sealed);
-  EXPECT_EQ(*open_file(directory.path("sealed"), Access::read_only)->read("a"),
-            good_.versions.at("a").rbegin()->second);
-
-  const auto unsealed = salvage_image(device, directory.path("unsealed"), {.unseal = true});
-  ASSERT_TRUE(unsealed.ok());
-  EXPECT_FALSE(unsealed->sealed);
-  const auto store = open_file(directory.path("unsealed"), Access::read_write);
-  EXPECT_TRUE(store->write_range("a", 0, std::vector<std::byte>(3)).ok());
-}
-
 TEST(RescueRefusal, AnImageInUseIsNotRepaired) {
-  const auto disk = std::make_shared<MemoryDisk>(make_image(End::clean).bytes);
-  const auto owner = open(disk);
+  const auto disk = std::make_shared<MemoryDisk>(make_image_with_history(End::clean).bytes);
+  const auto owner = open_disk(disk);
   MemoryDevice device(disk);
   const auto report = repair_image(device);
   ASSERT_FALSE(report.ok());
   EXPECT_EQ(report.error().kind(), ErrorKind::in_use);
-}
-
-TEST(RescueRefusal, WhereNothingIsIntactNothingIsMade) {
-  Image image = make_image(End::clean).bytes;
-  // All tables and homes.
-  std::fill(image.begin() + (18 * block_size_bytes), image.end(), std::byte{0x11});
-  MemoryDevice device(std::make_shared<MemoryDisk>(image), Access::read_only);
-  const TemporaryDirectory directory;
-  const auto salvaged = salvage_image(device, directory.path("out"));
-  ASSERT_FALSE(salvaged.ok());
-  EXPECT_EQ(salvaged.error().kind(), ErrorKind::corrupt);
-  EXPECT_FALSE(std::filesystem::exists(directory.path("out")));
-}
-
-TEST(RescueRefusal, WhatAnOwnerChangesMeanwhileIsNotCalledLost) {
-  const auto disk = std::make_shared<MemoryDisk>(make_image(End::clean).bytes);
-  MemoryDevice device(disk, Access::read_only);
-  const TemporaryDirectory directory;
-  bool changed = false;
-  const auto change = [&](std::uint64_t, std::uint64_t) {
-    if (changed) {
-      return;
-    }
-    changed = true;
-    const auto owner = open(disk);
-    for (unsigned i = 0; i < 4; ++i) {
-      const std::vector<std::byte> bytes(12000, static_cast<std::byte>(0x40 + i));
-      for (const char* name : {"a", "b", "c"}) {
-        EXPECT_TRUE(owner->write(name, bytes).ok());
-      }
-      EXPECT_TRUE(owner->checkpoint().ok());
-    }
-  };
-  const auto salvaged = salvage_image(device, directory.path("out"), {}, change);
-  EXPECT_TRUE(changed);
-  ASSERT_FALSE(salvaged.ok());
-  EXPECT_EQ(salvaged.error().kind(), ErrorKind::stale) << salvaged.error().text();
-  EXPECT_FALSE(std::filesystem::exists(directory.path("out")));
-}
-
-TEST(RescueRefusal, WhatIsThereIsNotOverwritten) {
-  const TemporaryDirectory directory;
-  const std::string out = directory.make_file("out", 1);
-  MemoryDevice device(std::make_shared<MemoryDisk>(make_image(End::clean).bytes),
-                      Access::read_only);
-  const auto salvaged = salvage_image(device, out);
-  ASSERT_FALSE(salvaged.ok());
-  EXPECT_EQ(salvaged.error().kind(), ErrorKind::exists);
 }
 
 } // namespace

@@ -2,12 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
-#include <memory>
-#include <span>
-#include <system_error>
 #include <utility>
 
 #include <fmt/core.h>
@@ -20,8 +14,6 @@
 namespace vnvram::fuzz {
 namespace {
 
-constexpr std::uint64_t image_size = std::uint64_t{320} << 10U;
-constexpr std::uint64_t ring_size = std::uint64_t{64} << 10U;
 constexpr std::size_t updates_max = 6;
 constexpr std::array<std::uint64_t, 4> deferrals_us = {0, 1, 200,
                                                        std::uint64_t{3600} * 1000 * 1000};
@@ -95,42 +87,6 @@ vnvram_info CapiSession::info() const {
   return info;
 }
 
-void CapiSession::create(const std::vector<ModelSpec>& specs) {
-  const CSpecs given(specs);
-  vnvram_create_options options{};
-  options.struct_size = sizeof options;
-  options.image_size = image_size;
-  options.ring_size = ring_size;
-  options.blobs = given.data();
-  options.blob_count = given.size();
-  options.force = 1;
-  Kinds allowed = CapiModel(blob_size_max).can_register(specs, 0);
-  if (allowed.contains(VNVRAM_TOO_LARGE)) {
-    allowed.insert(VNVRAM_INVALID_ARGUMENT); // "a ring too small for them"
-  }
-  if (mode_ == Mode::read_write) {
-    allowed.insert(VNVRAM_IN_USE);
-    allowed.erase(VNVRAM_OK);
-  }
-  ErrorSlot error;
-  if (error.judge(vnvram_create(path_.c_str(), &options, error.out()), allowed, "vnvram_create")) {
-    model_ = CapiModel(blob_size_max);
-    model_.register_blobs(specs);
-  }
-}
-
-void CapiSession::try_create(FuzzInput& input) {
-  if (input.below(2) == 0) {
-    vnvram_create_options options{};
-    options.struct_size = sizeof options;
-    ErrorSlot error;
-    error.judge(vnvram_create(path_.c_str(), &options, error.out()),
-                {VNVRAM_EXISTS, may_write() ? VNVRAM_IN_USE : VNVRAM_EXISTS}, "vnvram_create");
-  } else if (mode_ != Mode::read_only) { // Its reader would go on with the file that was there.
-    create(specs(input));
-  }
-}
-
 void CapiSession::open(FuzzInput& input) {
   if (mode_ != Mode::closed) {
     close();
@@ -180,11 +136,6 @@ void CapiSession::close() {
             fmt::format("after close a commit has ended as it may: {}", result));
   }
   pending_.clear();
-}
-
-std::string CapiSession::file_content() const {
-  std::ifstream file(path_, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
 
 void CapiSession::register_blobs(FuzzInput& input) {
@@ -337,128 +288,6 @@ void CapiSession::settle() {
         fmt::format("an asynchronous commit may not end with {}", vnvram_kind_name(last_result_)));
   }
   pending_.clear();
-}
-
-void CapiSession::compare_blob(vnvram_store* store, const std::string& name, bool knows) {
-  void* bytes = nullptr;
-  std::size_t size = 0;
-  ErrorSlot error;
-  const vnvram_kind result = vnvram_read(store, name.c_str(), &bytes, &size, error.out());
-  const std::unique_ptr<void, decltype(&vnvram_free)> owned(bytes, vnvram_free);
-  if (error.judge(result, model_.can_read(name, knows), "vnvram_read")) {
-    const Bytes& content = model_.blobs().at(name).content;
-    require(std::ranges::equal(std::span(static_cast<const std::byte*>(bytes), size), content),
-            fmt::format("blob {} holds what was written: {} bytes, not {}", name, content.size(),
-                        size));
-  }
-}
-
-/// The open store and the model hold the same.
-void CapiSession::compare() {
-  if (mode_ == Mode::closed) {
-    return;
-  }
-  settle();
-  vnvram_blob_list* list = nullptr;
-  ErrorSlot error;
-  error.judge(vnvram_list(store_, &list, error.out()), {VNVRAM_OK}, "vnvram_list");
-  const std::unique_ptr<vnvram_blob_list, decltype(&vnvram_blob_list_free)> owned(
-      list, vnvram_blob_list_free);
-  require(vnvram_blob_list_count(list) == model_.blobs().size(), "all blobs are listed");
-  std::size_t index = 0;
-  for (const auto& [name, blob] : model_.blobs()) {
-    vnvram_blob_info info{};
-    info.struct_size = sizeof info;
-    require(vnvram_blob_list_get(list, index++, &info, nullptr) == VNVRAM_OK, "a blob is listed");
-    require(name == info.name && blob.type == info.type && info.size_max == blob.size_max &&
-                info.size == blob.content.size(),
-            fmt::format("blob {} is listed as it is", name));
-    compare_blob(store_, name, knows_);
-  }
-  require(info().blob_count == model_.blobs().size(), "all blobs are counted");
-}
-
-void CapiSession::compare_range(FuzzInput& input) {
-  const std::string blob = name(input);
-  const std::uint64_t offset = input.word();
-  Bytes buffer(input.word() % (blob_size_max + 10));
-  settle();
-  Kinds allowed = with_store(model_.can_read(blob, knows_), false);
-  if (allowed == Kinds{VNVRAM_OK} && offset + buffer.size() > model_.blobs().at(blob).size_max) {
-    allowed = {VNVRAM_TOO_LARGE};
-  }
-  ErrorSlot error;
-  if (error.judge(vnvram_read_range(store_, blob.c_str(), offset, buffer.data(), buffer.size(),
-                                    error.out()),
-                  allowed, "vnvram_read_range")) {
-    Bytes expected = model_.blobs().at(blob).content;
-    expected.resize(std::max<std::size_t>(expected.size(), offset + buffer.size()));
-    require(std::equal(buffer.begin(), buffer.end(),
-                       expected.begin() + static_cast<std::ptrdiff_t>(offset)),
-            fmt::format("a range of blob {} is what was written", blob));
-  }
-}
-
-/// As after a power cut that spared everything: what is acknowledged is there.
-void CapiSession::compare_with_a_copy() {
-  flush();
-  const std::string copy = ImageFolder::get().copy_of(path_);
-  vnvram_open_options options{};
-  options.struct_size = sizeof options;
-  options.flags = VNVRAM_OPEN_READ_ONLY;
-  const char* known = model_attribute;
-  options.known_attributes = &known;
-  options.known_attribute_count = 1;
-  vnvram_store* store = nullptr;
-  ErrorSlot error;
-  error.judge(vnvram_open(copy.c_str(), &options, &store, error.out()), {VNVRAM_OK},
-              "vnvram_open of a copy");
-  for (const auto& [name, blob] : model_.blobs()) {
-    compare_blob(store, name, true);
-  }
-  require(vnvram_close(store, nullptr) == VNVRAM_OK, "the copy closes");
-}
-
-void CapiSession::check_image() {
-  flush();
-  vnvram_report* report = nullptr;
-  ErrorSlot error;
-  error.judge(vnvram_check(path_.c_str(), nullptr, nullptr, &report, error.out()), {VNVRAM_OK},
-              "vnvram_check");
-  const std::unique_ptr<vnvram_report, decltype(&vnvram_report_free)> owned(report,
-                                                                            vnvram_report_free);
-  require(vnvram_report_problem_count(report) == 0, "an image that nothing happened to is whole");
-}
-
-void CapiSession::resize(FuzzInput& input) {
-  if (mode_ == Mode::read_only) {
-    return;
-  }
-  const std::uint64_t size = std::uint64_t{input.byte()} << 13U;
-  Kinds allowed = {VNVRAM_OK, VNVRAM_INVALID_ARGUMENT};
-  if (mode_ == Mode::read_write) {
-    allowed = {VNVRAM_IN_USE, VNVRAM_INVALID_ARGUMENT};
-  }
-  ErrorSlot error;
-  error.judge(vnvram_resize(path_.c_str(), size, error.out()), allowed, "vnvram_resize");
-}
-
-void CapiSession::open_beside(FuzzInput& input) {
-  vnvram_open_options options{};
-  options.struct_size = sizeof options;
-  const bool read_only = input.below(2) == 0;
-  options.flags = read_only ? VNVRAM_OPEN_READ_ONLY : 0;
-  if (mode_ == Mode::closed || (mode_ == Mode::read_only && !read_only)) {
-    return;
-  }
-  flush();
-  vnvram_store* store = nullptr;
-  ErrorSlot error;
-  if (error.judge(vnvram_open(path_.c_str(), &options, &store, error.out()),
-                  {read_only ? VNVRAM_OK : VNVRAM_IN_USE}, "vnvram_open beside an owner")) {
-    compare_blob(store, name(input), false);
-    require(vnvram_close(store, nullptr) == VNVRAM_OK, "a reader closes");
-  }
 }
 
 void CapiSession::call_wrongly(FuzzInput& input) {

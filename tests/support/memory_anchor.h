@@ -20,6 +20,10 @@ public:
 
   /// Called before each write, with what is to be written.
   void set_hook(std::function<void(const AnchorPoint&)> hook) { hook_ = std::move(hook); }
+  /// Called after each read, before its caller has what was read.
+  void set_read_hook(std::function<void()> hook) { read_hook_ = std::move(hook); }
+  /// How each read fails from now on.
+  void set_read_error(Error error) { read_error_ = std::move(error); }
   /// Whether writes fail from now on.
   void set_broken(bool broken) { broken_ = broken; }
   [[nodiscard]] std::optional<AnchorPoint> point() const {
@@ -37,7 +41,16 @@ public:
     return {};
   }
   void unlock() override { is_locked_ = false; }
-  Result<std::optional<AnchorPoint>> read() override { return point(); }
+  Result<std::optional<AnchorPoint>> read() override {
+    if (read_error_) {
+      return *read_error_;
+    }
+    const std::optional<AnchorPoint> read = point();
+    if (read_hook_) {
+      read_hook_();
+    }
+    return read;
+  }
   Status write(const AnchorPoint& point) override {
     if (hook_) {
       hook_(point);
@@ -62,6 +75,8 @@ private:
   mutable std::mutex mutex_;
   std::optional<AnchorPoint> point_;
   std::function<void(const AnchorPoint&)> hook_;
+  std::function<void()> read_hook_;
+  std::optional<Error> read_error_;
   std::atomic<bool> broken_ = false;
   std::atomic<bool> is_locked_ = false;
   std::atomic<unsigned> write_count_ = 0;

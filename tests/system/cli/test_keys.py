@@ -53,10 +53,29 @@ class Keys(Case):
         self.vnvram("key", "rm", self.image, "0", "--last")
         self.try_key(f"file:{self.other}", status=WRONG_KEY, message="erased")
 
-    def test_a_public_key_and_its_private_half(self):
+    def key_pair(self):
         private, public = self.path("private.pem"), self.path("public.pem")
         subprocess.run(["openssl", "genpkey", "-algorithm", "X25519", "-out", private], check=True)
         subprocess.run(["openssl", "pkey", "-in", private, "-pubout", "-out", public], check=True)
+        return private, public
+
+    def test_an_anchor_is_not_begun_for_an_image_that_public_keys_alone_open(self):
+        """It is opened to write that; whoever has a private key accepts it where that is."""
+        private, public = self.key_pair()
+        image, anchor = self.path("new.nvram"), self.path("anchor")
+        words = (image, "--encrypt", "--key", f"public:{public}")
+        anchored = ("--anchor", f"file:{anchor}")
+        self.vnvram("create", *words, *anchored, status=USAGE, message="vnvram anchor accept")
+        self.assertFalse(image.exists() or anchor.exists())
+        self.vnvram("create", *words)
+        self.vnvram("anchor", "accept", image, *anchored, "--key", f"file:{private}")
+        self.vnvram("anchor", "verify", image, *anchored, "--key", f"file:{private}")
+        anchor.unlink()
+        self.vnvram("create", *words, "--force", *anchored, *self.with_key)
+        self.vnvram("anchor", "verify", image, *anchored, "--key", f"file:{private}")
+
+    def test_a_public_key_and_its_private_half(self):
+        private, public = self.key_pair()
         self.add(f"public:{public}", "--label", "escrow")
         self.assertEqual(self.try_key(f"file:{private}"), b'slot 1: public "escrow"\n')
         self.add(f"file:{private}", status=USAGE, message="public:PATH")

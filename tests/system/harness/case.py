@@ -6,6 +6,7 @@ from guest.guest_image import guest_image
 
 from .qemu import Qemu
 from .recipe import recipe
+from .shows_logs import ShowsLogs
 from .storage_daemon import StorageDaemon
 from .tpm_process import TpmProcess
 from .vnvram import create, must_be_clean
@@ -18,7 +19,7 @@ SECRET = "the-horse-eats-cucumber-salad"
 AREA_TEXT = "kept-in-the-nv-area"
 
 
-class GuestCase(unittest.TestCase):
+class GuestCase(ShowsLogs, unittest.TestCase):
     """Ends every process it started, in any case; shows all logs when the test fails."""
 
     image_name = "nvram.img"
@@ -31,21 +32,6 @@ class GuestCase(unittest.TestCase):
         self.children = []
         self.addCleanup(self._end_children)
         self.image = create(self.workspace.file(self.image_name), *self.image_options)
-
-    # The places of unittest that see a failure before the cleanups remove the logs.
-
-    def _callSetUp(self):
-        self._show_logs_on_failure(super()._callSetUp)
-
-    def _callTestMethod(self, method):
-        self._show_logs_on_failure(super()._callTestMethod, method)
-
-    def _show_logs_on_failure(self, call, *arguments):
-        try:
-            call(*arguments)
-        except BaseException:
-            self.workspace.show_failure()
-            raise
 
     def _end_children(self):
         for child in reversed(self.children):

@@ -5,6 +5,7 @@ import unittest
 from typing import NamedTuple
 
 from .operator_host import OperatorHost
+from .shows_logs import ShowsLogs
 from .tpm_process import REPOSITORY
 from .workspace import Workspace
 
@@ -62,7 +63,7 @@ def runs(*beginnings):
     return mark
 
 
-class PrintedCase(unittest.TestCase):
+class PrintedCase(ShowsLogs, unittest.TestCase):
     """Tests that run what a section prints. A test that has run only a part of its blocks fails."""
 
     section = None
@@ -72,13 +73,6 @@ class PrintedCase(unittest.TestCase):
         self.addCleanup(self.workspace.close)
         self.host = OperatorHost(self.workspace)  # It knows which commands were run.
         self.addCleanup(self.host.close)
-
-    def _callTestMethod(self, method):
-        try:
-            super()._callTestMethod(method)
-        except BaseException:
-            self.workspace.show_failure()
-            raise
 
     def commands(self, beginning):
         return self.section.block(beginning).commands()

@@ -6,6 +6,7 @@ import unittest
 
 from guest.guest_image import guest_image
 from harness.case import COUNTER
+from harness.shows_logs import ShowsLogs
 from harness.vnvram import create, info, must_be_clean
 from harness.workspace import Workspace
 
@@ -15,7 +16,7 @@ from .machine import Machine, copy_guest
 TEMPLATE = "/usr/share/OVMF/OVMF_VARS_4M.fd"
 
 
-class LibvirtCase(unittest.TestCase):
+class LibvirtCase(ShowsLogs, unittest.TestCase):
     """Each test has machines and images of its own; what fails shows all logs."""
 
     @classmethod
@@ -36,13 +37,9 @@ class LibvirtCase(unittest.TestCase):
         cls.addClassCleanup(host.kill)
         return host
 
-    def _callTestMethod(self, method):
-        try:
-            super()._callTestMethod(method)
-        except BaseException:
-            self.workspace.show_failure()
-            print(self.host.logs_text(), flush=True)
-            raise
+    def show_logs(self):
+        super().show_logs()
+        print(self.host.logs_text(), flush=True)
 
     def new_image(self, *options):
         name = f"{self._testMethodName}-{len(list(self.workspace.path.glob('*.nvram')))}.nvram"

@@ -9,6 +9,7 @@ import nbd  # libnbd's own binding
 
 from cli.command import Case
 from harness.blob_server import BlobServer, plugin
+from harness.shows_logs import ShowsLogs
 
 EEPROM, NVRAM, VARIABLES = 256, 64 << 10, 540672
 SIZES = {"eeprom": EEPROM, "nvram": NVRAM, "uefi.vars": VARIABLES}
@@ -24,7 +25,7 @@ def dice_of_a_seed():
     return random.Random(seed)
 
 
-class NbdkitCase(Case):
+class NbdkitCase(ShowsLogs, Case):
     """One image with three blobs; ends every process it started, and shows logs on failure."""
 
     def setUp(self):
@@ -33,13 +34,6 @@ class NbdkitCase(Case):
         self.clients = []
         self.addCleanup(self._end_children)
         self.create(*BLOBS)
-
-    def _callTestMethod(self, method):
-        try:
-            super()._callTestMethod(method)
-        except BaseException:
-            self.workspace.show_failure()
-            raise
 
     def _end_children(self):
         for child in reversed(self.children):

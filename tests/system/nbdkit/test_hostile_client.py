@@ -14,6 +14,7 @@ import time
 from cli.command import Case
 from harness.blob_server import BlobServer
 from harness.child import Deadline, PATIENCE_SECONDS
+from harness.shows_logs import ShowsLogs
 
 from . import nbd_wire
 from .counting_client import CountingClient
@@ -33,7 +34,7 @@ MEMORY_BYTES = 32 << 20
 MEMORY_BYTES_PER_CONNECTION = HOSTILE_BYTES
 
 
-class HostileClientTest(Case):
+class HostileClientTest(ShowsLogs, Case):
     def setUp(self):
         super().setUp()
         self.create("--blob", f"counter:test:{COUNTER_BYTES}",
@@ -47,12 +48,11 @@ class HostileClientTest(Case):
         self.addCleanup(self.close_clients)
 
     def _callTestMethod(self, method):
-        try:
-            super()._callTestMethod(method)
+        def to_the_end():
+            method()
             self.must_end_well()
-        except BaseException:
-            self.workspace.show_failure()
-            raise
+
+        super()._callTestMethod(to_the_end)
 
     def connect(self, export=None):
         client = RawNbdClient(self.server.socket, export)

@@ -6,6 +6,7 @@ import shutil
 import unittest
 
 from cli.command import Case
+from harness.shows_logs import ShowsLogs
 
 from .owner import Nbdkit, Put, Tpm
 from .place import KINDS, Refused
@@ -14,7 +15,7 @@ BLOBS = ("--tpm2", "--blob", "eeprom:at24c:256", "--blob", "put:test:256")
 
 
 @unittest.skipUnless(os.geteuid() == 0, "makes loop devices")
-class PairsCase(Case):
+class PairsCase(ShowsLogs, Case):
     """`meet` is what the second owner does to the first, and how that one ends."""
 
     def setUp(self):
@@ -24,13 +25,6 @@ class PairsCase(Case):
         self.places = []
         self.owners = []
         self.addCleanup(self._end)
-
-    def _callTestMethod(self, method):
-        try:
-            super()._callTestMethod(method)
-        except BaseException:
-            self.workspace.show_failure()
-            raise
 
     def _end(self):
         """Whoever still runs is killed."""

@@ -4,10 +4,11 @@ image is refused with both generations, until an operator accepts it."""
 import re
 import shutil
 import subprocess
+import threading
 
 import nbd
 
-from cli.command import EXISTS, IO, OK, USAGE
+from cli.command import CORRUPT, EXISTS, IN_USE, IO, OK, USAGE
 from harness.machine_process import MachineProcess
 from harness.owner_process import OwnerProcess
 from harness.printed import Section
@@ -189,6 +190,25 @@ class Anchors(AnchorCase):
         self.serve_and_put("three")
         self.assertEqual(self.get(), "three")
 
+    def accepted(self):
+        return self.vnvram("meta", "get", self.image, "anchor-accepted").decode()
+
+    def test_an_acceptance_says_what_the_anchor_said(self):
+        self.use_command()
+        self.assertIn("; its anchor said nothing", self.accepted())
+        older = self.copy_to("older")
+        self.vnvram("put", self.image, "eeprom", "-", *self.anchor, input=b"one")
+        shutil.copyfile(older, self.image)
+        anchored = self.shown()["anchor"]
+        self.vnvram("anchor", "accept", self.image, *self.anchor, "--note", "restored")
+        self.assertIn(f"; its anchor said generation {anchored['generation']} of epoch {anchored['epoch']} "
+                      "(rolled-back): restored", self.accepted())
+        self.path("kept").write_text("no point\n", "ascii")
+        self.vnvram("put", self.image, "eeprom", "-", *self.anchor, input=b"x", status=CORRUPT)
+        self.vnvram("anchor", "accept", self.image, *self.anchor)
+        self.assertIn("; its anchor could not be read", self.accepted())
+        self.serve_and_put("two")
+
     def test_the_seal_is_known(self):
         self.serve_and_put("one")
         before = self.copy_to("before")
@@ -200,6 +220,42 @@ class Anchors(AnchorCase):
         shutil.copyfile(after, self.image)
         self.vnvram("unseal", self.image, *self.anchor)
         self.serve_and_put("two")
+
+    def test_it_is_verified_beside_its_owner(self):
+        older = self.copy_to("older")
+        owner = self.owner()
+        for text in ("one", "two"):
+            self.put(owner, text)
+            self.assertEqual(self.vnvram("anchor", "verify", self.image, *self.anchor), b"")
+            shown = self.shown()
+            self.assertEqual(shown["image"], shown["anchor"])
+        self.vnvram("anchor", "verify", older, *self.anchor, status=NOT_AT_ANCHOR)
+        self.vnvram("anchor", "accept", self.image, *self.anchor, status=IN_USE)
+        self.put(owner, "three")  # It has lost nothing by being asked.
+        owner.stop()
+        self.vnvram("anchor", "verify", self.image, *self.anchor)
+
+    def test_it_is_verified_while_its_owner_commits(self):
+        """Not to be ahead, the image is looked at ten times; eight commits are ahead of four looks at most."""
+        owner = self.owner()
+        client = nbd.NBD()
+        client.connect_uri(f"nbd+unix:///nvram?socket={self.path('nbd.sock')}")
+
+        def commit(first):
+            for number in range(first, first + 8):
+                client.pwrite(number.to_bytes(8, "little"), 0, nbd.CMD_FLAG_FUA)
+
+        for turn in range(20):
+            writer = threading.Thread(target=commit, args=(8 * turn + 1,))
+            writer.start()
+            try:
+                self.vnvram("anchor", "verify", self.image, *self.anchor)
+            finally:
+                writer.join()
+        client.shutdown()
+        owner.stop()
+        shown = self.shown()
+        self.assertEqual(shown["image"], shown["anchor"])
 
     def test_create_leaves_an_anchor_that_is_there(self):
         self.vnvram("create", self.path("other.nvram"), *BLOBS, *self.anchor, status=EXISTS)

@@ -5,7 +5,7 @@ import subprocess
 
 import nacl.pwhash
 
-from cli.command import IO, NOT_FOUND, USAGE, WRONG_KEY
+from cli.command import IN_USE, IO, NO_SPACE, NOT_FOUND, USAGE, WRONG_KEY
 from harness.tpm_process import program
 from independent import header_area
 from independent.keys import EXTERNAL, PASSPHRASE, derive
@@ -110,6 +110,22 @@ class LiveKeys(EncryptedCase):
         tpm.must_go_on(3)
         tpm.stop()
         tpm.tpm.off()
+        self.end(machine)
+
+    def test_nobody_is_asked_for_a_key_that_is_of_no_use(self):
+        machine = self.start_machine(*self.with_key)
+        asked = self.path("asked")
+        new_key = ("--new-key", f"exec:touch {asked}; cat {self.file('other', OTHER_KEY)}")
+        self.vnvram("key", "change", machine.address, "9", *new_key, status=NOT_FOUND)
+        for number in range(1, 16):
+            self.add(machine.address, f"public:{self.public}", f"escrow {number}")
+        self.vnvram("key", "add", machine.address, *new_key, status=NO_SPACE)
+        self.vnvram("hold", machine.address, "--seconds", "600")
+        self.vnvram("key", "change", machine.address, "1", *new_key, status=IN_USE)
+        self.vnvram("release", machine.address)
+        self.assertFalse(asked.exists())
+        self.vnvram("key", "change", machine.address, "1", *new_key)
+        self.assertTrue(asked.exists())
         self.end(machine)
 
     def test_the_hosts_own_key_is_exchanged_and_the_next_owner_has_the_new_one(self):

@@ -14,6 +14,7 @@ import unittest
 import nbd  # libnbd's own binding
 
 from harness.notified_child import start_notified
+from harness.shows_logs import ShowsLogs
 from harness.tpm_process import REPOSITORY, program
 from harness.vnvram import must_be_clean, vnvram
 from harness.workspace import Workspace
@@ -160,7 +161,7 @@ class UnitFiles(unittest.TestCase):
 
 
 @unittest.skipUnless(os.geteuid() == 0, "becomes other users")
-class TwoMachines(unittest.TestCase):
+class TwoMachines(ShowsLogs, unittest.TestCase):
     def setUp(self):
         self.workspace = Workspace()
         self.addCleanup(self.workspace.close)
@@ -172,13 +173,6 @@ class TwoMachines(unittest.TestCase):
             self.addCleanup(machine.kill)
             vnvram("create", machine.image, "--tpm2", "--blob", "eeprom:at24c:512")
             machine.start()
-
-    def _callTestMethod(self, method):
-        try:
-            super()._callTestMethod(method)
-        except BaseException:
-            self.workspace.show_failure()
-            raise
 
     def can_connect(self, uid, gid, path):
         script = "import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])"

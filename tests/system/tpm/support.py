@@ -14,6 +14,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 # pylint: disable=wrong-import-position
 from harness.child import Child, Deadline, PATIENCE_SECONDS
+from harness.shows_logs import ShowsLogs
 from harness.tpm_process import TpmProcess, program
 from harness.vnvram import create, vnvram
 from harness.workspace import Workspace
@@ -190,7 +191,7 @@ class ControlClient:
         self.sock.close()
 
 
-class TpmCase(unittest.TestCase):
+class TpmCase(ShowsLogs, unittest.TestCase):
     """Ends every process it started, in any case; shows all logs when the test fails."""
 
     image_options = ("--tpm2",)
@@ -205,13 +206,6 @@ class TpmCase(unittest.TestCase):
     def _end_children(self):
         for child in reversed(self.children):
             child.kill()
-
-    def _callTestMethod(self, method):
-        try:
-            super()._callTestMethod(method)
-        except BaseException:
-            self.workspace.show_failure()
-            raise
 
     def new_image(self, *options):
         return create(self.workspace.file("nvram.img"), *(options or self.image_options))

@@ -225,6 +225,49 @@ TEST_F(StoreAnchor, IsNotLookedAtByReaders) {
   EXPECT_EQ(empty->write_count(), 0U);
 }
 
+TEST_F(StoreAnchor, WhoAcceptsIsToldWhetherItHoldsNothingOrCannotBeRead) {
+  const auto found_by = [&](const std::shared_ptr<MemoryAnchor>& anchor) {
+    AnchorComparison it;
+    EXPECT_OK(accept_anchor(std::make_unique<MemoryDevice>(disk_), anchor,
+                            [&](BlockDevice&, const AnchorComparison& found) {
+                              it = found;
+                              return Status();
+                            }));
+    return it;
+  };
+  const auto anchor = std::make_shared<MemoryAnchor>();
+  const AnchorComparison empty = found_by(anchor);
+  EXPECT_EQ(empty.verdict, AnchorVerdict::missing);
+  EXPECT_FALSE(empty.unreadable);
+  anchor->set_read_error(Error(ErrorKind::corrupt, "as of another time"));
+  EXPECT_KIND(try_open({.background = false, .anchor = {.anchor = anchor}}), corrupt);
+  const AnchorComparison unreadable = found_by(anchor);
+  EXPECT_EQ(unreadable.verdict, AnchorVerdict::missing);
+  ASSERT_TRUE(unreadable.unreadable);
+  EXPECT_EQ(unreadable.unreadable->cause(), "as of another time");
+  anchor->set_read_error(Error(ErrorKind::io, "it may say something"));
+  EXPECT_KIND(accept_anchor(std::make_unique<MemoryDevice>(disk_), anchor), io);
+}
+
+// Its commits come between the looks at the anchor and at the image.
+TEST_F(StoreAnchor, IsComparedBesideAnOwnerThatGoesOn) {
+  const auto store = open(with(Moment::commit));
+  for (unsigned busy_looks = 0; busy_looks < 6; ++busy_looks) {
+    unsigned looks = 0;
+    anchor_->set_read_hook([&] {
+      for (int commit = 0; looks < busy_looks && commit < 3; ++commit) {
+        ASSERT_OK(store->write("a", bytes(std::to_string(looks) + std::to_string(commit))));
+      }
+      ++looks;
+    });
+    const auto found =
+        compare_with_anchor(std::make_unique<MemoryDevice>(disk_, Access::read_only), *anchor_);
+    ASSERT_OK(found);
+    EXPECT_EQ(found->verdict, AnchorVerdict::at_anchor) << found->reason.value_or("");
+    EXPECT_EQ(looks, busy_looks + 1);
+  }
+}
+
 TEST_F(StoreAnchor, ARefusedAcceptanceWritesNothing) {
   const auto before = copy_of_disk();
   const unsigned writes = anchor_->write_count();

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cstring>
 
+#include "format/superblock_pair.h"
 #include "format/table_node.h"
 #include "store/image_view.h"
-#include "store/superblock_reader.h"
 #include "store/vouched_blocks.h"
 #include "support/image_editor.h"
 #include "unit/store/store_fixture.h"
@@ -16,7 +16,7 @@ namespace {
 /// All that a view reads into.
 struct Walk {
   Walk(MemoryDevice& device, OnDamage on_damage)
-      : superblock(*read_superblocks(device)->current()), codec(superblock),
+      : superblock(*format::read_superblocks(device)->current()), codec(superblock),
         pages(device, superblock, codec, cache_size_default_bytes),
         directory(format::geometry_of(superblock).page_count()),
         view(device, superblock, codec, pages, directory, on_damage) {}
