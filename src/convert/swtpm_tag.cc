@@ -7,14 +7,14 @@
 namespace vnvram {
 namespace {
 
-constexpr std::size_t length_offset = 2;
+constexpr std::size_t tag_length_offset = 2;
 
 } // namespace
 
 std::optional<std::span<const std::byte>> find_tag(std::span<const std::byte> bytes, SwtpmTag tag) {
   while (bytes.size() >= swtpm_tag_size_bytes) {
     const auto found = load_big_endian<std::uint16_t>(bytes, 0);
-    const auto length_bytes = load_big_endian<std::uint32_t>(bytes, length_offset);
+    const auto length_bytes = load_big_endian<std::uint32_t>(bytes, tag_length_offset);
     bytes = bytes.subspan(swtpm_tag_size_bytes);
     if (length_bytes > bytes.size()) {
       return std::nullopt;
@@ -32,7 +32,7 @@ void append_tag(std::vector<std::byte>& bytes, SwtpmTag tag, std::span<const std
   bytes.resize(begin + swtpm_tag_size_bytes + value.size());
   const std::span<std::byte> head = std::span(bytes).subspan(begin);
   store_big_endian(head, 0, static_cast<std::uint16_t>(tag));
-  store_big_endian(head, length_offset, static_cast<std::uint32_t>(value.size()));
+  store_big_endian(head, tag_length_offset, static_cast<std::uint32_t>(value.size()));
   std::copy(value.begin(), value.end(), head.begin() + swtpm_tag_size_bytes);
 }
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import pathlib
 import struct
 import subprocess
 import unittest
@@ -292,6 +293,33 @@ class SwtpmFiles(TpmCase):
         self.assertIn("sealed", said)
         self.refused_by(SEALED, "export-swtpm", self.image, self.workspace.file("again"))
         self.refused_by(SEALED, "import-swtpm", place, self.image, "--replace")
+
+    def attach(self, backing):
+        """As root only."""
+        done = subprocess.run(["losetup", "--find", "--show", backing], check=True,
+                              capture_output=True, text=True)
+        device = pathlib.Path(done.stdout.strip())
+        self.addCleanup(subprocess.run, ["losetup", "--detach", str(device)], check=True)
+        return device
+
+    def test_block_devices(self):
+        """Of 4 MiB, as Proxmox makes them."""
+        devices = []
+        for name in ("there", "back"):
+            backing = self.workspace.file(name)
+            backing.write_bytes(bytes(4 << 20))
+            devices.append(self.attach(backing))
+        there, back = devices
+        key = self.keys()["key"]
+        self.make_state(there, LINEAR, key, volatile=True)
+        before = there.read_bytes()
+        vnvram("import-swtpm", there, self.image, "--swtpm-key", key)
+        self.assertEqual(there.read_bytes(), before)
+        self.refused_by(EXISTS, "export-swtpm", self.image, there, message="not blank")
+        vnvram("export-swtpm", self.image, back, "--swtpm-key", key)
+        swtpm, client = self.start_swtpm(back, LINEAR, key)
+        self.assertEqual(client.counter(), 5)
+        self.end_swtpm(swtpm, client)
 
     def test_put_names_the_way(self):
         place, linear = self.workspace.file("state"), self.workspace.file("linear")
