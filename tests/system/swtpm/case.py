@@ -79,9 +79,10 @@ class SwtpmCase(unittest.TestCase):
         return self.result(tpm, 2, flags.to_bytes(4, "big"))
 
     def power_on(self, place, options=(), name=OURS, starts_up=True):
-        """Returns the TPM, and a client of it that may send commands."""
+        """Returns the TPM, and a client of it that may send commands. Not to be started up is one
+        that has a volatile state, which is used up by that."""
         tpm = self.start(place, options, name)
-        self.assertEqual(self.init(tpm), 0, tpm.log_text())
+        self.assertEqual(self.init(tpm, 0 if starts_up else 1), 0, tpm.log_text())
         client = tpm.client()
         self.addCleanup(client.close)
         if starts_up:
