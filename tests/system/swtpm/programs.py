@@ -1,6 +1,7 @@
 """vnvram-swtpm and swtpm itself, started alike."""
 
 import itertools
+import json
 import os
 import pathlib
 import select
@@ -19,6 +20,10 @@ def place_options(place):
     """Of a folder or of what swtpm's back end file:// takes."""
     place = pathlib.Path(place)
     return ["--tpmstate", f"dir={place}" if place.is_dir() else f"backend-uri=file://{place}"]
+
+
+class DoesNotListen(Exception):
+    """It ended instead, and why."""
 
 
 class Swtpm:
@@ -82,7 +87,7 @@ def end_early(child, deadline):
     ended, _, _ = select.select([child.pidfd], [], [], 0.005)
     if ended or deadline.passed():
         child.kill()
-        raise AssertionError(f"it does not listen: {child.log.read_text(errors='replace')}")
+        raise DoesNotListen(f"it does not listen: {child.log.read_text(errors='replace')}")
 
 
 def setup(*words, name=OURS):
@@ -99,7 +104,8 @@ def content(place):
     place = pathlib.Path(place)
     if not place.is_dir():
         return place.read_bytes()
-    return {path.name: path.read_bytes() for path in place.iterdir() if path.name != ".lock"}
+    return {str(path.relative_to(place)): path.read_bytes() for path in place.rglob("*")
+            if path.is_file() and path.name != ".lock"}
 
 
 def private_memory_bytes(pid):
@@ -109,3 +115,11 @@ def private_memory_bytes(pid):
 
 def is_root():
     return os.geteuid() == 0
+
+
+def run_states(name, place):
+    """What it says to --print-states; None if it refuses."""
+    done = subprocess.run([name, "socket", "--tpm2", "--print-states", *place_options(place)],
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
+                          check=False)
+    return json.loads(done.stdout) if done.returncode == 0 else None
