@@ -72,7 +72,9 @@ void remove_if_left(const std::string& folder) {
   }
 }
 
-void remove_those_left(const std::string& prefix) {
+} // namespace
+
+void WorkFolder::remove_left(const std::string& prefix) {
   const fs::path parent = fs::path(prefix).parent_path();
   const std::string beginning = fs::path(prefix).filename().string();
   std::error_code failed;
@@ -85,10 +87,8 @@ void remove_those_left(const std::string& prefix) {
   }
 }
 
-} // namespace
-
 std::optional<WorkFolder> WorkFolder::make(const std::string& prefix) {
-  remove_those_left(prefix);
+  remove_left(prefix);
   for (int tries = 0; tries < tries_max; ++tries) {
     std::string path = prefix + std::string(random_length, 'X');
     if (::mkdtemp(path.data()) == nullptr) {

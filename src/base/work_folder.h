@@ -17,6 +17,8 @@ public:
   /// `prefix` is a path whose last part no other name begins with; six random characters follow.
   /// nullopt: errno says why.
   static std::optional<WorkFolder> make(const std::string& prefix);
+  /// Those that were left behind, for who makes none.
+  static void remove_left(const std::string& prefix);
   WorkFolder(WorkFolder&& other) noexcept;
   WorkFolder& operator=(WorkFolder&&) = delete;
   WorkFolder(const WorkFolder&) = delete;

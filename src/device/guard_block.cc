@@ -42,10 +42,10 @@ GuardBlock read_guard(std::span<const std::byte> beginning) {
   Numbers numbers{};
   std::memcpy(&numbers, &beginning[numbers_offset], sizeof(numbers));
   const auto mark = beginning.first(swtpm_mark.size());
-  if (numbers.taking_over != 0) {
-    guard.state = GuardBlock::State::taking_over;
-  } else if (std::ranges::all_of(mark, [](std::byte each) { return each == std::byte{0}; })) {
+  if (std::ranges::all_of(mark, [](std::byte each) { return each == std::byte{0}; })) {
     guard.state = GuardBlock::State::reset_requested;
+  } else if (numbers.taking_over != 0) {
+    guard.state = GuardBlock::State::taking_over;
   } else {
     guard.state = GuardBlock::State::whole;
   }

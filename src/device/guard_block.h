@@ -20,8 +20,8 @@ struct GuardBlock {
   enum class State {
     none, ///< No guard block.
     whole,
-    /// Its first 8 bytes are zero: `swtpm_setup --overwrite` asks for a new TPM like that. The
-    /// image behind it is what it was.
+    /// Its first 8 bytes are zero: `swtpm_setup --overwrite` asks for a new TPM like that. What is
+    /// behind it is what it was: an image, or one that was not complete.
     reset_requested,
     /// There is no image yet: what swtpm had there is being taken over, from where it is kept.
     taking_over,

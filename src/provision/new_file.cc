@@ -34,11 +34,18 @@ bool forbids_replacing(int error) {
   }
 }
 
+std::string prefix_beside(const std::string& target) {
+  return (fs::path(target).parent_path() / ".vnvram-new-").string();
+}
+
 } // namespace
 
+void NewFile::remove_left(const std::string& target) {
+  WorkFolder::remove_left(prefix_beside(target));
+}
+
 Result<NewFile> NewFile::make(const std::string& target, bool& forbidden) {
-  const std::string prefix = (fs::path(target).parent_path() / ".vnvram-new-").string();
-  std::optional<WorkFolder> folder = WorkFolder::make(prefix);
+  std::optional<WorkFolder> folder = WorkFolder::make(prefix_beside(target));
   if (!folder) {
     forbidden = forbids_replacing(errno);
     return file_error(target, "cannot make a folder beside it");

@@ -24,6 +24,8 @@ Error file_error(const std::string& path, std::string_view what);
 class NewFile {
 public:
   static Result<NewFile> make(const std::string& target, bool& forbidden);
+  /// What was left behind beside the target by those that were killed while they made such a file.
+  static void remove_left(const std::string& target);
 
   [[nodiscard]] const std::string& path() const { return path_; }
   [[nodiscard]] int fd() const { return fd_.get(); }

@@ -56,16 +56,17 @@ Result<Daemon> Daemon::fork() {
   return Daemon(std::move(to_parent));
 }
 
-Status Daemon::detach() {
+Status Daemon::leave() {
   if (::setsid() < 0 || ::chdir("/") != 0) {
     return system_error("cannot become a daemon");
   }
-  const UniqueFd nowhere(::open("/dev/null", O_RDWR | O_CLOEXEC));
-  if (!nowhere.valid()) {
-    return system_error("/dev/null");
-  }
+  nowhere_ = UniqueFd(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  return nowhere_.valid() ? Status() : system_error("/dev/null");
+}
+
+Status Daemon::detach() {
   for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
-    if (::dup2(nowhere.get(), stream) < 0) {
+    if (::dup2(nowhere_.get(), stream) < 0) {
       return system_error("cannot close a standard stream");
     }
   }
@@ -73,6 +74,7 @@ Status Daemon::detach() {
     return system_error("cannot tell who has started this");
   }
   parent_.reset();
+  nowhere_.reset();
   return {};
 }
 

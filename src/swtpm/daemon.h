@@ -16,14 +16,18 @@ public:
   /// Returns in the child only. Errors: io (then there is none).
   static Result<Daemon> fork();
 
-  /// The one that was started ends with success. From now on the standard streams lead nowhere, and
-  /// the process stands in the root folder. Errors: io.
+  /// All that a confined process may not do any more: from now on the process has a session of its
+  /// own, and stands in the root folder. Errors: io.
+  Status leave();
+  /// The one that was started ends with success. From now on the standard streams lead nowhere.
+  /// After leave(). Errors: io.
   Status detach();
 
 private:
   explicit Daemon(UniqueFd parent) : parent_(std::move(parent)) {}
 
   UniqueFd parent_;
+  UniqueFd nowhere_; ///< Since leave().
 };
 
 } // namespace vnvram

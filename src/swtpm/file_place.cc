@@ -1,5 +1,6 @@
 #include "swtpm/file_place.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,7 +14,6 @@
 #include "base/file_error.h"
 #include "convert/swtpm_linear_file.h"
 #include "device/guarded_device.h"
-#include "provision/new_file.h"
 #include "vnvram/public_metadata.h"
 #include "vnvram/store.h"
 
@@ -21,6 +21,8 @@ namespace vnvram {
 namespace {
 
 constexpr mode_t mode_default = 0640;
+// Of none of those that an image is locked by; swtpm's own locks are on the whole file.
+constexpr off_t lock_byte = 66;
 // Of no state that there is, and bounds what is read.
 constexpr std::uint64_t kept_max_bytes = std::uint64_t{16} << 20U;
 
@@ -54,6 +56,19 @@ Error foreign(const std::string& path) {
           "check the name; what is to be overwritten has to be zero at its beginning"};
 }
 
+// A linear file whose mark was zeroed, as `swtpm_setup --overwrite` does it on devices.
+bool was_swtpms(std::vector<std::byte> beginning, std::uint64_t size_bytes) {
+  const std::vector<std::byte> whole = SwtpmLinearFile::compose({});
+  constexpr std::ptrdiff_t mark_size_bytes = sizeof(std::uint64_t);
+  if (beginning.size() < whole.size() ||
+      !all_zero(std::span(beginning).first(mark_size_bytes)) ||
+      all_zero(std::span(beginning).first(whole.size()))) {
+    return false;
+  }
+  std::copy_n(whole.begin(), mark_size_bytes, beginning.begin());
+  return SwtpmLinearFile::parse(beginning, size_bytes).ok();
+}
+
 Status write_guard_block(BlockDevice& device, const GuardBlock& guard) {
   std::array<std::byte, guard_size_bytes> block{};
   write_guard(guard, block);
@@ -72,83 +87,97 @@ std::uint64_t used_bytes(const SwtpmLinearFile::Sections& sections) {
 } // namespace
 
 Result<std::string> FilePlace::enter() {
-  struct stat status {};
-  if (::stat(path_.c_str(), &status) != 0) {
-    if (errno != ENOENT) {
-      return change_error(path_, "cannot look at it", errno);
-    }
-    const Status made = make_file();
-    return made.ok() ? Result<std::string>(path_) : made.error();
+  Status there = lock();
+  there = there.ok() ? provide() : there;
+  if (!there.ok()) {
+    leave();
+    return there.error();
   }
-  Result<std::unique_ptr<FileDevice>> device = FileDevice::open(path_, Access::read_write);
-  if (!device.ok()) {
-    return device.error();
-  }
-  Status there = (*device)->lock_for_writing();
-  there = there.ok() ? provide(*std::move(device)) : there;
-  return there.ok() ? Result<std::string>(path_) : there.error();
+  return path_;
 }
 
-Status FilePlace::provide(std::unique_ptr<FileDevice> device) {
-  const Result<std::uint64_t> size = device->size_bytes();
-  if (!size.ok()) {
-    return size.error();
+// The image has locks of its own once it is there; until then whoever comes by the same way waits
+// for nobody, and decides nothing.
+Status FilePlace::lock() {
+  const bool is_missing = ::access(path_.c_str(), F_OK) != 0 && errno == ENOENT;
+  const mode_t mode = mode_.value_or(mode_default);
+  UniqueFd file(::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY, mode));
+  if (!file.valid() && errno == ENOENT) {
+    return Error(ErrorKind::absent, path_ + ": there is no such folder", "make it first");
   }
+  if (!file.valid() || (is_missing && ::fchmod(file.get(), mode) != 0)) {
+    return change_error(path_, "cannot open it", errno);
+  }
+  struct flock byte {};
+  byte.l_type = F_WRLCK;
+  byte.l_whence = SEEK_SET;
+  byte.l_start = lock_byte;
+  byte.l_len = 1;
+  if (::fcntl(file.get(), F_OFD_SETLK, &byte) != 0) {
+    return errno == EAGAIN || errno == EACCES
+               ? Error(ErrorKind::in_use,
+                       path_ + ": another swtpm, or vnvram-swtpm, has its state", "end that one")
+               : change_error(path_, "cannot lock it", errno);
+  }
+  lock_ = std::move(file);
+  return {};
+}
+
+Status FilePlace::provide() {
+  Result<std::unique_ptr<FileDevice>> opened = FileDevice::open(path_, Access::read_write);
+  if (!opened.ok()) {
+    return opened.error();
+  }
+  std::unique_ptr<FileDevice> device = *std::move(opened);
+  const Status locked = device->lock_for_writing();
+  const Result<std::uint64_t> size = locked.ok() ? device->size_bytes() : locked.error();
   // swtpm's own files end anywhere.
   const Result<Bytes> beginning =
-      read_bytes(*device, 0, std::min<std::uint64_t>(*size, guard_size_bytes));
+      size.ok() ? read_bytes(*device, 0, std::min<std::uint64_t>(*size, guard_size_bytes))
+                : size.error();
   if (!beginning.ok()) {
     return beginning.error();
   }
   const GuardBlock guard = read_guard(*beginning);
-  switch (guard.state) {
-  case GuardBlock::State::whole: return {};
-  case GuardBlock::State::reset_requested:
+  if (guard.state == GuardBlock::State::whole) {
+    return {};
+  }
+  if (guard.state == GuardBlock::State::taking_over) {
+    return go_on(std::move(device), guard);
+  }
+  if (guard.state == GuardBlock::State::reset_requested || was_swtpms(*beginning, *size)) {
     setup_.log.warning(path_ + ": a new TPM was asked for: the old one is overwritten");
     return make_new(std::move(device));
-  case GuardBlock::State::taking_over: return go_on(std::move(device), guard);
-  case GuardBlock::State::none: break;
   }
   if (SwtpmLinearFile::begins(*beginning)) {
     return take_over(std::move(device), *beginning);
   }
-  if (all_zero(*beginning)) {
-    return make_new(std::move(device));
-  }
   const auto metadata = read_public_metadata(*device);
-  const bool is_image = metadata.ok() || (metadata.error().kind() != ErrorKind::foreign &&
-                                          metadata.error().kind() != ErrorKind::blank);
-  return is_image ? Status() : foreign(path_);
+  if (metadata.ok() || (metadata.error().kind() != ErrorKind::foreign &&
+                        metadata.error().kind() != ErrorKind::blank)) {
+    return {}; // A damaged one is refused when it is opened.
+  }
+  return all_zero(*beginning) ? make_new(std::move(device)) : foreign(path_);
 }
 
 // ---- A new TPM
 
-Status FilePlace::make_file() {
-  bool forbidden = false;
-  Result<NewFile> file = NewFile::make(path_, forbidden);
-  if (!file.ok()) {
-    return file.error();
-  }
+// Behind it is what nobody asks for any more, or nothing.
+Status FilePlace::make_new(std::unique_ptr<FileDevice> device) {
   const Result<CreateOptions> options = setup_.recipe.options();
-  const Result<std::uint64_t> size =
+  const Result<std::uint64_t> needed =
       options.ok() ? TpmImageRecipe::size_bytes(*options) : options.error();
+  const Result<std::uint64_t> size = needed.ok() ? device->size_bytes() : needed.error();
   if (!size.ok()) {
     return size.error();
   }
-  Result<std::unique_ptr<FileDevice>> device = FileDevice::open(file->path(), Access::read_write);
-  Status made = device.ok() ? (*device)->resize(guard_size_bytes + *size) : device.error();
-  made = made.ok() ? make_new(*std::move(device)) : made;
-  if (made.ok() && ::fchmod(file->fd(), mode_.value_or(mode_default)) != 0) {
-    made = change_error(path_, "cannot set its mode", errno);
+  Status begun;
+  if (*size < guard_size_bytes + *needed && device->capabilities().resize) {
+    begun = device->resize(guard_size_bytes + *needed);
   }
-  return made.ok() ? file->rename_to(path_, forbidden) : made;
-}
-
-// Behind it is what nobody asks for any more, or nothing.
-Status FilePlace::make_new(std::unique_ptr<FileDevice> device) {
   GuardBlock guard;
   guard.state = GuardBlock::State::taking_over;
-  const Status begun = write_guard_block(*device, guard);
+  begun = begun.ok() ? write_guard_block(*device, guard) : begun;
   return begun.ok() ? make_image(std::move(device), guard, {}) : begun;
 }
 
@@ -216,12 +245,11 @@ Status FilePlace::take_over(std::unique_ptr<FileDevice> device, const Bytes& beg
   guard.state = GuardBlock::State::taking_over;
   guard.kept_size_bytes = used_bytes(*sections);
   const std::uint64_t kept_room_bytes = whole_blocks(guard.kept_size_bytes);
-  auto contents = states_in(*device, 0, guard.kept_size_bytes);
+  auto contents = guard.kept_size_bytes <= kept_max_bytes
+                      ? states_in(*device, 0, guard.kept_size_bytes)
+                      : Result<TpmImageRecipe::Contents>(foreign(path_));
   if (!contents.ok()) {
     return contents.error();
-  }
-  if (guard.kept_size_bytes > kept_max_bytes) {
-    return foreign(path_);
   }
   const Result<CreateOptions> options = setup_.recipe.options(*contents);
   const Result<std::uint64_t> needed =
@@ -270,7 +298,8 @@ Status FilePlace::go_on(std::unique_ptr<FileDevice> device, const GuardBlock& gu
   }
   const bool is_there = guard.kept_size_bytes <= kept_max_bytes && guard.kept_size_bytes <= *size &&
                         guard.kept_offset_bytes <= *size - guard.kept_size_bytes &&
-                        guard.image_size_bytes <= guard.kept_offset_bytes;
+                        guard.kept_offset_bytes >= guard_size_bytes && guard.image_size_bytes > 0 &&
+                        guard.image_size_bytes <= guard.kept_offset_bytes - guard_size_bytes;
   if (!is_there) {
     return Error(ErrorKind::corrupt,
                  path_ + ": its guard block says that swtpm's state is kept where it cannot be",

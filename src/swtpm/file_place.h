@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/unique_fd.h"
 #include "device/file_device.h"
 #include "device/guard_block.h"
 #include "swtpm/taken_over_states.h"
@@ -19,7 +20,7 @@ namespace vnvram {
 /// What is blank gets a new TPM. A linear file of swtpm's is taken over, whole or not at all: what
 /// was there is kept at the place's end until the image is complete, and afterwards, so that a cut
 /// at any point leads to the one or the other. Anything else is refused and left as it is. A guard
-/// block whose mark is zeroed asks for a new TPM, and gets one.
+/// block, or a linear file, whose mark is zeroed asks for a new TPM, and gets one.
 ///
 /// An image that begins at the first byte, as `vnvram create` makes it, is used as it is.
 class FilePlace final : public ImagePlace {
@@ -28,16 +29,16 @@ public:
   FilePlace(std::string path, std::optional<mode_t> mode, PlaceSetup setup)
       : path_(std::move(path)), mode_(mode), setup_(std::move(setup)) {}
 
-  /// Errors: in_use; exists (it holds something else); no_space; those of taking a state over and
-  /// of create_image().
+  /// A file that is missing is made. Errors: in_use; exists (it holds something else); absent (no
+  /// such folder); no_space; those of taking a state over and of create_image().
   Result<std::string> enter() override;
-  void leave() override {}
+  void leave() override { lock_.reset(); }
 
 private:
   using Bytes = std::vector<std::byte>;
 
-  Status provide(std::unique_ptr<FileDevice> device);
-  Status make_file();
+  Status lock();
+  Status provide();
   Status make_new(std::unique_ptr<FileDevice> device);
   Status take_over(std::unique_ptr<FileDevice> device, const Bytes& beginning);
   Status go_on(std::unique_ptr<FileDevice> device, const GuardBlock& guard);
@@ -49,6 +50,7 @@ private:
   std::string path_;
   std::optional<mode_t> mode_;
   PlaceSetup setup_;
+  UniqueFd lock_; ///< While it is decided what is there, and while the image is open.
 };
 
 } // namespace vnvram

@@ -9,6 +9,7 @@
 
 #include "base/file_error.h"
 #include "convert/swtpm_folder.h"
+#include "provision/new_file.h"
 #include "swtpm/kept_aside.h"
 #include "vnvram/open_device.h"
 #include "vnvram/public_metadata.h"
@@ -72,7 +73,9 @@ Status FolderPlace::provide() {
   case Found::state: return take_over();
   case Found::image: break;
   }
-  return put_others_aside(); // Taking them over may have been cut behind the image.
+  // Taking them over may have been cut behind the image.
+  NewFile::remove_left(image_path_);
+  return put_others_aside();
 }
 
 Result<FolderPlace::Found> FolderPlace::look() const {

@@ -86,6 +86,7 @@ public:
       parts_.worker->watch_lost_clients([this] { parts_.end.ask("the end of its connection"); });
     }
     Status done = parts_.sockets.serve(server_, *parts_.worker);
+    done = done.ok() && daemon ? daemon->leave() : done;
     done = done.ok() ? confine_program() : done;
     done = done.ok() ? power_on() : done;
     done = done.ok() ? write_pid() : done;

@@ -82,13 +82,23 @@ std::vector<std::byte> ControlService::handle(ControlClient& client, const Contr
   case ControlCommand::get_config: return config();
   default: break;
   }
-  const TpmResult result = act(client, request, std::move(passed));
+  TpmResult result = act(client, request, std::move(passed));
+  if (tpm_.has_changes()) {
+    const TpmResult kept = keep_changes();
+    result = result == tpm_success ? kept : result;
+  }
   log_.debug(fmt::format("client {}: {}: result 0x{:x}", client.number,
                          control_command_name(request.command), result));
-  if (tpm_.has_changes()) {
-    worker_.wake();
-  }
   return encode_result(request.command, result);
+}
+
+// Whoever stores a volatile state may end the process next. QEMU alone cannot be kept waiting.
+TpmResult ControlService::keep_changes() {
+  if (host_ == nullptr || tpm_.failed()) {
+    worker_.wake();
+    return tpm_success;
+  }
+  return host_->settle().ok() ? tpm_success : tpm_fail;
 }
 
 TpmResult ControlService::act(ControlClient& client, const ControlRequest& request,

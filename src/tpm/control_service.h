@@ -34,7 +34,8 @@ struct ControlClient {
 /// committed by the worker, soon, and before the next TPM command is answered.
 ///
 /// Where the image is opened on demand an INIT and a state that is set wait for it, and an INIT
-/// that does not succeed is answered so, as swtpm's callers expect.
+/// that does not succeed is answered so, as swtpm's callers expect. There, what a request has
+/// changed is durable when it is answered.
 ///
 /// The client that hands over a command socket (QEMU does, first of all) is the controller until it
 /// disconnects. Beside it others may ask, and what changes state is refused; without it everybody
@@ -82,6 +83,7 @@ private:
   [[nodiscard]] bool may_shut_down() const;
   void note_shutdown() const;
   TpmResult lock_storage(const ControlRequest& request);
+  TpmResult keep_changes();
   TpmResult set_data_fd(const ControlClient& client, UniqueFd socket);
   TpmResult set_locality(const ControlClient& client, std::uint8_t locality);
   TpmResult reset_established(std::uint8_t locality);

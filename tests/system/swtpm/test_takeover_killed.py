@@ -1,0 +1,91 @@
+"""Takeovers that are cut by SIGKILL before each of their steps: either swtpm's state is whole, or
+ours is."""
+
+import shutil
+import struct
+import unittest
+
+from tpm.support import INIT, ControlClient, receive
+
+from . import facts
+from .case import SwtpmCase
+from .programs import SWTPM, content
+
+IMAGE = "tpm2-00.permall"
+KEPT = {"tpm2-00.permall.swtpm", "tpm2-00.volatilestate.swtpm"}
+STEPS = ("fallocate", "fsync", "fdatasync", "fchmod", "mkdir", "link", "rename", "unlink", "rmdir",
+         "pwritev2")
+# Most writes of a folder's are to a file that has no name yet.
+WRITES_STEP = 5
+
+
+@unittest.skipUnless(shutil.which("strace"), "strace is not installed")
+class KilledTakeover(SwtpmCase):
+
+    def cut(self, place, call, number):
+        """Before this call of the kind. Returns whether it came to that."""
+        tpm = self.start(place, before=("strace", "-f", "-o", "/dev/null", "-e", f"trace={call}",
+                                        "-e", f"inject={call}:signal=KILL:when={number}"))
+        control = ControlClient(tpm.control)
+        try:
+            control.sock.sendall(struct.pack(">II", INIT, 1))
+            reply = receive(control.sock, 4)
+        except ConnectionError:
+            reply = b""
+        finally:
+            control.close()
+            tpm.kill()
+        self.assertIn(reply, (b"", bytes(4)))
+        return not reply
+
+    def cuts(self, whole, steps):
+        """Copies of the place, each of which was cut."""
+        for call in STEPS:
+            for number in range(1, 1000, steps.get(call, 1)):
+                place = self.copy(whole)
+                if not self.cut(place, call, number):
+                    break
+                yield f"before {call} {number}", place
+
+    def check_stock(self, place, made):
+        """swtpm, started by mistake: it refuses and changes nothing, or all is still its own."""
+        place = self.copy(place)
+        before = content(place)
+        tpm = self.start(place, name=SWTPM)
+        if self.init(tpm) == 0:
+            client = tpm.client()
+            self.assertEqual(facts.facts(client), made)
+            client.close()
+        else:
+            self.assertEqual(content(place), before)
+        tpm.kill()
+
+    def check_cuts(self, whole, steps):
+        """Returns how many there were."""
+        made = self.make_state(whole, (), SWTPM, volatile=True)
+        count = 0
+        for count, (when, place) in enumerate(self.cuts(whole, steps), 1):
+            with self.subTest(when):
+                self.check_cut(place, made)
+        return count
+
+    def check_cut(self, place, made):
+        self.check_stock(place, made)
+        tpm, client = self.power_on(place, starts_up=False)
+        self.assertEqual(facts.facts(client), made)
+        client.close()
+        tpm.stop()
+        if place.is_dir():
+            self.assertEqual(set(content(place)), {IMAGE} | KEPT)
+            self.assertEqual({path.name for path in place.iterdir()}, {IMAGE, ".lock"} | KEPT)
+        self.check_facts(place, made)
+
+    def test_in_a_folder(self):
+        self.assertGreater(self.check_cuts(self.new_folder(), {"pwritev2": WRITES_STEP}), 15)
+
+    def test_in_a_file(self):
+        self.assertGreater(self.check_cuts(self.new_file(0), {}), 20)
+
+
+if __name__ == "__main__":
+    unittest.main()
