@@ -276,28 +276,6 @@ TpmResult SoftTpm::set_state(TpmState state, std::vector<std::byte> blob) {
   return result;
 }
 
-Status SoftTpm::check_states(const std::vector<std::vector<std::byte>>& states) {
-  const std::lock_guard lock(mutex_);
-  if (seems_running()) {
-    return Error(ErrorKind::exists, "the TPM has a state, and is on");
-  }
-  const auto before = staged_;
-  for (std::size_t state = 0; state < tpm_state_count; ++state) {
-    staged_.at(state) = states.at(state);
-  }
-  TpmResult result = states.front().empty() ? tpm_fail : tpm_success;
-  for (std::size_t state = 0; state < tpm_state_count && result == tpm_success; ++state) {
-    if (!states.at(state).empty()) {
-      result = TPMLIB_ValidateState(libtpms_state(static_cast<TpmState>(state)), 0);
-    }
-  }
-  staged_ = before;
-  return result == tpm_success
-             ? Status()
-             : Error(ErrorKind::corrupt,
-                     fmt::format("{} refuses it with code 0x{:x}", libtpms_producer(), result));
-}
-
 TpmResult SoftTpm::set_buffer_size(std::uint32_t wanted_bytes, BufferSize& size) {
   const std::lock_guard lock(mutex_);
   if (wanted_bytes != 0 && running_) {

@@ -171,9 +171,8 @@ public:
   [[nodiscard]] TpmResult check_set_state(std::uint64_t length_bytes) const;
   /// Keeps the blob until the next INIT. A refused one changes nothing.
   [[nodiscard]] TpmResult set_state(TpmState state, std::vector<std::byte> blob);
-  /// Whether libtpms could start with these, in the order of TpmState, of which an empty one is
-  /// none: what set_state() would say, one after the other. Nothing is changed. Errors: corrupt;
-  /// exists (the TPM is on).
+  /// Whether libtpms starts with these, in the order of TpmState, of which an empty one is none.
+  /// Nothing of the TPM is changed by it. Errors: corrupt; exists (the TPM is on).
   [[nodiscard]] Status check_states(const std::vector<std::vector<std::byte>>& states);
   /// 0 only asks.
   [[nodiscard]] TpmResult set_buffer_size(std::uint32_t wanted_bytes, BufferSize& size);

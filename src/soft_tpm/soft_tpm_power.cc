@@ -59,6 +59,29 @@ Status SoftTpm::adopt(const std::vector<BlobSpec>& specs,
   return result == tpm_success ? Status() : refused_state(result);
 }
 
+// Each by itself can be right, and the volatile one be another TPM's: so the TPM is started once.
+Status SoftTpm::check_states(const std::vector<std::vector<std::byte>>& states) {
+  const std::lock_guard lock(mutex_);
+  if (seems_running() || running_) {
+    return Error(ErrorKind::exists, "the TPM is on");
+  }
+  NvShadow kept = std::exchange(shadow_, NvShadow(tpm_blob_specs(version_)));
+  const auto kept_staged = std::exchange(staged_, {});
+  const bool could_manufacture = std::exchange(may_manufacture_, false);
+  for (std::size_t state = 0; state < tpm_state_count; ++state) {
+    shadow_.load(static_cast<TpmState>(state), states.at(state));
+  }
+  const TpmResult result = states.front().empty() ? tpm_fail : start_locked();
+  stop_locked();
+  shadow_ = std::move(kept);
+  staged_ = kept_staged;
+  may_manufacture_ = could_manufacture;
+  return result == tpm_success
+             ? Status()
+             : Error(ErrorKind::corrupt,
+                     fmt::format("{} refuses it with code 0x{:x}", libtpms_producer(), result));
+}
+
 Status SoftTpm::verify() {
   const std::lock_guard lock(mutex_);
   const TpmResult result = start_locked();
