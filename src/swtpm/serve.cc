@@ -84,10 +84,10 @@ public:
     if (options_.terminates) {
       parts_.worker->watch_lost_clients([this] { parts_.end.ask("the end of its connection"); });
     }
-    Status done = parts_.sockets.serve(server_, *parts_.worker);
-    done = done.ok() && daemon ? daemon->leave() : done;
+    Status done = daemon ? daemon->leave() : Status();
     done = done.ok() ? confine_program() : done;
-    done = done.ok() ? power_on() : done;
+    done = done.ok() ? power_on() : done; // Who has connected waits until it is on.
+    done = done.ok() ? parts_.sockets.serve(server_, *parts_.worker) : done;
     done = done.ok() ? write_pid() : done;
     return done.ok() && daemon ? daemon->detach() : done;
   }
