@@ -1,17 +1,8 @@
 #include "swtpm/program_host.h"
 
-#include <algorithm>
-#include <chrono>
 #include <future>
-#include <thread>
 
 namespace vnvram {
-namespace {
-
-constexpr std::uint32_t retries_max = 1000;
-constexpr std::chrono::milliseconds retry_after{10};
-
-} // namespace
 
 // The worker is the only one that waits for the device; it answers even at its end.
 Status ProgramHost::on_worker(const std::function<Status()>& job) {
@@ -27,17 +18,8 @@ Status ProgramHost::settled() {
   return status.failed ? Error(ErrorKind::poisoned, status.image_error) : Status();
 }
 
-// Commands are served meanwhile, as far as the TPM's state allows that; QEMU waits for three
-// seconds.
-Status ProgramHost::open(std::uint32_t retries) {
-  const auto attach = [this] { return storage_.attach_at_place(); };
-  Status opened = on_worker(attach);
-  for (std::uint32_t left = std::min(retries, retries_max);
-       left > 0 && !opened.ok() && opened.error().kind() == ErrorKind::in_use; --left) {
-    std::this_thread::sleep_for(retry_after);
-    opened = on_worker(attach);
-  }
-  return opened;
+Status ProgramHost::open() {
+  return on_worker([this] { return storage_.attach_at_place(); });
 }
 
 Status ProgramHost::settle() {

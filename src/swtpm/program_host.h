@@ -24,7 +24,7 @@ public:
   ProgramHost(TpmStorage& storage, TpmWorker& worker, ProcessEnd& end, Rules rules)
       : storage_(storage), worker_(worker), end_(end), rules_(rules) {}
 
-  Status open(std::uint32_t retries) override;
+  Status open() override;
   Status settle() override;
   void state_was_fetched() override;
   void was_shut_down() override { end_.ask("CMD_SHUTDOWN"); }

@@ -85,10 +85,10 @@ public:
     if (options_.terminates) {
       parts_.worker->watch_lost_clients([this] { parts_.end.ask("the end of its connection"); });
     }
-    Status done = parts_.sockets.serve(server_, *parts_.worker);
-    done = done.ok() && daemon ? daemon->leave() : done;
+    Status done = daemon ? daemon->leave() : Status();
     done = done.ok() ? confine_program() : done;
-    done = done.ok() ? power_on() : done;
+    done = done.ok() ? power_on() : done; // Who has connected waits until it is on.
+    done = done.ok() ? parts_.sockets.serve(server_, *parts_.worker) : done;
     done = done.ok() ? write_pid() : done;
     return done.ok() && daemon ? daemon->detach() : done;
   }
@@ -131,7 +131,7 @@ private:
     if (options_.flags.needs_init) {
       return {};
     }
-    Status on = host_.open(0);
+    Status on = host_.open();
     if (on.ok()) {
       parts_.made.custody->power_on_begins();
       on = parts_.made.tpm->power_on(options_.flags.startup);

@@ -18,8 +18,8 @@ public:
   virtual ~ControlHost() = default;
 
   /// A TPM is to be powered on, to get a state, or to go on: its image is attached when this
-  /// returns. Where somebody else has it, it is looked for so many times again, each 10 ms.
-  virtual Status open(std::uint32_t retries) = 0;
+  /// returns.
+  virtual Status open() = 0;
   /// What the TPM has in memory is durable when this returns, as far as it is ours.
   virtual Status settle() = 0;
   /// Whoever may stop the TPM has fetched all of its state.

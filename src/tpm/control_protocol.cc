@@ -120,7 +120,7 @@ ControlParse parse_control_request(std::span<const std::byte> bytes, ControlRequ
     request.length_bytes = word(12);
     break;
   case ControlCommand::set_buffer_size: request.buffer_bytes = word(4); break;
-  case ControlCommand::lock_storage: request.retries = word(4); break;
+  case ControlCommand::lock_storage: request.retry_count = word(4); break;
   case ControlCommand::get_info:
     request.info_flags = load_big_endian<std::uint64_t>(bytes, 4);
     request.offset_bytes = word(12);

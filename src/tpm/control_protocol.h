@@ -64,7 +64,7 @@ struct ControlRequest {
   std::uint32_t length_bytes = 0;  ///< Of the body that follows: set_state_blob, hash_data.
   std::uint32_t buffer_bytes = 0;  ///< set_buffer_size; 0 asks for the current size.
   std::uint64_t info_flags = 0;    ///< get_info
-  std::uint32_t retries = 0;       ///< lock_storage: how often to look again, each 10 ms.
+  std::uint32_t retry_count = 0;   ///< lock_storage
   std::size_t head_size_bytes = 0; ///< How much of the input the number and the head took.
 };
 

@@ -3,8 +3,10 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <chrono>
 #include <string>
 #include <string_view>
+#include <thread>
 
 #include <fmt/core.h>
 
@@ -15,6 +17,8 @@ namespace vnvram {
 namespace {
 
 constexpr std::uint8_t locality_max = 4;
+constexpr std::chrono::milliseconds lock_retry_period{10};
+constexpr std::uint32_t lock_retries_max = 500; // QEMU asks for 300.
 
 bool only_asks(const ControlRequest& request) {
   switch (request.command) {
@@ -114,7 +118,7 @@ TpmResult ControlService::act(ControlClient& client, const ControlRequest& reque
   case ControlCommand::store_volatile: return tpm_.store_volatile();
   case ControlCommand::reset_tpm_established: return reset_established(request.locality);
   case ControlCommand::set_data_fd: return set_data_fd(client, std::move(passed));
-  case ControlCommand::lock_storage: return lock_storage(request);
+  case ControlCommand::lock_storage: return lock_storage(request.retry_count);
   default: return tpm_bad_ordinal;
   }
 }
@@ -133,11 +137,17 @@ TpmResult ControlService::stop(ControlCommand command) {
   return settled.ok() ? tpm_success : tpm_fail;
 }
 
-TpmResult ControlService::open_storage(std::uint32_t retries) {
+// Again as often, and as long after each other, as swtpm does it while someone else has it.
+TpmResult ControlService::open_storage(std::uint32_t retry_count) {
   if (host_ == nullptr) {
     return tpm_success;
   }
-  const Status opened = host_->open(retries);
+  Status opened = host_->open();
+  for (std::uint32_t retries = std::min(retry_count, lock_retries_max);
+       retries > 0 && !opened.ok() && opened.error().kind() == ErrorKind::in_use; --retries) {
+    std::this_thread::sleep_for(lock_retry_period);
+    opened = host_->open();
+  }
   if (!opened.ok()) {
     log_.error(operator_text(opened.error()));
   }
@@ -199,13 +209,13 @@ void ControlService::note_shutdown() const {
 }
 
 // QEMU says that its machine goes on here, after a snapshot or a migration that did not come about.
-TpmResult ControlService::lock_storage(const ControlRequest& request) {
-  const TpmResult opened = open_storage(request.retries);
-  if (opened == tpm_success) {
-    custody_.take_back();
-    worker_.wake();
+TpmResult ControlService::lock_storage(std::uint32_t retry_count) {
+  if (const TpmResult opened = open_storage(retry_count); opened != tpm_success) {
+    return opened;
   }
-  return opened;
+  custody_.take_back();
+  worker_.wake();
+  return tpm_success;
 }
 
 TpmResult ControlService::set_data_fd(const ControlClient& client, UniqueFd socket) {

@@ -77,12 +77,12 @@ private:
   TpmResult init(const ControlRequest& request);
   TpmResult init_on_demand(const ControlRequest& request);
   Status power_on(bool delete_volatile);
-  TpmResult open_storage(std::uint32_t retries = 0);
+  TpmResult open_storage(std::uint32_t retry_count = 0);
   TpmResult stop(ControlCommand command);
   void note_fetched(const ControlClient& client, const ControlRequest& request) const;
   [[nodiscard]] bool may_shut_down() const;
   void note_shutdown() const;
-  TpmResult lock_storage(const ControlRequest& request);
+  TpmResult lock_storage(std::uint32_t retry_count);
   TpmResult keep_changes();
   TpmResult set_data_fd(const ControlClient& client, UniqueFd socket);
   TpmResult set_locality(const ControlClient& client, std::uint8_t locality);

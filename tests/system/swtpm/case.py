@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import unittest
 
+from harness.child import Child
 from harness.vnvram import must_be_clean
 from harness.workspace import Workspace
 from tpm.support import ControlClient
@@ -60,6 +61,12 @@ class SwtpmCase(unittest.TestCase):
         started = Swtpm(self.workspace, place, options, name, before)
         self.programs.append(started)
         return started
+
+    def start_child(self, words, inherits=()):
+        """A program with all of its command line."""
+        child = Child(words, self.workspace.log("child"), None, inherits)
+        self.programs.append(child)
+        return child
 
     def control(self, tpm):
         control = ControlClient(tpm.control)

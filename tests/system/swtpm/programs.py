@@ -123,3 +123,9 @@ def run_states(name, place):
                           stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
                           check=False)
     return json.loads(done.stdout) if done.returncode == 0 else None
+
+
+def wait_gone(pidfd):
+    """For the end of a process that may be no child of ours."""
+    if not select.select([pidfd], [], [], PATIENCE_SECONDS)[0]:
+        raise TimeoutError("it still runs")

@@ -191,6 +191,19 @@ class ControlClient:
         self.sock.close()
 
 
+def two_free_ports():
+    """A port whose successor is free as well."""
+    while True:
+        with socket.socket() as first, socket.socket() as second:
+            first.bind(("127.0.0.1", 0))
+            port = first.getsockname()[1]
+            try:
+                second.bind(("127.0.0.1", port + 1))
+            except OSError:
+                continue
+            return port
+
+
 class TpmCase(ShowsLogs, unittest.TestCase):
     """Ends every process it started, in any case; shows all logs when the test fails."""
 

@@ -2,24 +2,10 @@
 
 import random
 import signal
-import socket
 import threading
 import unittest
 
-from support import TpmCase, tpm2
-
-
-def two_free_ports():
-    """A port whose successor is free as well."""
-    while True:
-        with socket.socket() as first, socket.socket() as second:
-            first.bind(("127.0.0.1", 0))
-            port = first.getsockname()[1]
-            try:
-                second.bind(("127.0.0.1", port + 1))
-            except OSError:
-                continue
-            return port
+from support import TpmCase, tpm2, two_free_ports
 
 
 class Tpm2Tools(TpmCase):

@@ -40,6 +40,7 @@ TEST(ControlProtocol, ReadsEachHead) {
 
   ASSERT_EQ(parse("00000013 00000005", request), ControlParse::complete);
   EXPECT_EQ(request.command, ControlCommand::lock_storage);
+  EXPECT_EQ(request.retry_count, 5U);
 }
 
 TEST(ControlProtocol, WaitsForTheWholeHead) {

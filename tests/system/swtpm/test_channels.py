@@ -1,0 +1,162 @@
+"""Where commands and control requests come from: descriptors, TCP, and both by one program."""
+
+import socket
+import struct
+import unittest
+
+from tpm.support import ControlClient, LOCALITY, SHUTDOWN, STOP, TpmClient, two_free_ports
+
+from . import facts
+from .case import SwtpmCase
+from .programs import OURS, SWTPM, place_options
+from .test_wire import AS_STORED, PERMANENT, VOLATILE, get_blob, set_blob
+
+REGISTER_OF_LOCALITY_2, RESET, BAD_LOCALITY = 20, 0x13D, 0x907
+
+
+class OpenControl(ControlClient):
+    """On a socket that is connected."""
+
+    def __init__(self, sock): # pylint: disable=super-init-not-called
+        self.sock = sock
+
+
+def reset(client):
+    """Of a register that only locality 2 may reset: the response code."""
+    return client.run(RESET, struct.pack(">I", REGISTER_OF_LOCALITY_2) + facts.EMPTY_PASSWORD,
+                      0x8002)[0]
+
+
+class Channels(SwtpmCase):
+
+    def setUp(self):
+        super().setUp()
+        self.folder = self.new_folder()
+
+    def start_words(self, *words, name=OURS, inherits=()):
+        return self.start_child([name, "socket", "--tpm2", *place_options(self.folder), *words],
+                                inherits)
+
+    def connection(self, kind, address):
+        sock = socket.socket(kind)
+        self.addCleanup(sock.close)
+        sock.connect(address)
+        return sock
+
+    def listener(self, name):
+        listener = socket.socket(socket.AF_UNIX)
+        self.addCleanup(listener.close)
+        listener.bind(str(self.workspace.file(name)))
+        listener.listen()
+        return listener
+
+    def test_sockets_that_listen(self):
+        with self.listener("c") as control, self.listener("s") as server:
+            child = self.start_words("--ctrl", f"type=unixio,fd={control.fileno()}",
+                                     "--server", f"type=unixio,fd={server.fileno()}",
+                                     inherits=(control.fileno(), server.fileno()))
+        control = ControlClient(self.workspace.file("c"))
+        self.assertEqual(control.init(), 0)
+        client = TpmClient(self.workspace.file("s"))
+        self.assertEqual(client.startup(), 0)
+        client.close()
+        self.assertEqual(control.result(SHUTDOWN), 0)
+        control.close()
+        self.assertEqual(child.wait(), 0)
+        # Who has made them removes them.
+        self.assertTrue(self.workspace.file("c").exists())
+
+    def test_connections(self):
+        control, theirs = socket.socketpair()
+        commands, their_commands = socket.socketpair()
+        self.addCleanup(commands.close)
+        with theirs, their_commands:
+            child = self.start_words("--ctrl", f"type=unixio,clientfd={theirs.fileno()}",
+                                     "--fd", str(their_commands.fileno()),
+                                     inherits=(theirs.fileno(), their_commands.fileno()))
+        control = OpenControl(control)
+        self.addCleanup(control.close)
+        self.assertEqual(control.init(), 0)
+        client = TpmClient(commands)
+        self.assertEqual(client.startup(), 0)
+        client.define_counter()
+        self.assertEqual(control.result(SHUTDOWN), 0)
+        self.assertEqual(child.wait(), 0)
+
+    def test_the_end_of_the_only_connections(self):
+        control, theirs = socket.socketpair()
+        with theirs:
+            child = self.start_words("--ctrl", f"type=unixio,clientfd={theirs.fileno()},terminate",
+                                     inherits=(theirs.fileno(),))
+        control = OpenControl(control)
+        self.assertEqual(control.init(), 0)
+        control.close()
+        self.assertEqual(child.wait(), 0)
+
+    def start_tcp(self, name=OURS):
+        port = two_free_ports()
+        child = self.start_words("--server", f"type=tcp,port={port}", "--ctrl",
+                                 f"type=tcp,port={port + 1}", name=name)
+        return child, port
+
+    def over_tcp(self, child, port):
+        """As soon as somebody is there."""
+        while True:
+            try:
+                return self.connection(socket.AF_INET, ("127.0.0.1", port))
+            except ConnectionRefusedError:
+                self.assertIsNone(child.returncode)
+
+    def test_state_and_locality_over_tcp(self):
+        child, port = self.start_tcp()
+        control = OpenControl(self.over_tcp(child, port + 1))
+        self.assertEqual(control.init(), 0)
+        client = TpmClient(self.over_tcp(child, port))
+        self.assertEqual(client.startup(), 0)
+        made = facts.make(client)
+        self.assertEqual(reset(client), BAD_LOCALITY)
+        self.assertEqual(control.result(LOCALITY, b"\2"), 0)
+        self.assertEqual(reset(client), 0)
+        blobs = [(kind, *get_blob(control, kind, AS_STORED)) for kind in (PERMANENT, VOLATILE)]
+        self.assertEqual(control.result(SHUTDOWN), 0)
+        client.close()
+        self.assertEqual(child.wait(), 0)
+
+        self.folder = self.new_folder()
+        child, port = self.start_tcp()
+        control = OpenControl(self.over_tcp(child, port + 1))
+        self.assertEqual(control.result(STOP), 0)
+        for kind, flags, blob in blobs:
+            self.assertEqual(set_blob(control, kind, flags, blob), 0)
+        self.assertEqual(control.init(1), 0)
+        client = TpmClient(self.over_tcp(child, port))
+        self.assertEqual(facts.facts(client), made)
+
+    def test_locality_of_a_unix_control_channel(self):
+        for name in (SWTPM, OURS):
+            tpm, client = self.power_on(self.new_folder(), name=name)
+            self.assertEqual(reset(client), BAD_LOCALITY)
+            self.assertEqual(self.result(tpm, LOCALITY, b"\2"), 0)
+            self.assertEqual(reset(client), 0)
+            self.assertEqual(self.result(tpm, LOCALITY, b"\0"), 0)
+            self.assertEqual(reset(client), BAD_LOCALITY)
+            client.close()
+            tpm.kill()
+
+    def test_a_connection_for_each_command(self):
+        """--server ...,disconnect"""
+        for name in (SWTPM, OURS):
+            self.folder = self.new_folder()
+            port = two_free_ports()
+            child = self.start_words("--server", f"type=tcp,port={port},disconnect", "--flags",
+                                     "not-need-init,startup-clear", name=name)
+            for _ in range(3):
+                client = TpmClient(self.over_tcp(child, port))
+                client.read_clock()
+                with self.assertRaises(ConnectionError, msg=name):
+                    client.read_clock()
+            child.kill()
+
+
+if __name__ == "__main__":
+    unittest.main()
