@@ -72,7 +72,16 @@ Status FolderPlace::provide() {
   case Found::state: return take_over();
   case Found::image: break;
   }
-  return put_others_aside(); // Taking them over may have been cut behind the image.
+  // Taking them over may have been cut behind the image.
+  const Status aside = put_others_aside();
+  return aside.ok() && mode_ ? set_mode(*mode_) : aside;
+}
+
+// swtpm gives a state this mode each time that it writes it, and swtpm_setup names none.
+Status FolderPlace::set_mode(mode_t mode) const {
+  return ::chmod(image_path_.c_str(), mode) == 0
+             ? Status()
+             : change_error(image_path_, "cannot set its mode", errno);
 }
 
 Result<FolderPlace::Found> FolderPlace::look() const {
@@ -107,12 +116,8 @@ Status FolderPlace::make_image(TpmImageRecipe::Contents contents, bool replaces)
     return size_bytes.error();
   }
   options->force = replaces;
-  Status made = create_image_file(image_path_, *size_bytes, *options);
-  if (made.ok() && (mode_ || !replaces) &&
-      ::chmod(image_path_.c_str(), mode_.value_or(mode_default)) != 0) {
-    made = change_error(image_path_, "cannot set its mode", errno);
-  }
-  return made;
+  const Status made = create_image_file(image_path_, *size_bytes, *options);
+  return made.ok() && (mode_ || !replaces) ? set_mode(mode_.value_or(mode_default)) : made;
 }
 
 Status FolderPlace::make_new() const {

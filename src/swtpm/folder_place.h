@@ -20,7 +20,8 @@ namespace vnvram {
 /// name the old state has it, and it is kept by another one. An empty folder gets a new TPM.
 class FolderPlace final : public ImagePlace {
 public:
-  /// `mode`: of the image; nothing: as the state that it takes over, or 0640.
+  /// `mode`: of the image, also of one that is there; nothing: as the state that it takes over, or
+  /// 0640 for a new one.
   FolderPlace(std::string folder, std::optional<mode_t> mode, PlaceSetup setup);
 
   /// Takes swtpm's lock of the folder, too. Errors: absent (no such folder), in_use (swtpm, or
@@ -41,6 +42,7 @@ private:
   Status take_over() const;
   Status put_others_aside() const;
   Status make_image(TpmImageRecipe::Contents contents, bool replaces) const;
+  Status set_mode(mode_t mode) const;
 
   std::string folder_;
   std::optional<mode_t> mode_;
