@@ -20,6 +20,7 @@ class LibvirtCase(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
+        cls.all_hosts = []
         cls.workspace = Workspace()
         cls.addClassCleanup(cls.workspace.close)
         cls.workspace.path.chmod(0o1777)  # QEMU's user gets at what is in it, and makes the sockets of migrations.
@@ -31,8 +32,9 @@ class LibvirtCase(unittest.TestCase):
             raise
 
     @classmethod
-    def new_host(cls, name):
-        host = Host(cls.workspace, name)
+    def new_host(cls, name, *options):
+        host = Host(cls.workspace, name, *options)
+        cls.all_hosts.append(host)
         cls.addClassCleanup(host.kill)
         return host
 
@@ -41,7 +43,8 @@ class LibvirtCase(unittest.TestCase):
             super()._callTestMethod(method)
         except BaseException:
             self.workspace.show_failure()
-            print(self.host.logs_text(), flush=True)
+            for host in self.all_hosts:
+                print(host.logs_text(), flush=True)
             raise
 
     def new_image(self, *options):
