@@ -9,8 +9,10 @@
 
 #include "base/file_error.h"
 #include "convert/swtpm_folder.h"
+#include "device/file_device.h"
 #include "provision/new_file.h"
 #include "swtpm/kept_aside.h"
+#include "swtpm/named_file.h"
 #include "vnvram/open_device.h"
 #include "vnvram/public_metadata.h"
 #include "vnvram/store.h"
@@ -19,6 +21,7 @@ namespace vnvram {
 namespace {
 
 constexpr mode_t mode_default = 0640;
+constexpr mode_t mode_bits = 07777;
 constexpr mode_t lock_mode = 0660;
 
 Error not_taken(const std::string& folder) {
@@ -33,14 +36,23 @@ FolderPlace::FolderPlace(std::string folder, std::optional<mode_t> mode, PlaceSe
       image_path_(folder_ + "/" +
                   SwtpmFolder::file_name(setup_.recipe.version(), TpmState::permanent)) {}
 
-Result<std::string> FolderPlace::enter() {
+Result<std::string> FolderPlace::enter(Visit visit) {
   Status there = lock();
-  there = there.ok() ? provide() : there;
-  if (!there.ok()) {
-    leave();
-    return there.error();
+  there = there.ok() ? provide(visit) : there;
+  Result<UniqueFd> image = there.ok() ? find_file(image_path_) : there.error();
+  if (image.ok() && !image->valid()) {
+    image = Error(ErrorKind::absent, image_path_ + ": it is gone again");
   }
+  if (!image.ok()) {
+    leave();
+    return image.error();
+  }
+  image_ = *std::move(image);
   return image_path_;
+}
+
+Status FolderPlace::check() const {
+  return check_name_of(image_, image_path_);
 }
 
 // swtpm's is on the whole file, and ours keeps it out for as long as the image is open.
@@ -63,26 +75,40 @@ Status FolderPlace::lock() {
   return {};
 }
 
-Status FolderPlace::provide() {
+Status FolderPlace::provide(Visit visit) {
   const Result<Found> found = look();
   if (!found.ok()) {
     return found.error();
   }
-  switch (*found) {
-  case Found::nothing: return make_new();
-  case Found::state: return take_over();
-  case Found::image: break;
+  if (*found == Found::image) {
+    NewFile::remove_left(image_path_);
+    // Taking them over may have been cut behind the image.
+    const Status aside = put_others_aside();
+    return aside.ok() ? set_mode() : aside;
   }
-  // Taking them over may have been cut behind the image.
-  NewFile::remove_left(image_path_);
-  return put_others_aside();
+  if (visit == Visit::again) {
+    return Error(ErrorKind::absent,
+                 image_path_ + ": the image that this TPM had there is not there any more",
+                 "put it back, or end this program and start it again");
+  }
+  if (*found == Found::state) {
+    return take_over();
+  }
+  const Status made = make_image({});
+  if (made.ok()) {
+    setup_.log.info(image_path_ + ": made a new image");
+  }
+  return made;
 }
 
 Result<FolderPlace::Found> FolderPlace::look() const {
+  const Result<UniqueFd> file = find_file(image_path_);
+  if (!file.ok() || !file->valid()) {
+    return file.ok() ? Result<Found>(Found::nothing) : file.error();
+  }
   struct stat status {};
-  if (::stat(image_path_.c_str(), &status) != 0) {
-    return errno == ENOENT ? Result<Found>(Found::nothing)
-                           : change_error(image_path_, "cannot look at it", errno);
+  if (::fstat(file->get(), &status) != 0) {
+    return change_error(image_path_, "cannot look at it", errno);
   }
   if (status.st_size == 0) {
     return Error(ErrorKind::corrupt,
@@ -90,7 +116,7 @@ Result<FolderPlace::Found> FolderPlace::look() const {
                                "TPM that was there is gone",
                  "restore it from a backup; for a new TPM remove it");
   }
-  const auto device = open_device(image_path_, Access::read_only);
+  const auto device = open_device(image_path_, Access::read_only, {.image_format = "raw"});
   if (!device.ok()) {
     return device.error();
   }
@@ -100,33 +126,55 @@ Result<FolderPlace::Found> FolderPlace::look() const {
   return is_other ? Found::state : Found::image; // A damaged one is refused when it is opened.
 }
 
-Status FolderPlace::make_image(TpmImageRecipe::Contents contents, bool replaces) const {
-  Result<CreateOptions> options = setup_.recipe.options(std::move(contents));
-  if (!options.ok()) {
-    return options.error();
+// Of an image that is there: swtpm gives a state this mode each time that it writes it, and
+// swtpm_setup names none.
+Status FolderPlace::set_mode() const {
+  if (!mode_) {
+    return {};
   }
-  const Result<std::uint64_t> size_bytes = TpmImageRecipe::size_bytes(*options);
+  const UniqueFd file(::open(image_path_.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  return file.valid() && ::fchmod(file.get(), *mode_) == 0
+             ? Status()
+             : change_error(image_path_, "cannot set its mode", errno);
+}
+
+// Beside its name, always: what has the name now is all that there is of a TPM.
+Status FolderPlace::make_image(TpmImageRecipe::Contents contents) const {
+  const Result<CreateOptions> options = setup_.recipe.options(std::move(contents));
+  const Result<std::uint64_t> size_bytes =
+      options.ok() ? TpmImageRecipe::size_bytes(*options) : options.error();
   if (!size_bytes.ok()) {
     return size_bytes.error();
   }
-  options->force = replaces;
-  Status made = create_image_file(image_path_, *size_bytes, *options);
-  if (made.ok() && (mode_ || !replaces) &&
-      ::chmod(image_path_.c_str(), mode_.value_or(mode_default)) != 0) {
+  struct stat old {};
+  const bool replaces = ::lstat(image_path_.c_str(), &old) == 0;
+  bool forbidden = false;
+  Result<NewFile> file = NewFile::make(image_path_, forbidden);
+  if (!file.ok()) {
+    return file.error();
+  }
+  Result<std::unique_ptr<FileDevice>> device = FileDevice::open(file->path(), Access::read_write);
+  Status made = device.ok() ? (*device)->resize(*size_bytes) : device.error();
+  made = made.ok() ? create_image(**device, *options) : made;
+  // Only root can give it another owner; swtpm's own new files have none either.
+  if (made.ok() && replaces && ::fchown(file->fd(), old.st_uid, old.st_gid) != 0) {
+    setup_.log.debug(image_path_ + ": it has another owner than the state that it takes over");
+  }
+  const mode_t mode = mode_.value_or(replaces ? old.st_mode & mode_bits : mode_default);
+  if (made.ok() && ::fchmod(file->fd(), mode) != 0) {
     made = change_error(image_path_, "cannot set its mode", errno);
   }
-  return made;
-}
-
-Status FolderPlace::make_new() const {
-  Status made = make_image({}, false);
-  if (made.ok()) {
-    setup_.log.info(image_path_ + ": made a new image");
-  }
-  return made;
+  return made.ok() ? file->rename_to(image_path_, forbidden) : made;
 }
 
 Status FolderPlace::take_over() const {
+  for (const TpmState state : {TpmState::volatile_state, TpmState::save_state}) {
+    const Result<UniqueFd> file =
+        find_file(folder_ + "/" + SwtpmFolder::file_name(setup_.recipe.version(), state));
+    if (!file.ok()) {
+      return file.error();
+    }
+  }
   const Result<SwtpmStateFiles> files = SwtpmFolder(folder_).read(setup_.recipe.version());
   if (!files.ok()) {
     return files.error();
@@ -139,7 +187,7 @@ Status FolderPlace::take_over() const {
   if (!kept.ok()) {
     return kept.error();
   }
-  if (Status made = make_image(*std::move(contents), true); !made.ok()) {
+  if (Status made = make_image(*std::move(contents)); !made.ok()) {
     return made;
   }
   setup_.log.info(image_path_ + ": took over the state that swtpm had there, and kept it as " +
@@ -151,8 +199,9 @@ Status FolderPlace::take_over() const {
 Status FolderPlace::put_others_aside() const {
   for (const TpmState state : {TpmState::volatile_state, TpmState::save_state}) {
     const std::string path = folder_ + "/" + SwtpmFolder::file_name(setup_.recipe.version(), state);
-    if (::access(path.c_str(), F_OK) != 0) {
-      continue;
+    const Result<UniqueFd> file = find_file(path);
+    if (!file.ok() || !file->valid()) {
+      continue; // What is no file is none of swtpm's.
     }
     if (const Result<std::string> kept = keep_aside(path); !kept.ok()) {
       return kept.error();

@@ -13,6 +13,7 @@
 #include "convert/new_entry.h"
 #include "convert/stored_bytes.h"
 #include "convert/swtpm_state_file.h"
+#include "swtpm/named_file.h"
 
 namespace vnvram {
 namespace {
@@ -31,26 +32,17 @@ bool same_bytes(const std::string& one, const std::string& other) {
   return first.ok() && second.ok() && *first == *second;
 }
 
-Status sync_folder_of(const std::string& path) {
-  const std::string folder = fs::path(path).parent_path();
-  const UniqueFd fd(
-      ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!fd.valid() || ::fsync(fd.get()) != 0) {
-    return change_error(path, "its name may not survive a power cut", errno, "the folder");
-  }
-  return {};
-}
-
-// Where a file system has no links it is copied.
+// Where a file system has no links it is copied. swtpm itself does not flush what it writes.
 Status give_second_name(const std::string& path, const std::string& name) {
-  const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!file.valid() || ::fsync(file.get()) != 0) { // swtpm does not.
+  const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  if (!file.valid() || ::fsync(file.get()) != 0) {
     return change_error(path, "cannot keep it aside", errno);
   }
-  if (::link(path.c_str(), name.c_str()) == 0) {
+  const std::string opened = "/proc/self/fd/" + std::to_string(file.get());
+  if (::linkat(AT_FDCWD, opened.c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) == 0) {
     return sync_folder_of(name);
   }
-  const auto bytes = read_stored_file(path, SwtpmStateFile::size_max_bytes);
+  const auto bytes = read_stored_file(opened, SwtpmStateFile::size_max_bytes);
   return bytes.ok() ? write_new_file(name, *bytes) : bytes.error();
 }
 
@@ -64,7 +56,8 @@ Result<std::string> keep_aside(const std::string& path) {
       const Status kept = give_second_name(path, name);
       return kept.ok() ? Result<std::string>(name) : kept.error();
     }
-    if (same_bytes(path, name)) { // An earlier attempt was cut behind it.
+    // An earlier attempt was cut behind it.
+    if (const auto there = find_file(name); there.ok() && same_bytes(path, name)) {
       return name;
     }
   }

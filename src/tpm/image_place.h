@@ -10,6 +10,11 @@ namespace vnvram {
 /// Threads: the one that waits for the device (TpmStorage's).
 class ImagePlace {
 public:
+  enum class Visit {
+    first, ///< An image may be made, or what another program has there be taken over.
+    again, ///< One was there before: if it is not any more, nothing takes its place.
+  };
+
   ImagePlace() = default;
   ImagePlace(const ImagePlace&) = delete;
   ImagePlace& operator=(const ImagePlace&) = delete;
@@ -17,7 +22,9 @@ public:
 
   /// What open_device() is to open. An image is there when it returns, and nobody else who knows of
   /// this place takes it before leave(). Errors: as the place says; none changes what is there.
-  virtual Result<std::string> enter() = 0;
+  virtual Result<std::string> enter(Visit visit) = 0;
+  /// Whether what was entered is still what is found there. Errors: stale; absent.
+  [[nodiscard]] virtual Status check() const = 0;
   /// The image is not open any more. Harmless when it was not entered.
   virtual void leave() = 0;
 };

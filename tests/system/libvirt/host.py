@@ -24,18 +24,22 @@ class Host:
 
     HOOK = REPOSITORY / "contrib" / "libvirt" / "vnvram"
 
-    def __init__(self, workspace, name):
+    def __init__(self, workspace, name, swtpm=None, preload=None):
+        """`swtpm`: the program that it has by that name; Debian's unless given. `preload`: a library
+        that comes before libvirtd's own."""
         self.folder = workspace.file(name)
         self.folder.mkdir()
         self.log = workspace.log(f"libvirtd-{name}")
         self._workspace = workspace
+        self._swtpm = [swtpm] if swtpm else []
+        self._env = ["env", f"LD_PRELOAD={preload}"] if preload else []
         self.name = name
         self.start()
 
     def start(self):
         self._child = start_notified(
-            ["unshare", *SPACES, "sh", SCRIPT, self.folder, self.name, self.HOOK,
-             program("vnvram").parent, self.log],
+            ["unshare", *SPACES, *self._env, "sh", SCRIPT, self.folder, self.name, self.HOOK,
+             program("vnvram").parent, self.log, *self._swtpm],
             self._workspace.log(f"host-{self.name}"),
             self._workspace.file(f"{self.name}.notify"))
 
@@ -77,9 +81,10 @@ class Host:
         return self.folder / path.lstrip("/")
 
     def logs_text(self, tail_bytes=3000):
-        """Of the machines' QEMUs, and of what served them."""
+        """Of the machines' QEMUs, of their TPMs, and of what served them."""
         parts = []
         for log in (*self.folder.glob("var/log/libvirt/qemu/*.log"),
+                    *self.folder.glob("var/log/swtpm/libvirt/qemu/*.log"),
                     *self.folder.glob("run/vnvram/*/serve.log")):
             text = log.read_bytes()[-tail_bytes:].decode(errors="replace")
             parts.append(f"---- {log}\n{text}")

@@ -2,14 +2,16 @@
 # A libvirtd with folders and a name of its own: the first process of name spaces (mount, pid, uts), with
 # which everything ends that it has started. It says itself that it is ready (NOTIFY_SOCKET).
 #
-# usage: host.sh FOLDER NAME HOOK PROGRAMS LOG
+# usage: host.sh FOLDER NAME HOOK PROGRAMS LOG [SWTPM]
+# SWTPM is what this host has at /usr/bin/swtpm; Debian's unless it is given.
 set -eu
-folder=$1 name=$2 hook=$3 programs=$4 log=$5
+folder=$1 name=$2 hook=$3 programs=$4 log=$5 swtpm=${6:-}
 
 hostname "$name"
 # Some of these come with Debian's package that starts libvirtd by systemd, and are there without it only if
 # they are made. They stay: one that is removed takes away what another test has mounted on it.
-for path in /etc/libvirt /var/lib/libvirt /var/log/libvirt /var/cache/libvirt /run; do
+for path in /etc/libvirt /var/lib/libvirt /var/log/libvirt /var/cache/libvirt /run \
+            /var/lib/swtpm-localca /var/log/swtpm; do
   mkdir -p "$folder$path" "$path"
   mount --bind "$folder$path" "$path"
 done
@@ -24,6 +26,10 @@ ln -s /proc/self/fd "$folder/dev/fd"
 mount -t tmpfs -o mode=1777 tmpfs "$folder/dev/shm"
 mount -t devpts -o newinstance,ptmxmode=0666,mode=620 devpts "$folder/dev/pts"
 mount --rbind "$folder/dev" /dev
+
+# Who certifies this host's TPMs: makes its own keys as the first one comes.
+chown tss:tss /var/lib/swtpm-localca
+[ -z "$swtpm" ] || mount --bind "$swtpm" /usr/bin/swtpm
 
 mkdir -p /etc/libvirt/hooks/qemu.d
 install -m 755 "$hook" /etc/libvirt/hooks/qemu.d/vnvram

@@ -6,9 +6,9 @@ import unittest
 
 from guest.guest_image import guest_image
 from harness.case import COUNTER
-from harness.shows_logs import ShowsLogs
 from harness.vnvram import create, info, must_be_clean
 from harness.workspace import Workspace
+from harness.shows_logs import ShowsLogs
 
 from .host import Host
 from .machine import Machine, copy_guest
@@ -21,6 +21,7 @@ class LibvirtCase(ShowsLogs, unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
+        cls.all_hosts = []
         cls.workspace = Workspace()
         cls.addClassCleanup(cls.workspace.close)
         cls.workspace.path.chmod(0o1777)  # QEMU's user gets at what is in it, and makes the sockets of migrations.
@@ -32,14 +33,16 @@ class LibvirtCase(ShowsLogs, unittest.TestCase):
             raise
 
     @classmethod
-    def new_host(cls, name):
-        host = Host(cls.workspace, name)
+    def new_host(cls, name, *options):
+        host = Host(cls.workspace, name, *options)
+        cls.all_hosts.append(host)
         cls.addClassCleanup(host.kill)
         return host
 
     def show_logs(self):
         super().show_logs()
-        print(self.host.logs_text(), flush=True)
+        for host in self.all_hosts:
+            print(host.logs_text(), flush=True)
 
     def new_image(self, *options):
         name = f"{self._testMethodName}-{len(list(self.workspace.path.glob('*.nvram')))}.nvram"
