@@ -23,6 +23,9 @@ constexpr std::string_view our_mark =
     "vNVRAM guard block 1: an image of vNVRAM begins at byte 4096\n";
 constexpr std::size_t numbers_offset = 256;
 
+// What stands in `taking_over` then; anything else is not it.
+constexpr std::uint64_t taking_over_mark = 0x7265766f656b6174; // "takeover"
+
 // Ours, behind the mark, little-endian.
 struct Numbers {
   std::uint64_t taking_over;
@@ -44,7 +47,7 @@ GuardBlock read_guard(std::span<const std::byte> beginning) {
   const auto mark = beginning.first(swtpm_mark.size());
   if (std::ranges::all_of(mark, [](std::byte each) { return each == std::byte{0}; })) {
     guard.state = GuardBlock::State::reset_requested;
-  } else if (numbers.taking_over != 0) {
+  } else if (numbers.taking_over == taking_over_mark) {
     guard.state = GuardBlock::State::taking_over;
   } else {
     guard.state = GuardBlock::State::whole;
@@ -62,7 +65,7 @@ void write_guard(const GuardBlock& guard, std::span<std::byte> block) {
   block[header_size_offset] = header_size_bytes;
   std::memcpy(&block[our_mark_offset], our_mark.data(), our_mark.size());
   const Numbers numbers{.taking_over =
-                            guard.state == GuardBlock::State::taking_over ? std::uint64_t{1} : 0,
+                            guard.state == GuardBlock::State::taking_over ? taking_over_mark : 0,
                         .image_size_bytes = guard.image_size_bytes,
                         .kept_offset_bytes = guard.kept_offset_bytes,
                         .kept_size_bytes = guard.kept_size_bytes};

@@ -34,7 +34,7 @@ struct GuardBlock {
 };
 
 /// What begins so. Fewer bytes than a block: none. The numbers are what the block says: anybody may
-/// have written them.
+/// have written them. No bit that rots makes "taking over" of "whole".
 [[nodiscard]] GuardBlock read_guard(std::span<const std::byte> beginning);
 
 /// To be written, durably, before anything behind it is. `block` is one block; `guard` is whole or

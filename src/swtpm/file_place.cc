@@ -14,6 +14,8 @@
 #include "base/file_error.h"
 #include "convert/swtpm_linear_file.h"
 #include "device/guarded_device.h"
+#include "swtpm/named_file.h"
+#include "swtpm/other_openers.h"
 #include "vnvram/public_metadata.h"
 #include "vnvram/store.h"
 
@@ -53,7 +55,29 @@ Result<std::vector<std::byte>> read_bytes(BlockDevice& device, std::uint64_t off
 
 Error foreign(const std::string& path) {
   return {ErrorKind::exists, path + ": it holds something that is neither swtpm's nor ours",
-          "check the name; what is to be overwritten has to be zero at its beginning"};
+          "check the name; what is to be overwritten has to be zero in its first 16 MiB"};
+}
+
+// As much as a file system, or whatever else could be there, would have its mark in; and our own
+// image behind a guard block that was lost.
+Result<bool> is_blank(BlockDevice& device) {
+  constexpr std::uint64_t looked_at_bytes = std::uint64_t{16} << 20U;
+  constexpr std::uint64_t step_bytes = std::uint64_t{1} << 20U;
+  const Result<std::uint64_t> size = device.size_bytes();
+  if (!size.ok()) {
+    return size.error();
+  }
+  const std::uint64_t end_bytes = std::min(*size, looked_at_bytes);
+  for (std::uint64_t offset = 0; offset < end_bytes; offset += step_bytes) {
+    const auto bytes = read_bytes(device, offset, std::min(step_bytes, end_bytes - offset));
+    if (!bytes.ok()) {
+      return bytes.error();
+    }
+    if (!all_zero(*bytes)) {
+      return false;
+    }
+  }
+  return true;
 }
 
 // A linear file whose mark was zeroed, as `swtpm_setup --overwrite` does it on devices.
@@ -85,14 +109,24 @@ std::uint64_t used_bytes(const SwtpmLinearFile::Sections& sections) {
 
 } // namespace
 
-Result<std::string> FilePlace::enter() {
+Result<std::string> FilePlace::enter(Visit visit) {
   Status there = lock();
-  there = there.ok() ? provide() : there;
+  there = there.ok() ? provide(visit) : there;
   if (!there.ok()) {
     leave();
     return there.error();
   }
   return path_;
+}
+
+Status FilePlace::check() const {
+  struct stat opened {};
+  struct stat named {};
+  const bool same = ::fstat(lock_.get(), &opened) == 0 && ::stat(path_.c_str(), &named) == 0 &&
+                    opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
+  return same ? Status()
+              : Error(ErrorKind::stale, path_ + ": it was removed or replaced while it was in use",
+                      "end this program, and start it again");
 }
 
 // The image has locks of its own once it is there; until then whoever comes by the same way waits
@@ -122,7 +156,7 @@ Status FilePlace::lock() {
   return {};
 }
 
-Status FilePlace::provide() {
+Status FilePlace::provide(Visit visit) {
   Result<std::unique_ptr<FileDevice>> opened = FileDevice::open(path_, Access::read_write);
   if (!opened.ok()) {
     return opened.error();
@@ -141,6 +175,13 @@ Status FilePlace::provide() {
   if (guard.state == GuardBlock::State::whole) {
     return {};
   }
+  if (visit == Visit::again) {
+    const bool is_image = read_public_metadata(*device).ok();
+    return is_image ? Status()
+                    : Error(ErrorKind::absent,
+                            path_ + ": the image that this TPM had there is not there any more",
+                            "end this program, and start it again");
+  }
   if (guard.state == GuardBlock::State::taking_over) {
     return go_on(std::move(device), guard);
   }
@@ -149,14 +190,20 @@ Status FilePlace::provide() {
     return make_new(std::move(device));
   }
   if (SwtpmLinearFile::begins(*beginning)) {
-    return take_over(std::move(device), *beginning);
+    const Status alone = check_not_open_elsewhere(path_);
+    return alone.ok() ? take_over(std::move(device), *beginning) : alone;
   }
   const auto metadata = read_public_metadata(*device);
   if (metadata.ok() || (metadata.error().kind() != ErrorKind::foreign &&
                         metadata.error().kind() != ErrorKind::blank)) {
     return {}; // A damaged one is refused when it is opened.
   }
-  return all_zero(*beginning) ? make_new(std::move(device)) : foreign(path_);
+  const Result<bool> blank = is_blank(*device);
+  if (!blank.ok() || !*blank) {
+    return blank.ok() ? foreign(path_) : blank.error();
+  }
+  const Status made = make_new(std::move(device));
+  return made.ok() ? sync_folder_of(path_) : made; // The file may be new, too.
 }
 
 // ---- A new TPM

@@ -17,10 +17,11 @@
 
 namespace vnvram {
 
-/// What is blank gets a new TPM. A linear file of swtpm's is taken over, whole or not at all: what
-/// was there is kept at the place's end until the image is complete, and afterwards, so that a cut
-/// at any point leads to the one or the other. Anything else is refused and left as it is. A guard
-/// block, or a linear file, whose mark is zeroed asks for a new TPM, and gets one.
+/// What is blank, as far as anybody could see, gets a new TPM. A linear file of swtpm's is taken
+/// over, whole or not at all: what was there is kept at the place's end until the image is
+/// complete, and afterwards, so that a cut at any point leads to the one or the other. Anything
+/// else is refused and left as it is. A guard block, or a linear file, whose mark is zeroed asks
+/// for a new TPM, and gets one.
 ///
 /// An image that begins at the first byte, as `vnvram create` makes it, is used as it is.
 class FilePlace final : public ImagePlace {
@@ -31,14 +32,15 @@ public:
 
   /// A file that is missing is made. Errors: in_use; exists (it holds something else); absent (no
   /// such folder); no_space; those of taking a state over and of create_image().
-  Result<std::string> enter() override;
+  Result<std::string> enter(Visit visit) override;
+  [[nodiscard]] Status check() const override;
   void leave() override { lock_.reset(); }
 
 private:
   using Bytes = std::vector<std::byte>;
 
   Status lock();
-  Status provide();
+  Status provide(Visit visit);
   Status make_new(std::unique_ptr<FileDevice> device);
   Status take_over(std::unique_ptr<FileDevice> device, const Bytes& beginning);
   Status go_on(std::unique_ptr<FileDevice> device, const GuardBlock& guard);

@@ -13,8 +13,8 @@
 
 namespace vnvram {
 
-/// By the very name of swtpm's permanent state: that is what `swtpm_setup --overwrite` removes for a
-/// new TPM, and what swtpm itself, started by mistake, refuses and leaves alone. Under any other
+/// By the very name of swtpm's permanent state: that is what `swtpm_setup --overwrite` removes for
+/// a new TPM, and what swtpm itself, started by mistake, refuses and leaves alone. Under any other
 /// name it would see no TPM there, and make one.
 ///
 /// A state of swtpm's that is there is taken over, whole or not at all: the image is made beside it

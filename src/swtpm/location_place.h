@@ -13,7 +13,8 @@ class LocationPlace final : public ImagePlace {
 public:
   explicit LocationPlace(std::string location) : location_(std::move(location)) {}
 
-  Result<std::string> enter() override { return location_; }
+  Result<std::string> enter(Visit /*visit*/) override { return location_; }
+  [[nodiscard]] Status check() const override { return {}; }
   void leave() override {}
 
 private:

@@ -12,7 +12,14 @@ Status ProgramHost::on_worker(const std::function<Status()>& job) {
   return result.get();
 }
 
+// What has changed while the image is away belongs on it, too.
 Status ProgramHost::settled() {
+  const TpmStorageStatus before = storage_.status();
+  if (before.uncommitted && !before.attached) {
+    if (Status attached = storage_.attach_at_place(); !attached.ok()) {
+      return attached;
+    }
+  }
   storage_.commit_without_command();
   const TpmStorageStatus status = storage_.status();
   return status.failed ? Error(ErrorKind::poisoned, status.image_error) : Status();

@@ -89,6 +89,8 @@ bool ProgramSetup::may_need_programs() const {
 Options ProgramSetup::tpm_options() const {
   Options options;
   options.image = options_.state ? options_.state->path : std::string();
+  // No program is started for what somebody has put in a state's place.
+  options.image_format = may_need_programs() || has_owner() ? "" : "raw";
   options.version = options_.version;
   options.detached = !has_owner();
   options.on_demand = options.detached;

@@ -18,7 +18,7 @@ namespace {
 
 constexpr std::uint8_t locality_max = 4;
 constexpr std::chrono::milliseconds lock_retry_period{10};
-constexpr std::uint32_t lock_retries_max = 500; // QEMU asks for 300.
+constexpr std::uint32_t lock_retries_max = 300; // As often as QEMU asks for it.
 
 bool only_asks(const ControlRequest& request) {
   switch (request.command) {
@@ -158,6 +158,12 @@ TpmResult ControlService::init_on_demand(const ControlRequest& request) {
   if (const TpmResult opened = open_storage(); opened != tpm_success) {
     tpm_.stop();
     return opened;
+  }
+  if (custody_.state() == Custody::State::gone && !tpm_.has_state_from_elsewhere()) {
+    log_.error("the TPM is not powered on: its image is sealed, because its state was handed over; "
+               "if it is to go on here: vnvram unseal");
+    tpm_.stop();
+    return tpm_fail;
   }
   const bool delete_volatile = (request.flags & control_init_delete_volatile) != 0;
   const Status started = power_on(delete_volatile);

@@ -22,7 +22,8 @@ struct Options {
   std::string image;
   std::string image_name; ///< If it is another process's: what it is called in messages.
   std::string image_key_file;
-  KeyRing keys; ///< What opens an encrypted image.
+  std::string image_format; ///< See DeviceOptions; empty: what the image's first bytes say.
+  KeyRing keys;             ///< What opens an encrypted image.
   SpacePolicy space = SpacePolicy::reserve;
   std::string anchor; ///< See open_anchor(); empty: none.
   std::optional<AnchorPolicy> anchor_policy;

@@ -76,7 +76,7 @@ Result<Tpm> make_without_tpm(const Options& options, const Log& log) {
     return anchor.error();
   }
   ImageKeeper::Setup setup{
-      .device = {.image_key_file = options.image_key_file},
+      .device = {.image_key_file = options.image_key_file, .image_format = options.image_format},
       .store = {.keys = options.keys, .anchor = *std::move(anchor)},
       .space = options.space,
       .space_warned = [&log](const Error& error) { log.warning(operator_text(error)); }};

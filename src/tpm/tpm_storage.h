@@ -84,8 +84,8 @@ public:
   /// unsupported (it cannot be opened any more), those of ImageKeeper::attach(), read_tpm_image()
   /// and AdoptedImage::adopt().
   Status attach(const std::string& location);
-  /// Opens the image that is at the place, if none is attached. Errors: those of the place, and of
-  /// attach().
+  /// Opens the image that is at the place; of one that is attached, whether it still is what is
+  /// found there. Errors: those of the place, and of attach().
   Status attach_at_place();
   /// The operator's word that the state is ours.
   Status unseal();
@@ -114,6 +114,7 @@ private:
   BlobClient& client_;
   ImageTrouble& trouble_;
   ImagePlace* place_ = nullptr;
+  bool was_at_place_ = false; ///< An image from there was attached once.
   const Log& log_;
   const std::string blobs_prefix_;
   const bool confined_;

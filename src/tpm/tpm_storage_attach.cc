@@ -77,10 +77,14 @@ Status TpmStorage::attach(const std::string& location) {
 }
 
 Status TpmStorage::attach_at_place() {
-  if (custody_.has_image() || place_ == nullptr) {
+  if (place_ == nullptr) {
     return {};
   }
-  const Result<std::string> location = place_->enter();
+  if (custody_.has_image()) {
+    return place_->check();
+  }
+  const Result<std::string> location =
+      place_->enter(was_at_place_ ? ImagePlace::Visit::again : ImagePlace::Visit::first);
   if (!location.ok()) {
     return location.error();
   }
@@ -88,6 +92,7 @@ Status TpmStorage::attach_at_place() {
   if (!attached.ok()) {
     place_->leave();
   }
+  was_at_place_ = was_at_place_ || attached.ok();
   return attached;
 }
 
