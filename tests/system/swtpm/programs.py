@@ -60,7 +60,13 @@ class Swtpm:
             raise AssertionError(f"SHUTDOWN answered {result}, and the end's status is {status}")
 
     def client(self):
-        return TpmClient(self.server)
+        """Its name may be there a moment before it listens."""
+        deadline = Deadline(PATIENCE_SECONDS)
+        while True:
+            try:
+                return TpmClient(self.server)
+            except ConnectionRefusedError:
+                end_early(self.child, deadline)
 
     def log_text(self):
         return self.log.read_text(errors="replace")
