@@ -110,6 +110,7 @@ Result<ProgramSockets> ProgramSockets::open(const SwtpmOptions& options) {
       sockets.data_.emplace(*std::move(opened->listener));
     }
     sockets.data_client_ = std::move(opened->client);
+    sockets.disconnects_ = options.data->disconnects;
   }
   return sockets;
 }
@@ -129,6 +130,9 @@ Status ProgramSockets::serve(ControlServer& server, TpmWorker& worker) {
   }
   if (data_client_.valid()) {
     worker.set_vm_socket(std::move(data_client_));
+  }
+  if (disconnects_) {
+    worker.take_one_command_each();
   }
   worker.serve(data_ ? &*data_ : nullptr, CommandSource::vm);
   return {};

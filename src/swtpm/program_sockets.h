@@ -27,6 +27,7 @@ private:
   std::optional<Listener> data_;
   UniqueFd control_client_; ///< One that is there already.
   UniqueFd data_client_;
+  bool disconnects_ = false;
 };
 
 } // namespace vnvram

@@ -226,8 +226,10 @@ void TpmWorker::answer_wake() {
 }
 
 void TpmWorker::remove_gone() {
-  const auto count = clients_.remove_if([](const Client& client) { return client.gone; });
-  if (count > 0 && lost_) {
+  const bool some_lost = std::ranges::any_of(
+      clients_, [](const Client& client) { return client.gone && !client.ends_with_answer; });
+  clients_.remove_if([](const Client& client) { return client.gone; });
+  if (some_lost && lost_) {
     lost_();
   }
 }
@@ -323,13 +325,15 @@ void TpmWorker::accept_clients() {
     log_.warning("too many clients on the command socket, all with commands: refused one");
     return;
   }
-  clients_.push_back({connection_on(std::move(socket)), listener_source_});
+  clients_.push_back({.connection = connection_on(std::move(socket)),
+                      .source = listener_source_,
+                      .ends_with_answer = takes_one_each_});
 }
 
 void TpmWorker::serve_client(Client& client, short events) {
   CommandConnection& connection = client.connection;
   if (connection.has_output()) {
-    client.gone = !connection.flush();
+    client.gone = !connection.flush() || (client.ends_with_answer && !connection.has_output());
   } else if (!client.waiting && (events & (POLLIN | POLLHUP | POLLERR)) != 0) {
     client.gone = !connection.receive();
   }
@@ -346,7 +350,8 @@ void TpmWorker::run_commands(Client& client) {
       return; // The state was handed over this very moment: the command waits.
     }
     const CommandConnection::Command command = *std::exchange(client.waiting, std::nullopt);
-    client.gone = !client.connection.respond(command, *response);
+    client.gone = !client.connection.respond(command, *response) ||
+                  (client.ends_with_answer && !client.connection.has_output());
   }
 }
 

@@ -66,6 +66,9 @@ public:
   /// Takes commands from the VM's socket and, if there is a listener, from its clients, which count
   /// as this source. The listener outlives the worker.
   void serve(const Listener* listener, CommandSource clients_are = CommandSource::server);
+  /// Each connection that comes by the listener ends with its first answer. To be said before
+  /// serve().
+  void take_one_command_each() { takes_one_each_ = true; }
   /// Told, on the worker's thread, of each end of a connection that commands came by. To be said
   /// before serve().
   void watch_lost_clients(std::function<void()> lost) { lost_ = std::move(lost); }
@@ -114,6 +117,7 @@ private:
     CommandSource source;
     std::optional<CommandConnection::Command> waiting = std::nullopt; ///< Read, and not run yet.
     bool gone = false;
+    bool ends_with_answer = false;
   };
 
   using Clock = std::chrono::steady_clock;
@@ -150,6 +154,7 @@ private:
   std::atomic<const Listener*> listener_ = nullptr;
   std::atomic<CommandSource> listener_source_ = CommandSource::server;
   std::function<void()> lost_;
+  bool takes_one_each_ = false;
   std::atomic<bool> stopping_ = false;
   std::array<std::atomic<std::uint8_t>, 2> localities_{};
   std::mutex mutex_;
