@@ -70,15 +70,14 @@ constexpr std::array thread_calls = {SCMP_SYS(set_tid_address), SCMP_SYS(sched_s
                                      SCMP_SYS(sched_getscheduler), SCMP_SYS(sched_getparam)};
 
 constexpr std::array file_calls = {
-    SCMP_SYS(open),     SCMP_SYS(openat),     SCMP_SYS(access),     SCMP_SYS(faccessat),
-    SCMP_SYS(readlink), SCMP_SYS(readlinkat), SCMP_SYS(mkdir),      SCMP_SYS(mkdirat),
-    SCMP_SYS(rmdir),    SCMP_SYS(unlink),     SCMP_SYS(unlinkat),   SCMP_SYS(rename),
-    SCMP_SYS(renameat), SCMP_SYS(renameat2),  SCMP_SYS(link),       SCMP_SYS(linkat),
-    SCMP_SYS(truncate), SCMP_SYS(ftruncate),  SCMP_SYS(chmod),      SCMP_SYS(fchmod),
-    SCMP_SYS(fchmodat), SCMP_SYS(fchown),     SCMP_SYS(getdents64), SCMP_SYS(statfs),
-    SCMP_SYS(fstatfs),  SCMP_SYS(getcwd),     SCMP_SYS(umask),      SCMP_SYS(openat2),
+    SCMP_SYS(open), SCMP_SYS(openat), SCMP_SYS(access), SCMP_SYS(faccessat), SCMP_SYS(readlink),
+    SCMP_SYS(readlinkat), SCMP_SYS(mkdir), SCMP_SYS(mkdirat), SCMP_SYS(rmdir), SCMP_SYS(unlink),
+    SCMP_SYS(unlinkat), SCMP_SYS(rename), SCMP_SYS(renameat), SCMP_SYS(renameat2), SCMP_SYS(link),
+    SCMP_SYS(linkat), SCMP_SYS(truncate), SCMP_SYS(ftruncate), SCMP_SYS(chmod), SCMP_SYS(fchmod),
+    SCMP_SYS(fchmodat), SCMP_SYS(fchown), SCMP_SYS(getdents64), SCMP_SYS(statfs), SCMP_SYS(fstatfs),
+    SCMP_SYS(getcwd), SCMP_SYS(umask), SCMP_SYS(openat2),
     // What leads a daemon's standard streams nowhere.
-    SCMP_SYS(dup2),     SCMP_SYS(dup3)};
+    SCMP_SYS(dup2), SCMP_SYS(dup3)};
 
 // glibc's allocator looks at /proc/sys/vm/overcommit_memory the first time it gives memory back,
 // and gets by without: no file can be opened, but trying is no reason to die. Nor is looking up a

@@ -60,8 +60,7 @@ Error foreign(const std::string& path) {
 bool was_swtpms(std::vector<std::byte> beginning, std::uint64_t size_bytes) {
   const std::vector<std::byte> whole = SwtpmLinearFile::compose({});
   constexpr std::ptrdiff_t mark_size_bytes = sizeof(std::uint64_t);
-  if (beginning.size() < whole.size() ||
-      !all_zero(std::span(beginning).first(mark_size_bytes)) ||
+  if (beginning.size() < whole.size() || !all_zero(std::span(beginning).first(mark_size_bytes)) ||
       all_zero(std::span(beginning).first(whole.size()))) {
     return false;
   }
@@ -115,8 +114,8 @@ Status FilePlace::lock() {
   byte.l_len = 1;
   if (::fcntl(file.get(), F_OFD_SETLK, &byte) != 0) {
     return errno == EAGAIN || errno == EACCES
-               ? Error(ErrorKind::in_use,
-                       path_ + ": another swtpm, or vnvram-swtpm, has its state", "end that one")
+               ? Error(ErrorKind::in_use, path_ + ": another swtpm, or vnvram-swtpm, has its state",
+                       "end that one")
                : change_error(path_, "cannot lock it", errno);
   }
   lock_ = std::move(file);
