@@ -60,7 +60,8 @@ Result<ProgramSetup> ProgramSetup::make(const SwtpmOptions& options) {
     }
     setup.image_key_ = *std::move(source);
   }
-  if (auto& state = setup.options_.state; state && state->kind != Kind::location) {
+  if (auto& state = setup.options_.state;
+      state && (state->kind != Kind::location || scheme_of(state->path) == LocationScheme::path)) {
     state->path = absolute(state->path);
   }
   if (auto& pid = setup.options_.pid; pid && !pid->file.empty()) {

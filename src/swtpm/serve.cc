@@ -26,6 +26,8 @@
 namespace vnvram {
 namespace {
 
+constexpr int large_piece_bytes = 128 << 10;
+
 /// What there is before anything is served.
 struct Parts {
   UniqueFd signals;
@@ -197,6 +199,8 @@ Status print_states(const ProgramSetup& setup) {
 } // namespace
 
 Status serve(const SwtpmOptions& options, const SwtpmLog& log) {
+  // Left alone it grows with the first large piece that is freed, and what was large once stays.
+  ::mallopt(M_MMAP_THRESHOLD, large_piece_bytes);
   const Result<ProgramSetup> setup = ProgramSetup::make(options);
   if (!setup.ok()) {
     return setup.error();
