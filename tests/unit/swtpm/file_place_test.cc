@@ -23,7 +23,7 @@ class FilePlaceTest : public PlaceTest {
 protected:
   Status enter() {
     FilePlace place(path_, std::nullopt, setup());
-    const auto entered = place.enter();
+    const auto entered = place.enter(ImagePlace::Visit::first);
     return entered.ok() ? Status() : entered.error();
   }
   /// The size of the state that the image holds.
@@ -89,7 +89,7 @@ TEST_F(FilePlaceTest, WhatIsForeignStaysAsItIs) {
 
 TEST_F(FilePlaceTest, ItHasOneTakerAtATime) {
   FilePlace one(path_, std::nullopt, setup());
-  ASSERT_OK(one.enter());
+  ASSERT_OK(one.enter(ImagePlace::Visit::first));
   const Bytes before = get(path_);
   EXPECT_KIND(enter(), in_use);
   EXPECT_EQ(get(path_), before);

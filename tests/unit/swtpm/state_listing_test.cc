@@ -54,8 +54,8 @@ TEST_F(StateListingTest, OfAnImageWhatIsInIt) {
   put(path("linear"), swtpm_sample("linear.bin"));
   FolderPlace folder(path(""), std::nullopt, setup());
   FilePlace file(path("linear"), std::nullopt, setup());
-  ASSERT_OK(folder.enter());
-  ASSERT_OK(file.enter());
+  ASSERT_OK(folder.enter(ImagePlace::Visit::first));
+  ASSERT_OK(file.enter(ImagePlace::Visit::first));
   for (const auto& listed : {list(Kind::folder, path("")), list(Kind::file, path("linear")),
                              list(Kind::location, path("linear"))}) {
     ASSERT_OK(listed);
