@@ -4,7 +4,12 @@
 #include <array>
 #include <limits>
 
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
 
 #include "convert/swtpm_linear_file.h"
 #include "support/expect_status.h"
@@ -85,6 +90,71 @@ TEST_F(FilePlaceTest, WhatIsForeignStaysAsItIs) {
   Bytes bytes(1U << 21U);
   bytes.at(4095) = std::byte{1};
   expect_refused(ErrorKind::exists, bytes);
+}
+
+// Where file systems and others have their marks.
+TEST_F(FilePlaceTest, WhatBeginsWithZerosIsNotBlankForThat) {
+  for (const std::size_t offset : {4096U, 32769U, 65600U, 3U << 20U}) {
+    Bytes bytes(4U << 20U);
+    bytes.at(offset) = std::byte{1};
+    expect_refused(ErrorKind::exists, bytes);
+  }
+}
+
+TEST_F(FilePlaceTest, AnImageWhoseGuardIsLostStays) {
+  ASSERT_OK(enter());
+  Bytes bytes = get(path_);
+  std::fill_n(bytes.begin(), guard_size_bytes, std::byte{0});
+  put(path_, bytes);
+  [[maybe_unused]] const Status entered = enter(); // Who opens it finds that it is damaged.
+  EXPECT_EQ(get(path_), bytes);
+}
+
+TEST_F(FilePlaceTest, NoFlippedBitOfAGuardMakesANewTpm) {
+  put(path_, swtpm_sample("linear.bin"));
+  ASSERT_OK(enter());
+  const Bytes made = get(path_);
+  constexpr std::size_t numbers_begin = 256 * 8;
+  constexpr std::size_t numbers_end = 288 * 8;
+  const auto step = [&](std::size_t bit) {
+    return bit >= numbers_begin && bit < numbers_end ? 7 : 61;
+  };
+  for (std::size_t bit = 0; bit < numbers_end; bit += step(bit)) {
+    Bytes bytes = made;
+    bytes.at(bit / 8) ^= std::byte{1} << (bit % 8);
+    put(path_, bytes);
+    [[maybe_unused]] const Status entered = enter();
+    const Bytes after = get(path_);
+    ASSERT_TRUE(
+        std::equal(after.begin() + guard_size_bytes, after.end(), made.begin() + guard_size_bytes))
+        << "bit " << bit;
+  }
+}
+
+TEST_F(FilePlaceTest, WhatAnotherProcessHasOpenIsNotTakenOver) {
+  const Bytes linear = swtpm_sample("linear.bin");
+  put(path_, linear);
+  const UniqueFd open(::open(path_.c_str(), O_RDWR)); // Inherited, and so the child's, too.
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::pause();
+    ::_exit(0);
+  }
+  const Status entered = enter();
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
+  EXPECT_KIND(entered, in_use);
+  EXPECT_EQ(get(path_), linear);
+}
+
+TEST_F(FilePlaceTest, WhatWasThereOnceIsNotMadeAnew) {
+  FilePlace place(path_, std::nullopt, setup());
+  ASSERT_OK(place.enter(ImagePlace::Visit::first));
+  EXPECT_OK(place.check());
+  std::filesystem::remove(path_);
+  EXPECT_KIND(place.check(), stale);
+  place.leave();
+  EXPECT_KIND(place.enter(ImagePlace::Visit::again), absent);
 }
 
 TEST_F(FilePlaceTest, ItHasOneTakerAtATime) {
