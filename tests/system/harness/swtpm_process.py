@@ -1,4 +1,4 @@
-"""swtpm itself, the other side of comparisons and of migrations."""
+"""swtpm itself, the other side of comparisons and of migrations, or ours in its place."""
 
 import itertools
 import select
@@ -12,12 +12,12 @@ class SwtpmProcess:
 
     _numbers = itertools.count()
 
-    def __init__(self, workspace, folder, options=("--tpm2",), server=None):
+    def __init__(self, workspace, folder, options=("--tpm2",), server=None, name="swtpm"):
         number = next(self._numbers)
         self.control = workspace.file(f"swtpm{number}.ctrl")
         self.log = workspace.log("swtpm")
         folder.mkdir(exist_ok=True)
-        argv = ["swtpm", "socket", "--tpmstate", f"dir={folder}",
+        argv = [name, "socket", "--tpmstate", f"dir={folder}",
                 "--ctrl", f"type=unixio,path={self.control}", *options]
         if server:
             argv += ["--server", f"type=unixio,path={server}"]
