@@ -11,6 +11,7 @@
 #include <fmt/core.h>
 
 #include "base/barrier.h"
+#include "base/file_error.h"
 #include "device/file_io.h"
 #include "device/file_lock.h"
 #include "device/file_space.h"
@@ -73,9 +74,14 @@ Error FileDevice::failure(ErrorKind kind, const std::string& what, int error) co
 
 Error FileDevice::failure_at(const char* verb, std::uint64_t offset_bytes,
                              std::uint64_t length_bytes, int error) const {
-  const bool full = error == ENOSPC || error == EDQUOT || error == EFBIG;
-  return failure(full ? ErrorKind::no_space : ErrorKind::io,
-                 fmt::format("cannot {} {} bytes at {}", verb, length_bytes, offset_bytes), error);
+  return space_failure(fmt::format("cannot {} {} bytes at {}", verb, length_bytes, offset_bytes),
+                       error);
+}
+
+// Where there may be no room; what to do about that is said.
+Error FileDevice::space_failure(const std::string& what, int error) const {
+  const bool is_full = change_error_kind(error) == ErrorKind::no_space;
+  return is_full ? change_error(path_, what, error) : failure(ErrorKind::io, what, error);
 }
 
 Result<std::uint64_t> FileDevice::size_bytes() {
@@ -309,10 +315,8 @@ Status FileDevice::resize(std::uint64_t size_bytes) {
 /// into space that is only reserved changes the file system's own data and is slower.
 Status FileDevice::grow_file(std::uint64_t old_size_bytes, std::uint64_t new_size_bytes) {
   const auto failed = [&](int error) {
-    const bool full = error == ENOSPC || error == EDQUOT || error == EFBIG;
-    return failure(full ? ErrorKind::no_space : ErrorKind::io,
-                   fmt::format("cannot grow from {} to {} bytes", old_size_bytes, new_size_bytes),
-                   error);
+    return space_failure(
+        fmt::format("cannot grow from {} to {} bytes", old_size_bytes, new_size_bytes), error);
   };
   if (::fallocate(buffered(), 0, static_cast<off_t>(old_size_bytes),
                   static_cast<off_t>(new_size_bytes - old_size_bytes)) < 0 &&

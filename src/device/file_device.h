@@ -64,6 +64,7 @@ private:
                            Status& written);
   Status grow_file(std::uint64_t old_size_bytes, std::uint64_t new_size_bytes);
   [[nodiscard]] Error failure(ErrorKind kind, const std::string& what, int error) const;
+  [[nodiscard]] Error space_failure(const std::string& what, int error) const;
   [[nodiscard]] Error failure_at(const char* verb, std::uint64_t offset_bytes,
                                  std::uint64_t length_bytes, int error) const;
 

@@ -1,5 +1,5 @@
-"""A guest moves between a host with swtpm and one with vnvram-tpm, both ways: by live migration, in a
-file, and in a snapshot of its drive."""
+"""A guest moves between a host with swtpm and one with vnvram-tpm, or vnvram-swtpm, both ways: by live
+migration, in a file, and in a snapshot of its drive."""
 
 import unittest
 
@@ -8,6 +8,7 @@ from harness.migration_case import MigrationCase
 from harness.qemu import make_disk, values_of
 from harness.recipe import recipe
 from harness.swtpm_process import SwtpmProcess
+from harness.tpm_process import program
 from harness.volatile_state import VolatileState
 
 
@@ -23,6 +24,10 @@ class BetweenSwtpmAndVnvram(MigrationCase):
         swtpm = SwtpmProcess(self.workspace, self.workspace.file(f"swtpm{self.swtpms}"))
         self.children.append(swtpm)
         return swtpm
+
+    def start_ours(self):
+        self.image = self.new_image()
+        return self.start_tpm(self.image, ("--incoming",))
 
     def start_source(self):
         self.tpm = self.start_swtpm()
@@ -73,21 +78,28 @@ class BetweenSwtpmAndVnvram(MigrationCase):
         self.qemu.start_loop(COUNTER)
         self.qemu.wait_value(10)
 
-        def vnvram():
-            self.image = self.new_image()
-            return self.start_tpm(self.image, ("--incoming",))
-
-        self.in_a_file_to(vnvram)
+        self.in_a_file_to(self.start_ours)
         self.in_a_file_to(self.start_swtpm)
-        self.in_a_snapshot_to(vnvram)
+        self.in_a_snapshot_to(self.start_ours)
         self.in_a_snapshot_to(self.start_swtpm)
-        self.migrate_to(vnvram())
+        self.migrate_to(self.start_ours())
         self.migrate_to(self.start_swtpm())
-        self.migrate_to(vnvram())
+        self.migrate_to(self.start_ours())
         # Keys, registers and sessions are what they were; and all that lasts is on our image.
         self.qemu.stop_loop()
         state.check(self.qemu)
         self.end()
+
+
+class BetweenSwtpmAndOursInItsPlace(BetweenSwtpmAndVnvram):
+    def start_ours(self):
+        """It makes its image when the state comes."""
+        self.count += 1
+        folder = self.workspace.file(f"ours{self.count}")
+        self.image = folder / "tpm2-00.permall"
+        ours = SwtpmProcess(self.workspace, folder, name=program("vnvram-swtpm"))
+        self.children.append(ours)
+        return ours
 
 
 if __name__ == "__main__":

@@ -12,16 +12,17 @@ _MAKE = {"ext4": (40, ("mkfs.ext4", "-q", "-F", "-m", "0")),
 class SmallFileSystem:
     """Mounted in the workspace, whose end unmounts it. Needs root."""
 
-    def __init__(self, workspace, kind):
+    def __init__(self, workspace, kind, size_mib=None):
+        """`size_mib`: of one on a file; 40, or what it needs, unless given."""
         self.path = workspace.file(f"small-{kind}")
         self.path.mkdir()
         if kind == "tmpfs":
             self._mount("-t", "tmpfs", "-o", "size=40M", "none")
             return
         backing = workspace.file(f"{kind}.fs")
-        size, make = _MAKE[kind]
+        usual_size, make = _MAKE[kind]
         with open(backing, "wb") as file:
-            file.truncate(size * MIB)
+            file.truncate((size_mib or usual_size) * MIB)
         subprocess.run([*make, backing], check=True)
         self._mount("-o", "loop", backing)
 

@@ -1,4 +1,4 @@
-"""swtpm itself, the other side of comparisons and of migrations."""
+"""swtpm itself, the other side of comparisons and of migrations, or ours in its place."""
 
 import itertools
 import select
@@ -13,14 +13,15 @@ class SwtpmProcess:
 
     _numbers = itertools.count()
 
-    def __init__(self, workspace, place, options=("--tpm2",), server=None, linear=False):
+    def __init__(self, workspace, place, options=("--tpm2",), server=None, linear=False,
+                 name="swtpm"):
         number = next(self._numbers)
         self.control = workspace.file(f"swtpm{number}.ctrl")
         self.log = workspace.log("swtpm")
         if not linear:
             place.mkdir(exist_ok=True)
         state = f"backend-uri=file://{place}" if linear else f"dir={place}"
-        argv = ["swtpm", "socket", "--tpmstate", state,
+        argv = [name, "socket", "--tpmstate", state,
                 "--ctrl", f"type=unixio,path={self.control}", *options]
         if server:
             argv += ["--server", f"type=unixio,path={server}"]

@@ -116,7 +116,7 @@ TEST_F(FilePlaceTest, NoFlippedBitOfAGuardMakesANewTpm) {
   const Bytes made = get(path_);
   constexpr std::size_t numbers_begin = 256 * 8;
   constexpr std::size_t numbers_end = 288 * 8;
-  const auto step = [&](std::size_t bit) {
+  const auto step = [&](std::size_t bit) -> std::size_t {
     return bit >= numbers_begin && bit < numbers_end ? 7 : 61;
   };
   for (std::size_t bit = 0; bit < numbers_end; bit += step(bit)) {
