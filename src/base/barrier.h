@@ -21,10 +21,18 @@ enum class Barrier {
   record_checksum,            // 2, 5: a record counts only if it is whole
   superblock_checksum,        // 2, 5: so does a superblock
   superblock_mac,             // 9: and, encrypted, only if who made it had the key
-  block_place_bound,          // 9: a sealed block counts at its own place only
-  record_bound,               // 9: a sealed record counts in its own place in the history only
+  block_kind_bound,           // 9: a sealed block counts as one of its own kind only
+  block_number_bound,         // 9: and in its own place only
+  record_epoch_bound,         // 9: a sealed record counts in its own epoch only
+  record_sequence_bound,      // 9: as its own generation only
+  record_chain_bound,         // 9: behind its own predecessor only
   fresh_nonce,                // 9: nothing is sealed twice alike
-  purpose_keys,               // 9: records, blocks and superblocks have keys of their own
+  record_key,                 // 9: records have a key of their own
+  block_key,                  // 9: so do blocks
+  superblock_key,             // 9: and superblocks
+  key_id_derived,             // 9: a superblock's key id is made of no key of another purpose
+  slot_bound,                 // 9: a wrapped data key counts in its own slot of its own image only
+  voucher_checked,            // 9: a key slot of somebody without the data key is refused
   old_key_overwritten,        // 9: after an exchange of the data key nothing of the old one is left
   header_copy_durability,     // 9: one copy of the key slots is durable before the other is written
   records_behind_break,       // 1, 5: damage in the middle of the ring is not its end

@@ -25,25 +25,30 @@ std::uint64_t superblock_checksum(const Superblock& superblock) {
 }
 
 std::array<std::byte, 12> bound_to(BlockPlace place, unsigned slot) {
-  const std::array<std::uint32_t, 3> numbers{static_cast<std::uint32_t>(place.kind), place.number,
-                                             slot};
+  const std::array<std::uint32_t, 3> numbers{
+      kept(Barrier::block_kind_bound) ? static_cast<std::uint32_t>(place.kind) : 0,
+      kept(Barrier::block_number_bound) ? place.number : 0, slot};
   std::array<std::byte, sizeof(numbers)> bytes{};
-  if (kept(Barrier::block_place_bound)) {
-    std::memcpy(bytes.data(), numbers.data(), bytes.size());
-  }
+  std::memcpy(bytes.data(), numbers.data(), bytes.size());
   return bytes;
 }
 
 // All of the header but its checksum, and what is only in a plain one.
 std::array<std::byte, 48> bound_to(std::span<const std::byte> record) {
+  RecordHeader header{};
+  std::memcpy(&header, record.data(), sizeof(header));
+  if (!kept(Barrier::record_epoch_bound)) {
+    header.epoch_number = header.epoch_random = 0;
+  }
+  header.sequence = kept(Barrier::record_sequence_bound) ? header.sequence : 0;
+  header.chain = kept(Barrier::record_chain_bound) ? header.chain : 0;
+  const auto whole = std::as_bytes(std::span(&header, 1));
   constexpr std::size_t before_checksum = offsetof(RecordHeader, checksum);
   constexpr std::size_t behind_checksum = offsetof(RecordHeader, epoch_number);
   std::array<std::byte, 48> bytes{};
   static_assert(before_checksum + offsetof(RecordHeader, nonce) - behind_checksum == bytes.size());
-  if (kept(Barrier::record_bound)) {
-    std::memcpy(bytes.data(), record.data(), before_checksum);
-    std::memcpy(&bytes[before_checksum], &record[behind_checksum], bytes.size() - before_checksum);
-  }
+  std::memcpy(bytes.data(), whole.data(), before_checksum);
+  std::memcpy(&bytes[before_checksum], &whole[behind_checksum], bytes.size() - before_checksum);
   return bytes;
 }
 

@@ -11,9 +11,15 @@ namespace vnvram::format {
 
 namespace {
 
-std::string_view purpose(std::string_view wanted) {
-  return kept(Barrier::purpose_keys) ? wanted : std::string_view("vnvram 1 block");
-}
+// Of what a key is for; without its barrier, what another one is for.
+constexpr std::string_view record_purpose =
+    kept(Barrier::record_key) ? "vnvram 1 record" : "vnvram 1 block";
+constexpr std::string_view block_purpose =
+    kept(Barrier::block_key) ? "vnvram 1 block" : "vnvram 1 record";
+constexpr std::string_view superblock_purpose =
+    kept(Barrier::superblock_key) ? "vnvram 1 superblock" : "vnvram 1 block";
+constexpr std::string_view key_id_purpose =
+    kept(Barrier::key_id_derived) ? "vnvram 1 key id" : "vnvram 1 block";
 
 } // namespace
 
@@ -28,13 +34,13 @@ Result<std::shared_ptr<const ImageKeys>> ImageKeys::derive(std::span<const std::
     return Error(ErrorKind::invalid_argument, "an image's data key has 32 bytes");
   }
   const auto key_for = [&](std::string_view wanted, std::size_t size_bytes) {
-    return derive_key(data_key, uuid, purpose(wanted), size_bytes);
+    return derive_key(data_key, uuid, wanted, size_bytes);
   };
-  const auto record = key_for("vnvram 1 record", SealingKey::key_size_bytes);
-  const auto block = key_for("vnvram 1 block", SealingKey::key_size_bytes);
-  const auto superblock = key_for("vnvram 1 superblock", 32);
+  const auto record = key_for(record_purpose, SealingKey::key_size_bytes);
+  const auto block = key_for(block_purpose, SealingKey::key_size_bytes);
+  const auto superblock = key_for(superblock_purpose, 32);
   KeyId id{};
-  const auto id_bytes = key_for("vnvram 1 key id", id.size());
+  const auto id_bytes = key_for(key_id_purpose, id.size());
   if (!record || !block || !superblock || !id_bytes) {
     return !record       ? record.error()
            : !block      ? block.error()

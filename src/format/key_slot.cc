@@ -7,6 +7,7 @@
 
 #include <fmt/core.h>
 
+#include "base/barrier.h"
 #include "format/all_zero.h"
 #include "format/text_field.h"
 
@@ -210,6 +211,9 @@ std::optional<KeySlots> parse_key_slots(const HeaderContent& content, const char
 
 std::vector<std::byte> wrap_associated_data(std::span<const std::byte, 16> uuid,
                                             const KeySlot& slot, const KeyId& key_id) {
+  if (!kept(Barrier::slot_bound)) {
+    return {};
+  }
   std::vector<std::byte> data(uuid.begin(), uuid.end());
   const SlotHeader header = header_of(slot);
   const auto bound =

@@ -52,7 +52,7 @@ void expect_never_wrong(const ExampleImage& good, const std::vector<std::byte>& 
   std::set<std::string> named;
   const auto disk = std::make_shared<MemoryDisk>(image);
   MemoryDevice device(disk, Access::read_only);
-  const Result<CheckReport> report = check_image(device);
+  const Result<CheckReport> report = check_image(device, {}, deterministic_options().keys);
   bool check_lost = !report.ok();
   if (report) {
     for (const CheckProblem& problem : report->problems) {
@@ -107,20 +107,26 @@ void flip_a_bit_of_every_block(const ExampleImage& good, unsigned per_block) {
   }
 }
 
-TEST(BitRotTest, Invariant5HoldsForEveryBlockOfAClosedImage) {
-  flip_a_bit_of_every_block(closed_image(), 4);
+/// Of plain images and of encrypted ones.
+class BitRotTest : public testing::TestWithParam<bool> {};
+
+INSTANTIATE_TEST_SUITE_P(Images, BitRotTest, testing::Bool(),
+                         [](const auto& image) { return image.param ? "encrypted" : "plain"; });
+
+TEST_P(BitRotTest, Invariant5HoldsForEveryBlockOfAClosedImage) {
+  flip_a_bit_of_every_block(closed_image(GetParam()), 4);
 }
 
-TEST(BitRotTest, Invariant5HoldsForEveryBlockOfAnInterruptedImage) {
-  flip_a_bit_of_every_block(interrupted_image(), 4);
+TEST_P(BitRotTest, Invariant5HoldsForEveryBlockOfAnInterruptedImage) {
+  flip_a_bit_of_every_block(interrupted_image(GetParam()), 4);
 }
 
-TEST(BitRotTest, Invariant5HoldsForAnImageThatDoesNotFitTheCache) {
-  flip_a_bit_of_every_block(large_image(), 1);
+TEST_P(BitRotTest, Invariant5HoldsForAnImageThatDoesNotFitTheCache) {
+  flip_a_bit_of_every_block(large_image(GetParam()), 1);
 }
 
-TEST(BitRotTest, Invariant5HoldsForEveryByteOfASuperblock) {
-  const ExampleImage good = interrupted_image();
+TEST_P(BitRotTest, Invariant5HoldsForEveryByteOfASuperblock) {
+  const ExampleImage good = interrupted_image(GetParam());
   std::vector<std::byte> image = good.bytes;
   constexpr std::uint64_t step = 7 * case_step;
   record_faults(2 * block_size_bytes / step + 1);
@@ -131,9 +137,9 @@ TEST(BitRotTest, Invariant5HoldsForEveryByteOfASuperblock) {
   }
 }
 
-TEST(BitRotTest, Invariant5HoldsForBlocksThatAreLostOrMisplaced) {
+TEST_P(BitRotTest, Invariant5HoldsForBlocksThatAreLostOrMisplaced) {
   std::uint64_t faults = 0;
-  for (const ExampleImage& good : {closed_image(), interrupted_image()}) {
+  for (const ExampleImage& good : {closed_image(GetParam()), interrupted_image(GetParam())}) {
     const std::uint64_t blocks = good.bytes.size() / block_size_bytes;
     for (std::uint64_t block = 2; block < blocks; ++block) {
       std::vector<std::byte> image = good.bytes;
@@ -151,10 +157,11 @@ TEST(BitRotTest, Invariant5HoldsForBlocksThatAreLostOrMisplaced) {
   record_faults(faults);
 }
 
-TEST(BitRotTest, CheckFindsNothingInGoodImages) {
-  for (const ExampleImage& good : {closed_image(), interrupted_image(), large_image()}) {
+TEST_P(BitRotTest, CheckFindsNothingInGoodImages) {
+  for (const ExampleImage& good :
+       {closed_image(GetParam()), interrupted_image(GetParam()), large_image(GetParam())}) {
     MemoryDevice device(std::make_shared<MemoryDisk>(good.bytes), Access::read_only);
-    const Result<CheckReport> report = check_image(device);
+    const Result<CheckReport> report = check_image(device, {}, deterministic_options().keys);
     ASSERT_TRUE(report.ok()) << report.error().text();
     EXPECT_TRUE(report->clean()) << report->problems.front().place << ": "
                                  << report->problems.front().what;

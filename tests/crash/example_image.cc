@@ -19,10 +19,14 @@ void require(const Status& status) {
 /// An image under construction, and its model.
 class Builder {
 public:
-  Builder(std::uint64_t size_bytes, unsigned blob_count, std::uint64_t blob_size_bytes)
+  Builder(std::uint64_t size_bytes, unsigned blob_count, std::uint64_t blob_size_bytes,
+          bool encrypted)
       : random_(blob_count), disk_(std::make_shared<MemoryDisk>(size_bytes)) {
     CreateOptions options;
     options.ring_size_bytes = std::uint64_t{64} << 10U;
+    if (encrypted) {
+      options.data_key = data_key();
+    }
     for (unsigned i = 0; i < blob_count; ++i) {
       options.blobs.push_back(
           {.spec = {.name = "blob" + std::to_string(i),
@@ -88,22 +92,22 @@ constexpr std::uint64_t small_size_bytes = std::uint64_t{384} << 10U;
 
 } // namespace
 
-ExampleImage closed_image() {
-  Builder builder(small_size_bytes, 4, 6000);
+ExampleImage closed_image(bool encrypted) {
+  Builder builder(small_size_bytes, 4, 6000, encrypted);
   builder.commit_small(10);
   return builder.as_closed();
 }
 
-ExampleImage interrupted_image() {
-  Builder builder(small_size_bytes, 4, 6000);
+ExampleImage interrupted_image(bool encrypted) {
+  Builder builder(small_size_bytes, 4, 6000, encrypted);
   builder.commit_small(10);
   builder.reopen(); // Leaves the records of an earlier epoch in the ring.
   builder.commit_small(6);
   return builder.as_interrupted();
 }
 
-ExampleImage large_image() {
-  Builder builder(std::uint64_t{2} << 20U, 30, 20000);
+ExampleImage large_image(bool encrypted) {
+  Builder builder(std::uint64_t{2} << 20U, 30, 20000, encrypted);
   builder.commit_small(40);
   return builder.as_closed();
 }

@@ -14,11 +14,12 @@ struct ExampleImage {
   StoreState last_undone; ///< The same without its newest commit.
 };
 
+// Encrypted ones are sealed with data_key().
 /// Closed in good order: everything is in the homes.
-[[nodiscard]] ExampleImage closed_image();
+[[nodiscard]] ExampleImage closed_image(bool encrypted = false);
 /// As a power cut left it: homes, a ring full of records on top, and records of earlier times.
-[[nodiscard]] ExampleImage interrupted_image();
+[[nodiscard]] ExampleImage interrupted_image(bool encrypted = false);
 /// Closed, and so large that its blobs do not fit the cache of deterministic_options().
-[[nodiscard]] ExampleImage large_image();
+[[nodiscard]] ExampleImage large_image(bool encrypted = false);
 
 } // namespace vnvram::test

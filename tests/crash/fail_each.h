@@ -10,13 +10,13 @@
 
 namespace vnvram::test {
 
-/// Run(kind, count) lets the count-th operation of that kind fail, has failure_came() and
-/// expect_sound(). Returns how many runs there were before the first one that had no such
+/// Run(kind, count, encrypted) lets the count-th operation of that kind fail, has failure_came()
+/// and expect_sound(). Returns how many runs there were before the first one that had no such
 /// operation.
-template <typename Run> std::uint64_t fail_each(OperationKind kind) {
+template <typename Run> std::uint64_t fail_each(OperationKind kind, bool encrypted) {
   for (std::uint64_t count = 1;; ++count) {
     SCOPED_TRACE("operation " + std::to_string(count));
-    Run run(kind, count);
+    Run run(kind, count, encrypted);
     if (!run.failure_came()) {
       testing::Test::RecordProperty("faults", std::to_string(count - 1));
       return count - 1;

@@ -17,7 +17,7 @@ constexpr std::uint64_t blob_size_bytes = 9000;
 /// One store, one workload, one failure at the count-th operation of a kind.
 class FailingDeferredRun {
 public:
-  FailingDeferredRun(OperationKind kind, std::uint64_t count) {
+  FailingDeferredRun(OperationKind kind, std::uint64_t count, bool encrypted) {
     CreateOptions create;
     create.ring_size_bytes = std::uint64_t{64} << 10U;
     for (const char* name : {"a", "b"}) {
@@ -25,6 +25,9 @@ public:
           {.spec = {.name = name, .type = "test", .size_max_bytes = blob_size_bytes},
            .content = {}});
       newest_.register_blob(create.blobs.back().spec);
+    }
+    if (encrypted) {
+      create.data_key = data_key();
     }
     SimulatedDevice device(disk_);
     EXPECT_TRUE(create_image(device, create).ok());
@@ -156,17 +159,23 @@ private:
   std::vector<StoreState> possible_; ///< From what is durable on, one for each write.
 };
 
-TEST(FailingDeferredTest, Invariant8HoldsForEveryFailedWrite) {
-  EXPECT_GT(fail_each<FailingDeferredRun>(OperationKind::write), 10U);
+/// Of plain images and of encrypted ones.
+class FailingDeferredTest : public testing::TestWithParam<bool> {};
+
+INSTANTIATE_TEST_SUITE_P(Images, FailingDeferredTest, testing::Bool(),
+                         [](const auto& image) { return image.param ? "encrypted" : "plain"; });
+
+TEST_P(FailingDeferredTest, Invariant8HoldsForEveryFailedWrite) {
+  EXPECT_GT(fail_each<FailingDeferredRun>(OperationKind::write, GetParam()), 10U);
 }
-TEST(FailingDeferredTest, Invariant8HoldsForEveryFailedDurableWrite) {
-  EXPECT_GT(fail_each<FailingDeferredRun>(OperationKind::write_durable), 15U);
+TEST_P(FailingDeferredTest, Invariant8HoldsForEveryFailedDurableWrite) {
+  EXPECT_GT(fail_each<FailingDeferredRun>(OperationKind::write_durable, GetParam()), 15U);
 }
-TEST(FailingDeferredTest, Invariant8HoldsForEveryFailedFlush) {
-  EXPECT_GT(fail_each<FailingDeferredRun>(OperationKind::flush), 3U);
+TEST_P(FailingDeferredTest, Invariant8HoldsForEveryFailedFlush) {
+  EXPECT_GT(fail_each<FailingDeferredRun>(OperationKind::flush, GetParam()), 3U);
 }
-TEST(FailingDeferredTest, Invariant8HoldsForEveryFailedRead) {
-  EXPECT_GT(fail_each<FailingDeferredRun>(OperationKind::read), 15U);
+TEST_P(FailingDeferredTest, Invariant8HoldsForEveryFailedRead) {
+  EXPECT_GT(fail_each<FailingDeferredRun>(OperationKind::read, GetParam()), 15U);
 }
 
 } // namespace

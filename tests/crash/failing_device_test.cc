@@ -14,13 +14,16 @@ namespace {
 /// One store, one workload, one failure at the count-th operation of a kind.
 class FailingRun {
 public:
-  FailingRun(OperationKind kind, std::uint64_t count) {
+  FailingRun(OperationKind kind, std::uint64_t count, bool encrypted) {
     CreateOptions create;
     create.ring_size_bytes = std::uint64_t{64} << 10U;
     for (const char* name : {"a", "b"}) {
       create.blobs.push_back(
           {.spec = {.name = name, .type = "test", .size_max_bytes = 9000}, .content = {}});
       acknowledged_.register_blob(create.blobs.back().spec);
+    }
+    if (encrypted) {
+      create.data_key = data_key();
     }
     SimulatedDevice device(disk_);
     EXPECT_TRUE(create_image(device, create).ok());
@@ -117,17 +120,23 @@ private:
   StoreState newest_;
 };
 
-TEST(FailingDeviceTest, FailedWritesLoseNothingThatWasAcknowledged) {
-  EXPECT_GT(fail_each<FailingRun>(OperationKind::write), 10U);
+/// Of plain images and of encrypted ones.
+class FailingDeviceTest : public testing::TestWithParam<bool> {};
+
+INSTANTIATE_TEST_SUITE_P(Images, FailingDeviceTest, testing::Bool(),
+                         [](const auto& image) { return image.param ? "encrypted" : "plain"; });
+
+TEST_P(FailingDeviceTest, FailedWritesLoseNothingThatWasAcknowledged) {
+  EXPECT_GT(fail_each<FailingRun>(OperationKind::write, GetParam()), 10U);
 }
-TEST(FailingDeviceTest, FailedDurableWritesLoseNothingThatWasAcknowledged) {
-  EXPECT_GT(fail_each<FailingRun>(OperationKind::write_durable), 30U);
+TEST_P(FailingDeviceTest, FailedDurableWritesLoseNothingThatWasAcknowledged) {
+  EXPECT_GT(fail_each<FailingRun>(OperationKind::write_durable, GetParam()), 30U);
 }
-TEST(FailingDeviceTest, FailedFlushesLoseNothingThatWasAcknowledged) {
-  EXPECT_GT(fail_each<FailingRun>(OperationKind::flush), 3U);
+TEST_P(FailingDeviceTest, FailedFlushesLoseNothingThatWasAcknowledged) {
+  EXPECT_GT(fail_each<FailingRun>(OperationKind::flush, GetParam()), 3U);
 }
-TEST(FailingDeviceTest, FailedReadsLoseNothingThatWasAcknowledged) {
-  EXPECT_GT(fail_each<FailingRun>(OperationKind::read), 2U);
+TEST_P(FailingDeviceTest, FailedReadsLoseNothingThatWasAcknowledged) {
+  EXPECT_GT(fail_each<FailingRun>(OperationKind::read, GetParam()), 2U);
 }
 
 } // namespace

@@ -32,6 +32,14 @@ format::Superblock current_superblock(const Image& image) {
   return copies[copies[0].sequence > copies[1].sequence ? 0 : 1];
 }
 
+format::Codec codec_of(const Image& image) {
+  const format::Superblock superblock = current_superblock(image);
+  if ((superblock.features_must_know & format::feature_encrypted) == 0) {
+    return format::Codec(superblock);
+  }
+  return {superblock, format::ImageKeys::derive(data_key(), superblock.uuid).value()};
+}
+
 /// Where the ring has the record of this generation and of the current epoch; 0: nowhere.
 std::uint64_t find_record(Image& image, std::uint64_t generation) {
   const format::Superblock superblock = current_superblock(image);
@@ -77,10 +85,16 @@ Status write_some(Store& store, unsigned seed) {
   return store.commit(transaction);
 }
 
+/// Of plain images and of encrypted ones.
+class MisplacedBlockTest : public testing::TestWithParam<bool> {};
+
+INSTANTIATE_TEST_SUITE_P(Images, MisplacedBlockTest, testing::Bool(),
+                         [](const auto& image) { return image.param ? "encrypted" : "plain"; });
+
 // An owner that was overtaken may still have a record in flight: it lands in the ring after the new
 // owner has begun its epoch, with a generation that the new owner has not reached.
-TEST(MisplacedBlockTest, LateRecordsOfAnEarlierEpochNeitherCountNorLookLikeDamage) {
-  const auto first_disk = std::make_shared<MemoryDisk>(closed_image().bytes);
+TEST_P(MisplacedBlockTest, LateRecordsOfAnEarlierEpochNeitherCountNorLookLikeDamage) {
+  const auto first_disk = std::make_shared<MemoryDisk>(closed_image(GetParam()).bytes);
   const auto first =
       Store::open(std::make_unique<MemoryDevice>(first_disk), deterministic_options());
   ASSERT_TRUE(first.ok() && write_some(**first, 1).ok());
@@ -112,23 +126,25 @@ TEST(MisplacedBlockTest, LateRecordsOfAnEarlierEpochNeitherCountNorLookLikeDamag
 
 // Every field and every checksum is right: only the predecessor is another one. To replay both
 // would make a state that never was.
-TEST(MisplacedBlockTest, ARecordBehindAnotherPredecessorThanItsOwnIsNotReplayed) {
-  Image image = interrupted_image().bytes;
+TEST_P(MisplacedBlockTest, ARecordBehindAnotherPredecessorThanItsOwnIsNotReplayed) {
+  Image image = interrupted_image(GetParam()).bytes;
   const auto reader = open(image, Access::read_only);
   ASSERT_TRUE(reader.ok()) << reader.error().text();
   const std::uint64_t block = find_record(image, (*reader)->info().generation - 1);
   ASSERT_NE(block, 0U);
   const std::span<std::byte> record = block_of(image, block);
+  const format::Codec codec = codec_of(image);
+  ASSERT_TRUE(codec.open_record(record));
   format::RecordHeader header{};
   std::memcpy(&header, record.data(), sizeof(header));
   ASSERT_EQ(header.block_count, 1U);
   record[header.used_bytes - 1] ^= std::byte{1};
-  ASSERT_TRUE(format::Codec(current_superblock(image)).finish_record(record));
+  ASSERT_TRUE(codec.finish_record(record));
   expect_corrupt(image);
 }
 
-TEST(MisplacedBlockTest, AnOldRecordInTheNextPlaceIsNotReplayed) {
-  const ExampleImage good = interrupted_image();
+TEST_P(MisplacedBlockTest, AnOldRecordInTheNextPlaceIsNotReplayed) {
+  const ExampleImage good = interrupted_image(GetParam());
   Image image = good.bytes;
   const auto reader = open(image, Access::read_only);
   ASSERT_TRUE(reader.ok()) << reader.error().text();
@@ -140,6 +156,44 @@ TEST(MisplacedBlockTest, AnOldRecordInTheNextPlaceIsNotReplayed) {
     std::ranges::copy(block_of(image, block), block_of(image, newest + 1).begin());
     expect_state(image, good.state);
   }
+}
+
+// Each block of the homes and the table as it was at an earlier checkpoint, in its own place:
+// sealed with the same key, and whole.
+TEST_P(MisplacedBlockTest, AnOlderBlockInItsOwnPlaceIsNoticed) {
+  const auto disk = std::make_shared<MemoryDisk>(closed_image(GetParam()).bytes);
+  const Image before = disk->bytes();
+  StoreState state;
+  {
+    const auto store = Store::open(std::make_unique<MemoryDevice>(disk), deterministic_options());
+    ASSERT_TRUE(store.ok()) << store.error().text();
+    for (unsigned seed = 0; seed < 2; ++seed) { // So that the slot is used again.
+      ASSERT_TRUE(write_some(**store, seed) && (*store)->checkpoint());
+    }
+    state = StoreState::capture(**store).value();
+    ASSERT_TRUE((*store)->close().ok());
+  }
+  const Image after = disk->bytes();
+  unsigned noticed = 0;
+  for (std::uint64_t block = current_superblock(after).zones_start_block;
+       block < after.size() / block_size_bytes; ++block) {
+    Image image = after;
+    std::ranges::copy(std::span(before).subspan(block * block_size_bytes, block_size_bytes),
+                      block_of(image, block).begin());
+    if (image == after) {
+      continue;
+    }
+    SCOPED_TRACE("block " + std::to_string(block));
+    const auto store = open(image, Access::read_only);
+    const Result<StoreState> found = store ? StoreState::capture(**store) : store.error();
+    if (found) {
+      EXPECT_TRUE(*found == state) << state.difference(*found);
+      continue;
+    }
+    EXPECT_EQ(found.error().kind(), ErrorKind::corrupt) << found.error().text();
+    ++noticed;
+  }
+  EXPECT_GT(noticed, 0U);
 }
 
 /// XXH3 multiplies the two halves of each 8 bytes, mixed with a key, and adds the 8 bytes to a
@@ -158,7 +212,7 @@ Image forged_page(std::uint32_t one, std::uint32_t other) {
 
 // A guest chooses its bytes. If it could choose two contents with one checksum, an old block would
 // pass for the new one.
-TEST(MisplacedBlockTest, AGuestCannotForgeContentsForWhichAStaleBlockPasses) {
+TEST(ForgedContentTest, AGuestCannotForgeContentsForWhichAStaleBlockPasses) {
   const Image before = forged_page(1, 2);
   const Image after = forged_page(2, 1);
   ASSERT_NE(before, after);
@@ -200,11 +254,14 @@ struct Recreated {
   StoreState state;
 };
 
-Recreated recreate() {
-  Recreated result{.before = interrupted_image().bytes, .after = {}, .state = {}};
+Recreated recreate(bool encrypted) {
+  Recreated result{.before = interrupted_image(encrypted).bytes, .after = {}, .state = {}};
   const auto disk = std::make_shared<MemoryDisk>(result.before);
   CreateOptions create;
   create.force = true;
+  if (encrypted) {
+    create.data_key = data_key();
+  }
   create.ring_size_bytes = std::uint64_t{64} << 10U;
   create.blobs = {{.spec = {.name = "blob0", .type = "example", .size_max_bytes = 6000},
                    .content = Random(9).bytes(300)}};
@@ -218,8 +275,8 @@ Recreated recreate() {
   return result;
 }
 
-TEST(MisplacedBlockTest, ANewImageShowsNothingOfTheOneThatWasThere) {
-  Recreated image = recreate();
+TEST_P(MisplacedBlockTest, ANewImageShowsNothingOfTheOneThatWasThere) {
+  Recreated image = recreate(GetParam());
   for (std::uint64_t block = 0; block < image.after.size() / block_size_bytes; ++block) {
     EXPECT_TRUE(format::all_zero(block_of(image.after, block)) ||
                 !std::ranges::equal(block_of(image.after, block), block_of(image.before, block)))
@@ -229,8 +286,8 @@ TEST(MisplacedBlockTest, ANewImageShowsNothingOfTheOneThatWasThere) {
 
 // As if nothing that create wiped had reached the disk: the old content is there, but for what the
 // new image has written since.
-TEST(MisplacedBlockTest, TheOldContentUnderANewImageDoesNotCount) {
-  Recreated image = recreate();
+TEST_P(MisplacedBlockTest, TheOldContentUnderANewImageDoesNotCount) {
+  Recreated image = recreate(GetParam());
   for (std::uint64_t block = 0; block < image.after.size() / block_size_bytes; ++block) {
     if (format::all_zero(block_of(image.after, block))) {
       std::ranges::copy(block_of(image.before, block), block_of(image.after, block).begin());

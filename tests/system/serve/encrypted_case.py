@@ -3,6 +3,8 @@
 import pathlib
 import re
 
+from independent import header_area, keys
+from independent.layout import BLOCK_BYTES, Superblock
 from nbdkit.nbdkit_case import BLOBS
 
 from .machine_case import MachineCase
@@ -24,6 +26,24 @@ class EncryptedCase(MachineCase):
 
     def stored(self, name, image=None):
         return self.vnvram("get", image or self.image, name, *self.with_key)
+
+    def data_key(self):
+        """Of the image as it is now, by its slots and the host's key."""
+        content = self.image.read_bytes()
+        superblock = self._superblock(content)
+        slots = header_area.read_area(content, header_area.KEYS_MAGIC, superblock.uuid).entries
+        return keys.unwrap(slots, keys.KeyHolder(KEY), superblock.uuid, superblock.key_id)
+
+    def purpose_keys(self, data_key):
+        """What an owner makes of it, but for the key id, which is public."""
+        uuid = self._superblock(self.image.read_bytes()).uuid
+        return {keys.derive(data_key, uuid, f"vnvram 1 {purpose}".encode("ascii"), 32)
+                for purpose in ("record", "block", "superblock", "slot voucher")}
+
+    @staticmethod
+    def _superblock(content):
+        pair = (Superblock.unpack(content[at:at + BLOCK_BYTES]) for at in (0, BLOCK_BYTES))
+        return max(pair, key=lambda copy: copy.sequence)
 
     def secrets_in(self, pid, wanted):
         """Which of these are in the memory of that process."""

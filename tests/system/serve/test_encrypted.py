@@ -99,11 +99,33 @@ class EncryptedMachine(EncryptedCase):
         machine = self.start_machine(*self.with_key)
         self.tpm(machine)
         processes = machine.processes()
-        self.assertEqual(self.secrets_in(processes["owner"], {KEY}), {KEY})
-        for name in ("vnvram-tpm", "nbdkit"):
-            self.assertEqual(self.secrets_in(processes[name], {KEY}), set(), name)
-        limits = pathlib.Path(f"/proc/{processes['owner']}/limits").read_text("ascii")
+        data_key = self.data_key()
+        purposes = self.purpose_keys(data_key)
+        secrets = {KEY, data_key, *purposes}
+        owner = processes.pop("owner")
+        found = self.secrets_in(owner, secrets)
+        self.assertLessEqual({KEY, data_key}, found)
+        self.assertTrue(found & purposes)  # So this is how one would be found elsewhere.
+        for name, pid in (*processes.items(), ("supervisor", machine.pid)):
+            self.assertEqual(self.secrets_in(pid, secrets), set(), name)
+        limits = pathlib.Path(f"/proc/{owner}/limits").read_text("ascii")
         self.assertRegex(limits, r"Max core file size +0 +0 ")
+        status = pathlib.Path(f"/proc/{owner}/status").read_text("ascii")
+        self.assertGreater(int(re.search(r"^VmLck:\s+(\d+) kB", status, re.M)[1]), 0)
+        self.end(machine)
+
+    def test_an_old_data_key_is_in_no_process_any_more(self):
+        machine = self.start_machine(*self.with_key)
+        self.tpm(machine)
+        old = self.data_key()
+        self.vnvram("key", "rotate", machine.address)
+        new = self.data_key()
+        self.assertNotEqual(new, old)
+        processes = machine.processes()
+        gone = {old, *self.purpose_keys(old)}
+        self.assertEqual(self.secrets_in(processes["owner"], {new, *gone}), {new})
+        for name, pid in (*processes.items(), ("supervisor", machine.pid)):
+            self.assertEqual(self.secrets_in(pid, gone), set(), name)
         self.end(machine)
 
     def test_its_exports_are_encrypted_or_somebody_has_said_that_they_are_not(self):

@@ -4,11 +4,14 @@
 #include <fstream>
 #include <sstream>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <gtest/gtest.h>
 
+#include "crypto/key_derivation.h"
 #include "format/codec.h"
+#include "format/key_slot.h"
 #include "format/record_view.h"
 #include "format/table_node.h"
 #include "unit/format/example_image.h"
@@ -70,12 +73,16 @@ TEST(FormatDocument, TheRecordDecodes) {
   EXPECT_EQ(std::memcmp(block.data(), made.data(), made.size()), 0);
 }
 
-Codec example_sealing_codec(const Superblock& superblock) {
+std::vector<std::byte> example_data_key() {
   std::vector<std::byte> data_key(32);
   for (std::size_t i = 0; i < data_key.size(); ++i) {
     data_key[i] = static_cast<std::byte>(i);
   }
-  return {superblock, ImageKeys::derive(data_key, superblock.uuid).value()};
+  return data_key;
+}
+
+Codec example_sealing_codec(const Superblock& superblock) {
+  return {superblock, ImageKeys::derive(example_data_key(), superblock.uuid).value()};
 }
 
 TEST(FormatDocument, TheEncryptedSuperblockDecodes) {
@@ -102,11 +109,7 @@ TEST(FormatDocument, TheEncryptedRecordIsTheOneThatItShows) {
   for (std::size_t i = 0; i < nonce.size(); ++i) {
     nonce[i] = static_cast<std::byte>(0x80 + i);
   }
-  std::vector<std::byte> data_key(32);
-  for (std::size_t i = 0; i < data_key.size(); ++i) {
-    data_key[i] = static_cast<std::byte>(i);
-  }
-  const auto keys = ImageKeys::derive(data_key, example_superblock().uuid).value();
+  const auto keys = ImageKeys::derive(example_data_key(), example_superblock().uuid).value();
   std::memcpy(&record[offsetof(RecordHeader, reserved)],
               &record[offsetof(RecordHeader, extent_count)], 8);
   std::memset(&record[offsetof(RecordHeader, extent_count)], 0, 8);
@@ -140,6 +143,47 @@ TEST(FormatDocument, TheSealedPageIsWhatItsEntrySays) {
   EXPECT_TRUE(std::equal(sealed.begin(), sealed.begin() + 32, shown.begin() + 0x30));
   EXPECT_TRUE(codec.open(entry, page_place(1), sealed));
   EXPECT_EQ(sealed, page);
+}
+
+// All of the copy that is not shown is zero. It is opened by the rules of the document, and made
+// again.
+TEST(FormatDocument, TheKeySlotsDecode) {
+  const Block shown = read_dump("### Example: key slots");
+  std::vector<std::byte> copy(header_copy_size_bytes);
+  std::ranges::copy(shown, copy.begin());
+  const HeaderPlace place{.part = HeaderPart::key_slots, .uuid = example_superblock().uuid};
+  const CheckedHeaderCopy checked =
+      check_header_copy(place, std::span(copy).first<header_copy_size_bytes>());
+  ASSERT_EQ(checked.state, HeaderCopyState::valid) << checked.reason;
+  EXPECT_EQ(checked.sequence, 3U);
+  const char* reason = nullptr;
+  const auto slots = parse_key_slots(checked.content, reason);
+  ASSERT_TRUE(slots.has_value()) << reason;
+  ASSERT_EQ(slots->size(), 1U);
+  const KeySlot& slot = slots->front();
+  EXPECT_EQ(slot.number, 0U);
+  EXPECT_EQ(slot.kind, KeySlotKind::key);
+  EXPECT_EQ(slot.created_seconds, 1700000000U);
+  EXPECT_EQ(slot.label, "example");
+  ASSERT_EQ(slot.wraps.size(), 1U);
+  const KeyWrap& wrap = slot.wraps.front();
+
+  const auto holders_key = std::as_bytes(std::span(std::string_view("a machine's key!")));
+  const auto wrap_key =
+      derive_key(holders_key, slot.salt, "vnvram 1 key slot", SealingKey::key_size_bytes).value();
+  std::vector<std::byte> data_key(wrap.sealed_key.begin(), wrap.sealed_key.end());
+  ASSERT_TRUE(SealingKey::make(wrap_key.get())
+                  ->open(wrap.nonce, wrap_associated_data(place.uuid, slot, wrap.key_id), data_key,
+                         wrap.tag));
+  EXPECT_EQ(data_key, example_data_key());
+  EXPECT_EQ(wrap.key_id, ImageKeys::derive(data_key, place.uuid).value()->id());
+  const auto voucher_key =
+      derive_key(data_key, place.uuid, "vnvram 1 slot voucher", SealingKey::key_size_bytes).value();
+  EXPECT_TRUE(
+      SealingKey::make(voucher_key.get())
+          ->open(wrap.nonce, voucher_associated_data(place.uuid, slot, wrap), {}, wrap.voucher));
+
+  EXPECT_EQ(compose_header_copy(place, checked.sequence, compose_key_slots(*slots).value()), copy);
 }
 
 } // namespace

@@ -38,10 +38,10 @@ std::string cost_text(const test::DeviceCost& cost) {
 
 class ReadmeFigures : public StoreFixture {
 protected:
-  std::unique_ptr<Store> open_counted() {
+  std::unique_ptr<Store> open_counted(const OpenOptions& options = inline_options()) {
     auto store = Store::open(
         std::make_unique<test::CountingDevice>(std::make_unique<MemoryDevice>(disk_), counter_),
-        inline_options());
+        options);
     EXPECT_TRUE(store.ok());
     return store.ok() ? std::move(*store) : nullptr;
   }
@@ -92,6 +92,30 @@ TEST_F(ReadmeFigures, ACommitOfAFewBytesCostsTheSameWhateverTheBlob) {
   const std::string cost = cost_of([&] { return store->write_range("small", 0, change); });
   EXPECT_EQ(cost_of([&] { return store->write_range("large", 9 * mib, change); }), cost);
   expect_said("a change of up to 3 KiB: " + cost);
+}
+
+// Encrypted, too: what seals a record has its place in the block that is written anyway.
+TEST_F(ReadmeFigures, AnEncryptedCommitOfAFewBytesCostsTheSame) {
+  disk_ = std::make_shared<MemoryDisk>(4 * mib);
+  CreateOptions encrypted;
+  encrypted.data_key = pattern(32, 99);
+  encrypted.blobs = {{spec("small", 8 * kib), std::nullopt}};
+  MemoryDevice fresh(disk_);
+  ASSERT_OK(create_image(fresh, encrypted));
+  fresh.unlock();
+  OpenOptions options = inline_options();
+  options.keys = KeyRing::of_data_key(encrypted.data_key);
+  const auto store = open_counted(options);
+  ASSERT_NE(store, nullptr);
+  EXPECT_TRUE(store->info().encrypted);
+  ASSERT_OK(store->write("small", pattern(8 * kib, 1)));
+  ASSERT_OK(store->checkpoint());
+  for (const std::uint64_t size_bytes : {std::uint64_t{1}, kib, 3 * kib}) {
+    const Bytes change = pattern(size_bytes, 2);
+    EXPECT_EQ(cost_of([&] { return store->write_range("small", 0, change); }),
+              "1 write, 4096 bytes, 1 flush")
+        << size_bytes;
+  }
 }
 
 TEST_F(ReadmeFigures, ACommitOfAWholeBlob) {
