@@ -29,8 +29,6 @@ public:
   Result<std::string> enter() override;
   void leave() override { lock_.reset(); }
 
-  [[nodiscard]] const std::string& image_path() const { return image_path_; }
-
 private:
   enum class Found { nothing, image, state };
 

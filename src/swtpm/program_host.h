@@ -1,6 +1,7 @@
 // What the control commands of a vnvram-swtpm do beside what they do to the TPM.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 
 #include "swtpm/process_end.h"
@@ -18,6 +19,7 @@ public:
     SwtpmStateBlob::Keys keys;
     bool releases_image = false;   ///< --migration release-lock-outgoing
     bool ends_with_client = false; ///< --ctrl ...,terminate
+    std::uint8_t locality_max = 4; ///< --locality reject-locality-4
   };
   /// All outlive it.
   ProgramHost(TpmStorage& storage, TpmWorker& worker, ProcessEnd& end, Rules rules)
@@ -28,6 +30,7 @@ public:
   void state_was_fetched() override;
   void was_shut_down() override { end_.ask("CMD_SHUTDOWN"); }
   [[nodiscard]] SwtpmStateBlob::Keys keys() const override { return rules_.keys; }
+  [[nodiscard]] std::uint8_t locality_max() const override { return rules_.locality_max; }
   void client_was_lost() override;
 
 private:

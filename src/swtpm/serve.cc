@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string_view>
@@ -26,6 +27,7 @@
 namespace vnvram {
 namespace {
 
+constexpr std::uint8_t locality_max = 4;
 constexpr int large_piece_bytes = 128 << 10;
 
 /// What there is before anything is served.
@@ -77,7 +79,9 @@ public:
         host_(*parts.made.storage, *parts.worker, parts.end,
               {.keys = {.migration = setup.migration_key(), .state = setup.state_key()},
                .releases_image = options_.migration.releases_lock,
-               .ends_with_client = options_.control && options_.control->terminates}),
+               .ends_with_client = options_.control && options_.control->terminates,
+               .locality_max = static_cast<std::uint8_t>(
+                   options_.locality.rejects_locality_4 ? locality_max - 1 : locality_max)}),
         service_(*parts.made.tpm, *parts.made.custody, *parts.made.image, *parts.worker, log,
                  &host_),
         server_(service_, ConnectionLimits(), log) {}

@@ -1,6 +1,8 @@
 // What control commands ask of the program, in one that has its image open only while it is needed.
 #pragma once
 
+#include <cstdint>
+
 #include "convert/swtpm_state_blob.h"
 #include "vnvram/result.h"
 
@@ -26,6 +28,8 @@ public:
   /// What state is encrypted with on its way to the next host, and what that host has encrypted it
   /// with. They outlive this.
   [[nodiscard]] virtual SwtpmStateBlob::Keys keys() const = 0;
+  /// The highest locality that may be set.
+  [[nodiscard]] virtual std::uint8_t locality_max() const = 0;
   /// A control client is gone.
   virtual void client_was_lost() = 0;
 };

@@ -237,7 +237,7 @@ TpmResult ControlService::set_data_fd(const ControlClient& client, UniqueFd sock
 }
 
 TpmResult ControlService::set_locality(const ControlClient& client, std::uint8_t locality) {
-  if (locality > locality_max) {
+  if (locality > (host_ != nullptr ? host_->locality_max() : locality_max)) {
     return tpm_bad_locality;
   }
   // The controller's is that of the machine's commands, whichever socket it came by.
