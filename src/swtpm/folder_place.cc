@@ -90,7 +90,8 @@ Result<FolderPlace::Found> FolderPlace::look() const {
                                "TPM that was there is gone",
                  "restore it from a backup; for a new TPM remove it");
   }
-  const auto device = open_device(image_path_, Access::read_only);
+  // Never as a VM image, whatever it says of itself: for that a program would have to be started.
+  const auto device = open_device(image_path_, Access::read_only, {.image_format = "raw"});
   if (!device.ok()) {
     return device.error();
   }
