@@ -145,7 +145,8 @@ class Channels(SwtpmCase):
             tpm.kill()
 
     def test_a_locality_that_nobody_may_have(self):
-        for options, result in (((), 0), (("--locality", "reject-locality-4"), BAD_LOCALITY_RESULT)):
+        rejects = ("--locality", "reject-locality-4")
+        for options, result in (((), 0), (rejects, BAD_LOCALITY_RESULT)):
             for name in (SWTPM, OURS):
                 tpm, client = self.power_on(self.new_folder(), options, name)
                 self.assertEqual(self.result(tpm, LOCALITY, b"\4"), result, name)
