@@ -1,6 +1,7 @@
 // What the control commands of a vnvram-swtpm do beside what they do to the TPM.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 
 #include "swtpm/process_end.h"

@@ -32,18 +32,18 @@ std::optional<std::uint64_t> size_of(const std::string& path) {
              : std::nullopt;
 }
 
-// No program is started for what somebody has put in a state's place.
-DeviceOptions raw() {
-  return {.image_format = "raw"};
-}
-
 bool is_no_image(const Error& error) {
   return error.kind() == ErrorKind::foreign || error.kind() == ErrorKind::blank;
 }
 
+// As swtpm's places are read when a TPM is started.
+DeviceOptions as_raw() {
+  return {.image_format = "raw"};
+}
+
 /// What an image has. Errors: foreign, blank (it is none), others.
-Result<Sizes> sizes_in_image(const std::string& location, const DeviceOptions& options,
-                             TpmVersion version, const KeyRing& keys) {
+Result<Sizes> sizes_in_image(const std::string& location, TpmVersion version, const KeyRing& keys,
+                             const DeviceOptions& options) {
   Result<std::unique_ptr<BlockDevice>> device = open_device(location, Access::read_only, options);
   if (!device.ok()) {
     return device.error();
@@ -77,7 +77,7 @@ Result<Sizes> sizes_in_folder(const std::string& folder, TpmVersion version, con
     return folder + "/" + SwtpmFolder::file_name(version, static_cast<TpmState>(state));
   };
   if (size_of(path_of(0)).value_or(0) > 0) {
-    Result<Sizes> sizes = sizes_in_image(path_of(0), raw(), version, keys);
+    Result<Sizes> sizes = sizes_in_image(path_of(0), version, keys, as_raw());
     if (sizes.ok() || !is_no_image(sizes.error())) {
       return sizes;
     }
@@ -93,12 +93,12 @@ Result<Sizes> sizes_in_file(const std::string& path, TpmVersion version, const K
   if (!size_of(path)) {
     return Sizes{};
   }
-  Result<Sizes> sizes = sizes_in_image(path, raw(), version, keys);
+  Result<Sizes> sizes = sizes_in_image(path, version, keys, as_raw());
   if (sizes.ok() || !is_no_image(sizes.error())) {
     return sizes;
   }
   const bool is_blank = sizes.error().kind() == ErrorKind::blank;
-  Result<std::unique_ptr<BlockDevice>> device = open_device(path, Access::read_only, raw());
+  Result<std::unique_ptr<BlockDevice>> device = open_device(path, Access::read_only, as_raw());
   const Result<std::uint64_t> size = device.ok() ? (*device)->size_bytes() : device.error();
   if (!size.ok()) {
     return size.error();
@@ -139,7 +139,7 @@ Result<std::string> list_states(const TpmStateOption& place, TpmVersion version,
   switch (place.kind) {
   case TpmStateOption::Kind::folder: sizes = sizes_in_folder(place.path, version, keys); break;
   case TpmStateOption::Kind::file: sizes = sizes_in_file(place.path, version, keys); break;
-  case TpmStateOption::Kind::location: sizes = sizes_in_image(place.path, {}, version, keys); break;
+  case TpmStateOption::Kind::location: sizes = sizes_in_image(place.path, version, keys, {}); break;
   }
   return sizes.ok() ? Result<std::string>(json_of(*sizes)) : sizes.error();
 }

@@ -41,6 +41,8 @@ struct ControlClient {
 /// disconnects. Beside it others may ask, and what changes state is refused; without it everybody
 /// may do everything. When the controller takes the permanent state, it is handed over.
 ///
+/// More than 30 methods: the protocol's commands, which share what a client may do at a moment.
+///
 /// Threads: one, the control thread.
 class ControlService {
 public:

@@ -1,4 +1,4 @@
-"""What a TPM keeps, to be found again: a counter and a key in its permanent state, a register in its
+"""What a TPM keeps, to be found again: a counter and a key in its permanent state, a register in the
 volatile one."""
 
 import struct

@@ -12,6 +12,7 @@ from .programs import OURS, SWTPM, place_options
 from .test_wire import AS_STORED, PERMANENT, VOLATILE, get_blob, set_blob
 
 REGISTER_OF_LOCALITY_2, RESET, BAD_LOCALITY = 20, 0x13D, 0x907
+BAD_LOCALITY_RESULT = 0x3D
 
 
 class OpenControl(ControlClient):
@@ -142,6 +143,16 @@ class Channels(SwtpmCase):
             self.assertEqual(reset(client), BAD_LOCALITY)
             client.close()
             tpm.kill()
+
+    def test_a_locality_that_nobody_may_have(self):
+        rejects = ("--locality", "reject-locality-4")
+        for options, result in (((), 0), (rejects, BAD_LOCALITY_RESULT)):
+            for name in (SWTPM, OURS):
+                tpm, client = self.power_on(self.new_folder(), options, name)
+                self.assertEqual(self.result(tpm, LOCALITY, b"\4"), result, name)
+                self.assertEqual(self.result(tpm, LOCALITY, b"\3"), 0)
+                client.close()
+                tpm.kill()
 
     def test_a_connection_for_each_command(self):
         """--server ...,disconnect"""

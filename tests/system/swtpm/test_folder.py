@@ -122,6 +122,7 @@ class Folder(SwtpmCase):
     def test_what_is_no_state_is_refused(self):
         for name, garbage in (("empty", b""), ("short", b"\2"), ("zeros", bytes(6000)),
                               ("garbage", random.Random(1).randbytes(6000)),
+                              ("a VM image", b"QFI\xfb\0\0\0\3" + bytes(200 << 10)),
                               ("cut", b"\2\1\0\x0a\0\0\0\0\x20\0" + bytes(100))):
             with self.subTest(name):
                 folder = self.new_folder()

@@ -200,7 +200,8 @@ class Process(SwtpmCase):
         self.assertEqual((self.folder / "tpm2-00.permall").stat().st_uid, NOBODY)
         child.send(signal.SIGTERM)
         self.assertEqual(child.wait(), 0)
-        self.assertEqual({path.name for path in self.folder.iterdir()}, {".lock", "tpm2-00.permall"})
+        self.assertEqual({path.name for path in self.folder.iterdir()},
+                         {".lock", "tpm2-00.permall"})
 
 
 def kill(pidfd):

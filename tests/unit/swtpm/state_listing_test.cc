@@ -75,6 +75,16 @@ TEST_F(StateListingTest, WhatIsDamagedOrMissingIsSaid) {
   EXPECT_KIND(list(Kind::file, path("damaged")), corrupt);
 }
 
+TEST_F(StateListingTest, NothingIsReadAsAVmImage) {
+  Bytes bytes(5000);
+  bytes.at(0) = std::byte{'Q'};
+  bytes.at(1) = std::byte{'F'};
+  bytes.at(2) = std::byte{'I'};
+  bytes.at(3) = std::byte{0xfb};
+  put(path("qcow2"), bytes);
+  EXPECT_KIND(list(Kind::file, path("qcow2")), foreign);
+}
+
 TEST_F(StateListingTest, APlaceThatIsBeingTakenOverIsSaidToBe) {
   GuardBlock guard;
   guard.state = GuardBlock::State::taking_over;
