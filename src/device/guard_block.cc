@@ -16,7 +16,7 @@ constexpr std::string_view swtpm_mark = "nilmptws";
 constexpr std::size_t version_offset = 8;
 constexpr std::byte unknown_version{255};
 constexpr std::size_t header_size_offset = 10;
-constexpr std::byte header_size_bytes{192};
+constexpr std::byte swtpm_header_size_bytes{192};
 
 constexpr std::size_t our_mark_offset = 192;
 constexpr std::string_view our_mark =
@@ -62,7 +62,7 @@ void write_guard(const GuardBlock& guard, std::span<std::byte> block) {
   std::ranges::fill(block, std::byte{0});
   std::memcpy(block.data(), swtpm_mark.data(), swtpm_mark.size());
   block[version_offset] = unknown_version;
-  block[header_size_offset] = header_size_bytes;
+  block[header_size_offset] = swtpm_header_size_bytes;
   std::memcpy(&block[our_mark_offset], our_mark.data(), our_mark.size());
   const Numbers numbers{.taking_over =
                             guard.state == GuardBlock::State::taking_over ? taking_over_mark : 0,

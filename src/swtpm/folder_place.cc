@@ -20,7 +20,7 @@
 namespace vnvram {
 namespace {
 
-constexpr mode_t mode_default = 0640;
+constexpr mode_t folder_mode_default = 0640;
 constexpr mode_t mode_bits = 07777;
 constexpr mode_t lock_mode = 0660;
 
@@ -160,7 +160,7 @@ Status FolderPlace::make_image(TpmImageRecipe::Contents contents) const {
   if (made.ok() && replaces && ::fchown(file->fd(), old.st_uid, old.st_gid) != 0) {
     setup_.log.debug(image_path_ + ": it has another owner than the state that it takes over");
   }
-  const mode_t mode = mode_.value_or(replaces ? old.st_mode & mode_bits : mode_default);
+  const mode_t mode = mode_.value_or(replaces ? old.st_mode & mode_bits : folder_mode_default);
   if (made.ok() && ::fchmod(file->fd(), mode) != 0) {
     made = change_error(image_path_, "cannot set its mode", errno);
   }

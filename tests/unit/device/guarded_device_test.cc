@@ -20,7 +20,7 @@ namespace {
 using State = GuardBlock::State;
 using Block = std::array<std::byte, guard_size_bytes>;
 
-constexpr std::uint64_t file_size_bytes = 16 * block_size_bytes;
+constexpr std::uint64_t guarded_file_size_bytes = 16 * block_size_bytes;
 constexpr std::uint64_t no_place = std::numeric_limits<std::uint64_t>::max();
 
 Block block_of(const GuardBlock& guard) {
@@ -101,14 +101,14 @@ protected:
   void expect_guard_untouched() { EXPECT_TRUE(std::ranges::equal(file_block(0), block_)); }
 
   TemporaryDirectory directory_;
-  std::string path_ = directory_.make_file("image", file_size_bytes);
+  std::string path_ = directory_.make_file("image", guarded_file_size_bytes);
   Block block_{};
 };
 
 TEST_F(GuardedDeviceTest, BeginsBehindTheGuard) {
   put_guard(guard_of(State::whole));
   const auto device = open();
-  EXPECT_EQ(device->size_bytes().value(), file_size_bytes - guard_size_bytes);
+  EXPECT_EQ(device->size_bytes().value(), guarded_file_size_bytes - guard_size_bytes);
   const std::vector<std::byte> data(block_size_bytes, std::byte{0x5a});
   ASSERT_OK(device->write(0, data));
   ASSERT_OK(device->write_durable(2 * block_size_bytes, data));
@@ -126,9 +126,9 @@ TEST_F(GuardedDeviceTest, GrowsBehindTheGuard) {
   put_guard(guard_of(State::whole));
   const auto device = open();
   ASSERT_TRUE(device->capabilities().resize);
-  ASSERT_OK(device->resize(file_size_bytes));
-  EXPECT_EQ(device->size_bytes().value(), file_size_bytes);
-  EXPECT_EQ(std::filesystem::file_size(path_), file_size_bytes + guard_size_bytes);
+  ASSERT_OK(device->resize(guarded_file_size_bytes));
+  EXPECT_EQ(device->size_bytes().value(), guarded_file_size_bytes);
+  EXPECT_EQ(std::filesystem::file_size(path_), guarded_file_size_bytes + guard_size_bytes);
   EXPECT_FALSE(device->resize(no_place).ok());
   expect_guard_untouched();
 }
@@ -142,12 +142,13 @@ TEST_F(GuardedDeviceTest, EndsWhereTheGuardSaysSo) {
 }
 
 TEST_F(GuardedDeviceTest, EndsWithTheDeviceWhateverTheGuardSays) {
-  for (const std::uint64_t size_bytes : {file_size_bytes, no_place, no_place - guard_size_bytes}) {
+  for (const std::uint64_t size_bytes :
+       {guarded_file_size_bytes, no_place, no_place - guard_size_bytes}) {
     put_guard(guard_of(State::whole, size_bytes));
     const auto device = open();
-    EXPECT_EQ(device->size_bytes().value(), file_size_bytes - guard_size_bytes);
+    EXPECT_EQ(device->size_bytes().value(), guarded_file_size_bytes - guard_size_bytes);
     std::vector<std::byte> read(block_size_bytes);
-    EXPECT_FALSE(device->read(file_size_bytes - guard_size_bytes, read).ok());
+    EXPECT_FALSE(device->read(guarded_file_size_bytes - guard_size_bytes, read).ok());
     EXPECT_FALSE(device->read(no_place - block_size_bytes + 1, read).ok());
     EXPECT_FALSE(device->write(no_place - 1, read).ok());
   }
@@ -155,7 +156,7 @@ TEST_F(GuardedDeviceTest, EndsWithTheDeviceWhateverTheGuardSays) {
 
 TEST_F(GuardedDeviceTest, OneThatIsToBeResetIsWhatItWas) {
   put_guard(guard_of(State::whole), true);
-  EXPECT_EQ(open()->size_bytes().value(), file_size_bytes - guard_size_bytes);
+  EXPECT_EQ(open()->size_bytes().value(), guarded_file_size_bytes - guard_size_bytes);
   expect_guard_untouched();
 }
 
