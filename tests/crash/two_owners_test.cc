@@ -23,14 +23,14 @@ using Bytes = std::vector<std::byte>;
 constexpr std::uint64_t image_size_bytes = std::uint64_t{384} << 10U;
 constexpr std::uint64_t ring_size_bytes = std::uint64_t{128} << 10U; // Its first half is not left.
 
-struct Case {
+struct OwnersCase {
   std::string name;
   DeviceCapabilities can;
   unsigned commits = 1; ///< Of the second owner, when it comes.
   bool closes = false;  ///< It is gone again when the first one goes on.
 };
 
-void PrintTo(const Case& what, std::ostream* out) {
+void PrintTo(const OwnersCase& what, std::ostream* out) {
   *out << what.name;
 }
 
@@ -50,7 +50,7 @@ std::shared_ptr<SimulatedDisk> new_disk(StoreState& content) {
 /// which that is no stall of the first (model/owners.pml, LIMIT_STALL).
 class TwoOwners {
 public:
-  TwoOwners(const Case& what, std::uint64_t count) : case_(what), count_(count) {
+  TwoOwners(const OwnersCase& what, std::uint64_t count) : case_(what), count_(count) {
     disk_ = new_disk(expected_);
     first_ = open();
     if (first_ == nullptr) {
@@ -202,7 +202,7 @@ private:
     EXPECT_TRUE(*found == expected_) << when << ": " << found->difference(expected_);
   }
 
-  const Case case_;
+  const OwnersCase case_;
   const std::uint64_t count_;
   Random random_{11};
   StoreState expected_; ///< All that was acknowledged, to whomever.
@@ -259,7 +259,7 @@ TEST(TwoOwnersTest, AnOwnerThatWasOvertakenWhileIdleDestroysNoRecord) {
   }
 }
 
-class EveryTwoOwnersTest : public testing::TestWithParam<Case> {};
+class EveryTwoOwnersTest : public testing::TestWithParam<OwnersCase> {};
 
 TEST_P(EveryTwoOwnersTest, Invariant7HoldsWhereverTheSecondOneComes) {
   for (std::uint64_t count = 1;; ++count) {
@@ -273,8 +273,8 @@ TEST_P(EveryTwoOwnersTest, Invariant7HoldsWhereverTheSecondOneComes) {
   }
 }
 
-std::vector<Case> cases() {
-  std::vector<Case> list;
+std::vector<OwnersCase> owners_cases() {
+  std::vector<OwnersCase> list;
   for (const auto& [where, can] :
        {std::pair{"Here", DeviceCapabilities{.write = true}},
         std::pair{"HereWithALookBesideTheWrite",
@@ -293,7 +293,7 @@ std::vector<Case> cases() {
   return list;
 }
 
-INSTANTIATE_TEST_SUITE_P(, EveryTwoOwnersTest, testing::ValuesIn(cases()),
+INSTANTIATE_TEST_SUITE_P(, EveryTwoOwnersTest, testing::ValuesIn(owners_cases()),
                          [](const auto& test) { return test.param.name; });
 
 } // namespace
