@@ -155,10 +155,11 @@ private:
                  : Error(ErrorKind::io, "the process's number cannot be written to --pid's file");
     }
     Result<PidFile> written = PidFile::write(options_.pid->file);
-    if (written.ok()) {
-      pid_file_.emplace(*std::move(written));
+    if (!written.ok()) {
+      return written.error();
     }
-    return written.ok() ? Status() : written.error();
+    pid_file_.emplace(*std::move(written));
+    return {};
   }
 
   const ProgramSetup& setup_;
@@ -201,6 +202,7 @@ Status print_states(const ProgramSetup& setup) {
 
 Status serve(const SwtpmOptions& options, const SwtpmLog& log) {
   // Left alone it grows with the first large piece that is freed, and what was large once stays.
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): there are no threads yet.
   ::mallopt(M_MMAP_THRESHOLD, large_piece_bytes);
   const Result<ProgramSetup> setup = ProgramSetup::make(options);
   if (!setup.ok()) {

@@ -296,7 +296,7 @@ TEST_P(ReplacedContentTest, IsNoticedAndLeftAloneAtEveryOperation) {
   EXPECT_GT(replace_at_each_operation(GetParam()), 50U);
 }
 
-std::vector<Case> cases() {
+std::vector<Case> replacement_cases() {
   std::vector<Case> list;
   for (const auto& [where, can] : {std::pair{"Local", local}, std::pair{"Remote", remote}}) {
     for (const auto& [name, content] :
@@ -311,7 +311,7 @@ std::vector<Case> cases() {
   return list;
 }
 
-INSTANTIATE_TEST_SUITE_P(Every, ReplacedContentTest, testing::ValuesIn(cases()),
+INSTANTIATE_TEST_SUITE_P(Every, ReplacedContentTest, testing::ValuesIn(replacement_cases()),
                          [](const auto& test) { return test.param.name; });
 
 } // namespace
