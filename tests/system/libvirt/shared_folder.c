@@ -1,5 +1,5 @@
-// For libvirtd (LD_PRELOAD): TPMs' folders are on shared storage, as on NFS. libvirt knows that by the
-// file system's number alone, and these tests have none of its kind.
+// For libvirtd (LD_PRELOAD): TPMs' folders are on shared storage, as on NFS. libvirt knows that by
+// the file system's number alone, and these tests have none of its kind.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <string.h>
