@@ -1,6 +1,5 @@
 """Snapshots of machines whose TPM libvirt starts, as far as 9.0 has them; it is the same with swtpm."""
 
-import subprocess
 import unittest
 
 from harness.qemu import make_disk
