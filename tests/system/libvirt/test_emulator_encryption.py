@@ -2,10 +2,11 @@
 
 import unittest
 
-from .emulator_case import EmulatorCase
+from .emulator_case import EmulatorCase, long_test
 from .libvirt_case import content_of
 
 
+@long_test
 class Encryption(EmulatorCase):
     def must_not_start(self, machine, *words):
         before = content_of(machine.image)

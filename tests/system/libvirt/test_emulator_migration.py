@@ -9,6 +9,7 @@ from .emulator_case import long_test
 from .emulator_migration_case import EmulatorMigrationCase
 
 
+@long_test
 class Migration(EmulatorMigrationCase):
     @classmethod
     def setUpClass(cls):

@@ -16,6 +16,7 @@ from .emulator_migration_case import EmulatorMigrationCase, build_preload
 FOLDER = "/var/lib/libvirt/swtpm"
 
 
+@long_test
 class SharedStorage(EmulatorMigrationCase):
     @classmethod
     def setUpClass(cls):

@@ -11,7 +11,7 @@ from tpm.support import TpmClient
 
 from .cut_start import cut_start
 from .emulated_machine import STATE
-from .emulator_case import OURS, EmulatorCase
+from .emulator_case import OURS, EmulatorCase, long_test
 from .libvirt_case import content_of
 
 MACHINES = 20 if os.environ.get("VNVRAM_LONG_TESTS") else 2
@@ -36,6 +36,7 @@ MOMENTS = (
 )
 
 
+@long_test
 class TakesOver(EmulatorCase):
     swtpm = "/usr/bin/swtpm"  # To begin with.
 
