@@ -24,7 +24,7 @@ class KilledTakeover(SwtpmCase):
 
     def cut(self, place, call, number):
         """Before this call of the kind. Returns whether it came to that."""
-        tpm = self.start(place, before=("strace", "-f", "-o", "/dev/null", "-e", f"trace={call}",
+        tpm = self.start(place, before=("strace", "-D", "-f", "-o", "/dev/null", "-e", f"trace={call}",
                                         "-e", f"inject={call}:signal=KILL:when={number}"))
         control = ControlClient(tpm.control)
         try:
