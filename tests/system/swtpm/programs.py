@@ -65,7 +65,7 @@ class Swtpm:
         while True:
             try:
                 return TpmClient(self.server)
-            except ConnectionRefusedError:
+            except (ConnectionRefusedError, FileNotFoundError):
                 end_early(self.child, deadline)
 
     def log_text(self):
