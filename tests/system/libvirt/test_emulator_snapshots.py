@@ -5,9 +5,10 @@ import unittest
 from harness.qemu import make_disk
 from harness.volatile_state import VolatileState
 
-from .emulator_case import EmulatorCase
+from .emulator_case import EmulatorCase, long_test
 
 
+@long_test
 class Snapshots(EmulatorCase):
     def disk(self, name):
         disk = make_disk(self.workspace.file(f"{name}.qcow2"))
