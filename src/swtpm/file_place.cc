@@ -113,6 +113,9 @@ Result<std::string> FilePlace::enter(Visit visit) {
   Status there = lock();
   there = there.ok() ? provide(visit) : there;
   if (!there.ok()) {
+    if (lock_.valid() && is_made_) {
+      ::unlink(path_.c_str()); // Nothing is in it.
+    }
     leave();
     return there.error();
   }
@@ -153,6 +156,7 @@ Status FilePlace::lock() {
                : change_error(path_, "cannot lock it", errno);
   }
   lock_ = std::move(file);
+  is_made_ = is_missing;
   return {};
 }
 

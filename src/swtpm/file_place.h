@@ -52,7 +52,8 @@ private:
   std::string path_;
   std::optional<mode_t> mode_;
   PlaceSetup setup_;
-  UniqueFd lock_; ///< While it is decided what is there, and while the image is open.
+  bool is_made_ = false; ///< The file, by the last enter().
+  UniqueFd lock_;        ///< While it is decided what is there, and while the image is open.
 };
 
 } // namespace vnvram

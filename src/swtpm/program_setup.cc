@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <utility>
+#include <variant>
 
 #include "convert/swtpm_key_option.h"
 #include "device/location.h"
@@ -39,7 +40,9 @@ Status read_key(const std::optional<std::string>& text, std::shared_ptr<const Sw
 } // namespace
 
 Result<ProgramSetup> ProgramSetup::make(const SwtpmOptions& options) {
-  if (options.locality.allows_set_locality) {
+  const bool is_proxy =
+      options.data && std::holds_alternative<VtpmProxy>(options.data->place); // Refused as such.
+  if (options.locality.allows_set_locality && !is_proxy) {
     return Error(
         ErrorKind::unsupported,
         "allow-set-locality: only the kernel's vTPM proxy sets localities by commands, and "
