@@ -1,15 +1,19 @@
 """Two programs of ours on one place, of which a machine leaves one and goes to the other."""
 
+import subprocess
 import unittest
 
+from harness.child import PATIENCE_SECONDS
+from harness.tpm_process import program
 from tpm.support import STOP
 
 from . import facts
 from .case import FAILED, SwtpmCase
-from .programs import SWTPM
+from .programs import OURS, SWTPM, place_options
 from .test_wire import AS_STORED, PERMANENT, VOLATILE, NoBlob, get_blob, set_blob
 
 SAVED = 3
+STORE_VOLATILE = 0x0A
 NO_SUCH_STATE = 0x800
 OUTGOING = ("--migration", "release-lock-outgoing")
 INCOMING = ("--migration", "release-lock-outgoing,incoming")
@@ -66,6 +70,34 @@ class Migration(SwtpmCase):
         client.close()
         target.stop()
         self.check_source_is_stale(place)
+
+    def test_what_is_stored_after_the_state_has_gone_is_on_the_image(self):
+        place = self.new_folder()
+        self.start_source(place)
+        self.fetch()
+        self.assertEqual(self.machine.result(STORE_VOLATILE), 0)
+        self.commands.close()
+        self.machine.close()
+        self.source.kill()
+        self.assertIn("volatilestate", self.states(place))
+
+    @staticmethod
+    def states(place):
+        return subprocess.run([OURS, "socket", "--tpm2", "--print-states", *place_options(place)], text=True,
+                              stdout=subprocess.PIPE, check=True, timeout=PATIENCE_SECONDS).stdout
+
+    def test_a_sealed_image_is_not_powered_on(self):
+        place = self.new_folder()
+        self.start_source(place)
+        self.commands.close()
+        self.machine.close()
+        self.source.stop()
+        subprocess.run([str(program("vnvram")), "seal", str(place / "tpm2-00.permall")], check=True,
+                       timeout=PATIENCE_SECONDS)
+        tpm = self.start(place)
+        self.assertEqual(self.init(tpm), FAILED)
+        self.assertIn("sealed", tpm.log_text())
+        tpm.stop()
 
     def check_source_is_stale(self, place):
         """The place is free again, but another one has written there."""
