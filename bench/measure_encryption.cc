@@ -9,6 +9,7 @@
 #include <fmt/core.h>
 
 #include "bench/bench_image.h"
+#include "bench/full_ring.h"
 #include "bench/measurements.h"
 #include "bench/stopwatch.h"
 #include "support/random.h"
@@ -64,10 +65,12 @@ public:
     }
     OpenOptions options;
     options.background = false;
-    if (key_ != nullptr) {
-      options.keys = KeyRing({key_->source()}); // A new one: it knows nothing of earlier openings.
-    }
+    options.keys = keys();
     return require(Store::open(std::move(device), std::move(options)));
+  }
+  /// New ones: they know nothing of earlier openings.
+  [[nodiscard]] KeyRing keys() const {
+    return key_ != nullptr ? KeyRing({key_->source()}) : KeyRing();
   }
   [[nodiscard]] const std::string& path() const { return path_; }
 
@@ -81,25 +84,9 @@ void write_some(Store& store, std::uint64_t size_bytes, std::uint64_t count) {
   require(store.write_range(written_blob, (count % 8) * block_size_bytes, bytes));
 }
 
-/// A copy of what a power cut leaves with as much of its ring in use as there is without a
-/// checkpoint: half of it.
-std::string copy_of_busy(const Compared& image, const std::string& copy) {
-  const std::unique_ptr<Store> store = image.open(image.path());
-  for (std::uint64_t count = 0;; ++count) {
-    const StoreInfo info = store->info();
-    if (2 * (info.ring_used_bytes + (2 * block_size_bytes)) >= info.ring_size_bytes) {
-      break;
-    }
-    write_some(*store, commit_sizes_bytes[1], count);
-  }
-  std::filesystem::copy_file(image.path(), copy, std::filesystem::copy_options::overwrite_existing);
-  return copy;
-}
-
 double time_opening_of(const Compared& image, const std::string& busy) {
   const std::string copy = busy + ".opened";
-  std::filesystem::copy_file(busy, copy, std::filesystem::copy_options::overwrite_existing);
-  require(require(open_device(copy, Access::read_write))->flush());
+  copy_durably(busy, copy);
   std::unique_ptr<Store> store;
   const double taken = microseconds([&] { store = image.open(copy); });
   store.reset();
@@ -133,9 +120,12 @@ EncryptionResult measure_encryption(const std::string& directory, const Amount& 
       result.times.push_back(std::move(times));
     }
   }
-  const std::string busy_plain = copy_of_busy(plain, directory + "/busy-plain");
-  const std::string busy_sealed = copy_of_busy(sealed, directory + "/busy-sealed");
-  EncryptionTimes opening{.what = "opening 4 MiB, half of its ring in use, key in a file"};
+  const std::string busy_plain = directory + "/busy-plain";
+  const std::string busy_sealed = directory + "/busy-sealed";
+  copy_with_full_ring(plain.path(), plain.keys(), busy_plain);
+  const RingUse ring = copy_with_full_ring(sealed.path(), sealed.keys(), busy_sealed);
+  EncryptionTimes opening{.what = fmt::format("opening 4 MiB, {} KiB of ring in use, key in a file",
+                                              ring.used_bytes >> 10U)};
   for (unsigned i = 0; i < amount.openings; ++i) {
     opening.plain.add(time_opening_of(plain, busy_plain));
     opening.encrypted.add(time_opening_of(sealed, busy_sealed));

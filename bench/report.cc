@@ -135,8 +135,8 @@ std::string as_text(const Report& report) {
       "ms after a clean close; closing {:.2f} ms\n"
       "Opening a 4 MiB image in a qcow2 image, the start of its qemu-nbd included, median: {:.1f} "
       "ms\n",
-      opening.full_ring.p50() / 1000, opening.ring_used_bytes / 1024,
-      opening.ring_size_bytes / 1024, opening.clean.p50() / 1000, opening.close.p50() / 1000,
+      opening.full_ring.p50() / 1000, opening.ring.used_bytes / 1024,
+      opening.ring.size_bytes / 1024, opening.clean.p50() / 1000, opening.close.p50() / 1000,
       opening.qcow2.p50() / 1000);
   return text;
 }
@@ -206,8 +206,8 @@ std::string as_json(const Report& report) {
                     {"sessions", report.remote.sessions},
                     {"one_per_second", report.remote.one_per_second},
                     {"many_per_second", report.remote.many_per_second}};
-  json["opening"] = {{"ring_size_bytes", report.opening.ring_size_bytes},
-                     {"ring_used_bytes", report.opening.ring_used_bytes},
+  json["opening"] = {{"ring_size_bytes", report.opening.ring.size_bytes},
+                     {"ring_used_bytes", report.opening.ring.used_bytes},
                      {"full_ring", times_json(report.opening.full_ring)},
                      {"clean", times_json(report.opening.clean)},
                      {"close", times_json(report.opening.close)},

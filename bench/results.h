@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/full_ring.h"
 #include "support/counting_device.h"
 
 namespace vnvram::bench {
@@ -117,8 +118,7 @@ struct RemoteResult {
 };
 
 struct OpeningResult {
-  std::uint64_t ring_size_bytes = 0;
-  std::uint64_t ring_used_bytes = 0;
+  RingUse ring;    ///< Of the full one.
   Times full_ring; ///< Microseconds, Store::open of an image with a full ring.
   Times clean;     ///< Of an image that was closed in good order.
   Times close;
