@@ -248,6 +248,9 @@ bool OwnerLink::wait(std::unique_lock<std::mutex>& lock, const Done& done,
     if (waiting_count_ > 0) {
       changed_.notify_all(); // Theirs may have come, and one of them polls from now on.
     }
+    if (stream_.is_over()) {
+      follows_on_.notify_all();
+    }
   }
   return true;
 }
@@ -255,7 +258,7 @@ bool OwnerLink::wait(std::unique_lock<std::mutex>& lock, const Done& done,
 void OwnerLink::stop_following() {
   const std::lock_guard lock(mutex_);
   stops_following_ = true;
-  changed_.notify_all();
+  follows_on_.notify_all();
   const std::uint64_t one = 1;
   [[maybe_unused]] const auto written = ::write(wake_fd_.get(), &one, sizeof(one));
 }
@@ -303,9 +306,7 @@ void OwnerLink::follow(std::uint64_t after, Follower follower) {
   while (!stops_following_ && !stream_.is_over()) {
     const auto quiet_at = last_call_ + quiet_min;
     if (polls_ || Clock::now() < quiet_at) {
-      ++waiting_count_;
-      changed_.wait_until(lock, std::max(quiet_at, Clock::now() + quiet_min));
-      --waiting_count_;
+      follows_on_.wait_until(lock, std::max(quiet_at, Clock::now() + quiet_min));
       continue;
     }
     stream_.send_output();

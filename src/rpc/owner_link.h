@@ -130,6 +130,9 @@ private:
   const UniqueFd wake_fd_; ///< For who follows failures.
   std::mutex mutex_;       ///< Of all that follows.
   std::condition_variable changed_;
+  /// For who follows, whom an answer to others does not wake: that would cost each of them a switch
+  /// of threads.
+  std::condition_variable follows_on_;
   bool polls_ = false; ///< A caller does, with the mutex unlocked.
   bool stops_following_ = false;
   std::uint64_t waiting_count_ = 0; ///< For changed_.
