@@ -1,14 +1,11 @@
-"""The Debian packages under test: those in VNVRAM_PACKAGES, or what is built in VNVRAM_BUILD_DIR, packaged."""
+"""The Debian packages under test: those in the folder VNVRAM_PACKAGES, as scripts/build-packages.sh leaves them."""
 
 import os
 import pathlib
 import re
 import subprocess
 
-from harness.tpm_process import REPOSITORY
-
 SECONDS_MAX = 600
-ALL_OF_THEM = "VNVRAM_PACKAGES" in os.environ
 
 
 def run(*words):
@@ -23,12 +20,9 @@ class Packages:
     """Files by their packages' names."""
 
     def __init__(self, folder):
-        self._folder = folder
-        there = os.environ.get("VNVRAM_PACKAGES")
-        if there is None:
-            there = folder / "built"
-            run(REPOSITORY / "scripts" / "build-packages.sh", "--programs", os.environ["VNVRAM_BUILD_DIR"], there)
-        self.files = {path.name.split("_")[0]: path for path in pathlib.Path(there).glob("*.deb")}
+        self._folder = folder  # For others that are made of them.
+        files = pathlib.Path(os.environ["VNVRAM_PACKAGES"]).glob("*.deb")
+        self.files = {file.name.split("_")[0]: file for file in files if "-dbgsym_" not in file.name}
 
     def newer(self, name):
         """The same as the next version."""
