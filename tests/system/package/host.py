@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import threading
+import unittest
 
 from .packages import SECONDS_MAX
 
@@ -29,10 +30,13 @@ class PackagedHost:
         self.changes, work = layers / "changes", layers / "work"
         self.changes.mkdir()
         work.mkdir()
-        self._mount("-t", "overlay", "-o", f"index=on,lowerdir=/,upperdir={self.changes},workdir={work}", "overlay", self.root)
+        try:
+            self._mount("-t", "overlay", "-o", f"index=on,lowerdir=/,upperdir={self.changes},workdir={work}", "overlay",
+                        self.root)
+        except subprocess.CalledProcessError as failed:
+            self.close()
+            raise unittest.SkipTest("nothing can be laid over / here") from failed
         self.path("/var/lib/man-db/auto-update").unlink(missing_ok=True)  # Its index would take longer than the rest.
-        for folder in ("run", "tmp"):  # This host's are others, and full of sockets.
-            (self.root / folder).mkdir(exist_ok=True)
 
     @staticmethod
     def _mount(*words):
@@ -46,10 +50,10 @@ class PackagedHost:
     def path(self, inside):
         return self.root / inside.lstrip("/")
 
-    def run(self, *words, status=0, descriptors=()):
-        done = subprocess.run(["unshare", "--mount", "--propagation", "private", "sh", "-ec", _IN_ROOT, "sh", self.root, *map(str, words)],
-                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                              timeout=SECONDS_MAX, check=False, pass_fds=descriptors)
+    def run(self, *words, status=0):
+        in_root = ["unshare", "--mount", "--propagation", "private", "sh", "-ec", _IN_ROOT, "sh", self.root]
+        done = subprocess.run([*map(str, (*in_root, *words))], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, timeout=SECONDS_MAX, check=False)
         if done.returncode != status:
             raise AssertionError(f"{words}: status {done.returncode}, not {status}\n{done.stdout}")
         return done.stdout
