@@ -1,4 +1,4 @@
-# `cmake --install`: programs, libraries, headers, manual pages, systemd's units, pkg-config file, CMake package.
+# `cmake --install`: programs, libraries, headers, manual pages, words for shells, systemd's units, pkg-config file, CMake package.
 include(CMakePackageConfigHelpers)
 
 # What is installed has to be built: `./dev demo` builds this and what it shows, and no tests.
@@ -14,6 +14,13 @@ foreach(section 1 3 5 8)
     install(FILES ${pages} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section})
   endif()
 endforeach()
+# A shell looks for the words of a program in a file of its name.
+foreach(program vnvram vnvram-tpm vnvram-swtpm swtpm)
+  install(FILES ${PROJECT_SOURCE_DIR}/contrib/completions/vnvram.bash
+    DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME ${program})
+endforeach()
+install(FILES ${PROJECT_SOURCE_DIR}/contrib/completions/_vnvram DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
+install(PROGRAMS ${PROJECT_SOURCE_DIR}/contrib/swtpm/vnvram-swtpm-back DESTINATION ${CMAKE_INSTALL_SBINDIR})
 # They name /usr/bin, and what is in /etc/systemd/system comes before them.
 file(GLOB units CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/contrib/systemd/*@.*)
 install(FILES ${units} DESTINATION lib/systemd/system)

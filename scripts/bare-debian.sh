@@ -1,21 +1,23 @@
 #!/usr/bin/env bash
 # Runs commands in a bare Debian: a debootstrap of the release, and in it a clean clone of what is
 # committed here, with nothing but what scripts/install-deps.sh installs. Without commands: those of the
-# README, `./dev demo` and `./dev test`. Ends with the status of the first one that fails.
+# README, `./dev demo` and `./dev test`. FOLDER is /exchange there. Ends with the status of the first one that fails.
 #
 # Needs root. The debootstrap and the packages' files are kept in build/debian/RELEASE; each run begins with
 # a fresh copy. Mounts, processes and loop devices end with this script, whatever ends it.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
 
-usage() { echo "usage: scripts/bare-debian.sh [--seconds N] [--json FILE] bookworm|trixie [COMMAND]..." >&2; exit 2; }
+usage() { echo "usage: scripts/bare-debian.sh [--seconds N] [--json FILE] [--exchange FOLDER] bookworm|trixie [COMMAND]..." >&2; exit 2; }
 
 seconds=10800
 json=
+exchange=
 while [ $# -gt 0 ]; do
   case "$1" in
     --seconds) seconds=${2:?}; shift 2 ;;
     --json) json=${2:?}; shift 2 ;;
+    --exchange) exchange=$(realpath "${2:?}"); shift 2 ;;
     -*) usage ;;
     *) break ;;
   esac
@@ -72,14 +74,15 @@ git clone --quiet --no-hardlinks . "$root/vnvram"
 # In namespaces of their own: all processes end with the first one, and the mounts with them.
 inner='
 set -eo pipefail
-root=$1 folder=$2 seconds=$3
-shift 3
+root=$1 folder=$2 seconds=$3 exchange=$4
+shift 4
 mount --bind "$root" "$root" # A root that is no mount has no propagation to change: unshare(1) fails there.
 mount --rbind /dev "$root/dev"
 mount --rbind /sys "$root/sys"
 mount -t proc proc "$root/proc"
 mount -t tmpfs tmpfs "$root/run"
 mount --bind "$folder/archives" "$root/var/cache/apt/archives"
+[ -z "$exchange" ] || { mkdir -p "$root/exchange"; mount --bind "$exchange" "$root/exchange"; }
 for command; do
   echo "== $command"
   timeout --kill-after=60 "$seconds" chroot "$root" env -i HOME=/root TERM=dumb LANG=C.UTF-8 \
@@ -88,7 +91,7 @@ for command; do
 done'
 log=$folder/log
 setpriv --pdeathsig KILL unshare --mount --pid --fork --kill-child \
-  bash -c "$inner" bare-debian "$root" "$folder" "$seconds" "$@" </dev/null 9>&- > >(tee "$log") 2>&1 &
+  bash -c "$inner" bare-debian "$root" "$folder" "$seconds" "$exchange" "$@" </dev/null 9>&- > >(tee "$log") 2>&1 &
 namespaces=$!
 status=0
 wait "$namespaces" || status=$?

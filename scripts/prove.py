@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """The proof in one run: crash images, faults, removed barriers, the model, fuzzing, owners that die
-under their front ends, all tests on Debian 13; one summary.
+under their front ends, all tests on Debian 13, packages from bare to bare Debian 12; one summary.
 
 Called by ./dev prove, which has built everything. Ends with 0 only if each part found what it must.
 """
@@ -69,6 +69,8 @@ def summarize(found):
         summary["fuzz findings"] = sum(run["findings"] for run in found["fuzz"])
     if found["owners"]:
         summary["owners killed under front ends that go on"] = found["owners"]["deaths"]
+    if found["packages"]:
+        summary["Debian packages built, installed and removed"] = found["packages"]["packages"]
     if found["debian13"]:
         tests = found["debian13"]
         summary["tests passed on Debian 13"] = (
@@ -106,6 +108,8 @@ def main():
                             "PYTHONPATH=tests/system", "PYTHONDONTWRITEBYTECODE=1",
                             "/usr/bin/python3", "-m", "unittest", "-v", "serve.test_restarts"],
                            out("owners")),
+            "packages": Part("Debian packages, built in a bare Debian 12 and tried in another",
+                             ["scripts/package.sh", "--json", out("packages")], out("packages")),
             "debian13": Part("The demo and all tests in a bare Debian 13",
                              ["scripts/bare-debian.sh", "--json", out("debian13"), "trixie",
                               "./dev demo", "./dev build",

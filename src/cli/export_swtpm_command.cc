@@ -28,6 +28,7 @@ ExportSwtpmCommand::ExportSwtpmCommand(CLI::App& parent)
           "here\n"
           "as well. `vnvram unseal` takes the seal off. With --no-seal a copy is made, also of an\n"
           "image that is in use, as it is after the last commit.\n\n"
+          "An encrypted image that vnvram-swtpm has made is opened by --swtpm-key, too.\n\n"
           "Examples:\n"
           "  vnvram export-swtpm vm.nvram /var/lib/libvirt/swtpm/UUID/tpm2\n"
           "  vnvram export-swtpm vm.nvram /dev/vg0/vm-100-tpm\n"
@@ -85,16 +86,30 @@ Result<SwtpmStore> ExportSwtpmCommand::read_states(Store& store) const {
   return states;
 }
 
+Status ExportSwtpmCommand::choose_keys(const SwtpmKey* key) {
+  opening_ = keys();
+  if (key == nullptr || !opening_.empty()) {
+    return {};
+  }
+  Result<KeySource> source = KeySource::of_key(key->bytes(), "the key that --swtpm-key names");
+  if (!source) {
+    return source.error();
+  }
+  opening_ = KeyRing({*std::move(source)});
+  opening_.accept_plain();
+  return {};
+}
+
 /// Sealed before swtpm can run on it: cut in between it goes on nowhere, until it is unsealed.
 Result<SwtpmStore> ExportSwtpmCommand::hand_over(const SwtpmKey* key) const {
-  const Status looked = look_before_writing(image(), device(), keys(), [&](Store& store) {
+  const Status looked = look_before_writing(image(), device(), opening_, [&](Store& store) {
     const Result<TpmVersion> version = find_version(store);
     return version ? Status() : version.error();
   });
   if (!looked) {
     return looked.error();
   }
-  const auto store = open_for_writing(image(), device(), keys(), "ignore", anchor_);
+  const auto store = open_for_writing(image(), device(), opening_, "ignore", anchor_);
   if (!store) {
     return store.error();
   }
@@ -117,7 +132,7 @@ Result<SwtpmStore> ExportSwtpmCommand::hand_over(const SwtpmKey* key) const {
 
 Result<SwtpmStore> ExportSwtpmCommand::copy(const SwtpmKey* key) const {
   SwtpmStore states;
-  const Status read = read_image(image(), device(), keys(), [&](Store& store) {
+  const Status read = read_image(image(), device(), opening_, [&](Store& store) {
     Result<SwtpmStore> found = read_states(store);
     if (!found) {
       return Status(found.error());
@@ -140,6 +155,9 @@ Result<ExitCode> ExportSwtpmCommand::run(Output& output) {
     return key.error();
   }
   const SwtpmKey* const used = *key ? &**key : nullptr;
+  if (const Status chosen = choose_keys(used); !chosen) {
+    return chosen.error();
+  }
   const Result<SwtpmStore> states = no_seal_ ? copy(used) : hand_over(used);
   if (!states) {
     return states.error();

@@ -17,6 +17,8 @@ public:
 
 private:
   [[nodiscard]] SwtpmBackEnd back_end() const;
+  /// Without --key swtpm's own: vnvram-swtpm encrypts an image with that.
+  [[nodiscard]] Status choose_keys(const SwtpmKey* key);
   [[nodiscard]] Result<TpmVersion> find_version(const Store& store) const;
   [[nodiscard]] Result<SwtpmStore> read_states(Store& store) const;
   [[nodiscard]] Result<SwtpmStore> hand_over(const SwtpmKey* key) const;
@@ -27,6 +29,7 @@ private:
   bool linear_ = false;
   bool no_seal_ = false;
   AnchorOptions anchor_;
+  KeyRing opening_;
 };
 
 } // namespace vnvram::cli

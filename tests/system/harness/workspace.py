@@ -7,12 +7,12 @@ import tempfile
 import traceback
 
 # Waits until the test's end of the pipe is closed, however the test ended, and cleans up behind it.
-# What is mounted in the folder is unmounted first, and loop devices over its files are let go; a
+# What is mounted in the folder is unmounted first, the last one first, and loop devices over its files are let go; a
 # busy one goes when its user is gone.
 _REAPER = """
 cat >/dev/null
 if [ -n "$2" ]; then
-  findmnt --noheadings --raw --output TARGET | while read -r place; do
+  findmnt --noheadings --raw --output TARGET | tac | while read -r place; do
     case "$place" in "$1"/*) umount "$place" ;; esac
   done
   losetup --list --noheadings --raw --output NAME,BACK-FILE | while read -r name file; do

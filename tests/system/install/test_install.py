@@ -83,7 +83,9 @@ class InstallTest(unittest.TestCase):
     def test_everything_is_there(self):
         for name in ("bin/vnvram", "bin/vnvram-tpm", "bin/vnvram-swtpm", "include/vnvram/vnvram.h",
                      "include/vnvram/store.h", "share/man/man1/vnvram.1",
-                     "share/man/man3/vnvram.3", "lib/systemd/system/vnvram@.service",
+                     "share/man/man3/vnvram.3", "share/man/man8/vnvram-swtpm-back.8", "sbin/vnvram-swtpm-back",
+                     "share/bash-completion/completions/vnvram", "share/bash-completion/completions/vnvram-swtpm",
+                     "share/zsh/site-functions/_vnvram", "lib/systemd/system/vnvram@.service",
                      "lib/systemd/system/vnvram-tpm@.socket",
                      "lib/systemd/system/vnvram-nbd@.socket",
                      "lib/systemd/system/vnvram-control@.socket"):

@@ -9,7 +9,7 @@ from harness.tpm_process import program
 from harness.vnvram import vnvram
 
 from .case import SwtpmCase
-from .programs import OURS, content
+from .programs import OURS, SWTPM, content
 
 IMAGE = "tpm2-00.permall"
 
@@ -57,6 +57,13 @@ class Keys(SwtpmCase):
             self.key.write_bytes(key)
             self.check_facts(place, made, self.options)
             self.key.write_bytes(bytes(32))
+
+    def test_it_is_given_back_by_the_key_alone(self):
+        """Whoever has swtpm's key has no other."""
+        place, out = self.new_folder(), self.workspace.file("out")
+        made = self.make_state(place, self.options, OURS)
+        vnvram("export-swtpm", place / IMAGE, out, "--swtpm-key", self.options[1])
+        self.check_facts(out, made, self.options, SWTPM)
 
     def test_a_plain_image_is_refused_where_a_key_is_given(self):
         """Whoever gives one counts on its being encrypted."""

@@ -79,6 +79,21 @@ class Takeover(SwtpmCase):
                 self.assertFalse(info(image)["encrypted"])
                 self.check_clean(image)
 
+    def test_where_a_link_is_forbidden(self):
+        """By AppArmor, where libvirt confines it with its machine, or by the file system."""
+        place = self.new_folder()
+        before_facts = self.make_state(place)
+        before = content(place)
+        # The filter takes a call that strace has exchanged for one that it does not know.
+        tpm = self.start(place, ("--seccomp", "action=none"),
+                         before=("strace", "-D", "-f", "-o", self.workspace.log("strace"), "-e", "trace=linkat",
+                                 "-e", "inject=linkat:error=EACCES"))
+        self.assertEqual(self.init(tpm), 0, tpm.log_text())
+        tpm.stop()
+        self.assertIn("(INJECTED)", self.workspace.logs_text())
+        self.check_kept(place, before)
+        self.check_facts(place, before_facts)
+
     def test_full(self):
         for name, place in self.places():
             with self.subTest(name):
