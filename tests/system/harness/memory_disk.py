@@ -1,5 +1,5 @@
-"""A raw image in memory, behind an NBD server of ours that kills a process at one of its writes: by what
-was done until then, and not by the time that has passed."""
+"""A raw image in memory, behind an NBD server of ours that holds a write up, or kills a process at it: by
+what was done until then, and not by the time that has passed."""
 
 import itertools
 import os
@@ -7,6 +7,8 @@ import signal
 import socket
 import struct
 import threading
+
+from .child import PATIENCE_SECONDS
 
 _GREETING = struct.Struct(">QQH")
 _OPTION = struct.Struct(">QII")
@@ -24,7 +26,7 @@ _READ, _WRITE, _FLUSH = 0, 1, 3
 
 class MemoryDisk:
     """Serves when it is made, until close(). `written`: where each write was to begin, in their order, since
-    somebody was last to be killed."""
+    something was last to happen at one."""
 
     _numbers = itertools.count()
 
@@ -34,7 +36,9 @@ class MemoryDisk:
         path = workspace.file(f"disk{next(self._numbers)}.sock")
         self.uri = f"nbd+unix:///?socket={path}"
         self._lock = threading.Lock()
-        self._kill = None
+        self._number = 0
+        self._deed = None
+        self._goes_on = threading.Event()
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(path))
         self._listener.listen()
@@ -47,20 +51,36 @@ class MemoryDisk:
                 each.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass  # It was closed by its other end.
+            each.close()
 
     def kill_at(self, number, pid, writes=True):
         """SIGKILL for this process, at that write from now on, 1 being the next; 0: at none. If it is the one
         that `writes`, every other of these writes is not done."""
+        def kill():
+            os.kill(pid, signal.SIGKILL)
+            return not writes
+
+        self._at(number, kill)
+
+    def hold_at(self, number):
+        """That write from now on, and what comes by the same connection, until go_on()."""
+        self._goes_on.clear()
+        self._at(number, lambda: self._goes_on.wait(PATIENCE_SECONDS))
+
+    def go_on(self):
+        self._goes_on.set()
+
+    def _at(self, number, deed):
         with self._lock:
             self.written.clear()
-            self._kill = (number, pid, writes)
+            self._number, self._deed = number, deed
 
-    def has_killed(self):
-        """Whether it came to that; it will not any more."""
+    def has_happened(self):
+        """What was to happen at a write; it will not any more."""
         with self._lock:
-            has = self._kill is None
-            self._kill = None
-        return has
+            happened = self._deed is None
+            self._deed = None
+        return happened
 
     def _accept(self):
         while True:
@@ -112,16 +132,16 @@ class MemoryDisk:
 
     def _write(self, offset, data):
         """False: who has asked for it is dead."""
+        deed = None
         with self._lock:
             self.written.append(offset)
-            number, pid, writes = self._kill or (0, 0, False)
-            dies = number == len(self.written)
-            if dies:
-                os.kill(pid, signal.SIGKILL)
-                self._kill = None
-            if not (dies and writes) or number % 2 == 0:
+            if len(self.written) == self._number:
+                deed, self._deed = self._deed, None
+        is_answered = deed is None or deed()
+        if is_answered or self._number % 2 == 0:
+            with self._lock:
                 self.content[offset:offset + len(data)] = data
-        return not (dies and writes)
+        return is_answered
 
 
 def _option_reply(option, kind, data=b""):

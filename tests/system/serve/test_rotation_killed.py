@@ -46,6 +46,8 @@ class KilledRotation(ShowsLogs, Case):
         self.disk = MemoryDisk(self.workspace, self.before)
         self.addCleanup(self.disk.close)
         self.owner = None
+        self.written = []  # Of the exchange in which somebody is to be killed.
+        self.was_killed = False
 
     def key_pair(self, name):
         """Options with the private half, and the path of the public one."""
@@ -57,6 +59,8 @@ class KilledRotation(ShowsLogs, Case):
     # Who is killed, and where. Each begins with what there was at first.
 
     def put_back(self):
+        for child in self.children:
+            child.kill()
         self.disk.content[:] = self.before
         self.anchor.write_bytes(self.anchor_before)
 
@@ -75,15 +79,20 @@ class KilledRotation(ShowsLogs, Case):
         _, said = command.communicate(timeout=PATIENCE_SECONDS)
         self.assertIn(command.returncode, status, said)
 
+    def killed_or_ended(self, command, status):
+        self.ended(command, status)
+        self.written = list(self.disk.written)
+        self.was_killed = self.disk.has_happened()
+
     def command_is_killed(self, number):
         command = self.by_command()
         self.disk.kill_at(number, command.pid)
-        self.ended(command, (OK, -9))
+        self.killed_or_ended(command, (OK, -9))
 
     def owner_is_killed(self, number):
         self.start_owner()
         self.disk.kill_at(number, self.owner.pid)
-        self.ended(self.rotate(self.owner.address), (OK, IO))
+        self.killed_or_ended(self.rotate(self.owner.address), (OK, IO))
         self.owner.kill()
 
     def owners_command_is_killed(self, number):
@@ -91,7 +100,7 @@ class KilledRotation(ShowsLogs, Case):
         self.start_owner()
         command = self.rotate(self.owner.address)
         self.disk.kill_at(number, command.pid, writes=False)
-        self.ended(command, (OK, -9))
+        self.killed_or_ended(command, (OK, -9))
         self.vnvram("check", self.owner.address)
         self.holds(self.owner.address)
         self.ended(self.rotate(self.owner.address), (OK,))
@@ -100,7 +109,7 @@ class KilledRotation(ShowsLogs, Case):
     def kill_in_the_middle(self, kill, count):
         """Half of the kills are at writes that decide, the others at some of the many that seal or overwrite."""
         kill(0)
-        written = list(self.disk.written)
+        written = self.written
         many = [number for number, at in enumerate(written, 1) if at >= HOMES_AT]
         few = [number for number, at in enumerate(written, 1) if at < HOMES_AT]
         moments = self.dice.sample(few, min(len(few), count // 2))
@@ -110,7 +119,7 @@ class KilledRotation(ShowsLogs, Case):
             with self.subTest(kill=kill.__name__, write=number, at=written[number - 1]):
                 self.put_back()
                 kill(number)
-                killed += self.disk.has_killed()
+                killed += self.was_killed
                 named.add(self.look_at_what_is_left())
                 self.goes_on_to_the_end()
         print(f"{kill.__name__}: {killed} kills in {len(written)} writes", flush=True)

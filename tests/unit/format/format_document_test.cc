@@ -111,10 +111,10 @@ TEST(FormatDocument, TheSealedLeafIsWhatItsEntrySays) {
   std::ranges::copy(std::span(shown).first(sealed_entry_size_bytes), index.bytes().begin());
   const TableEntry entry = index.entry_of(0);
   EXPECT_EQ(entry.slot(), 0U);
+  const Block page = read_dump("### Example: a page and its entry");
   TableNode leaf(sealed_entry_size_bytes);
-  std::ranges::copy(
-      std::span(read_dump("### Example: a page and its entry")).first(sealed_entry_size_bytes),
-      leaf.bytes().begin() + sealed_entry_size_bytes);
+  std::ranges::copy(std::span(page).first(sealed_entry_size_bytes),
+                    leaf.bytes().begin() + sealed_entry_size_bytes);
   TableNode sealed = leaf;
   ASSERT_TRUE(codec.seal_again(entry, leaf_place(0), sealed.bytes()));
   EXPECT_TRUE(
