@@ -3,7 +3,8 @@
 nobody starts the machine from it by mistake. Send vnvram-tpm a SIGTERM afterwards.
 
 A TPM that has its image still seals it when QEMU goes; for one that has given up QEMU's own drive it
-is done here.
+is done here, with a --key of the image if it is encrypted. Its anchor, which is the destination's now, has
+no part in that.
 """
 
 import argparse
@@ -14,12 +15,13 @@ from qmp import Qmp
 from tpm_admin import tpm
 
 
-def end_source(qmp, admin, image):
+def end_source(qmp, admin, image, keys=()):
     qmp.quit()
     if json.loads(tpm("status", admin, "--json"))["attached"]:
         tpm("resume", admin)
     else:
-        subprocess.run(["vnvram", "seal", image], check=True)
+        with_keys = [word for key in keys for word in ("--key", key)]
+        subprocess.run(["vnvram", "seal", image, *with_keys], check=True)
 
 
 def main():
@@ -27,9 +29,10 @@ def main():
     parser.add_argument("qmp", help="socket of the source's QEMU")
     parser.add_argument("admin", help="admin socket of the source's vnvram-tpm")
     parser.add_argument("image", help="what the source's TPM had")
+    parser.add_argument("--key", action="append", default=[], help="as vnvram has it, if the image is encrypted")
     options = parser.parse_args()
     with Qmp(options.qmp) as qmp:
-        end_source(qmp, options.admin, options.image)
+        end_source(qmp, options.admin, options.image, options.key)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ struct KeyRotation {
   std::vector<unsigned> without = {};
   /// Slots whose key nobody has given open the image no more. Without it they are a refusal.
   bool leave_out_others = false;
-  /// Called now and then.
+  /// Called now and then. All of it is read, sealed anew, and overwritten where it was.
   std::function<void(std::uint64_t done_bytes, std::uint64_t all_bytes)> progress = {};
 };
 

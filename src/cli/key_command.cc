@@ -196,10 +196,8 @@ Result<ExitCode> KeyCommand::list(Output& output) {
   return ExitCode::ok;
 }
 
-Result<ExitCode> KeyCommand::rotate_by_owner(Output& output) {
-  const auto owner = connect_owner(image());
-  const auto slots = owner ? (*owner)->rotate_data_key(leave_out_others_, without_)
-                           : Result<OwnerClient::RotatedSlots>(owner.error());
+Result<ExitCode> KeyCommand::rotate_live(Output& output) {
+  const auto slots = rotate_by_owner(image(), leave_out_others_, without_);
   if (!slots) {
     return slots.error();
   }
@@ -226,7 +224,7 @@ Result<ExitCode> KeyCommand::show_who_opens(Output& output) {
 
 Result<ExitCode> KeyCommand::rotate(Output& output) {
   if (by_owner_) {
-    return rotate_by_owner(output);
+    return rotate_live(output);
   }
   const auto keys = keys_.keys();
   if (!keys) {

@@ -41,7 +41,7 @@ private:
   Result<ExitCode> list(Output& output);
   Result<ExitCode> test(Output& output);
   Result<ExitCode> rotate(Output& output);
-  Result<ExitCode> rotate_by_owner(Output& output);
+  Result<ExitCode> rotate_live(Output& output);
   Result<ExitCode> show_who_opens(Output& output);
 
   std::vector<Verb> verbs_;

@@ -1,9 +1,14 @@
 #include "cli/owner_keys.h"
 
+#include <chrono>
+#include <condition_variable>
 #include <memory>
+#include <mutex>
 #include <optional>
+#include <thread>
 
 #include "cli/owner_socket.h"
+#include "cli/progress.h"
 #include "vnvram/key_offer.h"
 
 namespace vnvram::cli {
@@ -19,6 +24,40 @@ Result<KeySlotInfo> offer_to_owner(const std::string& owner, std::optional<unsig
   const auto offer = receiver ? offer_key_slot(slot, owner, *receiver) : receiver.error();
   return offer ? send(**client, *offer) : offer.error();
 }
+
+/// Shows how far an owner's exchange of the data key has come, for as long as it exists: by a
+/// session of its own, since the one that has asked for it waits. Who cannot be asked shows nothing.
+class ShownExchange {
+public:
+  explicit ShownExchange(const std::string& owner) {
+    if (progress_.has_terminal()) {
+      following_ = std::jthread([this, owner](const std::stop_token& stop) { follow(owner, stop); });
+    }
+  }
+
+private:
+  static constexpr std::chrono::milliseconds pause{200};
+
+  void follow(const std::string& owner, const std::stop_token& stop) {
+    const auto client = connect_owner(owner);
+    std::mutex mutex;
+    std::condition_variable_any stopped;
+    std::unique_lock lock(mutex);
+    while (client && !stop.stop_requested()) {
+      const Result<OwnerStatus> status = (*client)->status();
+      if (!status) {
+        return;
+      }
+      if (status->key_exchange) {
+        progress_.show(status->key_exchange->done_bytes, status->key_exchange->all_bytes);
+      }
+      stopped.wait_for(lock, stop, pause, [] { return false; });
+    }
+  }
+
+  Progress progress_{"rotate"};
+  std::jthread following_; ///< The last: it uses the other.
+};
 
 } // namespace
 
@@ -44,6 +83,16 @@ Result<KeySlotInfo> change_slot_by_owner(const std::string& owner, unsigned numb
 Status remove_slot_by_owner(const std::string& owner, unsigned number, bool allow_last) {
   const auto client = connect_owner(owner);
   return client ? (*client)->remove_key_slot(number, allow_last) : Status(client.error());
+}
+
+Result<OwnerClient::RotatedSlots> rotate_by_owner(const std::string& owner, bool leave_out_others,
+                                                  std::span<const unsigned> without) {
+  const auto client = connect_owner(owner);
+  if (!client) {
+    return client.error();
+  }
+  const ShownExchange shown(owner);
+  return (*client)->rotate_data_key(leave_out_others, without);
 }
 
 } // namespace vnvram::cli

@@ -1,9 +1,11 @@
 // Key slots of an image that is in use, by its owner.
 #pragma once
 
+#include <span>
 #include <string>
 #include <vector>
 
+#include "rpc/owner_client.h"
 #include "vnvram/key.h"
 #include "vnvram/result.h"
 
@@ -19,5 +21,8 @@ Result<KeySlotInfo> add_slot_by_owner(const std::string& owner, const NewKeySlot
 Result<KeySlotInfo> change_slot_by_owner(const std::string& owner, unsigned number,
                                          const NewKeySlot& slot);
 Status remove_slot_by_owner(const std::string& owner, unsigned number, bool allow_last);
+/// Another data key. On a terminal its progress is shown meanwhile.
+Result<OwnerClient::RotatedSlots> rotate_by_owner(const std::string& owner, bool leave_out_others,
+                                                  std::span<const unsigned> without);
 
 } // namespace vnvram::cli

@@ -16,6 +16,8 @@ public:
   Progress& operator=(const Progress&) = delete;
   ~Progress() { clear(); }
 
+  /// Whether there is anybody to see it.
+  [[nodiscard]] bool has_terminal() const { return terminal_; }
   void show(std::uint64_t done_bytes, std::uint64_t all_bytes);
   /// Takes the line away; show() brings it back.
   void clear();

@@ -29,6 +29,11 @@ std::string status_text(const OwnerStatus& status) {
     line("sealed", status.image->sealed ? "yes" : "no");
   }
   line("changes", status.held ? "held" : "taken");
+  if (status.key_exchange) {
+    const OwnerStatus::Progress& progress = *status.key_exchange;
+    line("data key", fmt::format("is being exchanged, {} of {} bytes are done",
+                                 progress.done_bytes, progress.all_bytes));
+  }
   for (const OwnerStatus::Session& session : status.sessions) {
     line(fmt::format("session {}", session.number),
          fmt::format("{}process {} of user {}, writes {}",
@@ -54,6 +59,10 @@ nlohmann::ordered_json status_json(const OwnerStatus& status) {
     json["generation"] = status.image->generation;
     json["sealed"] = status.image->sealed;
     json["space_free_bytes"] = status.image->space_free_bytes;
+  }
+  if (status.key_exchange) {
+    json["key_exchange"] = {{"done_bytes", status.key_exchange->done_bytes},
+                            {"all_bytes", status.key_exchange->all_bytes}};
   }
   json["sessions"] = sessions;
   return json;

@@ -208,6 +208,12 @@ struct OwnerStatus {
   state @3 :ImageState;       # If an image is attached.
   sessions @4 :List(Session); # In the order in which they came.
   pid @5 :Int32;              # The owner's process.
+  keyExchange @6 :Progress;   # Of a rotateDataKey() that is under way; null: of none.
+}
+
+struct Progress {
+  doneBytes @0 :UInt64;
+  allBytes @1 :UInt64;        # 0: it has just begun.
 }
 
 # What the image says about itself.
@@ -332,7 +338,7 @@ interface Owner extends(Blobs) {
   changeMetadata @11 (name :Text, value :Data) -> (failure :Failure);
 
   # Of an encrypted image: makes a new data key, and encrypts all of it anew with that. Changes wait
-  # meanwhile. Key slots whose keys this owner does not have, other than of public keys, are a refusal
+  # meanwhile, and so does the session; status() in another one says how far it has come. Key slots whose keys this owner does not have, other than of public keys, are a refusal
   # (key needed), or are left out, and are told.
   # The slots of the numbers in `without` are not to open the image afterwards. `opens`: those that do.
   rotateDataKey @12 (leaveOutOthers :Bool, without :List(UInt32))

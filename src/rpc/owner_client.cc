@@ -32,6 +32,11 @@ OwnerStatus read_status(rpc::OwnerStatus::Reader from) {
     }
     status.sessions.push_back(std::move(read));
   }
+  if (from.hasKeyExchange()) {
+    const auto progress = from.getKeyExchange();
+    status.key_exchange = OwnerStatus::Progress{.done_bytes = progress.getDoneBytes(),
+                                                .all_bytes = progress.getAllBytes()};
+  }
   return status;
 }
 

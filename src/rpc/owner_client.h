@@ -38,11 +38,16 @@ struct OwnerStatus {
     std::vector<std::string> writes; ///< The blobs that are its to write.
     std::string device;              ///< What it is to the machine; empty: it came by itself.
   };
+  struct Progress {
+    std::uint64_t done_bytes = 0;
+    std::uint64_t all_bytes = 0; ///< 0: it has just begun.
+  };
   std::string location;
   pid_t pid = 0; ///< The owner's.
   bool held = false;
   std::optional<ImageState> image; ///< None: no image is attached.
   std::vector<Session> sessions;
+  std::optional<Progress> key_exchange; ///< None: none is under way, or an older owner.
 };
 
 /// A session of an operator's (Owner in owner.capnp), over a socket that is connected. Errors of
@@ -106,7 +111,8 @@ public:
     std::vector<std::string> left_out;
     std::vector<std::string> opens;
   };
-  /// Another data key, for an image that is encrypted: see Store::rotate_data_key().
+  /// Another data key, for an image that is encrypted: see Store::rotate_data_key(). How far it has
+  /// come another client's status() says.
   Result<RotatedSlots> rotate_data_key(bool leave_out_others, std::span<const unsigned> without);
   /// Who can open the image. Errors: those of list_key_slots(), absent.
   Result<std::vector<KeySlotInfo>> key_slots();

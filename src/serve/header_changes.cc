@@ -17,6 +17,28 @@ std::vector<std::string> texts_of(const std::vector<KeySlotInfo>& slots) {
 
 } // namespace
 
+/// One is under way for as long as it exists.
+class HeaderChanges::RunningRotation {
+public:
+  explicit RunningRotation(HeaderChanges& changes) : changes_(changes) { tell(RotationProgress{}); }
+  RunningRotation(const RunningRotation&) = delete;
+  RunningRotation& operator=(const RunningRotation&) = delete;
+  ~RunningRotation() { tell(std::nullopt); }
+
+  void tell(const std::optional<RotationProgress>& progress) {
+    const std::lock_guard lock(changes_.rotation_mutex_);
+    changes_.rotation_ = progress;
+  }
+
+private:
+  HeaderChanges& changes_;
+};
+
+std::optional<RotationProgress> HeaderChanges::rotation_under_way() const {
+  const std::lock_guard lock(rotation_mutex_);
+  return rotation_;
+}
+
 Result<StoreUse> HeaderChanges::begin() {
   std::optional<Result<StoreUse>> store = keeper_.try_to_change();
   return store ? *std::move(store)
@@ -43,7 +65,12 @@ Result<RotatedSlots> HeaderChanges::rotate_data_key(const KeyRotation& rotation)
   if (!store) {
     return store.error();
   }
-  const auto left_out = (*store)->rotate_data_key(rotation);
+  RunningRotation running(*this);
+  KeyRotation told = rotation;
+  told.progress = [&running](std::uint64_t done_bytes, std::uint64_t all_bytes) {
+    running.tell(RotationProgress{.done_bytes = done_bytes, .all_bytes = all_bytes});
+  };
+  const auto left_out = (*store)->rotate_data_key(told);
   if (!left_out) {
     return left_out.error();
   }

@@ -34,6 +34,11 @@ kj::Promise<void> OwnerService::status(StatusContext context) {
     write_state(written, *state);
     written.setSealed(state->sealed || owner.hand_over.was_said());
   }
+  if (const auto exchange = owner.header.rotation_under_way(); exchange) {
+    auto progress = status.initKeyExchange();
+    progress.setDoneBytes(exchange->done_bytes);
+    progress.setAllBytes(exchange->all_bytes);
+  }
   const std::vector<Peer> peers = owner.sessions.peers();
   auto sessions = status.initSessions(static_cast<unsigned>(peers.size()));
   for (unsigned index = 0; index < sessions.size(); ++index) {

@@ -19,6 +19,7 @@ namespace vnvram {
 namespace {
 
 constexpr std::uint32_t ring_step_blocks = 256;
+constexpr unsigned pass_count = 3; // All is read, sealed, and overwritten where it was.
 constexpr const char* exchange_name = "an exchange of the data key"; // For what is poisoned by it.
 
 } // namespace
@@ -123,7 +124,7 @@ Status KeyExchange::exchange(const Uuid& uuid, const NewKey& key, const KeyRotat
 // INV9f: the first of the two superblocks leads to homes that are all sealed with the new key.
 Status KeyExchange::seal_anew(const NewKey& key, const KeyRotation& rotation) {
   const auto prepare = [&]() -> Status {
-    if (Status taken = take_all_pages(); !taken) {
+    if (Status taken = take_all_pages(rotation); !taken) {
       return taken;
     }
     const std::lock_guard lock(state_.mutex);
@@ -137,6 +138,7 @@ Status KeyExchange::seal_anew(const NewKey& key, const KeyRotation& rotation) {
   Status done = checkpointer_.run(true, same, prepare);
   done = done ? checkpointer_.run(true, same) : done;
   if (done) {
+    tell(rotation, pass_count - 1, 0);
     checkpointer_.between_checkpoints([&] {
       done = kept(Barrier::old_key_overwritten) ? overwrite_what_was(rotation) : Status{};
     });
@@ -144,8 +146,16 @@ Status KeyExchange::seal_anew(const NewKey& key, const KeyRotation& rotation) {
   return done;
 }
 
+void KeyExchange::tell(const KeyRotation& rotation, unsigned passes,
+                       std::uint64_t done_bytes) const {
+  if (rotation.progress) {
+    const std::uint64_t pass_bytes = state_.geometry.space_size_bytes();
+    rotation.progress(passes * pass_bytes + done_bytes, pass_count * pass_bytes);
+  }
+}
+
 // They are changed, as far as the next checkpoint knows.
-Status KeyExchange::take_all_pages() {
+Status KeyExchange::take_all_pages(const KeyRotation& rotation) {
   for (std::uint32_t zone = 0; zone < state_.geometry.zone_count(); ++zone) {
     const auto pages = state_.pages.pages_in_slots(zone);
     if (!pages) {
@@ -160,6 +170,7 @@ Status KeyExchange::take_all_pages() {
       updates.push_back({page, *std::move(content)});
     }
     state_.pages.install(updates);
+    tell(rotation, 0, std::uint64_t{state_.geometry.pages_of(zone).end} * block_size_bytes);
   }
   return {};
 }
@@ -168,10 +179,8 @@ Status KeyExchange::take_all_pages() {
 // points to for us another owner's superblock may point to: whose image it is is asked once for
 // each zone, as it is for a checkpoint, and for each piece of the ring.
 Status KeyExchange::overwrite_what_was(const KeyRotation& rotation) {
-  const auto zone_done = [&](std::uint64_t done_bytes, std::uint64_t all_bytes) {
-    if (rotation.progress) {
-      rotation.progress(done_bytes, all_bytes);
-    }
+  const auto zone_done = [&](std::uint64_t done_bytes) {
+    tell(rotation, pass_count - 1, done_bytes);
     return owner_.look();
   };
   Status done = owner_.look();

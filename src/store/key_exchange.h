@@ -45,9 +45,11 @@ private:
   /// The rest, when key slots open both. The old data key's are gone afterwards.
   Status exchange(const Uuid& uuid, const NewKey& key, const KeyRotation& rotation);
   Status seal_anew(const NewKey& key, const KeyRotation& rotation);
-  Status take_all_pages();
+  Status take_all_pages(const KeyRotation& rotation);
   Status overwrite_what_was(const KeyRotation& rotation);
   Status overwrite_ring();
+  /// So many passes over the page space are behind it, and of the next one so much.
+  void tell(const KeyRotation& rotation, unsigned passes, std::uint64_t done_bytes) const;
 
   SharedState& state_;
   OwnerCheck& owner_;

@@ -78,8 +78,7 @@ public:
   void seal_with(const format::Codec& codec);
   /// Writes random bytes over all slots that nothing current depends on. Not flushed. `zone_done`
   /// is called behind each zone; its error ends it.
-  Status overwrite_other_slots(
-      const std::function<Status(std::uint64_t done_bytes, std::uint64_t all_bytes)>& zone_done);
+  Status overwrite_other_slots(const std::function<Status(std::uint64_t done_bytes)>& zone_done);
 
   /// More pages at the end, once a superblock with this geometry is durable. With nothing else
   /// under way.

@@ -39,8 +39,8 @@ Status PageStore::overwrite(format::BlockPlace place, const TableEntry& entry) {
   return done;
 }
 
-Status PageStore::overwrite_other_slots(
-    const std::function<Status(std::uint64_t, std::uint64_t)>& zone_done) {
+Status
+PageStore::overwrite_other_slots(const std::function<Status(std::uint64_t done_bytes)>& zone_done) {
   Status done;
   for (std::uint32_t i = 0; done && i < format::index_block_count; ++i) {
     done = overwrite(format::index_place(i), index_entries_[i]);
@@ -56,7 +56,7 @@ Status PageStore::overwrite_other_slots(
       done = overwrite(format::page_place(page), (*leaf)->entry_of(page));
     }
     if (done) {
-      done = zone_done(std::uint64_t{pages.end} * block_size_bytes, geometry_.space_size_bytes());
+      done = zone_done(std::uint64_t{pages.end} * block_size_bytes);
     }
   }
   return done;

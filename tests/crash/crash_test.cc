@@ -54,6 +54,9 @@ TEST(CrashTest, Invariant8HoldsWhenRecoveryIsCutAgainAndAgain) {
 TEST(CrashTest, Invariants1To4HoldForAnEncryptedImage) {
   explore("encrypted", 1, 1);
 }
+TEST(CrashTest, Invariant8HoldsForAnEncryptedImage) {
+  explore("encrypted-deferred", 1, 1);
+}
 TEST(CrashTest, Invariant4HoldsForAnEncryptedImageThatIsCutAgainAndAgain) {
   explore("encrypted-recovery", 1, 1);
 }

@@ -11,11 +11,12 @@ import unittest
 from typing import NamedTuple
 
 from cli.command import KEY_NEEDED, SEALED, WRONG_KEY
-from harness.case import COUNTER, GuestCase
+from harness.case import COUNTER, GuestCase, nvram_drive
 from harness.machine_process import MachineProcess
 from harness.qemu import complaints_of, drops_in, values_of
 from harness.recipe import recipe
-from harness.tpm_process import program
+from harness.shared_anchor import shared_anchor
+from harness.tpm_process import TpmProcess, program
 from harness.vm_image import qemu_img
 from harness.vnvram import info, vnvram
 from serve.machine_case import TpmMachine
@@ -58,7 +59,7 @@ class EncryptedLife(GuestCase):
     def setUp(self):
         super().setUp()
         self.image.unlink()
-        self.host = self.new_host("first")
+        self.host = self.new_host("first", anchor=shared_anchor(self.workspace))
         self.escrow = self.new_key_pair("escrow")
         self.keeper = self.new_key_pair("keeper")
         self.daemon = self.tpm = self.qemu = None
@@ -71,7 +72,7 @@ class EncryptedLife(GuestCase):
         for station in (
                 self.is_made_for_two_holders, self.nothing_is_shown_without_a_key,
                 self.is_started_and_counts, self.its_data_key_is_exchanged, self.is_mirrored_to_other_storage,
-                self.is_put_back_to_a_snapshot, self.is_backed_up, self.moves_to_another_host,
+                self.moves_with_its_image, self.is_put_back_to_a_snapshot, self.is_backed_up, self.moves_to_another_host,
                 self.its_power_is_cut, self.a_copy_of_it_goes_on, self.is_restored_from_its_backup,
                 self.a_holder_is_shut_out, self.a_key_is_taken_away):
             print(station.__name__)
@@ -132,6 +133,38 @@ class EncryptedLife(GuestCase):
         self.image = moved
         self.stop()
         self.refused_by_anchor(self.before_exchange, "put back to an older state")
+
+    def moves_with_its_image(self):
+        """By a mirror, to a host whose key has a slot and who asks the same anchor. What is left behind starts
+        no more."""
+        host = Host(("--key", f"file:{self.new_secret('next')}"), self.host.anchor)
+        vnvram("key", "add", self.image, *self.host.key, "--new-key", host.key[1], "--label", "next")
+        left, image = self.image, self.workspace.file("next.qcow2")
+        size_bytes = json.loads(qemu_img("info", "--output=json", left))["virtual-size"]
+        qemu_img("create", "-q", "-f", "qcow2", "-o", "preallocation=full", image, size_bytes)
+        source = self.start_detached(self.host)
+        self.qemu = self.start_machine(source, options=("--preconfig", *nvram_drive(left)))
+        recipe("start_qemu_owned.py", self.qemu.operator, source.admin, self.workspace.file("source.nbd"))
+        self.must_go_on(self.qemu.wait_ready())
+        destination = self.start_detached(host, "--incoming")
+        qemu = self.start_machine(destination, incoming="defer", options=nvram_drive(image))
+        recipe("migrate_with_image.py", self.qemu.operator, qemu.operator, f"unix:{self.workspace.file('moving')}",
+               "--nbd", self.workspace.file("destination.nbd"), "--source-admin", source.admin,
+               "--destination-admin", destination.admin)
+        recipe("end_source.py", self.qemu.operator, source.admin, left, *self.host.key)
+        self.records.append(self.qemu.ended())
+        source.stop()
+        self.not_served(SEALED, left, self.host.options)
+        vnvram("unseal", left, *self.host.key)
+        self.refused_by_anchor(left, "is a copy that was")
+        self.host, self.image, self.qemu = host, image, qemu
+        self.counts_on()
+        record = self.qemu.kill()
+        destination.kill()
+        self.remember(record)
+        self.check()
+        self.must_be_at_anchor()
+        vnvram("key", "rm", self.image, self.slots()["host"])
 
     def is_put_back_to_a_snapshot(self):
         """It is refused; when somebody has said that this is to be, it goes on at the old count."""
@@ -245,9 +278,9 @@ class EncryptedLife(GuestCase):
         path.write_text(f"the key of {name}, which nobody guesses", "ascii")
         return path
 
-    def new_host(self, name):
+    def new_host(self, name, anchor=None):
         return Host(("--key", f"file:{self.new_secret(name)}"),
-                    ("--anchor", f"file:{self.workspace.file(f'{name}.anchor')}"))
+                    anchor or ("--anchor", f"file:{self.workspace.file(f'{name}.anchor')}"))
 
     def new_key_pair(self, name):
         return KeyPair.make(self.workspace.file(f"{name}.pem"), self.workspace.file(f"{name}.pub"))
@@ -269,10 +302,19 @@ class EncryptedLife(GuestCase):
         self.children.append(machine)
         return machine
 
+    def start_detached(self, host, *options):
+        """For a drive that is QEMU's own."""
+        tpm = TpmProcess(self.workspace, "-", None, ("--detached", "--tpm2", *host.options, *options), admin=True)
+        self.children.append(tpm)
+        return tpm
+
     def start(self, image=None):
         """The machine goes on where it was, and counts."""
         self.tpm = self.start_tpm(image)
-        self.qemu = self.boot(self.tpm)
+        self.must_go_on(self.boot(self.tpm))
+
+    def must_go_on(self, qemu):
+        self.qemu = qemu
         if self.expected is None:
             self.qemu.must(f"nvloop define {COUNTER}")
         else:

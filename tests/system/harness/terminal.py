@@ -26,10 +26,14 @@ class Terminal:
 
     def wait_for(self, prompt, seconds=PATIENCE_SECONDS):
         """Until it asks that."""
+        self.wait_until(lambda said: said.endswith(prompt), prompt, seconds)
+
+    def wait_until(self, holds, what, seconds=PATIENCE_SECONDS):
+        """Until that is so of all that it has said."""
         deadline = Deadline(seconds)
-        while not self.said.endswith(prompt):
+        while not holds(self.said):
             if not select.select([self.terminal], [], [], deadline.left())[0]:
-                raise TimeoutError(f"{self.argv} does not ask {prompt}: {self.said}")
+                raise TimeoutError(f"{self.argv} does not say {what}: {self.said}")
             self.said += os.read(self.terminal, 1000)
 
     def answer(self, prompt, line):

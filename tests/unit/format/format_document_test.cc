@@ -1,9 +1,6 @@
 // docs/format.md is true: its worked example is what this code writes, and it decodes.
 #include <algorithm>
 #include <cstring>
-#include <fstream>
-#include <sstream>
-#include <string>
 #include <string_view>
 #include <vector>
 
@@ -15,36 +12,12 @@
 #include "format/record_view.h"
 #include "format/table_node.h"
 #include "unit/format/example_image.h"
+#include "unit/format/format_document.h"
 
 namespace vnvram::format {
 namespace {
 
 using Block = std::array<std::byte, block_size_bytes>;
-
-// The block whose hex dump follows the heading; lines that are left out of the dump are zero.
-Block read_dump(const std::string& heading) {
-  std::ifstream file(VNVRAM_FORMAT_DOCUMENT);
-  EXPECT_TRUE(file.is_open());
-  Block block{};
-  std::string line;
-  while (std::getline(file, line) && line != heading) {
-  }
-  while (std::getline(file, line) && line != "```hex") {
-  }
-  int lines = 0;
-  for (; std::getline(file, line) && line != "```"; ++lines) {
-    std::istringstream fields(line);
-    std::size_t offset = 0;
-    char colon = 0;
-    fields >> std::hex >> offset >> colon;
-    unsigned value = 0;
-    for (; fields >> std::hex >> value; ++offset) {
-      block.at(offset) = static_cast<std::byte>(value);
-    }
-  }
-  EXPECT_GT(lines, 3) << heading;
-  return block;
-}
 
 TEST(FormatDocument, TheSuperblockDecodes) {
   const Block block = read_dump("### Example: superblock A");
@@ -73,23 +46,11 @@ TEST(FormatDocument, TheRecordDecodes) {
   EXPECT_EQ(std::memcmp(block.data(), made.data(), made.size()), 0);
 }
 
-std::vector<std::byte> example_data_key() {
-  std::vector<std::byte> data_key(32);
-  for (std::size_t i = 0; i < data_key.size(); ++i) {
-    data_key[i] = static_cast<std::byte>(i);
-  }
-  return data_key;
-}
-
-Codec example_sealing_codec(const Superblock& superblock) {
-  return {superblock, ImageKeys::derive(example_data_key(), superblock.uuid).value()};
-}
-
 TEST(FormatDocument, TheEncryptedSuperblockDecodes) {
   const Block block = read_dump("### Example: superblock A, encrypted");
   const CheckedSuperblock checked = check_superblock(block, 0);
   ASSERT_EQ(checked.state, SuperblockState::valid) << checked.reason;
-  const Codec codec = example_sealing_codec(checked.superblock);
+  const Codec codec = example_sealing_codec();
   EXPECT_TRUE(codec.is_authentic(checked.superblock));
   Superblock again = checked.superblock;
   again.mac = {};
@@ -102,8 +63,7 @@ TEST(FormatDocument, TheEncryptedSuperblockDecodes) {
 // The document shows the record's beginning and end: what is between them has to be made here.
 TEST(FormatDocument, TheEncryptedRecordIsTheOneThatItShows) {
   const Block shown = read_dump("### Example: a record, encrypted");
-  const Block superblock_block = read_dump("### Example: superblock A, encrypted");
-  const Codec codec = example_sealing_codec(check_superblock(superblock_block, 0).superblock);
+  const Codec codec = example_sealing_codec();
   std::vector<std::byte> record = example_record();
   SealingKey::Nonce nonce{};
   for (std::size_t i = 0; i < nonce.size(); ++i) {
@@ -129,8 +89,7 @@ TEST(FormatDocument, TheEncryptedRecordIsTheOneThatItShows) {
 
 TEST(FormatDocument, TheSealedPageIsWhatItsEntrySays) {
   const Block shown = read_dump("### Example: a page and its entry");
-  const Block superblock_block = read_dump("### Example: superblock A, encrypted");
-  const Codec codec = example_sealing_codec(check_superblock(superblock_block, 0).superblock);
+  const Codec codec = example_sealing_codec();
   TableNode leaf(sealed_entry_size_bytes);
   std::ranges::copy(std::span(shown).first(sealed_entry_size_bytes),
                     leaf.bytes().begin() + sealed_entry_size_bytes);
@@ -143,6 +102,25 @@ TEST(FormatDocument, TheSealedPageIsWhatItsEntrySays) {
   EXPECT_TRUE(std::equal(sealed.begin(), sealed.begin() + 32, shown.begin() + 0x30));
   EXPECT_TRUE(codec.open(entry, page_place(1), sealed));
   EXPECT_EQ(sealed, page);
+}
+
+TEST(FormatDocument, TheSealedLeafIsWhatItsEntrySays) {
+  const Block shown = read_dump("### Example: a leaf and its entry");
+  const Codec codec = example_sealing_codec();
+  TableNode index(sealed_entry_size_bytes);
+  std::ranges::copy(std::span(shown).first(sealed_entry_size_bytes), index.bytes().begin());
+  const TableEntry entry = index.entry_of(0);
+  EXPECT_EQ(entry.slot(), 0U);
+  const Block page = read_dump("### Example: a page and its entry");
+  TableNode leaf(sealed_entry_size_bytes);
+  std::ranges::copy(std::span(page).first(sealed_entry_size_bytes),
+                    leaf.bytes().begin() + sealed_entry_size_bytes);
+  TableNode sealed = leaf;
+  ASSERT_TRUE(codec.seal_again(entry, leaf_place(0), sealed.bytes()));
+  EXPECT_TRUE(
+      std::equal(sealed.bytes().begin(), sealed.bytes().begin() + 96, shown.begin() + 0x30));
+  EXPECT_TRUE(codec.open(entry, leaf_place(0), sealed.bytes()));
+  EXPECT_EQ(sealed, leaf);
 }
 
 // All of the copy that is not shown is zero. It is opened by the rules of the document, and made
