@@ -11,6 +11,7 @@
 #include "cli/text.h"
 #include "identity/tpm_identity.h"
 #include "service/private_memory.h"
+#include "soft_tpm/quiet_libtpms.h"
 #include "soft_tpm/tpm_blobs.h"
 #include "vnvram/store.h"
 
@@ -165,6 +166,7 @@ Result<ExitCode> TpmIdentityVerb::run(const std::string& image, const DeviceOpti
     return Error(ErrorKind::not_found, "its TPM has never been started, and has no identity yet",
                  "have it made with one: create --manufacture");
   }
+  const QuietLibtpms quiet; // What it does not like is said by us.
   const Result<TpmIdentity> identity = read_tpm_identity(secret.get());
   if (!identity) {
     return identity.error();

@@ -1,9 +1,11 @@
 #include "identity/tpm_identity.h"
 
+#include <algorithm>
+#include <array>
 #include <utility>
 
+#include "base/big_endian.h"
 #include "identity/tpm_reader.h"
-#include "soft_tpm/quiet_libtpms.h"
 #include "soft_tpm/soft_tpm.h"
 
 namespace vnvram {
@@ -20,8 +22,14 @@ std::optional<Certificate> certificate_in(TpmReader& reader, std::uint32_t area)
 
 } // namespace
 
+// An area's number is there as it is in commands.
+bool may_have_certificate(std::span<const std::byte> permanent_state, const EndorsementKind& kind) {
+  std::array<std::byte, sizeof(kind.certificate_area)> number{};
+  store_big_endian(std::span(number), 0, kind.certificate_area);
+  return !std::ranges::search(permanent_state, number).empty();
+}
+
 Result<TpmIdentity> read_tpm_identity(std::vector<std::byte> permanent_state) {
-  const QuietLibtpms quiet;
   std::vector<std::vector<std::byte>> states(tpm_state_count);
   states.front() = std::move(permanent_state);
   SoftTpm tpm(TpmVersion::tpm2_0, tpm_blob_specs(TpmVersion::tpm2_0), std::move(states),

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "crypto/certificate.h"
@@ -29,7 +30,10 @@ struct TpmIdentity {
 };
 
 /// From the permanent state of a TPM 2.0, which is started in memory for that and thrown away. For
-/// one thread at a time, in a process in which no TPM runs. Errors: corrupt (libtpms refuses it).
+/// one thread at a time, in a process in which no TPM is on. Errors: corrupt (libtpms refuses it).
 Result<TpmIdentity> read_tpm_identity(std::vector<std::byte> permanent_state);
+
+/// Whether it is worth that: false if the state has no area for the certificate of such a key.
+bool may_have_certificate(std::span<const std::byte> permanent_state, const EndorsementKind& kind);
 
 } // namespace vnvram
