@@ -97,6 +97,10 @@ Status FolderPlace::provide(Visit visit) {
   const Status made = make_image({});
   if (made.ok()) {
     setup_.log.info(image_path_ + ": made a new image");
+    if (const std::string kept = kept_aside(image_path_); !kept.empty()) {
+      setup_.log.warning(kept + ": the TPM that swtpm had here before is kept there, with its keys; "
+                                "remove it if nobody needs it");
+    }
   }
   return made;
 }
