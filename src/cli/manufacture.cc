@@ -37,8 +37,8 @@ Status check_identity(const TpmIdentity& identity, const ManufactureOptions& opt
   }
   for (const EndorsementKey& key : identity.endorsement_keys) {
     if (key.key_in_tpm && *key.key_in_tpm != key.certificate.public_key()) {
-      return incomplete(fmt::format("whose {} key is not the one that is certified",
-                                    key.kind.title));
+      return incomplete(
+          fmt::format("whose {} key is not the one that is certified", key.kind.title));
     }
   }
   return {};
@@ -67,7 +67,8 @@ void Manufacture::add_to(CLI::App& app) {
   value("--pcr-banks", options_.pcr_banks,
         "the PCR banks that are active, e.g. sha256,sha384; - for all of them", "BANKS");
   value("--rsa-keysize", options_.rsa_key_size, "of the RSA endorsement key: 2048 or 3072", "BITS");
-  flag("--no-ek-cert", no_key_certificate_, "no certificate of the endorsement keys, nor any other");
+  flag("--no-ek-cert", no_key_certificate_,
+       "no certificate of the endorsement keys, nor any other");
   flag("--no-platform-cert", no_platform_certificate_, "no platform certificate");
   flag("--no-lock-nvram", no_lock_, "the areas of the certificates can be written to");
   CLI::Option* const storage_key =

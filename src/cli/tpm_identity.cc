@@ -25,7 +25,9 @@ nlohmann::ordered_json json_of(const EndorsementKey& key) {
           {"certificate_sha256", hex(key.certificate_digest)},
           {"certificate", key.certificate.pem()},
           {"public_key", key.certificate.public_key().pem()},
-          {"key_in_tpm", !is_there ? "absent" : is_same ? "the same" : "another"}};
+          {"key_in_tpm", !is_there ? "absent"
+                         : is_same ? "the same"
+                                   : "another"}};
 }
 
 nlohmann::ordered_json json_of(const SaidEndorsementKey& key) {
@@ -73,7 +75,8 @@ Result<PublicMetadata> metadata_of(const std::string& image, const DeviceOptions
 } // namespace
 
 void TpmIdentityVerb::add_to(CLI::App& verb) {
-  verb.add_option("--blobs", prefix_, "the TPM whose blobs' names begin so, of an image with several")
+  verb.add_option("--blobs", prefix_,
+                  "the TPM whose blobs' names begin so, of an image with several")
       ->type_name("PREFIX");
   verb.add_flag("--json", json_, "print JSON");
 }

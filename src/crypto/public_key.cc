@@ -71,15 +71,16 @@ Result<PublicKey> PublicKey::on_curve(Curve curve, std::span<const std::byte> x,
   }
   std::vector<std::byte> point(1 + 2 * size_bytes);
   point.front() = uncompressed;
-  std::copy(x.begin(), x.end(), point.begin() + 1 + static_cast<std::ptrdiff_t>(size_bytes - x.size()));
+  std::copy(x.begin(), x.end(),
+            point.begin() + 1 + static_cast<std::ptrdiff_t>(size_bytes - x.size()));
   std::copy(y.begin(), y.end(), point.end() - static_cast<std::ptrdiff_t>(y.size()));
   const Builder builder(::OSSL_PARAM_BLD_new());
-  const bool built = builder &&
-                     ::OSSL_PARAM_BLD_push_utf8_string(builder.get(), OSSL_PKEY_PARAM_GROUP_NAME,
-                                                       is_small ? "prime256v1" : "secp384r1",
-                                                       0) == 1 &&
-                     ::OSSL_PARAM_BLD_push_octet_string(builder.get(), OSSL_PKEY_PARAM_PUB_KEY,
-                                                        point.data(), point.size()) == 1;
+  const bool built =
+      builder &&
+      ::OSSL_PARAM_BLD_push_utf8_string(builder.get(), OSSL_PKEY_PARAM_GROUP_NAME,
+                                        is_small ? "prime256v1" : "secp384r1", 0) == 1 &&
+      ::OSSL_PARAM_BLD_push_octet_string(builder.get(), OSSL_PKEY_PARAM_PUB_KEY, point.data(),
+                                         point.size()) == 1;
   return built ? key_of("EC", builder.get())
                : Error(ErrorKind::invalid_argument, "this is no public key of kind EC");
 }
@@ -90,8 +91,8 @@ std::string PublicKey::pem() const {
 
 std::string pem_text(const char* label, std::span<const std::byte> der) {
   const Memory memory(::BIO_new(::BIO_s_mem()));
-  if (!memory || ::PEM_write_bio(memory.get(), label, "", raw(der),
-                                 static_cast<long>(der.size())) <= 0) {
+  if (!memory ||
+      ::PEM_write_bio(memory.get(), label, "", raw(der), static_cast<long>(der.size())) <= 0) {
     return {};
   }
   char* text = nullptr;

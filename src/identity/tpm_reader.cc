@@ -91,9 +91,9 @@ std::optional<PublicKey> key_of(Result<PublicKey> key) {
 std::optional<PublicKey> key_in(std::span<const std::byte> area) {
   Fields fields(area);
   const auto kind = fields.number<std::uint16_t>();
-  fields.number<std::uint16_t>(); // The name's algorithm,
-  fields.number<std::uint32_t>(); // attributes,
-  fields.sized();                 // and the policy.
+  fields.number<std::uint16_t>();               // The name's algorithm,
+  fields.number<std::uint32_t>();               // attributes,
+  fields.sized();                               // and the policy.
   if (fields.number<std::uint16_t>() != none) { // What a storage key seals its children with.
     fields.number<std::uint16_t>();
     fields.number<std::uint16_t>();
@@ -132,8 +132,7 @@ std::optional<Bytes> TpmReader::run(Bytes command) {
 }
 
 std::optional<Bytes> TpmReader::part_of_area(std::uint32_t authority, std::uint32_t index,
-                                             std::uint16_t offset_bytes,
-                                             std::uint16_t size_bytes) {
+                                             std::uint16_t offset_bytes, std::uint16_t size_bytes) {
   Bytes command = begin_command(tag_with_sessions, code_read_area, authority);
   append(command, index);
   constexpr std::uint32_t session_size_bytes = 9;

@@ -129,7 +129,8 @@ private:
   [[nodiscard]] bool has_own_image() const {
     const Tpm& made = parts_.made;
     return made.keeper && made.keeper->is_attached() && made.custody->is_ours() &&
-           !made.custody->content_may_change() && !made.tpm->failed() && options_.version == TpmVersion::tpm2_0;
+           !made.custody->content_may_change() && !made.tpm->failed() &&
+           options_.version == TpmVersion::tpm2_0;
   }
 
   Status confine_program() const {

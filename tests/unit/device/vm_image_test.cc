@@ -198,8 +198,7 @@ TEST(BoundChildTest, EndsWhenItsOwnerGoes) {
 TEST(BoundChildTest, TakesWhatItHasStartedAlong) {
   pid_t pid = 0;
   {
-    auto child =
-        BoundChild::start({"/bin/sh", "-c", "sleep infinity & echo $! >&2; wait"});
+    auto child = BoundChild::start({"/bin/sh", "-c", "sleep infinity & echo $! >&2; wait"});
     ASSERT_OK(child);
     while (child->said().find('\n') == std::string::npos) {
       ASSERT_FALSE(child->wait(std::chrono::milliseconds(1)).has_value());
