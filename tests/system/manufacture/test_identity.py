@@ -65,7 +65,7 @@ class Identity(ManufactureCase):
     def test_tpms_without_certificates(self):
         create(self.image, "--tpm2")
         self.assertIn("never been started", self.asked(self.image, status=NOT_FOUND)[1])
-        self.assertIn("no such blob", self.asked(self.image, "--blobs", "x/", status=NOT_FOUND)[1])
+        self.assertIn("no blob x/tpm2.permanent", self.asked(self.image, "--blobs", "x/", status=NOT_FOUND)[1])
         self.tools(self.image).stop()
         self.assertIn("no EK certificate", self.asked(self.image, status=NOT_FOUND)[1])
         with_keys = self.workspace.file("keys.nvram")
