@@ -8,9 +8,13 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
+#include <deque>
 #include <filesystem>
 #include <fstream>
+#include <istream>
 #include <optional>
+#include <sstream>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
@@ -31,7 +35,7 @@ constexpr const char* setup_name = "swtpm_setup";
 constexpr const char* setup_remedy =
     "install it (Debian: swtpm-tools), or make the image without --manufacture";
 constexpr std::size_t key_size_bytes = 32;
-constexpr std::size_t lines_shown = 4;
+constexpr std::size_t lines_shown = 6;
 constexpr std::size_t line_shown_max = 200;
 
 // swtpm_setup hands these on in a list that it takes apart at spaces, and swtpm at commas.
@@ -60,34 +64,32 @@ Result<UniqueFd> hand_over(const SecretBytes& key) {
   return written ? Result<UniqueFd>(std::move(memory)) : system_failure("cannot hand over a key");
 }
 
-std::vector<std::string> lines_of(const std::string& path) {
-  std::ifstream file(path);
-  std::vector<std::string> lines;
-  for (std::string line; std::getline(file, line);) {
-    lines.push_back(line);
-  }
-  return lines;
+// What it, and the TPM under it, say at each end, beside the reason; the first is a mistake of its
+// own.
+bool is_usual_end(const std::string& line) {
+  constexpr std::array<std::string_view, 4> beginnings = {
+      "Error getting next filename", "Ending vTPM manufacturing", "ends, because of",
+      "the TPM was sent TPM2_Shutdown"};
+  return std::any_of(beginnings.begin(), beginnings.end(),
+                     [&](std::string_view beginning) { return line.starts_with(beginning); });
 }
 
-std::vector<std::string> lines_in(const std::string& text) {
-  std::vector<std::string> lines;
-  for (std::size_t at = 0; at < text.size();) {
-    const std::size_t end = std::min(text.find('\n', at), text.size());
-    lines.push_back(text.substr(at, end - at));
-    at = end + 1;
+// One line, for a message: the last of those that say something.
+std::string last_lines(std::istream& text) {
+  std::deque<std::string> lines;
+  for (std::string line; std::getline(text, line);) {
+    if (!line.empty() && !is_usual_end(line)) {
+      lines.push_back(plain_text(line.substr(0, line_shown_max)));
+    }
+    if (lines.size() > lines_shown) {
+      lines.pop_front();
+    }
   }
-  return lines;
-}
-
-// One line, for a message: the last of them that say something.
-std::string last_of(const std::vector<std::string>& lines, std::size_t count_max) {
-  std::string text;
-  const std::size_t first = lines.size() - std::min(lines.size(), count_max);
-  for (std::size_t at = first; at < lines.size(); ++at) {
-    const std::string line = plain_text(lines.at(at).substr(0, line_shown_max));
-    text += (text.empty() || line.empty() ? "" : "; ") + line;
+  std::string all;
+  for (const std::string& line : lines) {
+    all += (all.empty() ? "" : "; ") + line;
   }
-  return text;
+  return all;
 }
 
 } // namespace
@@ -121,21 +123,15 @@ std::string SetupRun::image() const {
   return state_folder() + "/tpm2-00.permall";
 }
 
-// swtpm_setup does not say why its TPM did not start, or has failed; that is in the TPM's own log.
+// The TPM under it says what it has to say to the same log.
 Error SetupRun::failure(const std::string& program, int code, const std::string& said) const {
-  const std::vector<std::string> logged = lines_of(setup_log());
-  std::vector<std::string> complaints = lines_in(said);
-  for (const std::string& line : lines_of(tpm_log())) {
-    if (line.find("rror") != std::string::npos) {
-      complaints.push_back("the TPM said: " + line);
-    }
-  }
-  const std::string log_text = last_of(logged, lines_shown);
-  const std::string complaint_text = last_of(complaints, lines_shown);
+  std::ifstream logged(log());
+  std::istringstream complained(said);
+  const std::string lines = last_lines(logged);
+  const std::string complaints = last_lines(complained);
   return {ErrorKind::io,
           fmt::format("{} has failed with code {}, and no image was made: {}{}{}", program, code,
-                      log_text, log_text.empty() || complaint_text.empty() ? "" : "; ",
-                      complaint_text),
+                      lines, lines.empty() || complaints.empty() ? "" : "; ", complaints),
           "mend what it says; swtpm_localca(8) has the files that certificates are made with"};
 }
 
@@ -164,12 +160,12 @@ Status SetupRun::run(const std::string& tpm_program,
                                     "TMPDIR=" + folder_.path(),
                                     *setup,
                                     "--tpm",
-                                    fmt::format("{} socket --log file={}", *tpm, tpm_log()),
+                                    *tpm + " socket",
                                     "--tpm2",
                                     "--tpm-state",
                                     "dir://" + state_folder(),
                                     "--logfile",
-                                    setup_log(),
+                                    log(),
                                     "--keyfile-fd",
                                     std::to_string(BoundChild::handed_over_fd),
                                     "--cipher",

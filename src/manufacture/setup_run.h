@@ -31,8 +31,7 @@ public:
 
 private:
   SetupRun(WorkFolder folder, SecretBytes key) : folder_(std::move(folder)), key_(std::move(key)) {}
-  [[nodiscard]] std::string setup_log() const { return folder_.path() + "/swtpm_setup.log"; }
-  [[nodiscard]] std::string tpm_log() const { return folder_.path() + "/swtpm.log"; }
+  [[nodiscard]] std::string log() const { return folder_.path() + "/log"; }
   [[nodiscard]] std::string state_folder() const { return folder_.path() + "/tpm"; }
   [[nodiscard]] Error failure(const std::string& program, int code, const std::string& said) const;
 

@@ -69,7 +69,9 @@ class ManufactureCase(ShowsLogs, unittest.TestCase):
     def command(self, image, *words):
         if not any(str(word).startswith("--tpm2") for word in words):
             words = ("--tpm2", *words)
-        return (program("vnvram"), "create", image, "--manufacture", "--config", self.config, *words)
+        if "--config" not in words:
+            words = ("--config", self.config, *words)
+        return (program("vnvram"), "create", image, "--manufacture", *words)
 
     def create(self, *words, image=None, status=0):
         """Returns what it said; nothing is left of what was made on the way."""
