@@ -3,6 +3,7 @@
 import os
 import select
 import shutil
+import signal
 import unittest
 
 from harness.child import Child, PATIENCE_SECONDS
@@ -12,11 +13,12 @@ from harness.vnvram import create
 from .case import ManufactureCase, run
 
 IO, UNSUPPORTED, USAGE = 21, 29, 2
-# Called once for each certificate; says which process it is when it has been called so often, and stays.
+# Called once for each certificate; says which process it is, and who has started it, when it has been called so
+# often, and stays.
 AUTHORITY = """#!/bin/sh
 echo >> {folder}/calls
 if [ "$(wc -l < {folder}/calls)" = "$(cat {folder}/stage)" ]; then
-  echo $$ > {folder}/here
+  echo $$ $PPID > {folder}/here
   exec sleep infinity
 fi
 exec /usr/bin/swtpm_localca "$@"
@@ -79,33 +81,50 @@ class Failures(ManufactureCase):
         wait_until_let_go(self.temporary)
         self.check_nothing()
 
-    def test_killed_at_each_certificate(self):
+    def staying_authority(self):
+        """Its folder, and the configuration that names it."""
         folder = self.workspace.file("stages")
         folder.mkdir()
-        tool, here = folder / "tool", folder / "here"
+        tool = folder / "tool"
         tool.write_text(AUTHORITY.format(folder=folder), "utf-8")
         tool.chmod(0o755)
-        os.mkfifo(here)
+        os.mkfifo(folder / "here")
         config = folder / "setup.conf"
         config.write_text(self.config.read_text("utf-8").replace("/usr/bin/swtpm_localca", str(tool)), "utf-8")
+        return folder, config
+
+    def killed_at(self, stage, folder, config, kill):
+        """`kill` gets the process of `create`, and that of swtpm_setup. Returns the former."""
+        (folder / "calls").unlink(missing_ok=True)
+        (folder / "stage").write_text(str(stage), "utf-8")
+        reader = os.open(folder / "here", os.O_RDONLY | os.O_NONBLOCK)
+        self.addCleanup(os.close, reader)
+        child = self.killed(config=config)
+        ready, _, _ = select.select([reader, child.pidfd], [], [], PATIENCE_SECONDS)
+        self.assertIn(reader, ready)
+        tool, setup = map(int, os.read(reader, 100).split())
+        tool_fd = os.pidfd_open(tool)
+        self.addCleanup(os.close, tool_fd)
+        self.assertNotEqual(list(self.temporary.iterdir()), [])
+        kill(child, setup)
+        self.assertTrue(select.select([tool_fd], [], [], PATIENCE_SECONDS)[0])
+        self.check_killed()
+        return child
+
+    def test_killed_at_each_certificate(self):
+        folder, config = self.staying_authority()
         for stage in range(1, 4):
             with self.subTest(stage=stage):
-                (folder / "calls").unlink(missing_ok=True)
-                (folder / "stage").write_text(str(stage), "utf-8")
-                reader = os.open(here, os.O_RDONLY | os.O_NONBLOCK)
-                self.addCleanup(os.close, reader)
-                child = self.killed(config=config)
-                ready, _, _ = select.select([reader, child.pidfd], [], [], PATIENCE_SECONDS)
-                self.assertIn(reader, ready)
-                tool_fd = os.pidfd_open(int(os.read(reader, 100)))
-                self.addCleanup(os.close, tool_fd)
-                self.assertNotEqual(list(self.temporary.iterdir()), [])
-                child.kill()
-                self.assertTrue(select.select([tool_fd], [], [], PATIENCE_SECONDS)[0])
-                self.check_killed()
+                self.killed_at(stage, folder, config, lambda child, _: child.kill())
         # The next one removes what was left behind.
         self.create()
         self.check_identity(self.image)
+
+    def test_swtpm_setup_is_killed(self):
+        child = self.killed_at(2, *self.staying_authority(), lambda _, setup: os.kill(setup, signal.SIGKILL))
+        self.assertEqual(child.wait(), IO)
+        self.assertIn("swtpm_setup has failed with code 137", child.log.read_text("utf-8"))
+        self.assertEqual(list(self.temporary.iterdir()), [])
 
     @unittest.skipUnless(shutil.which("strace"), "strace is not installed")
     def test_killed_before_steps_of_its_own(self):
