@@ -67,6 +67,8 @@ protected:
               "an NBD export's URI, or unix:PATH, the control socket of its owner");
     add_keys(*app_, keys_);
   }
+  /// Of a verb whose image may be encrypted.
+  void add_keys_to(CLI::App& verb) { add_keys(verb, keys_); }
   /// What only who opens an image can be told. Errors: invalid_argument.
   [[nodiscard]] Status check_for_owner() const { return check_for_owner(*app_); }
   [[nodiscard]] static Status check_for_owner(const CLI::App& app) {

@@ -3,9 +3,11 @@
 #include <fmt/core.h>
 
 #include "base/plain_text.h"
+#include "base/secret_bytes.h"
 #include "cli/progress.h"
 #include "cli/size_text.h"
 #include "cli/who_and_when.h"
+#include "provision/image_creator.h"
 #include "vnvram/version.h"
 
 namespace vnvram::cli {
@@ -33,6 +35,7 @@ CreateCommand::CreateCommand(CLI::App& parent)
           "  vnvram create two.nvram --tpm2=guest1/ --tpm2=guest2/\n"
           "  vnvram create vm.qcow2 --tpm2\n"
           "  vnvram create vm.luks --image-key vm.key --tpm2\n"
+          "  vnvram create vm.nvram --tpm2 --manufacture --vmid vm1\n"
           "  vnvram create /dev/vg0/vm-nvram --tpm12 --blob eeprom:at24c:8K --force\n"
           "  vnvram create vm.nvram --tpm2 --encrypt --key file:/etc/vnvram/host.key --label host "
           "\\\n"
@@ -56,6 +59,7 @@ CreateCommand::CreateCommand(CLI::App& parent)
       "have the image say who made it, when and with which program, and --birth=NOTE that, too: "
       "`vnvram meta get IMAGE birth`");
   app().add_flag("--force", force_, "write over what is there, whatever it is");
+  manufacture_.add_to(app());
 }
 
 // A failure leaves an image whose anchor is not there, or another's: refused until it is accepted.
@@ -95,6 +99,19 @@ std::string CreateCommand::birth_text() const {
                                 has_note ? ": " : "", has_note ? birth_ : ""));
 }
 
+// Before certificates are issued for nothing: where something is already, they would be. What else
+// can be wrong with the place is said when it is written to.
+Status CreateCommand::manufacture(CreateOptions& options) const {
+  if (manufacture_.wanted() && !force_) {
+    const auto there = open_device(image(), Access::read_only, options.device);
+    const Status free = there ? check_creatable(**there) : Status();
+    if (!free && free.error().kind() == ErrorKind::exists) {
+      return free;
+    }
+  }
+  return manufacture_.fill(options);
+}
+
 Result<ExitCode> CreateCommand::run(Output& /*output*/) {
   CreateOptions options;
   options.force = force_;
@@ -117,6 +134,9 @@ Result<ExitCode> CreateCommand::run(Output& /*output*/) {
     return blobs.error();
   }
   options.blobs = std::move(*blobs);
+  if (const Status fits = manufacture_.check(options); !fits) {
+    return fits.error();
+  }
   if (birth_option_->count() > 0) {
     options.metadata.emplace("birth", birth_text());
   }
@@ -141,12 +161,20 @@ Result<ExitCode> CreateCommand::run(Output& /*output*/) {
         "--anchor: the image that is made could not be opened to write it, with public keys alone",
         "give another key as well, or leave the anchor to `anchor accept`");
   }
+  if (const Status manufactured = manufacture(options); !manufactured) {
+    return manufactured.error();
+  }
   Progress progress("create");
   options.progress = [&](std::uint64_t done_bytes, std::uint64_t all_bytes) {
     progress.show(done_bytes, all_bytes);
   };
   const Status created = create_image_file(image(), size_bytes, options);
   progress.clear(); // Before what may have to be said.
+  for (NewBlob& blob : options.blobs) {
+    if (blob.content) {
+      wipe_memory(*blob.content); // Of a TPM it is secrets.
+    }
+  }
   if (!created) {
     return created.error();
   }

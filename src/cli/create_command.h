@@ -4,6 +4,7 @@
 #include "cli/anchor_options.h"
 #include "cli/blob_options.h"
 #include "cli/command.h"
+#include "cli/manufacture.h"
 
 namespace vnvram::cli {
 
@@ -17,6 +18,7 @@ private:
   [[nodiscard]] Status anchor(const AnchorUse& use, const CreateOptions& created) const;
 
   [[nodiscard]] std::string birth_text() const;
+  [[nodiscard]] Status manufacture(CreateOptions& options) const;
 
   BlobOptions blobs_;
   std::string birth_;
@@ -28,6 +30,7 @@ private:
   bool encrypt_ = false;
   AnchorOptions anchor_;
   NewKeyOptions new_keys_;
+  Manufacture manufacture_;
 };
 
 } // namespace vnvram::cli

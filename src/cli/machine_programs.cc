@@ -30,6 +30,10 @@ std::string there_or(const fs::path& place, std::string name) {
 
 } // namespace
 
+std::string sibling_program(const std::string& name) {
+  return there_or(folder_of_this_program() + "/" + name, name);
+}
+
 MachinePrograms::MachinePrograms(Setup setup)
     : setup_(std::move(setup)), folder_(folder_of_this_program()) {}
 
@@ -91,7 +95,7 @@ Result<FrontEnd> MachinePrograms::tpm(const DeviceSocket& socket, const Listener
   if (!setup_.user.empty()) {
     arguments.insert(arguments.end(), {"--user", setup_.user});
   }
-  FrontEnd made{.program = {.path = there_or(folder_ + "/vnvram-tpm", "vnvram-tpm"),
+  FrontEnd made{.program = {.path = sibling_program("vnvram-tpm"),
                             .arguments = std::move(arguments),
                             .descriptors = {listener.fd()},
                             .environment = {},

@@ -13,6 +13,10 @@
 
 namespace vnvram::cli {
 
+/// Of the program of ours that is called so: beside this one, else its name, to be looked for along
+/// PATH.
+[[nodiscard]] std::string sibling_program(const std::string& name);
+
 /// vnvram-tpm is looked for beside this program, then along PATH; nbdkit along PATH, and its plugin
 /// in the folder `lib` beside this program's, then where nbdkit looks.
 class MachinePrograms {

@@ -31,6 +31,7 @@ SizeCommand::SizeCommand(CLI::App& parent)
   app().add_option("--label", ignored_, "not looked at")->type_name("TEXT");
   app().add_flag("--birth{-}", ignored_, "not looked at");
   app().add_flag("--force", ignored_, "not looked at");
+  not_looked_at_.add_to(app());
   app().add_flag("--json", json_, "print JSON");
 }
 

@@ -6,6 +6,7 @@
 
 #include "cli/blob_options.h"
 #include "cli/command.h"
+#include "cli/manufacture.h"
 
 namespace vnvram::cli {
 
@@ -18,6 +19,7 @@ private:
   BlobOptions blobs_;
   std::string ring_size_;
   std::vector<std::string> ignored_;
+  Manufacture not_looked_at_;
   bool encrypt_ = false;
   bool json_ = false;
 };

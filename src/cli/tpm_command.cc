@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/uuid.h"
+#include "cli/owner_socket.h"
 #include "cli/text.h"
 
 namespace vnvram::cli {
@@ -69,7 +70,8 @@ nlohmann::ordered_json status_json(const TpmAdminStatus& status) {
 
 TpmCommand::TpmCommand(CLI::App& parent)
     : Command(
-          parent, "tpm", "hold, detach, attach or unseal a TPM that is running",
+          parent, "tpm",
+          "hold, detach, attach or unseal a TPM that is running; show the identity of one at rest",
           "SOCKET is what vnvram-tpm has behind --admin unix: . Each command prints how the TPM\n"
           "stands when it is done.\n\n"
           "A snapshot of a drive that QEMU itself owns:\n"
@@ -92,6 +94,25 @@ TpmCommand::TpmCommand(CLI::App& parent)
   verbs_.back().app->add_option("IMAGE", location_, "where it is now; left out: where it was");
   add_verb(TpmAdminCall::unseal, "unseal", "say that a state that was handed over goes on here",
            "Only if no other machine goes on with it: there would be two TPMs that are one.");
+  add_identity();
+}
+
+void TpmCommand::add_identity() {
+  identity_app_ =
+      app().add_subcommand("identity", "print a TPM 2.0's EK certificates and public keys");
+  add_image_or_owner_to(*identity_app_);
+  add_keys_to(*identity_app_);
+  identity_.add_to(*identity_app_);
+  identity_app_->footer(
+      "In PEM, with the certificates' fingerprints and the platform's certificate, as they are in\n"
+      "the TPM, which is started on a copy in memory: nothing is written. Of an encrypted image, "
+      "without\n"
+      "a key: what its public metadata say, which nothing proves. A TPM without an EK certificate "
+      "is\n"
+      "exit code 25.\n\n"
+      "Examples:\n"
+      "  vnvram tpm identity vm.nvram | openssl x509 -text\n"
+      "  vnvram tpm identity --json vm.nvram --key file:/etc/vnvram/host.key");
 }
 
 void TpmCommand::add_verb(TpmAdminCall call, const std::string& name, const std::string& summary,
@@ -104,6 +125,10 @@ void TpmCommand::add_verb(TpmAdminCall call, const std::string& name, const std:
 }
 
 Result<ExitCode> TpmCommand::run(Output& output) {
+  if (identity_app_->parsed()) {
+    const Status fit = is_owner_socket(image()) ? check_for_owner(*identity_app_) : Status();
+    return fit ? identity_.run(image(), device(), keys(), output) : fit.error();
+  }
   const auto chosen = std::find_if(verbs_.begin(), verbs_.end(),
                                    [](const Verb& verb) { return verb.app->parsed(); });
   const Result<TpmAdminStatus> status = call_tpm_admin(socket_, chosen->call, location_);

@@ -4,12 +4,9 @@
 #include <array>
 #include <vector>
 
-#include <fcntl.h>
 #include <fmt/core.h>
-#include <libtpms/tpm_library.h>
-#include <unistd.h>
 
-#include "base/unique_fd.h"
+#include "soft_tpm/quiet_libtpms.h"
 #include "soft_tpm/soft_tpm.h"
 
 namespace vnvram {
@@ -70,20 +67,6 @@ std::string_view what_to_give(std::string_view what_is_there) {
                "--force writes it all the same"
              : "give what `get` has taken out of such a blob; --force writes it all the same";
 }
-
-/// libtpms says on standard error what it does not like, in its own words and beside ours.
-class QuietLibtpms {
-public:
-  QuietLibtpms() : nowhere_(::open("/dev/null", O_WRONLY | O_CLOEXEC)) {
-    TPMLIB_SetDebugFD(nowhere_.get());
-  }
-  QuietLibtpms(const QuietLibtpms&) = delete;
-  QuietLibtpms& operator=(const QuietLibtpms&) = delete;
-  ~QuietLibtpms() { TPMLIB_SetDebugFD(STDERR_FILENO); }
-
-private:
-  UniqueFd nowhere_;
-};
 
 /// libtpms' own judgement. Of a TPM 1.2 it has one on the permanent state alone; the others it
 /// compares with that one, which is not here.

@@ -26,7 +26,7 @@ constexpr int exit_not_started = 127;
 // Where the child has what it gets from us.
 constexpr int listen_fd = 3;
 constexpr int lifeline_fd = 4;
-constexpr int first_other_fd = 5;
+constexpr int first_other_fd = BoundChild::handed_over_fd + 1;
 
 struct Pipe {
   UniqueFd reader;
@@ -45,9 +45,9 @@ Result<Pipe> make_pipe() {
 class Launch {
 public:
   Launch(const std::vector<std::string>& arguments, int listening_socket, int conversation,
-         int said, int lifeline)
+         int handed_over, int said, int lifeline)
       : arguments_(arguments), listening_socket_(listening_socket), conversation_(conversation),
-        said_(said), lifeline_(lifeline) {
+        handed_over_(handed_over), said_(said), lifeline_(lifeline) {
     for (std::string& argument : arguments_) {
       argv_.push_back(argument.data());
     }
@@ -71,21 +71,26 @@ public:
     // First out of the way of the numbers that they are to have.
     const int said = ::fcntl(said_, F_DUPFD_CLOEXEC, first_other_fd);
     const int lifeline = ::fcntl(lifeline_, F_DUPFD_CLOEXEC, first_other_fd);
-    const int listening =
-        listening_socket_ < 0 ? null : ::fcntl(listening_socket_, F_DUPFD_CLOEXEC, first_other_fd);
-    const int conversation =
-        conversation_ < 0 ? null : ::fcntl(conversation_, F_DUPFD_CLOEXEC, first_other_fd);
+    const auto moved = [null](int fd) {
+      return fd < 0 ? null : ::fcntl(fd, F_DUPFD_CLOEXEC, first_other_fd);
+    };
+    const int listening = moved(listening_socket_);
+    const int conversation = moved(conversation_);
+    const int handed_over =
+        handed_over_ < 0 ? -1 : ::fcntl(handed_over_, F_DUPFD_CLOEXEC, first_other_fd);
     if (null < 0 || ::dup2(conversation, STDIN_FILENO) < 0 ||
         ::dup2(conversation, STDOUT_FILENO) < 0 || ::dup2(said, STDERR_FILENO) < 0 ||
-        ::dup2(listening, listen_fd) < 0 || ::dup2(lifeline, lifeline_fd) < 0) {
+        ::dup2(listening, listen_fd) < 0 || ::dup2(lifeline, lifeline_fd) < 0 ||
+        (handed_over_ >= 0 && ::dup2(handed_over, BoundChild::handed_over_fd) < 0)) {
       give_up("cannot hand over its descriptors");
     }
     // With them goes the writing end of the lifeline.
-    if (::syscall(SYS_close_range, first_other_fd, ~0U, 0) != 0) {
+    const int first_closed_fd = handed_over_ < 0 ? BoundChild::handed_over_fd : first_other_fd;
+    if (::syscall(SYS_close_range, first_closed_fd, ~0U, 0) != 0) {
       give_up("cannot close the other descriptors");
     }
-    bind_life();
     (void)::setsid();
+    bind_life();
     char* const end = listen_pid_.data() + listen_pid_.size() - 1;
     *std::to_chars(listen_pid_.data() + listen_pid_prefix_size, end, ::getpid()).ptr = '\0';
     ::execve(argv_.front(), argv_.data(), environment_.data());
@@ -115,8 +120,9 @@ private:
     (void)::pthread_sigmask(SIG_SETMASK, &kept_out, nullptr);
   }
 
+  // And that of whatever it starts, which is in its group.
   static void bind_life() {
-    if (::fcntl(lifeline_fd, F_SETOWN, ::getpid()) != 0 ||
+    if (::fcntl(lifeline_fd, F_SETOWN, -::getpid()) != 0 ||
         ::fcntl(lifeline_fd, F_SETSIG, SIGKILL) != 0 ||
         ::fcntl(lifeline_fd, F_SETFL, O_ASYNC) != 0) {
       give_up("cannot be bound to the life of who starts it");
@@ -134,6 +140,7 @@ private:
   std::string listen_pid_ = "LISTEN_PID=                ";
   int listening_socket_;
   int conversation_;
+  int handed_over_;
   int said_;
   int lifeline_;
 };
@@ -156,7 +163,7 @@ Result<std::string> BoundChild::find(std::string_view program) {
 }
 
 Result<BoundChild> BoundChild::start(const std::vector<std::string>& arguments,
-                                     int listening_socket, int conversation) {
+                                     int listening_socket, int conversation, int handed_over) {
   Result<Pipe> news = make_pipe();
   Result<Pipe> lifeline = make_pipe();
   if (!news || !lifeline) {
@@ -165,7 +172,7 @@ Result<BoundChild> BoundChild::start(const std::vector<std::string>& arguments,
   // Who writes a lot there, and is not read, must not be stopped by it.
   (void)::fcntl(news->writer.get(), F_SETFL, O_NONBLOCK);
   (void)::fcntl(news->reader.get(), F_SETFL, O_NONBLOCK);
-  Launch launch(arguments, listening_socket, conversation, news->writer.get(),
+  Launch launch(arguments, listening_socket, conversation, handed_over, news->writer.get(),
                 lifeline->reader.get());
   // None of our handlers may run in the child.
   sigset_t all;

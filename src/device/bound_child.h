@@ -21,7 +21,8 @@ namespace vnvram {
 /// become another user.
 ///
 /// It runs in a session of its own with SIGTERM, SIGINT and SIGHUP blocked: whoever ends a group of
-/// processes (a terminal, systemd) ends us, and we still need it to end in good order.
+/// processes (a terminal, systemd) ends us, and we still need it to end in good order. What it
+/// starts goes with it, for as long as it stays in its group of processes and its user.
 class BoundChild {
 public:
   /// Where PATH has the program. Error: unsupported.
@@ -29,9 +30,12 @@ public:
 
   /// Starts `arguments[0]`, a path. Its standard input and output are /dev/null, or `conversation`
   /// unless that is -1; its standard error goes to said(). `listening_socket`, unless -1, is handed
-  /// over as systemd does it (LISTEN_FDS). All other descriptors stay here. Errors: io.
+  /// over as systemd does it (LISTEN_FDS), and `handed_over`, unless -1, is its descriptor
+  /// handed_over_fd. All other descriptors stay here. Errors: io.
   static Result<BoundChild> start(const std::vector<std::string>& arguments,
-                                  int listening_socket = -1, int conversation = -1);
+                                  int listening_socket = -1, int conversation = -1,
+                                  int handed_over = -1);
+  static constexpr int handed_over_fd = 5;
 
   BoundChild(BoundChild&& other) noexcept;
   BoundChild& operator=(BoundChild&&) = delete;

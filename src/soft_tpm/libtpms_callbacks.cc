@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <string_view>
+#include <utility>
 
 #include <libtpms/tpm_library.h>
 // After it: tpm_error.h does not include what it needs.
@@ -28,6 +29,11 @@ std::optional<TpmState> state_of(const char* name) {
     return TpmState::save_state;
   }
   return std::nullopt;
+}
+
+void choose_version(TpmVersion version) {
+  TPMLIB_ChooseTPMVersion(version == TpmVersion::tpm2_0 ? TPMLIB_TPM_VERSION_2
+                                                        : TPMLIB_TPM_VERSION_1_2);
 }
 
 TPM_RESULT on_init() {
@@ -66,11 +72,10 @@ TPM_RESULT on_physical_presence(TPM_BOOL* present, std::uint32_t /*tpm_number*/)
 
 } // namespace
 
-void SoftTpmCallbacks::attach(SoftTpm& tpm) {
-  assert(the_tpm == nullptr);
-  the_tpm = &tpm;
-  TPMLIB_ChooseTPMVersion(tpm.version_ == TpmVersion::tpm2_0 ? TPMLIB_TPM_VERSION_2
-                                                             : TPMLIB_TPM_VERSION_1_2);
+SoftTpm* SoftTpmCallbacks::attach(SoftTpm& tpm) {
+  assert(the_tpm == nullptr || the_tpm->is_off());
+  SoftTpm* const before = std::exchange(the_tpm, &tpm);
+  choose_version(tpm.version());
   libtpms_callbacks callbacks{};
   callbacks.sizeOfStruct = sizeof(callbacks);
   callbacks.tpm_nvram_init = on_init;
@@ -81,10 +86,14 @@ void SoftTpmCallbacks::attach(SoftTpm& tpm) {
   callbacks.tpm_io_getlocality = on_locality;
   callbacks.tpm_io_getphysicalpresence = on_physical_presence;
   TPMLIB_RegisterCallbacks(&callbacks);
+  return before;
 }
 
-void SoftTpmCallbacks::detach() {
-  the_tpm = nullptr;
+void SoftTpmCallbacks::detach(SoftTpm* before) {
+  the_tpm = before;
+  if (before != nullptr) {
+    choose_version(before->version());
+  }
 }
 
 TpmResult SoftTpmCallbacks::load(TpmState state, unsigned char** data,

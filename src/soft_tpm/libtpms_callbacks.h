@@ -7,9 +7,11 @@ namespace vnvram {
 
 /// The other half of SoftTpm: libtpms runs these inside SoftTpm's calls, under its lock.
 struct SoftTpmCallbacks {
-  /// Makes libtpms use this TPM's memory and selects its version. At most one TPM at a time.
-  static void attach(SoftTpm& tpm);
-  static void detach();
+  /// Makes libtpms use this TPM's memory and selects its version. Returns the one whose memory it
+  /// was, which is off.
+  static SoftTpm* attach(SoftTpm& tpm);
+  /// From now on it is the other's again, or nobody's.
+  static void detach(SoftTpm* before);
 
   static TpmResult load(TpmState state, unsigned char** data, std::uint32_t* length_bytes);
   static TpmResult store(TpmState state, std::span<const std::byte> content);

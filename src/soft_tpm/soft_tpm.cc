@@ -41,12 +41,12 @@ SoftTpm::SoftTpm(TpmVersion version, const std::vector<BlobSpec>& specs,
   for (std::size_t state = 0; state < tpm_state_count; ++state) {
     shadow_.load(static_cast<TpmState>(state), std::move(contents.at(state)));
   }
-  SoftTpmCallbacks::attach(*this);
+  before_ = SoftTpmCallbacks::attach(*this);
 }
 
 SoftTpm::~SoftTpm() {
   stop();
-  SoftTpmCallbacks::detach();
+  SoftTpmCallbacks::detach(before_);
   // NOLINTNEXTLINE(cppcoreguidelines-owning-memory,cppcoreguidelines-no-malloc)
   std::free(response_);
 }

@@ -44,7 +44,8 @@ struct BufferSize {
   std::uint32_t max_bytes = 0;
 };
 
-/// One TPM. libtpms keeps its state in globals, so there can be one of these in a process.
+/// One TPM. libtpms keeps its state in globals, so one of these can be on in a process: another one
+/// may be made while the first is off, and that one is not used until the other has gone.
 ///
 /// More than 30 methods: it is libtpms's interface, of which each part is used under one lock with
 /// one state of the power; what was taken apart from it (NvShadow, OrderlyShutdown) has neither.
@@ -191,6 +192,7 @@ private:
   [[nodiscard]] std::span<const std::byte> stored(TpmState state) const;
 
   const TpmVersion version_;
+  SoftTpm* before_ = nullptr; ///< Which is off, and libtpms's again after this one.
   const std::size_t command_max_bytes_;
   mutable std::mutex mutex_;
   NvShadow shadow_;

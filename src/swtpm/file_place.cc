@@ -12,6 +12,7 @@
 #include <fmt/core.h>
 
 #include "base/file_error.h"
+#include "base/secret_bytes.h"
 #include "convert/swtpm_linear_file.h"
 #include "device/guarded_device.h"
 #include "swtpm/named_file.h"
@@ -249,6 +250,8 @@ Status FilePlace::make_image(std::unique_ptr<FileDevice> device, GuardBlock guar
   const bool has_room = there.ok() && usual.ok() && *usual <= *there;
   place.unlock(); // Who makes it takes the lock again.
   Status made = create_image(behind, has_room ? roomy : *options);
+  TpmImageRecipe::wipe(roomy);
+  TpmImageRecipe::wipe(*options);
   if (made.ok()) {
     guard.state = GuardBlock::State::whole;
     made = write_guard_block(place, guard);
@@ -264,18 +267,20 @@ Status FilePlace::make_image(std::unique_ptr<FileDevice> device, GuardBlock guar
 Result<TpmImageRecipe::Contents> FilePlace::states_in(BlockDevice& device,
                                                       std::uint64_t offset_bytes,
                                                       std::uint64_t size_bytes) const {
-  const Result<Bytes> all = read_bytes(device, offset_bytes, size_bytes);
-  if (!all.ok()) {
-    return all.error();
+  Result<Bytes> read = read_bytes(device, offset_bytes, size_bytes);
+  if (!read.ok()) {
+    return read.error();
   }
-  const auto sections = SwtpmLinearFile::parse(*all, all->size());
+  const SecretBytes all(*std::move(read));
+  const auto sections = SwtpmLinearFile::parse(all.get(), all.get().size());
   if (!sections.ok()) {
     return sections.error();
   }
   SwtpmStateFiles files;
+  const StateWiper wiper(files);
   for (std::size_t state = 0; state < tpm_state_count; ++state) {
     if (const auto& section = sections->at(state)) {
-      const auto begin = all->begin() + static_cast<std::ptrdiff_t>(section->offset_bytes);
+      const auto begin = all.get().begin() + static_cast<std::ptrdiff_t>(section->offset_bytes);
       files.at(state).emplace(begin, begin + static_cast<std::ptrdiff_t>(section->length_bytes));
     }
   }
@@ -301,12 +306,14 @@ Status FilePlace::take_over(std::unique_ptr<FileDevice> device, const Bytes& beg
   if (!contents.ok()) {
     return contents.error();
   }
-  const Result<CreateOptions> options = setup_.recipe.options(*contents);
+  const StateWiper wiper(*contents);
+  Result<CreateOptions> options = setup_.recipe.options(*contents);
   const Result<std::uint64_t> needed =
       options.ok() ? TpmImageRecipe::size_bytes(*options) : options.error();
   if (!needed.ok()) {
     return needed.error();
   }
+  TpmImageRecipe::wipe(*options); // It was for that question.
   // A file grows, where swtpm has used no more of it than it needed; a device has its size.
   const std::uint64_t wanted =
       guard_size_bytes + std::max(*needed, kept_room_bytes) + kept_room_bytes;
@@ -333,6 +340,7 @@ Status FilePlace::take_over(std::unique_ptr<FileDevice> device, const Bytes& beg
   }
   kept->resize(kept_room_bytes);
   Status done = device->write(guard.kept_offset_bytes, *kept);
+  wipe_memory(*kept);
   done = done.ok() ? device->flush() : done;
   done = done.ok() ? write_guard_block(*device, guard) : done;
   return done.ok() ? make_image(std::move(device), guard, *std::move(contents)) : done;

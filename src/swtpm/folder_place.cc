@@ -97,6 +97,11 @@ Status FolderPlace::provide(Visit visit) {
   const Status made = make_image({});
   if (made.ok()) {
     setup_.log.info(image_path_ + ": made a new image");
+    if (const std::string kept = kept_aside(image_path_); !kept.empty()) {
+      setup_.log.warning(kept +
+                         ": the TPM that swtpm had here before is kept there, with its keys; "
+                         "remove it if nobody needs it");
+    }
   }
   return made;
 }
@@ -140,7 +145,7 @@ Status FolderPlace::set_mode() const {
 
 // Beside its name, always: what has the name now is all that there is of a TPM.
 Status FolderPlace::make_image(TpmImageRecipe::Contents contents) const {
-  const Result<CreateOptions> options = setup_.recipe.options(std::move(contents));
+  Result<CreateOptions> options = setup_.recipe.options(std::move(contents));
   const Result<std::uint64_t> size_bytes =
       options.ok() ? TpmImageRecipe::size_bytes(*options) : options.error();
   if (!size_bytes.ok()) {
@@ -156,6 +161,7 @@ Status FolderPlace::make_image(TpmImageRecipe::Contents contents) const {
   Result<std::unique_ptr<FileDevice>> device = FileDevice::open(file->path(), Access::read_write);
   Status made = device.ok() ? (*device)->resize(*size_bytes) : device.error();
   made = made.ok() ? create_image(**device, *options) : made;
+  TpmImageRecipe::wipe(*options);
   // Only root can give it another owner; swtpm's own new files have none either.
   if (made.ok() && replaces && ::fchown(file->fd(), old.st_uid, old.st_gid) != 0) {
     setup_.log.debug(image_path_ + ": it has another owner than the state that it takes over");
@@ -175,10 +181,11 @@ Status FolderPlace::take_over() const {
       return file.error();
     }
   }
-  const Result<SwtpmStateFiles> files = SwtpmFolder(folder_).read(setup_.recipe.version());
+  Result<SwtpmStateFiles> files = SwtpmFolder(folder_).read(setup_.recipe.version());
   if (!files.ok()) {
     return files.error();
   }
+  const StateWiper wiper(*files);
   Result<TpmImageRecipe::Contents> contents = take_over_states(*files, setup_, image_path_);
   if (!contents.ok()) {
     return contents.error();

@@ -48,6 +48,12 @@ Status give_second_name(const std::string& path, const std::string& name) {
 
 } // namespace
 
+std::string kept_aside(const std::string& path) {
+  std::error_code failed;
+  const std::string name = name_for(path, 1);
+  return fs::exists(fs::symlink_status(name, failed)) ? name : std::string();
+}
+
 Result<std::string> keep_aside(const std::string& path) {
   for (int number = 1; number <= names_max; ++number) {
     const std::string name = name_for(path, number);

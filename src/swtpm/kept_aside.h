@@ -13,4 +13,7 @@ namespace vnvram {
 /// Returns the name. Errors: no_space, read_only, io.
 Result<std::string> keep_aside(const std::string& path);
 
+/// The first of those names, if there is something by it; else nothing.
+std::string kept_aside(const std::string& path);
+
 } // namespace vnvram

@@ -16,6 +16,7 @@
 #include "service/service_notify.h"
 #include "service/termination_signals.h"
 #include "swtpm/daemon.h"
+#include "swtpm/identity_note.h"
 #include "swtpm/process_end.h"
 #include "swtpm/program_host.h"
 #include "swtpm/program_setup.h"
@@ -117,10 +118,21 @@ public:
     if (made.tpm->was_shut_down()) {
       log_.info("the TPM was sent TPM2_Shutdown, because its guest has not done so");
     }
+    if (has_own_image()) {
+      note_identity(*made.keeper, log_);
+    }
     return made.storage->close();
   }
 
 private:
+  // And is about to leave it at rest.
+  [[nodiscard]] bool has_own_image() const {
+    const Tpm& made = parts_.made;
+    return made.keeper && made.keeper->is_attached() && made.custody->is_ours() &&
+           !made.custody->content_may_change() && !made.tpm->failed() &&
+           options_.version == TpmVersion::tpm2_0;
+  }
+
   Status confine_program() const {
     return confine(setup_.may_need_programs() ? Seccomp::off : options_.seccomp,
                    {.connections = setup_.has_owner(),

@@ -2,7 +2,17 @@
 
 #include <utility>
 
+#include "base/secret_bytes.h"
+
 namespace vnvram {
+
+StateWiper::~StateWiper() {
+  for (auto& state : states_) {
+    if (state) {
+      wipe_memory(*state);
+    }
+  }
+}
 
 Result<TpmImageRecipe::Contents>
 take_over_states(const SwtpmStateFiles& files, const PlaceSetup& setup, const std::string& path) {

@@ -24,6 +24,18 @@ struct PlaceSetup {
   const Log& log;
 };
 
+/// Overwrites a TPM's states, which somebody else holds, when it goes.
+class StateWiper {
+public:
+  explicit StateWiper(TpmImageRecipe::Contents& states) : states_(states) {}
+  StateWiper(const StateWiper&) = delete;
+  StateWiper& operator=(const StateWiper&) = delete;
+  ~StateWiper();
+
+private:
+  TpmImageRecipe::Contents& states_;
+};
+
 /// Unwrapped, and accepted by libtpms. `path` is for messages. Errors: those of
 /// SwtpmStateFile::unwrap() and of the check.
 Result<TpmImageRecipe::Contents> take_over_states(const SwtpmStateFiles& files,

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/secret_bytes.h"
 #include "provision/image_size.h"
 
 namespace vnvram {
@@ -41,6 +42,14 @@ Result<CreateOptions> TpmImageRecipe::options(Contents contents) const {
   }
   options.ring_size_bytes = std::uint64_t{needs->ring_block_count} * block_size_bytes;
   return options;
+}
+
+void TpmImageRecipe::wipe(CreateOptions& options) {
+  for (NewBlob& blob : options.blobs) {
+    if (blob.content) {
+      wipe_memory(*blob.content);
+    }
+  }
 }
 
 Result<std::uint64_t> TpmImageRecipe::size_bytes(const CreateOptions& options) {

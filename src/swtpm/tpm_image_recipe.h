@@ -30,6 +30,9 @@ public:
   /// The smallest image that these options can be of. Errors: those of required_size_bytes().
   [[nodiscard]] static Result<std::uint64_t> size_bytes(const CreateOptions& options);
 
+  /// Overwrites the states in these options, and everything else that they begin with.
+  static void wipe(CreateOptions& options);
+
 private:
   TpmVersion version_;
   std::optional<KeySource> key_;

@@ -89,6 +89,20 @@ class Setup(SwtpmCase):
         self.set_up(state, "--overwrite")
         self.assertNotEqual(self.identity(place), first)
 
+    def test_a_new_tpm_leaves_what_is_kept_alone(self):
+        folder = self.new_folder()
+        self.make_state(folder)
+        old = (folder / IMAGE).read_bytes()
+        self.power_on(folder)[0].stop()
+        kept = folder / f"{IMAGE}.swtpm"
+        self.set_up(folder, "--overwrite")
+        self.assertEqual(kept.read_bytes(), old)
+        (folder / IMAGE).unlink()
+        tpm, _ = self.power_on(folder)
+        self.assertIn(f"{kept}: the TPM that swtpm had here before", tpm.log_text())
+        tpm.stop()
+        self.assertEqual(kept.read_bytes(), old)
+
     def test_overwriting_swtpms_folder(self):
         self.check_overwritten(self.new_folder())
 

@@ -1,6 +1,9 @@
 // VM images through a qemu-nbd of our own, and the programs that end when we do.
+#include <fcntl.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
+#include <array>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -190,6 +193,41 @@ TEST(BoundChildTest, EndsWhenItsOwnerGoes) {
     EXPECT_FALSE(child->wait(std::chrono::milliseconds(10)).has_value());
   }
   EXPECT_EQ(::kill(pid, 0), -1);
+}
+
+TEST(BoundChildTest, TakesWhatItHasStartedAlong) {
+  pid_t pid = 0;
+  {
+    auto child = BoundChild::start({"/bin/sh", "-c", "sleep infinity & echo $! >&2; wait"});
+    ASSERT_OK(child);
+    while (child->said().find('\n') == std::string::npos) {
+      ASSERT_FALSE(child->wait(std::chrono::milliseconds(1)).has_value());
+    }
+    pid = std::stoi(child->said());
+    ASSERT_EQ(::kill(pid, 0), 0);
+  }
+  // It is another's child, which may have to collect it yet.
+  const std::string status = "/proc/" + std::to_string(pid) + "/stat";
+  std::string words;
+  for (bool runs = true; runs;) {
+    std::ifstream file(status);
+    runs = std::getline(file, words) && words.find(") Z ") == std::string::npos;
+    std::this_thread::yield();
+  }
+}
+
+TEST(BoundChildTest, HandsOneDescriptorOver) {
+  std::array<int, 2> ends = {};
+  ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
+  const UniqueFd reader(ends[0]);
+  {
+    const UniqueFd writer(ends[1]);
+    ASSERT_EQ(::write(writer.get(), "key\n", 4), 4);
+  }
+  auto child = BoundChild::start({"/bin/sh", "-c", "cat <&5 >&2"}, -1, -1, reader.get());
+  ASSERT_OK(child);
+  EXPECT_EQ(child->wait(seconds(20)), 0);
+  EXPECT_EQ(child->said(), "key\n");
 }
 
 TEST(BoundChildTest, ReportsHowItEndedAndWhatItSaid) {

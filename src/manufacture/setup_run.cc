@@ -1,0 +1,186 @@
+#include "manufacture/setup_run.h"
+
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <deque>
+#include <filesystem>
+#include <fstream>
+#include <istream>
+#include <optional>
+#include <sstream>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include <fmt/core.h>
+
+#include "base/hex.h"
+#include "base/plain_text.h"
+#include "base/random_bytes.h"
+#include "base/unique_fd.h"
+#include "device/bound_child.h"
+
+namespace vnvram {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* setup_name = "swtpm_setup";
+constexpr const char* setup_remedy =
+    "install it (Debian: swtpm-tools), or make the image without --manufacture";
+constexpr std::size_t key_size_bytes = 32;
+constexpr std::size_t lines_shown = 6;
+constexpr std::size_t line_shown_max = 200;
+
+// swtpm_setup hands these on in a list that it takes apart at spaces, and swtpm at commas.
+Status check_word(const std::string& path, const char* remedy) {
+  const bool fits = std::none_of(path.begin(), path.end(), [](char each) {
+    return each == ',' || static_cast<unsigned char>(each) <= ' ';
+  });
+  return fits ? Status()
+              : Error(ErrorKind::invalid_argument,
+                      path + ": swtpm_setup takes no path with spaces or commas in it", remedy);
+}
+
+Error system_failure(const std::string& what) {
+  return {ErrorKind::io, what + ": " + std::generic_category().message(errno)};
+}
+
+/// The key as swtpm_setup reads it, in memory that has no name.
+Result<UniqueFd> hand_over(const SecretBytes& key) {
+  std::string text = hex(key.get());
+  UniqueFd memory(::memfd_create("swtpm-key", MFD_CLOEXEC));
+  const bool written =
+      memory.valid() &&
+      ::write(memory.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
+      ::lseek(memory.get(), 0, SEEK_SET) == 0;
+  wipe_memory(std::as_writable_bytes(std::span(text)));
+  return written ? Result<UniqueFd>(std::move(memory)) : system_failure("cannot hand over a key");
+}
+
+// What it, and the TPM under it, say at each end, beside the reason; the first is a mistake of its
+// own.
+bool is_usual_end(const std::string& line) {
+  constexpr std::array<std::string_view, 4> beginnings = {
+      "Error getting next filename", "Ending vTPM manufacturing", "ends, because of",
+      "the TPM was sent TPM2_Shutdown"};
+  return std::any_of(beginnings.begin(), beginnings.end(),
+                     [&](std::string_view beginning) { return line.starts_with(beginning); });
+}
+
+// One line, for a message: the last of those that say something.
+std::string last_lines(std::istream& text) {
+  std::deque<std::string> lines;
+  for (std::string line; std::getline(text, line);) {
+    if (!line.empty() && !is_usual_end(line)) {
+      lines.push_back(plain_text(line.substr(0, line_shown_max)));
+    }
+    if (lines.size() > lines_shown) {
+      lines.pop_front();
+    }
+  }
+  std::string all;
+  for (const std::string& line : lines) {
+    all += (all.empty() ? "" : "; ") + line;
+  }
+  return all;
+}
+
+} // namespace
+
+Result<SetupRun> SetupRun::make() {
+  std::error_code failed;
+  const fs::path place = fs::temp_directory_path(failed);
+  if (failed) {
+    return Error(ErrorKind::io, "no folder for temporary files: " + failed.message(),
+                 "set TMPDIR to one that is there");
+  }
+  if (const Status fits = check_word(place.string(), "set TMPDIR to another folder"); !fits) {
+    return fits.error();
+  }
+  std::optional<WorkFolder> folder =
+      WorkFolder::make((fs::absolute(place, failed) / "vnvram-manufacture-").string());
+  if (!folder) {
+    return system_failure(place.string() + ": cannot make a folder in it");
+  }
+  std::vector<std::byte> key(key_size_bytes);
+  if (const Status filled = random_bytes(key); !filled) {
+    return filled.error();
+  }
+  SetupRun made(*std::move(folder), SecretBytes(std::move(key)));
+  return ::mkdir(made.state_folder().c_str(), S_IRWXU) == 0
+             ? Result<SetupRun>(std::move(made))
+             : system_failure(made.state_folder() + ": cannot make it");
+}
+
+std::string SetupRun::image() const {
+  return state_folder() + "/tpm2-00.permall";
+}
+
+// The TPM under it says what it has to say to the same log.
+Error SetupRun::failure(const std::string& program, int code, const std::string& said) const {
+  std::ifstream logged(log());
+  std::istringstream complained(said);
+  const std::string lines = last_lines(logged);
+  const std::string complaints = last_lines(complained);
+  return {ErrorKind::io,
+          fmt::format("{} has failed with code {}, and no image was made: {}{}{}", program, code,
+                      lines, lines.empty() || complaints.empty() ? "" : "; ", complaints),
+          "mend what it says; swtpm_localca(8) has the files that certificates are made with"};
+}
+
+Status SetupRun::run(const std::string& tpm_program,
+                     const std::vector<std::string>& options) const {
+  const Result<std::string> setup = BoundChild::find(setup_name);
+  const Result<std::string> env = BoundChild::find("env");
+  const Result<std::string> tpm = tpm_program.find('/') == std::string::npos
+                                      ? BoundChild::find(tpm_program)
+                                      : Result<std::string>(tpm_program);
+  if (!setup || !env) {
+    return Error(ErrorKind::unsupported, (setup ? env : setup).error().cause(), setup_remedy);
+  }
+  if (!tpm) {
+    return Error(tpm.error().kind(), tpm.error().cause(), "install all of vNVRAM's programs");
+  }
+  if (const Status fits = check_word(*tpm, "install vnvram-swtpm in another folder"); !fits) {
+    return fits;
+  }
+  const Result<UniqueFd> key = hand_over(key_);
+  if (!key) {
+    return key.error();
+  }
+  // What it makes for itself meanwhile is to go with the folder, too.
+  std::vector<std::string> words = {*env,
+                                    "TMPDIR=" + folder_.path(),
+                                    *setup,
+                                    "--tpm",
+                                    *tpm + " socket",
+                                    "--tpm2",
+                                    "--tpm-state",
+                                    "dir://" + state_folder(),
+                                    "--logfile",
+                                    log(),
+                                    "--keyfile-fd",
+                                    std::to_string(BoundChild::handed_over_fd),
+                                    "--cipher",
+                                    "aes-256-cbc"};
+  words.insert(words.end(), options.begin(), options.end());
+  Result<BoundChild> child = BoundChild::start(words, -1, -1, key->get());
+  if (!child) {
+    return child.error();
+  }
+  std::optional<int> code;
+  while (!code) {
+    code = child->wait(std::chrono::minutes(1));
+  }
+  child->kill(); // What it has started and left.
+  return *code == 0 ? Status() : failure(*setup, *code, child->said());
+}
+
+} // namespace vnvram
