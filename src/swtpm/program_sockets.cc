@@ -9,8 +9,6 @@
 #include <system_error>
 #include <utility>
 
-#include "base/file_error.h"
-
 namespace vnvram {
 namespace {
 
@@ -31,12 +29,7 @@ public:
     SocketAddress address;
     address.kind = SocketAddress::Kind::unix_path;
     address.path = failed ? place.path : path.string();
-    Result<Channel> opened = listen(address, {.mode = place.mode, .group = place.group});
-    constexpr auto unchanged = static_cast<gid_t>(-1);
-    if (opened.ok() && place.user && ::chown(address.path.c_str(), *place.user, unchanged) != 0) {
-      return change_error(address.path, "cannot set its owner", errno);
-    }
-    return opened;
+    return listen(address, {.mode = place.mode, .group = place.group, .user = place.user});
   }
   Result<Channel> operator()(const TcpPlace& place) const {
     SocketAddress address;
