@@ -23,7 +23,7 @@ class CommandConnection {
 public:
   using Clock = std::chrono::steady_clock;
 
-  /// `accepts_heads`: of the two TPM versions only 2.0 knows those. `command_max_bytes`: the
+  /// `socket`: or a device that does not block, and takes a response whole. `accepts_heads`: of the two TPM versions only 2.0 knows those. `command_max_bytes`: the
   /// longest command that the TPM takes, at least a header.
   CommandConnection(UniqueFd socket, bool accepts_heads, std::size_t command_max_bytes);
 
@@ -73,6 +73,7 @@ private:
   void drop(std::size_t length_bytes);
 
   UniqueFd socket_;
+  bool is_socket_;
   bool accepts_heads_;
   std::size_t command_max_bytes_;
   std::vector<std::byte> inbox_;
