@@ -103,6 +103,16 @@ std::optional<CommandConnection::Command> CommandConnection::next() {
   return command;
 }
 
+ssize_t CommandConnection::send_together(std::span<iovec> vectors) const {
+  if (!is_socket_) {
+    return ::writev(socket_.get(), vectors.data(), static_cast<int>(vectors.size()));
+  }
+  msghdr message{};
+  message.msg_iov = vectors.data();
+  message.msg_iovlen = vectors.size();
+  return ::sendmsg(socket_.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
 bool CommandConnection::respond(const Command& command, std::span<const std::byte> response) {
   std::array<std::byte, sizeof(std::uint32_t)> length{};
   store_big_endian(std::span<std::byte>(length), 0, static_cast<std::uint32_t>(response.size()));
@@ -116,10 +126,9 @@ bool CommandConnection::respond(const Command& command, std::span<const std::byt
   std::transform(parts.begin(), parts.end(), vectors.begin(), [](std::span<const std::byte> part) {
     return iovec{const_cast<std::byte*>(part.data()), part.size()};
   });
-  msghdr message{};
-  message.msg_iov = vectors.data();
-  message.msg_iovlen = vectors.size();
-  const ssize_t result = ::sendmsg(socket_.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+  const ssize_t result = is_socket_ || command.with_head
+                             ? send_together(vectors)
+                             : ::write(socket_.get(), response.data(), response.size());
   if (result < 0 && errno != EAGAIN && errno != EINTR) {
     return false;
   }

@@ -8,6 +8,9 @@
 #include <span>
 #include <vector>
 
+#include <sys/types.h>
+#include <sys/uio.h>
+
 #include "base/unique_fd.h"
 #include "vnvram/result.h"
 
@@ -71,6 +74,7 @@ private:
     return std::span(inbox_).subspan(begin_, end_ - begin_);
   }
   void drop(std::size_t length_bytes);
+  [[nodiscard]] ssize_t send_together(std::span<iovec> vectors) const;
 
   UniqueFd socket_;
   bool is_socket_;
