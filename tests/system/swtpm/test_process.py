@@ -179,21 +179,24 @@ class Process(SwtpmCase):
     @unittest.skipUnless(os.geteuid() == 0, "becomes another user")
     def test_another_user_in_another_root(self):
         os.chmod(self.workspace.path, 0o711)
-        os.chown(self.folder, NOBODY, NOBODY)
+        self.make_state(self.folder)  # It is taken over where there is no /proc.
+        for path in (self.folder, *self.folder.iterdir()):
+            os.chown(path, NOBODY, NOBODY)
         words = [OURS, "socket", "--tpm2", "--chroot", self.folder, "--runas", NOBODY,
                  "--tpmstate", "dir=/", "--ctrl", "type=unixio,path=/c", "--server",
                  "type=unixio,path=/s", "--flags", "startup-clear", "--pid", "file=/pid"]
         child = self.start_child(words)
         wait_listening(self.folder / "c", child)
+        wait_there(self.folder / "s", child)
         client = TpmClient(self.folder / "s")
-        client.define_counter()
         client.must_increment()
+        self.assertEqual(client.counter(), 4)
         client.close()
         self.assertEqual((self.folder / "tpm2-00.permall").stat().st_uid, NOBODY)
         child.send(signal.SIGTERM)
         self.assertEqual(child.wait(), 0)
         self.assertEqual({path.name for path in self.folder.iterdir()},
-                         {".lock", "tpm2-00.permall"})
+                         {".lock", "tpm2-00.permall", "tpm2-00.permall.swtpm"})
 
 
 def kill(pidfd):
