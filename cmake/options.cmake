@@ -12,6 +12,14 @@ target_compile_options(vnvram_options INTERFACE
 target_compile_definitions(vnvram_options INTERFACE
   _FILE_OFFSET_BITS=64 $<$<CONFIG:Release>:_FORTIFY_SOURCE=2 _GLIBCXX_ASSERTIONS>)
 target_link_options(vnvram_options INTERFACE -Wl,--gc-sections -Wl,-z,relro,-z,now -Wl,--as-needed)
+# What is loaded at some other address each time has some hundred KiB of addresses to be put right, which
+# stay in memory: packed they are a page or two. The library is also for hosts whose C library is older.
+include(CheckLinkerFlag)
+check_linker_flag(CXX -Wl,-z,pack-relative-relocs VNVRAM_PACKS_RELOCATIONS)
+if(VNVRAM_PACKS_RELOCATIONS)
+  target_link_options(vnvram_options INTERFACE
+    $<$<IN_LIST:$<TARGET_PROPERTY:TYPE>,EXECUTABLE$<SEMICOLON>MODULE_LIBRARY>:-Wl,-z,pack-relative-relocs>)
+endif()
 if(VNVRAM_SANITIZE)
   target_compile_options(vnvram_options INTERFACE
     -fsanitize=${VNVRAM_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer

@@ -8,7 +8,6 @@
 #include <cerrno>
 #include <charconv>
 #include <cstdlib>
-#include <filesystem>
 #include <span>
 #include <string_view>
 #include <system_error>
@@ -16,6 +15,7 @@
 #include <fmt/core.h>
 
 #include "base/file_error.h"
+#include "base/folder.h"
 #include "base/hex.h"
 #include "base/random_bytes.h"
 #include "format/checksum.h"
@@ -68,11 +68,6 @@ std::optional<std::string_view> checked_text(std::string_view slot) {
 
 bool is_blank(std::string_view slot) {
   return slot.find_first_not_of(" \n") == std::string_view::npos;
-}
-
-std::string folder_of(const std::string& path) {
-  const std::string folder = std::filesystem::path(path).parent_path().string();
-  return folder.empty() ? "." : folder;
 }
 
 bool write_all(int fd, std::span<const char> bytes, std::uint64_t offset_bytes) {
@@ -279,11 +274,8 @@ Status FileAnchor::write_new_file(int fd, const AnchorPoint& point, const std::s
     }
     (void)::unlink(temporary.c_str()); // A file system that cannot rename so.
   }
-  const UniqueFd folder(::open(folder_of(path_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!folder.valid() || ::fsync(folder.get()) != 0) {
-    return failure("its folder cannot be flushed", errno);
-  }
-  return {};
+  const std::optional<Folder> folder = Folder::open_for(path_);
+  return folder ? folder->sync(name()) : failure("its folder cannot be flushed", errno);
 }
 
 } // namespace vnvram

@@ -48,8 +48,7 @@ Result<BlobSpool> BlobSpool::make(const std::string& target, bool in_memory) {
   if (!folder) {
     return file_error(target, "cannot make a file beside it");
   }
-  const std::string path = folder->path() + "/contents";
-  UniqueFd file(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  UniqueFd file = folder->folder().open_file("contents", O_RDWR | O_CREAT | O_EXCL, 0600);
   if (!file.valid()) {
     return file_error(target, "cannot make a file beside it");
   }

@@ -9,7 +9,9 @@
 
 #include <fmt/core.h>
 
+#include "device/image_format.h"
 #include "provision/new_file.h"
+#include "provision/new_image_file.h"
 #include "vnvram/public_metadata.h"
 
 namespace vnvram {
@@ -17,12 +19,8 @@ namespace {
 
 using Content = std::optional<std::vector<std::byte>>;
 
-CreateOptions options_for(Store& source, const CopyTarget& target) {
+CreateOptions blobs_of(Store& source) {
   CreateOptions options;
-  options.force = target.force;
-  options.device = target.device;
-  options.key_slots = target.key_slots;
-  options.progress = target.progress;
   options.sealed = source.info().sealed;
   for (const BlobInfo& blob : source.blobs()) {
     options.blobs.push_back({.spec = {.name = blob.name,
@@ -53,30 +51,19 @@ Result<std::uint64_t> size_for(const Store& source, const CreateOptions& options
   return needed ? Result<std::uint64_t>(std::max(*needed, source.info().image_size_bytes)) : needed;
 }
 
-Status copy_metadata(Store& source, const std::string& path, const DeviceOptions& device) {
-  const Result<PublicMetadata> metadata = read_public_metadata(source.device());
-  if (!metadata || metadata->empty()) {
-    return metadata ? Status{} : Status(metadata.error());
+// With the public metadata that the source has.
+Result<CreateOptions> options_for(Store& source, const CopyTarget& target) {
+  CreateOptions options = blobs_of(source);
+  options.force = target.force;
+  options.device = target.device;
+  options.key_slots = target.key_slots;
+  options.progress = target.progress;
+  Result<PublicMetadata> metadata = read_public_metadata(source.device());
+  if (!metadata) {
+    return metadata.error();
   }
-  const auto made = open_device(path, Access::read_write, device);
-  if (!made) {
-    return made.error();
-  }
-  for (const auto& [name, value] : *metadata) {
-    if (Status set = set_public_metadata(**made, name, value); !set) {
-      return set;
-    }
-  }
-  return {};
-}
-
-Status make_at(Store& source, const std::string& path, const CreateOptions& options) {
-  const Result<std::uint64_t> size_bytes = size_for(source, options);
-  if (!size_bytes) {
-    return size_bytes.error();
-  }
-  const Status made = create_image_file(path, *size_bytes, options);
-  return made ? copy_metadata(source, path, options.device) : made;
+  options.metadata = *std::move(metadata);
+  return options;
 }
 
 // The file itself, and not a link to it; and its only name: another one would still lead to what
@@ -99,31 +86,38 @@ Result<std::string> only_name_of(const std::string& path, struct stat& old) {
 }
 
 // The lock stays on what was there until nobody finds it by its name.
-Status take_the_place(Store& source, const std::string& path, CreateOptions options) {
+Status take_the_place(const std::string& path, std::uint64_t size_bytes,
+                      const CreateOptions& options) {
   struct stat old {};
   const Result<std::string> name = only_name_of(path, old);
   if (!name) {
     return name.error();
   }
-  bool forbidden = false;
-  Result<NewFile> file = NewFile::make(*name, forbidden);
-  if (!file) {
-    return file.error();
+  const Result<ImageFormat> format = choose_format(*name, ImageFormat::raw, options);
+  if (!format) {
+    return format.error();
   }
-  Status done = file->take_over_rights(old, *name, forbidden);
-  options.force = true; // Of the empty one.
-  done = done ? make_at(source, file->path(), options) : done;
-  return done ? file->rename_to(*name, forbidden) : done;
+  bool forbidden = false;
+  return create_new_image_file({.target = *name,
+                                .format = *format,
+                                .rights = FileRights::of(old),
+                                .size_bytes = size_bytes},
+                               options, forbidden);
 }
 
 } // namespace
 
 Status copy_image(Store& source, const std::string& source_path, const CopyTarget& target) {
-  const CreateOptions options = options_for(source, target);
+  const Result<CreateOptions> options = options_for(source, target);
+  const Result<std::uint64_t> size_bytes =
+      options ? size_for(source, *options) : Result<std::uint64_t>(options.error());
+  if (!size_bytes) {
+    return size_bytes.error();
+  }
   std::error_code absent; // Then they are not the same.
   return target.path == source_path || std::filesystem::equivalent(target.path, source_path, absent)
-             ? take_the_place(source, source_path, options)
-             : make_at(source, target.path, options);
+             ? take_the_place(source_path, *size_bytes, *options)
+             : create_image_file(target.path, *size_bytes, *options);
 }
 
 } // namespace vnvram

@@ -1,14 +1,14 @@
 #include "base/work_folder.h"
 
 #include <cerrno>
-#include <cstdlib>
 #include <filesystem>
-#include <system_error>
 
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "base/random_bytes.h"
 
 namespace vnvram {
 namespace {
@@ -18,10 +18,7 @@ namespace fs = std::filesystem;
 constexpr std::size_t random_length = 6;
 // Somebody who cleans up may take a new folder before there is a lock in it.
 constexpr int tries_max = 100;
-
-std::string lock_name(const std::string& folder) {
-  return folder + "/.lock";
-}
+constexpr const char* lock_name = ".lock";
 
 enum class Lock { taken, others, none };
 
@@ -39,84 +36,114 @@ bool has_name(const UniqueFd& file) {
   return ::fstat(file.get(), &status) == 0 && status.st_nlink > 0;
 }
 
-/// With the files in it, and folders of ours, which were made below it. The lock goes last.
+/// Of the files in it, and of folders of ours, which were made below it. The lock goes last.
 // NOLINTNEXTLINE(misc-no-recursion): as deep as we have made them.
-void remove(const std::string& folder) {
-  std::error_code failed;
-  for (fs::directory_iterator entry(folder, failed), end; !failed && entry != end;
-       entry.increment(failed)) {
-    const std::string path = entry->path().string();
-    std::error_code unknown;
-    if (path != lock_name(folder) && fs::is_directory(entry->symlink_status(unknown))) {
-      remove(path);
-    } else if (path != lock_name(folder)) {
-      (void)::unlink(path.c_str());
+void clear(const Folder& folder) {
+  for (const std::string& name : folder.names()) {
+    if (name == lock_name || ::unlinkat(folder.fd(), name.c_str(), 0) == 0) {
+      continue;
+    }
+    if (const std::optional<Folder> below = folder.open_below(name)) {
+      clear(*below);
+      (void)::unlinkat(folder.fd(), name.c_str(), AT_REMOVEDIR);
     }
   }
-  (void)::unlink(lock_name(folder).c_str());
-  (void)::rmdir(folder.c_str());
+  (void)::unlinkat(folder.fd(), lock_name, 0);
 }
 
-void remove_if_left(const std::string& folder) {
+// By its name: whatever else has that by now, only an empty folder goes.
+void remove_empty(const Folder& parent, const std::string& name) {
+  (void)::unlinkat(parent.fd(), name.c_str(), AT_REMOVEDIR);
+}
+
+void remove_if_left(const Folder& parent, const std::string& name) {
+  const std::optional<Folder> folder = parent.open_below(name);
   struct stat status {};
-  if (::lstat(folder.c_str(), &status) != 0 || !S_ISDIR(status.st_mode) ||
-      status.st_uid != ::geteuid()) {
+  if (!folder || ::fstat(folder->fd(), &status) != 0 || status.st_uid != ::geteuid()) {
     return;
   }
-  const UniqueFd lock(::open(lock_name(folder).c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
+  const UniqueFd lock = folder->open_file(lock_name, O_RDWR);
   if (!lock.valid()) {
     // Just made, or left just then. Who has just made it makes another one.
-    (void)::rmdir(folder.c_str());
+    remove_empty(parent, name);
   } else if (take(lock) == Lock::taken && has_name(lock)) {
-    remove(folder);
+    clear(*folder);
+    remove_empty(parent, name);
   }
+}
+
+/// Whether the folder that a new file is in belongs to whoever that file belongs to: us. By the
+/// file, as some network file systems give what we make to somebody else.
+bool is_of_who_made(const UniqueFd& file, const Folder& folder) {
+  struct stat made {};
+  struct stat around {};
+  return ::fstat(file.get(), &made) == 0 && ::fstat(folder.fd(), &around) == 0 &&
+         made.st_uid == around.st_uid;
 }
 
 } // namespace
 
-void WorkFolder::remove_left(const std::string& prefix) {
-  const fs::path parent = fs::path(prefix).parent_path();
-  const std::string beginning = fs::path(prefix).filename().string();
-  std::error_code failed;
-  for (fs::directory_iterator entry(parent.empty() ? "." : parent, failed), end;
-       !failed && entry != end; entry.increment(failed)) {
-    const std::string name = entry->path().filename().string();
+void WorkFolder::remove_left(const Folder& parent, const std::string& beginning) {
+  for (const std::string& name : parent.names()) {
     if (name.starts_with(beginning) && name.size() == beginning.size() + random_length) {
-      remove_if_left(entry->path().string());
+      remove_if_left(parent, name);
     }
   }
 }
 
 std::optional<WorkFolder> WorkFolder::make(const std::string& prefix) {
-  remove_left(prefix);
+  const std::optional<Folder> parent = Folder::open_for(prefix);
+  return parent ? make(*parent, fs::path(prefix).filename().string()) : std::nullopt;
+}
+
+std::optional<WorkFolder> WorkFolder::make(const Folder& parent, const std::string& beginning) {
+  remove_left(parent, beginning);
   for (int tries = 0; tries < tries_max; ++tries) {
-    std::string path = prefix + std::string(random_length, 'X');
-    if (::mkdtemp(path.data()) == nullptr) {
+    const Result<std::string> letters = random_letters(random_length);
+    std::optional<Folder> around = parent.open_again();
+    if (!letters || !around) {
       return std::nullopt;
     }
-    UniqueFd lock(
-        ::open(lock_name(path).c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+    std::string name = beginning + *letters;
+    if (::mkdirat(parent.fd(), name.c_str(), 0700) != 0) {
+      if (errno == EEXIST) {
+        continue;
+      }
+      return std::nullopt;
+    }
+    std::optional<Folder> folder = parent.open_below(name);
+    UniqueFd lock =
+        folder ? folder->open_file(lock_name, O_RDWR | O_CREAT | O_EXCL, 0600) : UniqueFd();
     if (!lock.valid() && errno != ENOENT) {
       const int error = errno;
-      (void)::rmdir(path.c_str());
+      remove_empty(parent, name);
       errno = error;
       return std::nullopt;
     }
     // Where there are no locks nobody removes it but us.
     if (lock.valid() && take(lock) != Lock::others && has_name(lock)) {
-      return WorkFolder(std::move(path), std::move(lock));
+      if (is_of_who_made(lock, *folder)) {
+        return WorkFolder(*std::move(around), std::move(name), *std::move(folder), std::move(lock));
+      }
+      (void)::unlinkat(folder->fd(), lock_name, 0);
     }
   }
   errno = EBUSY;
   return std::nullopt;
 }
 
+WorkFolder::WorkFolder(Folder parent, std::string name, Folder folder, UniqueFd lock)
+    : parent_(std::move(parent)), name_(std::move(name)), folder_(std::move(folder)),
+      lock_(std::move(lock)) {}
+
 WorkFolder::WorkFolder(WorkFolder&& other) noexcept
-    : path_(std::exchange(other.path_, {})), lock_(std::move(other.lock_)) {}
+    : parent_(std::move(other.parent_)), name_(std::exchange(other.name_, {})),
+      folder_(std::move(other.folder_)), lock_(std::move(other.lock_)) {}
 
 WorkFolder::~WorkFolder() {
-  if (!path_.empty()) {
-    remove(path_);
+  if (!name_.empty()) {
+    clear(folder_);
+    remove_empty(parent_, name_);
   }
 }
 

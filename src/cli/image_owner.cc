@@ -17,6 +17,7 @@
 #include "device/location.h"
 #include "service/renewal_words.h"
 #include "service/service_notify.h"
+#include "service/idle_memory.h"
 #include "service/session_offer.h"
 #include "service/termination_signals.h"
 
@@ -37,6 +38,7 @@ Scope scope_of(const SessionOffer& offer) {
 } // namespace
 
 Status ImageOwner::run() {
+  keep_memory_small();
   const Result<UniqueFd> signals = take_termination_signals();
   if (!signals) {
     return signals.error();
@@ -60,6 +62,7 @@ Status ImageOwner::run() {
     return Error(ErrorKind::sealed, attached.error().cause(),
                  "--incoming, for a machine that comes back to it; or `unseal`");
   }
+  give_back_memory(); // Opening took more than serving does.
   const Result<Listener> listener = Listener::open(setup_.control, setup_.access);
   if (!listener) {
     return listener.error();

@@ -4,7 +4,6 @@
 #include <cstdlib>
 #include <fcntl.h>
 #include <filesystem>
-#include <optional>
 #include <sys/stat.h>
 #include <system_error>
 
@@ -34,49 +33,19 @@ bool write_all(int descriptor, std::span<const std::byte> bytes) {
   return true;
 }
 
-/// A file beside `target` that is removed again unless it was renamed.
-class Draft {
-public:
-  explicit Draft(const fs::path& target)
-      : folder_(WorkFolder::make((target.parent_path() / ".vnvram-new-").string())) {
-    if (folder_) {
-      path_ = folder_->path() + "/file";
-      file_ = UniqueFd(::open(path_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-    }
-  }
-
-  [[nodiscard]] bool is_open() const { return file_.valid(); }
-  [[nodiscard]] int descriptor() const { return file_.get(); }
-  /// False with errno set.
-  bool rename_to(const fs::path& target) { return ::rename(path_.c_str(), target.c_str()) == 0; }
-
-private:
-  std::optional<WorkFolder> folder_; ///< Goes with what is in it.
-  std::string path_;
-  UniqueFd file_;
-};
-
-/// The names of a renamed file are durable when their folder is.
-bool sync_folder(const fs::path& target) {
-  const fs::path folder = target.has_parent_path() ? target.parent_path() : fs::path(".");
-  const UniqueFd opened(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  return opened.valid() && ::fsync(opened.get()) == 0;
-}
-
+/// Beside `target` until it is complete, in a folder that goes with what is in it.
 Status replace_file(const std::string& path, const fs::path& target,
                     std::span<const std::byte> bytes, mode_t mode) {
-  Draft draft(target);
-  if (!draft.is_open()) {
+  constexpr const char* name = "file";
+  const auto work = WorkFolder::make((target.parent_path() / ".vnvram-new-").string());
+  const UniqueFd file = work ? work->folder().open_file(name, O_RDWR | O_CREAT | O_EXCL, 0600)
+                             : UniqueFd();
+  if (!file.valid() || ::fchmod(file.get(), mode) != 0 || !write_all(file.get(), bytes) ||
+      ::fsync(file.get()) != 0 ||
+      ::renameat(work->folder().fd(), name, work->parent().fd(), target.filename().c_str()) != 0) {
     return write_failure(path, errno);
   }
-  if (::fchmod(draft.descriptor(), mode) != 0) {
-    return write_failure(path, errno);
-  }
-  if (!write_all(draft.descriptor(), bytes) || ::fsync(draft.descriptor()) != 0 ||
-      !draft.rename_to(target) || !sync_folder(target)) {
-    return write_failure(path, errno);
-  }
-  return {};
+  return work->parent().sync(path);
 }
 
 Status write_directly(const std::string& path, std::span<const std::byte> bytes) {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/folder.h"
 #include "vnvram/result.h"
 
 namespace vnvram {
@@ -22,6 +23,7 @@ Status write_new_file(const std::string& path, std::span<const std::byte> bytes)
 Status write_new_folder(const std::string& path, const std::vector<NewFileContent>& files);
 /// The same of files in a folder that is there, the last one last. A failure takes those away again
 /// that have their names already.
+Status write_new_files(const Folder& folder, const std::vector<NewFileContent>& files);
 Status write_new_files(const std::string& folder, const std::vector<NewFileContent>& files);
 
 } // namespace vnvram

@@ -40,8 +40,10 @@ Result<std::vector<std::byte>> read_stored_bytes(int descriptor, const std::stri
   return bytes;
 }
 
-Result<std::vector<std::byte>> read_stored_file(const std::string& path, std::size_t max_bytes) {
-  const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
+Result<std::vector<std::byte>> read_stored_file(const Folder& folder, const std::string& name,
+                                                std::size_t max_bytes) {
+  const std::string path = folder.path_of(name);
+  const UniqueFd file = folder.open_file(name, O_RDONLY | O_NOCTTY | O_NONBLOCK);
   struct stat status {};
   if (!file.valid() || ::fstat(file.get(), &status) != 0) {
     return cannot_read(path);

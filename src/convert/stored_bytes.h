@@ -6,12 +6,15 @@
 #include <string>
 #include <vector>
 
+#include "base/folder.h"
 #include "vnvram/result.h"
 
 namespace vnvram {
 
-/// All bytes of a regular file. Errors: io; corrupt (it is larger than that, or no file).
-Result<std::vector<std::byte>> read_stored_file(const std::string& path, std::size_t max_bytes);
+/// All bytes of a regular file that is in this folder, and no link. Errors: io; corrupt (it is
+/// larger than that, or no file).
+Result<std::vector<std::byte>> read_stored_file(const Folder& folder, const std::string& name,
+                                                std::size_t max_bytes);
 /// These bytes of an open file or device, or those that are there. Errors: io.
 Result<std::vector<std::byte>> read_stored_bytes(int descriptor, const std::string& path,
                                                  std::uint64_t offset_bytes,

@@ -1,8 +1,10 @@
 #include "convert/swtpm_folder.h"
 
 #include <array>
+#include <cerrno>
 #include <filesystem>
 #include <string_view>
+#include <system_error>
 #include <vector>
 
 #include <fmt/core.h>
@@ -52,14 +54,21 @@ Result<TpmVersion> SwtpmFolder::version(std::optional<TpmVersion> wanted) const 
 }
 
 Result<SwtpmStateFiles> SwtpmFolder::read(TpmVersion version) const {
+  const std::optional<Folder> folder = Folder::open(path_);
+  return folder ? read(*folder, version)
+                : Error(ErrorKind::io, fmt::format("{}: cannot be opened: {}", path_,
+                                                   std::generic_category().message(errno)));
+}
+
+Result<SwtpmStateFiles> SwtpmFolder::read(const Folder& folder, TpmVersion version) {
   SwtpmStateFiles states;
   for (std::size_t index = 0; index < tpm_state_count; ++index) {
-    const auto state = static_cast<TpmState>(index);
-    if (!has(version, state)) {
+    const std::string name = file_name(version, static_cast<TpmState>(index));
+    struct stat status {};
+    if (!folder.look_at(name, status)) {
       continue;
     }
-    auto bytes =
-        read_stored_file(path_ + "/" + file_name(version, state), SwtpmStateFile::size_max_bytes);
+    auto bytes = read_stored_file(folder, name, SwtpmStateFile::size_max_bytes);
     if (!bytes) {
       return bytes.error();
     }

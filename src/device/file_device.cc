@@ -39,20 +39,36 @@ Result<std::unique_ptr<FileDevice>> FileDevice::open(const std::string& path, Ac
     return file.error();
   }
   std::unique_ptr<FileDevice> device(new FileDevice(location_name(path), *std::move(file), access));
-  if (Result<std::uint64_t> size = device->size_bytes(); !size) {
-    return size.error();
-  }
-  const int fd = device->buffered();
-  // No read-ahead: it would fill the page cache with large folios that span what is read and what
-  // is written directly beside it, and the engine keeps its own cache.
-  (void)::posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
-  if (access == Access::read_write || device->medium_reads_) {
-    device->direct_.open(fd, access);
+  // Without /proc nothing tells what path a descriptor came by.
+  device->has_path_ = !is_open || device->path_ != path;
+  if (Status begun = device->begin(); !begun) {
+    return begun.error();
   }
   if (access == Access::read_write && !device->file_.block_special) {
-    device->file_name_.emplace(fd, device->path_);
+    device->file_name_.emplace(device->buffered(), device->path_);
   }
   return device;
+}
+
+Result<std::unique_ptr<FileDevice>> FileDevice::of_open_file(UniqueFd fd, std::string name,
+                                                             Access access) {
+  std::unique_ptr<FileDevice> device(
+      new FileDevice(std::move(name), {.fd = std::move(fd)}, access));
+  const Status begun = device->begin();
+  return begun ? Result<std::unique_ptr<FileDevice>>(std::move(device)) : begun.error();
+}
+
+Status FileDevice::begin() {
+  if (const Result<std::uint64_t> size = size_bytes(); !size) {
+    return size.error();
+  }
+  // No read-ahead: it would fill the page cache with large folios that span what is read and what
+  // is written directly beside it, and the engine keeps its own cache.
+  (void)::posix_fadvise(buffered(), 0, 0, POSIX_FADV_RANDOM);
+  if (access_ == Access::read_write || medium_reads_) {
+    direct_.open(buffered(), access_);
+  }
+  return {};
 }
 
 DeviceCapabilities FileDevice::capabilities() const {
@@ -349,6 +365,9 @@ Status FileDevice::reserve_space(const ByteRange& range) {
 /// A file that was replaced under its name between opening and locking is nobody's image any more:
 /// what is written to it would be lost with this process.
 Status FileDevice::check_still_named() const {
+  if (!has_path_) {
+    return {};
+  }
   struct stat named = {};
   struct stat opened = {};
   if (::fstat(buffered(), &opened) == 0 && ::stat(path_.c_str(), &named) == 0 &&

@@ -26,6 +26,10 @@ class FileDevice final : public BlockDevice, public SpaceKeeper {
 public:
   /// What open_device() promises. `path` may be "fd:N".
   static Result<std::unique_ptr<FileDevice>> open(const std::string& path, Access access);
+  /// A regular file that is open for this, and that is not looked for by a path: nobody has said
+  /// where it stays. `name` is for messages. Errors: io.
+  static Result<std::unique_ptr<FileDevice>> of_open_file(UniqueFd fd, std::string name,
+                                                          Access access);
 
   [[nodiscard]] std::string name() const override { return path_; }
   [[nodiscard]] DeviceCapabilities capabilities() const override;
@@ -48,6 +52,7 @@ public:
 
 private:
   FileDevice(std::string path, OpenedFile file, Access access);
+  Status begin();
 
   [[nodiscard]] int buffered() const { return file_.fd.get(); }
   Status check_range(const char* verb, std::uint64_t offset_bytes,
@@ -73,6 +78,7 @@ private:
   DirectFile direct_;
   Access access_;
   bool medium_reads_;                 ///< The page cache is not to be trusted.
+  bool has_path_ = false;             ///< What it was opened by, and is to be found by again.
   std::optional<FileName> file_name_; ///< Of a regular file that is open for writing.
   std::atomic<std::chrono::steady_clock::time_point> name_checked_{};
   std::atomic<std::uint64_t> size_bytes_{0};

@@ -1,22 +1,16 @@
 // create_image at a path: a file is complete and durable before it takes its name.
-#include <array>
 #include <cerrno>
 #include <filesystem>
 #include <system_error>
 
 #include <fmt/core.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-#include "device/file_device.h"
-#include "device/file_space.h"
 #include "device/image_format.h"
 #include "device/location.h"
-#include "device/qemu_error.h"
-#include "device/qemu_img.h"
-#include "device/space_keeper.h"
 #include "provision/image_creator.h"
 #include "provision/new_file.h"
+#include "provision/new_image_file.h"
 #include "vnvram/store.h"
 
 namespace vnvram {
@@ -24,9 +18,6 @@ namespace vnvram {
 namespace {
 
 namespace fs = std::filesystem;
-
-// Far more than it ever needs, and each failure by chance takes milliseconds.
-constexpr int tries_max = 20;
 
 Status check_replaceable(BlockDevice& old, bool force) {
   const Status locked = old.lock_for_writing();
@@ -61,16 +52,6 @@ Result<std::uint64_t> choose_size(std::uint64_t size_bytes, std::uint64_t old_si
   return std::max(*recommended, old_blocks * block_size_bytes);
 }
 
-// What the caller has named and not what it is made of.
-Error named_after(const std::string& target, const Error& error, const std::string& path) {
-  std::string cause = error.cause();
-  for (std::size_t at = cause.find(path); at != std::string::npos;
-       at = cause.find(path, at + target.size())) {
-    cause.replace(at, path.size(), target);
-  }
-  return {error.kind(), cause, error.remedy()};
-}
-
 // What a new file is to be, and what it takes the place of.
 struct Plan {
   std::string target;
@@ -79,60 +60,6 @@ struct Plan {
   BlockDevice* old_device = nullptr; ///< Locked; what it holds may be written over.
   std::uint64_t old_size_bytes = 0;
 };
-
-Status fill_raw(const NewFile& file, std::uint64_t size_bytes, const CreateOptions& options) {
-  Result<std::unique_ptr<FileDevice>> device = FileDevice::open(file.path(), Access::read_write);
-  if (!device) {
-    return device.error();
-  }
-  const Status resized = (*device)->resize(size_bytes);
-  return resized ? create_image(**device, options) : resized;
-}
-
-Status fill_vm_image(const NewFile& file, const Plan& plan, std::uint64_t size_bytes,
-                     CreateOptions options) {
-  Status done = make_vm_image(file.path(), plan.target, plan.format, size_bytes, options.device);
-  if (!done) {
-    return done;
-  }
-  options.device.image_format = image_format_name(plan.format);
-  {
-    Result<std::unique_ptr<BlockDevice>> device =
-        open_device(file.path(), Access::read_write, options.device);
-    if (!device) {
-      return device.error();
-    }
-    options.force = true; // What has never been written reads as noise where it is encrypted.
-    // All of it from the beginning, the file below as well: no opening finds anything missing.
-    done = ensure_space(**device, std::array{ByteRange{0, size_bytes}});
-    done = done ? create_image(**device, options) : done;
-  }
-  struct stat made {};
-  if (done && ::fstat(file.fd(), &made) == 0) { // It has grown since.
-    done = reserve_file_space(file.fd(), file.path(), {0, static_cast<std::uint64_t>(made.st_size)},
-                              MissingSpace::allocated);
-  }
-  if (done && ::fsync(file.fd()) != 0) {
-    return file_error(file.path(), "cannot flush");
-  }
-  return done;
-}
-
-Status try_to_create(const Plan& plan, std::uint64_t size_bytes, const CreateOptions& options,
-                     bool& forbidden) {
-  Result<NewFile> file = NewFile::make(plan.target, forbidden);
-  if (!file) {
-    return file.error();
-  }
-  Status done =
-      plan.old == nullptr ? Status{} : file->take_over_rights(*plan.old, plan.target, forbidden);
-  if (done) {
-    done = plan.format == ImageFormat::raw ? fill_raw(*file, size_bytes, options)
-                                           : fill_vm_image(*file, plan, size_bytes, options);
-  }
-  return done ? file->rename_to(plan.target, forbidden)
-              : named_after(plan.target, done.error(), file->path());
-}
 
 // The file that is there, as a block device is formatted: no superblock until all is complete. It
 // may grow first, with what is blank.
@@ -150,26 +77,15 @@ Status create_file(const Plan& plan, std::uint64_t size_bytes, const CreateOptio
   if (!size) {
     return size.error();
   }
-  if (const Status key = check_key_fits(plan.target, plan.format, options.device); !key) {
-    return key;
+  NewImageFile image = {.target = plan.target, .format = plan.format, .size_bytes = *size};
+  if (plan.old != nullptr) {
+    image.rights = FileRights::of(*plan.old);
   }
   bool forbidden = false;
-  Status done = try_to_create(plan, *size, options, forbidden);
-  // In a new file each time: qemu-img deletes the one that it fails with.
-  for (int tries = 1; !done && failed_by_chance(done.error()) && tries < tries_max; ++tries) {
-    done = try_to_create(plan, *size, options, forbidden);
-  }
+  const Status done = create_new_image_file(image, options, forbidden);
   const bool in_place =
       !done && forbidden && plan.old_device != nullptr && plan.format == ImageFormat::raw;
   return in_place ? format_old(*plan.old_device, *size, options) : done;
-}
-
-Result<ImageFormat> choose_format(const std::string& path, ImageFormat there,
-                                  const CreateOptions& options) {
-  if (!options.device.image_format.empty()) {
-    return parse_image_format(options.device.image_format);
-  }
-  return there == ImageFormat::raw ? image_format_by_ending(path) : there;
 }
 
 Status create_in_place(const std::string& location, const CreateOptions& options) {

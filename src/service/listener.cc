@@ -11,10 +11,17 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <utility>
+#include <vector>
+
+#include "base/folder.h"
+#include "base/random_bytes.h"
 
 namespace vnvram {
 namespace {
@@ -63,6 +70,40 @@ Status clear_stale(const SocketAddress& address) {
   return {};
 }
 
+// Until it listens, a socket has a name that ends as its own does: profiles of AppArmor go by that.
+constexpr std::string_view begun_beginning = ".new-";
+constexpr std::size_t begun_letters = 6;
+
+std::string begun_path(const std::string& path, const std::string& letters) {
+  const std::filesystem::path whole = path;
+  const std::string name =
+      std::string(begun_beginning) + letters + "-" + whole.filename().string();
+  return (whole.parent_path() / name).string();
+}
+
+// What somebody left who was killed just then. One that begins at this moment loses its name to us.
+void remove_begun(const std::string& path) {
+  const std::string ending = "-" + std::filesystem::path(path).filename().string();
+  const std::optional<Folder> folder = Folder::open_for(path);
+  for (const std::string& name : folder ? folder->names() : std::vector<std::string>()) {
+    struct stat status {};
+    if (name.starts_with(begun_beginning) && name.ends_with(ending) &&
+        name.size() == begun_beginning.size() + begun_letters + ending.size() &&
+        folder->look_at(name, status) && S_ISSOCK(status.st_mode)) {
+      (void)::unlinkat(folder->fd(), name.c_str(), 0);
+    }
+  }
+}
+
+// Never over one that is there by now.
+bool give_name(const std::string& begun, const std::string& path) {
+  if (::renameat2(AT_FDCWD, begun.c_str(), AT_FDCWD, path.c_str(), RENAME_NOREPLACE) == 0) {
+    return true;
+  }
+  return (errno == EINVAL || errno == ENOSYS) && ::link(begun.c_str(), path.c_str()) == 0 &&
+         ::unlink(begun.c_str()) == 0;
+}
+
 } // namespace
 
 Result<Listener> Listener::open(const SocketAddress& address, const SocketAccess& access) {
@@ -101,33 +142,63 @@ Result<Listener> Listener::open_unix(const SocketAddress& address, const SocketA
   if (Status clear = clear_stale(address); !clear.ok()) {
     return clear.error();
   }
+  remove_begun(address.path);
   UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!fd.valid()) {
-    return system_error(address, "cannot make a socket");
-  }
-  const sockaddr_un target = unix_address(address.path);
-  if (::bind(fd.get(), generic(target), sizeof(target)) != 0) {
-    return system_error(address, "cannot bind");
+  const Result<std::string> letters = random_letters(begun_letters);
+  if (!fd.valid() || !letters.ok()) {
+    return fd.valid() ? letters.error() : system_error(address, "cannot make a socket");
   }
   Listener listener(std::move(fd), address);
+  // Where the longer name is too long, or not allowed, the file is there a moment too early.
+  Status begun = listener.bind_unix(begun_path(address.path, *letters));
+  begun = begun.ok() ? begun : listener.bind_unix(address.path);
+  begun = begun.ok() ? listener.set_access(access, address) : begun;
+  if (begun.ok() && ::listen(listener.fd(), backlog) != 0) {
+    begun = system_error(address, "cannot listen");
+  }
+  begun = begun.ok() ? listener.take_name(address) : begun;
+  return begun.ok() ? Result<Listener>(std::move(listener)) : begun.error();
+}
+
+Status Listener::bind_unix(const std::string& path) {
+  SocketAddress address = address_;
+  address.path = path;
+  const sockaddr_un target = unix_address(path);
   struct stat status {};
-  if (::lstat(address.path.c_str(), &status) != 0) {
+  if (path.size() >= sizeof(target.sun_path)) {
+    return Error(ErrorKind::invalid_argument, address.text() + ": the path is too long");
+  }
+  if (::bind(fd(), generic(target), sizeof(target)) != 0) {
+    return system_error(address, "cannot bind");
+  }
+  if (::lstat(path.c_str(), &status) != 0) {
     return system_error(address, "cannot look at it");
   }
-  listener.device_ = status.st_dev;
-  listener.inode_ = status.st_ino;
-  // Nobody can connect before listen(), so access is right from the first moment.
+  address_ = std::move(address);
+  device_ = status.st_dev;
+  inode_ = status.st_ino;
+  return {};
+}
+
+// Nobody can connect before listen(), so access is right from the first moment.
+Status Listener::set_access(const SocketAccess& access, const SocketAddress& address) const {
   constexpr auto unchanged = static_cast<uid_t>(-1);
-  if (access.group && ::chown(address.path.c_str(), unchanged, *access.group) != 0) {
-    return system_error(address, "cannot set its group");
+  const char* path = address_.path.c_str();
+  if ((access.user || access.group) && ::chown(path, access.user.value_or(unchanged),
+                                               access.group.value_or(unchanged)) != 0) {
+    return system_error(address, "cannot set its owner and group");
   }
-  if (::chmod(address.path.c_str(), access.mode) != 0) {
-    return system_error(address, "cannot set its mode");
+  return ::chmod(path, access.mode) == 0 ? Status() : system_error(address, "cannot set its mode");
+}
+
+Status Listener::take_name(const SocketAddress& address) {
+  if (address_.path != address.path && !give_name(address_.path, address.path)) {
+    // Either way somebody else begins to listen there just now.
+    errno = errno == EEXIST || errno == ENOENT ? EADDRINUSE : errno;
+    return system_error(address, "cannot take its name");
   }
-  if (::listen(listener.fd(), backlog) != 0) {
-    return system_error(address, "cannot listen");
-  }
-  return listener;
+  address_ = address;
+  return {};
 }
 
 Result<Listener> Listener::open_tcp(const SocketAddress& address) {

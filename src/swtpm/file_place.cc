@@ -7,15 +7,16 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <optional>
 #include <utility>
 
 #include <fmt/core.h>
 
 #include "base/file_error.h"
+#include "base/folder.h"
 #include "base/secret_bytes.h"
 #include "convert/swtpm_linear_file.h"
 #include "device/guarded_device.h"
-#include "swtpm/named_file.h"
 #include "swtpm/other_openers.h"
 #include "vnvram/public_metadata.h"
 #include "vnvram/store.h"
@@ -208,7 +209,11 @@ Status FilePlace::provide(Visit visit) {
     return blank.ok() ? foreign(path_) : blank.error();
   }
   const Status made = make_new(std::move(device));
-  return made.ok() ? sync_folder_of(path_) : made; // The file may be new, too.
+  if (!made.ok()) {
+    return made;
+  }
+  const std::optional<Folder> folder = Folder::open_for(path_); // The file may be new, too.
+  return folder ? folder->sync(path_) : change_error(path_, "its folder cannot be opened", errno);
 }
 
 // ---- A new TPM

@@ -11,9 +11,9 @@
 #include "convert/swtpm_folder.h"
 #include "device/file_device.h"
 #include "provision/new_file.h"
+#include "provision/new_image_file.h"
 #include "swtpm/kept_aside.h"
 #include "swtpm/named_file.h"
-#include "vnvram/open_device.h"
 #include "vnvram/public_metadata.h"
 #include "vnvram/store.h"
 
@@ -21,7 +21,6 @@ namespace vnvram {
 namespace {
 
 constexpr mode_t folder_mode_default = 0640;
-constexpr mode_t mode_bits = 07777;
 constexpr mode_t lock_mode = 0660;
 
 Error not_taken(const std::string& folder) {
@@ -32,14 +31,14 @@ Error not_taken(const std::string& folder) {
 } // namespace
 
 FolderPlace::FolderPlace(std::string folder, std::optional<mode_t> mode, PlaceSetup setup)
-    : folder_(std::move(folder)), mode_(mode), setup_(std::move(setup)),
-      image_path_(folder_ + "/" +
-                  SwtpmFolder::file_name(setup_.recipe.version(), TpmState::permanent)) {}
+    : path_(std::move(folder)), mode_(mode), setup_(std::move(setup)),
+      image_name_(SwtpmFolder::file_name(setup_.recipe.version(), TpmState::permanent)),
+      image_path_(path_ + "/" + image_name_) {}
 
 Result<std::string> FolderPlace::enter(Visit visit) {
   Status there = lock();
   there = there.ok() ? provide(visit) : there;
-  Result<UniqueFd> image = there.ok() ? find_file(image_path_) : there.error();
+  Result<UniqueFd> image = there.ok() ? find_file(*folder_, image_name_) : there.error();
   if (image.ok() && !image->valid()) {
     image = Error(ErrorKind::absent, image_path_ + ": it is gone again");
   }
@@ -55,20 +54,27 @@ Status FolderPlace::check() const {
   return check_name_of(image_, image_path_);
 }
 
+void FolderPlace::leave() {
+  lock_.reset();
+  folder_.reset();
+}
+
 // swtpm's is on the whole file, and ours keeps it out for as long as the image is open.
 Status FolderPlace::lock() {
-  const std::string path = SwtpmFolder(folder_).lock_path();
-  UniqueFd file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, lock_mode));
+  const std::string path = SwtpmFolder(path_).lock_path();
+  folder_ = Folder::open(path_);
+  UniqueFd file = folder_ ? folder_->open_file(SwtpmFolder::lock_name, O_RDWR | O_CREAT, lock_mode)
+                          : UniqueFd();
   if (!file.valid()) {
     return errno == ENOENT
-               ? Error(ErrorKind::absent, folder_ + ": there is no such folder", "make it first")
+               ? Error(ErrorKind::absent, path_ + ": there is no such folder", "make it first")
                : change_error(path, "cannot open it", errno, "the folder");
   }
   struct flock whole {};
   whole.l_type = F_WRLCK;
   whole.l_whence = SEEK_SET;
   if (::fcntl(file.get(), F_OFD_SETLK, &whole) != 0) {
-    return errno == EAGAIN || errno == EACCES ? not_taken(folder_)
+    return errno == EAGAIN || errno == EACCES ? not_taken(path_)
                                               : change_error(path, "cannot lock it", errno);
   }
   lock_ = std::move(file);
@@ -81,7 +87,7 @@ Status FolderPlace::provide(Visit visit) {
     return found.error();
   }
   if (*found == Found::image) {
-    NewFile::remove_left(image_path_);
+    NewFile::remove_left(*folder_);
     // Taking them over may have been cut behind the image.
     const Status aside = put_others_aside();
     return aside.ok() ? set_mode() : aside;
@@ -97,7 +103,7 @@ Status FolderPlace::provide(Visit visit) {
   const Status made = make_image({});
   if (made.ok()) {
     setup_.log.info(image_path_ + ": made a new image");
-    if (const std::string kept = kept_aside(image_path_); !kept.empty()) {
+    if (const std::string kept = kept_aside(*folder_, image_name_); !kept.empty()) {
       setup_.log.warning(kept +
                          ": the TPM that swtpm had here before is kept there, with its keys; "
                          "remove it if nobody needs it");
@@ -107,7 +113,7 @@ Status FolderPlace::provide(Visit visit) {
 }
 
 Result<FolderPlace::Found> FolderPlace::look() const {
-  const Result<UniqueFd> file = find_file(image_path_);
+  const Result<UniqueFd> file = find_file(*folder_, image_name_);
   if (!file.ok() || !file->valid()) {
     return file.ok() ? Result<Found>(Found::nothing) : file.error();
   }
@@ -121,7 +127,9 @@ Result<FolderPlace::Found> FolderPlace::look() const {
                                "TPM that was there is gone",
                  "restore it from a backup; for a new TPM remove it");
   }
-  const auto device = open_device(image_path_, Access::read_only, {.image_format = "raw"});
+  const auto device = FileDevice::of_open_file(
+      folder_->open_file(image_name_, O_RDONLY | O_NOCTTY | O_NONBLOCK), image_path_,
+      Access::read_only);
   if (!device.ok()) {
     return device.error();
   }
@@ -137,7 +145,7 @@ Status FolderPlace::set_mode() const {
   if (!mode_) {
     return {};
   }
-  const UniqueFd file(::open(image_path_.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  const UniqueFd file = folder_->open_file(image_name_, O_RDONLY | O_NOCTTY | O_NONBLOCK);
   return file.valid() && ::fchmod(file.get(), *mode_) == 0
              ? Status()
              : change_error(image_path_, "cannot set its mode", errno);
@@ -152,36 +160,29 @@ Status FolderPlace::make_image(TpmImageRecipe::Contents contents) const {
     return size_bytes.error();
   }
   struct stat old {};
-  const bool replaces = ::lstat(image_path_.c_str(), &old) == 0;
+  const bool replaces = folder_->look_at(image_name_, old);
+  FileRights rights = replaces ? FileRights::of(old) : FileRights{.mode = folder_mode_default};
+  rights.owner_is_needed = false; // Only root can give it another one; swtpm's have none either.
+  rights.mode = mode_.value_or(rights.mode);
   bool forbidden = false;
-  Result<NewFile> file = NewFile::make(image_path_, forbidden);
-  if (!file.ok()) {
-    return file.error();
-  }
-  Result<std::unique_ptr<FileDevice>> device = FileDevice::open(file->path(), Access::read_write);
-  Status made = device.ok() ? (*device)->resize(*size_bytes) : device.error();
-  made = made.ok() ? create_image(**device, *options) : made;
+  Status made = create_new_image_file({.target = image_path_,
+                                       .folder = &*folder_,
+                                       .rights = rights,
+                                       .size_bytes = *size_bytes},
+                                      *options, forbidden);
   TpmImageRecipe::wipe(*options);
-  // Only root can give it another owner; swtpm's own new files have none either.
-  if (made.ok() && replaces && ::fchown(file->fd(), old.st_uid, old.st_gid) != 0) {
-    setup_.log.debug(image_path_ + ": it has another owner than the state that it takes over");
-  }
-  const mode_t mode = mode_.value_or(replaces ? old.st_mode & mode_bits : folder_mode_default);
-  if (made.ok() && ::fchmod(file->fd(), mode) != 0) {
-    made = change_error(image_path_, "cannot set its mode", errno);
-  }
-  return made.ok() ? file->rename_to(image_path_, forbidden) : made;
+  return made;
 }
 
 Status FolderPlace::take_over() const {
   for (const TpmState state : {TpmState::volatile_state, TpmState::save_state}) {
     const Result<UniqueFd> file =
-        find_file(folder_ + "/" + SwtpmFolder::file_name(setup_.recipe.version(), state));
+        find_file(*folder_, SwtpmFolder::file_name(setup_.recipe.version(), state));
     if (!file.ok()) {
       return file.error();
     }
   }
-  Result<SwtpmStateFiles> files = SwtpmFolder(folder_).read(setup_.recipe.version());
+  Result<SwtpmStateFiles> files = SwtpmFolder::read(*folder_, setup_.recipe.version());
   if (!files.ok()) {
     return files.error();
   }
@@ -190,7 +191,7 @@ Status FolderPlace::take_over() const {
   if (!contents.ok()) {
     return contents.error();
   }
-  const Result<std::string> kept = keep_aside(image_path_);
+  const Result<std::string> kept = keep_aside(*folder_, image_name_);
   if (!kept.ok()) {
     return kept.error();
   }
@@ -205,16 +206,16 @@ Status FolderPlace::take_over() const {
 // Those of swtpm's other states: what they hold is in the image.
 Status FolderPlace::put_others_aside() const {
   for (const TpmState state : {TpmState::volatile_state, TpmState::save_state}) {
-    const std::string path = folder_ + "/" + SwtpmFolder::file_name(setup_.recipe.version(), state);
-    const Result<UniqueFd> file = find_file(path);
+    const std::string name = SwtpmFolder::file_name(setup_.recipe.version(), state);
+    const Result<UniqueFd> file = find_file(*folder_, name);
     if (!file.ok() || !file->valid()) {
       continue; // What is no file is none of swtpm's.
     }
-    if (const Result<std::string> kept = keep_aside(path); !kept.ok()) {
+    if (const Result<std::string> kept = keep_aside(*folder_, name); !kept.ok()) {
       return kept.error();
     }
-    if (::unlink(path.c_str()) != 0) {
-      return change_error(path, "cannot remove it", errno, "the folder");
+    if (::unlinkat(folder_->fd(), name.c_str(), 0) != 0) {
+      return change_error(folder_->path_of(name), "cannot remove it", errno, "the folder");
     }
   }
   return {};

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "base/folder.h"
 #include "base/unique_fd.h"
 #include "swtpm/taken_over_states.h"
 #include "tpm/image_place.h"
@@ -16,6 +17,9 @@ namespace vnvram {
 /// By the very name of swtpm's permanent state: that is what `swtpm_setup --overwrite` removes for
 /// a new TPM, and what swtpm itself, started by mistake, refuses and leaves alone. Under any other
 /// name it would see no TPM there, and make one.
+///
+/// What leads to the folder is looked at once; all else is done in it, and follows no link there:
+/// libvirt's belongs to the user that swtpm runs as, and we may be root.
 ///
 /// A state of swtpm's that is there is taken over, whole or not at all: the image is made beside it
 /// and takes its name when it is complete, and the old state is kept by another name. What is there
@@ -30,7 +34,7 @@ public:
   /// damaged), foreign (no regular file), those of taking a state over and of making an image.
   Result<std::string> enter(Visit visit) override;
   [[nodiscard]] Status check() const override;
-  void leave() override { lock_.reset(); }
+  void leave() override;
 
 private:
   enum class Found { nothing, image, state };
@@ -43,10 +47,12 @@ private:
   Status set_mode() const;
   Status make_image(TpmImageRecipe::Contents contents) const;
 
-  std::string folder_;
+  std::string path_;
   std::optional<mode_t> mode_;
   PlaceSetup setup_;
+  std::string image_name_;
   std::string image_path_;
+  std::optional<Folder> folder_; ///< While it is entered.
   UniqueFd lock_;
   UniqueFd image_; ///< Open by its path only: to be known again.
 };

@@ -1,12 +1,12 @@
 #include "swtpm/kept_aside.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <filesystem>
-#include <optional>
-#include <vector>
+#include <string>
+#include <utility>
 
 #include "base/file_error.h"
 #include "base/unique_fd.h"
@@ -18,56 +18,69 @@
 namespace vnvram {
 namespace {
 
-namespace fs = std::filesystem;
-
 constexpr int names_max = 1000;
 
-std::string name_for(const std::string& path, int number) {
-  return path + ".swtpm" + (number == 1 ? "" : "." + std::to_string(number));
+std::string name_for(const std::string& name, int number) {
+  return name + ".swtpm" + (number == 1 ? "" : "." + std::to_string(number));
 }
 
-bool same_bytes(const std::string& one, const std::string& other) {
-  const auto first = read_stored_file(one, SwtpmStateFile::size_max_bytes);
-  const auto second = read_stored_file(other, SwtpmStateFile::size_max_bytes);
+bool same_bytes(const Folder& folder, const std::string& one, const std::string& other) {
+  const auto first = read_stored_file(folder, one, SwtpmStateFile::size_max_bytes);
+  const auto second = read_stored_file(folder, other, SwtpmStateFile::size_max_bytes);
   return first.ok() && second.ok() && *first == *second;
 }
 
+bool has_name(const UniqueFd& file, const Folder& folder, const std::string& name) {
+  struct stat opened {};
+  struct stat named {};
+  return ::fstat(file.get(), &opened) == 0 && folder.look_at(name, named) &&
+         opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
+}
+
 // Where a file system has no links it is copied. swtpm itself does not flush what it writes.
-Status give_second_name(const std::string& path, const std::string& name) {
-  const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+Status give_second_name(const Folder& folder, const std::string& old_name,
+                        const std::string& name) {
+  const std::string path = folder.path_of(old_name);
+  const UniqueFd file = folder.open_file(old_name, O_RDONLY | O_NOCTTY | O_NONBLOCK);
   if (!file.valid() || ::fsync(file.get()) != 0) {
     return change_error(path, "cannot keep it aside", errno);
   }
-  const std::string opened = "/proc/self/fd/" + std::to_string(file.get());
-  if (::linkat(AT_FDCWD, opened.c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) == 0) {
-    return sync_folder_of(name);
+  if (::linkat(folder.fd(), old_name.c_str(), folder.fd(), name.c_str(), 0) == 0) {
+    // By name, as a chroot may have no /proc: what has been flushed is to be what is kept.
+    return has_name(file, folder, name)
+               ? folder.sync(folder.path_of(name))
+               : Error(ErrorKind::stale, path + ": something else has its name by now",
+                       "look who changes this folder");
   }
-  const auto bytes = read_stored_file(opened, SwtpmStateFile::size_max_bytes);
-  return bytes.ok() ? write_new_file(name, *bytes) : bytes.error();
+  auto bytes = read_stored_file(folder, old_name, SwtpmStateFile::size_max_bytes);
+  return bytes.ok() ? write_new_files(folder, {{.name = name, .bytes = *std::move(bytes)}})
+                    : bytes.error();
 }
 
 } // namespace
 
-std::string kept_aside(const std::string& path) {
-  std::error_code failed;
-  const std::string name = name_for(path, 1);
-  return fs::exists(fs::symlink_status(name, failed)) ? name : std::string();
+std::string kept_aside(const Folder& folder, const std::string& name) {
+  struct stat unused {};
+  const std::string kept = name_for(name, 1);
+  return folder.look_at(kept, unused) ? folder.path_of(kept) : std::string();
 }
 
-Result<std::string> keep_aside(const std::string& path) {
+Result<std::string> keep_aside(const Folder& folder, const std::string& name) {
   for (int number = 1; number <= names_max; ++number) {
-    const std::string name = name_for(path, number);
-    std::error_code failed;
-    if (!fs::exists(fs::symlink_status(name, failed))) {
-      const Status kept = give_second_name(path, name);
-      return kept.ok() ? Result<std::string>(name) : kept.error();
+    const std::string kept = name_for(name, number);
+    struct stat unused {};
+    if (!folder.look_at(kept, unused)) {
+      const Status done = give_second_name(folder, name, kept);
+      return done.ok() ? Result<std::string>(folder.path_of(kept)) : done.error();
     }
     // An earlier attempt was cut behind it.
-    if (const auto there = find_file(name); there.ok() && same_bytes(path, name)) {
-      return name;
+    if (const auto there = find_file(folder, kept);
+        there.ok() && same_bytes(folder, name, kept)) {
+      return folder.path_of(kept);
     }
   }
-  return Error(ErrorKind::exists, path + ": too many states of swtpm are kept beside it",
+  return Error(ErrorKind::exists,
+               folder.path_of(name) + ": too many states of swtpm are kept beside it",
                "remove those that nobody needs");
 }
 

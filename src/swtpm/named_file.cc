@@ -2,17 +2,16 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <cerrno>
-#include <filesystem>
 
 #include "base/file_error.h"
 
 namespace vnvram {
 
-Result<UniqueFd> find_file(const std::string& path) {
-  UniqueFd file(::open(path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+Result<UniqueFd> find_file(const Folder& folder, const std::string& name) {
+  const std::string path = folder.path_of(name);
+  UniqueFd file = folder.open_file(name, O_PATH);
   if (!file.valid()) {
     return errno == ENOENT ? Result<UniqueFd>(UniqueFd())
                            : change_error(path, "cannot look at it", errno);
@@ -39,16 +38,6 @@ Status check_name_of(const UniqueFd& file, const std::string& path) {
       opened.st_ino != named.st_ino) {
     return Error(ErrorKind::stale, path + ": something else has its place since it is in use",
                  "end this program, and start it again");
-  }
-  return {};
-}
-
-Status sync_folder_of(const std::string& path) {
-  const std::string folder = std::filesystem::path(path).parent_path();
-  const UniqueFd fd(
-      ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!fd.valid() || ::fsync(fd.get()) != 0) {
-    return change_error(path, "its name may not survive a power cut", errno, "the folder");
   }
   return {};
 }

@@ -40,15 +40,6 @@ Status read_key(const std::optional<std::string>& text, std::shared_ptr<const Sw
 } // namespace
 
 Result<ProgramSetup> ProgramSetup::make(const SwtpmOptions& options) {
-  const bool is_proxy =
-      options.data && std::holds_alternative<VtpmProxy>(options.data->place); // Refused as such.
-  if (options.locality.allows_set_locality && !is_proxy) {
-    return Error(
-        ErrorKind::unsupported,
-        "allow-set-locality: only the kernel's vTPM proxy sets localities by commands, and "
-        "that is not served",
-        "leave it out; QEMU sets them by the control channel");
-  }
   ProgramSetup setup(options);
   Status read = read_key(options.key, setup.state_key_);
   read = read.ok() ? read_key(options.migration_key, setup.migration_key_) : read;

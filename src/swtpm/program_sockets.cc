@@ -1,6 +1,7 @@
 #include "swtpm/program_sockets.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -8,8 +9,6 @@
 #include <string>
 #include <system_error>
 #include <utility>
-
-#include "base/file_error.h"
 
 namespace vnvram {
 namespace {
@@ -31,12 +30,7 @@ public:
     SocketAddress address;
     address.kind = SocketAddress::Kind::unix_path;
     address.path = failed ? place.path : path.string();
-    Result<Channel> opened = listen(address, {.mode = place.mode, .group = place.group});
-    constexpr auto unchanged = static_cast<gid_t>(-1);
-    if (opened.ok() && place.user && ::chown(address.path.c_str(), *place.user, unchanged) != 0) {
-      return change_error(address.path, "cannot set its owner", errno);
-    }
-    return opened;
+    return listen(address, {.mode = place.mode, .group = place.group, .user = place.user});
   }
   Result<Channel> operator()(const TcpPlace& place) const {
     SocketAddress address;
@@ -55,7 +49,7 @@ public:
   Result<Channel> operator()(const OpenDescriptor& place) const {
     Channel channel;
     channel.client = UniqueFd(::fcntl(place.descriptor, F_DUPFD_CLOEXEC, 3));
-    if (!channel.client.valid()) {
+    if (!channel.client.valid() || !stop_blocking(channel.client)) {
       return Error(ErrorKind::io, "cannot take over descriptor " +
                                       std::to_string(place.descriptor) + ": " +
                                       std::system_category().message(errno));
@@ -63,8 +57,17 @@ public:
     return channel;
   }
   Result<Channel> operator()(const CharacterDevice& place) const {
-    return Error(ErrorKind::unsupported, place.path + ": character devices are not served",
-                 "swtpm socket serves QEMU");
+    Channel channel;
+    channel.client = UniqueFd(::open(place.path.c_str(), O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
+    if (!channel.client.valid()) {
+      return Error(ErrorKind::io,
+                   "Cannot open " + place.path + ": " + std::system_category().message(errno));
+    }
+    struct stat status {};
+    if (::fstat(channel.client.get(), &status) != 0 || !S_ISCHR(status.st_mode)) {
+      return Error(ErrorKind::invalid_argument, place.path + ": it is no character device");
+    }
+    return channel;
   }
   Result<Channel> operator()(const VtpmProxy& /*place*/) const {
     return Error(ErrorKind::unsupported, "--vtpm-proxy: the kernel's vTPM proxy is not served",
@@ -72,6 +75,13 @@ public:
   }
 
 private:
+  /// Of a device; what is asked of a socket says so each time.
+  static bool stop_blocking(const UniqueFd& fd) {
+    struct stat status {};
+    const int flags = ::fcntl(fd.get(), F_GETFL);
+    return ::fstat(fd.get(), &status) == 0 &&
+           (S_ISSOCK(status.st_mode) || ::fcntl(fd.get(), F_SETFL, flags | O_NONBLOCK) == 0);
+  }
   static Result<Channel> listen(const SocketAddress& address, const SocketAccess& access) {
     Result<Listener> listener = Listener::open(address, access);
     if (!listener.ok()) {

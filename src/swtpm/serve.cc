@@ -1,6 +1,5 @@
 #include "swtpm/serve.h"
 
-#include <malloc.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -12,6 +11,7 @@
 
 #include <fmt/core.h>
 
+#include "service/idle_memory.h"
 #include "service/sandbox.h"
 #include "service/service_notify.h"
 #include "service/termination_signals.h"
@@ -27,8 +27,6 @@
 
 namespace vnvram {
 namespace {
-
-constexpr int large_piece_bytes = 128 << 10;
 
 /// What there is before anything is served.
 struct Parts {
@@ -89,6 +87,9 @@ public:
     if (options_.terminates) {
       parts_.worker->watch_lost_clients([this] { parts_.end.ask("the end of its connection"); });
     }
+    if (options_.locality.allows_set_locality) {
+      parts_.worker->take_locality_commands(host_.locality_max());
+    }
     Status done = daemon ? daemon->leave() : Status();
     done = done.ok() ? confine_program() : done;
     done = done.ok() ? power_on() : done; // Who has connected waits until it is on.
@@ -98,7 +99,7 @@ public:
   }
 
   void run() {
-    ::malloc_trim(0); // Starting took more memory than serving does.
+    give_back_memory(); // Starting took more than serving does.
     log_.info("serves the TPM of " +
               (options_.state ? options_.state->path : std::string("no place: INIT will fail")));
     const int signal = server_.run(
@@ -213,9 +214,7 @@ Status print_states(const ProgramSetup& setup) {
 } // namespace
 
 Status serve(const SwtpmOptions& options, const SwtpmLog& log) {
-  // Left alone it grows with the first large piece that is freed, and what was large once stays.
-  // NOLINTNEXTLINE(concurrency-mt-unsafe): there are no threads yet.
-  ::mallopt(M_MMAP_THRESHOLD, large_piece_bytes);
+  keep_memory_small();
   const Result<ProgramSetup> setup = ProgramSetup::make(options);
   if (!setup.ok()) {
     return setup.error();

@@ -75,7 +75,7 @@ constexpr std::string_view common_usage =
   --print-info FLAGS    what libtpms says of itself, as JSON
   -h, --help
 
-Not served: --profile, --print-profiles, --pcap, --vtpm-proxy, --chardev, swtpm cuse. See
+Not served: --profile, --print-profiles, --pcap, --vtpm-proxy, swtpm cuse. See
 vnvram-swtpm(8).
 )";
 

@@ -2,7 +2,9 @@
 
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -21,11 +23,16 @@ constexpr std::size_t head_length_offset = 5;
 // More than any response.
 constexpr std::size_t unsent_max_bytes = std::size_t{1} << 20U;
 
+bool names_socket(const UniqueFd& fd) {
+  struct stat status {};
+  return ::fstat(fd.get(), &status) == 0 && S_ISSOCK(status.st_mode);
+}
+
 } // namespace
 
 CommandConnection::CommandConnection(UniqueFd socket, bool accepts_heads,
                                      std::size_t command_max_bytes)
-    : socket_(std::move(socket)), accepts_heads_(accepts_heads),
+    : socket_(std::move(socket)), is_socket_(names_socket(socket_)), accepts_heads_(accepts_heads),
       command_max_bytes_(std::max(command_max_bytes, tpm_header_bytes)),
       inbox_(head_bytes + command_max_bytes_) {}
 
@@ -39,8 +46,10 @@ bool CommandConnection::receive() {
     end_ -= begin_;
     begin_ = 0;
   }
-  const ssize_t received =
-      ::recv(socket_.get(), inbox_.data() + end_, inbox_.size() - end_, MSG_DONTWAIT);
+  std::byte* const place = inbox_.data() + end_;
+  const std::size_t room_bytes = inbox_.size() - end_;
+  const ssize_t received = is_socket_ ? ::recv(socket_.get(), place, room_bytes, MSG_DONTWAIT)
+                                      : ::read(socket_.get(), place, room_bytes);
   if (received < 0) {
     return errno == EAGAIN || errno == EINTR;
   }
@@ -94,6 +103,16 @@ std::optional<CommandConnection::Command> CommandConnection::next() {
   return command;
 }
 
+ssize_t CommandConnection::send_together(std::span<iovec> vectors) const {
+  if (!is_socket_) {
+    return ::writev(socket_.get(), vectors.data(), static_cast<int>(vectors.size()));
+  }
+  msghdr message{};
+  message.msg_iov = vectors.data();
+  message.msg_iovlen = vectors.size();
+  return ::sendmsg(socket_.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
 bool CommandConnection::respond(const Command& command, std::span<const std::byte> response) {
   std::array<std::byte, sizeof(std::uint32_t)> length{};
   store_big_endian(std::span<std::byte>(length), 0, static_cast<std::uint32_t>(response.size()));
@@ -107,10 +126,9 @@ bool CommandConnection::respond(const Command& command, std::span<const std::byt
   std::transform(parts.begin(), parts.end(), vectors.begin(), [](std::span<const std::byte> part) {
     return iovec{const_cast<std::byte*>(part.data()), part.size()};
   });
-  msghdr message{};
-  message.msg_iov = vectors.data();
-  message.msg_iovlen = vectors.size();
-  const ssize_t result = ::sendmsg(socket_.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+  const ssize_t result = is_socket_ || command.with_head
+                             ? send_together(vectors)
+                             : ::write(socket_.get(), response.data(), response.size());
   if (result < 0 && errno != EAGAIN && errno != EINTR) {
     return false;
   }
@@ -146,8 +164,9 @@ Status CommandConnection::go_on(const Rest& rest) {
 }
 
 bool CommandConnection::flush() {
-  const ssize_t sent =
-      ::send(socket_.get(), outbox_.data(), outbox_.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  const ssize_t sent = is_socket_ ? ::send(socket_.get(), outbox_.data(), outbox_.size(),
+                                           MSG_DONTWAIT | MSG_NOSIGNAL)
+                                  : ::write(socket_.get(), outbox_.data(), outbox_.size());
   if (sent < 0) {
     return errno == EAGAIN || errno == EINTR;
   }

@@ -8,6 +8,9 @@
 #include <span>
 #include <vector>
 
+#include <sys/types.h>
+#include <sys/uio.h>
+
 #include "base/unique_fd.h"
 #include "vnvram/result.h"
 
@@ -23,7 +26,7 @@ class CommandConnection {
 public:
   using Clock = std::chrono::steady_clock;
 
-  /// `accepts_heads`: of the two TPM versions only 2.0 knows those. `command_max_bytes`: the
+  /// `socket`: or a device that does not block, and takes a response whole. `accepts_heads`: of the two TPM versions only 2.0 knows those. `command_max_bytes`: the
   /// longest command that the TPM takes, at least a header.
   CommandConnection(UniqueFd socket, bool accepts_heads, std::size_t command_max_bytes);
 
@@ -71,8 +74,10 @@ private:
     return std::span(inbox_).subspan(begin_, end_ - begin_);
   }
   void drop(std::size_t length_bytes);
+  [[nodiscard]] ssize_t send_together(std::span<iovec> vectors) const;
 
   UniqueFd socket_;
+  bool is_socket_;
   bool accepts_heads_;
   std::size_t command_max_bytes_;
   std::vector<std::byte> inbox_;

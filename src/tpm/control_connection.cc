@@ -14,6 +14,8 @@
 namespace vnvram {
 namespace {
 
+using Bytes = std::vector<std::byte>;
+
 constexpr std::size_t receive_max_bytes = 16384;
 
 } // namespace
@@ -100,7 +102,7 @@ bool ControlConnection::send() {
   last_active_ = Clock::now();
   sent_bytes_ += static_cast<std::size_t>(sent);
   if (sent_bytes_ == outbox_.size()) {
-    outbox_ = {}; // A state blob is large, and the memory is not needed again soon.
+    outbox_ = Bytes(); // Which gives it back, as {} would not. A state blob is large, and the memory is not needed again soon.
     sent_bytes_ = 0;
   }
   return true;
@@ -109,7 +111,7 @@ bool ControlConnection::send() {
 bool ControlConnection::process(ControlService& service) {
   const bool advanced = in_body_ ? process_body(service) : process_head(service);
   if (inbox_.empty()) {
-    inbox_ = {};
+    inbox_ = Bytes();
   }
   return advanced;
 }

@@ -1,5 +1,4 @@
 // vnvram-tpm: a TPM whose state is in a vNVRAM image.
-#include <malloc.h>
 
 #include <csignal>
 #include <exception>
@@ -17,6 +16,7 @@
 #include "device/location.h"
 #include "owner/image_keeper.h"
 #include "rpc/owner_address.h"
+#include "service/idle_memory.h"
 #include "service/listener.h"
 #include "service/log.h"
 #include "service/name_remover.h"
@@ -182,6 +182,7 @@ std::string opening_words(const Tpm& made, const Options& options) {
 }
 
 Status run(const Options& options, const Log& log) {
+  keep_memory_small();
   const Result<UniqueFd> signals = take_termination_signals();
   if (!signals.ok()) {
     return signals.error();
@@ -231,7 +232,7 @@ Status run(const Options& options, const Log& log) {
   if (Status confined = give_up_privileges(options); !confined.ok()) {
     return confined;
   }
-  ::malloc_trim(0); // Starting took far more memory than serving does.
+  give_back_memory(); // Starting took far more than serving does.
   const Result<End> end = serve(
       sockets, *made, worker, options, signals->get(),
       [&] {

@@ -9,12 +9,15 @@
 #include <system_error>
 #include <utility>
 
+#include "service/idle_memory.h"
 #include "service/poll_timeout.h"
 
 namespace vnvram {
 namespace {
 
 constexpr std::uint8_t locality_max = 4;
+// A guest's firmware and kernel ask for much, and then nobody for hours.
+constexpr std::chrono::seconds busy_for{1};
 
 } // namespace
 
@@ -142,6 +145,7 @@ int TpmWorker::poll_timeout_ms(Clock::time_point now) const {
     return static_cast<int>(HoldRequests::quiet_for.count());
   }
   PollTimeout timeout(now);
+  timeout.until(rests_from_);
   if (door_) {
     timeout.until(door_->rests_until());
   }
@@ -246,10 +250,21 @@ void TpmWorker::run() {
       answer_wake();
     }
     accept_clients();
+    rest_if_quiet(ready == 0);
   }
   clients_.clear();
   run_jobs();
   end_hold_if_quiet(true);
+}
+
+void TpmWorker::rest_if_quiet(bool quiet) {
+  const Clock::time_point now = Clock::now();
+  if (!quiet) {
+    rests_from_ = now + busy_for;
+  } else if (rests_from_ && now >= *rests_from_) {
+    rests_from_.reset();
+    give_back_memory();
+  }
 }
 
 void TpmWorker::serve_clients() {
@@ -365,6 +380,10 @@ std::optional<std::span<const std::byte>> TpmWorker::response_to(const Client& c
   if (command.bytes.empty()) {
     return tpm_.wrong_size_response();
   }
+  if (const auto asked = locality_asked_for(command.bytes);
+      asked && locality_command_max_ && !tpm_.is_off()) {
+    return answer_locality(client.source, *asked);
+  }
   std::uint8_t locality = localities_.at(static_cast<std::size_t>(client.source));
   if (command.locality && *command.locality <= locality_max) {
     locality = *command.locality;
@@ -372,6 +391,16 @@ std::optional<std::span<const std::byte>> TpmWorker::response_to(const Client& c
   const auto response =
       tpm_.execute(command.bytes, locality, [this] { return !held_ && custody_.may_run(); });
   return response && !storage_.commit() ? tpm_.failure_response() : response;
+}
+
+std::span<const std::byte> TpmWorker::answer_locality(CommandSource source,
+                                                      std::uint8_t locality) {
+  const bool is_allowed = locality <= *locality_command_max_;
+  if (is_allowed) {
+    set_locality(source, locality);
+  }
+  locality_response_ = locality_response(tpm_.version(), is_allowed);
+  return locality_response_;
 }
 
 } // namespace vnvram

@@ -27,6 +27,7 @@
 #include "tpm/command_connection.h"
 #include "tpm/custody.h"
 #include "tpm/hold_requests.h"
+#include "tpm/locality_command.h"
 #include "tpm/tpm_storage.h"
 
 namespace vnvram {
@@ -75,6 +76,8 @@ public:
   /// Told, on the worker's thread, of each end of a connection that commands came by. To be said
   /// before serve().
   void watch_lost_clients(std::function<void()> lost) { lost_ = std::move(lost); }
+  /// A command may set the locality of those that follow, up to this one. To be said before serve().
+  void take_locality_commands(std::uint8_t locality_max) { locality_command_max_ = locality_max; }
   /// Commands come from this socket from now on, instead of an earlier one. An invalid one: from
   /// none.
   void set_vm_socket(UniqueFd socket);
@@ -136,6 +139,7 @@ private:
   [[nodiscard]] bool goes_on(const Client& client, Clock::time_point now) const;
   bool drop_a_silent_one();
   void end_hold_if_quiet(bool quiet);
+  void rest_if_quiet(bool quiet);
   void run_jobs();
   /// What control commands have changed becomes durable now, where that is allowed.
   void settle();
@@ -147,6 +151,7 @@ private:
   void collect_poll_entries(Clock::time_point now);
   void serve_client(Client& client, short events);
   void run_commands(Client& client);
+  std::span<const std::byte> answer_locality(CommandSource source, std::uint8_t locality);
   /// To the command that waits. Nothing: not now.
   [[nodiscard]] std::optional<std::span<const std::byte>> response_to(const Client& client);
   [[nodiscard]] bool takes_commands() const {
@@ -164,6 +169,8 @@ private:
   std::function<void()> lost_;
   std::atomic<bool> stopping_ = false;
   std::array<std::atomic<std::uint8_t>, 2> localities_{};
+  std::optional<std::uint8_t> locality_command_max_; ///< Nothing: it is no command of ours.
+  LocalityResponse locality_response_{};             ///< To the last one.
   std::mutex mutex_;
   std::optional<UniqueFd> new_vm_socket_;   ///< Under mutex_.
   std::vector<std::function<void()>> jobs_; ///< Under mutex_.
@@ -173,7 +180,8 @@ private:
   /// Under way: the thread's own.
   SystemClock system_clock_;
   HoldRequests holds_{system_clock_};
-  std::optional<Door> door_; ///< To the listener; the thread's own, as are the next two.
+  std::optional<Door> door_; ///< To the listener; the thread's own, as are the next three.
+  std::optional<Clock::time_point> rests_from_; ///< If nothing comes until then.
   std::list<Client> clients_;
   std::vector<pollfd> poll_entries_;
   std::jthread thread_;

@@ -11,7 +11,7 @@ from harness.vm_image import wait_until_let_go
 from .command import Case
 
 # A new file is written, flushed and renamed.
-MOMENTS = ("pwritev2", "pwrite64", "fsync", "fdatasync", "rename")
+MOMENTS = ("pwritev2", "pwrite64", "fsync", "fdatasync", "renameat")
 
 
 class LeftoverTest(Case):
@@ -52,7 +52,7 @@ class LeftoverTest(Case):
     def test_a_killed_create_over_what_is_there(self):
         content = b"precious" * 1000
         self.file("vm.nvram", content)
-        self.assertTrue(self.kill_at("rename", "create", self.image, "--force"))
+        self.assertTrue(self.kill_at("renameat", "create", self.image, "--force"))
         self.assertEqual(self.image.read_bytes(), content)
         self.assertEqual(len(self.hidden()), 1)
         self.vnvram("create", self.image, "--force")
@@ -61,7 +61,7 @@ class LeftoverTest(Case):
     def test_a_killed_get(self):
         self.create("--blob", "a:t:64K")
         self.vnvram("put", self.image, "a", "-", input=b"x" * 5000)
-        for call in ("fsync", "rename"):
+        for call in ("fsync", "renameat"):
             self.assertTrue(self.kill_at(call, "get", self.image, "a", "-o", self.path("out")))
             self.assertEqual(len(self.hidden()), 1)
         self.vnvram("get", self.image, "a", "-o", self.path("out"))
@@ -79,7 +79,7 @@ class LeftoverTest(Case):
         self.assertEqual(self.names(run), [])
 
     def test_one_that_is_at_work_is_left_alone(self):
-        tracer = self.traced("rename", "delay_enter=600000000", "create", self.image)
+        tracer = self.traced("renameat", "delay_enter=600000000", "create", self.image)
         self.addCleanup(tracer.communicate)
         self.addCleanup(tracer.kill)
         self.wait_for(lambda: len(self.hidden()) == 1)

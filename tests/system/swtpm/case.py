@@ -12,7 +12,7 @@ from harness.workspace import Workspace
 from tpm.support import ControlClient
 
 from . import facts
-from .programs import OURS, SWTPM, Swtpm, content
+from .programs import OURS, SWTPM, TPM2, Swtpm, content
 
 FAILED = 9
 
@@ -57,8 +57,8 @@ class SwtpmCase(unittest.TestCase):
             return shutil.copytree(place, copied)
         return shutil.copyfile(place, copied)
 
-    def start(self, place, options=(), name=OURS, before=()):
-        started = Swtpm(self.workspace, place, options, name, before)
+    def start(self, place, options=(), name=OURS, before=(), version=TPM2):
+        started = Swtpm(self.workspace, place, options, name, before, version)
         self.programs.append(started)
         return started
 

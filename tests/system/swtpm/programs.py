@@ -14,6 +14,8 @@ from tpm.support import ControlClient, TpmClient
 
 OURS = str(program("vnvram-swtpm"))
 SWTPM = "swtpm"
+# Its word for the version.
+TPM2, TPM12 = ("--tpm2",), ()
 
 
 def place_options(place):
@@ -31,13 +33,13 @@ class Swtpm:
 
     _numbers = itertools.count()
 
-    def __init__(self, workspace, place, options=(), name=OURS, before=()):
+    def __init__(self, workspace, place, options=(), name=OURS, before=(), version=TPM2):
         number = next(self._numbers)
         self.control = workspace.file(f"s{number}.ctrl")
         self.server = workspace.file(f"s{number}")
         self.log = workspace.log(pathlib.Path(name).name)
         words = place_options(place) if isinstance(place, pathlib.Path) else list(place)
-        self.child = Child([*before, name, "socket", "--tpm2", *words,
+        self.child = Child([*before, name, "socket", *version, *words,
                             "--ctrl", f"type=unixio,path={self.control}",
                             "--server", f"type=unixio,path={self.server}", *options], self.log)
         wait_listening(self.control, self.child)
@@ -96,9 +98,9 @@ def end_early(child, deadline):
         raise DoesNotListen(f"it does not listen: {child.log.read_text(errors='replace')}")
 
 
-def setup(*words, name=OURS):
+def setup(*words, name=OURS, version=TPM2):
     """swtpm_setup, which finds this swtpm by its name. Returns its status and what it said."""
-    done = subprocess.run(["swtpm_setup", "--tpm", f"{name} socket", "--tpm2", *map(str, words)],
+    done = subprocess.run(["swtpm_setup", "--tpm", f"{name} socket", *version, *map(str, words)],
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True, timeout=PATIENCE_SECONDS,
                           check=False)

@@ -1,18 +1,26 @@
 """Where commands and control requests come from: descriptors, TCP, and both by one program."""
 
+import os
+import select
 import socket
 import struct
+import tty
 import unittest
+
+from harness.child import PATIENCE_SECONDS
 
 from tpm.support import ControlClient, LOCALITY, SHUTDOWN, STOP, TpmClient, two_free_ports
 
 from . import facts
 from .case import SwtpmCase
-from .programs import OURS, SWTPM, place_options
+from .programs import OURS, SWTPM, TPM2, TPM12, place_options
 from .test_wire import AS_STORED, PERMANENT, VOLATILE, get_blob, set_blob
 
 REGISTER_OF_LOCALITY_2, RESET, BAD_LOCALITY = 20, 0x13D, 0x907
 BAD_LOCALITY_RESULT = 0x3D
+SET_LOCALITY = 0x20001000
+STARTUP = struct.pack(">HIIH", 0x8001, 12, 0x144, 0)
+GET_RANDOM_OF_NONE = struct.pack(">HIIH", 0x8001, 12, 0x17B, 0)
 
 
 class OpenControl(ControlClient):
@@ -167,6 +175,80 @@ class Channels(SwtpmCase):
                 with self.assertRaises(ConnectionError, msg=name):
                     client.read_clock()
             child.kill()
+
+
+class Devices(SwtpmCase):
+    """swtpm chardev: a character device is the data channel."""
+
+    def check(self, words_for, name):
+        """What the TPM answers, byte by byte, and how it ends with the device."""
+        master, device = os.openpty()
+        tty.setraw(device)
+        try:
+            child = self.start_child([name, "chardev", "--tpm2", *place_options(self.new_folder()), *words_for(device),
+                                      "--flags", "not-need-init"], (device,))
+            os.close(device)
+            answers = []
+            for command in (STARTUP, GET_RANDOM_OF_NONE):
+                os.write(master, command)
+                answers.append(self.read_answer(master, child))
+        finally:
+            os.close(master)
+        self.assertEqual(child.wait(), 0)
+        return answers
+
+    def read_answer(self, master, child):
+        answer = b""
+        while len(answer) < 10 or len(answer) < int.from_bytes(answer[2:6], "big"):
+            ready, _, _ = select.select([master, child.pidfd], [], [], PATIENCE_SECONDS)
+            self.assertEqual(ready, [master], child.log.read_text(errors="replace"))
+            answer += os.read(master, 4096)
+        return answer
+
+    def test_a_device(self):
+        for words_for in (lambda device: ("--fd", str(device)),
+                          lambda device: ("--chardev", os.ttyname(device))):
+            theirs, ours = self.check(words_for, SWTPM), self.check(words_for, OURS)
+            self.assertEqual(ours, theirs)
+            self.assertEqual(ours[0][6:10], bytes(4))
+
+    def test_what_is_no_device(self):
+        child = self.start_child([OURS, "chardev", "--tpm2", *place_options(self.new_folder()),
+                                  "--chardev", str(self.new_file(10))])
+        self.assertEqual(child.wait(), 1)
+        self.assertIn("no character device", child.log.read_text())
+
+
+class LocalityCommands(SwtpmCase):
+    """What Linux's vTPM proxy sends before commands of another locality."""
+
+    def answers(self, name, version, option):
+        tpm = self.start(self.new_folder(), ("--locality", option), name, version=version)
+        self.assertEqual(self.init(tpm), 0)
+        client = tpm.client()
+        if version:
+            self.assertEqual(client.startup(), 0)
+        tag, answers = 0x8001 if version else 0xC1, []
+        for locality in (0, 1, 2, 3, 4, 5, 255):
+            answers.append(client.run(SET_LOCALITY, bytes([locality]), tag))
+            if version and locality in (1, 2):
+                answers.append(reset(client))
+        client.close()
+        tpm.stop()
+        return answers
+
+    def test_they_are_answered_as_by_swtpm(self):
+        for version in (TPM2, TPM12):
+            for option in ("allow-set-locality", "allow-set-locality,reject-locality-4"):
+                with self.subTest(version=version, option=option):
+                    self.assertEqual(self.answers(OURS, version, option), self.answers(SWTPM, version, option))
+
+    def test_they_are_none_unless_that_is_asked_for(self):
+        tpm, client = self.power_on(self.new_folder())
+        self.assertNotEqual(client.run(SET_LOCALITY, bytes([2]))[0], 0)
+        self.assertEqual(reset(client), BAD_LOCALITY)
+        client.close()
+        tpm.stop()
 
 
 if __name__ == "__main__":

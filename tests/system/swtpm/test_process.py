@@ -145,19 +145,11 @@ class Process(SwtpmCase):
         words = self.words("--ctrl", f"type=unixio,path={self.path},terminate")
         child = self.start_child(words)
         wait_there(self.path, child)
-        control = self.connected(child)
+        control = ControlClient(self.path)  # The only client that there will be.
         self.assertEqual(control.init(), 0)
         control.close()
         self.assertEqual(child.wait(), 0)
         self.check_gone()
-
-    def connected(self, child):
-        """The only client that there will be. A socket has its name before it listens."""
-        while True:
-            try:
-                return ControlClient(self.path)
-            except ConnectionRefusedError:
-                self.assertIsNone(child.returncode)
 
     def test_without_it_clients_come_and_go(self):
         tpm = self.start_program()
@@ -187,21 +179,24 @@ class Process(SwtpmCase):
     @unittest.skipUnless(os.geteuid() == 0, "becomes another user")
     def test_another_user_in_another_root(self):
         os.chmod(self.workspace.path, 0o711)
-        os.chown(self.folder, NOBODY, NOBODY)
+        self.make_state(self.folder)  # It is taken over where there is no /proc.
+        for path in (self.folder, *self.folder.iterdir()):
+            os.chown(path, NOBODY, NOBODY)
         words = [OURS, "socket", "--tpm2", "--chroot", self.folder, "--runas", NOBODY,
                  "--tpmstate", "dir=/", "--ctrl", "type=unixio,path=/c", "--server",
                  "type=unixio,path=/s", "--flags", "startup-clear", "--pid", "file=/pid"]
         child = self.start_child(words)
         wait_listening(self.folder / "c", child)
+        wait_there(self.folder / "s", child)
         client = TpmClient(self.folder / "s")
-        client.define_counter()
         client.must_increment()
+        self.assertEqual(client.counter(), 4)
         client.close()
         self.assertEqual((self.folder / "tpm2-00.permall").stat().st_uid, NOBODY)
         child.send(signal.SIGTERM)
         self.assertEqual(child.wait(), 0)
         self.assertEqual({path.name for path in self.folder.iterdir()},
-                         {".lock", "tpm2-00.permall"})
+                         {".lock", "tpm2-00.permall", "tpm2-00.permall.swtpm"})
 
 
 def kill(pidfd):

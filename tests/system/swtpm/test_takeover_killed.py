@@ -1,42 +1,19 @@
 """Takeovers that are cut by SIGKILL before each of their steps: either swtpm's state is whole, or
 ours is."""
 
-import shutil
-import struct
 import unittest
 
-from tpm.support import INIT, ControlClient, receive
-
 from . import facts
-from .case import SwtpmCase
+from .cut import STEPS, CutCase
 from .programs import SWTPM, content
 
 IMAGE = "tpm2-00.permall"
 KEPT = {"tpm2-00.permall.swtpm", "tpm2-00.volatilestate.swtpm"}
-STEPS = ("fallocate", "fsync", "fdatasync", "fchmod", "mkdir", "link", "rename", "unlink", "rmdir",
-         "pwritev2")
 # Most writes of a folder's are to a file that has no name yet.
 WRITES_STEP = 5
 
 
-@unittest.skipUnless(shutil.which("strace"), "strace is not installed")
-class KilledTakeover(SwtpmCase):
-
-    def cut(self, place, call, number):
-        """Before this call of the kind. Returns whether it came to that."""
-        tpm = self.start(place, before=("strace", "-D", "-f", "-o", "/dev/null", "-e", f"trace={call}",
-                                        "-e", f"inject={call}:signal=KILL:when={number}"))
-        control = ControlClient(tpm.control)
-        try:
-            control.sock.sendall(struct.pack(">II", INIT, 1))
-            reply = receive(control.sock, 4)
-        except ConnectionError:
-            reply = b""
-        finally:
-            control.close()
-            tpm.kill()
-        self.assertIn(reply, (b"", bytes(4)))
-        return not reply
+class KilledTakeover(CutCase):
 
     def cuts(self, whole, steps):
         """Copies of the place, each of which was cut."""
@@ -46,19 +23,6 @@ class KilledTakeover(SwtpmCase):
                 if not self.cut(place, call, number):
                     break
                 yield f"before {call} {number}", place
-
-    def check_stock(self, place, made):
-        """swtpm, started by mistake: it refuses and changes nothing, or all is still its own."""
-        place = self.copy(place)
-        before = content(place)
-        tpm = self.start(place, name=SWTPM)
-        if self.init(tpm) == 0:
-            client = tpm.client()
-            self.assertEqual(facts.facts(client), made)
-            client.close()
-        else:
-            self.assertEqual(content(place), before)
-        tpm.kill()
 
     def check_cuts(self, whole, steps):
         """Returns how many there were."""
@@ -70,7 +34,7 @@ class KilledTakeover(SwtpmCase):
         return count
 
     def check_cut(self, place, made):
-        self.check_stock(place, made)
+        self.check_stock(place, facts.facts, made)
         tpm, client = self.power_on(place, starts_up=False)
         self.assertEqual(facts.facts(client), made)
         client.close()

@@ -2,11 +2,13 @@
 #include "swtpm/folder_place.h"
 
 #include <filesystem>
+#include <utility>
 
 #include <sys/stat.h>
 
 #include "support/expect_status.h"
 #include "unit/convert/swtpm_samples.h"
+#include "unit/provision/exchanged_folder.h"
 #include "unit/swtpm/place_fixture.h"
 
 namespace vnvram::test {
@@ -53,6 +55,23 @@ TEST_F(FolderPlaceTest, LinksAreNotFollowed) {
   std::filesystem::create_symlink(permanent_, permanent_ + ".swtpm");
   ASSERT_OK(folder.enter(ImagePlace::Visit::first));
   EXPECT_EQ(get(permanent_ + ".swtpm.2"), state);
+}
+
+TEST_F(FolderPlaceTest, AnExchangedFolderLeadsNobodyElsewhere) {
+  const ExchangedFolder exchanged;
+  const Bytes state = swtpm_sample("file_plain.bin");
+  put(exchanged.path() + "/tpm2-00.permall", state);
+  PlaceSetup asked = setup();
+  asked.check_states = [&](const TpmStates&) { // In the middle.
+    exchanged.exchange();
+    return Status();
+  };
+  FolderPlace folder(exchanged.path(), 0600, std::move(asked));
+  ASSERT_OK(folder.enter(ImagePlace::Visit::first));
+  EXPECT_EQ(get(exchanged.moved() + "/tpm2-00.permall.swtpm"), state);
+  EXPECT_NE(get(exchanged.moved() + "/tpm2-00.permall"), state);
+  exchanged.expect_victim_as_it_was();
+  EXPECT_FALSE(folder.check().ok());
 }
 
 TEST_F(FolderPlaceTest, AnImageThatIsGoneIsNotMadeAnew) {

@@ -1,0 +1,123 @@
+#include "provision/new_image_file.h"
+
+#include <array>
+#include <cerrno>
+#include <filesystem>
+#include <memory>
+#include <utility>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "device/file_device.h"
+#include "device/file_space.h"
+#include "device/qemu_error.h"
+#include "device/qemu_img.h"
+#include "device/space_keeper.h"
+
+namespace vnvram {
+namespace {
+
+// Far more than it ever needs, and each failure by chance takes milliseconds.
+constexpr int tries_max = 20;
+
+// What the caller has named and not what it is made of.
+Error named_after(const std::string& target, const Error& error, const std::string& path) {
+  std::string cause = error.cause();
+  for (std::size_t at = cause.find(path); at != std::string::npos;
+       at = cause.find(path, at + target.size())) {
+    cause.replace(at, path.size(), target);
+  }
+  return {error.kind(), cause, error.remedy()};
+}
+
+Status fill_raw(const NewFile& file, const NewImageFile& image, const CreateOptions& options) {
+  auto device = FileDevice::of_open_file(UniqueFd(::fcntl(file.fd(), F_DUPFD_CLOEXEC, 0)),
+                                         image.target, Access::read_write);
+  if (!device) {
+    return device.error();
+  }
+  const Status resized = (*device)->resize(image.size_bytes);
+  return resized ? create_image(**device, options) : resized;
+}
+
+Status fill_vm_image(const NewFile& file, const std::string& path, const NewImageFile& image,
+                     CreateOptions options) {
+  Status done = make_vm_image(path, image.target, image.format, image.size_bytes, options.device);
+  if (!done) {
+    return done;
+  }
+  options.device.image_format = image_format_name(image.format);
+  {
+    Result<std::unique_ptr<BlockDevice>> device =
+        open_device(path, Access::read_write, options.device);
+    if (!device) {
+      return device.error();
+    }
+    options.force = true; // What has never been written reads as noise where it is encrypted.
+    // All of it from the beginning, the file below as well: no opening finds anything missing.
+    done = ensure_space(**device, std::array{ByteRange{0, image.size_bytes}});
+    done = done ? create_image(**device, options) : done;
+  }
+  struct stat made {};
+  if (done && ::fstat(file.fd(), &made) == 0) { // It has grown since.
+    done = reserve_file_space(file.fd(), path, {0, static_cast<std::uint64_t>(made.st_size)},
+                              MissingSpace::allocated);
+  }
+  if (done && ::fsync(file.fd()) != 0) {
+    return file_error(path, "cannot flush");
+  }
+  return done;
+}
+
+Status fill(const NewFile& file, const NewImageFile& image, const CreateOptions& options) {
+  if (image.format == ImageFormat::raw) {
+    return fill_raw(file, image, options);
+  }
+  const std::string path = file.path_for_programs();
+  const Status filled = fill_vm_image(file, path, image, options);
+  return filled ? filled : named_after(image.target, filled.error(), path);
+}
+
+Result<NewFile> make_file(const NewImageFile& image, bool& forbidden) {
+  return image.folder == nullptr
+             ? NewFile::make(image.target, forbidden)
+             : NewFile::make(*image.folder, std::filesystem::path(image.target).filename().string(),
+                             forbidden);
+}
+
+Status try_to_create(const NewImageFile& image, const CreateOptions& options, bool& forbidden) {
+  Result<NewFile> file = make_file(image, forbidden);
+  if (!file) {
+    return file.error();
+  }
+  Status done = image.rights ? file->set_rights(*image.rights, forbidden) : Status();
+  done = done ? fill(*file, image, options) : done;
+  return done ? file->take_name(forbidden) : done;
+}
+
+} // namespace
+
+Result<ImageFormat> choose_format(const std::string& path, ImageFormat there,
+                                  const CreateOptions& options) {
+  if (!options.device.image_format.empty()) {
+    return parse_image_format(options.device.image_format);
+  }
+  return there == ImageFormat::raw ? image_format_by_ending(path) : there;
+}
+
+Status create_new_image_file(const NewImageFile& image, const CreateOptions& options,
+                             bool& forbidden) {
+  if (const Status key = check_key_fits(image.target, image.format, options.device); !key) {
+    return key;
+  }
+  Status done = try_to_create(image, options, forbidden);
+  // In a new file each time: qemu-img deletes the one that it fails with.
+  for (int tries = 1; !done && failed_by_chance(done.error()) && tries < tries_max; ++tries) {
+    done = try_to_create(image, options, forbidden);
+  }
+  return done;
+}
+
+} // namespace vnvram
