@@ -4,7 +4,7 @@
 #include "cli/anchor_options.h"
 #include "cli/blob_options.h"
 #include "cli/command.h"
-#include "cli/manufacture.h"
+#include "cli/manufacture_options.h"
 
 namespace vnvram::cli {
 
@@ -30,7 +30,7 @@ private:
   bool encrypt_ = false;
   AnchorOptions anchor_;
   NewKeyOptions new_keys_;
-  Manufacture manufacture_;
+  ManufactureOptions manufacture_;
 };
 
 } // namespace vnvram::cli

@@ -10,6 +10,8 @@
 #include "cli/progress.h"
 #include "cli/reader.h"
 #include "content/tpm_state_check.h"
+#include "identity/identity_metadata.h"
+#include "identity/tpm_identity.h"
 
 namespace vnvram::cli {
 namespace {
@@ -116,7 +118,36 @@ Result<bool> ImportSwtpmCommand::look(TpmVersion version) const {
                                                                : looked.error();
 }
 
-Status ImportSwtpmCommand::make_image(const std::vector<NewBlob>& blobs) const {
+PublicMetadata ImportSwtpmCommand::identity_of(const SwtpmStore& source) const {
+  if (source.version != TpmVersion::tpm2_0 || !check_identity_prefix(options_.prefix())) {
+    return {};
+  }
+  const Result<TpmIdentity> identity = read_tpm_identity(source.states.front());
+  return identity ? identity_metadata(*identity, options_.prefix()) : PublicMetadata();
+}
+
+Status ImportSwtpmCommand::note(Store& store, const PublicMetadata& identity) const {
+  const Result<PublicMetadata> there = read_public_metadata(store.device());
+  if (!there) {
+    return there.error();
+  }
+  for (const std::string& name : identity_names(options_.prefix())) {
+    const auto value = identity.find(name);
+    const bool is_said = value != identity.end();
+    if (!is_said && there->count(name) == 0) {
+      continue;
+    }
+    const Status set =
+        store.set_metadata(name, is_said ? std::optional(value->second) : std::nullopt);
+    if (!set) {
+      return set;
+    }
+  }
+  return {};
+}
+
+Status ImportSwtpmCommand::make_image(const std::vector<NewBlob>& blobs,
+                                      const PublicMetadata& identity) const {
   if (!keys().empty() || anchor_.given()) {
     return Error(ErrorKind::invalid_argument,
                  "the image that is made here would have neither a key nor an anchor",
@@ -124,6 +155,7 @@ Status ImportSwtpmCommand::make_image(const std::vector<NewBlob>& blobs) const {
   }
   CreateOptions options;
   options.blobs = blobs;
+  options.metadata = identity;
   options.device = device();
   Progress progress("import-swtpm");
   options.progress = [&](std::uint64_t done_bytes, std::uint64_t all_bytes) {
@@ -135,7 +167,8 @@ Status ImportSwtpmCommand::make_image(const std::vector<NewBlob>& blobs) const {
 }
 
 Result<bool> ImportSwtpmCommand::put_into_image(const SwtpmStore& source,
-                                                const std::vector<NewBlob>& blobs) const {
+                                                const std::vector<NewBlob>& blobs,
+                                                const PublicMetadata& identity) const {
   const auto store = open_for_writing(image(), device(), keys(), space_, anchor_);
   if (!store) {
     return store.error();
@@ -151,6 +184,7 @@ Result<bool> ImportSwtpmCommand::put_into_image(const SwtpmStore& source,
     }
     done = (*store)->commit(transaction);
   }
+  done = done ? note(**store, identity) : done;
   const bool encrypted = (*store)->info().encrypted;
   done = done ? (*store)->close() : done;
   return done ? Result<bool>(encrypted) : done.error();
@@ -165,15 +199,16 @@ Result<ExitCode> ImportSwtpmCommand::run(Output& output) {
   if (!is_there) {
     return is_there.error();
   }
+  const PublicMetadata identity = identity_of(*source);
   const std::vector<NewBlob> blobs = blobs_of(*source, options_.prefix());
   bool encrypted = false;
   if (*is_there) {
-    const Result<bool> put = put_into_image(*source, blobs);
+    const Result<bool> put = put_into_image(*source, blobs, identity);
     if (!put) {
       return put.error();
     }
     encrypted = *put;
-  } else if (Status made = make_image(blobs); !made) {
+  } else if (Status made = make_image(blobs, identity); !made) {
     return made.error();
   }
   options_.show(

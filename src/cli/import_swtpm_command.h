@@ -21,10 +21,16 @@ private:
   /// Whether there is an image.
   [[nodiscard]] Result<bool> look(TpmVersion version) const;
   [[nodiscard]] Status check_unused(const Store& store, TpmVersion version) const;
-  [[nodiscard]] Status make_image(const std::vector<NewBlob>& blobs) const;
+  /// What the image is to say of the TPM to everybody; nothing is no reason to refuse the TPM.
+  [[nodiscard]] PublicMetadata identity_of(const SwtpmStore& source) const;
+  [[nodiscard]] Status make_image(const std::vector<NewBlob>& blobs,
+                                  const PublicMetadata& identity) const;
   /// Says whether the image is encrypted.
   [[nodiscard]] Result<bool> put_into_image(const SwtpmStore& source,
-                                            const std::vector<NewBlob>& blobs) const;
+                                            const std::vector<NewBlob>& blobs,
+                                            const PublicMetadata& identity) const;
+  /// Of a TPM whose place this one takes nothing is said any more.
+  [[nodiscard]] Status note(Store& store, const PublicMetadata& identity) const;
 
   std::string path_;
   SwtpmOptions options_;

@@ -6,7 +6,7 @@
 
 #include "cli/blob_options.h"
 #include "cli/command.h"
-#include "cli/manufacture.h"
+#include "cli/manufacture_options.h"
 
 namespace vnvram::cli {
 
@@ -19,7 +19,7 @@ private:
   BlobOptions blobs_;
   std::string ring_size_;
   std::vector<std::string> ignored_;
-  Manufacture not_looked_at_;
+  ManufactureOptions not_looked_at_;
   bool encrypt_ = false;
   bool json_ = false;
 };

@@ -13,15 +13,15 @@
 namespace vnvram {
 namespace {
 
-template <auto release> struct Release {
+template <auto release> struct ReleaseBy {
   template <typename Type> void operator()(Type* pointer) const { release(pointer); }
 };
-using Builder = std::unique_ptr<OSSL_PARAM_BLD, Release<::OSSL_PARAM_BLD_free>>;
-using Parameters = std::unique_ptr<OSSL_PARAM, Release<::OSSL_PARAM_free>>;
-using Context = std::unique_ptr<EVP_PKEY_CTX, Release<::EVP_PKEY_CTX_free>>;
-using Key = std::unique_ptr<EVP_PKEY, Release<::EVP_PKEY_free>>;
-using Number = std::unique_ptr<BIGNUM, Release<::BN_free>>;
-using Memory = std::unique_ptr<BIO, Release<::BIO_free_all>>;
+using NumberList = std::unique_ptr<OSSL_PARAM_BLD, ReleaseBy<::OSSL_PARAM_BLD_free>>;
+using KeyParameters = std::unique_ptr<OSSL_PARAM, ReleaseBy<::OSSL_PARAM_free>>;
+using KeyContext = std::unique_ptr<EVP_PKEY_CTX, ReleaseBy<::EVP_PKEY_CTX_free>>;
+using KeyPointer = std::unique_ptr<EVP_PKEY, ReleaseBy<::EVP_PKEY_free>>;
+using BigNumber = std::unique_ptr<BIGNUM, ReleaseBy<::BN_free>>;
+using TextMemory = std::unique_ptr<BIO, ReleaseBy<::BIO_free_all>>;
 
 constexpr std::byte uncompressed{4};
 
@@ -29,14 +29,14 @@ const unsigned char* raw(std::span<const std::byte> bytes) {
   return reinterpret_cast<const unsigned char*>(bytes.data());
 }
 
-Result<PublicKey> key_of(const char* kind, OSSL_PARAM_BLD* builder) {
-  const Parameters parameters(::OSSL_PARAM_BLD_to_param(builder));
-  const Context context(::EVP_PKEY_CTX_new_from_name(nullptr, kind, nullptr));
+Result<PublicKey> public_key_of(const char* kind, OSSL_PARAM_BLD* builder) {
+  const KeyParameters parameters(::OSSL_PARAM_BLD_to_param(builder));
+  const KeyContext context(::EVP_PKEY_CTX_new_from_name(nullptr, kind, nullptr));
   EVP_PKEY* made = nullptr;
   const bool is_key =
       parameters && context && ::EVP_PKEY_fromdata_init(context.get()) == 1 &&
       ::EVP_PKEY_fromdata(context.get(), &made, EVP_PKEY_PUBLIC_KEY, parameters.get()) == 1;
-  const Key key(made);
+  const KeyPointer key(made);
   unsigned char* der = nullptr;
   const int size_bytes = is_key ? ::i2d_PUBKEY(key.get(), &der) : -1;
   if (size_bytes <= 0) {
@@ -51,14 +51,14 @@ Result<PublicKey> key_of(const char* kind, OSSL_PARAM_BLD* builder) {
 } // namespace
 
 Result<PublicKey> PublicKey::rsa(std::span<const std::byte> modulus, std::uint32_t exponent) {
-  const Builder builder(::OSSL_PARAM_BLD_new());
-  const Number number(::BN_bin2bn(raw(modulus), static_cast<int>(modulus.size()), nullptr));
+  const NumberList builder(::OSSL_PARAM_BLD_new());
+  const BigNumber number(::BN_bin2bn(raw(modulus), static_cast<int>(modulus.size()), nullptr));
   const bool built =
       builder && number &&
       ::OSSL_PARAM_BLD_push_BN(builder.get(), OSSL_PKEY_PARAM_RSA_N, number.get()) == 1 &&
       ::OSSL_PARAM_BLD_push_uint32(builder.get(), OSSL_PKEY_PARAM_RSA_E, exponent) == 1;
   return built && !modulus.empty()
-             ? key_of("RSA", builder.get())
+             ? public_key_of("RSA", builder.get())
              : Error(ErrorKind::invalid_argument, "this is no public key of kind RSA");
 }
 
@@ -74,14 +74,14 @@ Result<PublicKey> PublicKey::on_curve(Curve curve, std::span<const std::byte> x,
   std::copy(x.begin(), x.end(),
             point.begin() + 1 + static_cast<std::ptrdiff_t>(size_bytes - x.size()));
   std::copy(y.begin(), y.end(), point.end() - static_cast<std::ptrdiff_t>(y.size()));
-  const Builder builder(::OSSL_PARAM_BLD_new());
+  const NumberList builder(::OSSL_PARAM_BLD_new());
   const bool built =
       builder &&
       ::OSSL_PARAM_BLD_push_utf8_string(builder.get(), OSSL_PKEY_PARAM_GROUP_NAME,
                                         is_small ? "prime256v1" : "secp384r1", 0) == 1 &&
       ::OSSL_PARAM_BLD_push_octet_string(builder.get(), OSSL_PKEY_PARAM_PUB_KEY, point.data(),
                                          point.size()) == 1;
-  return built ? key_of("EC", builder.get())
+  return built ? public_key_of("EC", builder.get())
                : Error(ErrorKind::invalid_argument, "this is no public key of kind EC");
 }
 
@@ -90,7 +90,7 @@ std::string PublicKey::pem() const {
 }
 
 std::string pem_text(const char* label, std::span<const std::byte> der) {
-  const Memory memory(::BIO_new(::BIO_s_mem()));
+  const TextMemory memory(::BIO_new(::BIO_s_mem()));
   if (!memory ||
       ::PEM_write_bio(memory.get(), label, "", raw(der), static_cast<long>(der.size())) <= 0) {
     return {};

@@ -28,6 +28,14 @@ PublicMetadata identity_metadata(const TpmIdentity& identity, std::string_view p
   return metadata;
 }
 
+std::vector<std::string> identity_names(std::string_view prefix) {
+  std::vector<std::string> names;
+  for (const EndorsementKind& kind : endorsement_kinds()) {
+    names.insert(names.end(), {digest_name(prefix, kind), key_name(prefix, kind)});
+  }
+  return names;
+}
+
 std::vector<SaidEndorsementKey> said_identity(const PublicMetadata& metadata,
                                               std::string_view prefix) {
   const auto value = [&](const std::string& name) {

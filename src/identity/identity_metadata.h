@@ -23,6 +23,8 @@ struct SaidEndorsementKey {
 /// certified; the prefix is that of the TPM's blobs.
 [[nodiscard]] PublicMetadata identity_metadata(const TpmIdentity& identity,
                                                std::string_view prefix);
+/// All names that there can be of it.
+[[nodiscard]] std::vector<std::string> identity_names(std::string_view prefix);
 /// Those of which something is said.
 [[nodiscard]] std::vector<SaidEndorsementKey> said_identity(const PublicMetadata& metadata,
                                                             std::string_view prefix);

@@ -26,7 +26,8 @@ std::optional<Certificate> certificate_in(TpmReader& reader, std::uint32_t area)
 bool may_have_certificate(std::span<const std::byte> permanent_state, const EndorsementKind& kind) {
   std::array<std::byte, sizeof(kind.certificate_area)> number{};
   store_big_endian(std::span(number), 0, kind.certificate_area);
-  return !std::ranges::search(permanent_state, number).empty();
+  return std::search(permanent_state.begin(), permanent_state.end(), number.begin(),
+                     number.end()) != permanent_state.end();
 }
 
 Result<TpmIdentity> read_tpm_identity(std::vector<std::byte> permanent_state) {

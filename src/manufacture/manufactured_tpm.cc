@@ -13,7 +13,7 @@
 namespace vnvram {
 namespace {
 
-std::vector<std::string> words_of(const ManufactureOptions& options) {
+std::vector<std::string> words_of(const ManufactureOrder& options) {
   std::vector<std::string> words = {"--createek"};
   const auto add = [&](bool wanted, const char* word) {
     if (wanted) {
@@ -61,7 +61,7 @@ Result<SecretBytes> state_in(const SetupRun& run) {
 
 } // namespace
 
-Result<SecretBytes> manufacture_tpm(const ManufactureOptions& options) {
+Result<SecretBytes> manufacture_tpm(const ManufactureOrder& options) {
   const Result<SetupRun> run = SetupRun::make();
   if (!run) {
     return run.error();

@@ -9,7 +9,7 @@
 namespace vnvram {
 
 /// What swtpm_setup is to do; what is empty is as its configuration has it.
-struct ManufactureOptions {
+struct ManufactureOrder {
   std::string tpm_program = "vnvram-swtpm"; ///< A path, or a name that is looked for along PATH.
   std::string config;
   std::string machine; ///< Whom the certificates are for.
@@ -27,6 +27,6 @@ struct ManufactureOptions {
 /// The permanent state of a new TPM 2.0, as libtpms makes it. Nothing is left of it anywhere else.
 /// Errors: unsupported (there is no swtpm_setup), io (it has failed, or the folder for temporary
 /// files), invalid_argument.
-Result<SecretBytes> manufacture_tpm(const ManufactureOptions& options);
+Result<SecretBytes> manufacture_tpm(const ManufactureOrder& options);
 
 } // namespace vnvram

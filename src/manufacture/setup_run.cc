@@ -74,10 +74,17 @@ bool is_usual_end(const std::string& line) {
                      [&](std::string_view beginning) { return line.starts_with(beginning); });
 }
 
+std::string trimmed(const std::string& line) {
+  const std::size_t first = line.find_first_not_of(' ');
+  return first == std::string::npos ? std::string()
+                                    : line.substr(first, line.find_last_not_of(' ') + 1 - first);
+}
+
 // One line, for a message: the last of those that say something.
 std::string last_lines(std::istream& text) {
   std::deque<std::string> lines;
   for (std::string line; std::getline(text, line);) {
+    line = trimmed(line);
     if (!line.empty() && !is_usual_end(line)) {
       lines.push_back(plain_text(line.substr(0, line_shown_max)));
     }

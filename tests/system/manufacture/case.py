@@ -4,12 +4,14 @@ import base64
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import unittest
 
 from harness.child import PATIENCE_SECONDS
 from harness.shows_logs import ShowsLogs
 from harness.tpm_process import TpmProcess, program
+from harness.vm_image import programs_of
 from harness.vnvram import vnvram
 from harness.workspace import Workspace
 
@@ -65,6 +67,15 @@ class ManufactureCase(ShowsLogs, unittest.TestCase):
         self.temporary = self.workspace.file("tmp")
         self.temporary.mkdir()
         self.env = {"TMPDIR": str(self.temporary)}
+        self.addCleanup(self.end_left)
+
+    def end_left(self):
+        """What should have ended: where it works is known to this test alone."""
+        for pid in programs_of(self.temporary):
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
 
     def command(self, image, *words):
         if not any(str(word).startswith("--tpm2") for word in words):

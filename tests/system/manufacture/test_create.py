@@ -44,6 +44,14 @@ class Create(ManufactureCase):
         self.assertIn("0x81000001", tool("getcap", "handles-persistent"))
         self.assertIn("ecc", tool("readpublic", "-c", "0x81000001"))
 
+    def test_a_larger_key(self):
+        self.create("--rsa-keysize", "3072")
+        identity = self.identity(self.image)
+        self.assertEqual([(key["kind"], key["key_in_tpm"]) for key in identity["endorsement_keys"]],
+                         [("p384", "the same"), ("rsa3072", "the same")])
+        for key in identity["endorsement_keys"]:
+            self.check_certificate(key["certificate"])
+
     def test_two_tpms_and_variables(self):
         self.create("--tpm2=a/", "--tpm2=b/", "--blob", "eeprom:at24c:8K")
         first = self.check_identity(self.image, "--blobs", "a/", prefix="a/")

@@ -93,6 +93,14 @@ class Failures(ManufactureCase):
         config.write_text(self.config.read_text("utf-8").replace("/usr/bin/swtpm_localca", str(tool)), "utf-8")
         return folder, config
 
+    @staticmethod
+    def end(pidfd):
+        try:
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        os.close(pidfd)
+
     def killed_at(self, stage, folder, config, kill):
         """`kill` gets the process of `create`, and that of swtpm_setup. Returns the former."""
         (folder / "calls").unlink(missing_ok=True)
@@ -104,7 +112,7 @@ class Failures(ManufactureCase):
         self.assertIn(reader, ready)
         tool, setup = map(int, os.read(reader, 100).split())
         tool_fd = os.pidfd_open(tool)
-        self.addCleanup(os.close, tool_fd)
+        self.addCleanup(self.end, tool_fd)
         self.assertNotEqual(list(self.temporary.iterdir()), [])
         kill(child, setup)
         self.assertTrue(select.select([tool_fd], [], [], PATIENCE_SECONDS)[0])

@@ -35,6 +35,22 @@ class Noted(ManufactureCase):
         self.set_up(folder, "--overwrite", *AS_LIBVIRT)
         self.assertNotEqual(self.check_identity(image), first)
 
+    def test_of_one_that_swtpm_has_kept(self):
+        folders = [self.workspace.file(name) for name in ("first", "second")]
+        for folder in folders:
+            folder.mkdir()
+            run("swtpm_setup", "--tpm2", "--tpm-state", folder, "--config", self.config, *AS_LIBVIRT,
+                env=self.env)
+        vnvram("import-swtpm", folders[0], self.image)
+        first = self.check_identity(self.image)
+        vnvram("import-swtpm", "--replace", folders[1], self.image)
+        self.assertNotEqual(self.check_identity(self.image), first)
+        without = self.workspace.file("without")
+        without.mkdir()
+        run("swtpm_setup", "--tpm2", "--tpm-state", without, env=self.env)
+        vnvram("import-swtpm", "--replace", without, self.image)
+        self.assertEqual(self.names(self.image), [])
+
     def test_nothing_is_noted_of_one_without_certificates(self):
         folder = self.workspace.file("tpm")
         folder.mkdir()

@@ -207,12 +207,18 @@ TEST(BoundChildTest, TakesWhatItHasStartedAlong) {
     ASSERT_EQ(::kill(pid, 0), 0);
   }
   // It is another's child, which may have to collect it yet.
-  const std::string status = "/proc/" + std::to_string(pid) + "/stat";
-  std::string words;
-  for (bool runs = true; runs;) {
-    std::ifstream file(status);
-    runs = std::getline(file, words) && words.find(") Z ") == std::string::npos;
+  const auto runs = [&] {
+    std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+    std::string words;
+    return std::getline(file, words) && words.find(") Z ") == std::string::npos;
+  };
+  const auto deadline = std::chrono::steady_clock::now() + seconds(20);
+  while (runs() && std::chrono::steady_clock::now() < deadline) {
     std::this_thread::yield();
+  }
+  if (runs()) {
+    ADD_FAILURE() << "it runs on";
+    ::kill(pid, SIGKILL);
   }
 }
 

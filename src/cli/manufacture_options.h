@@ -10,7 +10,7 @@
 
 namespace vnvram::cli {
 
-class Manufacture {
+class ManufactureOptions {
 public:
   /// Declares the options; `app` must not outlive this object's use.
   void add_to(CLI::App& app);
@@ -29,7 +29,7 @@ private:
   bool no_key_certificate_ = false;
   bool no_platform_certificate_ = false;
   bool no_lock_ = false;
-  ManufactureOptions options_;
+  ManufactureOrder order_;
 };
 
 } // namespace vnvram::cli

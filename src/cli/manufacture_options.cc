@@ -1,4 +1,4 @@
-#include "cli/manufacture.h"
+#include "cli/manufacture_options.h"
 
 #include <algorithm>
 #include <utility>
@@ -24,7 +24,7 @@ std::string prefix_of(const NewBlob& permanent) {
 }
 
 // What was asked for is there, or there is no image.
-Status check_identity(const TpmIdentity& identity, const ManufactureOptions& options) {
+Status check_identity(const TpmIdentity& identity, const ManufactureOrder& options) {
   const auto incomplete = [](const std::string& what) {
     return Error(ErrorKind::io, "swtpm_setup has made a TPM " + what,
                  "see what its configuration has it do: --config");
@@ -46,7 +46,7 @@ Status check_identity(const TpmIdentity& identity, const ManufactureOptions& opt
 
 } // namespace
 
-void Manufacture::add_to(CLI::App& app) {
+void ManufactureOptions::add_to(CLI::App& app) {
   const std::string group = "Manufacture (by swtpm_setup, with its words)";
   CLI::Option* const wanted = app.add_flag(
       "--manufacture", wanted_,
@@ -59,29 +59,29 @@ void Manufacture::add_to(CLI::App& app) {
     app.add_option(name, text, what)->needs(wanted)->group(group)->type_name(type);
   };
   wanted->group(group);
-  value("--vmid", options_.machine, "whom the certificates are for, e.g. the machine's name", "ID");
-  value("--config", options_.config,
+  value("--vmid", order_.machine, "whom the certificates are for, e.g. the machine's name", "ID");
+  value("--config", order_.config,
         "swtpm_setup's configuration, which names the certificates' issuer; "
         "/etc/swtpm_setup.conf if not said",
         "FILE");
-  value("--pcr-banks", options_.pcr_banks,
+  value("--pcr-banks", order_.pcr_banks,
         "the PCR banks that are active, e.g. sha256,sha384; - for all of them", "BANKS");
-  value("--rsa-keysize", options_.rsa_key_size, "of the RSA endorsement key: 2048 or 3072", "BITS");
+  value("--rsa-keysize", order_.rsa_key_size, "of the RSA endorsement key: 2048 or 3072", "BITS");
   flag("--no-ek-cert", no_key_certificate_,
        "no certificate of the endorsement keys, nor any other");
   flag("--no-platform-cert", no_platform_certificate_, "no platform certificate");
   flag("--no-lock-nvram", no_lock_, "the areas of the certificates can be written to");
   CLI::Option* const storage_key =
-      flag("--create-spk", options_.makes_storage_key, "a storage primary key as well");
-  flag("--ecc", options_.storage_key_is_ecc, "the storage primary key is an ECC one")
+      flag("--create-spk", order_.makes_storage_key, "a storage primary key as well");
+  flag("--ecc", order_.storage_key_is_ecc, "the storage primary key is an ECC one")
       ->needs(storage_key);
-  flag("--allow-signing", options_.allows_signing,
+  flag("--allow-signing", order_.allows_signing,
        "the endorsement keys can sign; no standard knows such keys");
-  flag("--decryption", options_.allows_decryption,
+  flag("--decryption", order_.allows_decryption,
        "they can decrypt, as is usual; to be said beside --allow-signing");
 }
 
-Status Manufacture::check(const CreateOptions& options) const {
+Status ManufactureOptions::check(const CreateOptions& options) const {
   if (!wanted_) {
     return {};
   }
@@ -99,8 +99,8 @@ Status Manufacture::check(const CreateOptions& options) const {
   return {};
 }
 
-Status Manufacture::fill_one(NewBlob& permanent, PublicMetadata& metadata) const {
-  ManufactureOptions wanted = options_;
+Status ManufactureOptions::fill_one(NewBlob& permanent, PublicMetadata& metadata) const {
+  ManufactureOrder wanted = order_;
   wanted.tpm_program = sibling_program("vnvram-swtpm");
   wanted.certifies_key = !no_key_certificate_;
   wanted.certifies_platform = !no_key_certificate_ && !no_platform_certificate_;
@@ -123,7 +123,7 @@ Status Manufacture::fill_one(NewBlob& permanent, PublicMetadata& metadata) const
   return {};
 }
 
-Status Manufacture::fill(CreateOptions& options) const {
+Status ManufactureOptions::fill(CreateOptions& options) const {
   if (!wanted_) {
     return {};
   }
