@@ -1,6 +1,7 @@
 // Key slots that a running owner adds, exchanges and takes away, cut at every operation, with commits
 // beside them: the image has the old slots or the new, each of them opens it, nobody else does, and
 // it holds what was acknowledged.
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <set>
