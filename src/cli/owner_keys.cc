@@ -26,12 +26,14 @@ Result<KeySlotInfo> offer_to_owner(const std::string& owner, std::optional<unsig
 }
 
 /// Shows how far an owner's exchange of the data key has come, for as long as it exists: by a
-/// session of its own, since the one that has asked for it waits. Who cannot be asked shows nothing.
+/// session of its own, since the one that has asked for it waits. Who cannot be asked shows
+/// nothing.
 class ShownExchange {
 public:
   explicit ShownExchange(const std::string& owner) {
     if (progress_.has_terminal()) {
-      following_ = std::jthread([this, owner](const std::stop_token& stop) { follow(owner, stop); });
+      following_ =
+          std::jthread([this, owner](const std::stop_token& stop) { follow(owner, stop); });
     }
   }
 

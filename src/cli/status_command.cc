@@ -31,8 +31,8 @@ std::string status_text(const OwnerStatus& status) {
   line("changes", status.held ? "held" : "taken");
   if (status.key_exchange) {
     const OwnerStatus::Progress& progress = *status.key_exchange;
-    line("data key", fmt::format("is being exchanged, {} of {} bytes are done",
-                                 progress.done_bytes, progress.all_bytes));
+    line("data key", fmt::format("is being exchanged, {} of {} bytes are done", progress.done_bytes,
+                                 progress.all_bytes));
   }
   for (const OwnerStatus::Session& session : status.sessions) {
     line(fmt::format("session {}", session.number),

@@ -1,6 +1,7 @@
-// Key slots that a running owner adds, exchanges and takes away, cut at every operation, with commits
-// beside them: the image has the old slots or the new, each of them opens it, nobody else does, and
-// it holds what was acknowledged.
+// Key slots that a running owner adds, exchanges and takes away, cut at every operation, with
+// commits beside them: the image has the old slots or the new, each of them opens it, nobody else
+// does, and it holds what was acknowledged.
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <set>
@@ -54,9 +55,10 @@ protected:
     ASSERT_OK(store_->write("a", newest_));
     acknowledged_ = newest_;
   }
-  Result<KeySlotInfo> take(const NewKeySlot& slot,
-                           const std::function<Result<KeySlotInfo>(
-                               const KeySlotOffer&, const KeyOfferReceiver&)>& take) const {
+  Result<KeySlotInfo>
+  take(const NewKeySlot& slot,
+       const std::function<Result<KeySlotInfo>(const KeySlotOffer&, const KeyOfferReceiver&)>& take)
+      const {
     const auto receiver = KeyOfferReceiver::make().value();
     const auto offer = offer_key_slot(slot, "image", receiver.public_key());
     return offer ? take(*offer, receiver) : offer.error();
@@ -157,8 +159,8 @@ protected:
       EXPECT_OK((*store)->close());
     }
     for (const std::string& key : {host_, other_, private_}) {
-      const bool opens = std::ranges::any_of(
-          holders, [&](const auto& holder) { return holder.second == key; });
+      const bool opens =
+          std::ranges::any_of(holders, [&](const auto& holder) { return holder.second == key; });
       SimulatedDevice device(disk, Access::read_only);
       const auto tried = test_key(device, std::vector{source(key)});
       EXPECT_EQ(tried.ok(), opens) << where;
@@ -183,7 +185,8 @@ protected:
 };
 
 TEST_F(LiveKeysCutTest, ASlotThatIsAddedIsThereOrNot) {
-  cut({{"host", host_}, {"escrow", private_}},
+  cut(
+      {{"host", host_}, {"escrow", private_}},
       [this] { ASSERT_OK(add(new_slot(public_, "escrow"))); },
       [this] { ASSERT_OK(store_->remove_key_slot(1, false)); });
   fmt::print("slots that are added: {} images\n", images_);
@@ -192,7 +195,8 @@ TEST_F(LiveKeysCutTest, ASlotThatIsAddedIsThereOrNot) {
 TEST_F(LiveKeysCutTest, ASlotThatIsExchangedIsTheOldOneOrTheNew) {
   ASSERT_OK(add(new_slot(public_, "escrow")));
   holders_["escrow"] = private_;
-  cut({{"host", host_}, {"other", other_}},
+  cut(
+      {{"host", host_}, {"other", other_}},
       [this] { ASSERT_OK(change(1, new_slot(other_, "other"))); },
       [this] { ASSERT_OK(change(1, new_slot(public_, "escrow"))); });
 }
@@ -200,7 +204,8 @@ TEST_F(LiveKeysCutTest, ASlotThatIsExchangedIsTheOldOneOrTheNew) {
 TEST_F(LiveKeysCutTest, ASlotThatIsTakenAwayIsThereOrNot) {
   ASSERT_OK(add(new_slot(other_, "other")));
   holders_["other"] = other_;
-  cut({{"host", host_}}, [this] { ASSERT_OK(store_->remove_key_slot(1, false)); },
+  cut(
+      {{"host", host_}}, [this] { ASSERT_OK(store_->remove_key_slot(1, false)); },
       [this] { ASSERT_OK(add(new_slot(other_, "other"))); });
 }
 

@@ -94,8 +94,9 @@ std::vector<Scenario> make_scenarios() {
                           {.remove = 2, .deferred = 20, .flush = 4, .deferred_inside = 16}));
   list.push_back(scenario("deferred-recovery", deep(), 8,
                           {.reopen = 6, .deferred = 20, .flush = 4, .deferred_inside = 4}));
-  Scenario sealed_deferred = scenario("encrypted-deferred", quick(), 60,
-                                      {.remove = 2, .deferred = 20, .flush = 4, .deferred_inside = 16});
+  Scenario sealed_deferred =
+      scenario("encrypted-deferred", quick(), 60,
+               {.remove = 2, .deferred = 20, .flush = 4, .deferred_inside = 16});
   sealed_deferred.options.encrypted = true;
   list.push_back(sealed_deferred);
   list.push_back(scenario("served", quick(), 150,

@@ -9,7 +9,7 @@ from harness.shows_logs import ShowsLogs
 from harness.terminal import Terminal
 from harness.tpm_process import program
 
-SIZE = 24 * MIB
+SIZE = 64 * MIB  # Less than that takes no time worth showing.
 WRITE = 6000  # Somewhere in the middle: some 10,000 overwrite what was there.
 
 

@@ -46,7 +46,8 @@ std::vector<std::byte> example_data_key() {
 }
 
 Codec example_sealing_codec() {
-  const Superblock superblock = example_superblock();
+  Superblock superblock = example_superblock();
+  superblock.features_must_know = feature_encrypted;
   return {superblock, ImageKeys::derive(example_data_key(), superblock.uuid).value()};
 }
 

@@ -34,8 +34,8 @@ TEST(FormatDocument, ThePublicMetadataDecodes) {
   const char* reason = nullptr;
   const auto metadata = parse_public_metadata(checked.content, reason);
   ASSERT_TRUE(metadata.has_value()) << reason;
-  EXPECT_EQ(*metadata, (PublicMetadata{{"owner", "team seven"},
-                                       {"rack/place", std::string("\x00\x11", 2)}}));
+  EXPECT_EQ(*metadata,
+            (PublicMetadata{{"owner", "team seven"}, {"rack/place", std::string("\x00\x11", 2)}}));
   EXPECT_EQ(
       compose_header_copy(place, checked.sequence, compose_public_metadata(*metadata).value()),
       copy);
@@ -76,12 +76,12 @@ KeyWrap made_again(const ShownSlot& it, const KeyWrap& shown, const Bytes& data_
   wrap.ephemeral = shown.ephemeral;
   wrap.nonce = shown.nonce;
   std::ranges::copy(data_key, wrap.sealed_key.begin());
-  const auto key = it.slot.kind == KeySlotKind::public_key
-                       ? find_agreed_key(it.secret, shown.ephemeral, it.slot.salt,
-                                         "vnvram 1 key slot public")
-                       : SealingKey::make(slot_key(it.slot, it.secret).value().get());
-  EXPECT_OK(key->seal(wrap.nonce, wrap_associated_data(uuid, it.slot, wrap.key_id),
-                      wrap.sealed_key, wrap.tag));
+  const auto key =
+      it.slot.kind == KeySlotKind::public_key
+          ? find_agreed_key(it.secret, shown.ephemeral, it.slot.salt, "vnvram 1 key slot public")
+          : SealingKey::make(slot_key(it.slot, it.secret).value().get());
+  EXPECT_OK(key->seal(wrap.nonce, wrap_associated_data(uuid, it.slot, wrap.key_id), wrap.sealed_key,
+                      wrap.tag));
   EXPECT_OK(voucher_key_of(uuid, data_key)
                 ->seal(wrap.nonce, voucher_associated_data(uuid, it.slot, wrap), {}, wrap.voucher));
   return wrap;
