@@ -21,37 +21,33 @@ Result<std::unique_ptr<FileDevice>> FileDevice::open(const std::string& path, Ac
   if (!file) {
     return file.error();
   }
-  std::unique_ptr<FileDevice> device(new FileDevice(location_name(path), *std::move(file), access));
+  auto opened = of_open_file(*std::move(file), location_name(path), access);
+  if (!opened) {
+    return opened;
+  }
+  FileDevice& device = **opened;
   // Without /proc nothing tells what path a descriptor came by.
-  device->has_path_ = !is_open || device->path_ != path;
-  if (Status begun = device->begin(); !begun) {
-    return begun.error();
+  device.has_path_ = !is_open || device.path_ != path;
+  if (access == Access::read_write && !device.file_.block_special) {
+    device.file_name_.emplace(device.buffered(), device.path_);
   }
-  if (access == Access::read_write && !device->file_.block_special) {
-    device->file_name_.emplace(device->buffered(), device->path_);
-  }
-  return device;
+  return opened;
 }
 
-Result<std::unique_ptr<FileDevice>> FileDevice::of_open_file(UniqueFd fd, std::string name,
+Result<std::unique_ptr<FileDevice>> FileDevice::of_open_file(OpenedFile file, std::string name,
                                                              Access access) {
-  std::unique_ptr<FileDevice> device(
-      new FileDevice(std::move(name), {.fd = std::move(fd)}, access));
-  const Status begun = device->begin();
-  return begun ? Result<std::unique_ptr<FileDevice>>(std::move(device)) : begun.error();
-}
-
-Status FileDevice::begin() {
-  if (const Result<std::uint64_t> size = size_bytes(); !size) {
+  std::unique_ptr<FileDevice> device(new FileDevice(std::move(name), std::move(file), access));
+  if (const Result<std::uint64_t> size = device->size_bytes(); !size) {
     return size.error();
   }
+  const int fd = device->buffered();
   // No read-ahead: it would fill the page cache with large folios that span what is read and what
   // is written directly beside it, and the engine keeps its own cache.
-  (void)::posix_fadvise(buffered(), 0, 0, POSIX_FADV_RANDOM);
-  if (access_ == Access::read_write || medium_reads_) {
-    direct_.open(buffered(), access_);
+  (void)::posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
+  if (access == Access::read_write || device->medium_reads_) {
+    device->direct_.open(fd, access);
   }
-  return {};
+  return device;
 }
 
 } // namespace vnvram
