@@ -122,9 +122,12 @@ Result<FolderPlace::Found> FolderPlace::look() const {
                                "TPM that was there is gone",
                  "restore it from a backup; for a new TPM remove it");
   }
+  UniqueFd readable = folder_->open_file(image_name_, O_RDONLY | O_NOCTTY | O_NONBLOCK);
+  if (!readable.valid()) {
+    return change_error(image_path_, "cannot open it", errno);
+  }
   const auto device =
-      FileDevice::of_open_file(folder_->open_file(image_name_, O_RDONLY | O_NOCTTY | O_NONBLOCK),
-                               image_path_, Access::read_only);
+      FileDevice::of_open_file({.fd = std::move(readable)}, image_path_, Access::read_only);
   if (!device.ok()) {
     return device.error();
   }
