@@ -15,9 +15,9 @@
 #include "base/operator_text.h"
 #include "base/system_clock.h"
 #include "device/location.h"
+#include "service/idle_memory.h"
 #include "service/renewal_words.h"
 #include "service/service_notify.h"
-#include "service/idle_memory.h"
 #include "service/session_offer.h"
 #include "service/termination_signals.h"
 

@@ -38,8 +38,8 @@ Status replace_file(const std::string& path, const fs::path& target,
                     std::span<const std::byte> bytes, mode_t mode) {
   constexpr const char* name = "file";
   const auto work = WorkFolder::make((target.parent_path() / ".vnvram-new-").string());
-  const UniqueFd file = work ? work->folder().open_file(name, O_RDWR | O_CREAT | O_EXCL, 0600)
-                             : UniqueFd();
+  const UniqueFd file =
+      work ? work->folder().open_file(name, O_RDWR | O_CREAT | O_EXCL, 0600) : UniqueFd();
   if (!file.valid() || ::fchmod(file.get(), mode) != 0 || !write_all(file.get(), bytes) ||
       ::fsync(file.get()) != 0 ||
       ::renameat(work->folder().fd(), name, work->parent().fd(), target.filename().c_str()) != 0) {

@@ -102,9 +102,8 @@ Status check_absent(const Folder& folder, const std::string& name) {
 
 Status write_new_file(const std::string& path, std::span<const std::byte> bytes) {
   const fs::path file = path;
-  return write_new_files(
-      file.parent_path().string(),
-      {{.name = file.filename().string(), .bytes = {bytes.begin(), bytes.end()}}});
+  return write_new_files(file.parent_path().string(), {{.name = file.filename().string(),
+                                                        .bytes = {bytes.begin(), bytes.end()}}});
 }
 
 Status write_new_folder(const std::string& path, const std::vector<NewFileContent>& files) {

@@ -15,8 +15,6 @@
 #include "device/file_io.h"
 #include "device/file_lock.h"
 #include "device/file_space.h"
-#include "device/hidden_writes.h"
-#include "device/location.h"
 
 namespace vnvram {
 namespace {
@@ -27,49 +25,6 @@ constexpr std::size_t direct_read_min_bytes = std::size_t{128} << 10U;
 constexpr std::chrono::milliseconds name_known_for{10};
 
 } // namespace
-
-FileDevice::FileDevice(std::string path, OpenedFile file, Access access)
-    : path_(std::move(path)), file_(std::move(file)), access_(access),
-      medium_reads_(kept(Barrier::medium_reads) && cache_may_hide_writes(file_.fd.get())) {}
-
-Result<std::unique_ptr<FileDevice>> FileDevice::open(const std::string& path, Access access) {
-  const bool is_open = scheme_of(path) == LocationScheme::descriptor;
-  Result<OpenedFile> file = is_open ? open_descriptor(path, access) : open_file(path, access);
-  if (!file) {
-    return file.error();
-  }
-  std::unique_ptr<FileDevice> device(new FileDevice(location_name(path), *std::move(file), access));
-  // Without /proc nothing tells what path a descriptor came by.
-  device->has_path_ = !is_open || device->path_ != path;
-  if (Status begun = device->begin(); !begun) {
-    return begun.error();
-  }
-  if (access == Access::read_write && !device->file_.block_special) {
-    device->file_name_.emplace(device->buffered(), device->path_);
-  }
-  return device;
-}
-
-Result<std::unique_ptr<FileDevice>> FileDevice::of_open_file(UniqueFd fd, std::string name,
-                                                             Access access) {
-  std::unique_ptr<FileDevice> device(
-      new FileDevice(std::move(name), {.fd = std::move(fd)}, access));
-  const Status begun = device->begin();
-  return begun ? Result<std::unique_ptr<FileDevice>>(std::move(device)) : begun.error();
-}
-
-Status FileDevice::begin() {
-  if (const Result<std::uint64_t> size = size_bytes(); !size) {
-    return size.error();
-  }
-  // No read-ahead: it would fill the page cache with large folios that span what is read and what
-  // is written directly beside it, and the engine keeps its own cache.
-  (void)::posix_fadvise(buffered(), 0, 0, POSIX_FADV_RANDOM);
-  if (access_ == Access::read_write || medium_reads_) {
-    direct_.open(buffered(), access_);
-  }
-  return {};
-}
 
 DeviceCapabilities FileDevice::capabilities() const {
   const bool writable = access_ == Access::read_write;

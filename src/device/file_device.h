@@ -26,9 +26,9 @@ class FileDevice final : public BlockDevice, public SpaceKeeper {
 public:
   /// What open_device() promises. `path` may be "fd:N".
   static Result<std::unique_ptr<FileDevice>> open(const std::string& path, Access access);
-  /// A regular file that is open for this, and that is not looked for by a path: nobody has said
-  /// where it stays. `name` is for messages. Errors: io.
-  static Result<std::unique_ptr<FileDevice>> of_open_file(UniqueFd fd, std::string name,
+  /// What is open for this, and is not looked for by a path: nobody has said where it stays.
+  /// `name` is for messages. Errors: io.
+  static Result<std::unique_ptr<FileDevice>> of_open_file(OpenedFile file, std::string name,
                                                           Access access);
 
   [[nodiscard]] std::string name() const override { return path_; }
@@ -52,7 +52,6 @@ public:
 
 private:
   FileDevice(std::string path, OpenedFile file, Access access);
-  Status begin();
 
   [[nodiscard]] int buffered() const { return file_.fd.get(); }
   Status check_range(const char* verb, std::uint64_t offset_bytes,

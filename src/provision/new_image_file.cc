@@ -33,7 +33,7 @@ Error named_after(const std::string& target, const Error& error, const std::stri
 }
 
 Status fill_raw(const NewFile& file, const NewImageFile& image, const CreateOptions& options) {
-  auto device = FileDevice::of_open_file(UniqueFd(::fcntl(file.fd(), F_DUPFD_CLOEXEC, 0)),
+  auto device = FileDevice::of_open_file({.fd = UniqueFd(::fcntl(file.fd(), F_DUPFD_CLOEXEC, 0))},
                                          image.target, Access::read_write);
   if (!device) {
     return device.error();

@@ -7,8 +7,8 @@ namespace vnvram {
 /// is large goes back when it is freed, always. To be said before there are threads.
 void keep_memory_small();
 
-/// Gives back what is free of the heap, and what this thread's stack was deeper before. For a thread
-/// that has nothing to do for a while: it takes some microseconds, now and of the next call.
+/// Gives back what is free of the heap, and what this thread's stack was deeper before. For a
+/// thread that has nothing to do for a while: it takes some microseconds, now and of the next call.
 void give_back_memory();
 
 } // namespace vnvram

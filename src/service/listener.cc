@@ -76,8 +76,7 @@ constexpr std::size_t begun_letters = 6;
 
 std::string begun_path(const std::string& path, const std::string& letters) {
   const std::filesystem::path whole = path;
-  const std::string name =
-      std::string(begun_beginning) + letters + "-" + whole.filename().string();
+  const std::string name = std::string(begun_beginning) + letters + "-" + whole.filename().string();
   return (whole.parent_path() / name).string();
 }
 
@@ -184,8 +183,8 @@ Status Listener::bind_unix(const std::string& path) {
 Status Listener::set_access(const SocketAccess& access, const SocketAddress& address) const {
   constexpr auto unchanged = static_cast<uid_t>(-1);
   const char* path = address_.path.c_str();
-  if ((access.user || access.group) && ::chown(path, access.user.value_or(unchanged),
-                                               access.group.value_or(unchanged)) != 0) {
+  if ((access.user || access.group) &&
+      ::chown(path, access.user.value_or(unchanged), access.group.value_or(unchanged)) != 0) {
     return system_error(address, "cannot set its owner and group");
   }
   return ::chmod(path, access.mode) == 0 ? Status() : system_error(address, "cannot set its mode");

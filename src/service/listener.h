@@ -21,9 +21,10 @@ struct SocketAccess {
 /// Owns the socket and, for a unix socket, its name in the file system, which goes with it.
 class Listener {
 public:
-  /// A unix socket has its name when it listens: who finds the file is not refused. A socket file that a dead process left behind is replaced; of a socket that is there already
-  /// (fd:) the access is not changed. Errors: in_use (somebody answers there), exists (something
-  /// that is no socket), invalid_argument (fd: no socket that listens), io.
+  /// A unix socket has its name when it listens: who finds the file is not refused. A socket file
+  /// that a dead process left behind is replaced; of a socket that is there already (fd:) the
+  /// access is not changed. Errors: in_use (somebody answers there), exists (something that is no
+  /// socket), invalid_argument (fd: no socket that listens), io.
   static Result<Listener> open(const SocketAddress& address, const SocketAccess& access);
 
   Listener(Listener&& other) noexcept;

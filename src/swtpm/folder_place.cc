@@ -127,9 +127,12 @@ Result<FolderPlace::Found> FolderPlace::look() const {
                                "TPM that was there is gone",
                  "restore it from a backup; for a new TPM remove it");
   }
-  const auto device = FileDevice::of_open_file(
-      folder_->open_file(image_name_, O_RDONLY | O_NOCTTY | O_NONBLOCK), image_path_,
-      Access::read_only);
+  UniqueFd readable = folder_->open_file(image_name_, O_RDONLY | O_NOCTTY | O_NONBLOCK);
+  if (!readable.valid()) {
+    return change_error(image_path_, "cannot open it", errno);
+  }
+  const auto device =
+      FileDevice::of_open_file({.fd = std::move(readable)}, image_path_, Access::read_only);
   if (!device.ok()) {
     return device.error();
   }
@@ -165,11 +168,9 @@ Status FolderPlace::make_image(TpmImageRecipe::Contents contents) const {
   rights.owner_is_needed = false; // Only root can give it another one; swtpm's have none either.
   rights.mode = mode_.value_or(rights.mode);
   bool forbidden = false;
-  Status made = create_new_image_file({.target = image_path_,
-                                       .folder = &*folder_,
-                                       .rights = rights,
-                                       .size_bytes = *size_bytes},
-                                      *options, forbidden);
+  Status made = create_new_image_file(
+      {.target = image_path_, .folder = &*folder_, .rights = rights, .size_bytes = *size_bytes},
+      *options, forbidden);
   TpmImageRecipe::wipe(*options);
   return made;
 }

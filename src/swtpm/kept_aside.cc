@@ -74,8 +74,7 @@ Result<std::string> keep_aside(const Folder& folder, const std::string& name) {
       return done.ok() ? Result<std::string>(folder.path_of(kept)) : done.error();
     }
     // An earlier attempt was cut behind it.
-    if (const auto there = find_file(folder, kept);
-        there.ok() && same_bytes(folder, name, kept)) {
+    if (const auto there = find_file(folder, kept); there.ok() && same_bytes(folder, name, kept)) {
       return folder.path_of(kept);
     }
   }

@@ -58,7 +58,8 @@ public:
   }
   Result<Channel> operator()(const CharacterDevice& place) const {
     Channel channel;
-    channel.client = UniqueFd(::open(place.path.c_str(), O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
+    channel.client =
+        UniqueFd(::open(place.path.c_str(), O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
     if (!channel.client.valid()) {
       return Error(ErrorKind::io,
                    "Cannot open " + place.path + ": " + std::system_category().message(errno));

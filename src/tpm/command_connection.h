@@ -26,8 +26,9 @@ class CommandConnection {
 public:
   using Clock = std::chrono::steady_clock;
 
-  /// `socket`: or a device that does not block, and takes a response whole. `accepts_heads`: of the two TPM versions only 2.0 knows those. `command_max_bytes`: the
-  /// longest command that the TPM takes, at least a header.
+  /// `socket`: or a device that does not block, and takes a response whole. `accepts_heads`: of the
+  /// two TPM versions only 2.0 knows those. `command_max_bytes`: the longest command that the TPM
+  /// takes, at least a header.
   CommandConnection(UniqueFd socket, bool accepts_heads, std::size_t command_max_bytes);
 
   /// What of the stream is in memory: for another process that goes on with the socket.

@@ -102,7 +102,8 @@ bool ControlConnection::send() {
   last_active_ = Clock::now();
   sent_bytes_ += static_cast<std::size_t>(sent);
   if (sent_bytes_ == outbox_.size()) {
-    outbox_ = Bytes(); // Which gives it back, as {} would not. A state blob is large, and the memory is not needed again soon.
+    outbox_ = Bytes(); // Which gives it back, as {} would not. A state blob is large, and the
+                       // memory is not needed again soon.
     sent_bytes_ = 0;
   }
   return true;

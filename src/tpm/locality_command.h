@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 
@@ -11,11 +12,21 @@
 
 namespace vnvram {
 
-/// The locality that it asks for; nothing: it is a command for the TPM, or too short.
-std::optional<std::uint8_t> locality_asked_for(std::span<const std::byte> command);
+/// It sets the locality of the commands that follow.
+class LocalityCommand {
+public:
+  /// Up to this locality. Until this is said there is no such command.
+  void take_up_to(std::uint8_t locality_max) { locality_max_ = locality_max; }
 
-using LocalityResponse = std::array<std::byte, 10>;
-/// Whether it is the locality of the commands that follow.
-LocalityResponse locality_response(TpmVersion version, bool is_set);
+  /// The response, valid until the next call; `set` is called before, if that is allowed. Nothing:
+  /// it is a command for the TPM.
+  std::optional<std::span<const std::byte>> answer(std::span<const std::byte> command,
+                                                   TpmVersion version,
+                                                   const std::function<void(std::uint8_t)>& set);
+
+private:
+  std::optional<std::uint8_t> locality_max_;
+  std::array<std::byte, 10> response_{};
+};
 
 } // namespace vnvram

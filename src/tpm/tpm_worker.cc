@@ -380,9 +380,11 @@ std::optional<std::span<const std::byte>> TpmWorker::response_to(const Client& c
   if (command.bytes.empty()) {
     return tpm_.wrong_size_response();
   }
-  if (const auto asked = locality_asked_for(command.bytes);
-      asked && locality_command_max_ && !tpm_.is_off()) {
-    return answer_locality(client.source, *asked);
+  const auto set = [&](std::uint8_t locality) { set_locality(client.source, locality); };
+  const auto answer =
+      tpm_.is_off() ? std::nullopt : locality_command_.answer(command.bytes, tpm_.version(), set);
+  if (answer) {
+    return answer;
   }
   std::uint8_t locality = localities_.at(static_cast<std::size_t>(client.source));
   if (command.locality && *command.locality <= locality_max) {
@@ -391,16 +393,6 @@ std::optional<std::span<const std::byte>> TpmWorker::response_to(const Client& c
   const auto response =
       tpm_.execute(command.bytes, locality, [this] { return !held_ && custody_.may_run(); });
   return response && !storage_.commit() ? tpm_.failure_response() : response;
-}
-
-std::span<const std::byte> TpmWorker::answer_locality(CommandSource source,
-                                                      std::uint8_t locality) {
-  const bool is_allowed = locality <= *locality_command_max_;
-  if (is_allowed) {
-    set_locality(source, locality);
-  }
-  locality_response_ = locality_response(tpm_.version(), is_allowed);
-  return locality_response_;
 }
 
 } // namespace vnvram

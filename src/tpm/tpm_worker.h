@@ -76,8 +76,11 @@ public:
   /// Told, on the worker's thread, of each end of a connection that commands came by. To be said
   /// before serve().
   void watch_lost_clients(std::function<void()> lost) { lost_ = std::move(lost); }
-  /// A command may set the locality of those that follow, up to this one. To be said before serve().
-  void take_locality_commands(std::uint8_t locality_max) { locality_command_max_ = locality_max; }
+  /// A command may set the locality of those that follow, up to this one. To be said before
+  /// serve().
+  void take_locality_commands(std::uint8_t locality_max) {
+    locality_command_.take_up_to(locality_max);
+  }
   /// Commands come from this socket from now on, instead of an earlier one. An invalid one: from
   /// none.
   void set_vm_socket(UniqueFd socket);
@@ -151,7 +154,6 @@ private:
   void collect_poll_entries(Clock::time_point now);
   void serve_client(Client& client, short events);
   void run_commands(Client& client);
-  std::span<const std::byte> answer_locality(CommandSource source, std::uint8_t locality);
   /// To the command that waits. Nothing: not now.
   [[nodiscard]] std::optional<std::span<const std::byte>> response_to(const Client& client);
   [[nodiscard]] bool takes_commands() const {
@@ -169,8 +171,7 @@ private:
   std::function<void()> lost_;
   std::atomic<bool> stopping_ = false;
   std::array<std::atomic<std::uint8_t>, 2> localities_{};
-  std::optional<std::uint8_t> locality_command_max_; ///< Nothing: it is no command of ours.
-  LocalityResponse locality_response_{};             ///< To the last one.
+  LocalityCommand locality_command_;
   std::mutex mutex_;
   std::optional<UniqueFd> new_vm_socket_;   ///< Under mutex_.
   std::vector<std::function<void()>> jobs_; ///< Under mutex_.

@@ -34,8 +34,9 @@ std::size_t resident_bytes(std::uintptr_t end, std::size_t length_bytes) {
   const std::uintptr_t begin = (end - length_bytes) / page * page;
   std::vector<unsigned char> pages(length_bytes / page);
   EXPECT_EQ(::mincore(reinterpret_cast<void*>(begin), pages.size() * page, pages.data()), 0);
-  return page * static_cast<std::size_t>(std::count_if(
-                    pages.begin(), pages.end(), [](unsigned char each) { return (each & 1U) != 0; }));
+  return page *
+         static_cast<std::size_t>(std::count_if(
+             pages.begin(), pages.end(), [](unsigned char each) { return (each & 1U) != 0; }));
 }
 
 TEST(IdleMemory, AThreadsStackIsAsDeepAsItsFrames) {

@@ -85,8 +85,8 @@ TEST_F(ListenerTest, WhatTheKilledHaveLeftGoes) {
   leave_socket(".new-longer-by-c.sock");
   const auto listener = Listener::open(address(), {});
   ASSERT_OK(listener);
-  EXPECT_EQ(names(), (std::set<std::string>{"c.sock", ".new-aB3dEf-other.sock",
-                                            ".new-longer-by-c.sock"}));
+  EXPECT_EQ(names(),
+            (std::set<std::string>{"c.sock", ".new-aB3dEf-other.sock", ".new-longer-by-c.sock"}));
 }
 
 TEST_F(ListenerTest, OneThatIsServedIsNotTaken) {
