@@ -109,7 +109,17 @@ AnchorPoint AnchorKeeper::next_point() const {
 Status AnchorKeeper::write() {
   const std::lock_guard lock(mutex_);
   const AnchorPoint point = next_point(); // With the mutex: what is written later is not older.
-  return written_ == point ? Status{} : put(point);
+  return written_ == point || has_gone_on_elsewhere() ? Status{} : put(point);
+}
+
+// An anchor that two hosts ask knows no lock.
+bool AnchorKeeper::has_gone_on_elsewhere() const {
+  const Result<std::optional<AnchorPoint>> anchored = use_.anchor->read();
+  if (!anchored || !*anchored) {
+    return false;
+  }
+  const AnchorPoint image = image_point();
+  return (*anchored)->uuid == image.uuid && (*anchored)->epoch_number > image.epoch_number;
 }
 
 Status AnchorKeeper::announce(const Announcement& what) {

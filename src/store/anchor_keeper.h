@@ -57,8 +57,12 @@ public:
 private:
   [[nodiscard]] bool anchors() const { return use_.anchor != nullptr && state_.writes(); }
   Status judge_image(const Result<std::optional<AnchorPoint>>& anchored);
-  /// What the image is now.
+  /// What the image is now, unless it has gone on elsewhere.
   Status write();
+  /// Whoever has a copy of the image has begun an epoch behind this one's, as after a migration
+  /// whose source seals what it leaves: what that one has anchored is not taken back. Needs the
+  /// mutex.
+  [[nodiscard]] bool has_gone_on_elsewhere() const;
   Status put(const AnchorPoint& point);         // Needs the mutex.
   [[nodiscard]] AnchorPoint next_point() const; // Needs the mutex.
   [[nodiscard]] bool is_periodic() const {

@@ -2,6 +2,7 @@
 #include <chrono>
 #include <future>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -62,6 +63,23 @@ TEST_F(StoreAnchor, IsWrittenAtOpeningAndClosing) {
   ASSERT_OK(store->close());
   EXPECT_EQ(anchored(), before + 2);
   EXPECT_FALSE(anchor_->is_locked());
+}
+
+// After a migration with the image the source seals what it leaves, when the copy has an owner.
+TEST_F(StoreAnchor, OfACopyThatHasGoneOnIsNotTakenBack) {
+  const auto left = open(with(Moment::open));
+  ASSERT_OK(left->write("a", bytes("1")));
+  anchor_->unlock(); // One that two hosts ask knows no lock.
+  auto there = Store::open(std::make_unique<MemoryDevice>(copy_of_disk()), with(Moment::open));
+  ASSERT_OK(there);
+  const std::optional<AnchorPoint> anchored = anchor_->point();
+  ASSERT_OK(left->seal());
+  EXPECT_EQ(anchor_->point(), anchored);
+  ASSERT_OK(left->close());
+  EXPECT_EQ(anchor_->point(), anchored);
+  ASSERT_OK((*there)->write("a", bytes("2")));
+  ASSERT_OK((*there)->close());
+  EXPECT_EQ(anchor_->point()->generation, anchored->generation + 1);
 }
 
 TEST_F(StoreAnchor, IsWrittenAfterEachPeriodInWhichSomethingWasCommitted) {
