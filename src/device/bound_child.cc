@@ -47,7 +47,8 @@ public:
   Launch(const std::vector<std::string>& arguments, int listening_socket, int conversation,
          int handed_over, int working_folder, int said, int lifeline)
       : arguments_(arguments), listening_socket_(listening_socket), conversation_(conversation),
-        handed_over_(handed_over), working_folder_(working_folder), said_(said), lifeline_(lifeline) {
+        handed_over_(handed_over), working_folder_(working_folder), said_(said),
+        lifeline_(lifeline) {
     for (std::string& argument : arguments_) {
       argv_.push_back(argument.data());
     }
@@ -178,8 +179,8 @@ Result<BoundChild> BoundChild::start(const std::vector<std::string>& arguments,
   // Who writes a lot there, and is not read, must not be stopped by it.
   (void)::fcntl(news->writer.get(), F_SETFL, O_NONBLOCK);
   (void)::fcntl(news->reader.get(), F_SETFL, O_NONBLOCK);
-  Launch launch(arguments, listening_socket, conversation, handed_over, working_folder, news->writer.get(),
-                lifeline->reader.get());
+  Launch launch(arguments, listening_socket, conversation, handed_over, working_folder,
+                news->writer.get(), lifeline->reader.get());
   // None of our handlers may run in the child.
   sigset_t all;
   sigset_t before;

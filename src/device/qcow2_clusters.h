@@ -14,7 +14,6 @@ namespace vnvram {
 /// tables which clusters may be overwritten where they are. The file is only read, and may be open
 /// in QEMU if nothing is written to it meanwhile.
 /// Errors: io; unsupported for tables that are no qcow2's.
-Result<std::vector<ByteRange>> find_borrowed_clusters(const QemuFile& file,
-                                                      const ByteRange& part);
+Result<std::vector<ByteRange>> find_borrowed_clusters(const QemuFile& file, const ByteRange& part);
 
 } // namespace vnvram

@@ -35,7 +35,8 @@ bool can_grow(ImageFormat format) {
 Status run_qemu_img(const QemuFile& file, const std::vector<std::string>& words) {
   const Result<std::string> program = BoundChild::find("qemu-img");
   if (!program) {
-    return Error(program.error().kind(), fmt::format("{}: {}", file.name(), program.error().cause()),
+    return Error(program.error().kind(),
+                 fmt::format("{}: {}", file.name(), program.error().cause()),
                  program.error().remedy());
   }
   std::vector<std::string> arguments = {*program};
@@ -50,7 +51,7 @@ Status run_qemu_img(const QemuFile& file, const std::vector<std::string>& words)
   }
   return *status == 0 ? Status{}
                       : Status(qemu_error("qemu-img", file.name(), Access::read_write,
-                                        file.renamed_in(child->said())));
+                                          file.renamed_in(child->said())));
 }
 
 } // namespace

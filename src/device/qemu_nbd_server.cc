@@ -111,9 +111,9 @@ Result<std::unique_ptr<QemuNbdServer>> QemuNbdServer::start(const QemuFile& file
   if (!prepared) {
     return prepared.error();
   }
-  Result<BoundChild> child = BoundChild::start(command_line(*program, file, image, access, options),
-                                               prepared->listening.get(), -1, -1,
-                                               file.working_folder());
+  Result<BoundChild> child =
+      BoundChild::start(command_line(*program, file, image, access, options),
+                        prepared->listening.get(), -1, -1, file.working_folder());
   // With ours closed, its end is the connection's end.
   prepared->listening.reset();
   if (!child) {

@@ -58,7 +58,8 @@ Error space_error(const std::string& path, const Error& error) {
 /// In our words, and before a program is started that says it in its own.
 Status check_writable(const QemuFile& file) {
   const UniqueFd writable = file.open(O_RDWR | O_NONBLOCK);
-  return writable.valid() ? Status{} : Status(change_error(file.name(), "cannot open for writing", errno));
+  return writable.valid() ? Status{}
+                          : Status(change_error(file.name(), "cannot open for writing", errno));
 }
 
 /// What an owner before us has left in the page cache and the disk does not have, after a failed
@@ -66,8 +67,8 @@ Status check_writable(const QemuFile& file) {
 Status drop_cache(const QemuFile& file) {
   const UniqueFd fd = file.open(O_RDONLY);
   if (!fd.valid() || ::fdatasync(fd.get()) != 0) {
-    return Error(ErrorKind::io,
-                 fmt::format("{}: cannot flush: {}", file.name(), std::generic_category().message(errno)));
+    return Error(ErrorKind::io, fmt::format("{}: cannot flush: {}", file.name(),
+                                            std::generic_category().message(errno)));
   }
   (void)::posix_fadvise(fd.get(), 0, 0, POSIX_FADV_DONTNEED);
   return {};
@@ -226,10 +227,10 @@ Status VmImageDevice::resize(std::uint64_t size_bytes) {
   if (!current || *current == size_bytes) {
     return current ? Status{} : Status(current.error());
   }
-  return Error(
-      ErrorKind::unsupported,
-      fmt::format("{}: a VM image of {} bytes cannot be resized while it is open", name(), *current),
-      "close it, and use `resize`");
+  return Error(ErrorKind::unsupported,
+               fmt::format("{}: a VM image of {} bytes cannot be resized while it is open", name(),
+                           *current),
+               "close it, and use `resize`");
 }
 
 // The same bytes once more, for which QEMU takes clusters that are this image's alone.
@@ -273,8 +274,8 @@ Status VmImageDevice::reserve_space(const ByteRange& range) {
   const UniqueFd fd = where_.open(O_RDWR);
   struct stat status = {};
   if (!fd.valid() || ::fstat(fd.get(), &status) != 0) {
-    return Error(ErrorKind::io,
-                 fmt::format("{}: cannot open: {}", name(), std::generic_category().message(errno)));
+    return Error(ErrorKind::io, fmt::format("{}: cannot open: {}", name(),
+                                            std::generic_category().message(errno)));
   }
   // Allocated and not written: the file is qemu-nbd's, which may be writing its own tables.
   return S_ISREG(status.st_mode)

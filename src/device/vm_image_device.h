@@ -51,8 +51,7 @@ public:
 private:
   /// In the VM image, and then in the file that it is.
   Status reserve_space(const ByteRange& range) override;
-  VmImageDevice(QemuFile file, const ImageContainer& image, Access access,
-                DeviceOptions options);
+  VmImageDevice(QemuFile file, const ImageContainer& image, Access access, DeviceOptions options);
   Status start();
   [[nodiscard]] Status check_durable_is_found() const;
   /// Runs `call` on the connection, which is made anew after unlock().

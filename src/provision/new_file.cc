@@ -96,8 +96,8 @@ Status NewFile::check_is_it() const {
   if (::fstat(fd(), &opened) != 0 || !folder_.folder().look_at(name_, named)) {
     return file_error(target_, "cannot look at what was made beside it");
   }
-  const bool same = (opened.st_dev == named.st_dev && opened.st_ino == named.st_ino) ||
-                    !inodes_last(fd());
+  const bool same =
+      (opened.st_dev == named.st_dev && opened.st_ino == named.st_ino) || !inodes_last(fd());
   return same && opened.st_size > 0
              ? Status()
              : Error(ErrorKind::stale, target_ + ": what was made for it was written elsewhere",

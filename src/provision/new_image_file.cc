@@ -35,9 +35,8 @@ Status fill_raw(const NewFile& file, const NewImageFile& image, const CreateOpti
 
 Status fill_vm_image(const NewFile& file, const NewImageFile& image, CreateOptions options) {
   const Result<QemuFile> for_qemu = file.for_qemu();
-  Status done = for_qemu
-                    ? make_vm_image(*for_qemu, image.format, image.size_bytes, options.device)
-                    : for_qemu.error();
+  Status done = for_qemu ? make_vm_image(*for_qemu, image.format, image.size_bytes, options.device)
+                         : for_qemu.error();
   if (!done) {
     return done;
   }
@@ -56,9 +55,9 @@ Status fill_vm_image(const NewFile& file, const NewImageFile& image, CreateOptio
   }
   struct stat made {};
   if (done && ::fstat(file.fd(), &made) == 0) { // It has grown since.
-    done = reserve_file_space(file.fd(), image.target,
-                              {0, static_cast<std::uint64_t>(made.st_size)},
-                              MissingSpace::allocated);
+    done =
+        reserve_file_space(file.fd(), image.target, {0, static_cast<std::uint64_t>(made.st_size)},
+                           MissingSpace::allocated);
   }
   if (done && ::fsync(file.fd()) != 0) {
     return file_error(image.target, "cannot flush");

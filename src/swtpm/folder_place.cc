@@ -65,8 +65,7 @@ Result<std::unique_ptr<BlockDevice>> FolderPlace::open() {
     return Error(ErrorKind::stale, image_path_ + ": was replaced while it was opened",
                  "look who changes this folder");
   }
-  auto device =
-      FileDevice::of_found_file({.fd = std::move(file)}, image_path_, Access::read_write);
+  auto device = FileDevice::of_found_file({.fd = std::move(file)}, image_path_, Access::read_write);
   return device.ok() ? Result<std::unique_ptr<BlockDevice>>(*std::move(device)) : device.error();
 }
 

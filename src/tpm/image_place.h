@@ -27,9 +27,7 @@ public:
   virtual Result<std::string> enter(Visit visit) = 0;
   /// What was entered, for writing; nullptr: what open_device() opens by that location. Errors:
   /// stale: it is not there any more; read_only, io.
-  virtual Result<std::unique_ptr<BlockDevice>> open() {
-    return std::unique_ptr<BlockDevice>();
-  }
+  virtual Result<std::unique_ptr<BlockDevice>> open() { return std::unique_ptr<BlockDevice>(); }
   /// Whether what was entered is still what is found there. Errors: stale; absent.
   [[nodiscard]] virtual Status check() const = 0;
   /// The image is not open any more. Harmless when it was not entered.

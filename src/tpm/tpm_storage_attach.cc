@@ -61,8 +61,8 @@ Status TpmStorage::attach(const std::string& location, std::unique_ptr<BlockDevi
   }
   trouble_.forget();
   const ImageKeeper::Opening opening = {.location = where, .accept_sealed = true};
-  Status opened = device != nullptr ? keeper_->attach(std::move(device), opening)
-                                    : keeper_->attach(opening);
+  Status opened =
+      device != nullptr ? keeper_->attach(std::move(device), opening) : keeper_->attach(opening);
   if (!opened.ok()) {
     return opened;
   }
