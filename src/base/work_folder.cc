@@ -18,7 +18,13 @@ namespace fs = std::filesystem;
 constexpr std::size_t random_length = 6;
 // Somebody who cleans up may take a new folder before there is a lock in it.
 constexpr int tries_max = 100;
-constexpr const char* lock_name = ".lock";
+
+/// With the letters of the folder's own name: only what was made here has it, by the very name that
+/// it was made by. Whoever may write to the folder around it may give that name to any folder of
+/// ours.
+std::string lock_name_of(const std::string& name) {
+  return ".lock-" + name.substr(name.size() - random_length);
+}
 
 enum class Lock { taken, others, none };
 
@@ -38,7 +44,7 @@ bool has_name(const UniqueFd& file) {
 
 /// Of the files in it, and of folders of ours, which were made below it. The lock goes last.
 // NOLINTNEXTLINE(misc-no-recursion): as deep as we have made them.
-void clear(const Folder& folder) {
+void clear(const Folder& folder, const std::string& lock_name = {}) {
   for (const std::string& name : folder.names()) {
     if (name == lock_name || ::unlinkat(folder.fd(), name.c_str(), 0) == 0) {
       continue;
@@ -48,7 +54,9 @@ void clear(const Folder& folder) {
       (void)::unlinkat(folder.fd(), name.c_str(), AT_REMOVEDIR);
     }
   }
-  (void)::unlinkat(folder.fd(), lock_name, 0);
+  if (!lock_name.empty()) {
+    (void)::unlinkat(folder.fd(), lock_name.c_str(), 0);
+  }
 }
 
 // By its name: whatever else has that by now, only an empty folder goes.
@@ -59,15 +67,18 @@ void remove_empty(const Folder& parent, const std::string& name) {
 void remove_if_left(const Folder& parent, const std::string& name) {
   const std::optional<Folder> folder = parent.open_below(name);
   struct stat status {};
-  if (!folder || ::fstat(folder->fd(), &status) != 0 || status.st_uid != ::geteuid()) {
+  // Nobody else can have put a lock into one like this.
+  if (!folder || ::fstat(folder->fd(), &status) != 0 || status.st_uid != ::geteuid() ||
+      (status.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
     return;
   }
+  const std::string lock_name = lock_name_of(name);
   const UniqueFd lock = folder->open_file(lock_name, O_RDWR);
   if (!lock.valid()) {
-    // Just made, or left just then. Who has just made it makes another one.
+    // Just made, or left just then. Who has just made it makes another one. Or it is none.
     remove_empty(parent, name);
   } else if (take(lock) == Lock::taken && has_name(lock)) {
-    clear(*folder);
+    clear(*folder, lock_name);
     remove_empty(parent, name);
   }
 }
@@ -111,6 +122,7 @@ std::optional<WorkFolder> WorkFolder::make(const Folder& parent, const std::stri
       }
       return std::nullopt;
     }
+    const std::string lock_name = lock_name_of(name);
     std::optional<Folder> folder = parent.open_below(name);
     UniqueFd lock =
         folder ? folder->open_file(lock_name, O_RDWR | O_CREAT | O_EXCL, 0600) : UniqueFd();
@@ -125,7 +137,7 @@ std::optional<WorkFolder> WorkFolder::make(const Folder& parent, const std::stri
       if (is_of_who_made(lock, *folder)) {
         return WorkFolder(*std::move(around), std::move(name), *std::move(folder), std::move(lock));
       }
-      (void)::unlinkat(folder->fd(), lock_name, 0);
+      (void)::unlinkat(folder->fd(), lock_name.c_str(), 0);
     }
   }
   errno = EBUSY;
@@ -142,7 +154,7 @@ WorkFolder::WorkFolder(WorkFolder&& other) noexcept
 
 WorkFolder::~WorkFolder() {
   if (!name_.empty()) {
-    clear(folder_);
+    clear(folder_, lock_name_of(name_));
     remove_empty(parent_, name_);
   }
 }

@@ -12,7 +12,8 @@ namespace vnvram {
 
 /// A new folder of this user alone; gone with the object, with the files in it. Whoever is killed
 /// meanwhile leaves it behind, and the next one who makes a folder with the same prefix removes it:
-/// one that is in use has a file in it that is locked.
+/// one that is in use has a file in it that is locked, and whose name has the same six characters
+/// as the folder's. A folder that was made elsewhere, and has such a name now, stays as it is.
 ///
 /// What is made and removed by way of folder() is in this folder, also where the folder around it
 /// is another user's, who may rename this one and put something else in its place.

@@ -60,6 +60,10 @@ Status write_directly(const std::string& path, std::span<const std::byte> bytes)
 
 Status write_output_file(const std::string& path, std::span<const std::byte> bytes,
                          mode_t new_file_mode) {
+  if (path.empty()) {
+    return Error(ErrorKind::invalid_argument, "the name of the file to be written is empty",
+                 "name a file");
+  }
   struct stat existing {};
   if (::stat(path.c_str(), &existing) != 0) {
     if (errno != ENOENT || fs::is_symlink(fs::symlink_status(path))) {

@@ -45,9 +45,10 @@ Result<Pipe> make_pipe() {
 class Launch {
 public:
   Launch(const std::vector<std::string>& arguments, int listening_socket, int conversation,
-         int handed_over, int said, int lifeline)
+         int handed_over, int working_folder, int said, int lifeline)
       : arguments_(arguments), listening_socket_(listening_socket), conversation_(conversation),
-        handed_over_(handed_over), said_(said), lifeline_(lifeline) {
+        handed_over_(handed_over), working_folder_(working_folder), said_(said),
+        lifeline_(lifeline) {
     for (std::string& argument : arguments_) {
       argv_.push_back(argument.data());
     }
@@ -67,6 +68,7 @@ public:
   /// In the child. Only what is safe after a fork in a process with other threads.
   [[noreturn]] void run() {
     reset_signals();
+    const bool is_there = working_folder_ < 0 || ::fchdir(working_folder_) == 0;
     const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
     // First out of the way of the numbers that they are to have.
     const int said = ::fcntl(said_, F_DUPFD_CLOEXEC, first_other_fd);
@@ -83,6 +85,9 @@ public:
         ::dup2(listening, listen_fd) < 0 || ::dup2(lifeline, lifeline_fd) < 0 ||
         (handed_over_ >= 0 && ::dup2(handed_over, BoundChild::handed_over_fd) < 0)) {
       give_up("cannot hand over its descriptors");
+    }
+    if (!is_there) {
+      give_up("cannot enter its folder");
     }
     // With them goes the writing end of the lifeline.
     const int first_closed_fd = handed_over_ < 0 ? BoundChild::handed_over_fd : first_other_fd;
@@ -141,6 +146,7 @@ private:
   int listening_socket_;
   int conversation_;
   int handed_over_;
+  int working_folder_;
   int said_;
   int lifeline_;
 };
@@ -163,7 +169,8 @@ Result<std::string> BoundChild::find(std::string_view program) {
 }
 
 Result<BoundChild> BoundChild::start(const std::vector<std::string>& arguments,
-                                     int listening_socket, int conversation, int handed_over) {
+                                     int listening_socket, int conversation, int handed_over,
+                                     int working_folder) {
   Result<Pipe> news = make_pipe();
   Result<Pipe> lifeline = make_pipe();
   if (!news || !lifeline) {
@@ -172,8 +179,8 @@ Result<BoundChild> BoundChild::start(const std::vector<std::string>& arguments,
   // Who writes a lot there, and is not read, must not be stopped by it.
   (void)::fcntl(news->writer.get(), F_SETFL, O_NONBLOCK);
   (void)::fcntl(news->reader.get(), F_SETFL, O_NONBLOCK);
-  Launch launch(arguments, listening_socket, conversation, handed_over, news->writer.get(),
-                lifeline->reader.get());
+  Launch launch(arguments, listening_socket, conversation, handed_over, working_folder,
+                news->writer.get(), lifeline->reader.get());
   // None of our handlers may run in the child.
   sigset_t all;
   sigset_t before;

@@ -31,10 +31,11 @@ public:
   /// Starts `arguments[0]`, a path. Its standard input and output are /dev/null, or `conversation`
   /// unless that is -1; its standard error goes to said(). `listening_socket`, unless -1, is handed
   /// over as systemd does it (LISTEN_FDS), and `handed_over`, unless -1, is its descriptor
-  /// handed_over_fd. All other descriptors stay here. Errors: io.
+  /// handed_over_fd. All other descriptors stay here. It is started in the folder that
+  /// `working_folder` is open on, unless -1. Errors: io.
   static Result<BoundChild> start(const std::vector<std::string>& arguments,
                                   int listening_socket = -1, int conversation = -1,
-                                  int handed_over = -1);
+                                  int handed_over = -1, int working_folder = -1);
   static constexpr int handed_over_fd = 5;
 
   BoundChild(BoundChild&& other) noexcept;

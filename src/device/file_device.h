@@ -26,6 +26,9 @@ class FileDevice final : public BlockDevice, public SpaceKeeper {
 public:
   /// What open_device() promises. `path` may be "fd:N".
   static Result<std::unique_ptr<FileDevice>> open(const std::string& path, Access access);
+  /// The same of a file that was found at `path`, and is open. Errors: io.
+  static Result<std::unique_ptr<FileDevice>> of_found_file(OpenedFile file, std::string path,
+                                                           Access access);
   /// What is open for this, and is not looked for by a path: nobody has said where it stays.
   /// `name` is for messages. Errors: io.
   static Result<std::unique_ptr<FileDevice>> of_open_file(OpenedFile file, std::string name,

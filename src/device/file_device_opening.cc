@@ -21,13 +21,23 @@ Result<std::unique_ptr<FileDevice>> FileDevice::open(const std::string& path, Ac
   if (!file) {
     return file.error();
   }
-  auto opened = of_open_file(*std::move(file), location_name(path), access);
+  const std::string name = location_name(path);
+  auto opened = of_found_file(*std::move(file), name, access);
+  if (opened) {
+    // Without /proc nothing tells what path a descriptor came by.
+    (*opened)->has_path_ = !is_open || name != path;
+  }
+  return opened;
+}
+
+Result<std::unique_ptr<FileDevice>> FileDevice::of_found_file(OpenedFile file, std::string path,
+                                                              Access access) {
+  auto opened = of_open_file(std::move(file), std::move(path), access);
   if (!opened) {
     return opened;
   }
   FileDevice& device = **opened;
-  // Without /proc nothing tells what path a descriptor came by.
-  device.has_path_ = !is_open || device.path_ != path;
+  device.has_path_ = true;
   if (access == Access::read_write && !device.file_.block_special) {
     device.file_name_.emplace(device.buffered(), device.path_);
   }

@@ -74,7 +74,7 @@ Result<std::unique_ptr<BlockDevice>> open_path(const std::string& location, Acce
     return needs_a_name(location, container->format);
   }
   if (container->format != ImageFormat::raw) {
-    return as_block_device(VmImageDevice::open(location, *container, access, options));
+    return as_block_device(VmImageDevice::open(QemuFile(location), *container, access, options));
   }
   // What is not there has no encryption to speak of.
   Result<std::unique_ptr<BlockDevice>> device = open_raw(location, access);

@@ -22,6 +22,9 @@ std::string error_reason(int error) {
 namespace {
 
 Error open_error(const std::string& path, Access access, bool block_special, int error) {
+  if (path.empty()) {
+    return {ErrorKind::absent, "the name of what is to be opened is empty", "name the image"};
+  }
   std::string cause = fmt::format("{}: cannot open: {}", path, error_reason(error));
   if (error == ENOENT || error == ENOTDIR || error == ENXIO) {
     return {ErrorKind::absent, std::move(cause), "check the path, or create the image"};

@@ -139,14 +139,13 @@ Result<std::vector<ByteRange>> Tables::borrowed(const ByteRange& part) const {
 
 } // namespace
 
-Result<std::vector<ByteRange>> find_borrowed_clusters(const std::string& path,
-                                                      const ByteRange& part) {
-  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+Result<std::vector<ByteRange>> find_borrowed_clusters(const QemuFile& file, const ByteRange& part) {
+  const UniqueFd fd = file.open(O_RDONLY);
   if (!fd.valid()) {
-    return Error(ErrorKind::io,
-                 fmt::format("{}: cannot open: {}", path, std::generic_category().message(errno)));
+    return Error(ErrorKind::io, fmt::format("{}: cannot open: {}", file.name(),
+                                            std::generic_category().message(errno)));
   }
-  Tables tables(fd.get(), path);
+  Tables tables(fd.get(), file.name());
   const Status header = tables.read_header();
   return header ? tables.borrowed(part) : header.error();
 }

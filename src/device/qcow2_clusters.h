@@ -1,10 +1,10 @@
 // Which parts of a qcow2 image have no cluster of their own: a write there allocates.
 #pragma once
 
-#include <string>
 #include <vector>
 
 #include "device/byte_range.h"
+#include "device/qemu_file.h"
 #include "vnvram/result.h"
 
 namespace vnvram {
@@ -14,7 +14,6 @@ namespace vnvram {
 /// tables which clusters may be overwritten where they are. The file is only read, and may be open
 /// in QEMU if nothing is written to it meanwhile.
 /// Errors: io; unsupported for tables that are no qcow2's.
-Result<std::vector<ByteRange>> find_borrowed_clusters(const std::string& path,
-                                                      const ByteRange& part);
+Result<std::vector<ByteRange>> find_borrowed_clusters(const QemuFile& file, const ByteRange& part);
 
 } // namespace vnvram

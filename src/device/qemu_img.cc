@@ -32,24 +32,26 @@ bool can_grow(ImageFormat format) {
   return format == ImageFormat::qcow2 || format == ImageFormat::luks;
 }
 
-Status run_qemu_img(const std::string& name, const std::vector<std::string>& words) {
+Status run_qemu_img(const QemuFile& file, const std::vector<std::string>& words) {
   const Result<std::string> program = BoundChild::find("qemu-img");
   if (!program) {
-    return Error(program.error().kind(), fmt::format("{}: {}", name, program.error().cause()),
+    return Error(program.error().kind(),
+                 fmt::format("{}: {}", file.name(), program.error().cause()),
                  program.error().remedy());
   }
   std::vector<std::string> arguments = {*program};
   arguments.insert(arguments.end(), words.begin(), words.end());
-  Result<BoundChild> child = BoundChild::start(arguments);
+  Result<BoundChild> child = BoundChild::start(arguments, -1, -1, -1, file.working_folder());
   if (!child) {
     return child.error();
   }
   const std::optional<int> status = child->wait(time_limit);
   if (!status) {
-    return Error(ErrorKind::io, fmt::format("{}: qemu-img has not ended in time", name));
+    return Error(ErrorKind::io, fmt::format("{}: qemu-img has not ended in time", file.name()));
   }
   return *status == 0 ? Status{}
-                      : Status(qemu_error("qemu-img", name, Access::read_write, child->said()));
+                      : Status(qemu_error("qemu-img", file.name(), Access::read_write,
+                                          file.renamed_in(child->said())));
 }
 
 } // namespace
@@ -69,8 +71,8 @@ Status check_key_fits(const std::string& name, ImageFormat format, const DeviceO
   return {};
 }
 
-Status make_vm_image(const std::string& path, const std::string& name, ImageFormat format,
-                     std::uint64_t size_bytes, const DeviceOptions& options) {
+Status make_vm_image(const QemuFile& file, ImageFormat format, std::uint64_t size_bytes,
+                     const DeviceOptions& options) {
   const bool with_key = !options.image_key_file.empty();
   std::vector<std::string> words = {"create", "-q"};
   if (with_key) {
@@ -78,8 +80,8 @@ Status make_vm_image(const std::string& path, const std::string& name, ImageForm
   }
   words.insert(words.end(),
                {"-f", std::string(image_format_name(format)), "-o", option_list(format, with_key),
-                qemu_file_name(path), std::to_string(size_bytes)});
-  return run_qemu_img(name, words);
+                file.for_programs(), std::to_string(size_bytes)});
+  return run_qemu_img(file, words);
 }
 
 Status grow_vm_image(const std::string& path, const ImageContainer& image, std::uint64_t size_bytes,
@@ -90,6 +92,7 @@ Status grow_vm_image(const std::string& path, const ImageContainer& image, std::
         fmt::format("{}: a {} image cannot be grown", path, image_format_name(image.format)),
         "make a larger one: `salvage IMAGE NEW --size N`");
   }
+  const QemuFile file(path);
   std::vector<std::string> words = {"resize", "-q"};
   if (image.encrypted) {
     words.insert(words.end(), {"--object", qemu_secret_option(options.image_key_file)});
@@ -98,8 +101,8 @@ Status grow_vm_image(const std::string& path, const ImageContainer& image, std::
     words.emplace_back("--preallocation=metadata");
   }
   words.insert(words.end(),
-               {"--image-opts", qemu_image_options(path, image), std::to_string(size_bytes)});
-  return run_qemu_img(path, words);
+               {"--image-opts", qemu_image_options(file, image), std::to_string(size_bytes)});
+  return run_qemu_img(file, words);
 }
 
 } // namespace vnvram

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "device/image_format.h"
+#include "device/qemu_file.h"
 #include "vnvram/open_device.h"
 
 namespace vnvram {
@@ -14,11 +15,11 @@ namespace vnvram {
 /// encryption).
 Status check_key_fits(const std::string& name, ImageFormat format, const DeviceOptions& options);
 
-/// Makes a VM image of the file `path`, which is there and which nobody uses; `name` is for
-/// messages. What a write would allocate later is allocated now, or by the first write of all of
-/// it. Not durable yet. Errors: no_space; unsupported (there is no qemu-img); io with what it said.
-Status make_vm_image(const std::string& path, const std::string& name, ImageFormat format,
-                     std::uint64_t size_bytes, const DeviceOptions& options);
+/// Makes a VM image of a file that is there and that nobody uses. What a write would allocate later
+/// is allocated now, or by the first write of all of it. Not durable yet. Errors: no_space;
+/// unsupported (there is no qemu-img); io with what it said.
+Status make_vm_image(const QemuFile& file, ImageFormat format, std::uint64_t size_bytes,
+                     const DeviceOptions& options);
 
 /// Grows a VM image that nobody has open. Errors: in_use; unsupported, for a format that QEMU
 /// cannot grow, too; no_space; io.

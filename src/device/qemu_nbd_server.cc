@@ -9,7 +9,6 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
-#include <filesystem>
 #include <optional>
 #include <system_error>
 #include <vector>
@@ -76,7 +75,7 @@ Result<ConnectionToCome> prepare_connection() {
                "cannot make a socket for qemu-nbd: " + std::generic_category().message(error));
 }
 
-std::vector<std::string> command_line(const std::string& program, const std::string& path,
+std::vector<std::string> command_line(const std::string& program, const QemuFile& file,
                                       const ImageContainer& image, Access access,
                                       const DeviceOptions& options) {
   // What comes must reach the file as it comes: no hole where a commit would have to allocate.
@@ -84,29 +83,27 @@ std::vector<std::string> command_line(const std::string& program, const std::str
                                         "--detect-zeroes=off"};
   // The cache of a block device may hide what another owner has written by another one, see
   // hidden_writes.h; on a network file system QEMU's locks keep that out.
-  std::error_code unknown;
-  arguments.emplace_back(std::filesystem::is_block_file(path, unknown) ? "--cache=none"
-                                                                       : "--cache=writeback");
+  arguments.emplace_back(file.is_block_device() ? "--cache=none" : "--cache=writeback");
   if (access == Access::read_only) {
     arguments.emplace_back("--read-only");
   }
   if (image.encrypted) {
     arguments.insert(arguments.end(), {"--object", qemu_secret_option(options.image_key_file)});
   }
-  arguments.insert(arguments.end(), {"--image-opts", qemu_image_options(path, image)});
+  arguments.insert(arguments.end(), {"--image-opts", qemu_image_options(file, image)});
   return arguments;
 }
 
 } // namespace
 
-Result<std::unique_ptr<QemuNbdServer>> QemuNbdServer::start(const std::string& path,
+Result<std::unique_ptr<QemuNbdServer>> QemuNbdServer::start(const QemuFile& file,
                                                             const ImageContainer& image,
                                                             Access access,
                                                             const DeviceOptions& options) {
   const Result<std::string> program = BoundChild::find("qemu-nbd");
   if (!program) {
     return Error(program.error().kind(),
-                 fmt::format("{}: a {} image, and {}", path, image_format_name(image.format),
+                 fmt::format("{}: a {} image, and {}", file.name(), image_format_name(image.format),
                              program.error().cause()),
                  program.error().remedy());
   }
@@ -114,15 +111,16 @@ Result<std::unique_ptr<QemuNbdServer>> QemuNbdServer::start(const std::string& p
   if (!prepared) {
     return prepared.error();
   }
-  Result<BoundChild> child = BoundChild::start(command_line(*program, path, image, access, options),
-                                               prepared->listening.get());
+  Result<BoundChild> child =
+      BoundChild::start(command_line(*program, file, image, access, options),
+                        prepared->listening.get(), -1, -1, file.working_folder());
   // With ours closed, its end is the connection's end.
   prepared->listening.reset();
   if (!child) {
     return child.error();
   }
   std::unique_ptr<QemuNbdServer> server(
-      new QemuNbdServer(std::move(*child), std::move(prepared->connection)));
+      new QemuNbdServer(file, std::move(*child), std::move(prepared->connection)));
   if (server->wait_until_serving(options.timeout)) {
     return server;
   }
@@ -130,10 +128,10 @@ Result<std::unique_ptr<QemuNbdServer>> QemuNbdServer::start(const std::string& p
   if (!ended) {
     server->child_.kill();
     return Error(ErrorKind::io,
-                 fmt::format("{}: qemu-nbd has not opened it after {:g} s", path,
+                 fmt::format("{}: qemu-nbd has not opened it after {:g} s", file.name(),
                              std::chrono::duration<double>(options.timeout).count()));
   }
-  return qemu_error("qemu-nbd", path, access, server->said());
+  return qemu_error("qemu-nbd", file.name(), access, server->said());
 }
 
 bool QemuNbdServer::wait_until_serving(std::chrono::milliseconds time_limit) {
@@ -162,7 +160,7 @@ QemuNbdServer::~QemuNbdServer() {
 }
 
 std::string QemuNbdServer::said() {
-  return child_.said();
+  return file_.renamed_in(child_.said());
 }
 
 } // namespace vnvram

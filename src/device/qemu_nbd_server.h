@@ -7,6 +7,7 @@
 #include "base/unique_fd.h"
 #include "device/bound_child.h"
 #include "device/image_format.h"
+#include "device/qemu_file.h"
 #include "vnvram/open_device.h"
 
 namespace vnvram {
@@ -21,7 +22,7 @@ public:
   /// Returns when it serves; the image's locks, QEMU's own, are held then. `image.encrypted` needs
   /// options.image_key_file. Errors: in_use; wrong_key; unsupported (there is no qemu-nbd); io with
   /// what qemu-nbd said.
-  static Result<std::unique_ptr<QemuNbdServer>> start(const std::string& path,
+  static Result<std::unique_ptr<QemuNbdServer>> start(const QemuFile& file,
                                                       const ImageContainer& image, Access access,
                                                       const DeviceOptions& options);
 
@@ -36,11 +37,12 @@ public:
   std::string said();
 
 private:
-  QemuNbdServer(BoundChild child, UniqueFd connection)
-      : child_(std::move(child)), connection_(std::move(connection)) {}
+  QemuNbdServer(QemuFile file, BoundChild child, UniqueFd connection)
+      : file_(std::move(file)), child_(std::move(child)), connection_(std::move(connection)) {}
   /// False when it has ended, or does not serve in this time.
   bool wait_until_serving(std::chrono::milliseconds time_limit);
 
+  const QemuFile file_;
   BoundChild child_;
   UniqueFd connection_;
 };

@@ -1,10 +1,6 @@
 #include "device/qemu_options.h"
 
-#include <sys/stat.h>
-
-#include <filesystem>
 #include <string_view>
-#include <system_error>
 
 #include <fmt/core.h>
 
@@ -22,18 +18,10 @@ std::string doubled_commas(std::string_view value) {
 
 } // namespace
 
-std::string qemu_file_name(const std::string& path) {
-  std::error_code failed;
-  const std::string result = std::filesystem::absolute(path, failed).string();
-  return failed ? path : result;
-}
-
-std::string qemu_image_options(const std::string& path, const ImageContainer& image) {
-  struct stat status = {};
-  const bool block_special = ::stat(path.c_str(), &status) == 0 && S_ISBLK(status.st_mode);
+std::string qemu_image_options(const QemuFile& file, const ImageContainer& image) {
   std::string options = fmt::format(
       "driver={},file.driver={},file.locking=on,file.filename={}", image_format_name(image.format),
-      block_special ? "host_device" : "file", doubled_commas(qemu_file_name(path)));
+      file.is_block_device() ? "host_device" : "file", doubled_commas(file.for_programs()));
   if (image.encrypted) {
     options += image.format == ImageFormat::luks ? ",key-secret=key"
                                                  : ",encrypt.format=luks,encrypt.key-secret=key";
@@ -42,7 +30,7 @@ std::string qemu_image_options(const std::string& path, const ImageContainer& im
 }
 
 std::string qemu_secret_option(const std::string& key_file) {
-  return "secret,id=key,file=" + doubled_commas(qemu_file_name(key_file));
+  return "secret,id=key,file=" + doubled_commas(QemuFile(key_file).for_programs());
 }
 
 } // namespace vnvram

@@ -56,18 +56,19 @@ Error space_error(const std::string& path, const Error& error) {
 }
 
 /// In our words, and before a program is started that says it in its own.
-Status check_writable(const std::string& path) {
-  const UniqueFd writable(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NONBLOCK));
-  return writable.valid() ? Status{} : Status(change_error(path, "cannot open for writing", errno));
+Status check_writable(const QemuFile& file) {
+  const UniqueFd writable = file.open(O_RDWR | O_NONBLOCK);
+  return writable.valid() ? Status{}
+                          : Status(change_error(file.name(), "cannot open for writing", errno));
 }
 
 /// What an owner before us has left in the page cache and the disk does not have, after a failed
 /// write-back, must not be read: see FileDevice::drop_cache.
-Status drop_cache(const std::string& path) {
-  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+Status drop_cache(const QemuFile& file) {
+  const UniqueFd fd = file.open(O_RDONLY);
   if (!fd.valid() || ::fdatasync(fd.get()) != 0) {
-    return Error(ErrorKind::io,
-                 fmt::format("{}: cannot flush: {}", path, std::generic_category().message(errno)));
+    return Error(ErrorKind::io, fmt::format("{}: cannot flush: {}", file.name(),
+                                            std::generic_category().message(errno)));
   }
   (void)::posix_fadvise(fd.get(), 0, 0, POSIX_FADV_DONTNEED);
   return {};
@@ -75,32 +76,32 @@ Status drop_cache(const std::string& path) {
 
 } // namespace
 
-VmImageDevice::VmImageDevice(std::string path, const ImageContainer& image, Access access,
+VmImageDevice::VmImageDevice(QemuFile file, const ImageContainer& image, Access access,
                              DeviceOptions options)
-    : path_(std::move(path)), image_(image), access_(access), options_(std::move(options)) {}
+    : where_(std::move(file)), image_(image), access_(access), options_(std::move(options)) {}
 
 VmImageDevice::~VmImageDevice() = default;
 
-Result<std::unique_ptr<VmImageDevice>> VmImageDevice::open(const std::string& path,
+Result<std::unique_ptr<VmImageDevice>> VmImageDevice::open(const QemuFile& file,
                                                            const ImageContainer& image,
                                                            Access access,
                                                            const DeviceOptions& options) {
-  if (const Status key = check_key(path, image, options); !key) {
+  if (const Status key = check_key(file.name(), image, options); !key) {
     return key.error();
   }
   if (access == Access::read_write) {
-    if (const Status writable = check_writable(path); !writable) {
+    if (const Status writable = check_writable(file); !writable) {
       return writable.error();
     }
   }
-  std::unique_ptr<VmImageDevice> device(new VmImageDevice(path, image, access, options));
+  std::unique_ptr<VmImageDevice> device(new VmImageDevice(file, image, access, options));
   if (const Status started = device->start(); !started) {
     return started.error();
   }
-  if (access == Access::read_write) {
-    device->file_ = UniqueFd(::open(path.c_str(), O_PATH | O_CLOEXEC));
+  if (access == Access::read_write && file.has_path()) {
+    device->file_ = file.open(O_PATH);
     if (device->file_.valid()) {
-      device->file_name_.emplace(device->file_.get(), path);
+      device->file_name_.emplace(device->file_.get(), file.name());
     }
   }
   return device;
@@ -118,12 +119,12 @@ Status VmImageDevice::check_name() {
 
 Status VmImageDevice::start() {
   Result<std::unique_ptr<QemuNbdServer>> server =
-      QemuNbdServer::start(path_, image_, access_, options_);
+      QemuNbdServer::start(where_, image_, access_, options_);
   if (!server) {
     return server.error();
   }
   NbdTarget target;
-  target.name = path_;
+  target.name = name();
   target.socket = (*server)->take_connection().release();
   target.private_server = true;
   target.timeout = options_.timeout;
@@ -131,7 +132,7 @@ Status VmImageDevice::start() {
   if (!connection) {
     return connection.error();
   }
-  const Status dropped = access_ == Access::read_write ? drop_cache(path_) : Status{};
+  const Status dropped = access_ == Access::read_write ? drop_cache(where_) : Status{};
   if (!dropped) {
     return dropped;
   }
@@ -226,10 +227,10 @@ Status VmImageDevice::resize(std::uint64_t size_bytes) {
   if (!current || *current == size_bytes) {
     return current ? Status{} : Status(current.error());
   }
-  return Error(
-      ErrorKind::unsupported,
-      fmt::format("{}: a VM image of {} bytes cannot be resized while it is open", path_, *current),
-      "close it, and use `resize`");
+  return Error(ErrorKind::unsupported,
+               fmt::format("{}: a VM image of {} bytes cannot be resized while it is open", name(),
+                           *current),
+               "close it, and use `resize`");
 }
 
 // The same bytes once more, for which QEMU takes clusters that are this image's alone.
@@ -254,7 +255,7 @@ Status VmImageDevice::allocate(const ByteRange& range) {
       const Status reserved = device.fill_holes(range);
       return reserved ? device.flush() : reserved;
     }
-    const Result<std::vector<ByteRange>> borrowed = find_borrowed_clusters(path_, range);
+    const Result<std::vector<ByteRange>> borrowed = find_borrowed_clusters(where_, range);
     if (!borrowed) {
       return borrowed.error();
     }
@@ -268,17 +269,17 @@ Status VmImageDevice::allocate(const ByteRange& range) {
 
 Status VmImageDevice::reserve_space(const ByteRange& range) {
   if (const Status allocated = allocate(range); !allocated) {
-    return space_error(path_, allocated.error());
+    return space_error(name(), allocated.error());
   }
-  const UniqueFd fd(::open(path_.c_str(), O_RDWR | O_CLOEXEC));
+  const UniqueFd fd = where_.open(O_RDWR);
   struct stat status = {};
   if (!fd.valid() || ::fstat(fd.get(), &status) != 0) {
-    return Error(ErrorKind::io,
-                 fmt::format("{}: cannot open: {}", path_, std::generic_category().message(errno)));
+    return Error(ErrorKind::io, fmt::format("{}: cannot open: {}", name(),
+                                            std::generic_category().message(errno)));
   }
   // Allocated and not written: the file is qemu-nbd's, which may be writing its own tables.
   return S_ISREG(status.st_mode)
-             ? reserve_file_space(fd.get(), path_, {0, static_cast<std::uint64_t>(status.st_size)},
+             ? reserve_file_space(fd.get(), name(), {0, static_cast<std::uint64_t>(status.st_size)},
                                   MissingSpace::allocated)
              : Status{};
 }

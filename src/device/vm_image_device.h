@@ -9,6 +9,7 @@
 #include "base/unique_fd.h"
 #include "device/file_name.h"
 #include "device/image_format.h"
+#include "device/qemu_file.h"
 #include "device/space_keeper.h"
 #include "vnvram/block_device.h"
 #include "vnvram/open_device.h"
@@ -26,12 +27,12 @@ public:
   /// Errors: in_use, in reading, too, as QEMU does not let others read beside a writer; key_needed,
   /// wrong_key, invalid_argument (a key for an image without encryption), unsupported (no
   /// qemu-nbd), io.
-  static Result<std::unique_ptr<VmImageDevice>> open(const std::string& path,
+  static Result<std::unique_ptr<VmImageDevice>> open(const QemuFile& file,
                                                      const ImageContainer& image, Access access,
                                                      const DeviceOptions& options);
   ~VmImageDevice() override;
 
-  [[nodiscard]] std::string name() const override { return path_; }
+  [[nodiscard]] std::string name() const override { return where_.name(); }
   [[nodiscard]] DeviceCapabilities capabilities() const override;
   Result<std::uint64_t> size_bytes() override;
   Status read(std::uint64_t offset_bytes, std::span<std::byte> buffer) override;
@@ -50,8 +51,7 @@ public:
 private:
   /// In the VM image, and then in the file that it is.
   Status reserve_space(const ByteRange& range) override;
-  VmImageDevice(std::string path, const ImageContainer& image, Access access,
-                DeviceOptions options);
+  VmImageDevice(QemuFile file, const ImageContainer& image, Access access, DeviceOptions options);
   Status start();
   [[nodiscard]] Status check_durable_is_found() const;
   /// Runs `call` on the connection, which is made anew after unlock().
@@ -60,7 +60,7 @@ private:
   Status allocate(const ByteRange& range);
   Status rewrite(NbdDevice& device, const ByteRange& range);
 
-  const std::string path_;
+  const QemuFile where_;
   const ImageContainer image_;
   const Access access_;
   const DeviceOptions options_;

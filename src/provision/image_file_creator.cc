@@ -153,6 +153,10 @@ Status replace_file(const std::string& path, const struct stat& old, std::uint64
 
 Status create_image_file(const std::string& path, std::uint64_t size_bytes,
                          const CreateOptions& options) {
+  if (path.empty()) {
+    return Error(ErrorKind::invalid_argument, "the name of the image to be made is empty",
+                 "name a file or a block device");
+  }
   if (is_served(path)) {
     return create_in_place(path, options);
   }

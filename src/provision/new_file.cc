@@ -6,12 +6,11 @@
 #include <utility>
 
 #include <fcntl.h>
-#include <fmt/core.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file_error.h"
+#include "device/hidden_writes.h"
 
 namespace vnvram {
 
@@ -40,11 +39,6 @@ bool forbids_replacing(int error) {
   case EOPNOTSUPP: return true;
   default: return false;
   }
-}
-
-// The kernel shows them our descriptors.
-bool programs_may_look_at_us() {
-  return ::geteuid() == 0 || ::prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 1;
 }
 
 } // namespace
@@ -80,12 +74,10 @@ Result<NewFile> NewFile::make(const Folder& folder, const std::string& name, boo
   return NewFile(*std::move(work), name, std::move(target), std::move(fd));
 }
 
-std::string NewFile::path_for_programs() const {
-  const std::string by_us =
-      fmt::format("/proc/{}/fd/{}/{}", ::getpid(), folder_.folder().fd(), name_);
-  return programs_may_look_at_us() && ::access(by_us.c_str(), F_OK) == 0
-             ? by_us
-             : folder_.folder().path_of(name_);
+Result<QemuFile> NewFile::for_qemu() const {
+  std::optional<QemuFile> file = QemuFile::in(folder_.folder(), name_, target_);
+  return file ? Result<QemuFile>(*std::move(file))
+              : file_error(target_, "cannot open the folder beside it");
 }
 
 Status NewFile::set_rights(const FileRights& rights, bool& forbidden) {
@@ -97,7 +89,25 @@ Status NewFile::set_rights(const FileRights& rights, bool& forbidden) {
   return {};
 }
 
+// What takes a name may take the place of all that there was.
+Status NewFile::check_is_it() const {
+  struct stat opened {};
+  struct stat named {};
+  if (::fstat(fd(), &opened) != 0 || !folder_.folder().look_at(name_, named)) {
+    return file_error(target_, "cannot look at what was made beside it");
+  }
+  const bool same =
+      (opened.st_dev == named.st_dev && opened.st_ino == named.st_ino) || !inodes_last(fd());
+  return same && opened.st_size > 0
+             ? Status()
+             : Error(ErrorKind::stale, target_ + ": what was made for it was written elsewhere",
+                     "what was there is as it was; look who changes its folder");
+}
+
 Status NewFile::take_name(bool& forbidden) {
+  if (const Status is_it = check_is_it(); !is_it) {
+    return is_it;
+  }
   if (::renameat(folder_.folder().fd(), name_.c_str(), folder_.parent().fd(), name_.c_str()) != 0) {
     forbidden = forbids_replacing(errno);
     return file_error(target_, "cannot rename the new image to this name");

@@ -10,6 +10,7 @@
 #include "base/folder.h"
 #include "base/unique_fd.h"
 #include "base/work_folder.h"
+#include "device/qemu_file.h"
 #include "vnvram/result.h"
 
 namespace vnvram {
@@ -47,16 +48,17 @@ public:
   /// Where it is to be, for messages.
   [[nodiscard]] const std::string& target() const { return target_; }
   [[nodiscard]] int fd() const { return fd_.get(); }
-  /// For programs that open a file by its path. Without /proc, or where they may not use ours, they
-  /// go by the folder's own path.
-  [[nodiscard]] std::string path_for_programs() const;
+  /// For QEMU's programs. Errors: io.
+  [[nodiscard]] Result<QemuFile> for_qemu() const;
 
   Status set_rights(const FileRights& rights, bool& forbidden);
   /// Whatever has that name is replaced. The name is durable on return; the content is the caller's
-  /// business.
+  /// business. Errors: stale: it is empty, or another file is there instead: whoever was to write
+  /// it has written elsewhere.
   Status take_name(bool& forbidden);
 
 private:
+  [[nodiscard]] Status check_is_it() const;
   NewFile(WorkFolder folder, std::string name, std::string target, UniqueFd fd)
       : folder_(std::move(folder)), name_(std::move(name)), target_(std::move(target)),
         fd_(std::move(fd)) {}

@@ -15,22 +15,13 @@
 #include "device/qemu_error.h"
 #include "device/qemu_img.h"
 #include "device/space_keeper.h"
+#include "device/vm_image_device.h"
 
 namespace vnvram {
 namespace {
 
 // Far more than it ever needs, and each failure by chance takes milliseconds.
 constexpr int tries_max = 20;
-
-// What the caller has named and not what it is made of.
-Error named_after(const std::string& target, const Error& error, const std::string& path) {
-  std::string cause = error.cause();
-  for (std::size_t at = cause.find(path); at != std::string::npos;
-       at = cause.find(path, at + target.size())) {
-    cause.replace(at, path.size(), target);
-  }
-  return {error.kind(), cause, error.remedy()};
-}
 
 Status fill_raw(const NewFile& file, const NewImageFile& image, const CreateOptions& options) {
   auto device = FileDevice::of_open_file({.fd = UniqueFd(::fcntl(file.fd(), F_DUPFD_CLOEXEC, 0))},
@@ -42,16 +33,18 @@ Status fill_raw(const NewFile& file, const NewImageFile& image, const CreateOpti
   return resized ? create_image(**device, options) : resized;
 }
 
-Status fill_vm_image(const NewFile& file, const std::string& path, const NewImageFile& image,
-                     CreateOptions options) {
-  Status done = make_vm_image(path, image.target, image.format, image.size_bytes, options.device);
+Status fill_vm_image(const NewFile& file, const NewImageFile& image, CreateOptions options) {
+  const Result<QemuFile> for_qemu = file.for_qemu();
+  Status done = for_qemu ? make_vm_image(*for_qemu, image.format, image.size_bytes, options.device)
+                         : for_qemu.error();
   if (!done) {
     return done;
   }
-  options.device.image_format = image_format_name(image.format);
+  const ImageContainer container = {.format = image.format,
+                                    .encrypted = !options.device.image_key_file.empty()};
   {
-    Result<std::unique_ptr<BlockDevice>> device =
-        open_device(path, Access::read_write, options.device);
+    const auto device =
+        VmImageDevice::open(*for_qemu, container, Access::read_write, options.device);
     if (!device) {
       return device.error();
     }
@@ -62,22 +55,19 @@ Status fill_vm_image(const NewFile& file, const std::string& path, const NewImag
   }
   struct stat made {};
   if (done && ::fstat(file.fd(), &made) == 0) { // It has grown since.
-    done = reserve_file_space(file.fd(), path, {0, static_cast<std::uint64_t>(made.st_size)},
-                              MissingSpace::allocated);
+    done =
+        reserve_file_space(file.fd(), image.target, {0, static_cast<std::uint64_t>(made.st_size)},
+                           MissingSpace::allocated);
   }
   if (done && ::fsync(file.fd()) != 0) {
-    return file_error(path, "cannot flush");
+    return file_error(image.target, "cannot flush");
   }
   return done;
 }
 
 Status fill(const NewFile& file, const NewImageFile& image, const CreateOptions& options) {
-  if (image.format == ImageFormat::raw) {
-    return fill_raw(file, image, options);
-  }
-  const std::string path = file.path_for_programs();
-  const Status filled = fill_vm_image(file, path, image, options);
-  return filled ? filled : named_after(image.target, filled.error(), path);
+  return image.format == ImageFormat::raw ? fill_raw(file, image, options)
+                                          : fill_vm_image(file, image, options);
 }
 
 Result<NewFile> make_file(const NewImageFile& image, bool& forbidden) {

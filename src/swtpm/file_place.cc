@@ -51,7 +51,9 @@ Result<std::vector<std::byte>> read_bytes(BlockDevice& device, std::uint64_t off
   if (!read.ok()) {
     return read.error();
   }
-  bytes.resize(std::min<std::uint64_t>(bytes.size(), size_bytes));
+  const auto kept_bytes = std::min<std::size_t>(bytes.size(), size_bytes);
+  wipe_memory(std::span(bytes).subspan(kept_bytes)); // Whoever wipes the rest does not see it.
+  bytes.resize(kept_bytes);
   return bytes;
 }
 
@@ -83,13 +85,16 @@ Result<bool> is_blank(BlockDevice& device) {
 }
 
 // A linear file whose mark was zeroed, as `swtpm_setup --overwrite` does it on devices.
-bool was_swtpms(std::vector<std::byte> beginning, std::uint64_t size_bytes) {
+bool was_swtpms(const std::vector<std::byte>& there, std::uint64_t size_bytes) {
   const std::vector<std::byte> whole = SwtpmLinearFile::compose({});
   constexpr std::ptrdiff_t mark_size_bytes = sizeof(std::uint64_t);
-  if (beginning.size() < whole.size() || !all_zero(std::span(beginning).first(mark_size_bytes)) ||
-      all_zero(std::span(beginning).first(whole.size()))) {
+  if (there.size() < whole.size() || !all_zero(std::span(there).first(mark_size_bytes)) ||
+      all_zero(std::span(there).first(whole.size()))) {
     return false;
   }
+  // No more of what is there than the header is copied: a state's bytes may follow.
+  std::vector<std::byte> beginning(there.begin(),
+                                   there.begin() + static_cast<std::ptrdiff_t>(whole.size()));
   std::copy_n(whole.begin(), mark_size_bytes, beginning.begin());
   return SwtpmLinearFile::parse(beginning, size_bytes).ok();
 }
@@ -171,13 +176,15 @@ Status FilePlace::provide(Visit visit) {
   const Status locked = device->lock_for_writing();
   const Result<std::uint64_t> size = locked.ok() ? device->size_bytes() : locked.error();
   // swtpm's own files end anywhere.
-  const Result<Bytes> beginning =
+  Result<Bytes> read =
       size.ok() ? read_bytes(*device, 0, std::min<std::uint64_t>(*size, guard_size_bytes))
                 : size.error();
-  if (!beginning.ok()) {
-    return beginning.error();
+  if (!read.ok()) {
+    return read.error();
   }
-  const GuardBlock guard = read_guard(*beginning);
+  const SecretBytes secret(*std::move(read)); // A state may follow close behind a header.
+  const Bytes& beginning = secret.get();
+  const GuardBlock guard = read_guard(beginning);
   if (guard.state == GuardBlock::State::whole) {
     return {};
   }
@@ -191,13 +198,13 @@ Status FilePlace::provide(Visit visit) {
   if (guard.state == GuardBlock::State::taking_over) {
     return go_on(std::move(device), guard);
   }
-  if (guard.state == GuardBlock::State::reset_requested || was_swtpms(*beginning, *size)) {
+  if (guard.state == GuardBlock::State::reset_requested || was_swtpms(beginning, *size)) {
     setup_.log.warning(path_ + ": a new TPM was asked for: the old one is overwritten");
     return make_new(std::move(device));
   }
-  if (SwtpmLinearFile::begins(*beginning)) {
+  if (SwtpmLinearFile::begins(beginning)) {
     const Status alone = check_not_open_elsewhere(path_);
-    return alone.ok() ? take_over(std::move(device), *beginning) : alone;
+    return alone.ok() ? take_over(std::move(device), beginning) : alone;
   }
   const auto metadata = read_public_metadata(*device);
   if (metadata.ok() || (metadata.error().kind() != ErrorKind::foreign &&
@@ -315,10 +322,12 @@ Status FilePlace::take_over(std::unique_ptr<FileDevice> device, const Bytes& beg
   Result<CreateOptions> options = setup_.recipe.options(*contents);
   const Result<std::uint64_t> needed =
       options.ok() ? TpmImageRecipe::size_bytes(*options) : options.error();
+  if (options.ok()) {
+    TpmImageRecipe::wipe(*options); // It was for that question.
+  }
   if (!needed.ok()) {
     return needed.error();
   }
-  TpmImageRecipe::wipe(*options); // It was for that question.
   // A file grows, where swtpm has used no more of it than it needed; a device has its size.
   const std::uint64_t wanted =
       guard_size_bytes + std::max(*needed, kept_room_bytes) + kept_room_bytes;

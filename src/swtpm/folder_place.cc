@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cassert>
 #include <cerrno>
 #include <utility>
 
@@ -48,6 +49,24 @@ Result<std::string> FolderPlace::enter(Visit visit) {
   }
   image_ = *std::move(image);
   return image_path_;
+}
+
+// By its path it could be another one by now, and another machine's.
+Result<std::unique_ptr<BlockDevice>> FolderPlace::open() {
+  assert(folder_);
+  UniqueFd file = folder_->open_file(image_name_, O_RDWR | O_NOCTTY | O_NONBLOCK);
+  if (!file.valid()) {
+    return change_error(image_path_, "cannot open for writing", errno);
+  }
+  struct stat found {};
+  struct stat opened {};
+  if (::fstat(image_.get(), &found) != 0 || ::fstat(file.get(), &opened) != 0 ||
+      found.st_dev != opened.st_dev || found.st_ino != opened.st_ino) {
+    return Error(ErrorKind::stale, image_path_ + ": was replaced while it was opened",
+                 "look who changes this folder");
+  }
+  auto device = FileDevice::of_found_file({.fd = std::move(file)}, image_path_, Access::read_write);
+  return device.ok() ? Result<std::unique_ptr<BlockDevice>>(*std::move(device)) : device.error();
 }
 
 Status FolderPlace::check() const {
@@ -160,6 +179,9 @@ Status FolderPlace::make_image(TpmImageRecipe::Contents contents) const {
   const Result<std::uint64_t> size_bytes =
       options.ok() ? TpmImageRecipe::size_bytes(*options) : options.error();
   if (!size_bytes.ok()) {
+    if (options.ok()) {
+      TpmImageRecipe::wipe(*options);
+    }
     return size_bytes.error();
   }
   struct stat old {};
@@ -192,6 +214,7 @@ Status FolderPlace::take_over() const {
   if (!contents.ok()) {
     return contents.error();
   }
+  const StateWiper contents_wiper(*contents); // Unless they are handed on.
   const Result<std::string> kept = keep_aside(*folder_, image_name_);
   if (!kept.ok()) {
     return kept.error();

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -33,6 +34,7 @@ public:
   /// more), in_use (swtpm, or another one of us, has it), corrupt (what is there is empty, or
   /// damaged), foreign (no regular file), those of taking a state over and of making an image.
   Result<std::string> enter(Visit visit) override;
+  Result<std::unique_ptr<BlockDevice>> open() override;
   [[nodiscard]] Status check() const override;
   void leave() override;
 
@@ -54,7 +56,7 @@ private:
   std::string image_path_;
   std::optional<Folder> folder_; ///< While it is entered.
   UniqueFd lock_;
-  UniqueFd image_; ///< Open by its path only: to be known again.
+  UniqueFd image_; ///< As it was found there (O_PATH): to be known again.
 };
 
 } // namespace vnvram

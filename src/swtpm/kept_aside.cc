@@ -7,8 +7,10 @@
 #include <cerrno>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "base/file_error.h"
+#include "base/secret_bytes.h"
 #include "base/unique_fd.h"
 #include "convert/new_entry.h"
 #include "convert/stored_bytes.h"
@@ -18,6 +20,8 @@
 namespace vnvram {
 namespace {
 
+using Bytes = std::vector<std::byte>;
+
 constexpr int names_max = 1000;
 
 std::string name_for(const std::string& name, int number) {
@@ -25,9 +29,11 @@ std::string name_for(const std::string& name, int number) {
 }
 
 bool same_bytes(const Folder& folder, const std::string& one, const std::string& other) {
-  const auto first = read_stored_file(folder, one, SwtpmStateFile::size_max_bytes);
-  const auto second = read_stored_file(folder, other, SwtpmStateFile::size_max_bytes);
-  return first.ok() && second.ok() && *first == *second;
+  auto first = read_stored_file(folder, one, SwtpmStateFile::size_max_bytes);
+  auto second = read_stored_file(folder, other, SwtpmStateFile::size_max_bytes);
+  const SecretBytes mine(first.ok() ? *std::move(first) : Bytes());
+  const SecretBytes theirs(second.ok() ? *std::move(second) : Bytes());
+  return first.ok() && second.ok() && mine.get() == theirs.get();
 }
 
 bool has_name(const UniqueFd& file, const Folder& folder, const std::string& name) {
@@ -47,14 +53,22 @@ Status give_second_name(const Folder& folder, const std::string& old_name,
   }
   if (::linkat(folder.fd(), old_name.c_str(), folder.fd(), name.c_str(), 0) == 0) {
     // By name, as a chroot may have no /proc: what has been flushed is to be what is kept.
-    return has_name(file, folder, name)
-               ? folder.sync(folder.path_of(name))
-               : Error(ErrorKind::stale, path + ": something else has its name by now",
-                       "look who changes this folder");
+    if (has_name(file, folder, name)) {
+      return folder.sync(folder.path_of(name));
+    }
+    (void)::unlinkat(folder.fd(), name.c_str(), 0); // It would be taken for a TPM's state.
+    return Error(ErrorKind::stale, path + ": something else has its name by now",
+                 "look who changes this folder");
   }
   auto bytes = read_stored_file(folder, old_name, SwtpmStateFile::size_max_bytes);
-  return bytes.ok() ? write_new_files(folder, {{.name = name, .bytes = *std::move(bytes)}})
-                    : bytes.error();
+  if (!bytes.ok()) {
+    return bytes.error();
+  }
+  std::vector<NewFileContent> files(1); // A list in braces would be copied.
+  files.front() = {.name = name, .bytes = *std::move(bytes)};
+  const Status written = write_new_files(folder, files);
+  wipe_memory(files.front().bytes);
+  return written;
 }
 
 } // namespace

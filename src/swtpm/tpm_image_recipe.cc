@@ -38,6 +38,7 @@ Result<CreateOptions> TpmImageRecipe::options(Contents contents) const {
   const Result<ImageNeeds> needs =
       image_needs(specs_of(options), ring_block_count_least, options.encrypts());
   if (!needs.ok()) {
+    wipe(options);
     return needs.error();
   }
   options.ring_size_bytes = std::uint64_t{needs->ring_block_count} * block_size_bytes;

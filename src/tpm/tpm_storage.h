@@ -83,7 +83,7 @@ public:
   /// Opens the image there, or where the last one was. Errors: exists (one is attached),
   /// unsupported (it cannot be opened any more), those of ImageKeeper::attach(), read_tpm_image()
   /// and AdoptedImage::adopt().
-  Status attach(const std::string& location);
+  Status attach(const std::string& location) { return attach(location, nullptr); }
   /// Opens the image that is at the place; of one that is attached, whether it still is what is
   /// found there. Errors: those of the place, and of attach().
   Status attach_at_place();
@@ -93,6 +93,8 @@ public:
   Status close();
 
 private:
+  /// `device`: what is open there already.
+  Status attach(const std::string& location, std::unique_ptr<BlockDevice> device);
   [[nodiscard]] bool fail(const Error& error, std::string_view during);
   [[nodiscard]] bool look_again();
   [[nodiscard]] bool is_at_hand();

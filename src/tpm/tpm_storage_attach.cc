@@ -1,4 +1,7 @@
 // TpmStorage: an image comes, and goes, while the TPM serves.
+#include <memory>
+#include <utility>
+
 #include <fmt/core.h>
 
 #include "client/blob_client.h"
@@ -45,7 +48,7 @@ Status TpmStorage::detach(bool held) {
   return closed;
 }
 
-Status TpmStorage::attach(const std::string& location) {
+Status TpmStorage::attach(const std::string& location, std::unique_ptr<BlockDevice> device) {
   const std::string where = location.empty() ? image_.location() : location;
   if (keeper_ == nullptr) {
     return of_another_process();
@@ -57,7 +60,10 @@ Status TpmStorage::attach(const std::string& location) {
     return opens;
   }
   trouble_.forget();
-  if (Status opened = keeper_->attach({.location = where, .accept_sealed = true}); !opened.ok()) {
+  const ImageKeeper::Opening opening = {.location = where, .accept_sealed = true};
+  Status opened =
+      device != nullptr ? keeper_->attach(std::move(device), opening) : keeper_->attach(opening);
+  if (!opened.ok()) {
     return opened;
   }
   Result<TpmImage> image = read_tpm_image(client_, where, {tpm_.version(), blobs_prefix_});
@@ -88,7 +94,8 @@ Status TpmStorage::attach_at_place() {
   if (!location.ok()) {
     return location.error();
   }
-  Status attached = attach(*location);
+  Result<std::unique_ptr<BlockDevice>> device = place_->open();
+  Status attached = device.ok() ? attach(*location, *std::move(device)) : device.error();
   if (!attached.ok()) {
     place_->leave();
   }

@@ -7,7 +7,7 @@ import subprocess
 
 from harness.tpm_process import program
 
-from .command import (BLANK, Case, EXISTS, FOREIGN, IN_USE, IO, MIB, NO_SPACE, OK, READ_ONLY,
+from .command import (ABSENT, BLANK, Case, EXISTS, FOREIGN, IN_USE, IO, MIB, NO_SPACE, OK, READ_ONLY,
                       TOO_LARGE, UNSUPPORTED, USAGE)
 from .owner import Owner
 
@@ -66,6 +66,13 @@ class CreateTest(Case):
         self.assertNotIn("\n", born)
         self.create("--force")
         self.assertEqual(self.json("meta", "ls", self.image), {"metadata": []})
+
+    def test_an_empty_name(self):
+        """As a script's variable that is not set."""
+        self.vnvram("create", "", status=USAGE, message="the name of the image to be made is empty")
+        self.vnvram("ls", "", status=ABSENT, message="is empty")
+        self.create("--blob", "a:t:1K")
+        self.vnvram("salvage", self.image, "", status=USAGE, message="the name of the image to be made is empty")
 
     def test_image_is_allocated_in_full(self):
         self.create("--size", "8M")

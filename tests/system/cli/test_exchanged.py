@@ -1,5 +1,6 @@
 """In a folder of somebody else's, who puts a link in the place of what a command has just made there."""
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -11,11 +12,14 @@ from harness.tpm_process import program
 
 from .command import Case
 
+NOBODY = 65534
 PRECIOUS = b"precious" * 1000
 
 
 @unittest.skipUnless(shutil.which("strace"), "strace is not installed")
 class ExchangedTest(Case):
+    before = []
+
     def setUp(self):
         super().setUp()
         self.folder = self.path("folder")
@@ -64,16 +68,54 @@ class ExchangedTest(Case):
         self.check_victim()
         self.assertEqual((self.folder / "out").read_bytes(), b"x" * 3000)
 
-    def test_a_new_vm_image(self):
-        """Which qemu-img makes, and qemu-nbd opens."""
+    @contextlib.contextmanager
+    def exchanged_by_qemu_img(self):
+        """With a qemu-img that exchanges the folder before it does anything; yields the environment."""
         programs = self.path("programs")
-        programs.mkdir()
+        programs.mkdir(exist_ok=True)
         real, folder = shutil.which("qemu-img"), self.folder
         (programs / "qemu-img").write_text(
             f'#!/bin/sh\nfor each in {folder}/.vnvram-new-*; do\n'
             f'  mv "$each" {folder}/moved && ln -s {self.victim} "$each"\ndone\nexec {real} "$@"\n')
         (programs / "qemu-img").chmod(0o755)
-        image = folder / "vm.qcow2"
-        self.vnvram("create", image, env={**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"})
+        yield {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"}
         self.check_victim()
-        self.vnvram("check", image)
+        self.assertEqual(list((folder / "moved").iterdir()), [])
+        (folder / "moved").rmdir()
+        for name in self.hidden():
+            (folder / name).unlink()
+
+    def check_vm_images(self):
+        """Which qemu-img makes, and qemu-nbd opens."""
+        image, key = self.folder / "vm.qcow2", self.file("key", b"k" * 32)
+        key.chmod(0o644)
+        with self.exchanged_by_qemu_img() as environment:
+            self.vnvram("create", image, "--blob", "a:t:4K", env=environment)
+        self.vnvram("put", image, "a", "-", input=b"content")
+        with self.exchanged_by_qemu_img() as environment:
+            self.vnvram("encrypt", image, "--new-key", f"file:{key}", env=environment)
+        self.assertEqual(self.vnvram("get", image, "a", "--key", f"file:{key}"), b"content")
+        with self.exchanged_by_qemu_img() as environment:
+            self.vnvram("decrypt", image, "--key", f"file:{key}", env=environment)
+        self.assertEqual(self.vnvram("get", image, "a"), b"content")
+        with self.exchanged_by_qemu_img() as environment:
+            self.vnvram("salvage", image, self.folder / "out.qcow2", env=environment)
+        self.assertEqual(self.vnvram("get", self.folder / "out.qcow2", "a"), b"content")
+
+    def test_vm_images(self):
+        self.check_vm_images()
+
+    @unittest.skipUnless(os.geteuid() == 0, "only root becomes somebody else")
+    def test_vm_images_of_somebody_who_is_not_root(self):
+        """Whose descriptors no other program may look at."""
+        self.workspace.path.chmod(0o777)
+        self.folder.chmod(0o777)
+        self.victim.chmod(0o777)  # So that nothing but the command keeps it as it is.
+        self.before = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+        self.check_vm_images()
+
+    def run_vnvram(self, *words, **options):
+        argv = [*self.before, program("vnvram"), *words]
+        if "input" not in options:
+            options.setdefault("stdin", subprocess.DEVNULL)
+        return subprocess.run([str(word) for word in argv], capture_output=True, timeout=120, check=False, **options)

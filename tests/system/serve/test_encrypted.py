@@ -257,10 +257,15 @@ class EncryptedMachine(EncryptedCase):
         nested = self.path(".vnvram-new-abcdef") / ".vnvram-new-ghijkl"
         nested.mkdir(parents=True)
         for folder in (nested.parent, nested):
-            (folder / ".lock").write_bytes(b"")
+            folder.chmod(0o700)
+            (folder / f".lock-{folder.name[-6:]}").write_bytes(b"")
             (folder / "plain.nvram").write_bytes(b"a secret of the machine")
+        mine = self.path(".vnvram-new-uvwxyz")  # No command's, though its name may be.
+        mine.mkdir(mode=0o700)
+        (mine / ".lock").write_bytes(b"")
         out = self.path("out.nvram")
         self.vnvram("decrypt", plain, out, *self.with_key)
         self.assertEqual(self.vnvram("get", out, "eeprom")[:8], b"a secret")
         self.vnvram("check", out)
         self.assertFalse(nested.parent.exists())
+        self.assertTrue((mine / ".lock").exists())

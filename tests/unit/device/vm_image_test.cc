@@ -236,6 +236,18 @@ TEST(BoundChildTest, HandsOneDescriptorOver) {
   EXPECT_EQ(child->said(), "key\n");
 }
 
+TEST(BoundChildTest, IsStartedInAFolder) {
+  const UniqueFd folder(::open("/usr/bin", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  auto child = BoundChild::start({"/bin/sh", "-c", "pwd -P >&2"}, -1, -1, -1, folder.get());
+  ASSERT_OK(child);
+  EXPECT_EQ(child->wait(seconds(20)), 0);
+  EXPECT_EQ(child->said(), "/usr/bin\n");
+  const UniqueFd file(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  auto nowhere = BoundChild::start({"/bin/true"}, -1, -1, -1, file.get());
+  ASSERT_OK(nowhere);
+  EXPECT_EQ(nowhere->wait(seconds(20)), 127);
+}
+
 TEST(BoundChildTest, ReportsHowItEndedAndWhatItSaid) {
   auto child = BoundChild::start({"/bin/sh", "-c", "echo no >&2; exit 3"});
   ASSERT_OK(child);

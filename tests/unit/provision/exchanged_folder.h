@@ -45,7 +45,13 @@ public:
   void plant_link(const std::string& name) const {
     std::filesystem::create_directory_symlink(victim(), path() + "/" + name);
   }
+  void give_victim_the_name(const std::string& name) {
+    std::filesystem::permissions(victim(), std::filesystem::perms::owner_all);
+    std::filesystem::rename(victim(), path() + "/" + name);
+    victim_ = path() + "/" + name;
+  }
   void expect_victim_as_it_was() const {
+    ASSERT_TRUE(std::filesystem::exists(victim()));
     EXPECT_EQ(names_in(victim()),
               (std::set<std::string>{"vm.nvram", "tpm2-00.permall", ".lock", "file"}));
     for (const std::string& name : names_in(victim())) {
@@ -63,9 +69,10 @@ public:
   }
 
 private:
-  [[nodiscard]] std::string victim() const { return directory_.path("victim"); }
+  [[nodiscard]] const std::string& victim() const { return victim_; }
 
   const TemporaryDirectory directory_;
+  std::string victim_ = directory_.path("victim");
 };
 
 } // namespace vnvram::test

@@ -1,8 +1,12 @@
 // What is made in a folder is made there, whatever its owner puts in its place meanwhile.
 #include "unit/provision/exchanged_folder.h"
 
+#include <fstream>
+#include <iterator>
 #include <optional>
 #include <utility>
+
+#include <unistd.h>
 
 #include "base/work_folder.h"
 #include "provision/new_file.h"
@@ -28,6 +32,7 @@ protected:
 TEST_F(ExchangedFolderTest, AFileTakesItsNameWhereItWasMade) {
   Result<NewFile> file = NewFile::make(target(), forbidden_);
   ASSERT_OK(file);
+  ASSERT_EQ(::write(file->fd(), "new", 3), 3);
   folder_.exchange();
   EXPECT_OK(file->take_name(forbidden_));
   EXPECT_TRUE(std::filesystem::exists(folder_.moved() + "/vm.nvram"));
@@ -53,6 +58,37 @@ TEST_F(ExchangedFolderTest, ALinkIsNoFolderThatWasLeftBehind) {
   folder_.plant_link(".vnvram-new-abcdef");
   EXPECT_OK(NewFile::make(target(), forbidden_));
   folder_.expect_victim_as_it_was();
+}
+
+// Whoever may write to the folder around it may rename it so.
+TEST_F(ExchangedFolderTest, AFolderThatWasMadeElsewhereIsNotLeftBehind) {
+  folder_.give_victim_the_name(".vnvram-new-abcdef");
+  EXPECT_OK(NewFile::make(target(), forbidden_));
+  folder_.expect_victim_as_it_was();
+}
+
+TEST_F(ExchangedFolderTest, OnlyTheFileThatWasMadeTakesTheName) {
+  std::ofstream(target()) << "old";
+  {
+    Result<NewFile> empty = NewFile::make(target(), forbidden_);
+    ASSERT_OK(empty);
+    EXPECT_KIND(empty->take_name(forbidden_), stale);
+  }
+  {
+    Result<NewFile> file = NewFile::make(target(), forbidden_);
+    ASSERT_OK(file);
+    ASSERT_EQ(::write(file->fd(), "new", 3), 3);
+    for (const std::string& name : ExchangedFolder::names_in(folder_.path())) {
+      const std::filesystem::path made = folder_.path() + "/" + name + "/vm.nvram";
+      if (std::filesystem::exists(made)) {
+        std::filesystem::rename(made, folder_.path() + "/elsewhere");
+        std::ofstream(made) << "other";
+      }
+    }
+    EXPECT_KIND(file->take_name(forbidden_), stale);
+  }
+  std::ifstream kept(target());
+  EXPECT_EQ(std::string((std::istreambuf_iterator<char>(kept)), {}), "old");
 }
 
 TEST_F(ExchangedFolderTest, AnImageIsMadeWhereItWasBegun) {

@@ -57,6 +57,26 @@ TEST_F(FolderPlaceTest, LinksAreNotFollowed) {
   EXPECT_EQ(get(permanent_ + ".swtpm.2"), state);
 }
 
+TEST_F(FolderPlaceTest, WhatIsOpenedIsWhatWasFoundThere) {
+  FolderPlace folder = place(0600);
+  ASSERT_OK(folder.enter(ImagePlace::Visit::first));
+  {
+    auto device = folder.open();
+    ASSERT_OK(device);
+    ASSERT_NE(*device, nullptr);
+    EXPECT_OK((*device)->lock_for_writing());
+  }
+  std::filesystem::create_directory(path("other"));
+  const std::string victim = path("other/tpm2-00.permall");
+  std::filesystem::copy_file(permanent_, victim);
+  std::filesystem::rename(permanent_, path("mine"));
+  std::filesystem::create_symlink(victim, permanent_);
+  EXPECT_FALSE(folder.open().ok());
+  std::filesystem::remove(permanent_);
+  std::filesystem::copy_file(victim, permanent_);
+  EXPECT_KIND(folder.open(), stale);
+}
+
 TEST_F(FolderPlaceTest, AnExchangedFolderLeadsNobodyElsewhere) {
   const ExchangedFolder exchanged;
   const Bytes state = swtpm_sample("file_plain.bin");
