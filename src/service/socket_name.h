@@ -42,7 +42,8 @@ public:
   /// Removes what dead processes left: by this name, and beside any, after some minutes. Errors:
   /// in_use (somebody answers there, or begins to), exists (something that is no socket), io.
   [[nodiscard]] Status clear() const;
-  /// Errors: in_use (somebody else has taken it away), io.
+  /// Where the folder has a default access list, /proc is needed for the socket's mode. Errors:
+  /// in_use (somebody else has taken it away), io.
   Status bind(int socket, const SocketAccess& access);
 
   struct File {
