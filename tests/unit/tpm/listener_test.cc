@@ -31,6 +31,7 @@ namespace {
 /// have the call made by a child.
 std::function<void()> behind_bind;
 std::function<void()> behind_connect;
+std::function<void()> behind_listen;
 bool denies_other_names = false; ///< As a profile of AppArmor's may.
 
 int with(std::function<void()>& behind, int result) {
@@ -60,6 +61,10 @@ extern "C" int connect(int fd, const sockaddr* address, socklen_t size_bytes) {
   return vnvram::test::with(vnvram::test::behind_connect,
                             static_cast<int>(::syscall(SYS_connect, fd, address, size_bytes)));
 }
+extern "C" int listen(int fd, int backlog) noexcept {
+  return vnvram::test::with(vnvram::test::behind_listen,
+                            static_cast<int>(::syscall(SYS_listen, fd, backlog)));
+}
 
 namespace vnvram::test {
 namespace {
@@ -69,6 +74,7 @@ protected:
   void TearDown() override {
     behind_bind = nullptr;
     behind_connect = nullptr;
+    behind_listen = nullptr;
     denies_other_names = false;
   }
   [[nodiscard]] SocketAddress address(const std::string& name = "c.sock") const {
@@ -196,9 +202,19 @@ TEST_F(ListenerTest, WhatIsPutInItsPlaceKeepsItsMode) {
 TEST_F(ListenerTest, WhoseNameIsTakenMeanwhileSaysSo) {
   behind_bind = [this] { remove_begun(); };
   EXPECT_KIND(Listener::open(address(), {}), in_use);
+  behind_listen = [this] { remove_begun(); };
+  EXPECT_KIND(Listener::open(address(), {}), in_use);
   behind_bind = [this] { std::ofstream(folder_.path("c.sock")) << "somebody's"; };
   EXPECT_KIND(Listener::open(address(), {}), in_use);
   EXPECT_EQ(names(), std::set<std::string>{"c.sock"});
+}
+
+TEST_F(ListenerTest, WhatHasItsNameIsItself) {
+  behind_listen = [this] {
+    remove_begun();
+    std::ofstream(folder_.path(begun_)) << "somebody's";
+  };
+  EXPECT_KIND(Listener::open(address(), {}), in_use);
 }
 
 TEST_F(ListenerTest, OneThatComesToLifeIsNotTaken) {
