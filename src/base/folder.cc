@@ -31,6 +31,12 @@ std::optional<Folder> Folder::open_for(const std::string& file_path) {
   return open(fs::path(file_path).parent_path().string());
 }
 
+std::optional<Folder> Folder::enter_for(const std::string& file_path) {
+  const std::string path = fs::path(file_path).parent_path().string();
+  return of(UniqueFd(::open(path.empty() ? "." : path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)),
+            path);
+}
+
 std::optional<Folder> Folder::open_below(const std::string& name) const {
   return of(open_file(name, O_RDONLY | O_DIRECTORY), path_of(name));
 }

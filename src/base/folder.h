@@ -23,6 +23,8 @@ public:
   static std::optional<Folder> open(const std::string& path);
   /// The one that a file is in, or is to be in.
   static std::optional<Folder> open_for(const std::string& file_path);
+  /// The same, also where its names may not be read: then names() finds none. There is no sync().
+  static std::optional<Folder> enter_for(const std::string& file_path);
   /// One that is in this one.
   [[nodiscard]] std::optional<Folder> open_below(const std::string& name) const;
   /// The same one, once more.

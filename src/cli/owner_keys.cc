@@ -1,12 +1,17 @@
 #include "cli/owner_keys.h"
 
+#include <fcntl.h>
+#include <sys/socket.h>
+
 #include <chrono>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <thread>
+#include <utility>
 
+#include "base/unique_fd.h"
 #include "cli/owner_socket.h"
 #include "cli/progress.h"
 #include "vnvram/key_offer.h"
@@ -27,21 +32,36 @@ Result<KeySlotInfo> offer_to_owner(const std::string& owner, std::optional<unsig
 
 /// Shows how far an owner's exchange of the data key has come, for as long as it exists: by a
 /// session of its own, since the one that has asked for it waits. Who cannot be asked shows
-/// nothing.
+/// nothing, and who does not answer holds nobody up: the session ends with this.
 class ShownExchange {
 public:
   explicit ShownExchange(const std::string& owner) {
-    if (progress_.has_terminal()) {
+    Result<UniqueFd> socket =
+        progress_.has_terminal() ? connect_socket(owner) : Result<UniqueFd>(UniqueFd());
+    if (socket) {
+      socket_ = UniqueFd(::fcntl(socket->get(), F_DUPFD_CLOEXEC, 3));
+    }
+    if (socket_.valid()) {
       following_ =
-          std::jthread([this, owner](const std::stop_token& stop) { follow(owner, stop); });
+          std::jthread([this, connected = *std::move(socket)](const std::stop_token& stop) mutable {
+            follow(std::move(connected), stop);
+          });
+    }
+  }
+  ShownExchange(const ShownExchange&) = delete;
+  ShownExchange& operator=(const ShownExchange&) = delete;
+  ~ShownExchange() {
+    if (socket_.valid()) {
+      following_.request_stop();
+      (void)::shutdown(socket_.get(), SHUT_RDWR);
     }
   }
 
 private:
   static constexpr std::chrono::milliseconds pause{200};
 
-  void follow(const std::string& owner, const std::stop_token& stop) {
-    const auto client = connect_owner(owner);
+  void follow(UniqueFd socket, const std::stop_token& stop) {
+    const auto client = OwnerClient::connect(std::move(socket));
     std::mutex mutex;
     std::condition_variable_any stopped;
     std::unique_lock lock(mutex);
@@ -58,6 +78,7 @@ private:
   }
 
   Progress progress_{"rotate"};
+  UniqueFd socket_;        ///< The session's, once more.
   std::jthread following_; ///< The last: it uses the other.
 };
 

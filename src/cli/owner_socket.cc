@@ -10,7 +10,13 @@ namespace {
 
 constexpr std::string_view beginning = "unix:";
 
-Result<UniqueFd> connect(const std::string& image) {
+} // namespace
+
+bool is_owner_socket(const std::string& image) {
+  return image.starts_with(beginning);
+}
+
+Result<UniqueFd> connect_socket(const std::string& image) {
   if (!is_owner_socket(image)) {
     return Error(ErrorKind::invalid_argument, image + ": not the control socket of an owner",
                  "write unix:PATH, as `vnvram serve` was given behind --control");
@@ -19,19 +25,13 @@ Result<UniqueFd> connect(const std::string& image) {
                            "does `vnvram serve --control " + image + "` run?");
 }
 
-} // namespace
-
-bool is_owner_socket(const std::string& image) {
-  return image.starts_with(beginning);
-}
-
 Result<std::unique_ptr<RemoteBlobClient>> connect_blobs(const std::string& image) {
-  Result<UniqueFd> socket = connect(image);
+  Result<UniqueFd> socket = connect_socket(image);
   return socket ? RemoteBlobClient::connect(*std::move(socket)) : socket.error();
 }
 
 Result<std::unique_ptr<OwnerClient>> connect_owner(const std::string& image) {
-  Result<UniqueFd> socket = connect(image);
+  Result<UniqueFd> socket = connect_socket(image);
   return socket ? OwnerClient::connect(*std::move(socket)) : socket.error();
 }
 

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "base/unique_fd.h"
 #include "rpc/owner_client.h"
 #include "rpc/remote_blob_client.h"
 
@@ -12,6 +13,8 @@ namespace vnvram::cli {
 /// unix:PATH, of `vnvram serve --control`.
 [[nodiscard]] bool is_owner_socket(const std::string& image);
 
+/// For a client of the caller's. The errors of the next.
+Result<UniqueFd> connect_socket(const std::string& image);
 /// Its blobs. Errors: absent (nobody listens there), invalid_argument (there is no such path), io.
 Result<std::unique_ptr<RemoteBlobClient>> connect_blobs(const std::string& image);
 /// Its calls for operators. The same errors.

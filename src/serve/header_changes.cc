@@ -67,8 +67,11 @@ Result<RotatedSlots> HeaderChanges::rotate_data_key(const KeyRotation& rotation)
   }
   RunningRotation running(*this);
   KeyRotation told = rotation;
-  told.progress = [&running](std::uint64_t done_bytes, std::uint64_t all_bytes) {
+  told.progress = [&](std::uint64_t done_bytes, std::uint64_t all_bytes) {
     running.tell(RotationProgress{.done_bytes = done_bytes, .all_bytes = all_bytes});
+    if (rotation.progress) {
+      rotation.progress(done_bytes, all_bytes);
+    }
   };
   const auto left_out = (*store)->rotate_data_key(told);
   if (!left_out) {

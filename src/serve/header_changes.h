@@ -35,6 +35,7 @@ public:
   /// not_found.
   Status change_metadata(std::string_view name, const std::optional<std::string>& value);
   /// See Store::rotate_data_key(): with the keys that the image was opened with.
+  /// `progress` is called, too.
   Result<RotatedSlots> rotate_data_key(const KeyRotation& rotation);
   /// How far that has come; nothing: it is not under way. Waits for nobody.
   [[nodiscard]] std::optional<RotationProgress> rotation_under_way() const;

@@ -7,21 +7,12 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdio>
-#include <cstring>
-#include <filesystem>
 #include <string>
-#include <string_view>
 #include <system_error>
 #include <utility>
-#include <vector>
-
-#include "base/folder.h"
-#include "base/random_bytes.h"
 
 namespace vnvram {
 namespace {
@@ -34,73 +25,8 @@ Error system_error(const SocketAddress& address, const char* what) {
   return {kind, address.text() + ": " + what + ": " + std::system_category().message(number)};
 }
 
-sockaddr_un unix_address(const std::string& path) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  path.copy(address.sun_path, sizeof(address.sun_path) - 1);
-  return address;
-}
-
 template <typename Address> const sockaddr* generic(const Address& address) {
   return reinterpret_cast<const sockaddr*>(&address);
-}
-
-// Removes a socket file that nobody listens on.
-Status clear_stale(const SocketAddress& address) {
-  struct stat status {};
-  if (::lstat(address.path.c_str(), &status) != 0) {
-    return errno == ENOENT ? Status() : Status(system_error(address, "cannot look at it"));
-  }
-  if (!S_ISSOCK(status.st_mode)) {
-    return Error(ErrorKind::exists, address.text() + ": there is a file that is no socket",
-                 "name another path, or remove the file");
-  }
-  const UniqueFd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!probe.valid()) {
-    return system_error(address, "cannot make a socket");
-  }
-  const sockaddr_un target = unix_address(address.path);
-  if (::connect(probe.get(), generic(target), sizeof(target)) == 0 || errno != ECONNREFUSED) {
-    return Error(ErrorKind::in_use, address.text() + ": another process listens there",
-                 "stop that process, or name another path");
-  }
-  if (::unlink(address.path.c_str()) != 0 && errno != ENOENT) {
-    return system_error(address, "cannot remove the stale socket");
-  }
-  return {};
-}
-
-// Until it listens, a socket has a name that ends as its own does: profiles of AppArmor go by that.
-constexpr std::string_view begun_beginning = ".new-";
-constexpr std::size_t begun_letters = 6;
-
-std::string begun_path(const std::string& path, const std::string& letters) {
-  const std::filesystem::path whole = path;
-  const std::string name = std::string(begun_beginning) + letters + "-" + whole.filename().string();
-  return (whole.parent_path() / name).string();
-}
-
-// What somebody left who was killed just then. One that begins at this moment loses its name to us.
-void remove_begun(const std::string& path) {
-  const std::string ending = "-" + std::filesystem::path(path).filename().string();
-  const std::optional<Folder> folder = Folder::open_for(path);
-  for (const std::string& name : folder ? folder->names() : std::vector<std::string>()) {
-    struct stat status {};
-    if (name.starts_with(begun_beginning) && name.ends_with(ending) &&
-        name.size() == begun_beginning.size() + begun_letters + ending.size() &&
-        folder->look_at(name, status) && S_ISSOCK(status.st_mode)) {
-      (void)::unlinkat(folder->fd(), name.c_str(), 0);
-    }
-  }
-}
-
-// Never over one that is there by now.
-bool give_name(const std::string& begun, const std::string& path) {
-  if (::renameat2(AT_FDCWD, begun.c_str(), AT_FDCWD, path.c_str(), RENAME_NOREPLACE) == 0) {
-    return true;
-  }
-  return (errno == EINVAL || errno == ENOSYS) && ::link(begun.c_str(), path.c_str()) == 0 &&
-         ::unlink(begun.c_str()) == 0;
 }
 
 } // namespace
@@ -138,66 +64,28 @@ Result<Listener> Listener::adopt(const SocketAddress& address) {
 }
 
 Result<Listener> Listener::open_unix(const SocketAddress& address, const SocketAccess& access) {
-  if (Status clear = clear_stale(address); !clear.ok()) {
-    return clear.error();
+  Result<SocketName> name = SocketName::open(address);
+  if (!name) {
+    return name.error();
   }
-  remove_begun(address.path);
-  UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  const Result<std::string> letters = random_letters(begun_letters);
-  if (!fd.valid() || !letters.ok()) {
-    return fd.valid() ? letters.error() : system_error(address, "cannot make a socket");
+  Listener listener(UniqueFd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)),
+                    address);
+  if (listener.fd() < 0) {
+    return system_error(address, "cannot make a socket");
   }
-  Listener listener(std::move(fd), address);
-  // Where the longer name is too long, or not allowed, the file is there a moment too early.
-  Status begun = listener.bind_unix(begun_path(address.path, *letters));
-  begun = begun.ok() ? begun : listener.bind_unix(address.path);
-  begun = begun.ok() ? listener.set_access(access, address) : begun;
+  Status begun = name->clear();
+  begun = begun.ok() ? name->bind(listener.fd(), access) : begun;
   if (begun.ok() && ::listen(listener.fd(), backlog) != 0) {
     begun = system_error(address, "cannot listen");
   }
-  begun = begun.ok() ? listener.take_name(address) : begun;
-  return begun.ok() ? Result<Listener>(std::move(listener)) : begun.error();
-}
-
-Status Listener::bind_unix(const std::string& path) {
-  SocketAddress address = address_;
-  address.path = path;
-  const sockaddr_un target = unix_address(path);
-  struct stat status {};
-  if (path.size() >= sizeof(target.sun_path)) {
-    return Error(ErrorKind::invalid_argument, address.text() + ": the path is too long");
+  const Result<SocketName::File> file =
+      begun.ok() ? name->take() : Result<SocketName::File>(begun.error());
+  if (!file) {
+    return file.error();
   }
-  if (::bind(fd(), generic(target), sizeof(target)) != 0) {
-    return system_error(address, "cannot bind");
-  }
-  if (::lstat(path.c_str(), &status) != 0) {
-    return system_error(address, "cannot look at it");
-  }
-  address_ = std::move(address);
-  device_ = status.st_dev;
-  inode_ = status.st_ino;
-  return {};
-}
-
-// Nobody can connect before listen(), so access is right from the first moment.
-Status Listener::set_access(const SocketAccess& access, const SocketAddress& address) const {
-  constexpr auto unchanged = static_cast<uid_t>(-1);
-  const char* path = address_.path.c_str();
-  if ((access.user || access.group) &&
-      ::chown(path, access.user.value_or(unchanged), access.group.value_or(unchanged)) != 0) {
-    return system_error(address, "cannot set its owner and group");
-  }
-  return ::chmod(path, access.mode) == 0 ? Status() : system_error(address, "cannot set its mode");
-}
-
-Status Listener::take_name(const SocketAddress& address) {
-  if (address_.path != address.path && !give_name(address_.path, address.path)) {
-    // Either way somebody else begins to listen there just now.
-    errno = errno == EEXIST || errno == ENOENT ? EADDRINUSE : errno;
-    return system_error(address, "cannot take its name");
-  }
-  address_ = address;
-  return {};
+  listener.device_ = file->device;
+  listener.inode_ = file->inode;
+  return listener;
 }
 
 Result<Listener> Listener::open_tcp(const SocketAddress& address) {

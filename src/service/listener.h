@@ -3,28 +3,21 @@
 
 #include <sys/types.h>
 
-#include <optional>
-
 #include "base/unique_fd.h"
 #include "service/socket_address.h"
+#include "service/socket_name.h"
 #include "vnvram/result.h"
 
 namespace vnvram {
 
-/// Who may connect to a unix socket.
-struct SocketAccess {
-  mode_t mode = 0660;
-  std::optional<gid_t> group = {};
-  std::optional<uid_t> user = {};
-};
-
 /// Owns the socket and, for a unix socket, its name in the file system, which goes with it.
 class Listener {
 public:
-  /// A unix socket has its name when it listens: who finds the file is not refused. A socket file
-  /// that a dead process left behind is replaced; of a socket that is there already (fd:) the
-  /// access is not changed. Errors: in_use (somebody answers there), exists (something that is no
-  /// socket), invalid_argument (fd: no socket that listens), io.
+  /// A unix socket has its name when it listens: who finds the file is not refused, but for where
+  /// SocketName says otherwise. A socket file that a dead process left behind is replaced; of a
+  /// socket that is there already (fd:) the access is not changed. Errors: in_use (somebody answers
+  /// there, or takes the name just now), exists (something that is no socket), invalid_argument (a
+  /// name that no socket can have; fd: no socket that listens), io.
   static Result<Listener> open(const SocketAddress& address, const SocketAccess& access);
 
   Listener(Listener&& other) noexcept;
@@ -48,9 +41,6 @@ public:
 private:
   Listener(UniqueFd fd, SocketAddress address) : fd_(std::move(fd)), address_(std::move(address)) {}
   static Result<Listener> open_unix(const SocketAddress& address, const SocketAccess& access);
-  Status bind_unix(const std::string& path);
-  Status set_access(const SocketAccess& access, const SocketAddress& address) const;
-  Status take_name(const SocketAddress& address);
   static Result<Listener> open_tcp(const SocketAddress& address);
   static Result<Listener> adopt(const SocketAddress& address);
 

@@ -19,7 +19,8 @@ namespace vnvram {
 namespace {
 
 constexpr std::uint32_t ring_step_blocks = 256;
-constexpr unsigned pass_count = 3; // All is read, sealed, and overwritten where it was.
+// All is read, sealed, and overwritten where it was; then the ring is.
+constexpr unsigned pass_count = 3;
 constexpr const char* exchange_name = "an exchange of the data key"; // For what is poisoned by it.
 
 } // namespace
@@ -150,7 +151,9 @@ void KeyExchange::tell(const KeyRotation& rotation, unsigned passes,
                        std::uint64_t done_bytes) const {
   if (rotation.progress) {
     const std::uint64_t pass_bytes = state_.geometry.space_size_bytes();
-    rotation.progress(passes * pass_bytes + done_bytes, pass_count * pass_bytes);
+    const std::uint64_t ring_bytes =
+        std::uint64_t{state_.geometry.ring_block_count()} * block_size_bytes;
+    rotation.progress(passes * pass_bytes + done_bytes, pass_count * pass_bytes + ring_bytes);
   }
 }
 
@@ -185,12 +188,12 @@ Status KeyExchange::overwrite_what_was(const KeyRotation& rotation) {
   };
   Status done = owner_.look();
   done = done ? state_.pages.overwrite_other_slots(zone_done) : done;
-  done = done ? overwrite_ring() : done;
+  done = done ? overwrite_ring(rotation) : done;
   done = done ? state_.device->flush() : done;
   return done ? done : Status(state_.poison(done.error(), exchange_name));
 }
 
-Status KeyExchange::overwrite_ring() {
+Status KeyExchange::overwrite_ring(const KeyRotation& rotation) {
   const std::uint32_t block_count = state_.geometry.ring_block_count();
   AlignedBuffer noise(std::size_t{ring_step_blocks} * block_size_bytes);
   Status done;
@@ -201,6 +204,7 @@ Status KeyExchange::overwrite_ring() {
     done = done ? random_bytes(some) : done;
     done = done ? state_.device->write(format::Geometry::ring_block(at) * block_size_bytes, some)
                 : done;
+    tell(rotation, pass_count, std::uint64_t{at} * block_size_bytes + some.size());
   }
   return done;
 }

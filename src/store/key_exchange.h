@@ -47,7 +47,7 @@ private:
   Status seal_anew(const NewKey& key, const KeyRotation& rotation);
   Status take_all_pages(const KeyRotation& rotation);
   Status overwrite_what_was(const KeyRotation& rotation);
-  Status overwrite_ring();
+  Status overwrite_ring(const KeyRotation& rotation);
   /// So many passes over the page space are behind it, and of the next one so much.
   void tell(const KeyRotation& rotation, unsigned passes, std::uint64_t done_bytes) const;
 

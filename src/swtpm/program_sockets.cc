@@ -20,6 +20,7 @@ constexpr std::uint64_t open_client_number = 1;
 struct Channel {
   std::optional<Listener> listener;
   UniqueFd client;
+  std::optional<UnblockedDevice> device; ///< The client, if the caller has it open, too.
 };
 
 class ChannelOpener {
@@ -49,7 +50,12 @@ public:
   Result<Channel> operator()(const OpenDescriptor& place) const {
     Channel channel;
     channel.client = UniqueFd(::fcntl(place.descriptor, F_DUPFD_CLOEXEC, 3));
-    if (!channel.client.valid() || !stop_blocking(channel.client)) {
+    if (channel.client.valid()) {
+      if (auto unblocked = UnblockedDevice::make(channel.client)) {
+        channel.device.emplace(*std::move(unblocked));
+      }
+    }
+    if (!channel.device) {
       return Error(ErrorKind::io, "cannot take over descriptor " +
                                       std::to_string(place.descriptor) + ": " +
                                       std::system_category().message(errno));
@@ -76,13 +82,6 @@ public:
   }
 
 private:
-  /// Of a device; what is asked of a socket says so each time.
-  static bool stop_blocking(const UniqueFd& fd) {
-    struct stat status {};
-    const int flags = ::fcntl(fd.get(), F_GETFL);
-    return ::fstat(fd.get(), &status) == 0 &&
-           (S_ISSOCK(status.st_mode) || ::fcntl(fd.get(), F_SETFL, flags | O_NONBLOCK) == 0);
-  }
   static Result<Channel> listen(const SocketAddress& address, const SocketAccess& access) {
     Result<Listener> listener = Listener::open(address, access);
     if (!listener.ok()) {
@@ -118,6 +117,9 @@ Result<ProgramSockets> ProgramSockets::open(const SwtpmOptions& options) {
       sockets.data_.emplace(*std::move(opened->listener));
     }
     sockets.data_client_ = std::move(opened->client);
+    if (opened->device) {
+      sockets.data_device_.emplace(*std::move(opened->device));
+    }
   }
   return sockets;
 }

@@ -5,6 +5,7 @@
 
 #include "service/listener.h"
 #include "swtpm/swtpm_options.h"
+#include "swtpm/unblocked_device.h"
 #include "tpm/control_server.h"
 #include "tpm/tpm_worker.h"
 #include "vnvram/result.h"
@@ -27,6 +28,7 @@ private:
   std::optional<Listener> data_;
   UniqueFd control_client_; ///< One that is there already.
   UniqueFd data_client_;
+  std::optional<UnblockedDevice> data_device_;
   bool one_command_each_ = false;
 };
 

@@ -5,6 +5,16 @@ import unittest
 from harness.tpm_process import REPOSITORY
 
 from .case import PackageCase
+from .packages import run
+
+
+class Needs(PackageCase):
+    def test_the_c_library(self):
+        for name, package in self.packages.files.items():
+            tree = self.workspace.file(name)
+            run("dpkg-deb", "--extract", package, tree)
+            if any(b"GLIBC_ABI_DT_RELR" in file.read_bytes() for file in tree.rglob("*") if file.is_file()):
+                self.assertIn("libc6 (>= 2.36)", run("dpkg-deb", "--field", package, "Depends"))
 
 
 class Others(PackageCase):

@@ -1,6 +1,8 @@
 """Who exchanges the data key at a terminal sees how far it has come, be it of an image or by its owner."""
 
 import re
+import socket
+import threading
 
 from cli.command import MIB, OK, Case
 from harness.memory_disk import MemoryDisk
@@ -11,6 +13,49 @@ from harness.tpm_process import program
 
 SIZE = 64 * MIB  # Less than that takes no time worth showing.
 WRITE = 6000  # Somewhere in the middle: some 10,000 overwrite what was there.
+
+
+class HangingOwner:
+    """In front of an owner. The second session has no answer to what it asks, and the first has its own then."""
+
+    def __init__(self, path, owner):
+        self._owner = owner
+        self._greeted, self._asked = threading.Event(), threading.Event()
+        self.address = f"unix:{path}"
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(path))
+        self._listener.listen()
+        self._sockets = [self._listener]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self):
+        self._asked.set()
+        for each in self._sockets:
+            each.close()
+
+    def _accept(self):
+        for hangs in (False, True):
+            client, _ = self._listener.accept()
+            owner = socket.socket(socket.AF_UNIX)
+            self._sockets += [client, owner]
+            owner.connect(self._owner.removeprefix("unix:"))
+            for pass_on in (self._pass_questions, self._pass_answers):
+                threading.Thread(target=pass_on, args=(client, owner, hangs), daemon=True).start()
+
+    def _pass_questions(self, client, owner, hangs):
+        while question := client.recv(1 << 16):
+            if hangs and self._greeted.is_set():
+                self._asked.set()
+            owner.sendall(question)
+
+    def _pass_answers(self, client, owner, hangs):
+        greeting = owner.recv(1 << 16)
+        if hangs:
+            self._greeted.set()
+        client.sendall(greeting)
+        self._asked.wait()
+        while not hangs and (answer := owner.recv(1 << 16)):
+            client.sendall(answer)
 
 
 class ShownRotation(ShowsLogs, Case):
@@ -53,4 +98,16 @@ class ShownRotation(ShowsLogs, Case):
         self.rotate(owner.address, while_it_is_held=look)
         self.assertNotIn("key_exchange", self.json("status", owner.address))
         self.vnvram("check", owner.address)
+        owner.stop()
+
+    def test_by_an_owner_that_does_not_say_how_far_it_is(self):
+        owner = OwnerProcess(self.workspace, self.image, *self.key)
+        self.addCleanup(owner.kill)
+        hanging = HangingOwner(self.workspace.file("hanging"), owner.address)
+        self.addCleanup(hanging.close)
+        command = Terminal(program("vnvram"), "key", "rotate", hanging.address)
+        self.addCleanup(command.kill)
+        command.wait_until(lambda said: b"opens it: slot 0" in said, "who opens it")
+        said, status = command.end()
+        self.assertEqual(status, OK, said)
         owner.stop()

@@ -187,14 +187,16 @@ class Devices(SwtpmCase):
         try:
             child = self.start_child([name, "chardev", "--tpm2", *place_options(self.new_folder()), *words_for(device),
                                       "--flags", "not-need-init"], (device,))
-            os.close(device)
             answers = []
             for command in (STARTUP, GET_RANDOM_OF_NONE):
                 os.write(master, command)
                 answers.append(self.read_answer(master, child))
         finally:
             os.close(master)
+            self.addCleanup(os.close, device)
         self.assertEqual(child.wait(), 0)
+        # It is the caller's, who may go on with it.
+        self.assertTrue(os.get_blocking(device))
         return answers
 
     def read_answer(self, master, child):
@@ -233,6 +235,7 @@ class LocalityCommands(SwtpmCase):
             answers.append(client.run(SET_LOCALITY, bytes([locality]), tag))
             if version and locality in (1, 2):
                 answers.append(reset(client))
+        answers.append(client.run(SET_LOCALITY, b"", tag)) # Too short.
         client.close()
         tpm.stop()
         return answers

@@ -17,27 +17,37 @@ using std::chrono::milliseconds;
 /// Writes wait while it is shut.
 class ShutDevice final : public ForwardingDevice {
 public:
-  ShutDevice(std::unique_ptr<BlockDevice> inner, std::atomic<bool>& shut)
-      : ForwardingDevice(*inner), inner_(std::move(inner)), shut_(shut) {}
+  ShutDevice(std::unique_ptr<BlockDevice> inner, std::atomic<bool>& shut,
+             std::atomic<bool>& found_shut)
+      : ForwardingDevice(*inner), inner_(std::move(inner)), shut_(shut), found_shut_(found_shut) {}
 
   Status write(std::uint64_t offset_bytes, std::span<const std::byte> data) override {
-    shut_.wait(true);
+    wait();
     return ForwardingDevice::write(offset_bytes, data);
   }
   Status write_durable(std::uint64_t offset_bytes, std::span<const std::byte> data) override {
-    shut_.wait(true);
+    wait();
     return ForwardingDevice::write_durable(offset_bytes, data);
   }
 
 private:
+  void wait() {
+    if (shut_) {
+      found_shut_ = true;
+      found_shut_.notify_all();
+    }
+    shut_.wait(true);
+  }
+
   const std::unique_ptr<BlockDevice> inner_;
   std::atomic<bool>& shut_;
+  std::atomic<bool>& found_shut_;
 };
 
 class OwnerOfASlowDeviceTest : public ServedImage {
 protected:
   std::unique_ptr<BlockDevice> opened(std::unique_ptr<BlockDevice> device) override {
-    return std::make_unique<ShutDevice>(std::move(device), shut_);
+    return std::make_unique<ShutDevice>(std::move(device), shut_, found_shut_);
   }
   void TearDown() override {
     open_device_again();
@@ -49,6 +59,7 @@ protected:
   }
 
   std::atomic<bool> shut_ = false;
+  std::atomic<bool> found_shut_ = false;
 };
 
 TEST_F(OwnerOfASlowDeviceTest, AChangeThatWaitsForItsRightMayLookForItAsOftenAsItTakes) {
@@ -91,6 +102,18 @@ TEST_F(OwnerOfASlowDeviceTest, SessionsThatWaitForTheDeviceAreNotMoreAndMore) {
   }
   EXPECT_LE(threads() - before, 10);
   open_device_again();
+}
+
+TEST_F(OwnerOfASlowDeviceTest, WhoMakesRoomHasTheAnswerToTheCallThatIsUnderWay) {
+  serve({spec("a", 4096)}, {.clients_max = 1});
+  const auto owner = operators();
+  shut_ = true;
+  auto changed = std::async(std::launch::async,
+                            [&] { return owner->change_metadata("name", "of this machine"); });
+  found_shut_.wait(false);
+  ASSERT_OK(client()->state()); // It is the other one that has gone.
+  open_device_again();
+  ASSERT_OK(changed.get());
 }
 
 } // namespace

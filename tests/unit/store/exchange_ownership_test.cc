@@ -77,6 +77,28 @@ protected:
   Bytes image_;
 };
 
+// Of the ring, too, which is overwritten last.
+TEST_F(ExchangeOwnership, ItsProgressIsWholeWhenAllIsWritten) {
+  const auto hook = std::make_shared<HookedDevice::Hook>();
+  const auto store = open_hooked(hook);
+  ASSERT_OK(store->write("a", pattern(9000, 2)));
+  std::uint64_t done = 0;
+  std::uint64_t all = 1;
+  *hook = [&](Call call, std::uint64_t /*offset_bytes*/, std::span<const std::byte>) {
+    EXPECT_TRUE(done < all || call != Call::write);
+    return Status();
+  };
+  ASSERT_OK(
+      store->rotate_data_key({.holders = {test::source(key_)},
+                              .progress = [&](std::uint64_t done_bytes, std::uint64_t all_bytes) {
+                                EXPECT_GE(done_bytes, done);
+                                done = done_bytes;
+                                all = all_bytes;
+                              }}));
+  EXPECT_EQ(done, all);
+  *hook = nullptr;
+}
+
 TEST_F(ExchangeOwnership, AnOvertakenOwnerWritesNoKeySlots) {
   unsigned refused = 0;
   for (unsigned count = 1;; ++count) {
