@@ -42,8 +42,7 @@ std::optional<TpmVersion> version_by_name(const std::string& name) {
 // Devices have links for names: /dev/GROUP/VOLUME.
 std::string device_of(const std::string& path) {
   std::error_code unknown;
-  const fs::path device = fs::is_block_file(path, unknown) ? fs::canonical(path, unknown) : path;
-  return unknown ? path : device.string();
+  return fs::is_block_file(path, unknown) ? fs::canonical(path, unknown).string() : path;
 }
 
 bool write_at(int descriptor, std::span<const std::byte> bytes, std::size_t offset_bytes) {
