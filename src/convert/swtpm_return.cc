@@ -59,15 +59,17 @@ bool write_at(int descriptor, std::span<const std::byte> bytes, std::size_t offs
   return true;
 }
 
-// As `image` is, whoever runs this; before there is anything in it.
+// As `image` is, whoever runs this. To a group that this user is not in nothing can be given: then no
+// other group gets that one's rights.
 bool give_rights(int descriptor, const struct stat& image) {
   struct stat made {};
-  if (::fstat(descriptor, &made) != 0) {
+  if (::fstat(descriptor, &made) != 0 ||
+      (made.st_uid != image.st_uid && ::fchown(descriptor, image.st_uid, image.st_gid) != 0)) {
     return false;
   }
-  const bool is_others = made.st_uid != image.st_uid || made.st_gid != image.st_gid;
-  return (!is_others || ::fchown(descriptor, image.st_uid, image.st_gid) == 0) &&
-         ::fchmod(descriptor, image.st_mode & 07777U) == 0;
+  const bool has_group =
+      made.st_gid == image.st_gid || ::fchown(descriptor, image.st_uid, image.st_gid) == 0;
+  return ::fchmod(descriptor, image.st_mode & (has_group ? 07777U : 07707U)) == 0;
 }
 
 Result<std::size_t> size_of(int descriptor, const std::string& path) {
