@@ -211,6 +211,26 @@ exec {self.ours} "$@"
         self.assertEqual((roots / IMAGE).stat().st_mode & 0o7777, 0o600)
         self.assertIn(KEPT, content(folder.with_name("tpm2.was")))
 
+    def test_root_does_not_take_a_folder_for_anothers(self):
+        """That its path leads to a folder of root's by the first look, and to the user's by the next."""
+        folder, roots = self.home_folder(), self.new_folder() / "tpm2"
+        roots.mkdir()
+        self.image_in(roots)
+        self.image_in(folder)
+        machine = folder.parent
+        real = machine.with_name("real")
+        machine.rename(real)
+        machine.symlink_to(roots.parent)
+        subprocess.run(["chown", "-R", "--no-dereference", USER, self.homes], check=True, timeout=60)
+        shutil.chown(real / "tpm2" / IMAGE, "root")  # As a hard link of a file of root's is.
+        before = content(real / "tpm2"), content(roots)
+        self.stand_in("stat", f"""/usr/bin/stat "$@"; status=$?
+if [ -L {machine} ]; then rm {machine}; mv {real} {machine}; fi
+exit $status
+""")
+        self.back(folder / IMAGE, status=1)
+        self.assertEqual((content(folder), content(roots)), before)
+
     def test_the_user_keeps_no_environment_and_gets_no_rights(self):
         folder = self.home_folder()
         self.image_in(folder)
