@@ -104,7 +104,7 @@ class InSwtpmsPlace(PackageCase):
         folder = self.machine("vm1")
         self.count(folder, 0)
         tpm = self.start(folder)
-        self.assertIn("in use", self.host.run(BACK, "--all", status=1))
+        self.assertIn("the TPM runs there", self.host.run(BACK, "--all", status=1))
         self.assert_refused(folder)
         tpm.stop()
         self.count(folder, 1)
