@@ -32,7 +32,8 @@ ExportSwtpmCommand::ExportSwtpmCommand(CLI::App& parent)
           "here\n"
           "as well. `vnvram unseal` takes the seal off. With --no-seal a copy is made, also of an\n"
           "image that is in use, as it is after the last commit.\n\n"
-          "With --in-place swtpm's state takes the image's place, of the same owner and mode, in the\n"
+          "With --in-place swtpm's state takes the image's place, of the same owner and mode, in "
+          "the\n"
           "folder, file or device that vnvram-swtpm was given. The image stays beside it as\n"
           "IMAGE.vnvram; of a device it is copied to the file that --keep names. What is there is\n"
           "the image, or a file of swtpm's, and nothing in between; if a device's writing is cut,\n"
@@ -43,15 +44,15 @@ ExportSwtpmCommand::ExportSwtpmCommand(CLI::App& parent)
           "  vnvram export-swtpm vm.nvram /dev/vg0/vm-100-tpm\n"
           "  vnvram export-swtpm /var/lib/libvirt/swtpm/UUID/tpm2/tpm2-00.permall --in-place\n"
           "  vnvram export-swtpm vm.nvram state --swtpm-key pwdfile=vm.pwd,mode=aes-256-cbc"),
-      anchor_((
-          add_image(),
-          app().add_option("PATH", path_, "the folder, file or block device for swtpm"),
-          AnchorOptions::of_work(app()))) {
+      anchor_((add_image(),
+               app().add_option("PATH", path_, "the folder, file or block device for swtpm"),
+               AnchorOptions::of_work(app()))) {
   options_.add_to(app());
   app().add_flag("--linear", linear_, "a file for swtpm's back end file://");
   app().add_flag("--no-seal", no_seal_,
                  "only copy: the image's TPM may go on, instead of that one");
-  app().add_flag("--in-place", in_place_, "in the image's own place, for who has vnvram-swtpm there");
+  app().add_flag("--in-place", in_place_,
+                 "in the image's own place, for who has vnvram-swtpm there");
   app().add_option("--keep", keep_, "of a device: where its image is copied to")->type_name("FILE");
 }
 
@@ -164,14 +165,14 @@ Status ExportSwtpmCommand::check_in_place() const {
     return file.error();
   }
   std::vector<std::byte> beginning(guard_size_bytes);
-  const bool is_guarded = (*file)->read(0, beginning) &&
-                          read_guard(beginning).state == GuardBlock::State::whole;
+  const bool is_guarded =
+      (*file)->read(0, beginning) && read_guard(beginning).state == GuardBlock::State::whole;
   return is_guarded || read_public_metadata(**file)
              ? Status()
-             : Error(ErrorKind::invalid_argument,
-                     fmt::format("{}: no image begins there: a VM image, or something else",
-                                 image()),
-                     "export it to another place, without --in-place");
+             : Error(
+                   ErrorKind::invalid_argument,
+                   fmt::format("{}: no image begins there: a VM image, or something else", image()),
+                   "export it to another place, without --in-place");
 }
 
 /// It is all that there is of the image afterwards: it must be what was read.
@@ -245,8 +246,7 @@ Status ExportSwtpmCommand::take_seal_off(const Error& why) const {
   auto file = open_image(Access::read_write);
   const bool unsealed =
       anchor && file && unseal_image(*std::move(file), {.keys = opening_, .anchor = *anchor});
-  return unsealed ? why
-                  : Error(why.kind(), why.cause(), "the image stays sealed: `unseal` it");
+  return unsealed ? why : Error(why.kind(), why.cause(), "the image stays sealed: `unseal` it");
 }
 
 Result<SwtpmStore> ExportSwtpmCommand::copy(const SwtpmKey* key) const {

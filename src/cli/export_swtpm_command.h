@@ -30,8 +30,8 @@ private:
   [[nodiscard]] Result<SwtpmStore> hand_over(const SwtpmKey* key) const;
   [[nodiscard]] Status check_in_place() const;
   [[nodiscard]] Status check_kept(const std::string& kept, const SwtpmStore& states) const;
-  [[nodiscard]] Status put_back(SwtpmReturn& place, const SwtpmStore& states,
-                                const SwtpmKey* key, bool& begun);
+  [[nodiscard]] Status put_back(SwtpmReturn& place, const SwtpmStore& states, const SwtpmKey* key,
+                                bool& begun);
   [[nodiscard]] Result<SwtpmStore> give_back(const SwtpmKey* key);
   [[nodiscard]] Result<SwtpmStore> copy(const SwtpmKey* key) const;
 

@@ -59,8 +59,8 @@ bool write_at(int descriptor, std::span<const std::byte> bytes, std::size_t offs
   return true;
 }
 
-// As `image` is, whoever runs this. To a group that this user is not in nothing can be given: then no
-// other group gets that one's rights.
+// As `image` is, whoever runs this. To a group that this user is not in nothing can be given: then
+// no other group gets that one's rights.
 bool give_rights(int descriptor, const struct stat& image) {
   struct stat made {};
   if (::fstat(descriptor, &made) != 0 ||
@@ -160,8 +160,7 @@ Result<std::string> SwtpmReturn::keep(const std::string& copy) {
     return copy_device(copy);
   }
   for (int number = 1; number <= names_max; ++number) {
-    const std::string kept =
-        name_ + ".vnvram" + (number == 1 ? "" : fmt::format(".{}", number));
+    const std::string kept = name_ + ".vnvram" + (number == 1 ? "" : fmt::format(".{}", number));
     struct stat there {};
     const bool is_taken = folder_.look_at(kept, there);
     if (is_taken && !is_same(there)) { // The same: an earlier attempt was cut behind it.
@@ -174,8 +173,7 @@ Result<std::string> SwtpmReturn::keep(const std::string& copy) {
     kept_name_ = kept;
     return folder_.path_of(kept);
   }
-  return Error(ErrorKind::exists,
-               fmt::format("{}: too many images are kept beside it", path()),
+  return Error(ErrorKind::exists, fmt::format("{}: too many images are kept beside it", path()),
                "remove those that nobody needs");
 }
 
@@ -241,8 +239,8 @@ Status SwtpmReturn::put_on_device(std::vector<std::byte> bytes, bool& begun) con
   return done ? Status() : change_error(path(), "cannot be written", errno);
 }
 
-// The permanent one last, by the name that the image has until then. Of the others there may be some
-// that are older than the image, which has what they held.
+// The permanent one last, by the name that the image has until then. Of the others there may be
+// some that are older than the image, which has what they held.
 Status SwtpmReturn::put_files(TpmVersion version, const SwtpmStateFiles& states,
                               bool& begun) const {
   const std::optional<WorkFolder> work = WorkFolder::make(folder_, ".vnvram-new-");

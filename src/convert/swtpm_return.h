@@ -17,8 +17,9 @@
 
 namespace vnvram {
 
-/// In a folder, by the name of swtpm's permanent state; or all of a file or block device of its back
-/// end file://. All is done in the folder that the path led to at first, and by way of no link.
+/// In a folder, by the name of swtpm's permanent state; or all of a file or block device of its
+/// back end file://. All is done in the folder that the path led to at first, and by way of no
+/// link.
 class SwtpmReturn {
 public:
   /// Keeps swtpm out of a folder from here on. Errors: absent; invalid_argument (a link, or neither
@@ -33,8 +34,8 @@ public:
   /// it has a folder, which is locked already. Errors: in_use, stale; io.
   Status lock();
   /// Gives the image another name: IMAGE.vnvram, or IMAGE.vnvram.2 and so on. Of a device it is
-  /// copied to `copy`, which must not be there. Durable on return. Returns the path. Errors: exists;
-  /// no_space, read_only, io.
+  /// copied to `copy`, which must not be there. Durable on return. Returns the path. Errors:
+  /// exists; no_space, read_only, io.
   Result<std::string> keep(const std::string& copy);
   /// What keep() has made goes again.
   void drop_kept() const;
@@ -45,7 +46,8 @@ public:
   Status put(TpmVersion version, const SwtpmStateFiles& states, bool& begun);
 
 private:
-  SwtpmReturn(Folder folder, std::string name) : folder_(std::move(folder)), name_(std::move(name)) {}
+  SwtpmReturn(Folder folder, std::string name)
+      : folder_(std::move(folder)), name_(std::move(name)) {}
   [[nodiscard]] std::string path() const { return folder_.path_of(name_); }
   [[nodiscard]] bool is_same(const struct stat& other) const;
   [[nodiscard]] Result<std::string> copy_device(const std::string& copy);
