@@ -1,6 +1,7 @@
 """The package that is in swtpm's place: installed, upgraded, removed and purged by dpkg, with Debian's swtpm and
 without."""
 
+import contextlib
 import gzip
 import json
 import os
@@ -16,8 +17,8 @@ MAY_GO = "/run/vnvram-swtpm-may-go"
 BACK = "vnvram-swtpm-back"
 USER = "tss"  # As whom libvirt runs it.
 # With it, and what it runs in.
-CUT_AT_ADD = """#!/bin/sh
-case " $* " in *" --add "*) ;; *) exec /usr/bin/dpkg-divert "$@" ;; esac
+CUT_AT = """#!/bin/sh
+case " $* " in *" %s "*) ;; *) exec /usr/bin/dpkg-divert "$@" ;; esac
 dpkg=$(sed 's/.*) . //; s/ .*//' /proc/$PPID/stat)
 kill -KILL $PPID "$dpkg"
 """
@@ -62,6 +63,15 @@ class InSwtpmsPlace(PackageCase):
         self.host.install(self.packages.made_up("swtpm", {"usr/bin/swtpm": newer}))
         self.stock = self.host.digest("/root/newer")
         self.assertEqual(self.host.digest(place), self.stock)
+
+    @contextlib.contextmanager
+    def cut_at(self, option):
+        """The power, before dpkg-divert does this."""
+        cut = self.host.path("/usr/local/sbin/dpkg-divert")
+        cut.write_text(CUT_AT % option)
+        cut.chmod(0o755)
+        yield
+        cut.unlink()
 
     def give_to_user(self, folder):
         """As libvirt does before each start."""
@@ -176,17 +186,25 @@ class InSwtpmsPlace(PackageCase):
 
     def test_the_power_is_cut_before_the_diversion_and_swtpm_is_upgraded(self):
         self.host.install(*self.files("vnvram"))
-        cut = self.host.path("/usr/local/sbin/dpkg-divert")
-        cut.write_text(CUT_AT_ADD)
-        cut.chmod(0o755)
-        self.host.install(*self.files("vnvram-swtpm"), status=-signal.SIGKILL)
-        cut.unlink()
+        with self.cut_at("--add"):
+            self.host.install(*self.files("vnvram-swtpm"), status=-signal.SIGKILL)
         self.assertEqual(self.host.digest(SWTPM), self.stock)
         self.upgrade_swtpm(SWTPM)
         self.install_ours()
         self.assert_aside()
         self.remove("vnvram-swtpm")
         self.assert_swtpm_is_back()
+
+    def test_the_power_is_cut_in_a_removal(self):
+        """Between the last moment of our program and the first one of swtpm's."""
+        for mends in (("dpkg", "--remove", "vnvram-swtpm"), ("apt-get", "--fix-broken", "--yes", "install")):
+            self.install_ours()
+            with self.cut_at("--remove"):
+                self.remove("vnvram-swtpm", status=-signal.SIGKILL)
+            self.assertFalse(self.host.path(SWTPM).exists())
+            self.host.run("dpkg", "--configure", "--pending")
+            self.host.run(*mends)
+            self.assert_swtpm_is_back()
 
     def test_an_upgrade_of_swtpm_while_it_is_aside(self):
         self.install_ours()
