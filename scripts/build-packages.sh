@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds the Debian packages of what is here (tracked files only) into the folder OUT, on this system.
+# Builds the Debian packages of what is here (tracked files only) into the folder OUT, on this system. OUT is one that
+# is not there or is empty, or that this has made: what was built in it before goes, and nothing of anybody else's.
 # With --programs BUILD, a build's folder, they are made of what is built there, without debugging symbols
 # and without those of the library: in seconds, for tests.
 set -euo pipefail
@@ -14,6 +15,12 @@ fi
 [ $# -eq 1 ] || usage
 mkdir -p "$1"
 out=$(realpath "$1")
+mark=.made-by-vnvram-build-packages
+if [ ! -e "$out/$mark" ] && [ -n "$(ls -A "$out")" ]; then
+  echo "build-packages.sh: $out: there is something in it that was not made by this: name another folder, or empty it" >&2
+  exit 1
+fi
+touch "$out/$mark"
 cd "$(dirname "$(readlink -f "$0")")/.."
 
 # Beside the sources, so that what is built from them is built again only if it has changed.
@@ -24,7 +31,9 @@ find "$source" -mindepth 1 -maxdepth 1 ! -name build -exec rm -rf {} +
 git ls-files -z | while IFS= read -r -d '' file; do [ ! -e "$file" ] || printf '%s\0' "$file"; done |
   tar --create --null --files-from=- | tar --extract --directory="$source"
 cp -a packaging/debian "$source/debian"
-rm -f "$out"/*.deb "$out"/*.buildinfo "$out"/*.changes
+for name in vnvram libvnvram nbdkit-plugin-vnvram; do
+  rm -f "$out/$name"*.deb "$out/$name"*.buildinfo "$out/$name"*.changes
+done
 
 cd "$source"
 words=(--build=binary --no-sign --no-pre-clean)

@@ -109,8 +109,7 @@ Status check_swtpm_place(const std::string& path, SwtpmBackEnd back_end) {
   return is_folder ? SwtpmFolder(path).check_free() : SwtpmLinearPlace(path).check_free();
 }
 
-Status write_swtpm_store(const std::string& path, SwtpmBackEnd back_end, const SwtpmStore& store,
-                         const SwtpmKey* key) {
+Result<SwtpmStateFiles> wrap_swtpm_states(const SwtpmStore& store, const SwtpmKey* key) {
   SwtpmStateFiles files;
   for (std::size_t index = 0; index < files.size(); ++index) {
     const std::vector<std::byte>& state = store.states.at(index);
@@ -121,10 +120,24 @@ Status write_swtpm_store(const std::string& path, SwtpmBackEnd back_end, const S
     if (!wrapped) {
       return wrapped.error();
     }
+    const Result<SecretBytes> again = SwtpmStateFile::unwrap(*wrapped, key);
+    if (!again || !std::ranges::equal(again->get(), state)) {
+      return again ? Error(ErrorKind::corrupt, "what was made for swtpm is not what was given")
+                   : again.error();
+    }
     files.at(index) = *std::move(wrapped);
   }
-  return back_end == SwtpmBackEnd::folder ? SwtpmFolder(path).write(store.version, files)
-                                          : SwtpmLinearPlace(path).write(files);
+  return files;
+}
+
+Status write_swtpm_store(const std::string& path, SwtpmBackEnd back_end, const SwtpmStore& store,
+                         const SwtpmKey* key) {
+  const Result<SwtpmStateFiles> files = wrap_swtpm_states(store, key);
+  if (!files) {
+    return files.error();
+  }
+  return back_end == SwtpmBackEnd::folder ? SwtpmFolder(path).write(store.version, *files)
+                                          : SwtpmLinearPlace(path).write(*files);
 }
 
 } // namespace vnvram

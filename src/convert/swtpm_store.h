@@ -29,6 +29,9 @@ enum class SwtpmBackEnd { folder, linear };
 /// SwtpmStateFile::unwrap().
 Result<SwtpmStore> read_swtpm_store(const std::string& path, const SwtpmKey* key,
                                     std::optional<TpmVersion> wanted);
+/// As swtpm has them; what was made is proven by being read again. Errors: those of
+/// SwtpmStateFile::wrap(); corrupt.
+Result<SwtpmStateFiles> wrap_swtpm_states(const SwtpmStore& store, const SwtpmKey* key);
 /// Whether write_swtpm_store() would find nothing in its way. Nothing is changed. Errors: exists,
 /// in_use; io.
 Status check_swtpm_place(const std::string& path, SwtpmBackEnd back_end);

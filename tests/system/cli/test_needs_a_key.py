@@ -1,6 +1,7 @@
 """On an encrypted image, whoever has no key is told which slots would do, and nothing is changed: by every
 command that there is and by every program that opens images."""
 
+import os
 import re
 import subprocess
 import unittest
@@ -90,7 +91,7 @@ class NeedsAKey(Case):
             "export": [("export", image, out, *new_key), ("export", image, out, "--decrypt")],
             "import": [("import", self.export, "--out", out, *new_key)],
             "import-swtpm": [("import-swtpm", self.swtpms_folder(), image)],
-            "export-swtpm": [("export-swtpm", image, out)],
+            "export-swtpm": [("export-swtpm", image, out), ("export-swtpm", image, "--in-place")],
             "anchor": [("anchor", verb, image, *anchor) for verb in ("show", "verify", "accept")],
             "key add": [("key", "add", image, *new_key)],
             "key change": [("key", "change", image, "0", *new_key)],
@@ -136,7 +137,11 @@ class NeedsAKey(Case):
         (folder / "tpm2-00.permall").hardlink_to(self.image)
         swtpm = [program("vnvram-swtpm"), "socket", "--tpm2", "--tpmstate", f"dir={folder}",
                  "--ctrl", f"type=unixio,path={self.path('tpm.sock')}", "--flags", "startup-clear"]
+        back = ["env", f"PATH={program('vnvram').parent}:{os.environ['PATH']}",
+                REPOSITORY / "contrib/swtpm/vnvram-swtpm-back", folder / "tpm2-00.permall"]
+        back_key = ["--swtpm-key", f"file={key},format=binary,mode=aes-256-cbc"]
         table = {
+            "vnvram-swtpm-back": [(back, 1), ([*back[:3], *back_key, back[3]], 1)],
             # As swtpm has it, whatever is wrong; and so for nbdkit's plugins.
             "vnvram-swtpm": [(swtpm, 1), ([*swtpm, "--key", f"file={key},format=binary,mode=aes-256-cbc"], 1)],
             "vnvram-tpm": [(tpm, KEY_NEEDED), ([*tpm, "--key", wrong], WRONG_KEY)],

@@ -51,14 +51,14 @@ class PackageCase(ShowsLogs, unittest.TestCase):
         folder.mkdir(parents=True)
         return folder
 
-    def start(self, folder, *options):
-        tpm = Swtpm(self.workspace, folder, ("--flags", "not-need-init", *options), str(self.host.path(SWTPM)))
+    def start(self, folder, *options, name=SWTPM):
+        tpm = Swtpm(self.workspace, folder, ("--flags", "not-need-init", *options), str(self.host.path(name)))
         self.addCleanup(tpm.kill)
         return tpm
 
-    def count(self, folder, expected, *options):
-        """What is at /usr/bin/swtpm runs there: how far the counter was, if it was made before; one more now."""
-        tpm = self.start(folder, *options)
+    def count(self, folder, expected, *options, name=SWTPM):
+        """What has this name runs there: how far the counter was, if it was made before; one more now."""
+        tpm = self.start(folder, *options, name=name)
         client = TpmClient(tpm.server)
         self.addCleanup(client.close)
         self.assertEqual(client.startup(), 0)

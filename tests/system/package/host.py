@@ -78,7 +78,7 @@ class PackagedHost:
     def on_proxmox(self, place):
         """There is a machine whose TPM is there."""
         folder = self.path(f"/etc/pve/nodes/{socket.gethostname().split('.')[0]}/qemu-server")
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         (folder / "100.conf").write_text("memory: 2048\ntpmstate0: local-lvm:vm-100-disk-1,size=4M,version=v2.0\n")
         program = self.path("/usr/local/bin/pvesm")
         program.write_text(f'#!/bin/sh\n[ "$*" = "path local-lvm:vm-100-disk-1" ] && echo {place}\n')

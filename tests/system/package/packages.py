@@ -4,6 +4,7 @@ import os
 import pathlib
 import re
 import subprocess
+import tempfile
 
 SECONDS_MAX = 600
 
@@ -36,7 +37,7 @@ class Packages:
 
     def made_up(self, name, files):
         """Another one with these files: {path in it: a file}."""
-        tree = self._folder / f"{name}.made-up"
+        tree = pathlib.Path(tempfile.mkdtemp(dir=self._folder)) / name
         (tree / "DEBIAN").mkdir(parents=True)
         (tree / "DEBIAN" / "control").write_text(
             f"Package: {name}\nVersion: 99\nArchitecture: all\nMaintainer: the tests\nDescription: made up\n", "utf-8")
@@ -45,7 +46,7 @@ class Packages:
             place.parent.mkdir(parents=True)
             place.write_bytes(content.read_bytes())
             place.chmod(0o755)
-        return self._build(tree, f"{name}_99.deb")
+        return self._build(tree, tree.parent / f"{name}_99.deb")
 
     def _build(self, tree, name):
         run("dpkg-deb", "--root-owner-group", "-Znone", "--build", tree, self._folder / name)

@@ -1,11 +1,13 @@
 """The package that is in swtpm's place: installed, upgraded, removed and purged by dpkg, with Debian's swtpm and
 without."""
 
+import contextlib
 import gzip
 import json
 import os
 import pwd
 import shutil
+import signal
 import unittest
 
 from .case import ASIDE, IMAGE, PackageCase, SWTPM
@@ -14,6 +16,12 @@ PAGE = "/usr/share/man/man8/swtpm.8.gz"
 MAY_GO = "/run/vnvram-swtpm-may-go"
 BACK = "vnvram-swtpm-back"
 USER = "tss"  # As whom libvirt runs it.
+# With it, and what it runs in.
+CUT_AT = """#!/bin/sh
+case " $* " in *" %s "*) ;; *) exec /usr/bin/dpkg-divert "$@" ;; esac
+dpkg=$(sed 's/.*) . //; s/ .*//' /proc/$PPID/stat)
+kill -KILL $PPID "$dpkg"
+"""
 
 
 class InSwtpmsPlace(PackageCase):
@@ -47,6 +55,23 @@ class InSwtpmsPlace(PackageCase):
         places = {f"/{path.relative_to(self.host.changes)}" for path in left}
         self.assertEqual({place for place in places if not place.startswith("/tmp/")}, set(but))
         self.assertEqual(self.host.state("vnvram-swtpm"), "")
+
+    def upgrade_swtpm(self, place):
+        """Which is there meanwhile."""
+        newer = self.host.path("/root/newer")
+        newer.write_bytes(self.host.path(place).read_bytes() + b"newer")
+        self.host.install(self.packages.made_up("swtpm", {"usr/bin/swtpm": newer}))
+        self.stock = self.host.digest("/root/newer")
+        self.assertEqual(self.host.digest(place), self.stock)
+
+    @contextlib.contextmanager
+    def cut_at(self, option):
+        """The power, before dpkg-divert does this."""
+        cut = self.host.path("/usr/local/sbin/dpkg-divert")
+        cut.write_text(CUT_AT % option)
+        cut.chmod(0o755)
+        yield
+        cut.unlink()
 
     def give_to_user(self, folder):
         """As libvirt does before each start."""
@@ -89,7 +114,7 @@ class InSwtpmsPlace(PackageCase):
         folder = self.machine("vm1")
         self.count(folder, 0)
         tpm = self.start(folder)
-        self.assertIn("in use", self.host.run(BACK, "--all", status=1))
+        self.assertIn("the TPM runs there", self.host.run(BACK, "--all", status=1))
         self.assert_refused(folder)
         tpm.stop()
         self.count(folder, 1)
@@ -106,8 +131,8 @@ class InSwtpmsPlace(PackageCase):
         self.remove("vnvram-swtpm")
         self.count(folder, 1, "--key", words)
 
-    def test_a_file_by_the_commands_that_are_printed(self):
-        """As on a device of Proxmox's: the image is behind a guard block."""
+    def test_volumes_of_proxmox(self):
+        """Of two, in files: an image behind a guard block, and a qcow2 file, which is refused."""
         self.install_ours()
         file = self.host.path("/root/vm-100.raw")
         with open(file, "wb") as made:
@@ -116,12 +141,77 @@ class InSwtpmsPlace(PackageCase):
         self.host.on_proxmox("/root/vm-100.raw")
         self.assertEqual(self.host.run(BACK), "/root/vm-100.raw\n")
         self.assertIn("/root/vm-100.raw", self.remove("vnvram-swtpm", status=1))
-        said = self.host.run(BACK, "/root/vm-100.raw", status=1)
-        commands = [line.strip() for line in said.splitlines() if line.startswith("  ")]
-        self.assertEqual(len(commands), 3)
-        self.host.run("sh", "-ec", "\n".join(["cd /root", *commands]))
+        other = self.host.path("/root/vm-101.qcow2")
+        self.host.run("qemu-img", "convert", "-O", "qcow2", "/root/vm-100.raw", "/root/vm-101.qcow2")
+        before = other.read_bytes()
+        said = self.host.run(BACK, "/root/vm-101.qcow2", "/root/vm-100.raw", status=1)
+        self.assertIn("/root/vm-101.qcow2: not given back", said)
+        self.assertEqual(other.read_bytes(), before)
         self.remove("vnvram-swtpm")
         self.count(file, 1)
+
+    def test_a_volume_that_is_not_there_holds_the_package(self):
+        self.install_ours()
+        for place in ("/dev/pve/not-active", "rbd:pool/vm-100", ""):
+            self.host.on_proxmox(place)
+            self.assertEqual(self.host.run("sh", "-c", f"{BACK} 2>/dev/null", status=3), "")
+            said = self.remove("vnvram-swtpm", status=1)
+            self.assertIn("local-lvm:vm-100-disk-1: cannot be looked at", said)
+            self.assertIn(MAY_GO, said)
+        with open(self.host.path("/root/blank"), "wb") as made:
+            made.truncate(4 << 20)
+        self.host.on_proxmox("/root/blank")
+        self.remove("vnvram-swtpm")
+        self.assert_swtpm_is_back()
+
+    def test_containers_hold_the_package(self):
+        self.install_ours()
+        for place in ("/var/lib/incus/containers/c1/tpm.tpm0", "/var/lib/lxd/containers/c1/tpm.tpm0",
+                      "/var/lib/incus/virtual-machines/v1/tpm.vtpm"):
+            folder = self.host.path(place)
+            folder.mkdir(parents=True)
+            self.count(folder, 0)
+            self.assertIn(f"{place}/{IMAGE}", self.remove("vnvram-swtpm", status=1))
+            self.host.run(BACK, "--all")
+            self.count(folder, 1, name=ASIDE)
+        self.remove("vnvram-swtpm")
+        self.assert_swtpm_is_back()
+
+    def test_a_word_of_before_is_not_for_what_comes_after(self):
+        self.host.path(MAY_GO).touch()
+        self.install_ours()
+        folder = self.machine("vm1")
+        self.count(folder, 0)
+        self.assert_refused(folder)
+
+    def test_the_power_is_cut_before_the_diversion_and_swtpm_is_upgraded(self):
+        self.host.install(*self.files("vnvram"))
+        with self.cut_at("--add"):
+            self.host.install(*self.files("vnvram-swtpm"), status=-signal.SIGKILL)
+        self.assertEqual(self.host.digest(SWTPM), self.stock)
+        self.upgrade_swtpm(SWTPM)
+        self.install_ours()
+        self.assert_aside()
+        self.remove("vnvram-swtpm")
+        self.assert_swtpm_is_back()
+
+    def test_the_power_is_cut_in_a_removal(self):
+        """Between the last moment of our program and the first one of swtpm's."""
+        for mends in (("dpkg", "--remove", "vnvram-swtpm"), ("apt-get", "--fix-broken", "--yes", "install")):
+            self.install_ours()
+            with self.cut_at("--remove"):
+                self.remove("vnvram-swtpm", status=-signal.SIGKILL)
+            self.assertFalse(self.host.path(SWTPM).exists())
+            self.host.run("dpkg", "--configure", "--pending")
+            self.host.run(*mends)
+            self.assert_swtpm_is_back()
+
+    def test_an_upgrade_of_swtpm_while_it_is_aside(self):
+        self.install_ours()
+        self.upgrade_swtpm(ASIDE)
+        self.assert_aside()
+        self.remove("vnvram-swtpm")
+        self.assert_swtpm_is_back()
 
     def test_removed_all_the_same(self):
         self.install_ours()
@@ -133,10 +223,10 @@ class InSwtpmsPlace(PackageCase):
         self.assertFalse(self.host.path(MAY_GO).exists())
         # swtpm itself refuses what is there, and it is exported later.
         before = (folder / IMAGE).read_bytes()
-        with self.assertRaises((AssertionError, ConnectionError)):
-            self.count(folder, 1)
-        self.assertEqual((folder / IMAGE).read_bytes(), before)
         place = "/var/lib/libvirt/swtpm/vm1/tpm2"
+        self.host.run("timeout", "60", SWTPM, "socket", "--tpm2", "--tpmstate", f"dir={place}", "--flags",
+                      "not-need-init", "--server", "type=unixio,path=/tmp/vm1.socket", status=1)
+        self.assertEqual((folder / IMAGE).read_bytes(), before)
         self.host.run("vnvram", "export-swtpm", f"{place}/{IMAGE}", "/tmp/vm1")
         self.host.run("mv", f"/tmp/vm1/{IMAGE}", place)
         self.count(folder, 1)
