@@ -4,6 +4,8 @@
 #include <cassert>
 #include <cstring>
 
+#include "base/secret_bytes.h"
+
 namespace vnvram {
 namespace {
 
@@ -16,6 +18,12 @@ NvShadow::NvShadow(const std::vector<BlobSpec>& specs) {
   assert(specs.size() == tpm_state_count);
   for (std::size_t state = 0; state < tpm_state_count; ++state) {
     blobs_.at(state).name = specs.at(state).name;
+  }
+}
+
+NvShadow::~NvShadow() {
+  for (Blob& blob : blobs_) {
+    wipe_memory(blob.content);
   }
 }
 

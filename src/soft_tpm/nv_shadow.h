@@ -24,6 +24,14 @@ class NvShadow {
 public:
   /// `specs` in the order of TpmState; only their names count.
   explicit NvShadow(const std::vector<BlobSpec>& specs);
+  NvShadow(const NvShadow&) = default;
+  NvShadow(NvShadow&&) noexcept = default;
+  NvShadow& operator=(NvShadow other) noexcept {
+    blobs_.swap(other.blobs_);
+    return *this;
+  }
+  /// Overwrites the content: it has a TPM's secrets.
+  ~NvShadow();
 
   /// What the image holds; it is not a change.
   void load(TpmState state, std::vector<std::byte> content);

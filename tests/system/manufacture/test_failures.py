@@ -116,6 +116,7 @@ class Failures(ManufactureCase):
         self.assertNotEqual(list(self.temporary.iterdir()), [])
         kill(child, setup)
         self.assertTrue(select.select([tool_fd], [], [], PATIENCE_SECONDS)[0])
+        child.wait()
         self.check_killed()
         return child
 
