@@ -17,7 +17,8 @@ template <typename Write>
 Status write_with_identity(const std::optional<ImageIdentity>& identity,
                            const Result<PublicMetadata>& there, const ImageIdentity::Change& change,
                            const Write& write) {
-  if (!identity) {
+  const bool is_said = there || there.error().kind() != ErrorKind::unsupported; // An older owner.
+  if (!identity || !is_said) {
     return write();
   }
   if (!there) {
