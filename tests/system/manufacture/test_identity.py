@@ -5,6 +5,7 @@ import os
 import subprocess
 import unittest
 
+from harness.owner_process import OwnerProcess
 from harness.tpm_process import program
 from harness.vnvram import create, vnvram
 
@@ -69,12 +70,19 @@ class Identity(ManufactureCase):
         self.assertIn("public metadata", self.asked(self.image, "--unproven", status=KEY_NEEDED)[1])
 
     def test_of_a_state_that_is_put_there(self):
-        """The metadata go with it."""
+        """The metadata go with it, whoever has the image open."""
         other, state = self.workspace.file("other.nvram"), self.workspace.file("state")
         self.create()
         self.create(image=other)
         vnvram("get", other, "tpm2.permanent", "-o", state)
         vnvram("put", self.image, "tpm2.permanent", state)
+        self.assertEqual(self.check_identity(self.image), self.identity(other))
+        self.create("--force", image=other)
+        vnvram("get", other, "tpm2.permanent", "-o", state)
+        owner = OwnerProcess(self.workspace, self.image)
+        self.addCleanup(owner.kill)
+        vnvram("put", owner.address, "tpm2.permanent", state)
+        owner.stop()
         self.assertEqual(self.check_identity(self.image), self.identity(other))
         self.create("--no-ek-cert", "--force", image=other)
         vnvram("get", other, "tpm2.permanent", "-o", state)
@@ -120,7 +128,7 @@ class Identity(ManufactureCase):
         self.write_area(tool, RSA_AREA, "o", OWNERS, rsa)
         self.write_area(tool, PLATFORM_AREA, "o", OWNERS, rsa)
         # With the firmware's rights, which a guest's system has not.
-        self.write_area(tool, ECC_AREA, "p", "ppwrite|ppread|authread|no_da", ecc)
+        self.write_area(tool, ECC_AREA, "p", "platformcreate|ppwrite|ppread|authread|no_da", ecc)
         tool.stop()
         text, said = self.asked(self.image, status=NOT_FOUND)
         self.assertEqual(text, "")
@@ -134,7 +142,7 @@ class Identity(ManufactureCase):
         certificate.write_bytes(der_of(self.identity(self.image)["endorsement_keys"][0]["certificate"]))
         tool = self.tools(self.image)
         tool("nvundefine", "-C", "p", RSA_AREA)
-        self.write_area(tool, RSA_AREA, "p", "ppwrite|authread", certificate)
+        self.write_area(tool, RSA_AREA, "p", "platformcreate|ppwrite|authread", certificate)
         tool.stop()
         self.check_identity(self.image)
 
