@@ -46,13 +46,17 @@ std::string value_in(const std::string& path, const std::string& name) {
   return {};
 }
 
-std::string name_of(uid_t user) {
+Account account_of(uid_t user) {
   struct passwd entry {};
   struct passwd* found = nullptr;
   std::array<char, 16384> buffer{};
-  return ::getpwuid_r(user, &entry, buffer.data(), buffer.size(), &found) == 0 && found != nullptr
-             ? std::string(found->pw_name)
-             : std::to_string(user);
+  const int failed = ::getpwuid_r(user, &entry, buffer.data(), buffer.size(), &found);
+  return failed == 0 && found != nullptr
+             ? Account{.name = found->pw_name,
+                       .is_named = true,
+                       .user = user,
+                       .group = found->pw_gid}
+             : Account{.name = std::to_string(user), .user = user, .group = user};
 }
 
 } // namespace
@@ -69,7 +73,7 @@ std::optional<Account> authority_owner(const std::string& config) {
   if (folder.empty() || ::stat(folder.c_str(), &status) != 0 || status.st_uid == 0) {
     return std::nullopt;
   }
-  return Account{.name = name_of(status.st_uid), .user = status.st_uid, .group = status.st_gid};
+  return account_of(status.st_uid);
 }
 
 } // namespace vnvram

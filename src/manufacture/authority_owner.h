@@ -10,8 +10,9 @@ namespace vnvram {
 
 struct Account {
   std::string name; ///< Or the number, of one that has none.
+  bool is_named = false;
   uid_t user = 0;
-  gid_t group = 0;
+  gid_t group = 0; ///< Of one that has no name: the same number.
 };
 
 /// The owner of the folder that swtpm_localca keeps its authority in, by swtpm_setup's

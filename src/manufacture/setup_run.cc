@@ -194,6 +194,8 @@ std::string SetupRun::remedy(const std::string& said) const {
              : "mend what it says; swtpm_localca(8) has the files that certificates are made with";
 }
 
+// As another user from its beginning on: with --runas it would have a TPM write to that user's
+// folder as root before.
 Status SetupRun::run(const std::string& tpm_program,
                      const std::vector<std::string>& options) const {
   const Result<std::string> setup = BoundChild::find(setup_name);
@@ -229,10 +231,16 @@ Status SetupRun::run(const std::string& tpm_program,
                                     std::to_string(BoundChild::handed_over_fd),
                                     "--cipher",
                                     "aes-256-cbc"};
-  if (user_) {
-    words.insert(words.end(), {"--runas", user_->name});
-  }
   words.insert(words.end(), options.begin(), options.end());
+  if (user_) {
+    const Result<std::string> setpriv = BoundChild::find("setpriv");
+    if (!setpriv) {
+      return Error(ErrorKind::unsupported, setpriv.error().cause(), "install util-linux");
+    }
+    words.insert(words.begin(), {*setpriv, "--reuid=" + std::to_string(user_->user),
+                                 "--regid=" + std::to_string(user_->group),
+                                 user_->is_named ? "--init-groups" : "--clear-groups"});
+  }
   Result<BoundChild> child = BoundChild::start(words, -1, -1, key->get());
   if (!child) {
     return child.error();
