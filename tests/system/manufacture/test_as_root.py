@@ -1,4 +1,4 @@
-"""As packages have it installed, root manufactures where libvirt does, too: what it leaves of an authority is the user's who libvirt has for that."""
+"""As packages have it installed: who manufactures with whose authority, which root shares with libvirt's swtpm_setup."""
 
 import os
 import pwd
@@ -50,7 +50,8 @@ class AsRoot(unittest.TestCase):
         self.temporary = self.folder / "tmp"
         self.temporary.mkdir()
         self.temporary.chmod(0o1777)
-        self.env = {"HOME": str(self.folder), "XDG_CONFIG_HOME": str(self.folder / "no-config"), "TMPDIR": str(self.temporary)}
+        self.env = {"HOME": str(self.folder), "XDG_CONFIG_HOME": str(self.folder / "no-config"),
+                    "TMPDIR": str(self.temporary)}
         self.account = pwd.getpwnam(USER)
 
     def on_a_fresh_host(self, before="", status=0):
@@ -73,8 +74,8 @@ class AsRoot(unittest.TestCase):
 
     def test_nobody_is_told_how_to_have_one(self):
         image = self.temporary / "vm.img"
-        nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "env", f"XDG_CONFIG_HOME={self.temporary}/config",
-                  f"HOME={self.temporary}")
+        nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "env",
+                  f"XDG_CONFIG_HOME={self.temporary}/config", f"HOME={self.temporary}")
         words = (self.folder / "bin" / "vnvram", "create", image, "--tpm2", "--manufacture")
         said = run(*nobody, *words, env=self.env, status=21)
         self.assertIn(f"rights on statedir {AUTHORITY}", said)
