@@ -99,14 +99,14 @@ std::string CreateCommand::birth_text() const {
                                 has_note ? ": " : "", has_note ? birth_ : ""));
 }
 
-// Before certificates are issued for nothing: where something is already, they would be. What else
-// can be wrong with the place is said when it is written to.
-Status CreateCommand::manufacture(CreateOptions& options) const {
-  if (manufacture_.wanted() && !force_) {
-    const auto there = open_device(image(), Access::read_only, options.device);
-    const Status free = there ? check_creatable(**there) : Status();
-    if (!free && free.error().kind() == ErrorKind::exists) {
-      return free;
+// Before certificates are issued for nothing: what can be wrong with the image or its place, with
+// what the TPMs will say of themselves.
+Status CreateCommand::manufacture(CreateOptions& options, std::uint64_t size_bytes) const {
+  if (manufacture_.wanted()) {
+    CreateOptions tried = options;
+    tried.metadata.merge(manufacture_.metadata_room(options));
+    if (Status fits = check_image_file(image(), size_bytes, tried); !fits) {
+      return fits;
     }
   }
   return manufacture_.fill(options);
@@ -161,7 +161,7 @@ Result<ExitCode> CreateCommand::run(Output& /*output*/) {
         "--anchor: the image that is made could not be opened to write it, with public keys alone",
         "give another key as well, or leave the anchor to `anchor accept`");
   }
-  if (const Status manufactured = manufacture(options); !manufactured) {
+  if (const Status manufactured = manufacture(options, size_bytes); !manufactured) {
     return manufactured.error();
   }
   Progress progress("create");

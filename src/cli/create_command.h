@@ -18,7 +18,7 @@ private:
   [[nodiscard]] Status anchor(const AnchorUse& use, const CreateOptions& created) const;
 
   [[nodiscard]] std::string birth_text() const;
-  [[nodiscard]] Status manufacture(CreateOptions& options) const;
+  [[nodiscard]] Status manufacture(CreateOptions& options, std::uint64_t size_bytes) const;
 
   BlobOptions blobs_;
   std::string birth_;

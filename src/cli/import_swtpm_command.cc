@@ -10,8 +10,6 @@
 #include "cli/progress.h"
 #include "cli/reader.h"
 #include "content/tpm_state_check.h"
-#include "identity/identity_metadata.h"
-#include "identity/tpm_identity.h"
 
 namespace vnvram::cli {
 namespace {
@@ -118,36 +116,13 @@ Result<bool> ImportSwtpmCommand::look(TpmVersion version) const {
                                                                : looked.error();
 }
 
-PublicMetadata ImportSwtpmCommand::identity_of(const SwtpmStore& source) const {
-  if (source.version != TpmVersion::tpm2_0 || !check_identity_prefix(options_.prefix())) {
-    return {};
-  }
-  const Result<TpmIdentity> identity = read_tpm_identity(source.states.front());
-  return identity ? identity_metadata(*identity, options_.prefix()) : PublicMetadata();
-}
-
-Status ImportSwtpmCommand::note(Store& store, const PublicMetadata& identity) const {
-  const Result<PublicMetadata> there = read_public_metadata(store.device());
-  if (!there) {
-    return there.error();
-  }
-  for (const std::string& name : identity_names(options_.prefix())) {
-    const auto value = identity.find(name);
-    const bool is_said = value != identity.end();
-    if (!is_said && there->count(name) == 0) {
-      continue;
-    }
-    const Status set =
-        store.set_metadata(name, is_said ? std::optional(value->second) : std::nullopt);
-    if (!set) {
-      return set;
-    }
-  }
-  return {};
+ImageIdentity ImportSwtpmCommand::identity_of(const SwtpmStore& source) const {
+  return {options_.prefix(),
+          source.version == TpmVersion::tpm2_0 ? source.states.front() : std::vector<std::byte>()};
 }
 
 Status ImportSwtpmCommand::make_image(const std::vector<NewBlob>& blobs,
-                                      const PublicMetadata& identity) const {
+                                      const ImageIdentity& identity) const {
   if (!keys().empty() || anchor_.given()) {
     return Error(ErrorKind::invalid_argument,
                  "the image that is made here would have neither a key nor an anchor",
@@ -155,7 +130,7 @@ Status ImportSwtpmCommand::make_image(const std::vector<NewBlob>& blobs,
   }
   CreateOptions options;
   options.blobs = blobs;
-  options.metadata = identity;
+  options.metadata = identity.metadata();
   options.device = device();
   Progress progress("import-swtpm");
   options.progress = [&](std::uint64_t done_bytes, std::uint64_t all_bytes) {
@@ -168,12 +143,20 @@ Status ImportSwtpmCommand::make_image(const std::vector<NewBlob>& blobs,
 
 Result<bool> ImportSwtpmCommand::put_into_image(const SwtpmStore& source,
                                                 const std::vector<NewBlob>& blobs,
-                                                const PublicMetadata& identity) const {
+                                                const ImageIdentity& identity) const {
   const auto store = open_for_writing(image(), device(), keys(), space_, anchor_);
   if (!store) {
     return store.error();
   }
+  const Result<PublicMetadata> metadata = read_public_metadata((*store)->device());
+  if (!metadata) {
+    return metadata.error();
+  }
+  const auto change = [&](const std::string& name, const std::optional<std::string>& value) {
+    return (*store)->set_metadata(name, value);
+  };
   Status done = check_unused(**store, source.version); // Nobody else can change it now.
+  done = done ? identity.remove_others(*metadata, change) : done;
   // Of one that was never used this is all of it, in one transaction.
   done = done ? (*store)->register_blobs(std::span<const NewBlob>(blobs)) : done;
   if (done && replace_) {
@@ -184,7 +167,7 @@ Result<bool> ImportSwtpmCommand::put_into_image(const SwtpmStore& source,
     }
     done = (*store)->commit(transaction);
   }
-  done = done ? note(**store, identity) : done;
+  done = done ? identity.note(*metadata, change) : done;
   const bool encrypted = (*store)->info().encrypted;
   done = done ? (*store)->close() : done;
   return done ? Result<bool>(encrypted) : done.error();
@@ -199,7 +182,7 @@ Result<ExitCode> ImportSwtpmCommand::run(Output& output) {
   if (!is_there) {
     return is_there.error();
   }
-  const PublicMetadata identity = identity_of(*source);
+  const ImageIdentity identity = identity_of(*source);
   const std::vector<NewBlob> blobs = blobs_of(*source, options_.prefix());
   bool encrypted = false;
   if (*is_there) {

@@ -6,6 +6,7 @@
 
 #include "cli/anchor_options.h"
 #include "cli/command.h"
+#include "cli/image_identity.h"
 #include "cli/swtpm_options.h"
 #include "vnvram/store.h"
 
@@ -22,15 +23,15 @@ private:
   [[nodiscard]] Result<bool> look(TpmVersion version) const;
   [[nodiscard]] Status check_unused(const Store& store, TpmVersion version) const;
   /// What the image is to say of the TPM to everybody; nothing is no reason to refuse the TPM.
-  [[nodiscard]] PublicMetadata identity_of(const SwtpmStore& source) const;
+  [[nodiscard]] ImageIdentity identity_of(const SwtpmStore& source) const;
   [[nodiscard]] Status make_image(const std::vector<NewBlob>& blobs,
-                                  const PublicMetadata& identity) const;
+                                  const ImageIdentity& identity) const;
   /// Says whether the image is encrypted.
   [[nodiscard]] Result<bool> put_into_image(const SwtpmStore& source,
                                             const std::vector<NewBlob>& blobs,
-                                            const PublicMetadata& identity) const;
+                                            const ImageIdentity& identity) const;
   /// Of a TPM whose place this one takes nothing is said any more.
-  [[nodiscard]] Status note(Store& store, const PublicMetadata& identity) const;
+  [[nodiscard]] Status note(Store& store, const ImageIdentity& identity) const;
 
   std::string path_;
   SwtpmOptions options_;

@@ -34,6 +34,11 @@ std::string sibling_program(const std::string& name) {
   return there_or(folder_of_this_program() + "/" + name, name);
 }
 
+std::string private_program(const std::string& name) {
+  const fs::path folder = folder_of_this_program();
+  return there_or(folder.parent_path() / "libexec" / "vnvram" / name, sibling_program(name));
+}
+
 MachinePrograms::MachinePrograms(Setup setup)
     : setup_(std::move(setup)), folder_(folder_of_this_program()) {}
 

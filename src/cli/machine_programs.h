@@ -17,6 +17,11 @@ namespace vnvram::cli {
 /// PATH.
 [[nodiscard]] std::string sibling_program(const std::string& name);
 
+/// The same, with the folder `libexec/vnvram` beside this program's before all others: what is
+/// there is this program's own, whoever has taken its name elsewhere, and no AppArmor profile is
+/// about it.
+[[nodiscard]] std::string private_program(const std::string& name);
+
 /// vnvram-tpm is looked for beside this program, then along PATH; nbdkit along PATH, and its plugin
 /// in the folder `lib` beside this program's, then where nbdkit looks.
 class MachinePrograms {

@@ -29,17 +29,15 @@ Status check_identity(const TpmIdentity& identity, const ManufactureOrder& optio
     return Error(ErrorKind::io, "swtpm_setup has made a TPM " + what,
                  "see what its configuration has it do: --config");
   };
+  for (const LeftOutCertificate& each : identity.left_out) {
+    return incomplete(
+        fmt::format("whose certificate of {} does not count: {}", each.whose, text_of(each.why)));
+  }
   if (options.certifies_key && identity.endorsement_keys.empty()) {
     return incomplete("without an EK certificate");
   }
   if (options.certifies_platform && !identity.platform) {
     return incomplete("without a platform certificate");
-  }
-  for (const EndorsementKey& key : identity.endorsement_keys) {
-    if (key.key_in_tpm && *key.key_in_tpm != key.certificate.public_key()) {
-      return incomplete(
-          fmt::format("whose {} key is not the one that is certified", key.kind.title));
-    }
   }
   return {};
 }
@@ -61,8 +59,8 @@ void ManufactureOptions::add_to(CLI::App& app) {
   wanted->group(group);
   value("--vmid", order_.machine, "whom the certificates are for, e.g. the machine's name", "ID");
   value("--config", order_.config,
-        "swtpm_setup's configuration, which names the certificates' issuer; "
-        "/etc/swtpm_setup.conf if not said",
+        "swtpm_setup's configuration, which names the certificates' issuer; if not said, "
+        "swtpm_setup.conf in XDG_CONFIG_HOME (~/.config), or else in /etc",
         "FILE");
   value("--pcr-banks", order_.pcr_banks,
         "the PCR banks that are active, e.g. sha256,sha384; - for all of them", "BANKS");
@@ -99,9 +97,19 @@ Status ManufactureOptions::check(const CreateOptions& options) const {
   return {};
 }
 
+PublicMetadata ManufactureOptions::metadata_room(const CreateOptions& options) const {
+  PublicMetadata room;
+  for (const NewBlob& blob : options.blobs) {
+    if (is_new_tpm(blob) && !no_key_certificate_) {
+      room.merge(identity_room(prefix_of(blob)));
+    }
+  }
+  return room;
+}
+
 Status ManufactureOptions::fill_one(NewBlob& permanent, PublicMetadata& metadata) const {
   ManufactureOrder wanted = order_;
-  wanted.tpm_program = sibling_program("vnvram-swtpm");
+  wanted.tpm_program = private_program("vnvram-swtpm");
   wanted.certifies_key = !no_key_certificate_;
   wanted.certifies_platform = !no_key_certificate_ && !no_platform_certificate_;
   wanted.locks_areas = !no_lock_;

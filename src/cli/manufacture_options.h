@@ -18,6 +18,8 @@ public:
   [[nodiscard]] bool wanted() const { return wanted_; }
   /// Whether these TPMs can be manufactured. Errors: invalid_argument.
   [[nodiscard]] Status check(const CreateOptions& options) const;
+  /// What fill() adds to the metadata has no more names than this, and no longer values.
+  [[nodiscard]] PublicMetadata metadata_room(const CreateOptions& options) const;
   /// Gives each TPM 2.0 that begins without content a state, and its identity to the metadata.
   /// Errors: those of manufacture_tpm() and read_tpm_identity().
   [[nodiscard]] Status fill(CreateOptions& options) const;

@@ -1,10 +1,35 @@
 #include "cli/put_command.h"
 
+#include <optional>
+#include <string>
+
+#include "cli/image_identity.h"
 #include "cli/input.h"
 #include "cli/owner_socket.h"
 #include "cli/reader.h"
+#include "vnvram/public_metadata.h"
 
 namespace vnvram::cli {
+namespace {
+
+/// Writes, and has what is said to everybody of a TPM go with it.
+template <typename Write>
+Status write_with_identity(const std::optional<ImageIdentity>& identity,
+                           const Result<PublicMetadata>& there, const ImageIdentity::Change& change,
+                           const Write& write) {
+  const bool is_said = there || there.error().kind() != ErrorKind::unsupported; // An older owner.
+  if (!identity || !is_said) {
+    return write();
+  }
+  if (!there) {
+    return there.error();
+  }
+  Status done = identity->remove_others(*there, change);
+  done = done ? write() : done;
+  return done ? identity->note(*there, change) : done;
+}
+
+} // namespace
 
 PutCommand::PutCommand(CLI::App& parent)
     : Command(
@@ -15,7 +40,9 @@ PutCommand::PutCommand(CLI::App& parent)
           "whole chip's content the part that is the store is taken), or no TPM's state for a\n"
           "TPM's, unless --force. When the command ends with 0, the new content is durable; "
           "whenever it is cut off, the blob has\n"
-          "either its old or its new content. An image that is in use is changed by its owner's\n"
+          "either its old or its new content. What the image says to everybody of a TPM's\n"
+          "endorsement keys becomes that of the new state. An image that is in use is changed by "
+          "its owner's\n"
           "socket, and a blob that a device has written only by that device.\n\n"
           "Examples:\n"
           "  vnvram put vm.nvram uefi.vars OVMF_VARS_4M.fd\n"
@@ -44,12 +71,22 @@ Result<ExitCode> PutCommand::put_to_owner() {
   if (!content) {
     return content.error();
   }
-  Transaction transaction;
-  transaction.write(blob_, content->bytes);
-  if (const auto written = (*client)->commit(transaction); !written) {
-    return written.error();
+  const auto owner = connect_owner(image());
+  if (!owner) {
+    return owner.error();
   }
-  return ExitCode::ok;
+  const auto change = [&](const std::string& name, const std::optional<std::string>& value) {
+    return (*owner)->change_metadata(name, value);
+  };
+  const auto write = [&]() -> Status {
+    Transaction transaction;
+    transaction.write(blob_, content->bytes);
+    const auto written = (*client)->commit(transaction);
+    return written ? Status() : written.error();
+  };
+  const Status written = write_with_identity(ImageIdentity::of_blob(blob_, content->bytes),
+                                             (*owner)->metadata(), change, write);
+  return written ? Result<ExitCode>(ExitCode::ok) : written.error();
 }
 
 Result<ExitCode> PutCommand::run(Output& /*output*/) {
@@ -77,7 +114,12 @@ Result<ExitCode> PutCommand::run(Output& /*output*/) {
   if (!store) {
     return store.error();
   }
-  const Status written = (*store)->write(blob_, content->bytes);
+  const auto change = [&](const std::string& name, const std::optional<std::string>& value) {
+    return (*store)->set_metadata(name, value);
+  };
+  const Status written = write_with_identity(
+      ImageIdentity::of_blob(blob_, content->bytes), read_public_metadata((*store)->device()),
+      change, [&] { return (*store)->write(blob_, content->bytes); });
   if (!written) {
     return written.error();
   }

@@ -105,11 +105,10 @@ void TpmCommand::add_identity() {
   identity_.add_to(*identity_app_);
   identity_app_->footer(
       "In PEM, with the certificates' fingerprints and the platform's certificate, as they are in\n"
-      "the TPM, which is started on a copy in memory: nothing is written. Of an encrypted image, "
-      "without\n"
-      "a key: what its public metadata say, which nothing proves. A TPM without an EK certificate "
-      "is\n"
-      "exit code 25.\n\n"
+      "the TPM, which is started on a copy in memory: nothing is written. A certificate of a key\n"
+      "that the TPM has not got, or whose area its owner has made, is left out. Of an encrypted\n"
+      "image, without a key: with --unproven what its public metadata say, else exit code 15. A\n"
+      "TPM without an EK certificate is exit code 25.\n\n"
       "Examples:\n"
       "  vnvram tpm identity vm.nvram | openssl x509 -text\n"
       "  vnvram tpm identity --json vm.nvram --key file:/etc/vnvram/host.key");

@@ -55,16 +55,18 @@ std::string printable_lines(const std::string& text) {
 std::string text_of(const EndorsementKey& key) {
   const bool is_another = key.key_in_tpm && *key.key_in_tpm != key.certificate.public_key();
   return fmt::format("endorsement key: {}{}\ncertificate's SHA-256: {}\n{}{}", key.kind.title,
-                     is_another ? "; the key that the TPM keeps in its place is another" : "",
+                     is_another       ? "; the key that the TPM keeps in its place is another"
+                     : key.key_in_tpm ? ""
+                                      : "; absent in its place, and made again by the TPM",
                      hex(key.certificate_digest), key.certificate.pem(),
                      key.certificate.public_key().pem());
 }
 
 std::string text_of(const SaidEndorsementKey& key) {
-  return fmt::format("endorsement key: {}\ncertificate's SHA-256: {}\n{}", key.kind.title,
-                     key.certificate_digest.empty() ? "not said"
-                                                    : printable(key.certificate_digest),
-                     printable_lines(key.public_key));
+  return fmt::format(
+      "unproven endorsement key: {}\nunproven certificate's SHA-256: {}\n{}", key.kind.title,
+      key.certificate_digest.empty() ? "not said" : printable(key.certificate_digest),
+      printable_lines(key.public_key));
 }
 
 Result<PublicMetadata> metadata_of(const std::string& image, const DeviceOptions& options) {
@@ -78,6 +80,9 @@ void TpmIdentityVerb::add_to(CLI::App& verb) {
   verb.add_option("--blobs", prefix_,
                   "the TPM whose blobs' names begin so, of an image with several")
       ->type_name("PREFIX");
+  verb.add_flag("--unproven", unproven_,
+                "without a key, print what the public metadata of an encrypted image say, which "
+                "whoever can write to it can change");
   verb.add_flag("--json", json_, "print JSON");
 }
 
@@ -120,6 +125,10 @@ Result<ExitCode> TpmIdentityVerb::show_said(const std::string& image, const Devi
                  no_key.cause() + "; and its public metadata say nothing of a TPM's identity",
                  no_key.remedy());
   }
+  if (!unproven_) {
+    return Error(no_key.kind(), no_key.cause(),
+                 no_key.remedy() + "; --unproven prints what its public metadata say of a TPM");
+  }
   show_note(printable(image) + ": without a key, this is what its public metadata say, which "
                                "whoever can write to the image can change");
   nlohmann::ordered_json keys = nlohmann::ordered_json::array();
@@ -144,6 +153,9 @@ void TpmIdentityVerb::show(const TpmIdentity& identity, Output& output) const {
     text += text_of(key);
   }
   nlohmann::ordered_json json = {{"known_from", "state"}, {"endorsement_keys", keys}};
+  for (const LeftOutCertificate& each : identity.left_out) {
+    json["left_out"].push_back({{"whose", each.whose}, {"why", text_of(each.why)}});
+  }
   if (identity.platform) {
     json["platform_certificate"] = identity.platform->pem();
     text += "platform certificate:\n" + identity.platform->pem();
@@ -173,6 +185,10 @@ Result<ExitCode> TpmIdentityVerb::run(const std::string& image, const DeviceOpti
   const Result<TpmIdentity> identity = read_tpm_identity(secret.get());
   if (!identity) {
     return identity.error();
+  }
+  for (const LeftOutCertificate& each : identity->left_out) {
+    show_note(fmt::format("{}: the certificate of {} is left out: {}", printable(image), each.whose,
+                          text_of(each.why)));
   }
   if (identity->endorsement_keys.empty()) {
     return Error(ErrorKind::not_found, "its TPM has no EK certificate",

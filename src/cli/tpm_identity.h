@@ -21,8 +21,9 @@ public:
   /// Declares the options; `verb` must not outlive this object's use.
   void add_to(CLI::App& verb);
 
-  /// Errors: not_found (no such TPM, or no certificate in it); key_needed (the image is encrypted,
-  /// and says nothing to everybody); unsupported (a TPM 1.2); those of reading an image.
+  /// Errors: not_found (no such TPM, or no certificate in it); key_needed (the image is encrypted:
+  /// what it says to everybody is shown if that is asked for); unsupported (a TPM 1.2); those of
+  /// reading an image.
   Result<ExitCode> run(const std::string& image, const DeviceOptions& device, const KeyRing& keys,
                        Output& output) const;
 
@@ -36,6 +37,7 @@ private:
   void show(const TpmIdentity& identity, Output& output) const;
 
   std::string prefix_;
+  bool unproven_ = false;
   bool json_ = false;
 };
 

@@ -28,6 +28,18 @@ PublicMetadata identity_metadata(const TpmIdentity& identity, std::string_view p
   return metadata;
 }
 
+PublicMetadata identity_room(std::string_view prefix) {
+  constexpr std::size_t key_max_bytes = 640; // RSA 3072 in PEM has 625.
+  PublicMetadata room;
+  for (const EndorsementKind& kind : endorsement_kinds()) {
+    if (kind.name == "rsa3072" || kind.name == "p384") {
+      room.emplace(digest_name(prefix, kind), std::string(2 * sizeof(Sha256Digest), '0'));
+      room.emplace(key_name(prefix, kind), std::string(key_max_bytes, '0'));
+    }
+  }
+  return room;
+}
+
 std::vector<std::string> identity_names(std::string_view prefix) {
   std::vector<std::string> names;
   for (const EndorsementKind& kind : endorsement_kinds()) {

@@ -23,6 +23,8 @@ struct SaidEndorsementKey {
 /// certified; the prefix is that of the TPM's blobs.
 [[nodiscard]] PublicMetadata identity_metadata(const TpmIdentity& identity,
                                                std::string_view prefix);
+/// As large as that of a TPM with an RSA key and an ECC key can become.
+[[nodiscard]] PublicMetadata identity_room(std::string_view prefix);
 /// All names that there can be of it.
 [[nodiscard]] std::vector<std::string> identity_names(std::string_view prefix);
 /// Those of which something is said.

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <optional>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "crypto/certificate.h"
@@ -23,14 +24,30 @@ struct EndorsementKey {
   std::optional<PublicKey> key_in_tpm;
 };
 
-/// Of what is not in the TPM, or is no certificate, there is nothing.
+/// Something is where a certificate should be, and it is not taken for one.
+struct LeftOutCertificate {
+  std::string_view whose; ///< For people: "RSA 2048", or "the platform".
+  enum class Why {
+    made_by_owner, ///< A guest may have written there what it likes.
+    unreadable,    ///< Without a secret.
+    no_certificate,
+    others_key ///< The TPM has not got the key that is certified.
+  } why;
+};
+[[nodiscard]] std::string_view text_of(LeftOutCertificate::Why why);
+
+/// Of what is not in the TPM there is nothing.
 struct TpmIdentity {
-  std::vector<EndorsementKey> endorsement_keys; ///< Those that are certified.
+  /// Those that are certified, and that the TPM has: it keeps them, or makes them again.
+  std::vector<EndorsementKey> endorsement_keys;
   std::optional<Certificate> platform;
+  std::vector<LeftOutCertificate> left_out;
 };
 
-/// From the permanent state of a TPM 2.0, which is started in memory for that and thrown away. For
-/// one thread at a time, in a process in which no TPM is on. Errors: corrupt (libtpms refuses it).
+/// From the permanent state of a TPM 2.0, which is started in memory for that and thrown away. What
+/// the guest can have forged is left out: only the platform's areas count, and certificates of keys
+/// whose other half is in the TPM. For one thread at a time, in a process in which no TPM is on.
+/// Errors: corrupt (libtpms refuses it).
 Result<TpmIdentity> read_tpm_identity(std::vector<std::byte> permanent_state);
 
 /// Whether it is worth that: false if the state has no area for the certificate of such a key.

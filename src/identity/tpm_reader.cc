@@ -1,8 +1,12 @@
 #include "identity/tpm_reader.h"
 
 #include <algorithm>
+#include <array>
+#include <utility>
 
 #include "base/big_endian.h"
+#include "identity/endorsement_template.h"
+#include "identity/number_bytes.h"
 #include "soft_tpm/tpm_message.h"
 
 namespace vnvram {
@@ -12,14 +16,25 @@ using Bytes = std::vector<std::byte>;
 
 constexpr std::uint16_t tag_without_sessions = 0x8001;
 constexpr std::uint16_t tag_with_sessions = 0x8002;
+constexpr std::uint32_t code_clear = 0x126;
+constexpr std::uint32_t code_clear_control = 0x127;
+constexpr std::uint32_t code_create_primary = 0x131;
+constexpr std::uint32_t code_flush_context = 0x165;
 constexpr std::uint32_t code_read_area = 0x14e;
 constexpr std::uint32_t code_read_area_public = 0x169;
 constexpr std::uint32_t code_read_public = 0x173;
 constexpr std::uint32_t password_session = 0x40000009;
+constexpr std::uint32_t owner = 0x40000001;
+constexpr std::uint32_t endorsement = 0x4000000b;
 constexpr std::uint32_t platform = 0x4000000c; // Its authorization is empty after each startup.
 constexpr std::uint32_t platform_may_read = 1U << 16U;
+constexpr std::uint32_t owner_may_read = 1U << 17U;
 constexpr std::uint32_t index_may_read = 1U << 18U;
 constexpr std::uint32_t was_written = 1U << 29U;
+constexpr std::uint32_t made_by_platform = 1U << 30U;
+// It has to write down first that somebody tries a password.
+constexpr std::uint32_t answer_retry = 0x922;
+constexpr int tries_max = 3;
 constexpr std::uint16_t area_size_max_bytes = 8192;
 constexpr std::uint16_t part_size_max_bytes = 512; // Each TPM takes that much at once.
 constexpr std::uint16_t none = 0x10;
@@ -27,10 +42,14 @@ constexpr std::uint16_t kind_rsa = 0x01;
 constexpr std::uint16_t kind_ecc = 0x23;
 constexpr std::uint32_t usual_exponent = 65537;
 
-template <typename Number> void append(Bytes& bytes, Number number) {
-  const std::size_t at = bytes.size();
-  bytes.resize(at + sizeof(number));
-  store_big_endian(std::span(bytes), at, number);
+// With an empty password.
+void append_session(Bytes& command) {
+  constexpr std::uint32_t session_size_bytes = 9;
+  append(command, session_size_bytes);
+  append(command, password_session);
+  append(command, std::uint16_t{0});
+  append(command, std::uint8_t{0});
+  append(command, std::uint16_t{0});
 }
 
 Bytes begin_command(std::uint16_t tag, std::uint32_t code, std::uint32_t handle) {
@@ -124,23 +143,24 @@ std::optional<PublicKey> key_in(std::span<const std::byte> area) {
 std::optional<Bytes> TpmReader::run(Bytes command) {
   store_big_endian(std::span(command), tpm_length_offset,
                    static_cast<std::uint32_t>(command.size()));
-  const auto response = tpm_.execute(command, 0, [] { return true; });
-  if (!response || tpm_code(*response) != 0) {
-    return std::nullopt;
+  for (int tries = 0; tries < tries_max; ++tries) {
+    Bytes sent = command;
+    const auto response = tpm_.execute(sent, 0, [] { return true; });
+    if (response && tpm_code(*response) == 0) {
+      return Bytes(response->begin() + tpm_header_bytes, response->end());
+    }
+    if (!response || tpm_code(*response) != answer_retry) {
+      break;
+    }
   }
-  return Bytes(response->begin() + tpm_header_bytes, response->end());
+  return std::nullopt;
 }
 
 std::optional<Bytes> TpmReader::part_of_area(std::uint32_t authority, std::uint32_t index,
                                              std::uint16_t offset_bytes, std::uint16_t size_bytes) {
   Bytes command = begin_command(tag_with_sessions, code_read_area, authority);
   append(command, index);
-  constexpr std::uint32_t session_size_bytes = 9;
-  append(command, session_size_bytes); // With an empty password.
-  append(command, password_session);
-  append(command, std::uint16_t{0});
-  append(command, std::uint8_t{0});
-  append(command, std::uint16_t{0});
+  append_session(command);
   append(command, size_bytes);
   append(command, offset_bytes);
   const auto answer = run(std::move(command));
@@ -155,7 +175,23 @@ std::optional<Bytes> TpmReader::part_of_area(std::uint32_t authority, std::uint3
              : std::nullopt;
 }
 
-std::optional<Bytes> TpmReader::area(std::uint32_t index) {
+std::optional<Bytes> TpmReader::content_of_area(std::uint32_t authority, std::uint32_t index,
+                                                std::uint16_t size_bytes) {
+  Bytes content;
+  while (content.size() < size_bytes) {
+    const auto offset_bytes = static_cast<std::uint16_t>(content.size());
+    const auto part =
+        part_of_area(authority, index, offset_bytes,
+                     std::min<std::uint16_t>(part_size_max_bytes, size_bytes - offset_bytes));
+    if (!part) {
+      return std::nullopt;
+    }
+    content.insert(content.end(), part->begin(), part->end());
+  }
+  return content;
+}
+
+std::optional<NvArea> TpmReader::area(std::uint32_t index) {
   const auto answer = run(begin_command(tag_without_sessions, code_read_area_public, index));
   if (!answer) {
     return std::nullopt;
@@ -167,23 +203,20 @@ std::optional<Bytes> TpmReader::area(std::uint32_t index) {
   const auto attributes = fields.number<std::uint32_t>();
   fields.sized(); // Its policy.
   const auto size_bytes = fields.number<std::uint16_t>();
-  const bool by_platform = (attributes & platform_may_read) != 0;
-  if (!fields.whole() || (attributes & was_written) == 0 || size_bytes > area_size_max_bytes ||
-      (!by_platform && (attributes & index_may_read) == 0)) {
-    return std::nullopt;
+  NvArea area{.is_platforms = (attributes & made_by_platform) != 0,
+              .was_written = (attributes & was_written) != 0,
+              .content = {}};
+  if (!fields.whole() || !area.was_written || size_bytes > area_size_max_bytes) {
+    return area;
   }
-  Bytes content;
-  while (content.size() < size_bytes) {
-    const auto offset_bytes = static_cast<std::uint16_t>(content.size());
-    const auto part =
-        part_of_area(by_platform ? platform : index, index, offset_bytes,
-                     std::min<std::uint16_t>(part_size_max_bytes, size_bytes - offset_bytes));
-    if (!part) {
-      return std::nullopt;
+  const std::array<std::pair<std::uint32_t, std::uint32_t>, 3> ways = {
+      {{platform_may_read, platform}, {owner_may_read, owner}, {index_may_read, index}}};
+  for (const auto& [attribute, authority] : ways) {
+    if (!area.content && (attributes & attribute) != 0) {
+      area.content = content_of_area(authority, index, size_bytes);
     }
-    content.insert(content.end(), part->begin(), part->end());
   }
-  return content;
+  return area;
 }
 
 std::optional<PublicKey> TpmReader::key(std::uint32_t handle) {
@@ -193,6 +226,36 @@ std::optional<PublicKey> TpmReader::key(std::uint32_t handle) {
   }
   Fields fields(*answer);
   return key_in(fields.sized());
+}
+
+// Only the seed that they come from stays.
+bool TpmReader::free_endorsement_keys() {
+  Bytes allow = begin_command(tag_with_sessions, code_clear_control, platform);
+  append_session(allow);
+  append(allow, std::uint8_t{0}); // Not forbidden.
+  Bytes clear = begin_command(tag_with_sessions, code_clear, platform);
+  append_session(clear);
+  return run(std::move(allow)).has_value() && run(std::move(clear)).has_value();
+}
+
+std::optional<PublicKey> TpmReader::make_key(const EndorsementKind& kind) {
+  Bytes command = begin_command(tag_with_sessions, code_create_primary, endorsement);
+  append_session(command);
+  append(command, std::uint16_t{4}); // Its secrets: neither a password
+  append(command, std::uint32_t{0}); // nor anything else.
+  append_sized(command, endorsement_template(kind));
+  append(command, std::uint16_t{0}); // Nothing from outside,
+  append(command, std::uint32_t{0}); // and no PCRs.
+  const auto answer = run(std::move(command));
+  if (!answer) {
+    return std::nullopt;
+  }
+  Fields fields(*answer);
+  const auto handle = fields.number<std::uint32_t>();
+  fields.number<std::uint32_t>(); // How long the parameters are.
+  std::optional<PublicKey> key = key_in(fields.sized());
+  (void)run(begin_command(tag_without_sessions, code_flush_context, handle));
+  return key;
 }
 
 } // namespace vnvram

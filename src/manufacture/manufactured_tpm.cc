@@ -1,8 +1,10 @@
 #include "manufacture/manufactured_tpm.h"
 
+#include <string>
 #include <utility>
 #include <vector>
 
+#include "manufacture/authority_owner.h"
 #include "manufacture/setup_run.h"
 #include "soft_tpm/tpm_blobs.h"
 #include "vnvram/key.h"
@@ -44,7 +46,12 @@ Result<SecretBytes> state_in(const SetupRun& run) {
   if (!key) {
     return key.error();
   }
-  auto device = open_device(run.image(), Access::read_only, {.image_format = "raw"});
+  const Result<UniqueFd> image = run.open_image();
+  if (!image) {
+    return image.error();
+  }
+  auto device =
+      open_device("fd:" + std::to_string(image->get()), Access::read_only, {.image_format = "raw"});
   if (!device) {
     return device.error();
   }
@@ -62,7 +69,7 @@ Result<SecretBytes> state_in(const SetupRun& run) {
 } // namespace
 
 Result<SecretBytes> manufacture_tpm(const ManufactureOrder& options) {
-  const Result<SetupRun> run = SetupRun::make();
+  const Result<SetupRun> run = SetupRun::make(authority_owner(options.config));
   if (!run) {
     return run.error();
   }

@@ -1,5 +1,6 @@
 #include "manufacture/setup_run.h"
 
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -10,8 +11,6 @@
 #include <chrono>
 #include <deque>
 #include <filesystem>
-#include <fstream>
-#include <istream>
 #include <optional>
 #include <sstream>
 #include <string_view>
@@ -74,17 +73,23 @@ bool is_usual_end(const std::string& line) {
                      [&](std::string_view beginning) { return line.starts_with(beginning); });
 }
 
-std::string trimmed(const std::string& line) {
+std::string without_blanks(const std::string& line) {
   const std::size_t first = line.find_first_not_of(' ');
   return first == std::string::npos ? std::string()
                                     : line.substr(first, line.find_last_not_of(' ') + 1 - first);
 }
 
+// Of a program that it starts the name is enough: its words have a key in hundreds of digits.
+std::string without_words(const std::string& line) {
+  return line.starts_with("Invoking ") ? line.substr(0, line.find(" --")) : line;
+}
+
 // One line, for a message: the last of those that say something.
-std::string last_lines(std::istream& text) {
+std::string last_lines(const std::string& said) {
+  std::istringstream text(said);
   std::deque<std::string> lines;
   for (std::string line; std::getline(text, line);) {
-    line = trimmed(line);
+    line = without_words(without_blanks(line));
     if (!line.empty() && !is_usual_end(line)) {
       lines.push_back(plain_text(line.substr(0, line_shown_max)));
     }
@@ -101,7 +106,7 @@ std::string last_lines(std::istream& text) {
 
 } // namespace
 
-Result<SetupRun> SetupRun::make() {
+Result<SetupRun> SetupRun::make(std::optional<Account> user) {
   std::error_code failed;
   const fs::path place = fs::temp_directory_path(failed);
   if (failed) {
@@ -120,28 +125,77 @@ Result<SetupRun> SetupRun::make() {
   if (const Status filled = random_bytes(key); !filled) {
     return filled.error();
   }
-  SetupRun made(*std::move(folder), SecretBytes(std::move(key)));
-  return ::mkdir(made.state_folder().c_str(), S_IRWXU) == 0
-             ? Result<SetupRun>(std::move(made))
-             : system_failure(made.state_folder() + ": cannot make it");
+  SetupRun made(*std::move(folder), SecretBytes(std::move(key)), std::move(user));
+  const Status ready = made.make_place();
+  return ready ? Result<SetupRun>(std::move(made)) : ready.error();
 }
 
-std::string SetupRun::image() const {
-  return state_folder() + "/tpm2-00.permall";
+// Another user passes through our folder, and sees nothing there but its own.
+Status SetupRun::make_place() const {
+  const int around = folder_.folder().fd();
+  const auto is_done = [&] {
+    if (::mkdirat(around, "setup", S_IRWXU) != 0) {
+      return false;
+    }
+    const std::optional<Folder> made = folder_.folder().open_below("setup");
+    if (!made || ::mkdirat(made->fd(), "tpm", S_IRWXU) != 0) {
+      return false;
+    }
+    const std::optional<Folder> state = made->open_below("tpm");
+    return state && (!user_ || (::fchown(state->fd(), user_->user, user_->group) == 0 &&
+                                ::fchown(made->fd(), user_->user, user_->group) == 0 &&
+                                ::fchmod(around, S_IRWXU | S_IXGRP | S_IXOTH) == 0));
+  };
+  return is_done() ? Status() : system_failure(state_folder() + ": cannot make it");
+}
+
+Result<UniqueFd> SetupRun::open_image() const {
+  const std::optional<Folder> made = folder_.folder().open_below("setup");
+  const std::optional<Folder> state = made ? made->open_below("tpm") : std::nullopt;
+  UniqueFd image = state ? state->open_file("tpm2-00.permall", O_RDONLY | O_NONBLOCK) : UniqueFd();
+  return image.valid() ? Result<UniqueFd>(std::move(image))
+                       : system_failure("what swtpm_setup has made is not there");
+}
+
+std::string SetupRun::read_log() const {
+  constexpr std::size_t log_read_max_bytes = 65536; // Of its end.
+  const std::optional<Folder> made = folder_.folder().open_below("setup");
+  const UniqueFd log = made ? made->open_file("log", O_RDONLY | O_NONBLOCK) : UniqueFd();
+  struct stat status {};
+  if (!log.valid() || ::fstat(log.get(), &status) != 0 || !S_ISREG(status.st_mode)) {
+    return {};
+  }
+  std::string text(log_read_max_bytes, '\0');
+  const off_t from = std::max<off_t>(0, status.st_size - static_cast<off_t>(text.size()));
+  const ssize_t count = ::pread(log.get(), text.data(), text.size(), from);
+  text.resize(count > 0 ? static_cast<std::size_t>(count) : 0);
+  return text;
 }
 
 // The TPM under it says what it has to say to the same log.
 Error SetupRun::failure(const std::string& program, int code, const std::string& said) const {
-  std::ifstream logged(log());
-  std::istringstream complained(said);
-  const std::string lines = last_lines(logged);
-  const std::string complaints = last_lines(complained);
+  const std::string lines = last_lines(read_log());
+  const std::string complaints = last_lines(said);
   return {ErrorKind::io,
           fmt::format("{} has failed with code {}, and no image was made: {}{}{}", program, code,
                       lines, lines.empty() || complaints.empty() ? "" : "; ", complaints),
-          "mend what it says; swtpm_localca(8) has the files that certificates are made with"};
+          remedy(lines)};
 }
 
+std::string SetupRun::remedy(const std::string& said) const {
+  if (user_) {
+    return fmt::format("mend what it says; it ran as {0}, whose the authority's folder is: the "
+                       "files in it have to be {0}'s as well",
+                       user_->name);
+  }
+  const bool is_anothers = said.find("rights on") != std::string::npos;
+  return ::geteuid() != 0 && is_anothers
+             ? "have an authority of your own: swtpm_setup --create-config-files"
+             : "mend what it says; swtpm_localca(8) has the files that certificates are made with";
+}
+
+// As another user from its beginning on: with --runas it would have a TPM write to that user's
+// folder as root before.
 Status SetupRun::run(const std::string& tpm_program,
                      const std::vector<std::string>& options) const {
   const Result<std::string> setup = BoundChild::find(setup_name);
@@ -164,7 +218,7 @@ Status SetupRun::run(const std::string& tpm_program,
   }
   // What it makes for itself meanwhile is to go with the folder, too.
   std::vector<std::string> words = {*env,
-                                    "TMPDIR=" + folder_.path(),
+                                    "TMPDIR=" + place(),
                                     *setup,
                                     "--tpm",
                                     *tpm + " socket",
@@ -178,6 +232,15 @@ Status SetupRun::run(const std::string& tpm_program,
                                     "--cipher",
                                     "aes-256-cbc"};
   words.insert(words.end(), options.begin(), options.end());
+  if (user_) {
+    const Result<std::string> setpriv = BoundChild::find("setpriv");
+    if (!setpriv) {
+      return Error(ErrorKind::unsupported, setpriv.error().cause(), "install util-linux");
+    }
+    words.insert(words.begin(), {*setpriv, "--reuid=" + std::to_string(user_->user),
+                                 "--regid=" + std::to_string(user_->group),
+                                 user_->is_named ? "--init-groups" : "--clear-groups"});
+  }
   Result<BoundChild> child = BoundChild::start(words, -1, -1, key->get());
   if (!child) {
     return child.error();

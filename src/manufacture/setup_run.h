@@ -1,11 +1,15 @@
 // swtpm_setup, run on a TPM that is nobody's yet.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/secret_bytes.h"
+#include "base/unique_fd.h"
 #include "base/work_folder.h"
+#include "manufacture/authority_owner.h"
 #include "vnvram/result.h"
 
 namespace vnvram {
@@ -16,27 +20,35 @@ namespace vnvram {
 /// next one to remove.
 class SetupRun {
 public:
-  /// Below the folder for temporary files. Errors: io; invalid_argument (that folder's name).
-  static Result<SetupRun> make();
+  /// Below the folder for temporary files. swtpm_setup is to run as `user`, if there is one: what
+  /// it makes is then that user's. Errors: io; invalid_argument (that folder's name).
+  static Result<SetupRun> make(std::optional<Account> user);
 
   /// Runs swtpm_setup, as it is found along PATH, with `options` beside those that say where. It
   /// may take as long as whoever issues its certificates does. Errors: unsupported (one of the
   /// programs is not there); io (it failed: what it said last is in the cause).
   Status run(const std::string& tpm_program, const std::vector<std::string>& options) const;
 
-  /// What has been made.
-  [[nodiscard]] std::string image() const;
+  /// What has been made: open, by no path, which another user might lead elsewhere. Errors: io.
+  [[nodiscard]] Result<UniqueFd> open_image() const;
   /// What opens it.
   [[nodiscard]] const SecretBytes& key() const { return key_; }
 
 private:
-  SetupRun(WorkFolder folder, SecretBytes key) : folder_(std::move(folder)), key_(std::move(key)) {}
-  [[nodiscard]] std::string log() const { return folder_.path() + "/log"; }
-  [[nodiscard]] std::string state_folder() const { return folder_.path() + "/tpm"; }
+  SetupRun(WorkFolder folder, SecretBytes key, std::optional<Account> user)
+      : folder_(std::move(folder)), key_(std::move(key)), user_(std::move(user)) {}
+  /// All that swtpm_setup may write to: ours is only what is around it.
+  [[nodiscard]] std::string place() const { return folder_.path() + "/setup"; }
+  [[nodiscard]] std::string log() const { return place() + "/log"; }
+  [[nodiscard]] std::string state_folder() const { return place() + "/tpm"; }
+  [[nodiscard]] Status make_place() const;
+  [[nodiscard]] std::string read_log() const;
+  [[nodiscard]] std::string remedy(const std::string& said) const;
   [[nodiscard]] Error failure(const std::string& program, int code, const std::string& said) const;
 
   WorkFolder folder_;
   SecretBytes key_;
+  std::optional<Account> user_;
 };
 
 } // namespace vnvram

@@ -46,8 +46,6 @@ Status check_creatable(BlockDevice& device) {
   return there.error().kind() == ErrorKind::blank ? Status{} : Status(there.error());
 }
 
-namespace {
-
 Status check_contents(const CreateOptions& options) {
   for (const NewBlob& blob : options.blobs) {
     if (blob.content && blob.content->size() > blob.spec.size_max_bytes) {
@@ -60,8 +58,14 @@ Status check_contents(const CreateOptions& options) {
   for (const auto& [name, value] : options.metadata) {
     fits = fits ? format::check_public_entry(name, value) : fits;
   }
-  return fits;
+  if (!fits) {
+    return fits;
+  }
+  const auto composed = format::compose_public_metadata(options.metadata);
+  return composed ? Status() : composed.error();
 }
+
+namespace {
 
 /// What a device has room for in front of the third superblock.
 std::uint64_t blocks_for_image(std::uint64_t device_size_bytes) {
@@ -70,9 +74,9 @@ std::uint64_t blocks_for_image(std::uint64_t device_size_bytes) {
                   image_size_max_bytes / block_size_bytes);
 }
 
-Result<Geometry> plan(BlockDevice& device, const CreateOptions& options) {
+Result<Geometry> plan(const std::string& device_name, std::uint64_t size_bytes,
+                      const CreateOptions& options) {
   const std::vector<BlobSpec> specs = specs_of(options.blobs);
-  const Result<std::uint64_t> size = device.size_bytes();
   const auto ring_asked = static_cast<std::uint32_t>(
       std::min(options.ring_size_bytes, image_size_max_bytes) / block_size_bytes);
   const bool encrypted = options.encrypts();
@@ -80,10 +84,10 @@ Result<Geometry> plan(BlockDevice& device, const CreateOptions& options) {
       required_size_bytes(specs, options.ring_size_bytes, encrypted);
   const Result<ImageNeeds> needs = image_needs(
       specs, ring_asked == 0 ? ring_block_count_default : ring_block_count_min, encrypted);
-  if (!size || !required || !needs) {
-    return !size ? size.error() : !required ? required.error() : needs.error();
+  if (!required || !needs) {
+    return !required ? required.error() : needs.error();
   }
-  const std::uint64_t blocks = blocks_for_image(*size);
+  const std::uint64_t blocks = blocks_for_image(size_bytes);
   if (ring_asked != 0 && ring_asked < needs->ring_block_count) {
     return Error{ErrorKind::invalid_argument,
                  fmt::format("a ring of {} bytes is too small for these blobs, which need {}",
@@ -97,8 +101,9 @@ Result<Geometry> plan(BlockDevice& device, const CreateOptions& options) {
   if (!geometry.valid() || geometry.page_count() < needs->page_count) {
     return Error{
         ErrorKind::no_space,
-        fmt::format("{}: {} bytes are needed and there are {}", device.name(),
-                    (needed_blocks + format::third_copy_blocks_from_end) * block_size_bytes, *size),
+        fmt::format("{}: {} bytes are needed and there are {}", device_name,
+                    (needed_blocks + format::third_copy_blocks_from_end) * block_size_bytes,
+                    size_bytes),
         "make it larger; `size` tells how large"};
   }
   return geometry;
@@ -241,7 +246,9 @@ Status fill(Engine& engine, const CreateOptions& options) {
 }
 
 Status format_locked(BlockDevice& device, const CreateOptions& options) {
-  const Result<Geometry> geometry = plan(device, options);
+  const Result<std::uint64_t> size = device.size_bytes();
+  const Result<Geometry> geometry =
+      size ? plan(device.name(), *size, options) : Result<Geometry>(size.error());
   if (!geometry) {
     return geometry.error();
   }
@@ -277,6 +284,12 @@ Status format_locked(BlockDevice& device, const CreateOptions& options) {
 }
 
 } // namespace
+
+Status check_room(const std::string& device_name, std::uint64_t device_size_bytes,
+                  const CreateOptions& options) {
+  const Result<Geometry> geometry = plan(device_name, device_size_bytes, options);
+  return geometry ? Status() : geometry.error();
+}
 
 Status create_image(BlockDevice& device, const CreateOptions& options) {
   if (!device.capabilities().write) {

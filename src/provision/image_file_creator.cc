@@ -182,4 +182,54 @@ Status create_image_file(const std::string& path, std::uint64_t size_bytes,
                 : Status(format.error());
 }
 
+namespace {
+
+// Where a new file comes, there has to be room for it and its folder.
+Status check_new_file(const std::string& path, std::uint64_t size_bytes,
+                      const CreateOptions& options) {
+  const Result<std::uint64_t> size = choose_size(size_bytes, 0, options);
+  const Status fits = size ? check_room(path, *size, options) : Status(size.error());
+  if (!fits) {
+    return fits;
+  }
+  bool forbidden = false;
+  const Result<NewFile> tried = NewFile::make(path, forbidden);
+  return tried ? Status() : tried.error();
+}
+
+Status check_old(BlockDevice& device, bool is_file, std::uint64_t size_bytes,
+                 const CreateOptions& options) {
+  const Status free = options.force ? Status() : check_creatable(device);
+  if (!free && free.error().kind() == ErrorKind::exists) {
+    return free;
+  }
+  const Result<std::uint64_t> old_size = device.size_bytes();
+  if (!is_file) {
+    return old_size ? check_room(device.name(), *old_size, options) : old_size.error();
+  }
+  const Result<std::uint64_t> size = choose_size(size_bytes, old_size ? *old_size : 0, options);
+  return size ? check_room(device.name(), *size, options) : Status(size.error());
+}
+
+} // namespace
+
+// What cannot be opened, or found out, is said when it is written to.
+Status check_image_file(const std::string& path, std::uint64_t size_bytes,
+                        const CreateOptions& options) {
+  const Status contents = check_contents(options);
+  if (!contents || descriptor_of(path)) {
+    return contents;
+  }
+  struct stat old {};
+  if (!is_served(path) && ::stat(path.c_str(), &old) != 0) {
+    return errno == ENOENT || errno == ENOTDIR ? check_new_file(path, size_bytes, options)
+                                               : Status();
+  }
+  const auto container = recognise_image(path);
+  const bool is_file = !is_served(path) && S_ISREG(old.st_mode) &&
+                       (options.force || !container || container->format == ImageFormat::raw);
+  const auto there = open_device(path, Access::read_only, options.device);
+  return there ? check_old(**there, is_file, size_bytes, options) : Status();
+}
+
 } // namespace vnvram

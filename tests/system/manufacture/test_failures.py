@@ -12,7 +12,7 @@ from harness.vnvram import create
 
 from .case import ManufactureCase, run
 
-IO, UNSUPPORTED, USAGE = 21, 29, 2
+IO, UNSUPPORTED, USAGE, EXISTS, TOO_LARGE, NO_SPACE = 21, 29, 2, 26, 28, 20
 # Called once for each certificate; says which process it is, and who has started it, when it has been called so
 # often, and stays.
 AUTHORITY = """#!/bin/sh
@@ -24,8 +24,8 @@ fi
 exec /usr/bin/swtpm_localca "$@"
 """
 # Of the program itself, in the order in which they come: its folder, the key, swtpm_setup, and the image.
-STEPS = (("mkdir", 2), ("memfd_create", 1), ("poll", 1), ("fallocate", 1), ("fdatasync", 1), ("fdatasync", 6),
-         ("rename", 1))
+STEPS = (("mkdirat", 3), ("mkdirat", 4), ("memfd_create", 1), ("poll", 1), ("fallocate", 1), ("fdatasync", 1),
+         ("fdatasync", 6), ("renameat", 1))
 BEHIND_ALL = ("fsync", 1)
 
 
@@ -59,9 +59,28 @@ class Failures(ManufactureCase):
         self.assertIn("nowhere", said)
         self.check_nothing()
 
-    def test_the_place_cannot_be_written_to(self):
-        said = self.create(image=self.workspace.file("no-folder") / "vm.nvram", status=IO)
-        self.assertIn("no-folder", said)
+    def test_no_certificates_are_issued_for_nothing(self):
+        create(self.image)
+        disk = self.workspace.file("small.qcow2")
+        run("qemu-img", "create", "-f", "qcow2", disk, "1M")
+        nowhere = self.workspace.file("no-folder") / "vm.nvram"
+        other = self.workspace.file("other.nvram")
+        many = [f"--tpm2=guest{number}/" for number in range(20)]
+        config = self.workspace.file("never.conf")
+        config.write_text(self.config.read_text("utf-8").replace("/usr/bin/swtpm_localca", "/bin/false"), "utf-8")
+        for status, image, words, complaint in (
+                (EXISTS, self.image, (), "vm.nvram"),
+                (IO, nowhere, (), "no-folder"),
+                (TOO_LARGE, other, ("--birth=" + 4100 * "x",), "4096"),
+                (NO_SPACE, other, ("--size", "1M"), "are needed"),
+                (NO_SPACE, disk, (), "are needed"),
+                (NO_SPACE, other, many, "public metadata")):
+            with self.subTest(complaint, image=image.name):
+                # Who would be asked for one fails, and with another code or word.
+                said = self.create("--config", config, *words, image=image, status=status)
+                self.assertIn(complaint, said)
+                self.assertNotIn("swtpm_setup", said)
+        self.assertFalse(other.exists())
 
     def test_a_folder_that_swtpm_setup_cannot_be_told(self):
         folder = self.workspace.file("with space")

@@ -6,7 +6,7 @@ import unittest
 from harness.tpm_process import program
 from harness.vnvram import must_be_clean, vnvram
 
-from .case import ManufactureCase, run
+from .case import ManufactureCase, der_of, run
 
 STATE = "tpm2-00.permall"
 OURS = str(program("vnvram-swtpm"))
@@ -57,13 +57,28 @@ class Noted(ManufactureCase):
         self.set_up(folder, "--createek")
         self.assertEqual(self.names(folder / STATE), [])
 
+    def test_nothing_is_noted_that_a_guest_has_written(self):
+        other, folder = self.workspace.file("other.nvram"), self.workspace.file("tpm")
+        self.create(image=other)
+        certificate = self.workspace.file("certificate.der")
+        certificate.write_bytes(der_of(self.identity(other)["endorsement_keys"][0]["certificate"]))
+        folder.mkdir()
+        self.set_up(folder, "--createek")
+        tool = self.tools(folder / STATE)
+        tool("nvdefine", "-Q", "-C", "o", "-a", "ownerread|ownerwrite|authread|authwrite|no_da", "-s",
+             certificate.stat().st_size, "0x1c00002")
+        tool("nvwrite", "-Q", "-C", "o", "-i", certificate, "0x1c00002")
+        tool.stop()
+        self.set_up(folder, "--reconfigure", "--pcr-banks", "sha384")
+        self.assertEqual(self.names(folder / STATE), [])
+
     def test_encrypted_on_a_file(self):
         password = self.workspace.file("password")
         password.write_text("a password", "utf-8")
         place = self.workspace.file("tpm.dev")
         place.touch()
         self.set_up(f"file://{place}", "--pwdfile", password, "--cipher", "aes-256-cbc", *AS_LIBVIRT)
-        known = json.loads(vnvram("tpm", "identity", "--json", place))
+        known = json.loads(vnvram("tpm", "identity", "--unproven", "--json", place))
         self.assertEqual(known["known_from"], "public metadata")
         self.assertEqual([key["kind"] for key in known["endorsement_keys"]], ["rsa2048", "p384"])
 

@@ -35,6 +35,12 @@ class Others(PackageCase):
             self.assertTrue(self.host.path(place).exists(), place)
         self.assertIn("kvm", self.host.run("getent", "group", "kvm"))
 
+    def test_tpms_are_manufactured(self):
+        """Without the package that is in swtpm's place."""
+        self.host.run("find", "/var/lib/swtpm-localca", "-type", "f", "-delete")  # Maybe root's on this host.
+        self.host.run("vnvram", "create", "/tmp/vm.img", "--tpm2", "--manufacture")
+        self.assertIn("BEGIN CERTIFICATE", self.host.run("vnvram", "tpm", "identity", "/tmp/vm.img"))
+
     def test_images_outlive_them(self):
         image = "/var/lib/vnvram/vm1.img"
         self.host.run("vnvram", "create", image, "--tpm2")
