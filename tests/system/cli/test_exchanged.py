@@ -114,6 +114,12 @@ class ExchangedTest(Case):
         self.before = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
         self.check_vm_images()
 
+    @unittest.skipUnless(os.geteuid() == 0, "only root mounts something")
+    def test_vm_images_without_proc(self):
+        """As after a chroot."""
+        self.before = ["unshare", "-m", "sh", "-c", 'mount -t tmpfs none /proc && exec "$@"', "sh"]
+        self.check_vm_images()
+
     def run_vnvram(self, *words, **options):
         argv = [*self.before, program("vnvram"), *words]
         if "input" not in options:
