@@ -6,7 +6,6 @@ import unittest
 from harness.shows_logs import ShowsLogs
 from harness.workspace import Workspace
 from swtpm.programs import Swtpm
-from tpm.support import TpmClient
 
 from .host import PackagedHost
 from .packages import Packages
@@ -59,7 +58,7 @@ class PackageCase(ShowsLogs, unittest.TestCase):
     def count(self, folder, expected, *options, name=SWTPM):
         """What has this name runs there: how far the counter was, if it was made before; one more now."""
         tpm = self.start(folder, *options, name=name)
-        client = TpmClient(tpm.server)
+        client = tpm.client()
         self.addCleanup(client.close)
         self.assertEqual(client.startup(), 0)
         if expected == 0:

@@ -158,6 +158,11 @@ class InSwtpmsPlace(PackageCase):
             said = self.remove("vnvram-swtpm", status=1)
             self.assertIn("local-lvm:vm-100-disk-1: cannot be looked at", said)
             self.assertIn(MAY_GO, said)
+        pvesm = self.host.path("/usr/local/bin/pvesm")
+        for text in ("exit 1", "exec sleep 1000"):  # A storage that is not there, and one that never answers.
+            pvesm.write_text(f"#!/bin/sh\n{text}\n")
+            self.assertIn("cannot be looked at",
+                          self.host.run("env", "VNVRAM_PATIENCE_SECONDS=1", BACK, status=3))
         with open(self.host.path("/root/blank"), "wb") as made:
             made.truncate(4 << 20)
         self.host.on_proxmox("/root/blank")

@@ -231,6 +231,17 @@ exit $status
         self.back(folder / IMAGE, status=1)
         self.assertEqual((content(folder), content(roots)), before)
 
+    def test_a_home_of_a_user_who_has_left(self):
+        """It holds nothing up."""
+        folder = self.home_folder()
+        known = self.image_in(folder)
+        subprocess.run(["chown", "-R", "54321:54321", self.homes / "user"], check=True, timeout=60)
+        self.homes.chmod(0o755)
+        self.assertEqual(self.back()[0], f"{folder / IMAGE}\n")
+        self.back("--all")
+        self.assertEqual((folder / IMAGE).stat().st_uid, 54321)
+        self.check_facts(folder, known, name=SWTPM)
+
     def test_the_user_keeps_no_environment_and_gets_no_rights(self):
         folder = self.home_folder()
         self.image_in(folder)

@@ -1,4 +1,4 @@
-"""`vnvram export-swtpm --in-place`, cut by SIGKILL before each of its steps: the image is there, or swtpm's state is."""
+"""`vnvram export-swtpm --in-place`, cut by SIGKILL before each of its steps: the image is there, or swtpm's state."""
 
 import pathlib
 import shutil
