@@ -96,6 +96,7 @@ class NeedsAKey(Case):
             "key add": [("key", "add", image, *new_key)],
             "key change": [("key", "change", image, "0", *new_key)],
             "key test": [("key", "test", image)],
+            "tpm identity": [("tpm", "identity", image)],
             "key rotate": [("key", "rotate", image), ("key", "rotate", image, "--leave-out-others")],
             "encrypt": [("encrypt", image, out, *new_key), ("encrypt", image, *new_key)],
             "decrypt": [("decrypt", image, out), ("decrypt", image)],
