@@ -28,7 +28,7 @@ constexpr int names_max = 1000;
 /// No TPM needs as much; a larger device is somebody's mistake, and all of it is kept in memory.
 constexpr std::size_t size_max_bytes = std::size_t{256} << 20U;
 /// With the mark, written last: a device writes it whole or not at all, nearly always.
-constexpr std::size_t first_part_bytes = 4096;
+constexpr std::size_t opening_part_bytes = 4096;
 
 std::optional<TpmVersion> version_by_name(const std::string& name) {
   for (const TpmVersion version : {TpmVersion::tpm2_0, TpmVersion::tpm1_2}) {
@@ -231,7 +231,7 @@ Status SwtpmReturn::put(TpmVersion version, const SwtpmStateFiles& states, bool&
 
 Status SwtpmReturn::put_on_device(std::vector<std::byte> bytes, bool& begun) const {
   const std::span<const std::byte> all = bytes;
-  const std::size_t first_bytes = std::min(first_part_bytes, all.size());
+  const std::size_t first_bytes = std::min(opening_part_bytes, all.size());
   begun = true;
   const bool done = write_at(file_.get(), all.subspan(first_bytes), first_bytes) &&
                     ::fsync(file_.get()) == 0 && write_at(file_.get(), all.first(first_bytes), 0) &&

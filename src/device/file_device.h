@@ -22,6 +22,8 @@ namespace vnvram {
 /// every commit. The kernel drops the page cache of a range that is written directly, so reads see
 /// it. Where a page cache may hide what another owner writes (hidden_writes.h), all reads are
 /// direct as well.
+///
+/// More than 30 methods: all that a device can be asked, and three ways to have its file.
 class FileDevice final : public BlockDevice, public SpaceKeeper {
 public:
   /// What open_device() promises. `path` may be "fd:N".

@@ -37,7 +37,7 @@ constexpr std::uint32_t answer_retry = 0x922;
 constexpr int tries_max = 3;
 constexpr std::uint16_t area_size_max_bytes = 8192;
 constexpr std::uint16_t part_size_max_bytes = 512; // Each TPM takes that much at once.
-constexpr std::uint16_t none = 0x10;
+constexpr std::uint16_t no_algorithm = 0x10;
 constexpr std::uint16_t kind_rsa = 0x01;
 constexpr std::uint16_t kind_ecc = 0x23;
 constexpr std::uint32_t usual_exponent = 65537;
@@ -97,7 +97,7 @@ private:
 
 // What a scheme is made with is behind it.
 void skip_scheme(Fields& fields) {
-  if (fields.number<std::uint16_t>() != none) {
+  if (fields.number<std::uint16_t>() != no_algorithm) {
     fields.number<std::uint16_t>();
   }
 }
@@ -110,10 +110,11 @@ std::optional<PublicKey> key_of(Result<PublicKey> key) {
 std::optional<PublicKey> key_in(std::span<const std::byte> area) {
   Fields fields(area);
   const auto kind = fields.number<std::uint16_t>();
-  fields.number<std::uint16_t>();               // The name's algorithm,
-  fields.number<std::uint32_t>();               // attributes,
-  fields.sized();                               // and the policy.
-  if (fields.number<std::uint16_t>() != none) { // What a storage key seals its children with.
+  fields.number<std::uint16_t>(); // The name's algorithm,
+  fields.number<std::uint32_t>(); // attributes,
+  fields.sized();                 // and the policy.
+  if (fields.number<std::uint16_t>() !=
+      no_algorithm) { // What a storage key seals its children with.
     fields.number<std::uint16_t>();
     fields.number<std::uint16_t>();
   }

@@ -1,9 +1,13 @@
 #include "manufacture/manufactured_tpm.h"
 
+#include <unistd.h>
+
+#include <cerrno>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "base/file_error.h"
 #include "manufacture/authority_owner.h"
 #include "manufacture/setup_run.h"
 #include "soft_tpm/tpm_blobs.h"
@@ -69,6 +73,9 @@ Result<SecretBytes> state_in(const SetupRun& run) {
 } // namespace
 
 Result<SecretBytes> manufacture_tpm(const ManufactureOrder& options) {
+  if (!options.config.empty() && ::access(options.config.c_str(), R_OK) != 0) {
+    return change_error(options.config, "cannot read it", errno);
+  }
   const Result<SetupRun> run = SetupRun::make(authority_owner(options.config));
   if (!run) {
     return run.error();

@@ -67,8 +67,10 @@ class KilledBack(SwtpmCase):
             is_cut = self.cut(call, number, place / IMAGE)
             with self.subTest(call, number=number):
                 self.check_one_of_both(place, place / IMAGE, known)
-                # Also what a cut left behind has gone with the next one that came through.
-                self.assertLessEqual(set(content(place)) - {IMAGE, KEPT, "tpm2-00.volatilestate"}, set())
+                # What a cut left behind goes with the next one that comes through; there was none if swtpm runs on
+                # it already, and then it is an empty folder that was about to go.
+                left = {name for name in content(place) if "/.lock-" not in name}
+                self.assertLessEqual(left - {IMAGE, KEPT, "tpm2-00.volatilestate"}, set())
             return is_cut
 
         self.assertGreater(self.cuts(work), 8)
