@@ -31,9 +31,10 @@ std::string name_for(const std::string& name, int number) {
 bool same_bytes(const Folder& folder, const std::string& one, const std::string& other) {
   auto first = read_stored_file(folder, one, SwtpmStateFile::size_max_bytes);
   auto second = read_stored_file(folder, other, SwtpmStateFile::size_max_bytes);
+  const bool are_read = first.ok() && second.ok();
   const SecretBytes mine(first.ok() ? *std::move(first) : Bytes());
   const SecretBytes theirs(second.ok() ? *std::move(second) : Bytes());
-  return first.ok() && second.ok() && mine.get() == theirs.get();
+  return are_read && mine.get() == theirs.get();
 }
 
 bool has_name(const UniqueFd& file, const Folder& folder, const std::string& name) {
