@@ -34,7 +34,10 @@ class Terminal:
         while not holds(self.said):
             if not select.select([self.terminal], [], [], deadline.left())[0]:
                 raise TimeoutError(f"{self.argv} does not say {what}: {self.said}")
-            self.said += os.read(self.terminal, 1000)
+            try:
+                self.said += os.read(self.terminal, 1000)
+            except OSError as gone:  # What a terminal says when its last user has gone.
+                raise EOFError(f"{self.argv} has ended and has not said {what}: {self.said}") from gone
 
     def answer(self, prompt, line):
         self.wait_for(prompt)

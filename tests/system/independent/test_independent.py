@@ -232,8 +232,8 @@ class PythonReads(ImageCase):
                               "--blob", f"filled:t:8K={self.file('content', b'from a file' * 100)}")
         self.contents = {"tpm/permanent": b"", "large": b"", "filled": b"from a file" * 100}
 
-    def put(self, name, size):
-        self.contents[name] = os.urandom(size)
+    def put(self, name, size, content=None):
+        self.contents[name] = content or os.urandom(size)
         self.put_by_vnvram(name, self.contents[name])
 
     def test_what_was_created(self):
@@ -257,7 +257,8 @@ class PythonReads(ImageCase):
         """All of them are still in the ring, whole, although they are in the homes as well."""
         self.make()
         for size in (5, 50000, 100):
-            self.put("tpm/permanent", size)
+            # Each byte differs from the one before it: a record has only what does.
+            self.put("tpm/permanent", size, bytes([size % 256]) * size)
         image = self.python_image()
         ring = Ring(image.content, image.superblock, image.codec, image.geometry.page_count)
         found = {}

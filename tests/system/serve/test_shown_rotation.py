@@ -1,5 +1,6 @@
 """Who exchanges the data key at a terminal sees how far it has come, be it of an image or by its owner."""
 
+import contextlib
 import re
 import socket
 import threading
@@ -16,11 +17,11 @@ WRITE = 6000  # Somewhere in the middle: some 10,000 overwrite what was there.
 
 
 class HangingOwner:
-    """In front of an owner. The second session has no answer to what it asks, and the first has its own then."""
+    """In front of an owner. The second session has no answer to what it asks, and what the first asks goes on then."""
 
     def __init__(self, path, owner):
         self._owner = owner
-        self._greeted, self._asked = threading.Event(), threading.Event()
+        self._asked = threading.Event()
         self.address = f"unix:{path}"
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(path))
@@ -39,23 +40,24 @@ class HangingOwner:
             owner = socket.socket(socket.AF_UNIX)
             self._sockets += [client, owner]
             owner.connect(self._owner.removeprefix("unix:"))
-            for pass_on in (self._pass_questions, self._pass_answers):
-                threading.Thread(target=pass_on, args=(client, owner, hangs), daemon=True).start()
+            threading.Thread(target=self._pass_questions, args=(client, owner, hangs), daemon=True).start()
+            threading.Thread(target=self._pass_answers, args=(client, owner), daemon=True).start()
 
     def _pass_questions(self, client, owner, hangs):
-        while question := client.recv(1 << 16):
-            if hangs and self._greeted.is_set():
-                self._asked.set()
-            owner.sendall(question)
+        with contextlib.suppress(OSError):
+            owner.sendall(client.recv(1 << 16))  # With which a session begins.
+            while question := client.recv(1 << 16):
+                if hangs:
+                    self._asked.set()
+                    continue
+                self._asked.wait()
+                owner.sendall(question)
 
-    def _pass_answers(self, client, owner, hangs):
-        greeting = owner.recv(1 << 16)
-        if hangs:
-            self._greeted.set()
-        client.sendall(greeting)
-        self._asked.wait()
-        while not hangs and (answer := owner.recv(1 << 16)):
-            client.sendall(answer)
+    @staticmethod
+    def _pass_answers(client, owner):
+        with contextlib.suppress(OSError):
+            while answer := owner.recv(1 << 16):
+                client.sendall(answer)
 
 
 class ShownRotation(ShowsLogs, Case):
