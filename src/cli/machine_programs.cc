@@ -112,6 +112,7 @@ Result<FrontEnd> MachinePrograms::tpm(const DeviceSocket& socket, const Listener
                             .rights = {},
                             .except_endings = {}},
                 .listening_socket = listener.fd(),
+                .socket_path = listener.address().path,
                 .says_ready = true,
                 .loss = "a machine that runs has no TPM until its QEMU is started again"};
   for (const std::string& name : tpm_blob_names()) {
@@ -145,6 +146,7 @@ Result<FrontEnd> MachinePrograms::nbd(const DeviceSocket& socket, const Listener
                   .activating_count = 1},
       .session = {.device = "nbd", .pid = 0, .uid = *user, .rights = {}, .except_endings = {}},
       .listening_socket = listener.fd(),
+      .socket_path = listener.address().path,
       .says_ready = false,
       .loss = "a QEMU whose blockdev has a reconnect-delay goes on"};
   for (const std::string& name : words->exports) {

@@ -22,6 +22,9 @@ struct FrontEnd {
   SessionOffer session; ///< Its pid is set when there is one.
   /// Where its clients come, which stays when it dies.
   int listening_socket = -1;
+  /// By which they find a unix socket: what bound it may have called it otherwise. Empty: the
+  /// socket has no other name than its own (getsockname(2)).
+  std::string socket_path = {};
   /// It says when it is ready (Readiness). If not, it is ready when it greets a client.
   bool says_ready = true;
   /// What its death means for a machine that runs, and what to do.

@@ -1,10 +1,12 @@
 #include "supervise/nbd_probe.h"
 
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #include <array>
 #include <cerrno>
 #include <cstddef>
+#include <cstring>
 
 namespace vnvram {
 namespace {
@@ -13,11 +15,19 @@ namespace {
 constexpr std::array<unsigned char, 20> goodbye = {0,   0,   0, 1, 'I', 'H', 'A', 'V', 'E', 'O',
                                                    'P', 'T', 0, 0, 0,   2,   0,   0,   0,   0};
 
-UniqueFd connect_to(int listening_socket) {
+UniqueFd connect_to(int listening_socket, const std::string& path) {
   sockaddr_storage address{};
   socklen_t size_bytes = sizeof(address);
-  if (::getsockname(listening_socket, reinterpret_cast<sockaddr*>(&address), &size_bytes) != 0) {
-    return {};
+  if (path.empty()) {
+    if (::getsockname(listening_socket, reinterpret_cast<sockaddr*>(&address), &size_bytes) != 0) {
+      return {};
+    }
+  } else {
+    sockaddr_un named{};
+    named.sun_family = AF_UNIX;
+    path.copy(named.sun_path, sizeof(named.sun_path) - 1); // Longer ones cannot be bound.
+    std::memcpy(&address, &named, sizeof(named));
+    size_bytes = sizeof(named);
   }
   UniqueFd client(::socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   const bool connects =
@@ -28,7 +38,8 @@ UniqueFd connect_to(int listening_socket) {
 
 } // namespace
 
-NbdProbe::NbdProbe(int listening_socket) : socket_(connect_to(listening_socket)) {}
+NbdProbe::NbdProbe(int listening_socket, const std::string& path)
+    : socket_(connect_to(listening_socket, path)) {}
 
 bool NbdProbe::go_on() {
   std::array<std::byte, 512> bytes{};

@@ -1,6 +1,8 @@
 // Whether an NBD server is there.
 #pragma once
 
+#include <string>
+
 #include "base/unique_fd.h"
 
 namespace vnvram {
@@ -9,8 +11,9 @@ namespace vnvram {
 /// protocol, "Baseline", NBD_OPT_ABORT). What it reads it does not look at.
 class NbdProbe {
 public:
-  /// Of whoever takes clients there. Not valid if there is no way to be one.
-  explicit NbdProbe(int listening_socket);
+  /// Of whoever takes clients there: by the path, or by the socket's own name if that is empty. Not
+  /// valid if there is no way to be one.
+  NbdProbe(int listening_socket, const std::string& path);
 
   [[nodiscard]] bool valid() const { return socket_.valid(); }
   /// Readable when go_on() has something to do.

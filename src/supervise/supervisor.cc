@@ -140,7 +140,7 @@ Status Supervisor::start(Part& part) {
     give_session(part);
   }
   if (!part.front_end->says_ready) {
-    part.probe.emplace(part.front_end->listening_socket);
+    part.probe.emplace(part.front_end->listening_socket, part.front_end->socket_path);
     if (!part.probe->valid()) {
       part.probe.reset();
       setup_.log.warning(fmt::format("the {} counts as ready: this user may not connect to its "

@@ -23,6 +23,13 @@ from .machine_case import Incrementer, MachineCase
 PERMANENT = 1
 
 
+def command_line(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/cmdline").read_text("utf-8")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
 class Machine(MachineCase):
     def test_one_image_has_both(self):
         machine = self.start_machine()
@@ -154,10 +161,12 @@ class Machine(MachineCase):
             child = Child(owner.argv, owner.log)
             self.children.append(child)
             starting = pathlib.Path(f"/proc/{child.pid}/task/{child.pid}/children")
-            self.wait_until(starting.read_text, "no owner was started")
-            first = int(starting.read_text().split()[0])
-            command = pathlib.Path(f"/proc/{first}/cmdline")
-            self.wait_until(lambda: "--channel" in command.read_text(), "it is not the owner yet")
+
+            def owners():  # What binds its sockets are children of a moment.
+                return [pid for pid in map(int, starting.read_text().split()) if "--channel" in command_line(pid)]
+
+            self.wait_until(owners, "no owner was started")
+            first = owners()[0]
             os.kill(first, signal.SIGSTOP)
             child.send(signal.SIGTERM)
             self.wait_until(lambda: "because of SIGTERM" in owner.log.read_text(), "no signal came")
