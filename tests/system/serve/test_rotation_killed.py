@@ -107,12 +107,13 @@ class KilledRotation(ShowsLogs, Case):
         self.owner.stop()
 
     def kill_in_the_middle(self, kill, count):
-        """Half of the kills are at writes that decide, the others at some of the many that seal or overwrite."""
+        """Half of the kills are at writes that decide, the first and the last of them always, and the others at
+        some of the many that seal or overwrite."""
         kill(0)
         written = self.written
         many = [number for number, at in enumerate(written, 1) if at >= HOMES_AT]
         few = [number for number, at in enumerate(written, 1) if at < HOMES_AT]
-        moments = self.dice.sample(few, min(len(few), count // 2))
+        moments = [few[0], few[-1], *self.dice.sample(few[1:-1], min(len(few), count // 2) - 2)]
         moments += self.dice.sample(many, count - len(moments))
         killed, named = 0, set()
         for number in sorted(moments):
@@ -123,7 +124,7 @@ class KilledRotation(ShowsLogs, Case):
                 named.add(self.look_at_what_is_left())
                 self.goes_on_to_the_end()
         print(f"{kill.__name__}: {killed} kills in {len(written)} writes", flush=True)
-        self.assertGreater(killed, count // 2)  # Some writes are not those of an exchange.
+        self.assertGreater(killed, count // 2)  # One that has ended just before is not killed.
         return named
 
     # What must be so.
