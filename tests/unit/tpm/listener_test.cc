@@ -248,6 +248,7 @@ TEST_F(ListenerTest, AFoldersDefaultAccessIsNotItsOwn) {
                                     28);
   if (::setxattr(folder_.path("").c_str(), "system.posix_acl_default", access.data(), access.size(),
                  0) != 0) {
+    // A file system without them gives no socket any other rights than those that were asked for.
     GTEST_SKIP() << "no access control lists here";
   }
   const auto listener = Listener::open(address(), {.mode = 0666});
