@@ -36,16 +36,24 @@ class ExchangedTest(Case):
     def hidden(self):
         return [name for name in self.names(self.folder) if name.startswith(".vnvram-new-")]
 
+    def made(self):
+        """The command's folder, once it has made its file in there: before that it refuses another one."""
+        for name in self.hidden():
+            if self.names(self.folder / name):
+                return name
+        return None
+
     def run_exchanged(self, call, *words):
-        """Before its first call of this kind the command waits until its folder is another one."""
+        """Before its first call of this kind, one with its file, the command waits until its folder is
+        another one.
+        """
         argv = ["setpriv", "--pdeathsig", "KILL", "--", "strace", "-f", "-qqq", "-o", "/dev/null", "-e",
                 f"trace={call}", "-e", f"inject={call}:delay_enter=600000000:when=1", program("vnvram"), *words]
         with subprocess.Popen([str(word) for word in argv], stdin=subprocess.DEVNULL) as tracer:
             deadline = Deadline(60)
-            while not self.hidden():
+            while not (name := self.made()):
                 self.assertFalse(deadline.passed())
                 time.sleep(0.01)
-            name = self.hidden()[0]
             (self.folder / name).rename(self.folder / "moved")
             (self.folder / name).symlink_to(self.victim)
             tracer.kill()  # What it holds up goes on then.
