@@ -146,7 +146,11 @@ def context_switches(pid):
     """Of all its threads: how often one of them has slept."""
     count = 0
     for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
-        for line in (task / "status").read_text("ascii").splitlines():
+        try:
+            status = (task / "status").read_text("ascii")
+        except (FileNotFoundError, ProcessLookupError):  # A thread that has just ended.
+            continue
+        for line in status.splitlines():
             if line.startswith("voluntary_ctxt_switches:"):
                 count += int(line.split()[1])
     return count

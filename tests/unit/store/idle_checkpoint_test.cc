@@ -76,7 +76,7 @@ TEST_F(IdleCheckpoint, TellsThatTheStoreHasComeToRest) {
                  .clock = &clock_});
   ASSERT_NE(store_, nullptr);
   for (const int rests : {0, 1}) {
-    commit("one");
+    commit(rests == 0 ? "one" : "two");
     ASSERT_TRUE(clock_.is_awaited(clock_.now() + idle_for));
     EXPECT_EQ(rest_count, rests);
     clock_.advance(idle_for);
