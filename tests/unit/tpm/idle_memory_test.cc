@@ -83,7 +83,8 @@ int read_text(dl_phdr_info* object, std::size_t /*size_bytes*/, void* /*nothing*
   for (const ElfW(Phdr) & part : std::span(object->dlpi_phdr, object->dlpi_phnum)) {
     const auto* const begin =
         reinterpret_cast<const volatile char*>(object->dlpi_addr + part.p_vaddr);
-    for (std::size_t at = 0; part.p_type == PT_LOAD && at < part.p_filesz; at += 4096) {
+    const bool is_text = part.p_type == PT_LOAD && (part.p_flags & PF_X) != 0;
+    for (std::size_t at = 0; is_text && at < part.p_filesz; at += 4096) {
       (void)begin[at];
     }
   }
