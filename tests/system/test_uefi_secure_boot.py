@@ -5,7 +5,7 @@ import unittest
 from efi.application import uefi_application
 from harness.firmware import SECURE
 from harness.secure_boot_keys import Key
-from harness.uefi_case import REFUSED, STARTED, UefiCase, wait_until_durable
+from harness.uefi_case import BOOT_PATIENCE_SECONDS, REFUSED, STARTED, UefiCase, wait_until_durable
 
 
 class SecureBoot(UefiCase):
@@ -35,14 +35,14 @@ class SecureBoot(UefiCase):
 
         server = self.serve()
         qemu = self.boot_from_disk(server, unsigned)
-        qemu.console.expect(REFUSED, 180)
+        qemu.console.expect(REFUSED, BOOT_PATIENCE_SECONDS)
         self.assertNotIn(b"started", qemu.kill())
         server.kill()
         self.check()
 
         server = self.serve()
         qemu = self.boot_from_disk(server, self.stranger.sign(unsigned))
-        qemu.console.expect(REFUSED, 180)
+        qemu.console.expect(REFUSED, BOOT_PATIENCE_SECONDS)
         self.assertNotIn(b"started", qemu.kill())
         server.stop()
         self.check()
@@ -65,7 +65,7 @@ class SecureBoot(UefiCase):
 
     def assert_says(self, qemu, *lines):
         """The application, from its start on."""
-        qemu.record.expect(STARTED, 180)
+        qemu.record.expect(STARTED, BOOT_PATIENCE_SECONDS)
         qemu.record.wait_until(lambda record: record.count(b"\n") >= len(lines))
         self.assertEqual(qemu.record.content().decode().splitlines(), list(lines))
 

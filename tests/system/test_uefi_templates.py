@@ -4,7 +4,7 @@ import unittest
 
 from efi.application import uefi_application
 from harness.firmware import ENROLLED, OPEN, OVMF
-from harness.uefi_case import REFUSED, STARTED, UefiCase, read_blob
+from harness.uefi_case import BOOT_PATIENCE_SECONDS, REFUSED, STARTED, UefiCase, read_blob
 from harness.vnvram import create
 
 
@@ -16,12 +16,12 @@ class Templates(UefiCase):
     def test_without_keys_anything_starts(self):
         for self.firmware in OPEN:
             with self.subTest(self.firmware.code):
-                self.boot(lambda qemu: qemu.record.expect(STARTED, 180))
+                self.boot(lambda qemu: qemu.record.expect(STARTED, BOOT_PATIENCE_SECONDS))
 
     def test_with_keys_only_what_is_signed_starts(self):
         for self.firmware in ENROLLED:
             with self.subTest(self.firmware.template):
-                self.boot(lambda qemu: qemu.console.expect(REFUSED, 180))
+                self.boot(lambda qemu: qemu.console.expect(REFUSED, BOOT_PATIENCE_SECONDS))
 
     def boot(self, wait):
         self.count += 1

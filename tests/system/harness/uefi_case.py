@@ -19,6 +19,9 @@ REFUSED = rb"Access Denied|Security Violation"  # The firmware, on the console.
 # An instruction takes 128 ns of the guest's time, however long it takes here: the firmware looks
 # for a TPM for 1.5 seconds of that time in each boot.
 FAST = ("-icount", "shift=7,sleep=off")
+# A firmware writes its variables byte by byte, thousands of times until it has started: seconds on an idle machine,
+# minutes where each of them waits for its turn.
+BOOT_PATIENCE_SECONDS = 420
 
 
 class UefiCase(GuestCase):
@@ -55,7 +58,7 @@ class UefiCase(GuestCase):
     def boot_application(self, server, *commands, options=(), **more):
         """Waits until it runs."""
         qemu = self.start_application(server, *commands, options=options, **more)
-        qemu.record.expect(STARTED, 120)
+        qemu.record.expect(STARTED, BOOT_PATIENCE_SECONDS)
         return qemu
 
     def start_from_disk(self, server, program, *commands, options=()):

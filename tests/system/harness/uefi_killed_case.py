@@ -5,7 +5,7 @@ import random
 import time
 
 from .qemu import complaints_of, values_of
-from .uefi_case import UefiCase
+from .uefi_case import BOOT_PATIENCE_SECONDS, UefiCase
 
 
 class KilledCase(UefiCase):
@@ -35,7 +35,7 @@ class KilledCase(UefiCase):
 
     def read_variable(self, qemu):
         """Waits for the firmware's start; what it finds in the variable has to be right."""
-        found = qemu.record.expect(rb"started\n(?:n=(\d+)|n (absent)|!.*)\n", 180)
+        found = qemu.record.expect(rb"started\n(?:n=(\d+)|n (absent)|!.*)\n", BOOT_PATIENCE_SECONDS)
         self.assertTrue(found.group(1) or found.group(2), found.group(0))
         value = int(found.group(1) or 0)
         self.assertGreaterEqual(value, self.lowest, "what was acknowledged is lost")
