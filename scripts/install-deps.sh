@@ -14,6 +14,9 @@ system=(qemu-system-x86 qemu-system-arm qemu-system-ppc qemu-utils qemu-system-c
   procps sbsigntool openssl e2fsprogs strace systemd nodejs npm
   libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients apparmor clevis clevis-tpm2 jose jq curl)
 
+# Debian 13 has libvirt's secrets in a package of their own.
+grep -q '^VERSION_ID="12"' /etc/os-release || system+=(libvirt-daemon-driver-secret)
+
 # A package is there, too, if one of another name provides it: Debian 13 has libtss2-tcti-device0t64.
 there=$(dpkg-query -W -f='${db:Status-Status} ${Package}, ${Provides}\n' |
   sed -n 's/^installed //p' | tr ',' '\n' | sed 's/^ *//; s/[ :].*//')

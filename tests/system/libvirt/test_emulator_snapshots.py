@@ -44,6 +44,7 @@ class Snapshots(EmulatorCase):
                        f"file={memory},snapshot=external", "--diskspec",
                        f"vda,snapshot=external,file={overlay}")
         self.must_count_on(machine, 2)
+        machine.listen()  # 11.3 starts a QEMU for it.
         said = self.host.virsh("snapshot-revert", machine.name, "s1", "--force")
         if said.status != 0:
             self.assertIn("not supported yet", said.text)  # As with swtpm: 9.0 reverts to no such one.

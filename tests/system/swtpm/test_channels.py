@@ -48,8 +48,12 @@ class Channels(SwtpmCase):
 
     def connection(self, kind, address):
         sock = socket.socket(kind)
+        try:
+            sock.connect(address)
+        except OSError:
+            sock.close()  # It is tried a thousand times where the other one is slow to start.
+            raise
         self.addCleanup(sock.close)
-        sock.connect(address)
         return sock
 
     def listener(self, name):
