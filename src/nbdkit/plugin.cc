@@ -80,6 +80,7 @@ std::optional<std::string_view> before_path(std::string_view key, std::string_vi
   case LocationScheme::owner:
     return value.starts_with("unix:") ? std::optional<std::string_view>("unix:") : std::nullopt;
   case LocationScheme::nbd:
+  case LocationScheme::rbd:
   case LocationScheme::descriptor: break;
   }
   return std::nullopt;

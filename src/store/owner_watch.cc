@@ -41,6 +41,7 @@ bool is_valid(std::span<const std::byte, block_size_bytes> block, unsigned copy)
 
 OwnerWatch::OwnerWatch(BlockDevice& device, Clock& clock)
     : device_(device), timing_(timing_for(device.capabilities())),
+      is_fenced_(device.capabilities().lock && device.capabilities().fences),
       recent_max_(device.capabilities().remote && !device.capabilities().lock ? recent_max_remote
                                                                               : recent_max_here),
       clock_(clock) {}
@@ -49,6 +50,9 @@ OwnerWatch::OwnerWatch(BlockDevice& device, Clock& clock)
 bool OwnerWatch::looks_first() const {
   if (timing_ == Timing::before_commit) {
     return true;
+  }
+  if (is_fenced_) {
+    return false; // A record that is one too many does not land.
   }
   const Clock::Time last = last_look_;
   return kept(Barrier::look_first) &&
