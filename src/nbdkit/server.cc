@@ -55,7 +55,18 @@ Status Server::open(std::function<void(const Error&)> failed_in_background) {
     const Status closed = close();
     return closed ? chosen : closed;
   }
-  return {};
+  return is_reopened() ? reopenable() : Status();
+}
+
+// Its threads would stay behind in the process that a daemon leaves.
+bool Server::is_reopened() const {
+  return keeper_ != nullptr && has_own_threads(options_.image);
+}
+
+Status Server::reopenable() {
+  KeyRing keys = options_.keys;
+  keys.read_ahead(); // A file of them may be gone by then.
+  return keeper_->detach();
 }
 
 Status Server::open_image(std::function<void(const Error&)> failed_in_background) {
@@ -105,7 +116,8 @@ Status Server::join_owner() {
 
 Status Server::after_fork() {
   if (keeper_ != nullptr) {
-    return keeper_->adopt_after_fork();
+    return is_reopened() ? keeper_->attach({.location = options_.image})
+                         : keeper_->adopt_after_fork();
   }
   const bool is_another = ::getpid() != joined_by_pid_;
   if (Status connected = is_another ? join_owner() : Status(); !connected) {
