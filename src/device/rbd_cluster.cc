@@ -120,13 +120,12 @@ Status RbdCluster::configure() {
     done = set(setting->option, setting->value);
     done = setting->is_known_everywhere ? done : Status();
   }
+  // Whole ones: Ceph takes no others.
   const std::string seconds =
-      fmt::format("{:.3f}", std::chrono::duration<double>(timeout_).count());
-  const std::string whole_seconds =
       std::to_string(std::chrono::ceil<std::chrono::seconds>(timeout_).count());
   done = done ? set("rados_osd_op_timeout", seconds) : done;
   done = done ? set("rados_mon_op_timeout", seconds) : done;
-  return done ? set("client_mount_timeout", whole_seconds) : done;
+  return done ? set("client_mount_timeout", seconds) : done;
 }
 
 Status RbdCluster::open_pool() {

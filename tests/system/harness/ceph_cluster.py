@@ -2,8 +2,8 @@
 semantics (BlueStore in a sparse file) and a pool "rbd". Nothing of it outlives the test.
 
 As a program (python3 -m harness.ceph_cluster) it has one until its standard input ends, for tests that are
-not Python: it prints "up CONF", and answers each line it is given (kill, start, freeze, thaw, each for the OSD;
-anything else is run as a command line of the cluster's tools) with a line "done"."""
+not Python: it prints "up CONF", and answers each line that it is given with a line "done N", the Nth. A line is
+kill, restart, freeze or thaw, which concern the OSD, or a command line of the cluster's tools."""
 
 import os
 import shlex
@@ -59,6 +59,8 @@ paxos propose interval = 0.05
 paxos min wait = 0.01
 osd pool default read lease ratio = 0.05
 osd mon shutdown timeout = 1
+# How long a client that was killed keeps its lock: 30 s where nothing is said.
+osd client watch timeout = 15
 [client]
 log file =
 admin socket =
@@ -196,7 +198,7 @@ class CephCluster:
 
 def _obey(cluster, line):
     words = shlex.split(line)
-    ours = {"kill": cluster.kill_osd, "start": cluster.start_osd, "restart": cluster.restart_osd,
+    ours = {"kill": cluster.kill_osd, "restart": cluster.restart_osd,
             "freeze": cluster.freeze_osd, "thaw": cluster.thaw_osd}
     if words[0] in ours:
         ours[words[0]]()
@@ -209,9 +211,9 @@ def main():
         cluster = CephCluster(workspace)
         print(f"up {cluster.conf}", flush=True)
         try:
-            for line in sys.stdin:
+            for number, line in enumerate(sys.stdin, 1):
                 _obey(cluster, line)
-                print("done", flush=True)
+                print(f"done {number}.", flush=True)
         finally:
             cluster.end()
 
