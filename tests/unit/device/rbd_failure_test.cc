@@ -131,6 +131,20 @@ TEST_F(RbdFailureTest, AWriteOfUnknownOutcomeDoesNotLandLater) {
   }
 }
 
+TEST_F(RbdFailureTest, AFullClusterIsNotWaitedFor) {
+  const auto device = open_locked(make_image());
+  ASSERT_OK(device->write_durable(0, blocks_of(1)));
+  cluster().run("ceph osd set full");
+  Status full;
+  // The first may come before its OSD has heard of it; each takes room that was not taken before.
+  for (std::uint64_t offset = std::uint64_t{4} << 20U; full && offset < rbd_size_bytes;
+       offset += block_size_bytes) {
+    full = device->write_durable(offset, blocks_of(2));
+  }
+  cluster().run("ceph osd unset full");
+  EXPECT_KIND(full, no_space);
+}
+
 TEST_F(RbdFailureTest, ADeadOwnersLockIsWaitedFor) {
   const std::string location = make_image();
   cluster().run("sh -c 'exec >/dev/null 2>&1; timeout -s KILL 3 rbd bench --io-type write "
