@@ -86,6 +86,32 @@ TEST_F(Remote, ACommitIsOneRoundTrip) {
   }
 }
 
+// Also one that comes after a long time: where the lock itself keeps an overtaken owner from
+// writing, there is nothing to look for first.
+TEST_F(Remote, ACommitOfAFencedOwnerIsAlwaysOneRoundTrip) {
+  create({spec("a", 100)});
+  for (const bool fences : {false, true}) {
+    DeviceCapabilities can = private_server;
+    can.fences = fences;
+    const auto store = open_remote(can);
+    clock_.advance(std::chrono::hours(1));
+    log_calls();
+    ASSERT_OK(store->write("a", bytes("one")));
+    const std::vector<Call> calls = calls_.take();
+    EXPECT_EQ(calls.back(), Call::write_durable_and_read);
+    EXPECT_EQ(calls.size(), fences ? 1U : 2U);
+    *hook_ = nullptr;
+  }
+  DeviceCapabilities unlocked = someone_elses;
+  unlocked.fences = true; // Without a lock it says nothing.
+  const auto store = open_remote(unlocked);
+  clock_.advance(std::chrono::hours(1));
+  log_calls();
+  ASSERT_OK(store->write("a", bytes("two")));
+  EXPECT_EQ(calls_.take().size(), 2U);
+  *hook_ = nullptr;
+}
+
 TEST_F(Remote, AnOvertakenOwnerHasNothingAcknowledged) {
   create({spec("a", 100)});
   const auto first = open_remote(someone_elses);
