@@ -1,6 +1,6 @@
 // librbd and librados, loaded when the first RBD image is opened.
 //
-// They are 20 MB of code with a runtime of their own, and most processes never talk to a Ceph
+// They bring a runtime of their own along, with threads, and most processes never talk to a Ceph
 // cluster (docs/decisions.md has the figures).
 #pragma once
 
