@@ -1,6 +1,7 @@
 """vnvram-tpm on an image in a Ceph cluster, confined as it is by default."""
 
 import threading
+import time
 import unittest
 
 from harness.vnvram import info, vnvram
@@ -51,12 +52,13 @@ class OnRbdTest(OnCeph, TpmCase):
 
         thread = threading.Thread(target=load)
         thread.start()
-        for _ in range(2):
+        for dies in (self.cluster.kill_osd, self.cluster.restart_monitor, self.cluster.kill_osd):
             before = len(done)
-            while len(done) < before + 10 and thread.is_alive():
-                pass
-            self.cluster.kill_osd()
-            self.cluster.restart_osd()
+            while len(done) < min(before + 10, 200) and thread.is_alive():
+                time.sleep(0.01)  # Only to leave the processor to others.
+            dies()
+            if dies == self.cluster.kill_osd:
+                self.cluster.restart_osd()
         thread.join()
         self.assertEqual(client.counter(), first + 200)
         tpm.stop()

@@ -172,6 +172,12 @@ class CephCluster:
     def start_monitor(self):
         self.monitor = self._child("ceph-mon", "-f", "-i", "a")
 
+    def restart_monitor(self):
+        """Killed, and back on what it had."""
+        self.monitor.kill()
+        self.start_monitor()
+        self._until("the monitor answers", lambda: self.ceph("mon", "stat"))
+
     def start_osd(self):
         self.osd = self._child("ceph-osd", "-f", "-i", "0")
 
