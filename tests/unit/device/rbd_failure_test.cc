@@ -114,7 +114,7 @@ TEST_F(RbdFailureTest, NoAnswerIsWaitedForWithoutEnd) {
 // once the next owner is there.
 TEST_F(RbdFailureTest, AWriteOfUnknownOutcomeDoesNotLandLater) {
   const std::string location = make_image();
-  for (unsigned round = 1; round <= 3; ++round) {
+  for (unsigned round = 1; round <= 2; ++round) {
     auto owner = open_locked(location, milliseconds(1500));
     ASSERT_OK(owner->write_durable(0, blocks_of(1)));
     cluster().freeze_osd();
