@@ -138,8 +138,6 @@ Status RbdCluster::open_pool() {
   if (opened < 0) {
     return error("open the pool " + location_.pool, opened);
   }
-  // Else what is full is waited for, until the deadline.
-  library_.rados_set_pool_full_try(pool_);
   if (location_.name_space.empty()) {
     return {};
   }

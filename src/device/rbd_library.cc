@@ -52,7 +52,6 @@ Result<RbdLibrary> RbdLibrary::find_all() {
       find(library, "rados_ioctx_create", found.rados_ioctx_create) &&
       find(library, "rados_ioctx_destroy", found.rados_ioctx_destroy) &&
       find(library, "rados_ioctx_set_namespace", found.rados_ioctx_set_namespace) &&
-      find(library, "rados_set_pool_full_try", found.rados_set_pool_full_try) &&
       find(library, "rbd_namespace_exists", found.rbd_namespace_exists) &&
       find(library, "rbd_image_options_create", found.rbd_image_options_create) &&
       find(library, "rbd_image_options_destroy", found.rbd_image_options_destroy) &&

@@ -30,7 +30,6 @@ public:
   decltype(&::rados_ioctx_create) rados_ioctx_create = nullptr;
   decltype(&::rados_ioctx_destroy) rados_ioctx_destroy = nullptr;
   decltype(&::rados_ioctx_set_namespace) rados_ioctx_set_namespace = nullptr;
-  decltype(&::rados_set_pool_full_try) rados_set_pool_full_try = nullptr;
   decltype(&::rbd_namespace_exists) rbd_namespace_exists = nullptr;
   decltype(&::rbd_image_options_create) rbd_image_options_create = nullptr;
   decltype(&::rbd_image_options_destroy) rbd_image_options_destroy = nullptr;
