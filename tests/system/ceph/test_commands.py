@@ -89,8 +89,9 @@ class CommandsTest(OnCeph, EveryCommandCase):
         self.vnvram("create", image, "--blob", "x:t:8K")
         owner = OwnerProcess(self.workspace, image)
         self.addCleanup(owner.kill)
-        self.vnvram("put", image, "x", "-", input=b"y", status=IN_USE, message=self.owner_of(name))
-        self.vnvram("create", image, "--force", status=IN_USE)
+        self.vnvram("put", image, "x", "-", input=b"y", status=IN_USE,
+                    message=f"in use by process {owner.pid}")
+        self.vnvram("create", image, "--force", status=IN_USE, message=self.owner_of(name))
         self.vnvram("put", owner.address, "x", "-", input=b"z")
         self.assertEqual(self.vnvram("get", image, "x"), b"z")
         owner.stop()

@@ -89,10 +89,10 @@ class OnRbdTest(OnCeph, TpmCase):
         status, text = self.refused("--ctrl", f"unix:{self.workspace.file('c')}", nowhere)
         self.assertEqual(status, 10, text)
         self.assertIn(nowhere, text)
-        self.start(self.image)
+        tpm = self.start(self.image)
         status, text = self.refused("--ctrl", f"unix:{self.workspace.file('c')}", self.image)
         self.assertEqual(status, 14, text)
-        self.assertIn(self.owner_of(self.name), text)
+        self.assertIn(f"in use by process {tpm.pid}", text)
 
 
 if __name__ == "__main__":
