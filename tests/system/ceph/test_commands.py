@@ -49,7 +49,7 @@ class CommandsTest(OnCeph, EveryCommandCase):
         self.cluster.rbd("namespace", "create", "rbd/room")
         inside = self.location("room/vm")
         self.vnvram("create", inside, "--tpm2", "--size", 16 * MIB)
-        self.assertEqual(self.json("info", inside)["image_size_bytes"], 16 * MIB - 4096)
+        self.assertEqual(self.json("info", inside)["image_size_bytes"], 16 * MIB)
         self.vnvram("create", inside, "--tpm2", status=EXISTS)
         self.vnvram("create", inside, "--tpm2", "--force")
         # A failure leaves nothing.
