@@ -12,6 +12,7 @@
 namespace vnvram {
 
 class RbdImage;
+struct RbdLocation;
 
 /// A write is durable when it returns: librbd has no cache here, and answers when all OSDs that are
 /// to have it have it on their disks. Every answer has a deadline. After the first that fails, the
@@ -25,6 +26,8 @@ class RbdDevice final : public BlockDevice {
 public:
   /// Errors: absent, read_only (a snapshot), invalid_argument (the location), unsupported, io.
   static Result<std::unique_ptr<RbdDevice>> open(const std::string& location, Access access,
+                                                 std::chrono::milliseconds timeout);
+  static Result<std::unique_ptr<RbdDevice>> open(const RbdLocation& location, Access access,
                                                  std::chrono::milliseconds timeout);
   ~RbdDevice() override;
 

@@ -57,6 +57,7 @@ Result<RbdLibrary> RbdLibrary::find_all() {
       find(library, "rbd_image_options_destroy", found.rbd_image_options_destroy) &&
       find(library, "rbd_image_options_set_uint64", found.rbd_image_options_set_uint64) &&
       find(library, "rbd_create4", found.rbd_create4) &&
+      find(library, "rbd_rename", found.rbd_rename) &&
       find(library, "rbd_remove", found.rbd_remove) && find(library, "rbd_open", found.rbd_open) &&
       find(library, "rbd_open_read_only", found.rbd_open_read_only) &&
       find(library, "rbd_close", found.rbd_close) &&

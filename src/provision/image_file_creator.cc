@@ -102,6 +102,12 @@ Status create_in_rbd_image(BlockDevice& there, std::uint64_t size_bytes,
   return replaceable ? format_old(there, size_bytes, options) : replaceable;
 }
 
+// It is closed when this returns.
+Status create_in_new_rbd_image(const RbdNewImage& made, const CreateOptions& options) {
+  const Result<std::unique_ptr<BlockDevice>> there = made.open();
+  return there ? create_image(**there, options) : there.error();
+}
+
 Status create_rbd_image(const std::string& location, std::uint64_t size_bytes,
                         const CreateOptions& options) {
   {
@@ -120,11 +126,8 @@ Status create_rbd_image(const std::string& location, std::uint64_t size_bytes,
   if (!made) {
     return made.error();
   }
-  Status done = create_in_place(location, options);
-  if (done) {
-    made->stay();
-  }
-  return done;
+  const Status done = create_in_new_rbd_image(*made, options);
+  return done ? made->take_name() : done;
 }
 
 // The bytes of a file that is to be replaced whatever it holds, or what it holds.
