@@ -31,8 +31,8 @@ struct DeviceCapabilities {
   bool read_beside_write = false;
   /// check_name() can tell: to be asked now and then.
   bool named = false;
-  /// Who loses the lock can write nothing any more, also of what was on its way: the storage itself
-  /// sees to it. The check that the image is still ours never has to come before a commit.
+  /// Who loses the lock can write nothing any more, also of what was on its way: for an hour the
+  /// storage sees to it. The check that the image is still ours comes first only after a long rest.
   bool fences = false;
 };
 
