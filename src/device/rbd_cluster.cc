@@ -23,13 +23,15 @@ struct Setting {
 };
 
 // With its cache librbd calls writes durable that it still has, also of an owner that was fenced
-// long ago. Whose lock is broken must be unable to write. Neither a socket nor a log is anyone's
+// long ago. Whose lock is broken must be unable to write, for as long as the cluster's
+// administrators think right (0), not for less. Neither a socket nor a log is anyone's
 // wish here: they would be opened by a process that may open nothing.
-constexpr std::array<Setting, 7> settings = {{
+constexpr std::array<Setting, 8> settings = {{
     {"rbd_cache", "false"},
     {"rbd_persistent_cache_mode", "disabled", false},
     {"rbd_plugins", "", false},
     {"rbd_blocklist_on_break_lock", "true", false},
+    {"rbd_blocklist_expire_seconds", "0", false},
     {"admin_socket", ""},
     {"log_file", ""},
     {"log_to_stderr", "false"},
@@ -103,9 +105,9 @@ Status RbdCluster::set(const char* option, const std::string& value) {
   const int done = library_.rados_conf_set(cluster_, option, value.c_str());
   if (done < 0) {
     return Error(ErrorKind::invalid_argument,
-                 done == -ENOENT
-                     ? fmt::format("{}: Ceph has no option {}", name(), option)
-                     : fmt::format("{}: Ceph does not take {}={}", name(), option, value));
+                 fmt::format("rbd:{}: {} {}", location_.spec(),
+                             done == -ENOENT ? "Ceph has no option" : "Ceph does not take the value of",
+                             option));
   }
   return {};
 }
@@ -158,13 +160,14 @@ Status RbdCluster::open_pool() {
   return {};
 }
 
-void RbdCluster::fence_itself() {
+Status RbdCluster::fence_itself() {
   char* addresses = nullptr;
-  if (library_.rados_getaddrs(cluster_, &addresses) < 0 || addresses == nullptr) {
-    return;
+  int done = library_.rados_getaddrs(cluster_, &addresses);
+  if (done >= 0) {
+    done = library_.rados_blocklist_add(cluster_, addresses, fence_seconds);
+    library_.rados_buffer_free(addresses);
   }
-  library_.rados_blocklist_add(cluster_, addresses, fence_seconds);
-  library_.rados_buffer_free(addresses);
+  return done < 0 ? Status(error("have the cluster shut this client out", done)) : Status();
 }
 
 } // namespace vnvram

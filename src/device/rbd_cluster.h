@@ -36,9 +36,9 @@ public:
   /// librados has threads, and a child that was forked has none of them: nothing works in it.
   [[nodiscard]] bool is_in_its_process() const;
 
-  /// No OSD takes anything from this client any more, nor what is still on its way. As far as the
-  /// cluster can be reached.
-  void fence_itself();
+  /// No OSD takes anything from this client any more, nor what is still on its way. Error: io, then
+  /// it may do both.
+  Status fence_itself();
 
 private:
   RbdCluster(const RbdLibrary& library, RbdLocation location, std::chrono::milliseconds timeout);

@@ -21,10 +21,12 @@ RbdDevice::~RbdDevice() = default;
 Result<std::unique_ptr<RbdDevice>> RbdDevice::open(const std::string& location, Access access,
                                                    std::chrono::milliseconds timeout) {
   const Result<RbdLocation> where = RbdLocation::parse(location);
-  if (!where) {
-    return where.error();
-  }
-  Result<std::unique_ptr<RbdCluster>> cluster = RbdCluster::connect(*where, timeout);
+  return where ? open(*where, access, timeout) : where.error();
+}
+
+Result<std::unique_ptr<RbdDevice>> RbdDevice::open(const RbdLocation& location, Access access,
+                                                   std::chrono::milliseconds timeout) {
+  Result<std::unique_ptr<RbdCluster>> cluster = RbdCluster::connect(location, timeout);
   if (!cluster) {
     return cluster.error();
   }
@@ -115,10 +117,14 @@ Status RbdDevice::write_durable_and_read(std::uint64_t write_offset_bytes,
   if (!possible) {
     return possible;
   }
-  // An OSD does what concerns one object in turn: the read, which is quick, goes first.
-  const std::array<RbdRequest, 2> requests = {
+  // An OSD does what concerns one object in turn. With the lock the read, which is quick, goes
+  // first. Without it the look has to see who came before the write: it goes behind.
+  std::array<RbdRequest, 2> requests = {
       {{.kind = Kind::read, .offset_bytes = read_offset_bytes, .into = buffer},
        {.kind = Kind::write, .offset_bytes = write_offset_bytes, .from = data}}};
+  if (!image_->has_lock()) {
+    std::swap(requests[0], requests[1]);
+  }
   return image_->run(requests);
 }
 

@@ -10,14 +10,20 @@
 
 #include <fmt/core.h>
 
+#include "device/call_in_time.h"
 #include "device/rbd_error.h"
+#include "device/rbd_settings.h"
 
 namespace vnvram {
 namespace {
 
 // librados gives up first, and says so; this is for what waits for something else.
 constexpr std::chrono::seconds grace{2};
-constexpr const char* cache_option = "rbd_cache";
+// For the cluster to find out that the lock's owner has died (30 s where nothing is said), for that
+// owner to be shut out, and for librbd, which asks it a few times first.
+constexpr std::chrono::seconds lock_patience{90};
+// What librbd calls the locks that are its own; others are of `rbd lock add`.
+constexpr std::string_view librbd_tag = "internal";
 
 const char* verb(RbdRequest::Kind kind) {
   switch (kind) {
@@ -70,105 +76,101 @@ Result<std::unique_ptr<RbdImage>> RbdImage::open(std::unique_ptr<RbdCluster> clu
     return Error(ErrorKind::read_only, cluster->name() + ": a snapshot cannot be written to",
                  "`rbd clone` makes an image of it that can; or open it read-only");
   }
-  std::unique_ptr<RbdImage> image(new RbdImage(std::move(cluster)));
-  const RbdCluster& there = *image->cluster_;
   const auto open_by =
-      access == Access::read_write ? there.library().rbd_open : there.library().rbd_open_read_only;
-  const int opened = open_by(there.pool(), location.image.c_str(), &image->image_,
+      access == Access::read_write ? cluster->library().rbd_open : cluster->library().rbd_open_read_only;
+  rbd_image_t opened_image = nullptr;
+  const int opened = open_by(cluster->pool(), location.image.c_str(), &opened_image,
                              is_snapshot ? location.snapshot.c_str() : nullptr);
   if (opened == -ENOENT) {
-    image->image_ = nullptr;
     return Error(
-        ErrorKind::absent, fmt::format("{}: there is no image {}", there.name(), location.spec()),
+        ErrorKind::absent, fmt::format("{}: there is no image {}", cluster->name(), location.spec()),
         "`rbd ls POOL` names those that there are, `rbd snap ls` their snapshots; `create` "
         "makes an image");
   }
   if (opened < 0) {
-    image->image_ = nullptr;
-    return there.error("open the image " + location.spec(), opened);
+    return cluster->error("open the image " + location.spec(), opened);
   }
+  std::unique_ptr<RbdImage> image(
+      new RbdImage(std::make_shared<RbdHandle>(std::move(cluster), opened_image)));
   Status done = image->learn();
+  image->needs_lock_ = image->has_lock_ && access == Access::read_write;
   if (done && access == Access::read_write) {
-    done = image->check_cache();
+    done = check_rbd_settings(*image->handle_);
   }
   return done ? Result<std::unique_ptr<RbdImage>>(std::move(image)) : done.error();
 }
 
 RbdImage::~RbdImage() {
-  if (image_ == nullptr || !cluster_->is_in_its_process()) {
+  if (!cluster().is_in_its_process()) {
     return;
   }
-  if (is_open_question_) {
-    cluster_->fence_itself();
-  }
-  cluster_->library().rbd_close(image_); // Waits for what is under way; gives the lock up.
+  const auto patience = cluster().timeout() + grace;
+  call_in_time(patience, [handle = std::move(handle_)]() mutable {
+    handle.reset();
+    return 0;
+  });
 }
 
 Status RbdImage::learn() {
   std::uint64_t features = 0;
-  const int found = cluster_->library().rbd_get_features(image_, &features);
+  const int found = cluster().library().rbd_get_features(handle_->image(), &features);
   if (found < 0) {
-    return cluster_->error("find out about it", found);
+    return cluster().error("find out about it", found);
   }
   has_lock_ = (features & RBD_FEATURE_EXCLUSIVE_LOCK) != 0;
   return {};
 }
 
-// What is set for an image or its pool (`rbd config`) counts more than what a client has set.
-Status RbdImage::check_cache() {
-  const RbdLibrary& library = cluster_->library();
-  int count = 0;
-  std::vector<rbd_config_option_t> options;
-  int listed = -ERANGE;
-  while (listed == -ERANGE) {
-    count = std::max(64, 2 * std::max(count, static_cast<int>(options.size())));
-    options.resize(static_cast<std::size_t>(count));
-    listed = library.rbd_config_image_list(image_, options.data(), &count);
-  }
-  if (listed < 0) {
-    return cluster_->error("find out about its settings", listed);
-  }
-  const auto end = options.begin() + count;
-  const auto cache = std::find_if(options.begin(), end, [](const rbd_config_option_t& option) {
-    return std::string_view(option.name) == cache_option;
-  });
-  const bool is_off = cache == end || std::string_view(cache->value) == "false";
-  const bool is_of_image = cache != end && cache->source == RBD_CONFIG_SOURCE_IMAGE;
-  library.rbd_config_image_list_cleanup(options.data(), count);
-  if (is_off) {
-    return {};
-  }
-  const RbdLocation& location = cluster_->location();
-  return Error(ErrorKind::unsupported,
-               fmt::format("{}: {} is set for {}, and with it librbd calls durable what is not",
-                           name(), cache_option, is_of_image ? "the image" : "its pool"),
-               is_of_image ? fmt::format("rbd config image rm {} {}", location.spec(), cache_option)
-                           : fmt::format("rbd config pool rm {} {}", location.pool, cache_option));
-}
-
 Result<std::uint64_t> RbdImage::size_bytes() const {
-  if (!cluster_->is_in_its_process()) {
+  if (!cluster().is_in_its_process()) {
     return Error(ErrorKind::unsupported, name() + ": it was opened by the process's parent");
   }
   std::uint64_t size = 0;
-  const int found = cluster_->library().rbd_get_size(image_, &size);
-  return found < 0 ? Result<std::uint64_t>(cluster_->error("find out its size", found)) : size;
+  const int found = cluster().library().rbd_get_size(handle_->image(), &size);
+  return found < 0 ? Result<std::uint64_t>(cluster().error("find out its size", found)) : size;
 }
 
 Status RbdImage::check_usable() {
-  if (!cluster_->is_in_its_process()) {
+  if (!cluster().is_in_its_process()) {
     return Error(ErrorKind::unsupported,
                  name() + ": it was opened by the process's parent, and librbd does not take part "
                           "in a fork",
                  "open it in the process that uses it");
   }
-  const std::lock_guard lock(mutex_);
-  return given_up_ ? Status(*given_up_) : Status();
+  {
+    const std::lock_guard lock(mutex_);
+    if (given_up_) {
+      return *given_up_;
+    }
+  }
+  return check_lock_feature();
+}
+
+// Whoever takes the feature away (`rbd feature disable`) takes the lock away, and librbd goes on
+// writing without it, for us as for everybody else. It has heard of that; nothing is asked for.
+Status RbdImage::check_lock_feature() {
+  if (!needs_lock_) {
+    return {};
+  }
+  std::uint64_t features = 0;
+  const int found = cluster().library().rbd_get_features(handle_->image(), &features);
+  if (found < 0) {
+    return give_up(cluster().error("find out whether it has its lock", found), false);
+  }
+  if ((features & RBD_FEATURE_EXCLUSIVE_LOCK) != 0) {
+    return {};
+  }
+  return give_up(Error(ErrorKind::io,
+                       name() + ": its feature exclusive-lock was taken away while it was open, and "
+                                "with it the lock that keeps others from writing",
+                       fmt::format("rbd feature enable {} exclusive-lock; then open it again",
+                                   cluster().location().spec())),
+                 false);
 }
 
 int RbdImage::send(const RbdRequest& request, const std::shared_ptr<Round>& round,
                    std::size_t index) {
-  const RbdLibrary& library = cluster_->library();
+  const RbdLibrary& library = cluster().library();
   auto under_way = std::make_unique<UnderWay>();
   under_way->round = round;
   under_way->index = index;
@@ -189,12 +191,12 @@ int RbdImage::send(const RbdRequest& request, const std::shared_ptr<Round>& roun
   int result = 0;
   switch (request.kind) {
   case RbdRequest::Kind::read:
-    result = library.rbd_aio_read(image_, request.offset_bytes, length_bytes, bytes, completion);
+    result = library.rbd_aio_read(handle_->image(), request.offset_bytes, length_bytes, bytes, completion);
     break;
   case RbdRequest::Kind::write:
-    result = library.rbd_aio_write(image_, request.offset_bytes, length_bytes, bytes, completion);
+    result = library.rbd_aio_write(handle_->image(), request.offset_bytes, length_bytes, bytes, completion);
     break;
-  case RbdRequest::Kind::flush: result = library.rbd_aio_flush(image_, completion); break;
+  case RbdRequest::Kind::flush: result = library.rbd_aio_flush(handle_->image(), completion); break;
   }
   if (result < 0) { // Then it is not called.
     under_way.reset(sent);
@@ -215,14 +217,15 @@ Status RbdImage::run(std::span<const RbdRequest> requests) {
       --round->pending;
     }
   }
-  const auto deadline = std::chrono::steady_clock::now() + cluster_->timeout() + grace;
+  const auto deadline = std::chrono::steady_clock::now() + cluster().timeout() + grace;
   std::unique_lock lock(round->mutex);
   const bool is_complete =
       round->answered.wait_until(lock, deadline, [&] { return round->pending == 0; });
   if (!is_complete) {
-    return give_up(cluster_->error(words_for(requests.front()), -ETIMEDOUT), true);
+    return give_up(cluster().error(words_for(requests.front()), -ETIMEDOUT), true);
   }
-  return judge(requests, *round);
+  Status done = judge(requests, *round);
+  return done ? check_lock_feature() : done; // Of what was on its way then nothing is acknowledged.
 }
 
 std::string RbdImage::words_for(const RbdRequest& request) const {
@@ -251,7 +254,7 @@ Status RbdImage::judge(std::span<const RbdRequest> requests, Round& round) {
       }
       continue;
     }
-    const Error error = cluster_->error(words_for(request), static_cast<int>(result));
+    const Error error = cluster().error(words_for(request), static_cast<int>(result));
     const Status failed = is_read && result == -EIO
                               ? Status(error)
                               : give_up(error, !is_read && result == -ETIMEDOUT);
@@ -263,18 +266,22 @@ Status RbdImage::judge(std::span<const RbdRequest> requests, Round& round) {
 /// With the first cause, whoever comes later.
 Status RbdImage::give_up(const Error& error, bool is_open_question) {
   const std::lock_guard lock(mutex_);
-  is_open_question_ = is_open_question_ || is_open_question;
+  if (is_open_question) {
+    handle_->has_open_question();
+  }
   if (!given_up_) {
     given_up_.emplace(error);
   }
   return *given_up_;
 }
 
-Error RbdImage::locked_by_another(int result) const {
-  Error error = cluster_->error("take its exclusive lock", result);
-  if (error.kind() != ErrorKind::in_use || is_fenced(result)) {
-    return error;
-  }
+struct RbdImage::Locker {
+  std::string tag;
+  std::string client;
+  std::string address;
+};
+
+std::optional<RbdImage::Locker> RbdImage::locker() const {
   std::array<char, 256> tag{};
   std::array<char, 1024> clients{};
   std::array<char, 1024> cookies{};
@@ -284,29 +291,69 @@ Error RbdImage::locked_by_another(int result) const {
   std::size_t cookies_size = cookies.size();
   std::size_t addresses_size = addresses.size();
   int is_exclusive = 0;
-  const ssize_t count = cluster_->library().rbd_list_lockers(
-      image_, &is_exclusive, tag.data(), &tag_size, clients.data(), &clients_size, cookies.data(),
-      &cookies_size, addresses.data(), &addresses_size);
-  if (count <= 0) {
-    return error;
-  }
-  return {
-      ErrorKind::in_use,
-      fmt::format("{}: {} at {} has its exclusive lock", name(), clients.data(), addresses.data()),
-      "end that owner first; reading beside it is possible"};
+  const ssize_t count = cluster().library().rbd_list_lockers(
+      handle_->image(), &is_exclusive, tag.data(), &tag_size, clients.data(), &clients_size,
+      cookies.data(), &cookies_size, addresses.data(), &addresses_size);
+  return count <= 0 ? std::nullopt
+                    : std::optional(Locker{.tag = tag.data(),
+                                           .client = clients.data(),
+                                           .address = addresses.data()});
 }
 
-Status RbdImage::lock() {
-  if (Status usable = check_usable(); !usable) {
-    return usable;
+Error RbdImage::locked_by_another(int result) const {
+  Error error = cluster().error("take its exclusive lock", result);
+  if (error.kind() != ErrorKind::in_use || is_fenced(result)) {
+    return error;
   }
-  const int result = cluster_->library().rbd_lock_acquire(image_, RBD_LOCK_MODE_EXCLUSIVE);
-  return result < 0 ? Status(locked_by_another(result)) : Status();
+  const std::optional<Locker> other = locker();
+  return other ? Error(ErrorKind::in_use,
+                       fmt::format("{}: {} at {} has its exclusive lock", name(), other->client,
+                                   other->address),
+                       "end that owner first; reading beside it is possible")
+               : error;
+}
+
+// librbd waits without end for who has locked it by hand, and holds no watch that could time out.
+Status RbdImage::check_lockers() const {
+  const std::optional<Locker> other = locker();
+  if (!other || other->tag == librbd_tag) {
+    return {};
+  }
+  return Error(ErrorKind::in_use,
+               fmt::format("{}: {} at {} has locked it by hand{}{}", name(), other->client,
+                           other->address, other->tag.empty() ? "" : ", as ", other->tag),
+               fmt::format("`rbd lock ls {0}` shows the lock, `rbd lock rm {0} ID LOCKER` takes it "
+                           "away",
+                           cluster().location().spec()));
+}
+
+// In time or not at all: then it is given up, because it may be locked later.
+Status RbdImage::lock() {
+  Status possible = check_usable();
+  possible = possible ? check_lockers() : possible;
+  if (!possible) {
+    return possible;
+  }
+  const auto patience = cluster().timeout() + lock_patience;
+  const std::optional<int> result = call_in_time(patience, [handle = handle_] {
+    return handle->library().rbd_lock_acquire(handle->image(), RBD_LOCK_MODE_EXCLUSIVE);
+  });
+  if (!result) {
+    return give_up(rbd_error(name(), "take its exclusive lock", -ETIMEDOUT, patience), false);
+  }
+  return *result < 0 ? Status(locked_by_another(*result)) : Status();
 }
 
 void RbdImage::unlock() {
-  if (check_usable()) {
-    cluster_->library().rbd_lock_release(image_);
+  if (!check_usable()) {
+    return;
+  }
+  const std::optional<int> result =
+      call_in_time(cluster().timeout() + grace, [handle = handle_] {
+        return handle->library().rbd_lock_release(handle->image());
+      });
+  if (!result) {
+    static_cast<void>(give_up(cluster().error("give its exclusive lock up", -ETIMEDOUT), false));
   }
 }
 
@@ -314,10 +361,10 @@ Status RbdImage::resize(std::uint64_t size_bytes) {
   if (Status usable = check_usable(); !usable) {
     return usable;
   }
-  const int result = cluster_->library().rbd_resize2(
-      image_, size_bytes, false,
+  const int result = cluster().library().rbd_resize2(
+      handle_->image(), size_bytes, false,
       [](std::uint64_t /*done*/, std::uint64_t /*all*/, void* /*nothing*/) { return 0; }, nullptr);
-  return result < 0 ? Status(cluster_->error(fmt::format("grow to {} bytes", size_bytes), result))
+  return result < 0 ? Status(cluster().error(fmt::format("grow to {} bytes", size_bytes), result))
                     : Status();
 }
 

@@ -25,6 +25,8 @@ public:
   /// It stays, and does nothing, until it is thawed.
   void freeze_osd() { run("freeze"); }
   void thaw_osd() { run("thaw"); }
+  void freeze_monitor() { run("freeze-monitor"); }
+  void thaw_monitor() { run("thaw-monitor"); }
 
 private:
   Process process_;

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "unit/device/rbd_fixture.h"
+#include "vnvram/store.h"
 
 namespace vnvram {
 namespace {
@@ -70,6 +71,12 @@ TEST_F(RbdDeviceTest, WithoutTheFeatureThereIsNoLock) {
   ASSERT_OK(first->write_durable(0, blocks_of(1)));
   ASSERT_OK(second->write_durable(block_size_bytes, blocks_of(2)));
   EXPECT_EQ(block_at(*first, block_size_bytes), blocks_of(2));
+  // The look at the other owner is not older than the write.
+  Bytes look(block_size_bytes);
+  for (unsigned round = 3; round < 23; ++round) {
+    ASSERT_OK(first->write_durable_and_read(0, blocks_of(round), 0, look));
+    ASSERT_EQ(look, blocks_of(round));
+  }
 }
 
 TEST_F(RbdDeviceTest, NothingIsWrittenWithoutTheLock) {
@@ -99,6 +106,23 @@ TEST_F(RbdDeviceTest, OneOwnerAtATime) {
   owner.reset();
   ASSERT_OK(other->lock_for_writing());
   ASSERT_OK(other->write_durable(0, blocks_of(4)));
+}
+
+// With `rbd lock add`: nobody watches it, so that librbd would wait for its end without end.
+TEST_F(RbdDeviceTest, ALockThatWasTakenByHandIsNotWaitedFor) {
+  const std::string location = make_image();
+  const std::string spec = "rbd/ALockThatWasTakenByHandIsNotWaitedFor";
+  cluster().run("rbd lock add " + spec + " mine");
+  const auto device = open(location);
+  const Status refused = device->lock_for_writing();
+  EXPECT_KIND(refused, in_use);
+  EXPECT_NE(refused.error().remedy().find("rbd lock rm " + spec), std::string::npos)
+      << refused.error().text();
+  const std::string lockers = cluster().run("rbd lock ls " + spec);
+  const std::string client = lockers.substr(lockers.find("client."));
+  cluster().run("rbd lock rm " + spec + " mine " + client.substr(0, client.find(' ')));
+  ASSERT_OK(device->lock_for_writing());
+  ASSERT_OK(device->write_durable(0, blocks_of(1)));
 }
 
 // 500 rounds where there is time, a few always.
@@ -185,7 +209,7 @@ TEST_F(RbdDeviceTest, ANamespaceIsAPlaceOfItsOwn) {
   {
     auto made = RbdNewImage::make(location, rbd_size_bytes, patience);
     ASSERT_OK(made);
-    made->stay();
+    ASSERT_OK(made->take_name());
   }
   ASSERT_OK(open_locked(location)->write_durable(0, blocks_of(1)));
   EXPECT_KIND(RbdDevice::open(cluster().location("image"), Access::read_only, patience), absent);
@@ -197,10 +221,25 @@ TEST_F(RbdDeviceTest, AnImageThatIsNotToStayIsGone) {
   {
     const auto made = RbdNewImage::make(location, rbd_size_bytes, patience);
     ASSERT_OK(made);
-    EXPECT_TRUE(open(location)->capabilities().lock);
-    EXPECT_KIND(RbdNewImage::make(location, rbd_size_bytes, patience), exists);
+    EXPECT_TRUE((*made->open())->capabilities().lock);
+    EXPECT_NE(cluster().run("rbd ls").find("passing.new-"), std::string::npos);
+    EXPECT_KIND(RbdDevice::open(location, Access::read_only, patience), absent);
   }
-  EXPECT_KIND(RbdDevice::open(location, Access::read_only, patience), absent);
+  EXPECT_EQ(cluster().run("rbd ls").find("passing"), std::string::npos);
+}
+
+// Both have found that there is none: whoever is second leaves alone what the first has made.
+TEST_F(RbdDeviceTest, OfTwoThatMakeAnImageOneSucceeds) {
+  const std::string location = cluster().location("wanted");
+  {
+    auto second = RbdNewImage::make(location, rbd_size_bytes, patience);
+    ASSERT_OK(second);
+    ASSERT_OK(create_image_file(location, rbd_size_bytes, {}));
+    ASSERT_OK(create_image(**second->open(), {}));
+    EXPECT_KIND(second->take_name(), exists);
+  }
+  EXPECT_KIND(create_image_file(location, rbd_size_bytes, {}), exists); // It is there, and not blank.
+  EXPECT_EQ(cluster().run("rbd ls").find("wanted.new-"), std::string::npos);
 }
 
 // What is set for an image or a pool counts more than what a client says.
@@ -220,6 +259,29 @@ TEST_F(RbdDeviceTest, ACacheThatTheClusterHasSetIsRefused) {
   EXPECT_KIND(pool_refused, unsupported);
   EXPECT_NE(pool_refused.error().remedy().find("rbd config pool rm rbd"), std::string::npos)
       << pool_refused.error().text();
+  open_locked(location);
+}
+
+// With these a client that lost its lock would go on writing, beside the next owner.
+TEST_F(RbdDeviceTest, ClusterSettingsThatUndoFencingAreRefused) {
+  const std::string location = make_image();
+  const std::string name = "ClusterSettingsThatUndoFencingAreRefused";
+  for (const auto& [option, value] :
+       {std::pair("rbd_blocklist_on_break_lock", "false"),
+        std::pair("rbd_blocklist_expire_seconds", "5"),
+        std::pair("rbd_persistent_cache_mode", "ssd"), std::pair("rbd_plugins", "pwl_cache")}) {
+    SCOPED_TRACE(option);
+    for (const std::string& place : {"image", "pool"}) {
+      const std::string where = place + (place == "image" ? " set " + name : " set rbd");
+      cluster().run("rbd config " + where + " " + option + " " + value);
+      const auto refused = RbdDevice::open(location, Access::read_write, patience);
+      const std::string remedy = "rbd config " + place + " rm " +
+                                 (place == "image" ? "rbd/" + name : "rbd") + " " + option;
+      cluster().run(remedy);
+      EXPECT_KIND(refused, unsupported);
+      EXPECT_NE(refused.error().remedy().find(remedy), std::string::npos) << refused.error().text();
+    }
+  }
   open_locked(location);
 }
 

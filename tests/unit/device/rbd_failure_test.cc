@@ -45,6 +45,22 @@ TEST_F(RbdFailureTest, AnOwnerThatIsShutOutIsNeverToldSuccess) {
   ASSERT_OK(next->write_durable(0, blocks_of(3)));
 }
 
+// Without the feature there is no lock, and the next owner needs none.
+TEST_F(RbdFailureTest, AnOwnerWhoseLockFeatureIsTakenAwayWritesNothingMore) {
+  const std::string location = make_image();
+  const std::string name = "AnOwnerWhoseLockFeatureIsTakenAwayWritesNothingMore";
+  const auto owner = open_locked(location);
+  ASSERT_OK(owner->write_durable(0, blocks_of(1)));
+  cluster().run("rbd feature disable " + name + " exclusive-lock");
+  const auto next = open_locked(location);
+  EXPECT_FALSE(next->capabilities().lock);
+  ASSERT_OK(next->write_durable(0, blocks_of(2)));
+  expect_nothing_works(*owner, ErrorKind::io);
+  cluster().run("rbd feature enable " + name + " exclusive-lock");
+  expect_nothing_works(*owner, ErrorKind::io); // The lock is not back.
+  EXPECT_EQ(block_at(*open(location, Access::read_only), 0), blocks_of(2));
+}
+
 TEST_F(RbdFailureTest, AnOsdThatComesBackInTimeIsWaitedFor) {
   const auto device = open_locked(make_image());
   std::atomic<bool> ends = false;
@@ -129,6 +145,39 @@ TEST_F(RbdFailureTest, AWriteOfUnknownOutcomeDoesNotLandLater) {
     }
     cluster().run("ceph osd blocklist clear");
   }
+}
+
+// Where librbd itself has no deadline; at which moment differs.
+TEST_F(RbdFailureTest, ClosingAndLockingComeToAnEndWhenTheOsdStandsStill) {
+  const std::string location = make_image();
+  for (int round = 0; round < 6; ++round) {
+    auto device = open_locked(location, milliseconds(1000));
+    std::thread closing([&] { device.reset(); });
+    std::this_thread::sleep_for(milliseconds(10 * round));
+    cluster().freeze_osd();
+    closing.join();
+    cluster().thaw_osd();
+    // Whoever was left behind gives the lock up, or is shut out by who comes next.
+    ASSERT_OK(open_locked(location)->write_durable(0, blocks_of(1)));
+  }
+  const auto locking = open(location, Access::read_write, milliseconds(1000));
+  cluster().freeze_osd();
+  EXPECT_KIND(locking->lock_for_writing(), io);
+  cluster().thaw_osd();
+}
+
+// The lock is not given up by who may have a write under way and cannot be shut out.
+TEST_F(RbdFailureTest, WhoCannotShutItselfOutKeepsTheLock) {
+  const std::string location = make_image();
+  auto owner = open_locked(location, milliseconds(1500));
+  cluster().freeze_osd();
+  EXPECT_KIND(owner->write_durable(0, blocks_of(2)), io);
+  cluster().freeze_monitor();
+  owner.reset();
+  cluster().thaw_monitor();
+  cluster().thaw_osd();
+  const auto next = open(location);
+  EXPECT_KIND(next->lock_for_writing(), in_use);
 }
 
 // librbd waits for room; whoever has it below a machine must not.
