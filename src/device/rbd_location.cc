@@ -18,8 +18,10 @@ constexpr std::array<std::string_view, 8> beginnings_of_ours = {
     "rbd_cache",     "rbd_persistent_cache", "rbd_plugins",          "rbd_blocklist",
     "rbd_blacklist", "rados_mon_op_timeout", "rados_osd_op_timeout", "client_mount_timeout"};
 
-Error wrong(std::string_view text, std::string_view why) {
-  return {ErrorKind::invalid_argument, fmt::format("{}: {}", text, why), std::string(form)};
+// Of the options a message says no more than the name of one: a key may be among them.
+Error wrong(std::string_view names, std::string_view why, std::string_view remedy = form) {
+  return {ErrorKind::invalid_argument, fmt::format("{}{}: {}", beginning, names, why),
+          std::string(remedy)};
 }
 
 /// A part of the text, with its escapes still in it, up to an unescaped separator.
@@ -72,7 +74,7 @@ std::string setting_name(std::string_view written) {
 Status add_option(RbdLocation& location, std::string_view option) {
   const std::size_t equals = option.find('=');
   if (equals == std::string_view::npos || equals == 0) {
-    return wrong(location.text, fmt::format("'{}' is no OPTION=VALUE", option));
+    return wrong(location.spec(), "one of its options is no OPTION=VALUE");
   }
   const std::string name = setting_name(unescaped(option.substr(0, equals)));
   std::string value = unescaped(option.substr(equals + 1));
@@ -85,23 +87,21 @@ Status add_option(RbdLocation& location, std::string_view option) {
     return {};
   }
   if (name == "key") {
-    return Error(ErrorKind::invalid_argument,
-                 fmt::format("{}/{}: a key in a location is there for everybody to see",
-                             location.pool, location.image),
+    return wrong(location.spec(), "a key in a location is there for everybody to see",
                  "put it into a file: keyring=FILE, or keyfile=FILE");
   }
   const bool is_ours = std::any_of(beginnings_of_ours.begin(), beginnings_of_ours.end(),
                                    [&](std::string_view ours) { return name.starts_with(ours); });
   if (is_ours) {
-    return Error(ErrorKind::invalid_argument,
-                 fmt::format("{}: {} is set so that the image stays whole", location.text, name),
+    return wrong(location.spec(), fmt::format("{} is set so that the image stays whole", name),
                  "leave this option out");
   }
   location.settings.emplace_back(name, std::move(value));
   return {};
 }
 
-Status take_names(RbdLocation& location, std::string_view names) {
+Status take_names(RbdLocation& location, const std::string_view all_names) {
+  std::string_view names = all_names;
   location.pool = unescaped(take_until(names, '/'));
   const std::string_view before_snapshot = take_until(names, '@');
   location.snapshot = unescaped(names);
@@ -120,7 +120,7 @@ Status take_names(RbdLocation& location, std::string_view names) {
   if (!trouble && !location.snapshot.empty()) {
     trouble = trouble_of_name("snapshot", location.snapshot);
   }
-  return trouble ? wrong(location.text, *trouble) : Status();
+  return trouble ? wrong(all_names, *trouble) : Status();
 }
 
 } // namespace
@@ -129,21 +129,46 @@ Result<RbdLocation> RbdLocation::parse(std::string_view text) {
   RbdLocation location;
   location.text = text;
   if (!is_printable(text)) {
-    return wrong("an RBD location", "there are control characters in it");
+    return wrong("", "there are control characters in it");
   }
   if (!text.starts_with(beginning)) {
-    return wrong(text, "no RBD image");
+    return wrong("", "the beginning of a location that names an RBD image is missing");
   }
   std::string_view rest = text.substr(beginning.size());
   const std::string_view names = take_until(rest, ':');
   Status taken = take_names(location, names);
   if (taken && names.ends_with('@')) {
-    taken = wrong(text, "its snapshot has no name");
+    taken = wrong(names, "its snapshot has no name");
   }
   while (taken && !rest.empty()) {
     taken = add_option(location, take_until(rest, ':'));
   }
   return taken ? Result<RbdLocation>(std::move(location)) : taken.error();
+}
+
+// A keyring may be several: Ceph takes commas, semicolons and spaces between them.
+Status RbdLocation::check_names_of_files() const {
+  const auto is_relative = [](std::string_view files) {
+    for (bool begins = true; const char character : files) {
+      const bool separates = character == ',' || character == ';' || character == ' ';
+      if (begins && !separates && character != '/') {
+        return true;
+      }
+      begins = separates;
+    }
+    return false;
+  };
+  std::string_view found = is_relative(conf) ? std::string_view("conf") : std::string_view();
+  for (const auto& [name, value] : settings) {
+    if ((name == "keyring" || name == "keyfile") && is_relative(value)) {
+      found = name;
+    }
+  }
+  return found.empty()
+             ? Status()
+             : wrong(spec(),
+                     fmt::format("the file of {}= is looked for again in another folder", found),
+                     "name it from the root on: /...");
 }
 
 std::string RbdLocation::spec() const {

@@ -26,6 +26,10 @@ struct RbdLocation {
   /// Error: invalid_argument, also for options that are not the user's to choose.
   static Result<RbdLocation> parse(std::string_view text);
 
+  /// Error: invalid_argument, when a file that it names (conf, keyring, keyfile) is another one in
+  /// another folder: of who changes it between two openings.
+  [[nodiscard]] Status check_names_of_files() const;
+
   /// As Ceph's own tools name it: POOL/[NAMESPACE/]IMAGE[@SNAPSHOT].
   [[nodiscard]] std::string spec() const;
 };

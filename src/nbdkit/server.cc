@@ -9,6 +9,7 @@
 
 #include "client/local_blob_client.h"
 #include "device/location.h"
+#include "device/rbd_location.h"
 #include "nbdkit/owner_connection.h"
 #include "service/private_memory.h"
 
@@ -70,7 +71,12 @@ Status Server::reopenable() {
 }
 
 Status Server::open_image(std::function<void(const Error&)> failed_in_background) {
-  if (Status fit = options_.check_for_own_image(); !fit) {
+  Status fit = options_.check_for_own_image();
+  if (fit && scheme_of(options_.image) == LocationScheme::rbd) {
+    const Result<RbdLocation> location = RbdLocation::parse(options_.image);
+    fit = location ? location->check_names_of_files() : location.error();
+  }
+  if (!fit) {
     return fit;
   }
   ImageKeeper::Setup setup{.device = options_.device,

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import unittest
 
 import nbd  # libnbd's own binding
@@ -92,6 +93,14 @@ class ServeTest(OnCeph, MachineCase):
             self.assertFalse(deadline.passed(), "it does not end")
         self.assertEqual(int.from_bytes(self.vnvram("get", self.image, "nvram")[:8], "big"), 7)
         self.must_be_clean()
+
+    def test_nbdkit_takes_no_file_that_a_daemon_would_not_find(self):
+        for option in ("conf=ceph.conf", "keyring=keys", "keyfile=key"):
+            done = subprocess.run(["nbdkit", "--unix", str(self.path("no.sock")), str(plugin()),
+                                   f"image=rbd:rbd/{self.rbd_name}:{option}"], check=False,
+                                  stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=60)
+            self.assertNotEqual(done.returncode, 0)
+            self.assertIn(b"another folder", done.stderr)
 
     @staticmethod
     def _kill(pidfd):

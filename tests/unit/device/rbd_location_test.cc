@@ -95,5 +95,28 @@ TEST(RbdLocationTest, IsASchemeOfItsOwn) {
   EXPECT_TRUE(needs_files("/a/file"));
 }
 
+// Whatever is found to be wrong first.
+TEST(RbdLocationTest, NoMessageShowsAKey) {
+  for (const std::string beginning :
+       {"rbd:pool", "rbd:pool/", "rbd:pool/a/b/c", "rbd:pool/image@", "rbd:pool/image@a@b",
+        "rbd:pool/image:foo", "rbd:pool/image:=", "rbd:pool/image", "rbd:pool/image:rbd_cache=true",
+        "rbd:pool/image:\n", "pool/image"}) {
+    const Result<RbdLocation> location = RbdLocation::parse(beginning + ":key=c2VjcmV0");
+    EXPECT_KIND(location, invalid_argument);
+    EXPECT_EQ(location.error().text().find("c2VjcmV0"), std::string::npos)
+        << location.error().text();
+  }
+}
+
+TEST(RbdLocationTest, TellsWhichFilesDependOnTheFolder) {
+  for (const char* end : {"", ":conf=/a/b", ":keyring=/a,/b", ":keyring=/a; /b:conf=/c", ":mon_host=a"}) {
+    EXPECT_OK(parsed("rbd:pool/image" + std::string(end)).check_names_of_files());
+  }
+  for (const char* end : {":conf=a/b", ":keyring=a", ":keyring=/a,b", ":keyfile=./a"}) {
+    EXPECT_KIND(parsed("rbd:pool/image" + std::string(end)).check_names_of_files(),
+                invalid_argument);
+  }
+}
+
 } // namespace
 } // namespace vnvram
