@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cerrno>
+#include <cstdlib>
 #include <utility>
 
 #include <fmt/core.h>
@@ -78,7 +79,7 @@ Result<std::unique_ptr<RbdCluster>> RbdCluster::connect(const RbdLocation& locat
   Status done = cluster->configure();
   if (done) {
     const int connected = (*library)->rados_connect(cluster->cluster_);
-    done = connected < 0 ? Status(cluster->error("connect to its cluster", connected)) : Status();
+    done = connected < 0 ? Status(cluster->connect_error(connected)) : Status();
   }
   if (done) {
     done = cluster->open_pool();
@@ -86,15 +87,28 @@ Result<std::unique_ptr<RbdCluster>> RbdCluster::connect(const RbdLocation& locat
   return done ? Result<std::unique_ptr<RbdCluster>>(std::move(cluster)) : done.error();
 }
 
+Error RbdCluster::connect_error(int result) const {
+  return result == -ENOENT
+             ? Error(ErrorKind::absent,
+                     name() + ": cannot connect to its cluster: there are no monitors to be found, "
+                              "or there is no key of this user",
+                     "conf=FILE or CEPH_CONF names the configuration, id=USER and keyring=FILE "
+                     "the user and its key")
+             : error("connect to its cluster", result);
+}
+
 // As Ceph's own tools do: CEPH_CONF, /etc/ceph/ceph.conf, ...; CEPH_ARGS and CEPH_KEYRING; and
 // what the location says, which counts more.
 Status RbdCluster::read_configuration() {
-  const bool is_named = !location_.conf.empty();
-  const int read =
-      library_.rados_conf_read_file(cluster_, is_named ? location_.conf.c_str() : nullptr);
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): nothing of ours changes the environment.
+  const char* of_environment = ::secure_getenv("CEPH_CONF");
+  const std::string named =
+      location_.conf.empty() && of_environment != nullptr ? of_environment : location_.conf;
+  const bool is_named = !named.empty();
+  const int read = library_.rados_conf_read_file(cluster_, is_named ? named.c_str() : nullptr);
   // Monitors may be named in the location.
   if (read < 0 && (is_named || read != -ENOENT)) {
-    Error error = this->error("read the configuration " + location_.conf, read);
+    Error error = this->error("read the configuration " + named, read);
     return Error(error.kind(), error.cause(), "conf=FILE names it, or CEPH_CONF");
   }
   const int taken = library_.rados_conf_parse_env(cluster_, nullptr);

@@ -42,6 +42,7 @@ public:
 
 private:
   RbdCluster(const RbdLibrary& library, RbdLocation location, std::chrono::milliseconds timeout);
+  [[nodiscard]] Error connect_error(int result) const;
   Status configure();
   Status read_configuration();
   Status set(const char* option, const std::string& value);

@@ -11,6 +11,7 @@
 #include "device/location.h"
 #include "device/rbd_location.h"
 #include "nbdkit/owner_connection.h"
+#include "service/idle_memory.h"
 #include "service/private_memory.h"
 
 namespace vnvram::nbdkit {
@@ -86,6 +87,7 @@ Status Server::open_image(std::function<void(const Error&)> failed_in_background
   setup.store.deferral = options_.sync;
   setup.store.threads_late = true; // For after_fork().
   setup.store.keys = options_.keys;
+  setup.store.came_to_rest = give_back_memory;
   if (!options_.keys.empty()) {
     keep_memory_private();
   }
@@ -122,8 +124,10 @@ Status Server::join_owner() {
 
 Status Server::after_fork() {
   if (keeper_ != nullptr) {
-    return is_reopened() ? keeper_->attach({.location = options_.image})
-                         : keeper_->adopt_after_fork();
+    const Status adopted = is_reopened() ? keeper_->attach({.location = options_.image})
+                                         : keeper_->adopt_after_fork();
+    give_back_memory(); // Opening took more than serving does.
+    return adopted;
   }
   const bool is_another = ::getpid() != joined_by_pid_;
   if (Status connected = is_another ? join_owner() : Status(); !connected) {
@@ -137,6 +141,7 @@ Status Server::after_fork() {
     }
     end_ = *std::move(end);
   }
+  give_back_memory();
   // Connections have threads of nbdkit's, which are started later.
   return options_.seccomp ? give_up_rights(options_.image, *options_.seccomp) : Status();
 }

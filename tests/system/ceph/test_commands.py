@@ -107,7 +107,7 @@ class CommandsTest(OnCeph, EveryCommandCase):
         self.vnvram("put", image, "x", "-", input=b"y")
         self.assertEqual(self.vnvram("get", image, "x"), b"y")
         nobody = self.location(self.new_name(), "id=nobody", f"keyring={keyring}")
-        self.vnvram("info", nobody, status=IO)
+        self.vnvram("info", nobody, status=ABSENT, message="no key of this user")
         other = keyring.read_text("ascii").split("key = ")[1].split("\n", 1)[0]
         wrong = self.path("wrong")
         wrong.write_text(f"[client.vm]\n\tkey = {other[:-6]}AAAA==\n", encoding="ascii")
