@@ -271,7 +271,7 @@ TEST_F(RbdDeviceTest, ClusterSettingsThatUndoFencingAreRefused) {
         std::pair("rbd_blocklist_expire_seconds", "5"),
         std::pair("rbd_persistent_cache_mode", "ssd"), std::pair("rbd_plugins", "pwl_cache")}) {
     SCOPED_TRACE(option);
-    for (const std::string& place : {"image", "pool"}) {
+    for (const std::string place : {"image", "pool"}) {
       const std::string where = place + (place == "image" ? " set " + name : " set rbd");
       cluster().run("rbd config " + where + " " + option + " " + value);
       const auto refused = RbdDevice::open(location, Access::read_write, patience);
