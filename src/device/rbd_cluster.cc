@@ -118,10 +118,11 @@ Status RbdCluster::read_configuration() {
 Status RbdCluster::set(const char* option, const std::string& value) {
   const int done = library_.rados_conf_set(cluster_, option, value.c_str());
   if (done < 0) {
-    return Error(ErrorKind::invalid_argument,
-                 fmt::format("rbd:{}: {} {}", location_.spec(),
-                             done == -ENOENT ? "Ceph has no option" : "Ceph does not take the value of",
-                             option));
+    return Error(
+        ErrorKind::invalid_argument,
+        fmt::format("rbd:{}: {} {}", location_.spec(),
+                    done == -ENOENT ? "Ceph has no option" : "Ceph does not take the value of",
+                    option));
   }
   return {};
 }

@@ -76,14 +76,15 @@ Result<std::unique_ptr<RbdImage>> RbdImage::open(std::unique_ptr<RbdCluster> clu
     return Error(ErrorKind::read_only, cluster->name() + ": a snapshot cannot be written to",
                  "`rbd clone` makes an image of it that can; or open it read-only");
   }
-  const auto open_by =
-      access == Access::read_write ? cluster->library().rbd_open : cluster->library().rbd_open_read_only;
+  const auto open_by = access == Access::read_write ? cluster->library().rbd_open
+                                                    : cluster->library().rbd_open_read_only;
   rbd_image_t opened_image = nullptr;
   const int opened = open_by(cluster->pool(), location.image.c_str(), &opened_image,
                              is_snapshot ? location.snapshot.c_str() : nullptr);
   if (opened == -ENOENT) {
     return Error(
-        ErrorKind::absent, fmt::format("{}: there is no image {}", cluster->name(), location.spec()),
+        ErrorKind::absent,
+        fmt::format("{}: there is no image {}", cluster->name(), location.spec()),
         "`rbd ls POOL` names those that there are, `rbd snap ls` their snapshots; `create` "
         "makes an image");
   }
@@ -161,8 +162,9 @@ Status RbdImage::check_lock_feature() {
     return {};
   }
   return give_up(Error(ErrorKind::io,
-                       name() + ": its feature exclusive-lock was taken away while it was open, and "
-                                "with it the lock that keeps others from writing",
+                       name() +
+                           ": its feature exclusive-lock was taken away while it was open, and "
+                           "with it the lock that keeps others from writing",
                        fmt::format("rbd feature enable {} exclusive-lock; then open it again",
                                    cluster().location().spec())),
                  false);
@@ -191,10 +193,12 @@ int RbdImage::send(const RbdRequest& request, const std::shared_ptr<Round>& roun
   int result = 0;
   switch (request.kind) {
   case RbdRequest::Kind::read:
-    result = library.rbd_aio_read(handle_->image(), request.offset_bytes, length_bytes, bytes, completion);
+    result = library.rbd_aio_read(handle_->image(), request.offset_bytes, length_bytes, bytes,
+                                  completion);
     break;
   case RbdRequest::Kind::write:
-    result = library.rbd_aio_write(handle_->image(), request.offset_bytes, length_bytes, bytes, completion);
+    result = library.rbd_aio_write(handle_->image(), request.offset_bytes, length_bytes, bytes,
+                                   completion);
     break;
   case RbdRequest::Kind::flush: result = library.rbd_aio_flush(handle_->image(), completion); break;
   }
@@ -294,10 +298,10 @@ std::optional<RbdImage::Locker> RbdImage::locker() const {
   const ssize_t count = cluster().library().rbd_list_lockers(
       handle_->image(), &is_exclusive, tag.data(), &tag_size, clients.data(), &clients_size,
       cookies.data(), &cookies_size, addresses.data(), &addresses_size);
-  return count <= 0 ? std::nullopt
-                    : std::optional(Locker{.tag = tag.data(),
-                                           .client = clients.data(),
-                                           .address = addresses.data()});
+  return count <= 0
+             ? std::nullopt
+             : std::optional(Locker{
+                   .tag = tag.data(), .client = clients.data(), .address = addresses.data()});
 }
 
 Error RbdImage::locked_by_another(int result) const {
@@ -348,10 +352,9 @@ void RbdImage::unlock() {
   if (!check_usable()) {
     return;
   }
-  const std::optional<int> result =
-      call_in_time(cluster().timeout() + grace, [handle = handle_] {
-        return handle->library().rbd_lock_release(handle->image());
-      });
+  const std::optional<int> result = call_in_time(cluster().timeout() + grace, [handle = handle_] {
+    return handle->library().rbd_lock_release(handle->image());
+  });
   if (!result) {
     static_cast<void>(give_up(cluster().error("give its exclusive lock up", -ETIMEDOUT), false));
   }

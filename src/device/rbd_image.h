@@ -80,7 +80,7 @@ private:
   std::shared_ptr<RbdHandle> handle_;
   bool has_lock_ = false;
   bool needs_lock_ = false; ///< To be written to, with the lock.
-  std::mutex mutex_; ///< Guards the next.
+  std::mutex mutex_;        ///< Guards the next.
   std::optional<Error> given_up_;
 };
 

@@ -53,8 +53,8 @@ Result<std::unique_ptr<BlockDevice>> RbdNewImage::open() const {
 Status RbdNewImage::take_name() {
   const RbdCluster& cluster = *cluster_;
   const std::string made = cluster.location().spec();
-  const int renamed = cluster.library().rbd_rename(
-      cluster.pool(), cluster.location().image.c_str(), name_.c_str());
+  const int renamed =
+      cluster.library().rbd_rename(cluster.pool(), cluster.location().image.c_str(), name_.c_str());
   if (renamed == -EEXIST) {
     return Error(ErrorKind::exists, cluster.name() + ": somebody has made it meanwhile",
                  "look what it is, and try again");

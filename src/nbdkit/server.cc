@@ -124,8 +124,8 @@ Status Server::join_owner() {
 
 Status Server::after_fork() {
   if (keeper_ != nullptr) {
-    const Status adopted = is_reopened() ? keeper_->attach({.location = options_.image})
-                                         : keeper_->adopt_after_fork();
+    const Status adopted =
+        is_reopened() ? keeper_->attach({.location = options_.image}) : keeper_->adopt_after_fork();
     give_back_memory(); // Opening took more than serving does.
     return adopted;
   }

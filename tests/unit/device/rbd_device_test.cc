@@ -238,7 +238,8 @@ TEST_F(RbdDeviceTest, OfTwoThatMakeAnImageOneSucceeds) {
     ASSERT_OK(create_image(**second->open(), {}));
     EXPECT_KIND(second->take_name(), exists);
   }
-  EXPECT_KIND(create_image_file(location, rbd_size_bytes, {}), exists); // It is there, and not blank.
+  EXPECT_KIND(create_image_file(location, rbd_size_bytes, {}),
+              exists); // It is there, and not blank.
   EXPECT_EQ(cluster().run("rbd ls").find("wanted.new-"), std::string::npos);
 }
 

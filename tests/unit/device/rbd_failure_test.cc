@@ -47,7 +47,7 @@ TEST_F(RbdFailureTest, AnOwnerThatIsShutOutIsNeverToldSuccess) {
 
 // Without the feature there is no lock, and the next owner needs none.
 TEST_F(RbdFailureTest, AnOwnerWhoseLockFeatureIsTakenAwayWritesNothingMore) {
-  const std::string location = make_image();
+  const std::string location = make_image("layering,exclusive-lock");
   const std::string name = "AnOwnerWhoseLockFeatureIsTakenAwayWritesNothingMore";
   const auto owner = open_locked(location);
   ASSERT_OK(owner->write_durable(0, blocks_of(1)));
@@ -153,12 +153,20 @@ TEST_F(RbdFailureTest, ClosingAndLockingComeToAnEndWhenTheOsdStandsStill) {
   for (int round = 0; round < 6; ++round) {
     auto device = open_locked(location, milliseconds(1000));
     std::thread closing([&] { device.reset(); });
-    std::this_thread::sleep_for(milliseconds(10 * round));
+    std::this_thread::sleep_for(milliseconds(10 * round)); // Any moment will do.
     cluster().freeze_osd();
     closing.join();
     cluster().thaw_osd();
-    // Whoever was left behind gives the lock up, or is shut out by who comes next.
-    ASSERT_OK(open_locked(location)->write_durable(0, blocks_of(1)));
+    // Whoever was left behind gives the lock up in the end, or is shut out by who comes next.
+    const auto next = open(location);
+    Status locked = next->lock_for_writing();
+    for (const auto deadline = std::chrono::steady_clock::now() + patience;
+         !locked && locked.error().kind() == ErrorKind::in_use &&
+         std::chrono::steady_clock::now() < deadline;) {
+      locked = next->lock_for_writing();
+    }
+    ASSERT_OK(locked);
+    ASSERT_OK(next->write_durable(0, blocks_of(1)));
   }
   const auto locking = open(location, Access::read_write, milliseconds(1000));
   cluster().freeze_osd();

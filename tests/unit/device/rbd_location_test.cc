@@ -109,7 +109,8 @@ TEST(RbdLocationTest, NoMessageShowsAKey) {
 }
 
 TEST(RbdLocationTest, TellsWhichFilesDependOnTheFolder) {
-  for (const char* end : {"", ":conf=/a/b", ":keyring=/a,/b", ":keyring=/a; /b:conf=/c", ":mon_host=a"}) {
+  for (const char* end :
+       {"", ":conf=/a/b", ":keyring=/a,/b", ":keyring=/a; /b:conf=/c", ":mon_host=a"}) {
     EXPECT_OK(parsed("rbd:pool/image" + std::string(end)).check_names_of_files());
   }
   for (const char* end : {":conf=a/b", ":keyring=a", ":keyring=/a,b", ":keyfile=./a"}) {
