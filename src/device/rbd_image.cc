@@ -285,7 +285,7 @@ struct RbdImage::Locker {
   std::string address;
 };
 
-std::optional<RbdImage::Locker> RbdImage::locker() const {
+Result<std::optional<RbdImage::Locker>> RbdImage::locker() const {
   std::array<char, 256> tag{};
   std::array<char, 1024> clients{};
   std::array<char, 1024> cookies{};
@@ -298,10 +298,14 @@ std::optional<RbdImage::Locker> RbdImage::locker() const {
   const ssize_t count = cluster().library().rbd_list_lockers(
       handle_->image(), &is_exclusive, tag.data(), &tag_size, clients.data(), &clients_size,
       cookies.data(), &cookies_size, addresses.data(), &addresses_size);
-  return count <= 0
-             ? std::nullopt
-             : std::optional(Locker{
-                   .tag = tag.data(), .client = clients.data(), .address = addresses.data()});
+  if (count < 0 && count != -ENOENT) {
+    return cluster().error("find out who has its lock", static_cast<int>(count));
+  }
+  std::optional<Locker> found;
+  if (count > 0) {
+    found = Locker{.tag = tag.data(), .client = clients.data(), .address = addresses.data()};
+  }
+  return found;
 }
 
 Error RbdImage::locked_by_another(int result) const {
@@ -309,7 +313,8 @@ Error RbdImage::locked_by_another(int result) const {
   if (error.kind() != ErrorKind::in_use || is_fenced(result)) {
     return error;
   }
-  const std::optional<Locker> other = locker();
+  const Result<std::optional<Locker>> found = locker();
+  const std::optional<Locker> other = found ? *found : std::nullopt;
   return other ? Error(ErrorKind::in_use,
                        fmt::format("{}: {} at {} has its exclusive lock", name(), other->client,
                                    other->address),
@@ -319,7 +324,11 @@ Error RbdImage::locked_by_another(int result) const {
 
 // librbd waits without end for who has locked it by hand, and holds no watch that could time out.
 Status RbdImage::check_lockers() const {
-  const std::optional<Locker> other = locker();
+  const Result<std::optional<Locker>> found = locker();
+  if (!found) {
+    return found.error();
+  }
+  const std::optional<Locker>& other = *found;
   if (!other || other->tag == librbd_tag) {
     return {};
   }

@@ -75,7 +75,7 @@ private:
   [[nodiscard]] Status check_lockers() const;
   struct Locker;
   /// Who has its lock.
-  [[nodiscard]] std::optional<Locker> locker() const;
+  [[nodiscard]] Result<std::optional<Locker>> locker() const;
 
   std::shared_ptr<RbdHandle> handle_;
   bool has_lock_ = false;
