@@ -20,6 +20,21 @@ protected:
     cluster().run("ceph osd blocklist add " +
                   lockers.substr(address, lockers.find_first_of(" \n", address) - address));
   }
+
+  /// Tries again and again; none: it never succeeds.
+  static std::unique_ptr<RbdDevice> take_over_in_the_end(const std::string& location) {
+    const auto deadline = std::chrono::steady_clock::now() + 2 * patience;
+    Status last;
+    while (std::chrono::steady_clock::now() < deadline) {
+      auto device = RbdDevice::open(location, Access::read_write, milliseconds(5000));
+      last = device ? (*device)->lock_for_writing() : Status(device.error());
+      if (last) {
+        return *std::move(device);
+      }
+    }
+    ADD_FAILURE() << last.error().text();
+    return nullptr;
+  }
 };
 
 void expect_nothing_works(RbdDevice& device, ErrorKind kind) {
@@ -158,14 +173,8 @@ TEST_F(RbdFailureTest, ClosingAndLockingComeToAnEndWhenTheOsdStandsStill) {
     closing.join();
     cluster().thaw_osd();
     // Whoever was left behind gives the lock up in the end, or is shut out by who comes next.
-    const auto next = open(location);
-    Status locked = next->lock_for_writing();
-    for (const auto deadline = std::chrono::steady_clock::now() + patience;
-         !locked && locked.error().kind() == ErrorKind::in_use &&
-         std::chrono::steady_clock::now() < deadline;) {
-      locked = next->lock_for_writing();
-    }
-    ASSERT_OK(locked);
+    const auto next = take_over_in_the_end(location);
+    ASSERT_NE(next, nullptr);
     ASSERT_OK(next->write_durable(0, blocks_of(1)));
   }
   const auto locking = open(location, Access::read_write, milliseconds(1000));
