@@ -25,8 +25,8 @@ public:
   /// It stays, and does nothing, until it is thawed.
   void freeze_osd() { run("freeze"); }
   void thaw_osd() { run("thaw"); }
-  void freeze_monitor() { run("freeze-monitor"); }
-  void thaw_monitor() { run("thaw-monitor"); }
+  void kill_monitor() { run("kill-monitor"); }
+  void restart_monitor() { run("restart-monitor"); }
 
 private:
   Process process_;

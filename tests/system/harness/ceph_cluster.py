@@ -3,7 +3,7 @@ semantics (BlueStore in a sparse file) and a pool "rbd". Nothing of it outlives 
 
 As a program (python3 -m harness.ceph_cluster) it has one until its standard input ends, for tests that are
 not Python: it prints "up CONF", and answers each line that it is given with a line "done N", the Nth. A line is
-kill, restart, freeze or thaw, which concern the OSD, freeze-monitor, thaw-monitor, or a command line of the cluster's tools."""
+kill, restart, freeze or thaw, which concern the OSD, kill-monitor, restart-monitor, or a command line of the cluster's tools."""
 
 import os
 import shlex
@@ -196,11 +196,8 @@ class CephCluster:
     def thaw_osd(self):
         self.osd.send(signal.SIGCONT)
 
-    def freeze_monitor(self):
-        self.monitor.send(signal.SIGSTOP)
-
-    def thaw_monitor(self):
-        self.monitor.send(signal.SIGCONT)
+    def kill_monitor(self):
+        self.monitor.kill()
 
     def end(self):
         for daemon in (self.osd, self.monitor):
@@ -212,7 +209,7 @@ def _obey(cluster, line):
     words = shlex.split(line)
     ours = {"kill": cluster.kill_osd, "restart": cluster.restart_osd,
             "freeze": cluster.freeze_osd, "thaw": cluster.thaw_osd,
-            "freeze-monitor": cluster.freeze_monitor, "thaw-monitor": cluster.thaw_monitor}
+            "kill-monitor": cluster.kill_monitor, "restart-monitor": cluster.restart_monitor}
     if words[0] in ours:
         ours[words[0]]()
         return

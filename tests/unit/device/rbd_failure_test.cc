@@ -189,9 +189,9 @@ TEST_F(RbdFailureTest, WhoCannotShutItselfOutKeepsTheLock) {
   auto owner = open_locked(location, milliseconds(1500));
   cluster().freeze_osd();
   EXPECT_KIND(owner->write_durable(0, blocks_of(2)), io);
-  cluster().freeze_monitor();
+  cluster().kill_monitor(); // Who would take the entry.
   owner.reset();
-  cluster().thaw_monitor();
+  cluster().restart_monitor();
   cluster().thaw_osd();
   const auto next = open(location);
   EXPECT_KIND(next->lock_for_writing(), in_use);
