@@ -267,10 +267,9 @@ TEST_F(RbdDeviceTest, ACacheThatTheClusterHasSetIsRefused) {
 TEST_F(RbdDeviceTest, ClusterSettingsThatUndoFencingAreRefused) {
   const std::string location = make_image();
   const std::string name = "ClusterSettingsThatUndoFencingAreRefused";
-  for (const auto& [option, value] :
-       {std::pair("rbd_blocklist_on_break_lock", "false"),
-        std::pair("rbd_blocklist_expire_seconds", "5"),
-        std::pair("rbd_persistent_cache_mode", "ssd"), std::pair("rbd_plugins", "pwl_cache")}) {
+  for (const auto& [option, value] : {std::pair("rbd_blocklist_on_break_lock", "false"),
+                                      std::pair("rbd_blocklist_expire_seconds", "5"),
+                                      std::pair("rbd_persistent_cache_mode", "ssd")}) {
     SCOPED_TRACE(option);
     for (const std::string place : {"image", "pool"}) {
       const std::string where = place + (place == "image" ? " set " + name : " set rbd");
