@@ -8,6 +8,7 @@
 
 #include "device/image_format.h"
 #include "device/location.h"
+#include "device/rbd_new_image.h"
 #include "provision/image_creator.h"
 #include "provision/new_file.h"
 #include "provision/new_image_file.h"
@@ -94,6 +95,41 @@ Status create_in_place(const std::string& location, const CreateOptions& options
   return there ? create_image(**there, options) : there.error();
 }
 
+// The one that is there is grown if it has to be: what a longer one has more is blank.
+Status create_in_rbd_image(BlockDevice& there, std::uint64_t size_bytes,
+                           const CreateOptions& options) {
+  const Status replaceable = check_replaceable(there, options.force);
+  return replaceable ? format_old(there, size_bytes, options) : replaceable;
+}
+
+// It is closed when this returns.
+Status create_in_new_rbd_image(const RbdNewImage& made, const CreateOptions& options) {
+  const Result<std::unique_ptr<BlockDevice>> there = made.open();
+  return there ? create_image(**there, options) : there.error();
+}
+
+Status create_rbd_image(const std::string& location, std::uint64_t size_bytes,
+                        const CreateOptions& options) {
+  {
+    const Result<std::unique_ptr<BlockDevice>> there =
+        open_device(location, Access::read_write, options.device);
+    if (there || there.error().kind() != ErrorKind::absent) {
+      return there ? create_in_rbd_image(**there, size_bytes, options) : there.error();
+    }
+  }
+  const Result<std::uint64_t> size = choose_size(size_bytes, 0, options);
+  const Status fits = size ? check_room(location, *size, options) : Status(size.error());
+  if (!fits) {
+    return fits;
+  }
+  Result<RbdNewImage> made = RbdNewImage::make(location, *size, options.device.timeout);
+  if (!made) {
+    return made.error();
+  }
+  const Status done = create_in_new_rbd_image(*made, options);
+  return done ? made->take_name() : done;
+}
+
 // The bytes of a file that is to be replaced whatever it holds, or what it holds.
 Result<std::unique_ptr<BlockDevice>>
 open_old(const std::string& path, const ImageContainer& container, const CreateOptions& options) {
@@ -156,6 +192,9 @@ Status create_image_file(const std::string& path, std::uint64_t size_bytes,
   if (path.empty()) {
     return Error(ErrorKind::invalid_argument, "the name of the image to be made is empty",
                  "name a file or a block device");
+  }
+  if (scheme_of(path) == LocationScheme::rbd) {
+    return create_rbd_image(path, size_bytes, options);
   }
   if (is_served(path)) {
     return create_in_place(path, options);
@@ -225,10 +264,16 @@ Status check_image_file(const std::string& path, std::uint64_t size_bytes,
     return errno == ENOENT || errno == ENOTDIR ? check_new_file(path, size_bytes, options)
                                                : Status();
   }
+  const bool is_rbd = scheme_of(path) == LocationScheme::rbd;
   const auto container = recognise_image(path);
-  const bool is_file = !is_served(path) && S_ISREG(old.st_mode) &&
-                       (options.force || !container || container->format == ImageFormat::raw);
+  const bool is_file =
+      is_rbd || (!is_served(path) && S_ISREG(old.st_mode) &&
+                 (options.force || !container || container->format == ImageFormat::raw));
   const auto there = open_device(path, Access::read_only, options.device);
+  if (!there && is_rbd && there.error().kind() == ErrorKind::absent) {
+    const Result<std::uint64_t> size = choose_size(size_bytes, 0, options);
+    return size ? check_room(path, *size, options) : Status(size.error());
+  }
   return there ? check_old(**there, is_file, size_bytes, options) : Status();
 }
 
