@@ -1,0 +1,42 @@
+#include "backup/block_copy.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "backup/block_copier.h"
+#include "provision/image_creator.h"
+#include "vnvram/store.h"
+
+namespace vnvram {
+
+Result<BlockCopyReport> copy_blocks(const BlockCopySource& source, const BlockCopyTarget& target) {
+  const Result<SuperblockLook> look = look_at_superblocks(source.device);
+  if (!look) {
+    return look.error();
+  }
+  // With room for the third superblock.
+  const std::uint64_t whole_bytes =
+      (look->current.image_block_count + format::third_copy_blocks_from_end) * block_size_bytes;
+  const std::uint64_t size_bytes = target.size_bytes != 0
+                                       ? target.size_bytes
+                                       : std::min(whole_bytes, image_size_max_bytes);
+  CreateOptions options;
+  options.force = target.force;
+  options.device = target.device;
+  std::optional<BlockCopyReport> report;
+  const auto make = [&](BlockDevice& device, const CreateOptions& made) {
+    return make_on_free_device(device, made.force, [&]() -> Status {
+      Result<BlockCopyReport> copied = BlockCopier(source, target, device).run();
+      if (!copied) {
+        return copied.error();
+      }
+      report = *std::move(copied);
+      return {};
+    });
+  };
+  const Status done = make_image_file(target.path, size_bytes, options, make);
+  return done ? Result<BlockCopyReport>(*std::move(report)) : done.error();
+}
+
+} // namespace vnvram
