@@ -93,6 +93,10 @@ Status CopyCommand::check_places() const {
     return Error(ErrorKind::invalid_argument, fmt::format("{}: IMAGE and OUT are the same", out_),
                  "name another place");
   }
+  if (is_owner_socket(image()) && !device().image_key_file.empty()) {
+    return Error(ErrorKind::invalid_argument, "--image-key is for who opens the image",
+                 "its owner was told when it began");
+  }
   return is_owner_socket(out_)
              ? Error(ErrorKind::invalid_argument,
                      fmt::format("{}: the socket of an image's owner is no place for one", out_),

@@ -198,9 +198,11 @@ kj::Promise<void> OwnerService::readDevice(ReadDeviceContext context) {
   }
   auto results = context.getResults();
   auto bytes = results.initBytes(length_bytes);
-  const Status read = length_bytes == 0
-                          ? Status()
-                          : (*store)->device().read(asked.getOffsetBytes(), to_span(bytes));
+  const Status read =
+      length_bytes == 0
+          ? Status()
+          : (*store)->device().read(asked.getOffsetBytes(), std::as_writable_bytes(std::span(
+                                                                bytes.begin(), bytes.size())));
   if (!read) {
     results.disownBytes();
     write_failure(results.initFailure(), read.error());
