@@ -1,7 +1,8 @@
 #include "cli/copy_command.h"
 
-#include <chrono>
+#include <algorithm>
 #include <filesystem>
+#include <utility>
 
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
@@ -151,7 +152,7 @@ Result<ExitCode> CopyCommand::run(Output& output) {
       .path = out_, .device = out_device_, .force = force_, .keys = keys()};
   for (const auto& [text, number] :
        {std::pair{&size_, &target.size_bytes}, std::pair{&rate_, &rate_bytes}}) {
-    const Result<std::uint64_t> parsed = text->empty() ? 0 : parse_size(*text);
+    const Result<std::uint64_t> parsed = text->empty() ? Result<std::uint64_t>(0) : parse_size(*text);
     if (!parsed) {
       return parsed.error();
     }

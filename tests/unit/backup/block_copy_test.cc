@@ -235,7 +235,7 @@ TEST_F(BlockCopyTest, ATargetThatIsTooShort) {
 
 TEST_F(BlockCopyTest, AFileHasItsNameWhenItIsComplete) {
   const TemporaryDirectory folder;
-  target_.path = folder.path() + "/copy.nvram";
+  target_.path = folder.path("copy.nvram");
   auto store = open();
   write(*store, 1);
   MemoryDevice source = device();
