@@ -19,8 +19,7 @@ namespace {
 constexpr std::uint64_t header_from_block = format::superblock_count;
 constexpr std::uint64_t header_to_block = format::ring_start_block;
 // The header area, and the two slots of the index behind it.
-constexpr std::size_t header_size_bytes =
-    (header_to_block - header_from_block) * block_size_bytes;
+constexpr std::size_t header_size_bytes = (header_to_block - header_from_block) * block_size_bytes;
 constexpr int looks_max = 50;
 // Of a source that can be held the last one is.
 constexpr int readings_max_with_hold = 3;
@@ -77,8 +76,7 @@ Result<SuperblockLook> look_at_superblocks(BlockDevice& device) {
     look.current = *before;
     const Result<std::uint64_t> size = device.size_bytes();
     const auto third =
-        size ? third_copy_block(before->image_block_count, *size / block_size_bytes)
-             : std::nullopt;
+        size ? third_copy_block(before->image_block_count, *size / block_size_bytes) : std::nullopt;
     const Result<Block> block = third ? read_block(device, *third) : Result<Block>(Block{});
     if (!size || !block) {
       return size ? block.error() : size.error();
@@ -260,10 +258,10 @@ Status BlockCopier::copy_records() {
     return end.error();
   }
   if (end->damaged) {
-    return Error(ErrorKind::corrupt,
-                 fmt::format("{}: its log is damaged in the middle: {}", source_.device.name(),
-                             end->reason),
-                 "`repair` mends what can be mended; `salvage` gets out what is intact");
+    return Error(
+        ErrorKind::corrupt,
+        fmt::format("{}: its log is damaged in the middle: {}", source_.device.name(), end->reason),
+        "`repair` mends what can be mended; `salvage` gets out what is intact");
   }
   generation_ = end->behind.sequence;
   return {};
@@ -284,11 +282,11 @@ Status BlockCopier::check() {
   }
   const auto lost = std::ranges::find_if(report->problems, &CheckProblem::data_lost);
   if (lost != report->problems.end()) {
-    return Error(ErrorKind::corrupt,
-                 fmt::format("{}: it is damaged: {}: {}", source_.device.name(), lost->place,
-                             lost->what),
-                 "`check` says all of it, `repair` mends what can be mended; `salvage` gets out "
-                 "what is intact");
+    return Error(
+        ErrorKind::corrupt,
+        fmt::format("{}: it is damaged: {}: {}", source_.device.name(), lost->place, lost->what),
+        "`check` says all of it, `repair` mends what can be mended; `salvage` gets out "
+        "what is intact");
   }
   checked_ = true;
   return {};

@@ -18,9 +18,8 @@ Result<BlockCopyReport> copy_blocks(const BlockCopySource& source, const BlockCo
   // With room for the third superblock.
   const std::uint64_t whole_bytes =
       (look->current.image_block_count + format::third_copy_blocks_from_end) * block_size_bytes;
-  const std::uint64_t size_bytes = target.size_bytes != 0
-                                       ? target.size_bytes
-                                       : std::min(whole_bytes, image_size_max_bytes);
+  const std::uint64_t size_bytes =
+      target.size_bytes != 0 ? target.size_bytes : std::min(whole_bytes, image_size_max_bytes);
   CreateOptions options;
   options.force = target.force;
   options.device = target.device;

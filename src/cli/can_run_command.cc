@@ -45,14 +45,12 @@ std::string report_text(const std::string& location, const PreflightReport& repo
                         plain_text(finding.about) + ":", plain_text(said));
   }
   return text + fmt::format("{}: {}\n", plain_text(location),
-                            report.first_reason() == nullptr ? "can run here"
-                                                             : "cannot run here");
+                            report.first_reason() == nullptr ? "can run here" : "cannot run here");
 }
 
 nlohmann::ordered_json finding_json(const PreflightFinding& finding) {
-  nlohmann::ordered_json json{{"about", finding.about},
-                              {"outcome", outcome_name(finding.outcome)},
-                              {"text", finding.text}};
+  nlohmann::ordered_json json{
+      {"about", finding.about}, {"outcome", outcome_name(finding.outcome)}, {"text", finding.text}};
   if (finding.reason) {
     const Error said = for_operators(*finding.reason);
     json["kind"] = kind_name(said.kind());
@@ -64,13 +62,12 @@ nlohmann::ordered_json finding_json(const PreflightFinding& finding) {
 
 nlohmann::ordered_json durability_json(const std::optional<MeasuredDurability>& measured) {
   using Milliseconds = std::chrono::duration<double, std::milli>;
-  return measured
-             ? nlohmann::ordered_json{{"measured", measured->what},
-                                      {"count", measured->count},
-                                      {"median_ms", Milliseconds(measured->median).count()},
-                                      {"longest_ms", Milliseconds(measured->longest).count()},
-                                      {"in_memory", measured->volatile_place}}
-             : nlohmann::ordered_json();
+  return measured ? nlohmann::ordered_json{{"measured", measured->what},
+                                           {"count", measured->count},
+                                           {"median_ms", Milliseconds(measured->median).count()},
+                                           {"longest_ms", Milliseconds(measured->longest).count()},
+                                           {"in_memory", measured->volatile_place}}
+                  : nlohmann::ordered_json();
 }
 
 nlohmann::ordered_json image_json(const std::optional<StoreInfo>& image) {
@@ -111,9 +108,11 @@ CanRunCommand::CanRunCommand(CLI::App& parent)
           "it works beside an owner. What is measured for durability is a nameless file in the\n"
           "same folder, and of a block device or an export flushes alone.\n\n"
           "One line for each thing: NO in front of a reason why not, ! of what one may want to\n"
-          "know, ? of what nothing here can tell. Ends with 0 if there is no reason, and else with\n"
+          "know, ? of what nothing here can tell. Ends with 0 if there is no reason, and else "
+          "with\n"
           "the code of the first one, e.g. 17 for a TPM that a later libtpms has made.\n\n"
-          "--incoming is for a migration's destination: that the image has an owner, or is sealed,\n"
+          "--incoming is for a migration's destination: that the image has an owner, or is "
+          "sealed,\n"
           "is as it should be then.\n\n"
           "Examples:\n"
           "  vnvram can-run vm.nvram --key file:/etc/vnvram/host.key\n"

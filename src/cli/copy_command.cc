@@ -54,7 +54,8 @@ CopyCommand::CopyCommand(CLI::App& parent)
           "seal. An encrypted image stays encrypted, with the same data key, and needs no key to\n"
           "be copied; with one (--key) all of the copy is checked before it is there, as a plain\n"
           "image's always is: what is damaged is not copied.\n\n"
-          "IMAGE may be in use. By its owner's control socket (unix:PATH) any image can be copied,\n"
+          "IMAGE may be in use. By its owner's control socket (unix:PATH) any image can be "
+          "copied,\n"
           "and is held at the end, for as long as it takes to read it, if it changes faster than\n"
           "it is read. OUT appears when it is complete and durable; a block device or an export\n"
           "is no image until then.\n\n"
@@ -112,10 +113,9 @@ Result<BlockCopyReport> CopyCommand::copy_by_owner(const BlockCopyTarget& target
   }
   OwnerDevice device(**owner, image());
   OwnerSource holder(**owner);
-  return copy_blocks({.device = device,
-                      .hold = [&] { return holder.hold(); },
-                      .let_go = [&] { holder.let_go(); }},
-                     target);
+  return copy_blocks(
+      {.device = device, .hold = [&] { return holder.hold(); }, .let_go = [&] { holder.let_go(); }},
+      target);
 }
 
 Result<BlockCopyReport> CopyCommand::copy(const BlockCopyTarget& target) {
@@ -148,11 +148,11 @@ Result<ExitCode> CopyCommand::run(Output& output) {
     return fit.error();
   }
   std::uint64_t rate_bytes = 0;
-  BlockCopyTarget target{
-      .path = out_, .device = out_device_, .force = force_, .keys = keys()};
+  BlockCopyTarget target{.path = out_, .device = out_device_, .force = force_, .keys = keys()};
   for (const auto& [text, number] :
        {std::pair{&size_, &target.size_bytes}, std::pair{&rate_, &rate_bytes}}) {
-    const Result<std::uint64_t> parsed = text->empty() ? Result<std::uint64_t>(0) : parse_size(*text);
+    const Result<std::uint64_t> parsed =
+        text->empty() ? Result<std::uint64_t>(0) : parse_size(*text);
     if (!parsed) {
       return parsed.error();
     }

@@ -93,8 +93,8 @@ nlohmann::ordered_json info_json(const StoreInfo& info, const std::optional<Plac
                {"owner_pid", info.owner_pid},
                {"owner_host", info.owner_host}});
   if (place) {
-    json["locked"] = place->locked ? nlohmann::ordered_json(*place->locked)
-                                   : nlohmann::ordered_json();
+    json["locked"] =
+        place->locked ? nlohmann::ordered_json(*place->locked) : nlohmann::ordered_json();
     json["lost_file"] = lost_json(place->lost);
   }
   return json;

@@ -69,7 +69,7 @@ std::string_view what_to_give(std::string_view what_is_there) {
 }
 
 struct Refusal {
-  std::string text; ///< Empty: there is none.
+  std::string text;        ///< Empty: there is none.
   bool is_too_new = false; ///< libtpms says itself that a later one has made it.
 };
 
@@ -83,11 +83,10 @@ Refusal refusal(const TpmStateType& type, std::span<const std::byte> bytes) {
   SoftTpm tpm(type.version, tpm_blob_specs(type.version),
               std::vector<std::vector<std::byte>>(tpm_state_count), Manufacture::forbidden);
   const TpmResult result = tpm.set_state(type.state, {bytes.begin(), bytes.end()});
-  return result == tpm_success
-             ? Refusal()
-             : Refusal{fmt::format("{} (code 0x{:x}) does not take this for", libtpms_producer(),
-                                   result),
-                       result == tpm_bad_version};
+  return result == tpm_success ? Refusal()
+                               : Refusal{fmt::format("{} (code 0x{:x}) does not take this for",
+                                                     libtpms_producer(), result),
+                                         result == tpm_bad_version};
 }
 
 } // namespace

@@ -130,8 +130,7 @@ Status look_for_rights(const std::string& location, const DeviceOptions& options
     const int mode = ::fcntl(*descriptor_of(location), F_GETFL);
     return mode >= 0 && (mode & O_ACCMODE) == O_RDWR
                ? Status()
-               : Error(ErrorKind::read_only,
-                       location + ": is not open for reading and writing",
+               : Error(ErrorKind::read_only, location + ": is not open for reading and writing",
                        "open it for both: 3<>vm.nvram");
   }
   if (::faccessat(AT_FDCWD, location.c_str(), W_OK, AT_EACCESS) != 0) {
@@ -162,7 +161,7 @@ std::optional<SpaceLook> look_for_space(const std::string& location) {
   const std::uint64_t has_bytes = static_cast<std::uint64_t>(status.st_blocks) * sector_bytes;
   const auto size_bytes = static_cast<std::uint64_t>(status.st_size);
   return SpaceLook{.missing_bytes = size_bytes - std::min(size_bytes, has_bytes),
-                      .free_bytes = std::uint64_t{system.f_bavail} * system.f_frsize};
+                   .free_bytes = std::uint64_t{system.f_bavail} * system.f_frsize};
 }
 
 Result<MeasuredDurability> measure_durability(const std::string& location,
@@ -180,10 +179,9 @@ Result<MeasuredDurability> measure_durability(const std::string& location,
   if (file->block_special) {
     return measure_flush(location, file->fd.get());
   }
-  return descriptor_of(location)
-             ? Result<MeasuredDurability>(
-                   cannot_tell(location, "where a descriptor's file is is not looked for"))
-             : measure_beside(location);
+  return descriptor_of(location) ? Result<MeasuredDurability>(cannot_tell(
+                                       location, "where a descriptor's file is is not looked for"))
+                                 : measure_beside(location);
 }
 
 } // namespace vnvram

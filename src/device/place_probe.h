@@ -11,9 +11,9 @@
 
 namespace vnvram {
 
-/// Whether somebody else has the right to write there. Success: nobody, as far as this host can see;
-/// it may be taken a moment later. Errors: in_use; unsupported (nothing can be told here, or it
-/// cannot be locked); absent, io.
+/// Whether somebody else has the right to write there. Success: nobody, as far as this host can
+/// see; it may be taken a moment later. Errors: in_use; unsupported (nothing can be told here, or
+/// it cannot be locked); absent, io.
 Status look_for_owner(const std::string& location);
 
 /// Whether this process could write there, as far as rights, the file system and the device say it:

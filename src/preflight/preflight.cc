@@ -39,8 +39,7 @@ std::string owner_text(const StoreInfo& info) {
 
 std::string damage_text(const CheckReport& report) {
   const auto lost = std::ranges::find_if(report.problems, &CheckProblem::data_lost);
-  const CheckProblem& first =
-      lost != report.problems.end() ? *lost : report.problems.front();
+  const CheckProblem& first = lost != report.problems.end() ? *lost : report.problems.front();
   return fmt::format("{} problem(s), the first: {}: {}", report.problems.size(), first.place,
                      first.what);
 }
@@ -48,8 +47,8 @@ std::string damage_text(const CheckReport& report) {
 } // namespace
 
 const Error* PreflightReport::first_reason() const {
-  const auto found = std::ranges::find(findings, PreflightFinding::Outcome::refusal,
-                                       &PreflightFinding::outcome);
+  const auto found =
+      std::ranges::find(findings, PreflightFinding::Outcome::refusal, &PreflightFinding::outcome);
   return found == findings.end() ? nullptr : &*found->reason;
 }
 
@@ -119,11 +118,12 @@ void Preflight::check_space() {
     return;
   }
   if (space->missing_bytes > space->free_bytes) {
-    refuse("space", {ErrorKind::no_space,
-                     fmt::format("{}: the file lacks the space of {} bytes, and its file system has "
-                                 "{} left",
-                                 location_, space->missing_bytes, space->free_bytes),
-                     "make room there"});
+    refuse("space",
+           {ErrorKind::no_space,
+            fmt::format("{}: the file lacks the space of {} bytes, and its file system has "
+                        "{} left",
+                        location_, space->missing_bytes, space->free_bytes),
+            "make room there"});
   } else if (space->missing_bytes > 0) {
     add("space", Outcome::note,
         fmt::format("{} bytes of the file have no space of their own yet; there is enough",
@@ -186,9 +186,8 @@ void Preflight::check_seal(const StoreInfo& info) {
   if (options_.incoming) {
     add("seal", Outcome::good, "sealed, for the machine that its state was handed over to");
   } else {
-    refuse("seal",
-           {ErrorKind::sealed, location_ + ": sealed: its state was handed over",
-            "ask with --incoming if the machine comes back to it; or `unseal`"});
+    refuse("seal", {ErrorKind::sealed, location_ + ": sealed: its state was handed over",
+                    "ask with --incoming if the machine comes back to it; or `unseal`"});
   }
 }
 

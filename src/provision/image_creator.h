@@ -22,7 +22,8 @@ Status check_contents(const CreateOptions& options);
 Status check_room(const std::string& device_name, std::uint64_t device_size_bytes,
                   const CreateOptions& options);
 
-/// What makes an image on a device that is there for it; create_image() unless something else is said.
+/// What makes an image on a device that is there for it; create_image() unless something else is
+/// said.
 using MakeImage = std::function<Status(BlockDevice& device, const CreateOptions& options)>;
 
 /// Under the device's lock, and only if it is blank or `force` says that it may be written over.

@@ -201,8 +201,8 @@ kj::Promise<void> OwnerService::readDevice(ReadDeviceContext context) {
   const Status read =
       length_bytes == 0
           ? Status()
-          : (*store)->device().read(asked.getOffsetBytes(), std::as_writable_bytes(std::span(
-                                                                bytes.begin(), bytes.size())));
+          : (*store)->device().read(asked.getOffsetBytes(),
+                                    std::as_writable_bytes(std::span(bytes.begin(), bytes.size())));
   if (!read) {
     results.disownBytes();
     write_failure(results.initFailure(), read.error());

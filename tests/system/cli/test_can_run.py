@@ -94,11 +94,12 @@ class CanRun(CanRunCase):
         self.assertIn("libtpms", self.finding(self.ask(status=CORRUPT), "tpm2")["text"])
 
     def test_no_room_for_what_this_libtpms_needs(self):
-        self.create("--blob", "tpm2.permanent:libtpms.tpm2.permanent:1K", "--blob", "fill:test:1300K",
-                    "--size", "3M", "--ring-size", "64K")
-        free = self.json("info", self.image)["space_free_bytes"]
-        self.vnvram("register", self.image, "--blob", f"more:test:{free - 100000}")
-        self.assertIn("grow", self.finding(self.ask(status=NO_SPACE), "tpm2")["text"])
+        self.create("--blob", "tpm2.permanent:libtpms.tpm2.permanent:1K", "--size", "512K", "--ring-size", "64K")
+        found = [finding for finding in self.ask(status=NO_SPACE)["findings"] if finding["about"] == "tpm2"]
+        self.assertEqual([finding["outcome"] for finding in found], ["refusal", "note"])
+        self.assertIn("vnvram resize", found[0]["remedy"])
+        self.vnvram("resize", self.image, "2M")
+        self.ask()
 
     def test_sealed(self):
         self.vnvram("seal", self.create("--tpm2"))

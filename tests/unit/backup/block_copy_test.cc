@@ -200,8 +200,8 @@ TEST_F(BlockCopyTest, AnEncryptedOneNeedsNoKey) {
   EXPECT_TRUE(checked->checked);
   // A record that is lost between others is noticed without the key.
   auto& bytes = disk_->bytes();
-  const auto first = std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size())
-                         .find("NVRc");
+  const auto first =
+      std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()).find("NVRc");
   ASSERT_NE(first, std::string_view::npos);
   bytes[first + 300] ^= std::byte{1};
   target_.keys = KeyRing();
