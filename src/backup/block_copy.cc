@@ -6,6 +6,7 @@
 
 #include "backup/block_copier.h"
 #include "provision/image_creator.h"
+#include "store/unlock.h"
 #include "vnvram/store.h"
 
 namespace vnvram {
@@ -14,6 +15,13 @@ Result<BlockCopyReport> copy_blocks(const BlockCopySource& source, const BlockCo
   const Result<SuperblockLook> look = look_at_superblocks(source.device);
   if (!look) {
     return look.error();
+  }
+  // Before anything is written over: with what is given here it is to be checked in the end.
+  const bool has_keys = !target.keys.empty();
+  if (const auto opened = has_keys ? unlock(source.device, look->current, target.keys)
+                                   : Result<format::Codec>(format::Codec::of_frames(look->current));
+      !opened) {
+    return opened.error();
   }
   // With room for the third superblock.
   const std::uint64_t whole_bytes =

@@ -170,7 +170,7 @@ class CanRun(CanRunCase):
         self.assertEqual(self.finding(one_superblock, "content")["outcome"], "note")
 
     def test_any_damage_is_said_and_nothing_else_happens(self):
-        self.start_a_tpm(self.create("--tpm2", "--size", "1M"))
+        self.start_a_tpm(self.create("--tpm2", "--size", "3M"))
         whole = self.image.read_bytes()
         dice = random.Random(17)
         statuses = set()
