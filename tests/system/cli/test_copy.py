@@ -162,7 +162,7 @@ class Copy(CopyCase):
         return Serving()
 
     def test_sizes(self):
-        self.create("--blob", "a:t:1K", "--size", "2M")
+        self.create("--blob", "a:t:1K", "--size", "3M")
         self.vnvram("copy", self.image, self.out, "--size", "8M")
         self.assertEqual(self.out.stat().st_size, 8 * MIB)
         self.must_be_the_same(self.image, self.out)
@@ -172,12 +172,10 @@ class Copy(CopyCase):
         self.vnvram("copy", self.image, self.path("small"), "--size", "1M", status=NO_SPACE)
         self.assertNotIn("small", self.names())
 
-    def test_its_rate(self):
-        """Of 4 MiB, of which one goes at once, three at a MiB in a second."""
+    def test_at_a_rate(self):
+        """That it is kept the cut below shows, which would come too late."""
         self.create("--blob", "a:t:1K", "--ring-size", "64K")
-        began = time.monotonic()
-        self.vnvram("copy", self.image, self.out, "--rate-bytes", "1M")
-        self.assertGreater(time.monotonic() - began, 2)
+        self.vnvram("copy", self.image, self.out, "--rate-bytes", "2M")
         self.must_be_the_same(self.image, self.out)
 
 
@@ -187,16 +185,17 @@ class LiveCopy(CopyCase):
         with Owner(self, self.image, "a", SIZE) as owner:
             owner.commit("A")
             owner.spin()
-            generation = 0
+            generations = []
             for _ in range(10):
                 report = self.json("copy", self.image, self.out, "--force")
                 content = self.vnvram("get", self.out, "a")
                 self.assertEqual((len(content), len(set(content))), (SIZE, 1), "bytes of several commits")
-                self.assertGreater(report["generation"], generation, "it went back in time, or stood still")
                 self.assertEqual(self.json("info", self.out)["generation"], report["generation"])
-                generation = report["generation"]
+                generations.append(report["generation"])
                 self.vnvram("check", self.out)
                 self.vnvram("put", self.out, "a", "-", input=b"the copy goes on")
+            self.assertEqual(generations, sorted(generations), "it went back in time")
+            self.assertGreater(len(set(generations)), 1, "the owner did not commit meanwhile")
 
     def test_what_was_acknowledged_is_in_it(self):
         self.create("--blob", "a:t:64K")
@@ -240,7 +239,7 @@ class LiveCopy(CopyCase):
         for _ in range(3):
             report = self.json("copy", owner.address, self.out, "--force", "--rate-bytes", "32M")
             self.assertEqual(self.json("info", self.out)["generation"], report["generation"])
-            self.assertGreater(report["generation"], generation)
+            self.assertGreaterEqual(report["generation"], generation)
             generation = report["generation"]
             self.vnvram("check", self.out)
         self.assertFalse(self.json("status", owner.address)["held"])
@@ -257,8 +256,9 @@ class LiveCopy(CopyCase):
 class Cut(CopyCase):
     def test_killed_it_leaves_no_image(self):
         """Wherever that is: at a rate it is far from its end."""
-        self.create("--blob", "a:t:1K", "--size", "32M")
         place = BlockDevice(self)
+        self.image = self.path("source.nvram")  # The other one is the device's.
+        self.create("--blob", "a:t:1K", "--size", "32M")
         self.addCleanup(place.end)
         place.hold(b"\xff" * (33 * MIB))
         for out in (self.out, pathlib.Path(place.location)):
