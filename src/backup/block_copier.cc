@@ -5,11 +5,11 @@
 
 #include <fmt/core.h>
 
+#include "backup/record_copier.h"
+#include "backup/target_wipe.h"
 #include "base/random_bytes.h"
-#include "format/geometry.h"
 #include "format/layout.h"
-#include "store/ring_scanner.h"
-#include "store/superblock_reader.h"
+#include "provision/image_creator.h"
 #include "store/third_copy.h"
 #include "vnvram/store.h"
 
@@ -24,12 +24,6 @@ constexpr int looks_max = 50;
 // Of a source that can be held the last one is.
 constexpr int readings_max_with_hold = 3;
 constexpr int readings_max = 20;
-
-Result<Block> read_block(BlockDevice& device, std::uint64_t block) {
-  Block content{};
-  const Status read = device.read(block * block_size_bytes, content);
-  return read ? Result<Block>(content) : read.error();
-}
 
 class LettingGo {
 public:
@@ -46,91 +40,16 @@ private:
   const BlockCopySource& source_;
 };
 
-Error too_fast(BlockDevice& device) {
-  return {ErrorKind::stale, device.name() + ": its owner is faster than it can be copied",
-          "copy it by its owner's control socket, which can hold changes"};
-}
-
 } // namespace
-
-Result<SuperblockLook> look_at_superblocks(BlockDevice& device) {
-  for (int looks = 0; looks < looks_max; ++looks) {
-    SuperblockLook look;
-    const Result<format::Superblock> before = find_superblock(device);
-    if (!before) {
-      return before.error();
-    }
-    for (unsigned copy = 0; copy < look.copies.size(); ++copy) {
-      const Result<Block> block = read_block(device, copy);
-      if (!block) {
-        return block.error();
-      }
-      look.copies.at(copy) = *block;
-    }
-    const format::CheckedSuperblock same =
-        format::check_superblock(look.copies.at(before->copy), before->copy);
-    if (same.state != format::SuperblockState::valid ||
-        same.superblock.sequence != before->sequence) {
-      continue; // Its owner has written another one in between.
-    }
-    look.current = *before;
-    const Result<std::uint64_t> size = device.size_bytes();
-    const auto third =
-        size ? third_copy_block(before->image_block_count, *size / block_size_bytes) : std::nullopt;
-    const Result<Block> block = third ? read_block(device, *third) : Result<Block>(Block{});
-    if (!size || !block) {
-      return size ? block.error() : size.error();
-    }
-    const format::CheckedSuperblock found = format::check_superblock(*block, 2);
-    if (third && found.state == format::SuperblockState::valid &&
-        format::same_store(found.superblock, *before)) {
-      look.third = *block;
-    }
-    return look;
-  }
-  return too_fast(device);
-}
 
 std::optional<std::uint64_t> BlockCopier::third_block() const {
   return third_copy_block(look_.current.image_block_count, device_block_count_);
 }
 
-// Who has no key sees which records there are, and not what is in them.
-format::Codec BlockCopier::codec() const {
-  return format::is_encrypted(look_.current) ? format::Codec::of_frames(look_.current)
-                                             : format::Codec(look_.current);
-}
-
 Result<BlockCopyReport> BlockCopier::run() {
-  Result<SuperblockLook> look = look_at_superblocks(source_.device);
-  const Result<std::uint64_t> size = device_.size_bytes();
-  if (!look || !size) {
-    return look ? size.error() : look.error();
-  }
-  device_block_count_ = *size / block_size_bytes;
-  Status done = wipe_superblocks(look->current);
-  if (!done) {
-    return done.error();
-  }
-  const LettingGo at_the_end(source_);
-  const int readings = source_.hold ? readings_max_with_hold : readings_max;
-  bool is_read = false;
-  for (int reading = 1; !is_read && reading <= readings; ++reading) {
-    if (source_.hold && reading == readings) {
-      if (Status held = source_.hold(); !held) {
-        return held.error();
-      }
-    }
-    const Result<bool> read = read_once(reading > 1);
-    if (!read) {
-      return read.error();
-    }
-    is_read = *read;
-  }
-  if (!is_read) {
-    return too_fast(source_.device);
-  }
-  done = device_.flush();
+  Status done = prepare();
+  done = done ? read() : done;
+  done = done ? device_.flush() : done;
   done = done ? check() : done;
   done = done ? write_superblocks() : done;
   const format::Superblock& current = look_.current;
@@ -144,22 +63,77 @@ Result<BlockCopyReport> BlockCopier::run() {
               : done.error();
 }
 
-// As a new image's: whatever else happens, no old one's can win.
-Status BlockCopier::wipe_superblocks(const format::Superblock& superblock) {
-  if (device_block_count_ < superblock.image_block_count) {
+// All that can be found out before something is lost for it.
+Status BlockCopier::prepare() {
+  Result<SuperblockLook> look = look_at_superblocks(source_.device);
+  const Result<std::uint64_t> size = device_.size_bytes();
+  if (!look || !size) {
+    return look ? size.error() : look.error();
+  }
+  look_ = *std::move(look);
+  device_block_count_ = *size / block_size_bytes;
+  if (device_block_count_ < look_.current.image_block_count) {
     return Error(ErrorKind::no_space,
                  fmt::format("{}: the image has {} bytes and there are {}", device_.name(),
-                             superblock.image_block_count * block_size_bytes,
+                             look_.current.image_block_count * block_size_bytes,
                              device_block_count_ * block_size_bytes),
                  "make it larger");
   }
-  const std::vector<std::byte> zeros(format::superblock_count * block_size_bytes);
-  Status done = device_.write(0, zeros);
-  const auto third = third_copy_block(superblock.image_block_count, device_block_count_);
-  if (done && third) {
-    done = device_.write(*third * block_size_bytes, std::span(zeros).first(block_size_bytes));
+  const bool is_blank = check_creatable(device_).ok();
+  Status done = is_blank ? Status() : check_source();
+  return done ? TargetWipe(source_.device, device_, look_).run() : done;
+}
+
+// What is on its target may be the only good one that there is.
+Status BlockCopier::check_source() {
+  Status done = look_over_source();
+  if (done || done.error().kind() != ErrorKind::stale || !source_.hold) {
+    return done;
   }
-  return done ? device_.flush() : done;
+  done = source_.hold();
+  if (done) {
+    const LettingGo afterwards(source_);
+    done = look_over_source();
+  }
+  return done;
+}
+
+// An owner that goes on is no damage.
+Status BlockCopier::look_over_source() {
+  for (int looks = 0; looks < readings_max; ++looks) {
+    Result<SuperblockLook> before = look_at_superblocks(source_.device);
+    if (!before) {
+      return before.error();
+    }
+    look_ = *std::move(before);
+    const auto newest = RecordCopier(source_.device, device_, look_).look_over();
+    const Result<SuperblockLook> after = look_at_superblocks(source_.device);
+    if (!after) {
+      return after.error();
+    }
+    if (!after->is_as(look_)) {
+      continue;
+    }
+    return newest ? check_all(source_.device) : Status(newest.error());
+  }
+  return too_fast(source_.device);
+}
+
+Status BlockCopier::read() {
+  const LettingGo at_the_end(source_);
+  const int readings = source_.hold ? readings_max_with_hold : readings_max;
+  for (int reading = 1; reading <= readings; ++reading) {
+    if (source_.hold && reading == readings) {
+      if (Status held = source_.hold(); !held) {
+        return held;
+      }
+    }
+    const Result<bool> read = read_once(reading > 1);
+    if (!read || *read) {
+      return read ? Status() : read.error();
+    }
+  }
+  return too_fast(source_.device);
 }
 
 // What fails may only have been written by its owner meanwhile.
@@ -176,13 +150,17 @@ Result<bool> BlockCopier::read_once(bool hurries) {
   const format::Superblock& current = look_.current;
   Status done = copy_range(current.zones_start_block, current.image_block_count, hurries);
   done = done ? wipe_ring() : done;
-  done = done ? copy_records() : done;
+  if (done) {
+    const auto newest = RecordCopier(source_.device, device_, look_).copy();
+    generation_ = newest ? *newest : 0;
+    done = newest ? Status() : newest.error();
+  }
   done = done ? copy_header_area() : done;
   const Result<SuperblockLook> after = look_at_superblocks(source_.device);
   if (!after) {
     return after.error();
   }
-  if (!after->is_as(look_)) {
+  if (!after->is_as(look_) || (!done && done.error().kind() == ErrorKind::stale)) {
     return false;
   }
   look_.third = after->third;
@@ -243,40 +221,21 @@ Status BlockCopier::wipe_ring() {
   return {};
 }
 
-// Those that count, by the rules of an opening, and so that a ring that is damaged in its middle is
-// noticed.
-Status BlockCopier::copy_records() {
-  const auto copy = [&](const format::RecordView& record, std::uint32_t position,
-                        const RingPosition& /*behind*/) -> Status {
-    const std::uint64_t at = format::Geometry::ring_block(position) * block_size_bytes;
-    std::vector<std::byte> bytes(std::size_t{record.header().block_count} * block_size_bytes);
-    Status done = source_.device.read(at, bytes);
-    return done ? device_.write(at, bytes) : done;
-  };
-  const auto end = RingScanner(source_.device, look_.current, codec()).scan(copy);
-  if (!end) {
-    return end.error();
-  }
-  if (end->damaged) {
-    return Error(
-        ErrorKind::corrupt,
-        fmt::format("{}: its log is damaged in the middle: {}", source_.device.name(), end->reason),
-        "`repair` mends what can be mended; `salvage` gets out what is intact");
-  }
-  generation_ = end->behind.sequence;
-  return {};
-}
-
-// As it will be with its superblocks. What is damaged is not spread.
+// As it will be with its superblocks.
 Status BlockCopier::check() {
-  if (format::is_encrypted(look_.current) && target_.keys.empty()) {
-    return {};
-  }
   OverlayDevice copy(device_);
   for (unsigned block = 0; block < look_.copies.size(); ++block) {
     copy.replace(block, look_.copies.at(block));
   }
-  const Result<CheckReport> report = check_image(copy, {}, target_.keys);
+  return check_all(copy);
+}
+
+// What is damaged is not spread.
+Status BlockCopier::check_all(BlockDevice& image) {
+  if (format::is_encrypted(look_.current) && target_.keys.empty()) {
+    return {};
+  }
+  const Result<CheckReport> report = check_image(image, {}, target_.keys);
   if (!report) {
     return report.error();
   }
