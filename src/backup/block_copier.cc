@@ -8,6 +8,7 @@
 #include "backup/record_copier.h"
 #include "backup/target_wipe.h"
 #include "base/random_bytes.h"
+#include "device/guarded_device.h"
 #include "format/layout.h"
 #include "provision/image_creator.h"
 #include "store/third_copy.h"
@@ -22,8 +23,8 @@ constexpr std::uint64_t header_to_block = format::ring_start_block;
 constexpr std::size_t header_size_bytes = (header_to_block - header_from_block) * block_size_bytes;
 constexpr int looks_max = 50;
 // Of a source that can be held the last one is.
-constexpr int readings_max_with_hold = 3;
-constexpr int readings_max = 20;
+constexpr unsigned readings_max_with_hold = 3;
+constexpr unsigned readings_max = 20;
 
 class LettingGo {
 public:
@@ -40,6 +41,10 @@ private:
   const BlockCopySource& source_;
 };
 
+bool is_guarded(const BlockDevice& device) {
+  return dynamic_cast<const GuardedDevice*>(&device) != nullptr;
+}
+
 } // namespace
 
 std::optional<std::uint64_t> BlockCopier::third_block() const {
@@ -53,14 +58,12 @@ Result<BlockCopyReport> BlockCopier::run() {
   done = done ? check() : done;
   done = done ? write_superblocks() : done;
   const format::Superblock& current = look_.current;
-  return done ? Result<BlockCopyReport>(BlockCopyReport{
-                    .uuid = current.uuid,
-                    .generation = generation_,
-                    .image_size_bytes = current.image_block_count * block_size_bytes,
-                    .encrypted = format::is_encrypted(current),
-                    .sealed = (current.features_must_know & format::feature_sealed) != 0,
-                    .checked = checked_})
-              : done.error();
+  report_.uuid = current.uuid;
+  report_.image_size_bytes = current.image_block_count * block_size_bytes;
+  report_.encrypted = format::is_encrypted(current);
+  report_.sealed = (current.features_must_know & format::feature_sealed) != 0;
+  report_.guard_left_out = is_guarded(source_.device) && !is_guarded(device_);
+  return done ? Result<BlockCopyReport>(std::move(report_)) : done.error();
 }
 
 // All that can be found out before something is lost for it.
@@ -100,7 +103,7 @@ Status BlockCopier::check_source() {
 
 // An owner that goes on is no damage.
 Status BlockCopier::look_over_source() {
-  for (int looks = 0; looks < readings_max; ++looks) {
+  for (unsigned looks = 0; looks < readings_max; ++looks) {
     Result<SuperblockLook> before = look_at_superblocks(source_.device);
     if (!before) {
       return before.error();
@@ -121,13 +124,15 @@ Status BlockCopier::look_over_source() {
 
 Status BlockCopier::read() {
   const LettingGo at_the_end(source_);
-  const int readings = source_.hold ? readings_max_with_hold : readings_max;
-  for (int reading = 1; reading <= readings; ++reading) {
+  const unsigned readings = source_.hold ? readings_max_with_hold : readings_max;
+  for (unsigned reading = 1; reading <= readings; ++reading) {
     if (source_.hold && reading == readings) {
       if (Status held = source_.hold(); !held) {
         return held;
       }
+      report_.held = true;
     }
+    report_.readings = reading;
     const Result<bool> read = read_once(reading > 1);
     if (!read || *read) {
       return read ? Status() : read.error();
@@ -152,7 +157,7 @@ Result<bool> BlockCopier::read_once(bool hurries) {
   done = done ? wipe_ring() : done;
   if (done) {
     const auto newest = RecordCopier(source_.device, device_, look_).copy();
-    generation_ = newest ? *newest : 0;
+    report_.generation = newest ? *newest : 0;
     done = newest ? Status() : newest.error();
   }
   done = done ? copy_header_area() : done;
@@ -181,7 +186,11 @@ Status BlockCopier::copy_range(std::uint64_t from_block, std::uint64_t to_block,
     at += piece.size();
     done_bytes_ += piece.size();
     if (target_.progress) {
-      target_.progress({.done_bytes = done_bytes_, .all_bytes = all_bytes, .hurries = hurries});
+      done =
+          target_.progress({.done_bytes = done_bytes_, .all_bytes = all_bytes, .hurries = hurries});
+      if (!done) {
+        return done;
+      }
     }
   }
   return {};
@@ -232,7 +241,12 @@ Status BlockCopier::check() {
 
 // What is damaged is not spread.
 Status BlockCopier::check_all(BlockDevice& image) {
+  report_.problems.clear();
   if (format::is_encrypted(look_.current) && target_.keys.empty()) {
+    if (!look_.fallback()) {
+      report_.problems.emplace_back(look_.current.copy == 0 ? "superblock B: it is not whole"
+                                                            : "superblock A: it is not whole");
+    }
     return {};
   }
   const Result<CheckReport> report = check_image(image, {}, target_.keys);
@@ -247,7 +261,10 @@ Status BlockCopier::check_all(BlockDevice& image) {
         "`check` says all of it, `repair` mends what can be mended; `salvage` gets out "
         "what is intact");
   }
-  checked_ = true;
+  for (const CheckProblem& problem : report->problems) {
+    report_.problems.push_back(fmt::format("{}: {}", problem.place, problem.what));
+  }
+  report_.checked = true;
   return {};
 }
 

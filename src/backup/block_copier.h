@@ -42,10 +42,9 @@ private:
   BlockDevice& device_;
   AlignedBuffer piece_;
   SuperblockLook look_;
-  std::uint64_t generation_ = 0;
+  BlockCopyReport report_;
   std::uint64_t device_block_count_ = 0;
   std::uint64_t done_bytes_ = 0;
-  bool checked_ = false;
 };
 
 } // namespace vnvram

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "base/uuid.h"
 #include "vnvram/block_device.h"
@@ -31,14 +32,14 @@ struct BlockCopyProgress {
 
 struct BlockCopyTarget {
   std::string path;             ///< See create_image_file().
-  std::uint64_t size_bytes = 0; ///< Of a new file; 0: as long as the image needs it.
+  std::uint64_t size_bytes = 0; ///< Of a new file; 0: what is there, or what the image needs.
   DeviceOptions device = {};    ///< The format and the key of what is made there.
   bool force = false;           ///< Write over what is there.
   /// Of an encrypted image: with them all of the copy is checked, and without them what everybody
   /// can see.
   KeyRing keys = {};
-  /// Called for each piece that was read; who waits in it holds the copy up.
-  std::function<void(const BlockCopyProgress&)> progress = {};
+  /// Called for each piece that was read; who waits in it holds the copy up. Its error ends it.
+  std::function<Status(const BlockCopyProgress&)> progress = {};
 };
 
 struct BlockCopyReport {
@@ -47,15 +48,23 @@ struct BlockCopyReport {
   std::uint64_t image_size_bytes = 0;
   bool encrypted = false;
   bool sealed = false;
-  bool checked = false; ///< All of its blocks are what vouches for them.
+  bool checked = false;  ///< All of its blocks are what vouches for them.
+  unsigned readings = 0; ///< More than one: its owner has changed it meanwhile.
+  bool held = false;     ///< For the last one.
+  /// What is wrong with the source, and so with the copy, that nothing is lost by.
+  std::vector<std::string> problems = {};
+  /// The source lies behind a guard block, and the copy does not.
+  bool guard_left_out = false;
 };
 
 /// Makes at the target the same image: uuid, generation, epoch, data key, key slots, public
 /// metadata, seal. No key is needed. Of the log it has the records that count, and nothing behind
 /// them. There is no superblock before all else is durable, so that it is no image when it is cut;
-/// a file has its name when it is complete. Errors: those of create_image_file(); blank, foreign,
-/// too_new; corrupt (the source is damaged, and there is no copy then); stale (its owner is faster
-/// than it can be read); no_space (the target is shorter than the image).
+/// a file has its name when it is complete. What a device holds is not touched before the source is
+/// known to be good (without a key: its log), and is another storage than the target. Errors: those
+/// of create_image_file(); blank, foreign, too_new; corrupt (the source is damaged, and there is no
+/// copy then); stale (its owner is faster than it can be read); invalid_argument (both are one
+/// storage); no_space (the target is shorter than the image).
 Result<BlockCopyReport> copy_blocks(const BlockCopySource& source, const BlockCopyTarget& target);
 
 } // namespace vnvram

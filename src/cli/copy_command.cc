@@ -12,6 +12,7 @@
 #include "base/plain_text.h"
 #include "base/system_clock.h"
 #include "base/uuid.h"
+#include "cli/end_request.h"
 #include "cli/owner_socket.h"
 #include "cli/progress.h"
 #include "cli/size_text.h"
@@ -24,24 +25,28 @@ namespace {
 /// changed it, which would be changed again meanwhile.
 class Pace {
 public:
-  explicit Pace(std::uint64_t bytes_per_second) : bucket_(bytes_per_second) {}
+  Pace(std::uint64_t bytes_per_second, EndRequest& end) : bucket_(bytes_per_second), end_(end) {}
 
-  void keep(const BlockCopyProgress& progress) {
+  /// Error: the command is to end.
+  Status keep(const BlockCopyProgress& progress) {
     const std::uint64_t read_bytes =
         progress.done_bytes - std::min(last_bytes_, progress.done_bytes);
     last_bytes_ = progress.done_bytes;
-    if (progress.hurries) {
-      return;
+    if (!progress.hurries) {
+      bucket_.take(read_bytes, clock_.now());
+      while (const auto until = bucket_.empty_until(clock_.now())) {
+        if (Status waited = end_.wait_until(*until); !waited) {
+          return waited;
+        }
+      }
     }
-    bucket_.take(read_bytes, clock_.now());
-    while (const auto until = bucket_.empty_until(clock_.now())) {
-      clock_.sleep_until(*until);
-    }
+    return end_.wait_until(clock_.now());
   }
 
 private:
   SystemClock clock_;
   TokenBucket bucket_;
+  EndRequest& end_;
   std::uint64_t last_bytes_ = 0;
 };
 
@@ -58,7 +63,11 @@ CopyCommand::CopyCommand(CLI::App& parent)
           "copied,\n"
           "and is held at the end, for as long as it takes to read it, if it changes faster than\n"
           "it is read. OUT appears when it is complete and durable; a block device or an export\n"
-          "is no image until then.\n\n"
+          "is no image until then. What one holds is written over (--force) only after IMAGE has\n"
+          "been looked over, and is found to be another storage. OUT's speed counts: a held owner\n"
+          "waits until all of IMAGE is read once and written there, not until it is durable.\n\n"
+          "A VM image (qcow2, ...) is opened as QEMU does it, with QEMU's locks: while it is read\n"
+          "nobody can start with it, and one in use is copied by its owner's socket alone.\n\n"
           "Only one of the two may go on: a machine that is started from both is a TPM that is\n"
           "there twice. An anchor of IMAGE is OUT's as well, until one of them goes on with it.\n"
           "`vnvram export` makes an image with a UUID and keys of its own.\n\n"
@@ -131,7 +140,11 @@ void CopyCommand::show(const BlockCopyReport& report, Output& output) const {
                        {"image_size_bytes", report.image_size_bytes},
                        {"encrypted", report.encrypted},
                        {"sealed", report.sealed},
-                       {"checked", report.checked}});
+                       {"checked", report.checked},
+                       {"readings", report.readings},
+                       {"held", report.held},
+                       {"problems", report.problems},
+                       {"guard_left_out", report.guard_left_out}});
     return;
   }
   output.write_text(fmt::format("{}: generation {} of image {}, {}{}\n", plain_text(out_),
@@ -140,6 +153,15 @@ void CopyCommand::show(const BlockCopyReport& report, Output& output) const {
                                 report.checked ? "" : "; encrypted, and checked without a key"));
   if (report.sealed) {
     output.write_text("note: the image is sealed: its state was handed over\n");
+  }
+  for (const std::string& problem : report.problems) {
+    output.write_text(fmt::format("note: as in IMAGE, {}; nothing is lost by it, and `vnvram "
+                                  "repair` mends it\n",
+                                  plain_text(problem)));
+  }
+  if (report.guard_left_out) {
+    output.write_text("note: IMAGE lies behind a guard block and OUT does not: an swtpm that is "
+                      "given OUT would write over it\n");
   }
 }
 
@@ -158,16 +180,21 @@ Result<ExitCode> CopyCommand::run(Output& output) {
     }
     *number = *parsed;
   }
+  Result<EndRequest> end = EndRequest::expect(); // Half a copy of a TPM is cleared away.
+  if (!end) {
+    return end.error();
+  }
   Progress progress("copy");
-  Pace pace(rate_bytes);
+  Pace pace(rate_bytes, *end);
   target.progress = [&](const BlockCopyProgress& made) {
     progress.show(made.done_bytes, made.all_bytes);
-    pace.keep(made);
+    return pace.keep(made);
   };
   const Result<BlockCopyReport> report =
       is_owner_socket(image()) ? copy_by_owner(target) : copy(target);
   progress.clear(); // Before what may have to be said.
   if (!report) {
+    end->obey();
     return report.error();
   }
   show(*report, output);

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <memory>
+#include <string_view>
 #include <vector>
 
 #include <fcntl.h>
@@ -20,7 +21,7 @@
 #include "base/file_error.h"
 #include "device/file_device.h"
 #include "device/file_lock.h"
-#include "device/image_format.h"
+#include "device/file_space.h"
 #include "device/location.h"
 #include "device/opened_file.h"
 
@@ -36,7 +37,7 @@ constexpr unsigned measured_min_count = 3;
 constexpr std::chrono::milliseconds measuring_max{500};
 constexpr std::uint64_t probe_size_bytes = std::uint64_t{16} * block_size_bytes;
 
-Error cannot_tell(const std::string& location, const char* what) {
+Error cannot_tell(const std::string& location, std::string_view what) {
   return {ErrorKind::unsupported, fmt::format("{}: {}", location, what)};
 }
 
@@ -71,6 +72,21 @@ bool is_in_memory(int fd) {
          (system.f_type == TMPFS_MAGIC || system.f_type == RAMFS_MAGIC);
 }
 
+// As a commit does it.
+Result<MeasuredDurability> measure_overwriting(BlockDevice& device) {
+  const std::vector<std::byte> block(block_size_bytes, std::byte{0x5a});
+  Status done = device.resize(probe_size_bytes);
+  for (std::uint64_t at = 0; done && at < probe_size_bytes; at += block_size_bytes) {
+    done = device.write_durable(at, block);
+  }
+  return done ? measure_times(MeasuredDurability::beside,
+                              [&](std::size_t turn) {
+                                return device.write_durable(
+                                    turn * block_size_bytes % probe_size_bytes, block);
+                              })
+              : Result<MeasuredDurability>(done.error());
+}
+
 Result<MeasuredDurability> measure_beside(const std::string& location) {
   std::error_code failed;
   const std::filesystem::path folder =
@@ -81,25 +97,12 @@ Result<MeasuredDurability> measure_beside(const std::string& location) {
   }
   const bool in_memory = is_in_memory(file.get());
   auto device = FileDevice::of_open_file({.fd = std::move(file)}, location, Access::read_write);
-  if (!device) {
-    return device.error();
+  auto measured = device ? measure_overwriting(**device) : device.error();
+  if (!measured) { // The image's own blocks may be all right: it has its space, for one.
+    return cannot_tell(location, fmt::format("nothing can be measured with a file beside it: {}",
+                                             measured.error().cause()));
   }
-  const std::vector<std::byte> block(block_size_bytes, std::byte{0x5a});
-  // What is measured is overwriting, as a commit does.
-  if (Status sized = (*device)->resize(probe_size_bytes); !sized) {
-    return sized.error();
-  }
-  for (std::uint64_t at = 0; at < probe_size_bytes; at += block_size_bytes) {
-    if (Status written = (*device)->write_durable(at, block); !written) {
-      return written.error();
-    }
-  }
-  auto measured = measure_times(MeasuredDurability::beside, [&](std::size_t turn) {
-    return (*device)->write_durable(turn * block_size_bytes % probe_size_bytes, block);
-  });
-  if (measured) {
-    measured->volatile_place = in_memory;
-  }
+  measured->volatile_place = in_memory;
   return measured;
 }
 
@@ -146,7 +149,8 @@ Status look_for_rights(const std::string& location, const DeviceOptions& options
              : Status();
 }
 
-std::optional<SpaceLook> look_for_space(const std::string& location) {
+std::optional<SpaceLook> look_for_space(const std::string& location,
+                                        std::span<const ByteRange> ranges) {
   if (is_served(location)) {
     return std::nullopt;
   }
@@ -157,11 +161,16 @@ std::optional<SpaceLook> look_for_space(const std::string& location) {
       ::fstatvfs(file->fd.get(), &system) != 0) {
     return std::nullopt;
   }
-  constexpr std::uint64_t sector_bytes = 512; // Of st_blocks, always.
-  const std::uint64_t has_bytes = static_cast<std::uint64_t>(status.st_blocks) * sector_bytes;
-  const auto size_bytes = static_cast<std::uint64_t>(status.st_size);
-  return SpaceLook{.missing_bytes = size_bytes - std::min(size_bytes, has_bytes),
-                   .free_bytes = std::uint64_t{system.f_bavail} * system.f_frsize};
+  SpaceLook look{.free_bytes = std::uint64_t{system.f_bavail} * system.f_frsize};
+  const auto end = static_cast<std::uint64_t>(status.st_size);
+  for (const ByteRange& range : ranges) {
+    const std::uint64_t from = std::min(range.offset_bytes, end);
+    const MissingBytes missing =
+        missing_file_space(file->fd.get(), {from, std::min(range.end_bytes(), end) - from});
+    look.missing_bytes += missing.holes;
+    look.shared_bytes += missing.shared;
+  }
+  return look;
 }
 
 Result<MeasuredDurability> measure_durability(const std::string& location,

@@ -4,8 +4,10 @@
 #include <chrono>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 
+#include "device/byte_range.h"
 #include "vnvram/open_device.h"
 #include "vnvram/result.h"
 
@@ -21,13 +23,16 @@ Status look_for_owner(const std::string& location);
 /// unsupported (an export that can make nothing durable); absent, io.
 Status look_for_rights(const std::string& location, const DeviceOptions& options);
 
-/// What of an image's bytes the file system has no space for, and how much it has left. Nothing:
-/// that is not to be known, or not a question, of what is there.
+/// What of these ranges of a raw file the file system has no space for, as a start would look for
+/// it, and how much it has left. Nothing: that is not to be known, or not a question, of what is
+/// there.
 struct SpaceLook {
   std::uint64_t missing_bytes = 0;
+  std::uint64_t shared_bytes = 0; ///< With a copy of the file: written anew, they need space, too.
   std::uint64_t free_bytes = 0;
 };
-std::optional<SpaceLook> look_for_space(const std::string& location);
+std::optional<SpaceLook> look_for_space(const std::string& location,
+                                        std::span<const ByteRange> ranges);
 
 /// How long it takes until something is durable.
 struct MeasuredDurability {
@@ -43,8 +48,8 @@ struct MeasuredDurability {
   /// Of a block device or an export, of which every byte is somebody's: flushes, and no write.
   static constexpr const char* flush = "flushes of it; nothing was written";
 };
-/// Errors: unsupported (it cannot be measured without a write to what is there), and those of the
-/// write or flush that failed.
+/// Errors: unsupported (it cannot be measured without a write to what is there, or not with a file
+/// beside it, which says nothing of the image's own blocks), and those of a flush that failed.
 Result<MeasuredDurability> measure_durability(const std::string& location,
                                               const DeviceOptions& options);
 

@@ -11,15 +11,17 @@
 
 #include "backup/opened_part.h"
 #include "base/plain_text.h"
+#include "device/location.h"
 #include "format/superblock.h"
 #include "preflight/tpm_preflight.h"
 #include "store/superblock_reader.h"
+#include "store/written_ranges.h"
 
 namespace vnvram {
 namespace {
 
-// How often it is looked again when an owner was faster.
-constexpr int looks_max = 50;
+// How often it is looked again when an owner was faster: each look has tried often already.
+constexpr int looks_max = 3;
 
 std::string milliseconds(std::chrono::nanoseconds time) {
   return fmt::format("{:.2f} ms", std::chrono::duration<double, std::milli>(time).count());
@@ -35,6 +37,15 @@ std::string owner_text(const StoreInfo& info) {
       info.owner_host.empty() ? "an unnamed host" : plain_text(info.owner_host);
   return fmt::format("process {} on {}{}", info.owner_pid, host,
                      is_this_host(info.owner_host) ? ", this one" : "");
+}
+
+// Whoever opens it says what is wrong with it.
+ImageFormat format_of(const std::string& location, const DeviceOptions& options) {
+  if (is_served(location) || descriptor_of(location)) {
+    return ImageFormat::raw;
+  }
+  const auto container = find_container(location, options);
+  return container ? container->format : ImageFormat::raw;
 }
 
 std::string damage_text(const CheckReport& report) {
@@ -61,6 +72,7 @@ void Preflight::refuse(const char* about, const Error& error) {
 }
 
 PreflightReport Preflight::run() {
+  image_format_ = format_of(location_, options_.device);
   check_lock(); // Before a VM image is opened: that takes locks of its own.
   bool can_be_read = false;
   {
@@ -98,6 +110,7 @@ bool Preflight::check_format(BlockDevice& device) {
     refuse("format", superblock.error());
     return false;
   }
+  written_ranges_ = written_ranges(device, *superblock);
   add("format", Outcome::good,
       fmt::format("version {}{}", superblock->format_version,
                   format::is_encrypted(*superblock) ? ", encrypted" : ""));
@@ -113,8 +126,12 @@ void Preflight::check_rights() {
 }
 
 void Preflight::check_space() {
-  const std::optional<SpaceLook> space = look_for_space(location_);
-  if (!space) {
+  if (image_format_ != ImageFormat::raw) {
+    add("space", Outcome::unknown, "what a VM image lacks is looked for at the start alone");
+    return;
+  }
+  const std::optional<SpaceLook> space = look_for_space(location_, written_ranges_);
+  if (!space || written_ranges_.empty()) {
     return;
   }
   if (space->missing_bytes > space->free_bytes) {
@@ -128,6 +145,11 @@ void Preflight::check_space() {
     add("space", Outcome::note,
         fmt::format("{} bytes of the file have no space of their own yet; there is enough",
                     space->missing_bytes));
+  } else if (space->shared_bytes > 0) {
+    add("space", Outcome::note,
+        fmt::format("{} bytes of the file are a copy's, too, and need space of their own ({} bytes "
+                    "are free)",
+                    space->shared_bytes, space->free_bytes));
   } else {
     add("space", Outcome::good, "all of it has its space");
   }
@@ -232,14 +254,20 @@ void Preflight::check_content() {
       break;
     }
   }
-  if (!looked) {
-    const ErrorKind kind = looked.error().kind();
+  if (looked) {
+    return;
+  }
+  const ErrorKind kind = looked.error().kind();
+  if (kind == ErrorKind::stale && options_.incoming) {
+    // It is as it should be that it is in use, and it has moved while it was looked at.
+    add("content", Outcome::unknown, "its owner goes on too fast for it to be checked");
+  } else {
     refuse(kind == ErrorKind::key_needed || kind == ErrorKind::wrong_key ? "key" : "content",
            looked.error());
-    if (is_locked_.value_or(false) && !options_.incoming) {
-      refuse("lock", {ErrorKind::in_use, location_ + ": another program has it open for writing",
-                      "stop it first"});
-    }
+  }
+  if (is_locked_.value_or(false) && !options_.incoming) {
+    refuse("lock", {ErrorKind::in_use, location_ + ": another program has it open for writing",
+                    "stop it first"});
   }
 }
 

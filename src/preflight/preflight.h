@@ -4,7 +4,10 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
+#include "device/byte_range.h"
+#include "device/image_format.h"
 #include "device/place_probe.h"
 #include "preflight/finding.h"
 #include "vnvram/key_ring.h"
@@ -67,6 +70,8 @@ private:
   const PreflightOptions& options_;
   PreflightReport report_;
   std::optional<bool> is_locked_ = {}; ///< Nothing: that cannot be seen.
+  ImageFormat image_format_ = ImageFormat::raw;
+  std::vector<ByteRange> written_ranges_; ///< By its owner, once there is one.
 };
 
 } // namespace vnvram

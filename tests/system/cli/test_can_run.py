@@ -200,6 +200,40 @@ class CanRun(CanRunCase):
         report = json.loads(done.stdout)
         self.assertEqual(self.finding(report, "space")["kind"], "no-space")
 
+    def test_a_full_file_system_is_no_reason_where_the_image_has_its_space(self):
+        folder = self.path("full")
+        folder.mkdir()
+        image = self.create("--tpm2")
+        full = ["unshare", "--mount", "sh", "-ec",
+                'mount -t tmpfs -o size=6M none "$0"; cp --sparse=never "$1" "$0/vm"; '
+                'head -c 8M /dev/zero > "$0/rest" 2>/dev/null || :; shift; "$@" "$0/vm" --json; '
+                '"$1" put "$0/vm" tpm2.volatile - < /dev/null', str(folder), str(image)]
+        done = subprocess.run([*full, str(program("vnvram")), "can-run"], stdin=subprocess.DEVNULL, capture_output=True,
+                              timeout=120, check=False)
+        self.assertEqual(done.returncode, OK, done)  # And a change is possible there.
+        report = json.loads(done.stdout)
+        self.assertTrue(report["can_run"])
+        self.assertEqual(self.finding(report, "durability")["outcome"], "unknown")
+        self.assertEqual(self.finding(report, "space")["outcome"], "good")
+
+    def test_space_is_asked_for_where_the_image_is(self):
+        """What lies behind it in a file that was made larger no start needs."""
+        folder = self.path("small")
+        folder.mkdir()
+        image = self.create("--tpm2")
+        mounted = ["unshare", "--mount", "sh", "-ec",
+                   'mount -t tmpfs -o size=6M none "$0"; cp --sparse=never "$1" "$0/vm"; truncate -s 1G "$0/vm"; '
+                   'shift; exec "$@" "$0/vm"', str(folder), str(image)]
+        done = subprocess.run([*mounted, str(program("vnvram")), "can-run", "--json"], capture_output=True, timeout=120,
+                              check=False)
+        self.assertEqual(done.returncode, OK, done)
+        self.assertNotEqual(self.finding(json.loads(done.stdout), "space")["outcome"], "refusal")
+
+    def test_of_a_vm_image_space_is_not_known(self):
+        image = self.path("vm.qcow2")
+        self.vnvram("create", image, "--tpm2")
+        self.assertEqual(self.finding(self.ask(image=image), "space")["outcome"], "unknown")
+
     def test_the_socket_of_an_owner_is_no_place(self):
         self.ask(image=f"unix:{self.path('sock')}", status=UNSUPPORTED)
 

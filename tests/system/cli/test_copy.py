@@ -2,17 +2,19 @@
 
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import time
 
+from harness.nbd_server import NbdServer
 from harness.owner_process import OwnerProcess
 from harness.tpm_process import program
 
 from .command import (CORRUPT, EXISTS, FOREIGN, IN_USE, MIB, NO_SPACE, NOT_AT_ANCHOR, OK, SEALED, USAGE, WRONG_KEY,
                       BLANK, Case)
 from .owner import Owner
-from .places import PLACES, BlockDevice
+from .places import PLACES, BlockDevice, run
 
 SIZE = 50000
 KEY = b"a key that nobody guesses, of a host"
@@ -53,7 +55,8 @@ class Copy(CopyCase):
         self.assertEqual(self.image.read_bytes(), before)
         info = self.json("info", self.image)
         self.assertEqual(report, {"uuid": info["uuid"], "generation": info["generation"], "encrypted": False,
-                                  "sealed": False, "checked": True,
+                                  "sealed": False, "checked": True, "readings": 1, "held": False, "problems": [],
+                                  "guard_left_out": False,
                                   "image_size_bytes": info["image_size_bytes"] - 8 * BLOCK})
         self.must_be_the_same(self.image, self.out)
         self.assertEqual(self.out.stat().st_mode & 0o777, 0o600)
@@ -172,11 +175,100 @@ class Copy(CopyCase):
         self.vnvram("copy", self.image, self.path("small"), "--size", "1M", status=NO_SPACE)
         self.assertNotIn("small", self.names())
 
-    def test_at_a_rate(self):
-        """That it is kept the cut below shows, which would come too late."""
-        self.create("--blob", "a:t:1K", "--ring-size", "64K")
-        self.vnvram("copy", self.image, self.out, "--rate-bytes", "2M")
+    def test_a_blank_file_stays_as_large_as_it_was_made(self):
+        self.create("--blob", "a:t:1K", "--size", "3M")
+        self.file(self.out.name, bytes(8 * MIB))
+        self.vnvram("copy", self.image, self.out)
+        self.assertEqual(self.out.stat().st_size, 8 * MIB)
+        self.vnvram("copy", self.image, self.out, "--force", "--size", "4M")
+        self.assertEqual(self.out.stat().st_size, 4 * MIB)
         self.must_be_the_same(self.image, self.out)
+
+    def test_at_a_rate(self):
+        """It is slower than that on no machine: after a second's worth the rest comes at the rate."""
+        self.create("--blob", "a:t:1K", "--size", "6M", "--ring-size", "64K")
+        before = time.monotonic()
+        self.vnvram("copy", self.image, self.out, "--rate-bytes", "2M")
+        self.assertGreater(time.monotonic() - before, 1)
+        self.must_be_the_same(self.image, self.out)
+
+    def test_a_superblock_that_is_lost_is_said(self):
+        key = self.key()
+        for options in ((), ("--encrypt", *key)):
+            with self.subTest(options=options):
+                self.vnvram("create", self.image, "--blob", "a:t:1K", *options, "--force")
+                content = bytearray(self.image.read_bytes())
+                content[100] ^= 1
+                self.image.write_bytes(content)
+                report = self.json("copy", self.image, self.out, "--force")
+                self.assertEqual(len(report["problems"]), 1)
+                self.assertIn("superblock A", report["problems"][0])
+                text = self.vnvram("copy", self.image, self.out, "--force").decode()
+                self.assertIn("note: as in IMAGE, superblock A", text)
+                self.vnvram("repair", self.out, *(key if options else ()))
+                self.must_be_the_same(self.out, self.out, *(key if options else ()))
+
+
+class OneStorage(CopyCase):
+    """IMAGE and OUT are the same by roads that their names do not show."""
+
+    def must_be_refused(self, image, out, status=USAGE):
+        before = self.image.read_bytes()
+        self.vnvram("copy", image, out, "--force", status=status, message="same storage")
+        self.assertEqual(self.image.read_bytes(), before)
+
+    def test_by_a_loop_device(self):
+        place = BlockDevice(self)
+        self.addCleanup(place.end)
+        self.image = place.raw
+        self.vnvram("create", place.location, "--blob", "a:t:64K")
+        self.vnvram("put", place.location, "a", "-", input=b"what would be lost")
+        other = run("losetup", "--find", "--show", self.image)
+        self.addCleanup(run, "losetup", "--detach", other)
+        self.must_be_refused(self.image, place.location)
+        self.must_be_refused(other, place.location)
+        self.assertEqual(self.vnvram("get", place.location, "a"), b"what would be lost")
+
+    def test_by_exports(self):
+        self.create("--blob", "a:t:64K")
+        self.vnvram("put", self.image, "a", "-", input=b"what would be lost")
+        servers = [NbdServer(self.workspace, "nbdkit", self.image) for _ in range(2)]
+        for server in servers:
+            self.addCleanup(server.kill)
+        self.must_be_refused(self.image, servers[0].uri)
+        self.must_be_refused(servers[0].uri, servers[1].uri)
+        self.assertEqual(self.vnvram("get", self.image, "a"), b"what would be lost")
+
+    def test_by_its_owners_socket(self):
+        self.create("--blob", "a:t:64K")
+        servers = [NbdServer(self.workspace, "nbdkit", self.image) for _ in range(2)]
+        for server in servers:
+            self.addCleanup(server.kill)
+        owner = OwnerProcess(self.workspace, servers[0].uri)
+        self.addCleanup(owner.kill)
+        self.vnvram("put", owner.address, "a", "-", input=b"what would be lost")
+        self.must_be_refused(owner.address, servers[1].uri)
+        self.vnvram("put", owner.address, "a", "-", input=b"it goes on")
+        owner.stop()
+        self.assertEqual(self.vnvram("get", self.image, "a"), b"it goes on")
+
+
+class Target(CopyCase):
+    def test_a_good_image_stays_if_the_other_one_is_damaged(self):
+        place = BlockDevice(self)
+        self.addCleanup(place.end)
+        self.image = self.path("source.nvram")
+        self.create("--blob", "a:t:64K")
+        self.vnvram("put", self.image, "a", "-", input=b"x" * 60000)
+        self.vnvram("copy", self.image, place.location)
+        content = bytearray(self.image.read_bytes())
+        content[content.rindex(b"x" * 4096) + 7] ^= 1
+        damaged = self.file("damaged", content)
+        before = place.content()
+        self.vnvram("copy", damaged, place.location, "--force", status=CORRUPT, message="it is damaged")
+        self.assertEqual(place.content(), before)
+        self.vnvram("copy", self.image, place.location, "--force")
+        self.must_be_the_same(self.image, place.location)
 
 
 class LiveCopy(CopyCase):
@@ -236,12 +328,15 @@ class LiveCopy(CopyCase):
                 writer.wait()
         self.addCleanup(end_writer)
         generation = 0
-        for _ in range(3):
+        readings = []
+        while len(readings) < 3 or (max(readings) == 1 and len(readings) < 30):
             report = self.json("copy", owner.address, self.out, "--force", "--rate-bytes", "32M")
             self.assertEqual(self.json("info", self.out)["generation"], report["generation"])
             self.assertGreaterEqual(report["generation"], generation)
             generation = report["generation"]
+            readings.append(report["readings"])
             self.vnvram("check", self.out)
+        self.assertGreater(max(readings), 1, "none was overtaken")
         self.assertFalse(self.json("status", owner.address)["held"])
         end_writer()
         owner.stop()
@@ -267,15 +362,36 @@ class Cut(CopyCase):
             self.addCleanup(child.kill)
             deadline = time.monotonic() + 60
             # What it reads is charged to it: it is under way when it has read more than it began with.
-            while self.read_bytes_of(child.pid) < 6 * MIB and time.monotonic() < deadline:
+            while self.read_bytes_of(child.pid) < 16 * MIB and time.monotonic() < deadline:
                 time.sleep(0.01)
             self.assertIsNone(child.poll(), "it has ended before it was cut")
             child.kill()
             child.wait()
             self.assertFalse(self.out.exists())
+            # A new file's folder is left, which nobody else can look into.
+            left = set(self.names()) - {self.image.name, place.raw.name}
+            self.assertEqual(bool(left), out == self.out, left)
+            for name in left:
+                self.assertEqual(self.path(name).stat().st_mode & 0o777, 0o700)
+                shutil.rmtree(self.path(name))
         self.assertNotEqual(self.run_vnvram("info", place.location).returncode, OK)
         self.vnvram("copy", self.image, place.location, "--force")
         self.must_be_the_same(self.image, place.location)
+
+    def test_told_to_end_it_leaves_nothing(self):
+        self.create("--blob", "a:t:1K", "--size", "32M")
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            child = subprocess.Popen([program("vnvram"), "copy", self.image, self.out, "--rate-bytes", "1K"],
+                                     stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                     preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+            self.addCleanup(child.kill)
+            deadline = time.monotonic() + 60
+            while self.names() == [self.image.name] and time.monotonic() < deadline:
+                time.sleep(0.01)
+            self.assertNotEqual(self.names(), [self.image.name])
+            child.send_signal(number)
+            self.assertEqual(child.wait(60), -number)
+            self.assertEqual(self.names(), [self.image.name])
 
     @staticmethod
     def read_bytes_of(pid):
