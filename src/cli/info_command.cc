@@ -35,7 +35,7 @@ std::string state_text(const StoreInfo& info, const std::optional<Place>& place)
   if (!place || !place->locked) {
     return "in use, or not closed in good order, by " + who;
   }
-  return *place->locked ? fmt::format("in use by {}, which has its lock", who)
+  return *place->locked ? fmt::format("in use by {}; somebody has its lock", who)
                         : fmt::format("not closed in good order by {}; nobody has its lock", who);
 }
 

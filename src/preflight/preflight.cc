@@ -181,7 +181,7 @@ void Preflight::check_owner(const StoreInfo& info) {
   const std::string who = owner_text(info);
   if (is_locked_.value_or(false)) {
     const std::string text = info.clean ? std::string("another program has it open for writing")
-                                        : "in use by " + who + ", which has its lock";
+                                        : "in use by " + who + "; somebody has its lock";
     if (options_.incoming) {
       add("lock", Outcome::good, text);
     } else {
