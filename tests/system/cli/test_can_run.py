@@ -203,11 +203,11 @@ class CanRun(CanRunCase):
     def test_a_full_file_system_is_no_reason_where_the_image_has_its_space(self):
         folder = self.path("full")
         folder.mkdir()
-        image = self.create("--tpm2")
+        image = self.create("--tpm2", "--blob", "a:t:1K")
         full = ["unshare", "--mount", "sh", "-ec",
                 'mount -t tmpfs -o size=6M none "$0"; cp --sparse=never "$1" "$0/vm"; '
                 'head -c 8M /dev/zero > "$0/rest" 2>/dev/null || :; shift; "$@" "$0/vm" --json; '
-                '"$1" put "$0/vm" tpm2.volatile - < /dev/null', str(folder), str(image)]
+                '"$1" put "$0/vm" a - < /etc/hostname', str(folder), str(image)]
         done = subprocess.run([*full, str(program("vnvram")), "can-run"], stdin=subprocess.DEVNULL, capture_output=True,
                               timeout=120, check=False)
         self.assertEqual(done.returncode, OK, done)  # And a change is possible there.
