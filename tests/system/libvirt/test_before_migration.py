@@ -2,9 +2,11 @@
 nothing has moved. libvirt itself is not needed: the hook is called as it calls it."""
 
 import importlib.machinery
+import importlib.util
 import os
 import shutil
 import subprocess
+import sys
 import unittest
 import unittest.mock
 
@@ -91,7 +93,10 @@ class BeforeMigration(Case):
         return {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
 
     def machine(self):
-        hook = importlib.machinery.SourceFileLoader("vnvram_hook", str(HOOK)).load_module()
+        loader = importlib.machinery.SourceFileLoader("vnvram_hook", str(HOOK))
+        hook = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
+        with unittest.mock.patch.object(sys, "dont_write_bytecode", True):
+            loader.exec_module(hook)
         return hook, hook.Machine.read(self.xml())
 
     def test_a_look_that_dies_is_said(self):
