@@ -258,8 +258,8 @@ void Preflight::check_content() {
     return;
   }
   const ErrorKind kind = looked.error().kind();
-  if (kind == ErrorKind::stale && options_.incoming) {
-    // It is as it should be that it is in use, and it has moved while it was looked at.
+  if (kind == ErrorKind::stale && (options_.incoming || is_locked_.value_or(false))) {
+    // It is in use, which is as it should be, or is the reason.
     add("content", Outcome::unknown, "its owner goes on too fast for it to be checked");
   } else {
     refuse(kind == ErrorKind::key_needed || kind == ErrorKind::wrong_key ? "key" : "content",
