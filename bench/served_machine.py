@@ -146,7 +146,11 @@ def context_switches(pid):
     """Of all its threads: how often one of them has slept."""
     count = 0
     for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
-        for line in (task / "status").read_text("ascii").splitlines():
+        try:
+            status = (task / "status").read_text("ascii")
+        except (FileNotFoundError, ProcessLookupError):  # A thread that has just ended.
+            continue
+        for line in status.splitlines():
             if line.startswith("voluntary_ctxt_switches:"):
                 count += int(line.split()[1])
     return count
@@ -167,14 +171,15 @@ def measure_starts(disk, sockets, children, rounds):
     tpm = Tpm(machine.control)
     processes = {"supervisor": machine.pid, **machine.processes()}
     write_fua(machine.uri(EXPORT), 1)
-    pss = {name: pss_kib(pid) for name, pid in processes.items()}
-    print(f"ready after {statistics.median(ready_ms):.0f} ms, median of {rounds}")
-    print(f"idle, PSS {sum(pss.values()) / 1024:.1f} MiB: "
-          + ", ".join(f"{name} {kib} KiB" for name, kib in pss.items()))
     before = {name: context_switches(pid) for name, pid in processes.items()}
     time.sleep(10)
     woken = {name: context_switches(pid) - before[name] for name, pid in processes.items()}
-    print("wake-ups in 10 s: " + ", ".join(f"{name} {count}" for name, count in woken.items()))
+    pss = {name: pss_kib(pid) for name, pid in processes.items()}
+    print(f"ready after {statistics.median(ready_ms):.0f} ms, median of {rounds}")
+    print("wake-ups in the 10 s after a write: "
+          + ", ".join(f"{name} {count}" for name, count in woken.items()))
+    print(f"idle since then, PSS {sum(pss.values()) / 1024:.1f} MiB: "
+          + ", ".join(f"{name} {kib} KiB" for name, kib in pss.items()))
     tpm.off()
     machine.stop()
 

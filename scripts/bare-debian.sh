@@ -68,6 +68,8 @@ cp /etc/resolv.conf /etc/hosts "$root/etc/"
 # Whom this machine trusts beside Debian's list, e.g. its proxy; the package ca-certificates takes them in.
 [ ! -d /usr/local/share/ca-certificates ] || cp -r /usr/local/share/ca-certificates "$root/usr/local/share/"
 apt-config dump --format '%f "%v";%n' Acquire::http Acquire::https >"$root/etc/apt/apt.conf.d/99host"
+# It is made anew each time: nothing in it has to outlive a power cut, and thousands of flushes take their time.
+echo force-unsafe-io >"$root/etc/dpkg/dpkg.cfg.d/unsafe-io"
 [ -z "$(git status --porcelain)" ] || echo "bare-debian: what is not committed is not in it" >&2
 git clone --quiet --no-hardlinks . "$root/vnvram"
 

@@ -123,6 +123,10 @@ struct OpenOptions {
   /// With `background`: bring the homes up to date when nothing was committed for so long. 0:
   /// never; nor ever on a device whose content may change underneath.
   std::chrono::milliseconds idle_checkpoint_after{1000};
+  /// Called after each such time, when nothing is left to be done for what was committed: e.g. to
+  /// give memory back. On a thread of the store's, on which it may do anything but call the store
+  /// or throw.
+  std::function<void()> came_to_rest = {};
   /// Outside the image: what its newest state is (vnvram/anchor.h). An image that is not at its
   /// anchor is refused before anything is written to it. What cannot be written there: with
   /// AnchorPolicy::Moment::commit that commit fails and the store is poisoned; with `every` it is

@@ -1,5 +1,6 @@
 #include "convert/stored_bytes.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <system_error>
 
@@ -54,6 +55,21 @@ Result<std::vector<std::byte>> read_stored_file(const Folder& folder, const std:
                  fmt::format("{}: not a file of at most {} bytes", path, max_bytes));
   }
   return read_stored_bytes(file.get(), path, 0, static_cast<std::size_t>(size_bytes));
+}
+
+bool write_stored_bytes(int descriptor, std::span<const std::byte> bytes,
+                        std::uint64_t offset_bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written =
+        ::pwrite(descriptor, bytes.data(), bytes.size(), static_cast<off_t>(offset_bytes));
+    if (written < 0 && errno != EINTR) {
+      return false;
+    }
+    const auto done_bytes = static_cast<std::size_t>(std::max<ssize_t>(written, 0));
+    bytes = bytes.subspan(done_bytes);
+    offset_bytes += done_bytes;
+  }
+  return true;
 }
 
 } // namespace vnvram

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -19,5 +20,8 @@ Result<std::vector<std::byte>> read_stored_file(const Folder& folder, const std:
 Result<std::vector<std::byte>> read_stored_bytes(int descriptor, const std::string& path,
                                                  std::uint64_t offset_bytes,
                                                  std::size_t length_bytes);
+/// All of them, there, and not flushed. False with errno set.
+bool write_stored_bytes(int descriptor, std::span<const std::byte> bytes,
+                        std::uint64_t offset_bytes);
 
 } // namespace vnvram

@@ -46,20 +46,6 @@ Status check_blank(const UniqueFd& device, const std::string& path) {
                    "name another one, or fill its first 16 MiB with zeros, to lose what is on it");
 }
 
-bool write_at(const UniqueFd& device, std::span<const std::byte> bytes, std::size_t offset_bytes) {
-  while (!bytes.empty()) {
-    const ssize_t written =
-        ::pwrite(device.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset_bytes));
-    if (written < 0 && errno != EINTR) {
-      return false;
-    }
-    const auto done_bytes = static_cast<std::size_t>(std::max<ssize_t>(written, 0));
-    bytes = bytes.subspan(done_bytes);
-    offset_bytes += done_bytes;
-  }
-  return true;
-}
-
 bool is_block_device(const std::string& path) {
   struct stat status {};
   return ::stat(path.c_str(), &status) == 0 && S_ISBLK(status.st_mode);
@@ -92,8 +78,9 @@ Status write_device(const std::string& path, const std::vector<std::byte>& file)
   }
   const std::span<const std::byte> all = file;
   const std::size_t first_bytes = std::min(first_part_bytes, file.size());
-  const bool done = write_at(device, all.subspan(first_bytes), first_bytes) &&
-                    ::fsync(device.get()) == 0 && write_at(device, all.first(first_bytes), 0) &&
+  const bool done = write_stored_bytes(device.get(), all.subspan(first_bytes), first_bytes) &&
+                    ::fsync(device.get()) == 0 &&
+                    write_stored_bytes(device.get(), all.first(first_bytes), 0) &&
                     ::fsync(device.get()) == 0;
   return done ? Status() : change_error(path, "cannot be written", errno);
 }

@@ -45,20 +45,6 @@ std::string device_of(const std::string& path) {
   return fs::is_block_file(path, unknown) ? fs::canonical(path, unknown).string() : path;
 }
 
-bool write_at(int descriptor, std::span<const std::byte> bytes, std::size_t offset_bytes) {
-  while (!bytes.empty()) {
-    const ssize_t written =
-        ::pwrite(descriptor, bytes.data(), bytes.size(), static_cast<off_t>(offset_bytes));
-    if (written < 0 && errno != EINTR) {
-      return false;
-    }
-    const auto done_bytes = static_cast<std::size_t>(std::max<ssize_t>(written, 0));
-    bytes = bytes.subspan(done_bytes);
-    offset_bytes += done_bytes;
-  }
-  return true;
-}
-
 // As `image` is, whoever runs this. To a group that this user is not in nothing can be given: then
 // no other group gets that one's rights.
 bool give_rights(int descriptor, const struct stat& image) {
@@ -233,8 +219,9 @@ Status SwtpmReturn::put_on_device(std::vector<std::byte> bytes, bool& begun) con
   const std::span<const std::byte> all = bytes;
   const std::size_t first_bytes = std::min(opening_part_bytes, all.size());
   begun = true;
-  const bool done = write_at(file_.get(), all.subspan(first_bytes), first_bytes) &&
-                    ::fsync(file_.get()) == 0 && write_at(file_.get(), all.first(first_bytes), 0) &&
+  const bool done = write_stored_bytes(file_.get(), all.subspan(first_bytes), first_bytes) &&
+                    ::fsync(file_.get()) == 0 &&
+                    write_stored_bytes(file_.get(), all.first(first_bytes), 0) &&
                     ::fsync(file_.get()) == 0;
   return done ? Status() : change_error(path(), "cannot be written", errno);
 }
@@ -254,7 +241,7 @@ Status SwtpmReturn::put_files(TpmVersion version, const SwtpmStateFiles& states,
     }
     const UniqueFd file =
         work->folder().open_file(names.at(index), O_WRONLY | O_CREAT | O_EXCL, 0600);
-    if (!file.valid() || !write_at(file.get(), *states.at(index), 0) ||
+    if (!file.valid() || !write_stored_bytes(file.get(), *states.at(index), 0) ||
         !give_rights(file.get(), image_) || ::fsync(file.get()) != 0) {
       return change_error(path(), "what is to take its place cannot be written", errno);
     }

@@ -5,6 +5,7 @@
 #include <span>
 #include <string_view>
 
+#include "identity/algorithm_numbers.h"
 #include "identity/number_bytes.h"
 
 namespace vnvram {
@@ -12,11 +13,6 @@ namespace {
 
 using Bytes = std::vector<std::byte>;
 
-constexpr std::uint16_t rsa = 0x01;
-constexpr std::uint16_t ecc = 0x23;
-constexpr std::uint16_t aes = 0x06;
-constexpr std::uint16_t cfb = 0x43;
-constexpr std::uint16_t none = 0x10;
 // Fixed to this TPM and this parent, made by it, administered by the policy, restricted, decrypts.
 constexpr std::uint32_t attributes_low = 0x000300b2;
 // And used with a password.
@@ -25,17 +21,17 @@ constexpr std::uint32_t attributes_high = 0x000300f2;
 /// The profile has two ranges of templates: "low" for the kinds that came first, and "high".
 struct Template {
   std::string_view name; ///< EndorsementKind's.
-  std::uint16_t algorithm;
+  std::uint16_t key_algorithm;
   std::uint16_t size_or_curve; ///< Bits of RSA, or the curve's number.
   std::uint16_t unique_size_bytes;
   bool high;
 };
 
 constexpr std::array<Template, 4> templates = {{
-    {"rsa2048", rsa, 2048, 256, false},
-    {"p256", ecc, 3, 32, false},
-    {"p384", ecc, 4, 0, true},
-    {"rsa3072", rsa, 3072, 0, true},
+    {"rsa2048", algorithm::rsa, 2048, 256, false},
+    {"p256", algorithm::ecc, 3, 32, false},
+    {"p384", algorithm::ecc, 4, 0, true},
+    {"rsa3072", algorithm::rsa, 3072, 0, true},
 }};
 
 // PolicySecret of the endorsement hierarchy; and that, or one with an NV area.
@@ -48,24 +44,22 @@ constexpr std::array<std::uint8_t, 48> policy_high = {
     0xcb, 0x47, 0xba, 0x09, 0x69, 0x96, 0x46, 0x15, 0x0f, 0x9f, 0xc0, 0x00, 0xf3, 0xf8, 0x0e, 0x12};
 
 Bytes composed(const Template& parts) {
-  constexpr std::uint16_t sha256_number = 0x0b;
-  constexpr std::uint16_t sha384_number = 0x0c;
   Bytes bytes;
-  append(bytes, parts.algorithm);
-  append(bytes, parts.high ? sha384_number : sha256_number);
+  append(bytes, parts.key_algorithm);
+  append(bytes, parts.high ? algorithm::sha384 : algorithm::sha256);
   append(bytes, parts.high ? attributes_high : attributes_low);
   append_sized(bytes, std::as_bytes(parts.high ? std::span<const std::uint8_t>(policy_high)
                                                : std::span<const std::uint8_t>(policy_low)));
-  append(bytes, aes);
+  append(bytes, algorithm::aes);
   append(bytes, static_cast<std::uint16_t>(parts.high ? 256 : 128));
-  append(bytes, cfb);
-  append(bytes, none); // No scheme.
+  append(bytes, algorithm::cfb);
+  append(bytes, algorithm::none); // No scheme.
   append(bytes, parts.size_or_curve);
   const Bytes unique(parts.unique_size_bytes);
-  if (parts.algorithm == rsa) {
+  if (parts.key_algorithm == algorithm::rsa) {
     append(bytes, std::uint32_t{0}); // The usual exponent.
   } else {
-    append(bytes, none); // No derivation of keys.
+    append(bytes, algorithm::none); // No derivation of keys.
     append_sized(bytes, unique);
   }
   append_sized(bytes, unique);

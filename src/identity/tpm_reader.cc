@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/big_endian.h"
+#include "identity/algorithm_numbers.h"
 #include "identity/endorsement_template.h"
 #include "identity/number_bytes.h"
 #include "soft_tpm/tpm_message.h"
@@ -37,9 +38,6 @@ constexpr std::uint32_t answer_retry = 0x922;
 constexpr int tries_max = 3;
 constexpr std::uint16_t area_size_max_bytes = 8192;
 constexpr std::uint16_t part_size_max_bytes = 512; // Each TPM takes that much at once.
-constexpr std::uint16_t no_algorithm = 0x10;
-constexpr std::uint16_t kind_rsa = 0x01;
-constexpr std::uint16_t kind_ecc = 0x23;
 constexpr std::uint32_t usual_exponent = 65537;
 
 // With an empty password.
@@ -97,7 +95,7 @@ private:
 
 // What a scheme is made with is behind it.
 void skip_scheme(Fields& fields) {
-  if (fields.number<std::uint16_t>() != no_algorithm) {
+  if (fields.number<std::uint16_t>() != algorithm::none) {
     fields.number<std::uint16_t>();
   }
 }
@@ -114,12 +112,12 @@ std::optional<PublicKey> key_in(std::span<const std::byte> area) {
   fields.number<std::uint32_t>(); // attributes,
   fields.sized();                 // and the policy.
   if (fields.number<std::uint16_t>() !=
-      no_algorithm) { // What a storage key seals its children with.
+      algorithm::none) { // What a storage key seals its children with.
     fields.number<std::uint16_t>();
     fields.number<std::uint16_t>();
   }
   skip_scheme(fields);
-  if (kind == kind_rsa) {
+  if (kind == algorithm::rsa) {
     fields.number<std::uint16_t>(); // The size, which the modulus has.
     const auto exponent = fields.number<std::uint32_t>();
     const auto modulus = fields.sized();
@@ -133,7 +131,8 @@ std::optional<PublicKey> key_in(std::span<const std::byte> area) {
   skip_scheme(fields); // How keys are derived.
   const auto x = fields.sized();
   const auto y = fields.sized();
-  if (kind != kind_ecc || !fields.whole() || (curve != number_of_p256 && curve != number_of_p384)) {
+  if (kind != algorithm::ecc || !fields.whole() ||
+      (curve != number_of_p256 && curve != number_of_p384)) {
     return std::nullopt;
   }
   return key_of(PublicKey::on_curve(curve == number_of_p256 ? Curve::p256 : Curve::p384, x, y));

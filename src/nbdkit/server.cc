@@ -10,6 +10,7 @@
 #include "client/local_blob_client.h"
 #include "device/location.h"
 #include "nbdkit/owner_connection.h"
+#include "service/idle_memory.h"
 #include "service/private_memory.h"
 
 namespace vnvram::nbdkit {
@@ -69,6 +70,7 @@ Status Server::open_image(std::function<void(const Error&)> failed_in_background
   setup.store.deferral = options_.sync;
   setup.store.threads_late = true; // For after_fork().
   setup.store.keys = options_.keys;
+  setup.store.came_to_rest = give_back_memory;
   if (!options_.keys.empty()) {
     keep_memory_private();
   }
@@ -105,7 +107,9 @@ Status Server::join_owner() {
 
 Status Server::after_fork() {
   if (keeper_ != nullptr) {
-    return keeper_->adopt_after_fork();
+    const Status adopted = keeper_->adopt_after_fork();
+    give_back_memory(); // Opening took more than serving does.
+    return adopted;
   }
   const bool is_another = ::getpid() != joined_by_pid_;
   if (Status connected = is_another ? join_owner() : Status(); !connected) {
@@ -119,6 +123,7 @@ Status Server::after_fork() {
     }
     end_ = *std::move(end);
   }
+  give_back_memory();
   // Connections have threads of nbdkit's, which are started later.
   return options_.seccomp ? give_up_rights(options_.image, *options_.seccomp) : Status();
 }

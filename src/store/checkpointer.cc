@@ -222,12 +222,18 @@ void Checkpointer::thread_main() {
     }
     if (!stop_ && (idle || requested_)) {
       lock.unlock();
-      const Status done = run(false); // A failure has poisoned the store.
-      if (!done) {
-        state_.note_background(done);
-      }
+      run_in_background(idle);
       lock.lock();
     }
+  }
+}
+
+void Checkpointer::run_in_background(bool idle) {
+  const Status done = run(false); // A failure has poisoned the store.
+  if (!done) {
+    state_.note_background(done);
+  } else if (idle && state_.options.came_to_rest) {
+    state_.options.came_to_rest();
   }
 }
 

@@ -70,6 +70,7 @@ private:
   [[nodiscard]] bool is_due() const;          // Needs the mutex.
   [[nodiscard]] bool idle_clock_runs() const; // Needs the mutex.
   void thread_main();
+  void run_in_background(bool idle);
   void watch_name();
 
   SharedState& state_;

@@ -15,6 +15,7 @@
 
 #include "base/descriptor_passing.h"
 #include "base/operator_text.h"
+#include "service/idle_memory.h"
 #include "service/poll_timeout.h"
 
 namespace vnvram {
@@ -197,6 +198,7 @@ void Supervisor::note_ready() {
   }
   if (!std::exchange(was_ready_, true)) {
     setup_.log.info(fmt::format("serves, with {} front ends", parts_.size()));
+    give_back_memory(); // Starting them took more than waiting for their ends does.
   }
   setup_.notify.send("READY=1\nSTATUS=Serving");
 }

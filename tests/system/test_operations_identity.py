@@ -3,10 +3,11 @@
 import json
 import unittest
 
+from harness.certificate_authority import make_authority
 from harness.printed import PrintedCase, Section, runs, uncovered
 from harness.tpm_process import program
 from harness.vnvram import create, vnvram
-from manufacture.case import make_authority, run
+from manufacture.case import run
 
 SECTION = Section("A TPM with an identity")
 NOT_RUN = {}

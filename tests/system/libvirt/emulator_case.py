@@ -1,8 +1,6 @@
 """Machines of a libvirtd that finds ours by the name of swtpm."""
 
 import hashlib
-import os
-import unittest
 import uuid
 
 from harness.case import COUNTER
@@ -16,8 +14,6 @@ OURS = program("vnvram-swtpm")
 # Where swtpm_setup puts the certificates of the endorsement keys, and of the platform.
 CERTIFICATES = ("0x1C00002", "0x1C00016", "0x1C08000")
 KEYS = ("0x81010001", "0x81010016")
-
-long_test = unittest.skipUnless(os.environ.get("VNVRAM_LONG_TESTS"), "takes long: VNVRAM_LONG_TESTS=1")
 
 
 class EmulatorCase(LibvirtCase):

@@ -2,7 +2,9 @@
 
 import unittest
 
-from .emulator_case import EmulatorCase, long_test
+from harness.long_test import long_test
+
+from .emulator_case import EmulatorCase
 from .libvirt_case import content_of
 
 

@@ -3,9 +3,9 @@ them swtpm itself."""
 
 import unittest
 
+from harness.long_test import long_test
 from harness.volatile_state import VolatileState
 
-from .emulator_case import long_test
 from .emulator_migration_case import EmulatorMigrationCase
 
 

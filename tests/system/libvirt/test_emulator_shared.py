@@ -8,9 +8,9 @@ a machine has not come, and with that the TPM of the one that goes on.
 import pathlib
 import unittest
 
+from harness.long_test import long_test
 from harness.volatile_state import VolatileState
 
-from .emulator_case import long_test
 from .emulator_migration_case import EmulatorMigrationCase, build_preload
 
 FOLDER = "/var/lib/libvirt/swtpm"

@@ -2,10 +2,11 @@
 
 import unittest
 
+from harness.long_test import long_test
 from harness.qemu import make_disk
 from harness.volatile_state import VolatileState
 
-from .emulator_case import EmulatorCase, long_test
+from .emulator_case import EmulatorCase
 
 
 @long_test

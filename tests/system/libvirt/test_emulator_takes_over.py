@@ -6,12 +6,13 @@ import os
 import unittest
 
 from harness.child import Deadline, PATIENCE_SECONDS
+from harness.long_test import long_test
 from harness.swtpm_process import SwtpmProcess
 from tpm.support import TpmClient
 
 from .cut_start import cut_start
 from .emulated_machine import STATE
-from .emulator_case import OURS, EmulatorCase, long_test
+from .emulator_case import OURS, EmulatorCase
 from .libvirt_case import content_of
 
 MACHINES = 20 if os.environ.get("VNVRAM_LONG_TESTS") else 2

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import unittest
 
+from harness.certificate_authority import make_authority
 from harness.child import PATIENCE_SECONDS
 from harness.shows_logs import ShowsLogs
 from harness.tpm_process import TpmProcess, program
@@ -15,16 +16,6 @@ from harness.vm_image import programs_of
 from harness.vnvram import vnvram
 from harness.workspace import Workspace
 
-LOCALCA = """statedir = {folder}
-signingkey = {folder}/signkey.pem
-issuercert = {folder}/issuercert.pem
-certserial = {folder}/certserial
-"""
-SETUP = """create_certs_tool = /usr/bin/swtpm_localca
-create_certs_tool_config = {folder}/swtpm-localca.conf
-create_certs_tool_options = /etc/swtpm-localca.options
-active_pcr_banks = sha256
-"""
 # Where swtpm_setup leaves its keys.
 HANDLES = {"rsa2048": "0x81010001", "p384": "0x81010016"}
 
@@ -41,14 +32,6 @@ def run(*words, env=None, status=0, text=True):
 
 def der_of(pem):
     return base64.b64decode("".join(pem.splitlines()[1:-1]))
-
-
-def make_authority(folder):
-    """Its configuration; swtpm_localca makes the rest when it is first asked."""
-    (folder / "swtpm-localca.conf").write_text(LOCALCA.format(folder=folder), "utf-8")
-    config = folder / "swtpm_setup.conf"
-    config.write_text(SETUP.format(folder=folder), "utf-8")
-    return config
 
 
 class ManufactureCase(ShowsLogs, unittest.TestCase):

@@ -6,21 +6,11 @@ import signal
 import subprocess
 import unittest
 
+from harness.certificate_authority import make_authority
 from harness.child import Child, Deadline, PATIENCE_SECONDS
 from harness.tpm_process import program
 from harness.workspace import Workspace
 from tpm.support import SHUTDOWN, ControlClient
-
-CERTIFICATION = """statedir = {folder}
-signingkey = {folder}/signkey.pem
-issuercert = {folder}/issuercert.pem
-certserial = {folder}/certserial
-"""
-SETUP = """create_certs_tool = /usr/bin/swtpm_localca
-create_certs_tool_config = {folder}/swtpm-localca.conf
-create_certs_tool_options = /etc/swtpm-localca.options
-active_pcr_banks = sha256
-"""
 
 
 class CallerCase(unittest.TestCase):
@@ -49,12 +39,10 @@ class CallerCase(unittest.TestCase):
     def setup_options(self):
         """swtpm_setup's, for an authority of certificates that is this test's own."""
         folder = self.workspace.file("certification")
-        config = folder / "swtpm_setup.conf"
         if not folder.exists():
             folder.mkdir()
-            (folder / "swtpm-localca.conf").write_text(CERTIFICATION.format(folder=folder), "utf-8")
-            config.write_text(SETUP.format(folder=folder), "utf-8")
-        return ("--config", config)
+            self.authority = make_authority(folder)
+        return ("--config", self.authority)
 
     def run_program(self, *words, cwd=None):
         return subprocess.run([*map(str, words)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,

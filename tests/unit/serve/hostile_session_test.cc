@@ -26,18 +26,6 @@ using std::chrono::seconds;
 class HostileSessionTest : public ServedImage {
 protected:
   void SetUp() override { serve({spec("a", 4096), spec("b", 65536)}); }
-
-  /// Within a minute.
-  static bool has_sessions(OwnerClient& owner, std::size_t count) {
-    const auto until = std::chrono::steady_clock::now() + seconds(60);
-    while (owner.status()->sessions.size() != count) {
-      if (std::chrono::steady_clock::now() > until) {
-        return false;
-      }
-      std::this_thread::yield();
-    }
-    return true;
-  }
 };
 
 TEST_F(HostileSessionTest, NonsenseCostsNobodyElseAnything) {

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -68,6 +69,17 @@ protected:
     auto made = RemoteBlobClient::connect(socket());
     EXPECT_TRUE(made.ok()) << made.error().text();
     return *std::move(made);
+  }
+  /// Within a minute.
+  static bool has_sessions(OwnerClient& owner, std::size_t count) {
+    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+    while (owner.status()->sessions.size() != count) {
+      if (std::chrono::steady_clock::now() > until) {
+        return false;
+      }
+      std::this_thread::yield();
+    }
+    return true;
   }
   [[nodiscard]] std::unique_ptr<OwnerClient> operators() const {
     auto made = OwnerClient::connect(socket());

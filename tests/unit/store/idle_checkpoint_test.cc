@@ -64,6 +64,30 @@ TEST_F(IdleCheckpoint, ACommitStartsTheTimeAnew) {
   wait_for_checkpoint();
 }
 
+TEST_F(IdleCheckpoint, TellsThatTheStoreHasComeToRest) {
+  store_.reset();
+  std::atomic<int> rest_count = 0;
+  store_ = open({.idle_checkpoint_after = idle_for,
+                 .came_to_rest =
+                     [&] {
+                       ++rest_count;
+                       rest_count.notify_all();
+                     },
+                 .clock = &clock_});
+  ASSERT_NE(store_, nullptr);
+  for (const int rests : {0, 1}) {
+    commit(rests == 0 ? "one" : "two");
+    ASSERT_TRUE(clock_.is_awaited(clock_.now() + idle_for));
+    EXPECT_EQ(rest_count, rests);
+    clock_.advance(idle_for);
+    rest_count.wait(rests);
+    EXPECT_TRUE(is_behind_a_checkpoint());
+  }
+  ASSERT_OK(store_->checkpoint()); // One that somebody asks for says nothing.
+  store_.reset();
+  EXPECT_EQ(rest_count, 2);
+}
+
 /// A file under its name.
 class NamedDevice final : public ForwardingDevice {
 public:

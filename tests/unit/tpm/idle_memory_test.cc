@@ -5,9 +5,15 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <fstream>
+#include <span>
+#include <sstream>
+#include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
+#include <link.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -52,6 +58,46 @@ TEST(IdleMemory, AThreadsStackIsAsDeepAsItsFrames) {
   thread.join();
   use_stack();
   give_back_memory(); // And here nothing is lost.
+}
+
+/// Of the text of the program, of its libraries and of nothing else; {mapped, resident}.
+std::pair<std::size_t, std::size_t> text_bytes() {
+  std::ifstream maps("/proc/self/smaps");
+  std::pair<std::size_t, std::size_t> found{};
+  bool is_text = false;
+  for (std::string line; std::getline(maps, line);) {
+    std::istringstream words(line);
+    std::string word;
+    std::size_t kib = 0;
+    words >> word;
+    if (word.back() != ':') {
+      is_text = line.find(" r-xp ") != std::string::npos && line.find('/') != std::string::npos;
+    } else if (is_text && (word == "Size:" || word == "Rss:") && words >> kib) {
+      (word == "Size:" ? found.first : found.second) += kib << 10U;
+    }
+  }
+  return found;
+}
+
+int read_text(dl_phdr_info* object, std::size_t /*size_bytes*/, void* /*nothing*/) {
+  for (const ElfW(Phdr) & part : std::span(object->dlpi_phdr, object->dlpi_phnum)) {
+    const auto* const begin =
+        reinterpret_cast<const volatile char*>(object->dlpi_addr + part.p_vaddr);
+    const bool is_text = part.p_type == PT_LOAD && (part.p_flags & PF_X) != 0;
+    for (std::size_t at = 0; is_text && at < part.p_filesz; at += 4096) {
+      (void)begin[at];
+    }
+  }
+  return 0;
+}
+
+TEST(IdleMemory, TextThatNothingRunsIsNotMapped) {
+  ::dl_iterate_phdr(read_text, nullptr);
+  const auto before = text_bytes();
+  EXPECT_GT(before.second, before.first / 2); // Or it could not go away.
+  give_back_memory();
+  EXPECT_LT(text_bytes().second, before.second / 2);
+  ::dl_iterate_phdr(read_text, nullptr); // It is all still there.
 }
 
 } // namespace
