@@ -19,17 +19,20 @@ protected:
     CreateOptions options;
     options.ring_size_bytes = 256 << 10U;
     options.blobs.push_back({.spec = spec("a", 1000)});
+    options.blobs.push_back(
+        {.spec = spec("b", 1000)}); // Each is read after a call for another one.
     ASSERT_OK(create_image_file(path_, 1 << 20U, options));
     auto device = open_device(path_, Access::read_write);
     ASSERT_OK(device);
     auto store = Store::open(*std::move(device), {.background = false});
     ASSERT_OK(store);
     store_ = *std::move(store);
-    // In the middle of each reading, so that none is of one moment.
+    // In the middle of each reading. By the second one what the reading began with is written over.
     options_.progress = [this](std::uint64_t done_bytes, std::uint64_t /*all_bytes*/) {
-      if (done_bytes <= last_bytes_) {
-        ++readings_;
-        EXPECT_OK(store_->write("a", pattern(500, readings_)));
+      readings_ += done_bytes <= last_bytes_ ? 1 : 0;
+      for (const unsigned seed : {1U, 2U}) {
+        EXPECT_OK(store_->write("a", pattern(500, seed)));
+        EXPECT_OK(store_->write("b", pattern(500, seed)));
         EXPECT_OK(store_->checkpoint());
       }
       last_bytes_ = done_bytes;
