@@ -55,7 +55,6 @@ TEST_F(BusyOwnerTest, OfAMachineThatIsToComeItIsNoReason) {
       std::ranges::find(report.findings, std::string("content"), &PreflightFinding::about);
   ASSERT_NE(content, report.findings.end());
   EXPECT_EQ(content->outcome, Outcome::unknown);
-  EXPECT_GT(readings_, 1U);
   EXPECT_LE(readings_, 100U); // It is given up, and not read a thousand times.
 }
 
