@@ -64,21 +64,24 @@ struct Plan {
 
 // The file that is there, as a block device is formatted: no superblock until all is complete. It
 // may grow first, with what is blank.
-Status format_old(BlockDevice& old, std::uint64_t size_bytes, const CreateOptions& options) {
+Status format_old(BlockDevice& old, std::uint64_t size_bytes, const CreateOptions& options,
+                  const MakeImage& make) {
   const Result<std::uint64_t> there_bytes = old.size_bytes();
   if (!there_bytes) {
     return there_bytes.error();
   }
   const Status grown = size_bytes > *there_bytes ? old.resize(size_bytes) : Status{};
-  return grown ? create_image(old, options) : grown;
+  return grown ? make(old, options) : grown;
 }
 
-Status create_file(const Plan& plan, std::uint64_t size_bytes, const CreateOptions& options) {
+Status create_file(const Plan& plan, std::uint64_t size_bytes, const CreateOptions& options,
+                   const MakeImage& make) {
   const Result<std::uint64_t> size = choose_size(size_bytes, plan.old_size_bytes, options);
   if (!size) {
     return size.error();
   }
-  NewImageFile image = {.target = plan.target, .format = plan.format, .size_bytes = *size};
+  NewImageFile image = {
+      .target = plan.target, .format = plan.format, .size_bytes = *size, .make = make};
   if (plan.old != nullptr) {
     image.rights = FileRights::of(*plan.old);
   }
@@ -86,13 +89,14 @@ Status create_file(const Plan& plan, std::uint64_t size_bytes, const CreateOptio
   const Status done = create_new_image_file(image, options, forbidden);
   const bool in_place =
       !done && forbidden && plan.old_device != nullptr && plan.format == ImageFormat::raw;
-  return in_place ? format_old(*plan.old_device, *size, options) : done;
+  return in_place ? format_old(*plan.old_device, *size, options, make) : done;
 }
 
-Status create_in_place(const std::string& location, const CreateOptions& options) {
+Status create_in_place(const std::string& location, const CreateOptions& options,
+                       const MakeImage& make) {
   const Result<std::unique_ptr<BlockDevice>> there =
       open_device(location, Access::read_write, options.device);
-  return there ? create_image(**there, options) : there.error();
+  return there ? make(**there, options) : there.error();
 }
 
 // The one that is there is grown if it has to be: what a longer one has more is blank.
@@ -142,7 +146,7 @@ open_old(const std::string& path, const ImageContainer& container, const CreateO
 }
 
 Status replace_file(const std::string& path, const struct stat& old, std::uint64_t size_bytes,
-                    const CreateOptions& options) {
+                    const CreateOptions& options, const MakeImage& make) {
   const Result<ImageContainer> container = recognise_image(path);
   if (!container && !options.force) {
     return container.error();
@@ -161,7 +165,7 @@ Status replace_file(const std::string& path, const struct stat& old, std::uint64
     return replaceable;
   }
   if (!options.force && *format != ImageFormat::raw && *format == old_container.format) {
-    return create_image(**there, options);
+    return make(**there, options);
   }
   // A container's own length is no image's size.
   const Result<std::uint64_t> old_size = options.force && old_container.format != ImageFormat::raw
@@ -182,13 +186,18 @@ Status replace_file(const std::string& path, const struct stat& old, std::uint64
        .old_device =
            options.force || old_container.format == ImageFormat::raw ? there->get() : nullptr,
        .old_size_bytes = *old_size},
-      size_bytes, options);
+      size_bytes, options, make);
 }
 
 } // namespace
 
 Status create_image_file(const std::string& path, std::uint64_t size_bytes,
                          const CreateOptions& options) {
+  return make_image_file(path, size_bytes, options, create_image);
+}
+
+Status make_image_file(const std::string& path, std::uint64_t size_bytes,
+                       const CreateOptions& options, const MakeImage& make) {
   if (path.empty()) {
     return Error(ErrorKind::invalid_argument, "the name of the image to be made is empty",
                  "name a file or a block device");
@@ -197,7 +206,7 @@ Status create_image_file(const std::string& path, std::uint64_t size_bytes,
     return create_rbd_image(path, size_bytes, options);
   }
   if (is_served(path)) {
-    return create_in_place(path, options);
+    return create_in_place(path, options, make);
   }
   if (descriptor_of(path)) {
     return Error(ErrorKind::unsupported, path + ": an image is made by name",
@@ -205,8 +214,8 @@ Status create_image_file(const std::string& path, std::uint64_t size_bytes,
   }
   struct stat old {};
   if (::stat(path.c_str(), &old) == 0) {
-    return S_ISREG(old.st_mode) ? replace_file(path, old, size_bytes, options)
-                                : create_in_place(path, options);
+    return S_ISREG(old.st_mode) ? replace_file(path, old, size_bytes, options, make)
+                                : create_in_place(path, options, make);
   }
   if (errno != ENOENT) {
     return file_error(path, "cannot look at it");
@@ -217,7 +226,7 @@ Status create_image_file(const std::string& path, std::uint64_t size_bytes,
                  "remove the link, or name the file itself"};
   }
   const Result<ImageFormat> format = choose_format(path, ImageFormat::raw, options);
-  return format ? create_file({.target = path, .format = *format}, size_bytes, options)
+  return format ? create_file({.target = path, .format = *format}, size_bytes, options, make)
                 : Status(format.error());
 }
 
