@@ -100,7 +100,7 @@ Status ImageKeeper::open(std::unique_ptr<BlockDevice> device, bool accept_sealed
 }
 
 bool ImageKeeper::needs_files(const std::string& location) {
-  return vnvram::needs_files(location);
+  return !is_served(location);
 }
 
 void ImageKeeper::load_libraries() {

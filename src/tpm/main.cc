@@ -113,11 +113,10 @@ Status give_up_privileges(const Options& options) {
     KeyRing(options.keys).run_no_more_commands(); // For an image that comes later.
   }
   const bool has_owner = scheme_of(options.image) == LocationScheme::owner;
-  const bool has_client = has_own_threads(options.image);
-  return confine(options.seccomp, {.connections = options.admin.has_value() || has_client ||
+  return confine(options.seccomp, {.connections = options.admin.has_value() ||
                                                   (has_owner && !is_passed_on(options.image)),
                                    .sessions = has_owner,
-                                   .threads = has_client});
+                                   .threads = false});
 }
 
 enum class End { by_signal, by_successor };
