@@ -4,7 +4,8 @@
 All contenders keep their state on the same disk and are measured in turns in one run, a batch each,
 so that what else the machine does hits all of them; compare ratios, not microseconds. Once with a
 fresh state (1.3 KiB), once with a full one (more than 120 KiB). What the answers promise differs:
-vnvram-tpm answers when the change is durable, swtpm's `dir` never syncs, its `file` calls msync.
+vnvram-tpm and vnvram-swtpm answer when the change is durable, swtpm's `dir` never syncs, its `file`
+calls msync.
 """
 
 import argparse
@@ -61,12 +62,13 @@ def start_vnvram_tpm(sockets, disk, children):
     path = sockets.file("vnvram")
     tpm = TpmProcess(sockets, image, server=path)
     children.append(tpm)
+    return Contender("vnvram-tpm", tpm.pid, path, lambda: permanent_bytes(image))
 
-    def state_bytes():
-        blobs = json.loads(vnvram("ls", "--json", image))
-        blobs = blobs.get("blobs", blobs) if isinstance(blobs, dict) else blobs
-        return next(b["size_bytes"] for b in blobs if b["name"] == "tpm2.permanent")
-    return Contender("vnvram-tpm", tpm.pid, path, state_bytes)
+
+def permanent_bytes(image):
+    blobs = json.loads(vnvram("ls", "--json", image))
+    blobs = blobs.get("blobs", blobs) if isinstance(blobs, dict) else blobs
+    return next(b["size_bytes"] for b in blobs if b["name"] == "tpm2.permanent")
 
 
 def answers(path):
@@ -78,9 +80,9 @@ def answers(path):
             return False
 
 
-def start_swtpm(sockets, children, name, state, state_bytes):
+def start_swtpm(sockets, children, name, state, state_bytes, swtpm="swtpm"):
     path = sockets.file(name.replace(" ", "-"))
-    argv = ["swtpm", "socket", "--tpm2", "--tpmstate", state,
+    argv = [swtpm, "socket", "--tpm2", "--tpmstate", state,
             "--server", f"type=unixio,path={path}", *SWTPM_FLAGS]
     child = Child(argv, sockets.log(name))
     children.append(child)
@@ -105,7 +107,13 @@ def starters(sockets, disk, children):
         return start_swtpm(sockets, children, "swtpm file", f"backend-uri=file://{name}",
                            lambda: os.stat(name).st_size)
 
-    return [lambda: start_vnvram_tpm(sockets, disk, children), start_dir, start_file]
+    def start_in_its_place():
+        folder = pathlib.Path(tempfile.mkdtemp(dir=disk.path))
+        return start_swtpm(sockets, children, "vnvram-swtpm", f"dir={folder}",
+                           lambda: permanent_bytes(folder / "tpm2-00.permall"),
+                           swtpm=program("vnvram-swtpm"))
+
+    return [lambda: start_vnvram_tpm(sockets, disk, children), start_in_its_place, start_dir, start_file]
 
 
 def print_idle_memory(start_functions, children):
@@ -138,7 +146,7 @@ def print_row(state, contenders):
     for contender in contenders:
         quantiles = statistics.quantiles(contender.samples_ns, n=100)
         p50 = statistics.median(contender.samples_ns)
-        print(f"{state:6} {contender.name:11} {contender.state_bytes():8} "
+        print(f"{state:6} {contender.name:12} {contender.state_bytes():8} "
               f"{p50 / 1000:9.1f} {quantiles[98] / 1000:9.1f} {ours / p50:8.2f}", flush=True)
 
 
@@ -150,7 +158,7 @@ def run(arguments, sockets, disk, children):
         contender.client("define", COUNTER)
     print(f"TPM2_NV_Increment over a unix socket; {arguments.rounds} rounds of {arguments.batch} "
           f"each, alternating; state in {disk.path}")
-    print(f"{'state':6} {'TPM':11} {'bytes':>8} {'p50 us':>9} {'p99 us':>9} {'ours/its':>8}")
+    print(f"{'state':6} {'TPM':12} {'bytes':>8} {'p50 us':>9} {'p99 us':>9} {'ours/its':>8}")
     measure(contenders, arguments.rounds, arguments.batch)
     print_row("fresh", contenders)
     for contender in contenders:
