@@ -70,7 +70,7 @@ Status Server::open_image(std::function<void(const Error&)> failed_in_background
   setup.store.deferral = options_.sync;
   setup.store.threads_late = true; // For after_fork().
   setup.store.keys = options_.keys;
-  setup.store.came_to_rest = give_back_memory;
+  setup.store.came_to_rest = give_back_all_memory;
   if (!options_.keys.empty()) {
     keep_memory_private();
   }

@@ -74,6 +74,10 @@ void keep_memory_small() {
 void give_back_memory() {
   ::malloc_trim(0);
   give_back_stack();
+}
+
+void give_back_all_memory() {
+  give_back_memory();
   give_back_text();
 }
 

@@ -196,11 +196,14 @@ void Supervisor::note_ready() {
   if (!all || ends_) {
     return;
   }
-  if (!std::exchange(was_ready_, true)) {
+  const bool is_first = !std::exchange(was_ready_, true);
+  if (is_first) {
     setup_.log.info(fmt::format("serves, with {} front ends", parts_.size()));
-    give_back_memory(); // Starting them took more than waiting for their ends does.
   }
   setup_.notify.send("READY=1\nSTATUS=Serving");
+  if (is_first) {
+    give_back_all_memory(); // Starting them took more than waiting for their ends does.
+  }
 }
 
 Status Supervisor::start_what_is_due() {

@@ -263,7 +263,7 @@ void TpmWorker::rest_if_quiet(bool quiet) {
     rests_from_ = now + busy_for;
   } else if (rests_from_ && now >= *rests_from_) {
     rests_from_.reset();
-    give_back_memory();
+    give_back_all_memory();
   }
 }
 
