@@ -108,7 +108,7 @@ Status Server::join_owner() {
 Status Server::after_fork() {
   if (keeper_ != nullptr) {
     const Status adopted = keeper_->adopt_after_fork();
-    give_back_memory(); // Opening took more than serving does.
+    give_back_all_memory(); // Opening took more than serving does, and nobody says when it rests.
     return adopted;
   }
   const bool is_another = ::getpid() != joined_by_pid_;
@@ -123,7 +123,7 @@ Status Server::after_fork() {
     }
     end_ = *std::move(end);
   }
-  give_back_memory();
+  give_back_all_memory();
   // Connections have threads of nbdkit's, which are started later.
   return options_.seccomp ? give_up_rights(options_.image, *options_.seccomp) : Status();
 }
