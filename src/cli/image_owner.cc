@@ -48,7 +48,9 @@ Status ImageOwner::run() {
   keys.read_ahead(); // For another data key, later: then this process opens nothing any more.
   ImageKeeper keeper(
       {.device = setup_.device,
-       .store = {.keys = setup_.keys, .came_to_rest = give_back_all_memory, .anchor = setup_.anchor},
+       .store = {.keys = setup_.keys,
+                 .came_to_rest = give_back_all_memory,
+                 .anchor = setup_.anchor},
        .space = setup_.space,
        .space_warned = [&log](const Error& error) { log.warning(operator_text(error)); }});
   const std::uint64_t watch =
