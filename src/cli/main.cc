@@ -13,7 +13,9 @@
 #include "base/operator_text.h"
 #include "base/plain_text.h"
 #include "cli/anchor_command.h"
+#include "cli/can_run_command.h"
 #include "cli/check_command.h"
+#include "cli/copy_command.h"
 #include "cli/create_command.h"
 #include "cli/dump_command.h"
 #include "cli/encrypt_command.h"
@@ -132,7 +134,7 @@ int run(int argument_count, const char* const* arguments) {
                     StatusCommand, HoldCommand, ReleaseCommand, RestartCommand, ExportCommand,
                     ImportCommand, ImportSwtpmCommand, ExportSwtpmCommand, MetricsCommand,
                     WatchCommand, AnchorCommand, KeyCommand, MetaCommand, EraseCommand,
-                    EncryptCommand, DecryptCommand>(app);
+                    EncryptCommand, DecryptCommand, CopyCommand, CanRunCommand>(app);
   Output output(STDOUT_FILENO);
   try {
     app.parse(argument_count, arguments);

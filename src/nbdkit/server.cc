@@ -9,6 +9,7 @@
 
 #include "client/local_blob_client.h"
 #include "device/location.h"
+#include "device/rbd_location.h"
 #include "nbdkit/owner_connection.h"
 #include "service/idle_memory.h"
 #include "service/private_memory.h"
@@ -56,11 +57,27 @@ Status Server::open(std::function<void(const Error&)> failed_in_background) {
     const Status closed = close();
     return closed ? chosen : closed;
   }
-  return {};
+  return is_reopened() ? reopenable() : Status();
+}
+
+// Its threads would stay behind in the process that a daemon leaves.
+bool Server::is_reopened() const {
+  return keeper_ != nullptr && has_own_threads(options_.image);
+}
+
+Status Server::reopenable() {
+  KeyRing keys = options_.keys;
+  keys.read_ahead(); // A file of them may be gone by then.
+  return keeper_->detach();
 }
 
 Status Server::open_image(std::function<void(const Error&)> failed_in_background) {
-  if (Status fit = options_.check_for_own_image(); !fit) {
+  Status fit = options_.check_for_own_image();
+  if (fit && scheme_of(options_.image) == LocationScheme::rbd) {
+    const Result<RbdLocation> location = RbdLocation::parse(options_.image);
+    fit = location ? location->check_names_of_files() : location.error();
+  }
+  if (!fit) {
     return fit;
   }
   ImageKeeper::Setup setup{.device = options_.device,
@@ -107,7 +124,8 @@ Status Server::join_owner() {
 
 Status Server::after_fork() {
   if (keeper_ != nullptr) {
-    const Status adopted = keeper_->adopt_after_fork();
+    const Status adopted =
+        is_reopened() ? keeper_->attach({.location = options_.image}) : keeper_->adopt_after_fork();
     give_back_all_memory(); // Opening took more than serving does, and nobody says when it rests.
     return adopted;
   }

@@ -46,6 +46,8 @@ public:
 private:
   Status open_image(std::function<void(const Error&)> failed_in_background);
   Status join_owner();
+  [[nodiscard]] bool is_reopened() const;
+  Status reopenable();
   Status choose_blobs(std::vector<BlobInfo> all);
   [[nodiscard]] Error no_such_blob(std::string_view name) const;
 

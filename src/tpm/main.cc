@@ -113,10 +113,11 @@ Status give_up_privileges(const Options& options) {
     KeyRing(options.keys).run_no_more_commands(); // For an image that comes later.
   }
   const bool has_owner = scheme_of(options.image) == LocationScheme::owner;
-  return confine(options.seccomp, {.connections = options.admin.has_value() ||
+  const bool has_client = has_own_threads(options.image);
+  return confine(options.seccomp, {.connections = options.admin.has_value() || has_client ||
                                                   (has_owner && !is_passed_on(options.image)),
                                    .sessions = has_owner,
-                                   .threads = false});
+                                   .threads = has_client});
 }
 
 enum class End { by_signal, by_successor };
