@@ -62,6 +62,9 @@ Result<BlockCopyReport> copy_blocks(const BlockCopySource& source, const BlockCo
     });
   };
   const Status done = make_image_file(target.path, size_bytes, options, make);
+  if (done && !report) { // Something else was made there: never to be called a copy.
+    return Error(ErrorKind::io, target.path + ": nothing was copied to it");
+  }
   return done ? Result<BlockCopyReport>(*std::move(report)) : done.error();
 }
 

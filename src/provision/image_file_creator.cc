@@ -101,36 +101,37 @@ Status create_in_place(const std::string& location, const CreateOptions& options
 
 // The one that is there is grown if it has to be: what a longer one has more is blank.
 Status create_in_rbd_image(BlockDevice& there, std::uint64_t size_bytes,
-                           const CreateOptions& options) {
+                           const CreateOptions& options, const MakeImage& make) {
   const Status replaceable = check_replaceable(there, options.force);
-  return replaceable ? format_old(there, size_bytes, options) : replaceable;
+  return replaceable ? format_old(there, size_bytes, options, make) : replaceable;
 }
 
 // It is closed when this returns.
-Status create_in_new_rbd_image(const RbdNewImage& made, const CreateOptions& options) {
+Status create_in_new_rbd_image(const RbdNewImage& made, const CreateOptions& options,
+                               const MakeImage& make) {
   const Result<std::unique_ptr<BlockDevice>> there = made.open();
-  return there ? create_image(**there, options) : there.error();
+  return there ? make(**there, options) : there.error();
 }
 
+// Whether there is room is `make`'s question: of a copy it is another one than of a new image.
 Status create_rbd_image(const std::string& location, std::uint64_t size_bytes,
-                        const CreateOptions& options) {
+                        const CreateOptions& options, const MakeImage& make) {
   {
     const Result<std::unique_ptr<BlockDevice>> there =
         open_device(location, Access::read_write, options.device);
     if (there || there.error().kind() != ErrorKind::absent) {
-      return there ? create_in_rbd_image(**there, size_bytes, options) : there.error();
+      return there ? create_in_rbd_image(**there, size_bytes, options, make) : there.error();
     }
   }
   const Result<std::uint64_t> size = choose_size(size_bytes, 0, options);
-  const Status fits = size ? check_room(location, *size, options) : Status(size.error());
-  if (!fits) {
-    return fits;
+  if (!size) {
+    return size.error();
   }
   Result<RbdNewImage> made = RbdNewImage::make(location, *size, options.device.timeout);
   if (!made) {
     return made.error();
   }
-  const Status done = create_in_new_rbd_image(*made, options);
+  const Status done = create_in_new_rbd_image(*made, options, make);
   return done ? made->take_name() : done;
 }
 
@@ -203,7 +204,7 @@ Status make_image_file(const std::string& path, std::uint64_t size_bytes,
                  "name a file or a block device");
   }
   if (scheme_of(path) == LocationScheme::rbd) {
-    return create_rbd_image(path, size_bytes, options);
+    return create_rbd_image(path, size_bytes, options, make);
   }
   if (is_served(path)) {
     return create_in_place(path, options, make);
