@@ -9,6 +9,7 @@
 
 #include <fmt/core.h>
 
+#include "device/call_in_time.h"
 #include "device/rbd_error.h"
 
 namespace vnvram {
@@ -16,6 +17,9 @@ namespace {
 
 // As long as the image's next owner may need to be told by the cluster: Ceph's own default.
 constexpr std::uint32_t fence_seconds = 3600;
+
+// For what waits for something else than an answer, which librados has a deadline for.
+constexpr std::chrono::seconds grace{2};
 
 struct Setting {
   const char* option;
@@ -25,14 +29,17 @@ struct Setting {
 
 // With its cache librbd calls writes durable that it still has, also of an owner that was fenced
 // long ago. Whose lock is broken must be unable to write, for as long as the cluster's
-// administrators think right (0), not for less. Neither a socket nor a log is anyone's
+// administrators think right (0), not for less. A look at what others have written must not be
+// answered by a replica, which may not have it yet. Neither a socket nor a log is anyone's
 // wish here: they would be opened by a process that may open nothing.
-constexpr std::array<Setting, 8> settings = {{
+constexpr std::array<Setting, 10> settings = {{
     {"rbd_cache", "false"},
     {"rbd_persistent_cache_mode", "disabled", false},
     {"rbd_plugins", "", false},
     {"rbd_blocklist_on_break_lock", "true", false},
     {"rbd_blocklist_expire_seconds", "0", false},
+    {"rbd_read_from_replica_policy", "default", false},
+    {"rados_replica_read_policy", "default", false},
     {"admin_socket", ""},
     {"log_file", ""},
     {"log_to_stderr", "false"},
@@ -65,26 +72,43 @@ Error RbdCluster::error(std::string_view what, int result) const {
   return rbd_error(name(), what, result, timeout_);
 }
 
-Result<std::unique_ptr<RbdCluster>> RbdCluster::connect(const RbdLocation& location,
+std::chrono::milliseconds RbdCluster::patience_for(std::chrono::milliseconds timeout) {
+  return timeout + grace;
+}
+
+// librados asks monitors that do not answer ten times over, each time for as long as its deadline
+// says.
+Result<std::shared_ptr<RbdCluster>> RbdCluster::connect(const RbdLocation& location,
                                                         std::chrono::milliseconds timeout) {
   const Result<const RbdLibrary*> library = RbdLibrary::load();
   if (!library) {
     return library.error();
   }
-  std::unique_ptr<RbdCluster> cluster(new RbdCluster(**library, location, timeout));
+  const auto connected =
+      call_in_time(patience_for(timeout), [library = *library, location, timeout] {
+        return connect_at_leisure(*library, location, timeout);
+      });
+  return connected ? *connected
+                   : rbd_error(location.text, "connect to its cluster", -ETIMEDOUT, timeout);
+}
+
+Result<std::shared_ptr<RbdCluster>>
+RbdCluster::connect_at_leisure(const RbdLibrary& library, const RbdLocation& location,
+                               std::chrono::milliseconds timeout) {
+  std::shared_ptr<RbdCluster> cluster(new RbdCluster(library, location, timeout));
   const char* id = location.id.empty() ? nullptr : location.id.c_str();
-  if (const int made = (*library)->rados_create(&cluster->cluster_, id); made < 0) {
+  if (const int made = library.rados_create(&cluster->cluster_, id); made < 0) {
     return cluster->error("begin", made);
   }
   Status done = cluster->configure();
   if (done) {
-    const int connected = (*library)->rados_connect(cluster->cluster_);
+    const int connected = library.rados_connect(cluster->cluster_);
     done = connected < 0 ? Status(cluster->connect_error(connected)) : Status();
   }
   if (done) {
     done = cluster->open_pool();
   }
-  return done ? Result<std::unique_ptr<RbdCluster>>(std::move(cluster)) : done.error();
+  return done ? Result<std::shared_ptr<RbdCluster>>(std::move(cluster)) : done.error();
 }
 
 Error RbdCluster::connect_error(int result) const {

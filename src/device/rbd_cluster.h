@@ -13,14 +13,14 @@
 
 namespace vnvram {
 
-/// Every call to the cluster has a deadline, librados' own by default has none. Nothing is cached:
-/// what librbd says is written is on the OSDs.
+/// Every request to the cluster has a deadline, librados' own by default has none. Nothing is
+/// cached: what librbd says is written is on the OSDs.
 class RbdCluster {
 public:
-  /// Errors: absent (no configuration, pool or namespace of that name), invalid_argument (options
-  /// that Ceph does not take), unsupported (no librbd), io (anything else, a cluster that does not
-  /// answer too).
-  static Result<std::unique_ptr<RbdCluster>> connect(const RbdLocation& location,
+  /// In time or not at all. Errors: absent (no configuration, pool or namespace of that name),
+  /// invalid_argument (options that Ceph does not take), unsupported (no librbd), io (anything
+  /// else, a cluster that does not answer too).
+  static Result<std::shared_ptr<RbdCluster>> connect(const RbdLocation& location,
                                                      std::chrono::milliseconds timeout);
   RbdCluster(const RbdCluster&) = delete;
   RbdCluster& operator=(const RbdCluster&) = delete;
@@ -31,6 +31,8 @@ public:
   [[nodiscard]] const RbdLocation& location() const { return location_; }
   [[nodiscard]] const std::string& name() const { return location_.text; }
   [[nodiscard]] std::chrono::milliseconds timeout() const { return timeout_; }
+  /// For how long a call is waited for (call_in_time): librados gives up first, and says why.
+  [[nodiscard]] std::chrono::milliseconds patience() const { return patience_for(timeout_); }
   [[nodiscard]] Error error(std::string_view what, int result) const;
 
   /// librados has threads, and a child that was forked has none of them: nothing works in it.
@@ -42,6 +44,10 @@ public:
 
 private:
   RbdCluster(const RbdLibrary& library, RbdLocation location, std::chrono::milliseconds timeout);
+  static std::chrono::milliseconds patience_for(std::chrono::milliseconds timeout);
+  static Result<std::shared_ptr<RbdCluster>> connect_at_leisure(const RbdLibrary& library,
+                                                                const RbdLocation& location,
+                                                                std::chrono::milliseconds timeout);
   [[nodiscard]] Error connect_error(int result) const;
   Status configure();
   Status read_configuration();

@@ -11,8 +11,6 @@
 
 namespace vnvram {
 
-using Kind = RbdRequest::Kind;
-
 RbdDevice::RbdDevice(std::unique_ptr<RbdImage> image, Access access)
     : image_(std::move(image)), access_(access) {}
 
@@ -26,7 +24,7 @@ Result<std::unique_ptr<RbdDevice>> RbdDevice::open(const std::string& location, 
 
 Result<std::unique_ptr<RbdDevice>> RbdDevice::open(const RbdLocation& location, Access access,
                                                    std::chrono::milliseconds timeout) {
-  Result<std::unique_ptr<RbdCluster>> cluster = RbdCluster::connect(location, timeout);
+  Result<std::shared_ptr<RbdCluster>> cluster = RbdCluster::connect(location, timeout);
   if (!cluster) {
     return cluster.error();
   }
@@ -57,7 +55,7 @@ Result<std::uint64_t> RbdDevice::size_bytes() {
 
 Status RbdDevice::check_range(const char* verb, std::uint64_t offset_bytes,
                               std::uint64_t length_bytes) {
-  const Result<std::uint64_t> size = size_bytes();
+  const Result<std::uint64_t> size = image_->known_size_bytes();
   if (!size) {
     return size.error();
   }
@@ -89,7 +87,7 @@ Status RbdDevice::read(std::uint64_t offset_bytes, std::span<std::byte> buffer) 
     return possible;
   }
   const std::array<RbdRequest, 1> request = {
-      {{.kind = Kind::read, .offset_bytes = offset_bytes, .into = buffer}}};
+      {{.kind = RbdRequest::Kind::read, .offset_bytes = offset_bytes, .into = buffer}}};
   return image_->run(request);
 }
 
@@ -98,7 +96,7 @@ Status RbdDevice::write(std::uint64_t offset_bytes, std::span<const std::byte> d
     return possible;
   }
   const std::array<RbdRequest, 1> request = {
-      {{.kind = Kind::write, .offset_bytes = offset_bytes, .from = data}}};
+      {{.kind = RbdRequest::Kind::write, .offset_bytes = offset_bytes, .from = data}}};
   return image_->run(request);
 }
 
@@ -106,6 +104,8 @@ Status RbdDevice::write_durable(std::uint64_t offset_bytes, std::span<const std:
   return write(offset_bytes, data);
 }
 
+// With the lock both are under way together. Without it the look has to see who came before the
+// write was done, and librbd keeps no order: then one is behind the other.
 Status RbdDevice::write_durable_and_read(std::uint64_t write_offset_bytes,
                                          std::span<const std::byte> data,
                                          std::uint64_t read_offset_bytes,
@@ -117,19 +117,18 @@ Status RbdDevice::write_durable_and_read(std::uint64_t write_offset_bytes,
   if (!possible) {
     return possible;
   }
-  // An OSD does what concerns one object in turn. With the lock the read, which is quick, goes
-  // first. Without it the look has to see who came before the write: it goes behind.
-  std::array<RbdRequest, 2> requests = {
-      {{.kind = Kind::read, .offset_bytes = read_offset_bytes, .into = buffer},
-       {.kind = Kind::write, .offset_bytes = write_offset_bytes, .from = data}}};
   if (!image_->has_lock()) {
-    std::swap(requests[0], requests[1]);
+    const Status written = write(write_offset_bytes, data);
+    return written ? read(read_offset_bytes, buffer) : written;
   }
+  const std::array<RbdRequest, 2> requests = {
+      {{.kind = RbdRequest::Kind::read, .offset_bytes = read_offset_bytes, .into = buffer},
+       {.kind = RbdRequest::Kind::write, .offset_bytes = write_offset_bytes, .from = data}}};
   return image_->run(requests);
 }
 
 Status RbdDevice::flush() {
-  const std::array<RbdRequest, 1> request = {{{.kind = Kind::flush}}};
+  const std::array<RbdRequest, 1> request = {{{.kind = RbdRequest::Kind::flush}}};
   return access_ == Access::read_write ? image_->run(request) : Status();
 }
 

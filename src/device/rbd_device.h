@@ -16,8 +16,8 @@ struct RbdLocation;
 
 /// A write is durable when it returns: librbd has no cache here, and answers when all OSDs that are
 /// to have it have it on their disks. Every answer has a deadline. After the first that fails, the
-/// device is given up for good: nobody knows then what became of it. To open the image again is the
-/// way on.
+/// device is given up for good: nobody knows then what became of it, so that it has the cluster
+/// shut it out. To open the image again is the way on.
 ///
 /// Where the image has Ceph's exclusive lock among its features, it is taken by lock_for_writing(),
 /// nothing is written without it, and who loses it is fenced by the OSDs. Without that feature
@@ -37,7 +37,7 @@ public:
   Status read(std::uint64_t offset_bytes, std::span<std::byte> buffer) override;
   Status write(std::uint64_t offset_bytes, std::span<const std::byte> data) override;
   Status write_durable(std::uint64_t offset_bytes, std::span<const std::byte> data) override;
-  /// Both are one round trip.
+  /// Both are one round trip; on an image without a lock two.
   Status write_durable_and_read(std::uint64_t write_offset_bytes, std::span<const std::byte> data,
                                 std::uint64_t read_offset_bytes,
                                 std::span<std::byte> buffer) override;

@@ -27,8 +27,9 @@ Error rbd_error(std::string_view name, std::string_view what, int result,
                      "the image over",
             "open it again only if it is this machine's turn"};
   case EROFS:
-    return {ErrorKind::in_use, failed + ": another client has its exclusive lock",
-            "end the other owner; `rbd lock ls` names it"};
+    return {ErrorKind::read_only,
+            failed + ": the cluster has it for reading only (as what another one mirrors to it)",
+            "a mirrored image is written to where it is primary: `rbd mirror image status`"};
   case ETIMEDOUT:
     return {ErrorKind::io,
             fmt::format("{}: no answer from the cluster for {:g} s", failed,

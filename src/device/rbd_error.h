@@ -10,8 +10,8 @@
 namespace vnvram {
 
 /// From the negative errno of one of their calls. `name` is the image, `what` was to be done.
-/// Kinds: in_use (another client has the lock, or this one was fenced), no_space, absent,
-/// read_only; else io. Nobody waits longer than `timeout` for an answer.
+/// Kinds: in_use (this client was fenced), no_space, absent, read_only; else io. Nobody waits
+/// longer than `timeout` for an answer.
 Error rbd_error(std::string_view name, std::string_view what, int result,
                 std::chrono::milliseconds timeout);
 

@@ -44,8 +44,11 @@ public:
   decltype(&::rbd_get_features) rbd_get_features = nullptr;
   decltype(&::rbd_config_image_list) rbd_config_image_list = nullptr;
   decltype(&::rbd_config_image_list_cleanup) rbd_config_image_list_cleanup = nullptr;
+  decltype(&::rbd_is_exclusive_lock_owner) rbd_is_exclusive_lock_owner = nullptr;
   decltype(&::rbd_lock_acquire) rbd_lock_acquire = nullptr;
   decltype(&::rbd_lock_release) rbd_lock_release = nullptr;
+  decltype(&::rbd_lock_get_owners) rbd_lock_get_owners = nullptr;
+  decltype(&::rbd_lock_get_owners_cleanup) rbd_lock_get_owners_cleanup = nullptr;
   decltype(&::rbd_list_lockers) rbd_list_lockers = nullptr;
   decltype(&::rbd_resize2) rbd_resize2 = nullptr;
   decltype(&::rbd_aio_create_completion) rbd_aio_create_completion = nullptr;

@@ -14,9 +14,11 @@ constexpr std::string_view form =
     "rbd:POOL/IMAGE, rbd:POOL/NAMESPACE/IMAGE, with @SNAPSHOT and :OPTION=VALUE behind it";
 
 // What keeps an image whole depends on these, so they are ours (see RbdCluster).
-constexpr std::array<std::string_view, 8> beginnings_of_ours = {
-    "rbd_cache",     "rbd_persistent_cache", "rbd_plugins",          "rbd_blocklist",
-    "rbd_blacklist", "rados_mon_op_timeout", "rados_osd_op_timeout", "client_mount_timeout"};
+constexpr std::array<std::string_view, 10> beginnings_of_ours = {
+    "rbd_cache",           "rbd_persistent_cache", "rbd_plugins",
+    "rbd_blocklist",       "rbd_blacklist",        "rbd_read_from_replica",
+    "rados_replica_read",  "rados_mon_op_timeout", "rados_osd_op_timeout",
+    "client_mount_timeout"};
 
 // Of the options a message says no more than the name of one: a key may be among them.
 Error wrong(std::string_view names, std::string_view why, std::string_view remedy = form) {

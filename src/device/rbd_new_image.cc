@@ -6,6 +6,7 @@
 #include <fmt/core.h>
 
 #include "base/random_bytes.h"
+#include "device/call_in_time.h"
 #include "device/rbd_cluster.h"
 #include "device/rbd_device.h"
 
@@ -14,7 +15,10 @@ namespace {
 
 // What is needed: clones, and the lock. Each more costs a commit something, or another client the
 // right to open it.
-constexpr std::uint64_t features = RBD_FEATURE_LAYERING | RBD_FEATURE_EXCLUSIVE_LOCK;
+constexpr std::uint64_t needed_features = RBD_FEATURE_LAYERING | RBD_FEATURE_EXCLUSIVE_LOCK;
+// Ceph's own default, whatever the configuration says: objects of 4 MiB, one behind the other, so
+// that a block is in one of them.
+constexpr std::uint64_t object_order = 22;
 
 constexpr std::size_t random_letter_count = 12;
 
@@ -22,7 +26,14 @@ int make_image(const RbdCluster& cluster, std::uint64_t size_bytes) {
   const RbdLibrary& library = cluster.library();
   rbd_image_options_t options = nullptr;
   library.rbd_image_options_create(&options);
-  int made = library.rbd_image_options_set_uint64(options, RBD_IMAGE_OPTION_FEATURES, features);
+  int made = 0;
+  for (const auto& [option, value] :
+       {std::pair(RBD_IMAGE_OPTION_FEATURES, needed_features),
+        std::pair(RBD_IMAGE_OPTION_ORDER, object_order),
+        std::pair(RBD_IMAGE_OPTION_STRIPE_UNIT, std::uint64_t{1} << object_order),
+        std::pair(RBD_IMAGE_OPTION_STRIPE_COUNT, std::uint64_t{1})}) {
+    made = made < 0 ? made : library.rbd_image_options_set_uint64(options, option, value);
+  }
   if (made >= 0) {
     made =
         library.rbd_create4(cluster.pool(), cluster.location().image.c_str(), size_bytes, options);
@@ -31,16 +42,41 @@ int make_image(const RbdCluster& cluster, std::uint64_t size_bytes) {
   return made;
 }
 
+/// What the call returns, or -ETIMEDOUT: then it may be done later.
+template <typename Call> int in_time(const std::shared_ptr<RbdCluster>& cluster, Call call) {
+  return call_in_time(cluster->patience(), [cluster, call] { return call(*cluster); })
+      .value_or(-ETIMEDOUT);
+}
+
 } // namespace
 
-RbdNewImage::RbdNewImage(std::unique_ptr<RbdCluster> cluster, std::string name)
+RbdNewImage::RbdNewImage(std::shared_ptr<RbdCluster> cluster, std::string name)
     : cluster_(std::move(cluster)), name_(std::move(name)) {}
 RbdNewImage::RbdNewImage(RbdNewImage&&) noexcept = default;
 
 RbdNewImage::~RbdNewImage() {
   if (cluster_ != nullptr) {
-    cluster_->library().rbd_remove(cluster_->pool(), cluster_->location().image.c_str());
+    remove();
   }
+}
+
+int RbdNewImage::remove() {
+  const int removed = in_time(cluster_, [](const RbdCluster& cluster) {
+    return cluster.library().rbd_remove(cluster.pool(), cluster.location().image.c_str());
+  });
+  cluster_.reset();
+  return removed;
+}
+
+Error RbdNewImage::removed_after(const Error& why) {
+  const std::string made = cluster_->location().spec();
+  const int removed = remove();
+  return removed >= 0 || removed == -ENOENT
+             ? why
+             : Error(why.kind(), why.cause(),
+                     fmt::format("{}{}`rbd rm {}` removes what is left of it, when the cluster "
+                                 "answers and nobody has it open",
+                                 why.remedy(), why.remedy().empty() ? "" : "; ", made));
 }
 
 Result<std::unique_ptr<BlockDevice>> RbdNewImage::open() const {
@@ -51,20 +87,22 @@ Result<std::unique_ptr<BlockDevice>> RbdNewImage::open() const {
 // Of two that rename at the same time the cluster refuses one: the name is an object, which is
 // made if there is none.
 Status RbdNewImage::take_name() {
-  const RbdCluster& cluster = *cluster_;
-  const std::string made = cluster.location().spec();
-  const int renamed =
-      cluster.library().rbd_rename(cluster.pool(), cluster.location().image.c_str(), name_.c_str());
+  const int renamed = in_time(cluster_, [name = name_](const RbdCluster& cluster) {
+    return cluster.library().rbd_rename(cluster.pool(), cluster.location().image.c_str(),
+                                        name.c_str());
+  });
   if (renamed == -EEXIST) {
-    return Error(ErrorKind::exists, cluster.name() + ": somebody has made it meanwhile",
-                 "look what it is, and try again");
+    return removed_after(Error(ErrorKind::exists,
+                               cluster_->name() + ": somebody has made it meanwhile",
+                               "look what it is, and try again"));
   }
+  const std::shared_ptr<RbdCluster> cluster = std::exchange(cluster_, nullptr);
   if (renamed >= 0) {
-    cluster_.reset();
     return {};
   }
-  Error error = cluster.error(fmt::format("give {} its name", made), renamed);
-  cluster_.reset(); // It may have the name, and be in use: nothing is removed.
+  // It may have the name, and be in use: nothing is removed.
+  const std::string made = cluster->location().spec();
+  const Error error = cluster->error(fmt::format("give {} its name", made), renamed);
   return Error(error.kind(), error.cause(),
                fmt::format("`rbd ls` shows which name it has; `rbd rm {}` removes it", made));
 }
@@ -85,11 +123,12 @@ Result<RbdNewImage> RbdNewImage::make(const std::string& location, std::uint64_t
   }
   std::string name = where->image;
   where->image += ".new-" + *letters;
-  Result<std::unique_ptr<RbdCluster>> cluster = RbdCluster::connect(*where, timeout);
+  Result<std::shared_ptr<RbdCluster>> cluster = RbdCluster::connect(*where, timeout);
   if (!cluster) {
     return cluster.error();
   }
-  const int made = make_image(**cluster, size_bytes);
+  const int made = in_time(
+      *cluster, [size_bytes](const RbdCluster& pool) { return make_image(pool, size_bytes); });
   if (made < 0) {
     const Error error = (*cluster)->error("make the image " + where->spec(), made);
     return made != -ETIMEDOUT

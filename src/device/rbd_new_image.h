@@ -24,7 +24,7 @@ public:
                                   std::chrono::milliseconds timeout);
   RbdNewImage(RbdNewImage&&) noexcept;
   RbdNewImage& operator=(RbdNewImage&&) = delete;
-  /// Removes it, unless it has taken its name. Nobody has it open any more.
+  /// Removes it if nobody has said what is to become of it, and tells nobody if that fails.
   ~RbdNewImage();
 
   /// For writing. Its messages name what it is to become.
@@ -32,10 +32,14 @@ public:
   /// From here on it stays. Nobody has it open. Errors: exists (an image has the name already,
   /// which is left alone); io, after which both names may lead to it, or either.
   Status take_name();
+  /// Removes it, after `why`: which is what this returns, with what is left if it cannot be
+  /// removed.
+  Error removed_after(const Error& why);
 
 private:
-  RbdNewImage(std::unique_ptr<RbdCluster> cluster, std::string name);
-  std::unique_ptr<RbdCluster> cluster_; ///< None: it stays.
+  RbdNewImage(std::shared_ptr<RbdCluster> cluster, std::string name);
+  int remove();
+  std::shared_ptr<RbdCluster> cluster_; ///< None: it stays.
   std::string name_;                    ///< What it is to be called.
 };
 

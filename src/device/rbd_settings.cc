@@ -20,12 +20,14 @@ struct NeededSetting {
 };
 constexpr const char* not_durable = "with it librbd calls durable what is not";
 constexpr const char* not_fenced = "with it an owner that lost the image could go on writing";
-constexpr std::array<NeededSetting, 5> needed_settings = {{
+constexpr const char* not_newest = "with it another owner's writes may not be seen";
+constexpr std::array<NeededSetting, 6> needed_settings = {{
     {"rbd_cache", "false", not_durable},
     {"rbd_persistent_cache_mode", "disabled", not_durable},
     {"rbd_plugins", "", not_durable},
     {"rbd_blocklist_on_break_lock", "true", not_fenced},
     {"rbd_blocklist_expire_seconds", "0", not_fenced},
+    {"rbd_read_from_replica_policy", "default", not_newest},
 }};
 
 /// None: it is as needed, or none of those.

@@ -132,7 +132,7 @@ Status create_rbd_image(const std::string& location, std::uint64_t size_bytes,
     return made.error();
   }
   const Status done = create_in_new_rbd_image(*made, options, make);
-  return done ? made->take_name() : done;
+  return done ? made->take_name() : Status(made->removed_after(done.error()));
 }
 
 // The bytes of a file that is to be replaced whatever it holds, or what it holds.
