@@ -32,7 +32,8 @@ struct DeviceCapabilities {
   /// check_name() can tell: to be asked now and then.
   bool named = false;
   /// Who loses the lock can write nothing any more, also of what was on its way: for an hour the
-  /// storage sees to it. The check that the image is still ours comes first only after a long rest.
+  /// storage sees to it. The check that the image is still ours comes first only after some seconds
+  /// of rest.
   bool fences = false;
 };
 

@@ -18,8 +18,9 @@ namespace {
 constexpr std::chrono::milliseconds recent_max_here{2};
 constexpr std::chrono::milliseconds recent_max_remote{1000};
 // Where an overtaken owner is fenced its record does not land: for as long as its storage remembers
-// that, which Ceph does for an hour unless it is told otherwise.
-constexpr std::chrono::minutes recent_max_fenced{10};
+// that. And well before such a storage gives the lock of an owner away that it has lost sight of,
+// which Ceph does after 30 s where nothing is said; it may have been given back since.
+constexpr std::chrono::seconds recent_max_fenced{5};
 
 OwnerWatch::Timing timing_for(const DeviceCapabilities& can) {
   return can.remote || can.read_beside_write ? OwnerWatch::Timing::with_commit
