@@ -46,6 +46,7 @@
 #include "cli/tpm_command.h"
 #include "cli/unseal_command.h"
 #include "cli/watch_command.h"
+#include "device/left_behind.h"
 #include "vnvram/version.h"
 
 namespace vnvram::cli {
@@ -175,7 +176,7 @@ int main(int argument_count, char** arguments) {
   // A reader that goes away shows as a failed write, which is reported.
   std::signal(SIGPIPE, SIG_IGN);
   try {
-    return vnvram::cli::run(argument_count, arguments);
+    return vnvram::end_program(vnvram::cli::run(argument_count, arguments));
   } catch (const std::exception& exception) {
     vnvram::cli::say(exception.what());
     return static_cast<int>(vnvram::ExitCode::failure);
