@@ -12,6 +12,8 @@ fails the guest goes on at the source.
 """
 
 import argparse
+import subprocess
+import sys
 
 from idle_tpm import wait_idle
 from qmp import Qmp, QmpError
@@ -87,16 +89,29 @@ def migrate(migration, uri):
         raise
 
 
+def can_run(image):
+    """Nothing has moved yet. What is wrong it says itself."""
+    asked = subprocess.run(["vnvram", "can-run", "--incoming", image], stdin=subprocess.DEVNULL,
+                           stdout=subprocess.PIPE, text=True, check=False)
+    if asked.returncode != 0:
+        print(asked.stdout, end="", file=sys.stderr)
+    return asked.returncode == 0
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("source", help="QMP socket of the QEMU that runs the guest")
     parser.add_argument("destination", help="QMP socket of the QEMU that is to run it")
     parser.add_argument("uri", help="between the two, e.g. tcp:HOST:PORT or unix:PATH")
+    parser.add_argument("--image", help="the destination's, if this is run there: asked first whether it can run")
     options = parser.parse_args()
+    if options.image and not can_run(options.image):
+        return 1
     with Qmp(options.source) as source, Qmp(options.destination) as destination:
         stopped_ms = migrate(Migration(source, destination), options.uri)
     print(f"migrated; the guest was stopped for {stopped_ms:.0f} ms")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

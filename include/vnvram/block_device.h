@@ -31,6 +31,10 @@ struct DeviceCapabilities {
   bool read_beside_write = false;
   /// check_name() can tell: to be asked now and then.
   bool named = false;
+  /// Who loses the lock can write nothing any more, also of what was on its way: for an hour the
+  /// storage sees to it. The check that the image is still ours comes first only after some seconds
+  /// of rest.
+  bool fences = false;
 };
 
 /// A linear array of bytes that can lose what was not flushed.

@@ -113,8 +113,9 @@ Status ImageOwner::serve(ImageKeeper& keeper, const Listener& listener,
   }
   if (setup_.seccomp) {
     KeyRing(setup_.keys).run_no_more_commands(); // For a state that is looked at again.
-    if (Status confined =
-            confine(*setup_.seccomp, {.connections = false, .sessions = true, .threads = true});
+    if (Status confined = confine(
+            *setup_.seccomp,
+            {.connections = has_own_threads(setup_.image), .sessions = true, .threads = true});
         !confined) {
       return confined;
     }

@@ -1,5 +1,6 @@
 #include "cli/serve_command.h"
 
+#include <array>
 #include <csignal>
 #include <map>
 #include <optional>
@@ -256,7 +257,7 @@ Result<ExitCode> ServeCommand::supervise(const Log& log) const {
   if (!access) {
     return access.error();
   }
-  const Result<UniqueFd> signals = take_signals({SIGTERM, SIGINT, SIGHUP});
+  const Result<UniqueFd> signals = take_signals(std::array{SIGTERM, SIGINT, SIGHUP});
   if (!signals) {
     return signals.error();
   }

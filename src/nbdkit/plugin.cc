@@ -80,6 +80,7 @@ std::optional<std::string_view> before_path(std::string_view key, std::string_vi
   case LocationScheme::owner:
     return value.starts_with("unix:") ? std::optional<std::string_view>("unix:") : std::nullopt;
   case LocationScheme::nbd:
+  case LocationScheme::rbd:
   case LocationScheme::descriptor: break;
   }
   return std::nullopt;
@@ -221,7 +222,7 @@ int flush(void* handle, std::uint32_t /*flags*/) {
 }
 
 constexpr const char* help =
-    "[image=]IMAGE        (required) The image: a file, block device, VM image or NBD URI;\n"
+    "[image=]IMAGE        (required) The image: a file, block device, VM image, NBD URI or rbd:;\n"
     "                     of vnvram-owner: unix:PATH, the control socket of its owner.\n"
     "sync=TIME|always     How long a write that is not flushed may wait to be durable,\n"
     "                     e.g. 10ms (default), 500us, 1s; always: not at all.\n"

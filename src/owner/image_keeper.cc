@@ -100,7 +100,7 @@ Status ImageKeeper::open(std::unique_ptr<BlockDevice> device, bool accept_sealed
 }
 
 bool ImageKeeper::needs_files(const std::string& location) {
-  return !is_served(location);
+  return vnvram::needs_files(location);
 }
 
 void ImageKeeper::load_libraries() {

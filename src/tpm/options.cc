@@ -27,8 +27,8 @@ constexpr std::string_view usage_text =
 
 A TPM whose state is in a vNVRAM image.
 
-  IMAGE: a file, a VM image, a block device, an NBD export's URI; or unix:PATH, the control socket of
-an owner that has it open (vnvram serve).
+  IMAGE: a file, a VM image, a block device, an NBD export's URI, rbd:POOL/IMAGE; or unix:PATH,
+the control socket of an owner that has it open (vnvram serve).
 
   --ctrl unix:PATH        control socket, for QEMU and swtpm_ioctl; this one and the others may be
                           fd:N, or fd:NAME of systemd's, for one that listens already
