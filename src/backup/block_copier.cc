@@ -21,17 +21,17 @@ constexpr std::uint64_t header_from_block = format::superblock_count;
 constexpr std::uint64_t header_to_block = format::ring_start_block;
 // The header area, and the two slots of the index behind it.
 constexpr std::size_t header_size_bytes = (header_to_block - header_from_block) * block_size_bytes;
-constexpr int looks_max = 50;
+constexpr int header_looks_max = 50;
 // Of a source that can be held the last one is.
 constexpr unsigned readings_max_with_hold = 3;
 constexpr unsigned readings_max = 20;
 
-class LettingGo {
+class HoldEnd {
 public:
-  explicit LettingGo(const BlockCopySource& source) : source_(source) {}
-  LettingGo(const LettingGo&) = delete;
-  LettingGo& operator=(const LettingGo&) = delete;
-  ~LettingGo() {
+  explicit HoldEnd(const BlockCopySource& source) : source_(source) {}
+  HoldEnd(const HoldEnd&) = delete;
+  HoldEnd& operator=(const HoldEnd&) = delete;
+  ~HoldEnd() {
     if (source_.let_go) {
       source_.let_go();
     }
@@ -95,7 +95,7 @@ Status BlockCopier::check_source() {
   }
   done = source_.hold();
   if (done) {
-    const LettingGo afterwards(source_);
+    const HoldEnd afterwards(source_);
     done = look_over_source();
   }
   return done;
@@ -123,7 +123,7 @@ Status BlockCopier::look_over_source() {
 }
 
 Status BlockCopier::read() {
-  const LettingGo at_the_end(source_);
+  const HoldEnd at_the_end(source_);
   const unsigned readings = source_.hold ? readings_max_with_hold : readings_max;
   for (unsigned reading = 1; reading <= readings; ++reading) {
     if (source_.hold && reading == readings) {
@@ -199,7 +199,7 @@ Status BlockCopier::copy_range(std::uint64_t from_block, std::uint64_t to_block,
 // Until two readings in a row are the same: slots and metadata are changed beside all else.
 Status BlockCopier::copy_header_area() {
   std::vector<std::byte> last;
-  for (int looks = 0; looks < looks_max; ++looks) {
+  for (int looks = 0; looks < header_looks_max; ++looks) {
     std::vector<std::byte> now(header_size_bytes);
     if (Status read = source_.device.read(header_from_block * block_size_bytes, now); !read) {
       return read;
