@@ -24,6 +24,7 @@
 #include "device/file_space.h"
 #include "device/location.h"
 #include "device/opened_file.h"
+#include "device/rbd_lock_look.h"
 
 namespace vnvram {
 namespace {
@@ -116,7 +117,10 @@ Result<MeasuredDurability> measure_flush(const std::string& location, int fd) {
 
 } // namespace
 
-Status look_for_owner(const std::string& location) {
+Status look_for_owner(const std::string& location, const DeviceOptions& options) {
+  if (scheme_of(location) == LocationScheme::rbd) {
+    return look_at_rbd_lock(location, options.timeout);
+  }
   if (is_served(location)) {
     return cannot_tell(location, "an NBD export has no locks to look at");
   }
@@ -175,6 +179,10 @@ std::optional<SpaceLook> look_for_space(const std::string& location,
 
 Result<MeasuredDurability> measure_durability(const std::string& location,
                                               const DeviceOptions& options) {
+  if (scheme_of(location) == LocationScheme::rbd) {
+    return cannot_tell(location, "what is flushed or written there needs its lock, which is not "
+                                 "taken to measure with");
+  }
   if (is_served(location)) {
     const auto device = open_device(location, Access::read_write, options);
     return device ? measure_times(MeasuredDurability::flush,

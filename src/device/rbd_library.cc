@@ -68,6 +68,8 @@ Result<RbdLibrary> RbdLibrary::find_all() {
       find(library, "rbd_lock_acquire", found.rbd_lock_acquire) &&
       find(library, "rbd_lock_release", found.rbd_lock_release) &&
       find(library, "rbd_list_lockers", found.rbd_list_lockers) &&
+      find(library, "rbd_watchers_list", found.rbd_watchers_list) &&
+      find(library, "rbd_watchers_list_cleanup", found.rbd_watchers_list_cleanup) &&
       find(library, "rbd_resize2", found.rbd_resize2) &&
       find(library, "rbd_aio_create_completion", found.rbd_aio_create_completion) &&
       find(library, "rbd_aio_get_return_value", found.rbd_aio_get_return_value) &&

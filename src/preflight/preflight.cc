@@ -96,7 +96,7 @@ PreflightReport Preflight::run() {
 }
 
 void Preflight::check_lock() {
-  const Status free = look_for_owner(location_);
+  const Status free = look_for_owner(location_, options_.device);
   if (free) {
     is_locked_ = false;
   } else if (free.error().kind() == ErrorKind::in_use) {
