@@ -213,6 +213,21 @@ void Preflight::check_seal(const StoreInfo& info) {
   }
 }
 
+// By the programs that are here, which know none.
+void Preflight::check_attributes(const std::vector<BlobInfo>& blobs) {
+  for (const BlobInfo& blob : blobs) {
+    for (const Attribute& attribute : blob.attributes) {
+      if (attribute.must_know) {
+        refuse("attributes",
+               {ErrorKind::too_new,
+                fmt::format("{}: blob {}: attribute {} must be known to use its bytes", location_,
+                            blob.name, attribute.name),
+                "use a program that knows it"});
+      }
+    }
+  }
+}
+
 Status Preflight::look_inside() {
   const auto store = open_to_copy(location_, options_.device, options_.keys);
   if (!store) {
@@ -241,6 +256,7 @@ Status Preflight::look_inside() {
         fmt::format("generation {}, {} blobs, no damage", checked->generation,
                     checked->blobs_checked));
   }
+  check_attributes((*store)->blobs());
   std::ranges::move(*tpms, std::back_inserter(report_.findings));
   return {};
 }
