@@ -161,11 +161,15 @@ std::optional<SpaceLook> look_for_space(const std::string& location,
   const Result<OpenedFile> file = open_to_look(location);
   struct stat status = {};
   struct statvfs system = {};
+  struct statfs kind = {};
   if (!file || file->block_special || ::fstat(file->fd.get(), &status) != 0 ||
-      ::fstatvfs(file->fd.get(), &system) != 0) {
+      ::fstatvfs(file->fd.get(), &system) != 0 || ::fstatfs(file->fd.get(), &kind) != 0) {
     return std::nullopt;
   }
-  SpaceLook look{.free_bytes = std::uint64_t{system.f_bavail} * system.f_frsize};
+  // Some of what is free is root's alone.
+  const std::uint64_t free_blocks = ::geteuid() == 0 ? system.f_bfree : system.f_bavail;
+  SpaceLook look{.free_bytes = free_blocks * system.f_frsize,
+                 .unshares = kind.f_type == XFS_SUPER_MAGIC};
   const auto end = static_cast<std::uint64_t>(status.st_size);
   for (const ByteRange& range : ranges) {
     const std::uint64_t from = std::min(range.offset_bytes, end);

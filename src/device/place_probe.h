@@ -30,7 +30,10 @@ Status look_for_rights(const std::string& location, const DeviceOptions& options
 struct SpaceLook {
   std::uint64_t missing_bytes = 0;
   std::uint64_t shared_bytes = 0; ///< With a copy of the file: written anew, they need space, too.
-  std::uint64_t free_bytes = 0;
+  std::uint64_t free_bytes = 0;   ///< For this user.
+  /// A start gives what is shared space of its own, and refuses if there is none. Else that is
+  /// found out by the writes.
+  bool unshares = false;
 };
 std::optional<SpaceLook> look_for_space(const std::string& location,
                                         std::span<const ByteRange> ranges);

@@ -134,22 +134,25 @@ void Preflight::check_space() {
   if (!space || written_ranges_.empty()) {
     return;
   }
-  if (space->missing_bytes > space->free_bytes) {
+  const std::uint64_t needed_bytes = space->missing_bytes + space->shared_bytes;
+  const bool is_enough = needed_bytes <= space->free_bytes;
+  if (space->missing_bytes > space->free_bytes || (!is_enough && space->unshares)) {
     refuse("space",
            {ErrorKind::no_space,
-            fmt::format("{}: the file lacks the space of {} bytes, and its file system has "
-                        "{} left",
-                        location_, space->missing_bytes, space->free_bytes),
+            fmt::format("{}: the file lacks the space of {} bytes, of which {} are a copy's, too, "
+                        "and its file system has {} left",
+                        location_, needed_bytes, space->shared_bytes, space->free_bytes),
             "make room there"});
+  } else if (space->shared_bytes > 0) {
+    add("space", Outcome::note,
+        fmt::format("{} bytes of the file are a copy's, too, and need space of their own; {} bytes "
+                    "are free{}",
+                    space->shared_bytes, space->free_bytes,
+                    is_enough ? "" : ", which is not enough: a commit may fail"));
   } else if (space->missing_bytes > 0) {
     add("space", Outcome::note,
         fmt::format("{} bytes of the file have no space of their own yet; there is enough",
                     space->missing_bytes));
-  } else if (space->shared_bytes > 0) {
-    add("space", Outcome::note,
-        fmt::format("{} bytes of the file are a copy's, too, and need space of their own ({} bytes "
-                    "are free)",
-                    space->shared_bytes, space->free_bytes));
   } else {
     add("space", Outcome::good, "all of it has its space");
   }

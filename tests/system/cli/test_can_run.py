@@ -7,6 +7,7 @@ import subprocess
 
 from harness.nbd_server import NbdServer
 from harness.owner_process import OwnerProcess
+from harness.small_file_system import SmallFileSystem
 from harness.tpm_process import TpmProcess, program
 from tpm.support import TpmClient
 
@@ -235,6 +236,20 @@ class CanRun(CanRunCase):
         self.assertTrue(report["can_run"])
         self.assertEqual(self.finding(report, "durability")["outcome"], "unknown")
         self.assertEqual(self.finding(report, "space")["outcome"], "good")
+
+    def test_a_copy_that_shares_its_space_with_another_file(self):
+        """Which a start gives it space of its own, or refuses; XFS can have such files."""
+        small = SmallFileSystem(self.workspace, "xfs")
+        image = small.file("vm.nvram")
+        self.vnvram("create", image, "--tpm2", "--size", "24M")
+        copy = small.file("copy.nvram")
+        subprocess.run(["cp", "--reflink=always", image, copy], check=True)
+        self.assertEqual(self.finding(self.ask(image=copy), "space")["outcome"], "note")
+        small.fill()
+        found = self.finding(self.ask(image=copy, status=NO_SPACE), "space")
+        self.assertIn("a copy's, too", found["text"])
+        self.image = copy
+        self.refused_start(NO_SPACE)
 
     def test_space_is_asked_for_where_the_image_is(self):
         """What lies behind it in a file that was made larger no start needs."""
