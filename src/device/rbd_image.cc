@@ -22,6 +22,8 @@ constexpr std::chrono::seconds grace{2};
 // For the cluster to find out that the lock's owner has died (30 s where nothing is said), for that
 // owner to be shut out, and for librbd, which asks it a few times first.
 constexpr std::chrono::seconds lock_patience{90};
+// What librbd calls the locks that are its own; others are of `rbd lock add`.
+constexpr std::string_view librbd_tag = "internal";
 
 const char* verb(RbdRequest::Kind kind) {
   switch (kind) {
@@ -277,6 +279,12 @@ Status RbdImage::give_up(const Error& error, bool is_open_question) {
   return *given_up_;
 }
 
+struct RbdImage::Locker {
+  std::string tag;
+  std::string client;
+  std::string address;
+};
+
 Result<std::optional<RbdImage::Locker>> RbdImage::locker() const {
   std::array<char, 256> tag{};
   std::array<char, 1024> clients{};
@@ -321,7 +329,7 @@ Status RbdImage::check_lockers() const {
     return found.error();
   }
   const std::optional<Locker>& other = *found;
-  if (!other || !other->is_by_hand()) {
+  if (!other || other->tag == librbd_tag) {
     return {};
   }
   return Error(ErrorKind::in_use,

@@ -46,17 +46,6 @@ public:
   [[nodiscard]] bool has_lock() const { return has_lock_; }
   Result<std::uint64_t> size_bytes() const;
 
-  struct Locker {
-    std::string tag;
-    std::string client;
-    std::string address;
-    /// By `rbd lock add`: librbd has another tag for the locks that are its own.
-    [[nodiscard]] bool is_by_hand() const { return tag != "internal"; }
-  };
-  /// Who has its lock, or had it and has died. It is not asked for.
-  [[nodiscard]] Result<std::optional<Locker>> locker() const;
-  [[nodiscard]] const RbdHandle& handle() const { return *handle_; }
-
   /// From any thread: all of them are under way together. Returns when there is no answer that
   /// could still come, or the deadline has passed.
   Status run(std::span<const RbdRequest> requests);
@@ -84,6 +73,9 @@ private:
   Status give_up(const Error& error, bool is_open_question);
   [[nodiscard]] Error locked_by_another(int result) const;
   [[nodiscard]] Status check_lockers() const;
+  struct Locker;
+  /// Who has its lock.
+  [[nodiscard]] Result<std::optional<Locker>> locker() const;
 
   std::shared_ptr<RbdHandle> handle_;
   bool has_lock_ = false;
