@@ -102,7 +102,8 @@ Status BlockCopier::prepare() {
   }
   const bool is_blank = check_creatable(device_).ok();
   Status done = is_blank ? Status() : check_source();
-  return done ? TargetWipe(from_, device_, look_).run(is_blank) : done;
+  // At no pace: what is taken from the target may be the source's.
+  return done ? TargetWipe(source_.device, device_, look_).run(is_blank) : done;
 }
 
 // What is on its target may be the only good one that there is.
