@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "backup/block_copy.h"
+#include "backup/paced_device.h"
 #include "backup/superblock_look.h"
 #include "base/aligned_buffer.h"
 
@@ -15,7 +16,8 @@ class BlockCopier {
 public:
   /// All outlive it.
   BlockCopier(const BlockCopySource& source, const BlockCopyTarget& target, BlockDevice& device)
-      : source_(source), target_(target), device_(device), piece_(piece_size_bytes) {}
+      : source_(source), from_(source.device, source.before_read), target_(target), device_(device),
+        piece_(piece_size_bytes) {}
 
   /// Once. Errors: those of copy_blocks().
   Result<BlockCopyReport> run();
@@ -23,21 +25,27 @@ public:
 private:
   static constexpr std::size_t piece_size_bytes = std::size_t{1} << 20U;
 
+  Status copy();
   Status prepare();
   Status check_source();
   Status look_over_source();
   Status read();
-  /// False: it has changed meanwhile.
-  Result<bool> read_once(bool hurries);
-  Status copy_header_area();
-  Status copy_range(std::uint64_t from_block, std::uint64_t to_block, bool hurries);
-  Status wipe_ring();
+  /// To `to`, which stands for the device. False: it has changed meanwhile.
+  Result<bool> read_once(BlockDevice& to, bool hurries);
+  Result<bool> read_held();
+  Status copy_header_area(BlockDevice& to);
+  Status copy_range(BlockDevice& to, std::uint64_t from_block, std::uint64_t to_block,
+                    bool hurries);
+  void tell(bool hurries) const;
+  Status wipe_ring(BlockDevice& to);
   Status check();
   Status check_all(BlockDevice& image);
   Status write_superblocks();
+  Status write_each_superblock();
   [[nodiscard]] std::optional<std::uint64_t> third_block() const;
 
   const BlockCopySource& source_;
+  PacedDevice from_; ///< The source's.
   const BlockCopyTarget& target_;
   BlockDevice& device_;
   AlignedBuffer piece_;

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "backup/block_copier.h"
+#include "backup/replaced_file.h"
 #include "device/image_format.h"
 #include "provision/image_creator.h"
 #include "store/unlock.h"
@@ -39,6 +40,9 @@ Result<BlockCopyReport> copy_blocks(const BlockCopySource& source, const BlockCo
                                    : Result<format::Codec>(format::Codec::of_frames(look->current));
       !opened) {
     return opened.error();
+  }
+  if (Status another = check_replaced_file(source.device, target); !another) {
+    return another.error();
   }
   // With room for the third superblock.
   const std::uint64_t whole_bytes =

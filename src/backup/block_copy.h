@@ -1,6 +1,7 @@
 // An image at another place: the same image, block by block.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -21,6 +22,9 @@ struct BlockCopySource {
   /// be asked.
   std::function<Status()> hold = {};
   std::function<void()> let_go = {};
+  /// Called before each reading of so many bytes; who waits in it holds the copy up. Its first
+  /// error ends it.
+  std::function<Status(std::size_t size_bytes)> before_read = {};
 };
 
 struct BlockCopyProgress {
@@ -38,8 +42,8 @@ struct BlockCopyTarget {
   /// Of an encrypted image: with them all of the copy is checked, and without them what everybody
   /// can see.
   KeyRing keys = {};
-  /// Called for each piece that was read; who waits in it holds the copy up. Its error ends it.
-  std::function<Status(const BlockCopyProgress&)> progress = {};
+  /// Called as each reading begins, and for each piece that was read.
+  std::function<void(const BlockCopyProgress&)> progress = {};
 };
 
 struct BlockCopyReport {
@@ -61,7 +65,9 @@ struct BlockCopyReport {
 /// metadata, seal. No key is needed. Of the log it has the records that count, and nothing behind
 /// them. There is no superblock before all else is durable, so that it is no image when it is cut;
 /// a file has its name when it is complete. What a device holds is not touched before the source is
-/// known to be good (without a key: its log), and is another storage than the target. Errors: those
+/// known to be good (without a key: its log), and is another storage than the target; then nothing
+/// of an image that was there is left. Who is held waits for the source alone, unless the image is
+/// larger than 64 MiB: then for the target, too. Errors: those
 /// of create_image_file(); blank, foreign, too_new; corrupt (the source is damaged, and there is no
 /// copy then); stale (its owner is faster than it can be read); invalid_argument (both are one
 /// storage); no_space (the target is shorter than the image).

@@ -1,5 +1,6 @@
 #include "backup/record_copier.h"
 
+#include <algorithm>
 #include <vector>
 
 #include <fmt/core.h>
@@ -75,7 +76,10 @@ Status RecordCopier::copy_what_the_fallback_needs() {
   if (!first) {
     return first.error();
   }
-  const auto header = format::peek_record(*first, fallback->ring_block_count - end->newer_position);
+  // It may be another one by now, and says how much is read.
+  const auto header =
+      format::peek_record(*first, std::min(format::geometry_of(*fallback).record_block_count_max(),
+                                           fallback->ring_block_count - end->newer_position));
   return header ? copy_blocks_of(end->newer_position, header->block_count) : Status();
 }
 

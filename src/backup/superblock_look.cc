@@ -6,7 +6,7 @@
 namespace vnvram {
 namespace {
 
-constexpr int looks_max = 50;
+constexpr int superblock_looks_max = 50;
 
 } // namespace
 
@@ -34,7 +34,7 @@ format::Codec keyless_codec(const format::Superblock& superblock) {
 }
 
 Result<SuperblockLook> look_at_superblocks(BlockDevice& device) {
-  for (int looks = 0; looks < looks_max; ++looks) {
+  for (int looks = 0; looks < superblock_looks_max; ++looks) {
     SuperblockLook look;
     const Result<format::Superblock> before = find_superblock(device);
     if (!before) {

@@ -1,11 +1,14 @@
 #include "cli/copy_command.h"
 
-#include <algorithm>
 #include <filesystem>
+#include <functional>
+#include <memory>
 #include <utility>
 
+#include <fcntl.h>
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
+#include <sys/socket.h>
 
 #include "backup/owner_device.h"
 #include "backup/owner_source.h"
@@ -21,19 +24,17 @@
 namespace vnvram::cli {
 namespace {
 
-/// So that what is read stays below a rate; but not what is read again because its owner has
-/// changed it, which would be changed again meanwhile.
+/// So that what is read stays below a rate; but not while somebody waits for it, nor what is read
+/// again because its owner has changed it, which would be changed again meanwhile.
 class Pace {
 public:
   Pace(std::uint64_t bytes_per_second, EndRequest& end) : bucket_(bytes_per_second), end_(end) {}
 
-  /// Error: the command is to end.
-  Status keep(const BlockCopyProgress& progress) {
-    const std::uint64_t read_bytes =
-        progress.done_bytes - std::min(last_bytes_, progress.done_bytes);
-    last_bytes_ = progress.done_bytes;
-    if (!progress.hurries) {
-      bucket_.take(read_bytes, clock_.now());
+  void hurry(bool hurries) { hurries_ = hurries; }
+  /// Before each reading. Error: the command is to end.
+  Status keep(std::size_t size_bytes) {
+    if (!hurries_) {
+      bucket_.take(size_bytes, clock_.now());
       while (const auto until = bucket_.empty_until(clock_.now())) {
         if (Status waited = end_.wait_until(*until); !waited) {
           return waited;
@@ -47,10 +48,23 @@ private:
   SystemClock clock_;
   TokenBucket bucket_;
   EndRequest& end_;
-  std::uint64_t last_bytes_ = 0;
+  bool hurries_ = false;
 };
 
+/// Ends the connection to an owner that does not answer, as if it had ended.
+std::function<void()> hang_up(const UniqueFd& socket) {
+  const auto same = std::make_shared<UniqueFd>(::fcntl(socket.get(), F_DUPFD_CLOEXEC, 3));
+  return [same] { (void)::shutdown(same->get(), SHUT_RDWR); };
+}
+
 } // namespace
+
+/// What there is while it goes on.
+struct CopyCommand::Run {
+  BlockCopyTarget target;
+  EndRequest& end;
+  Pace& pace;
+};
 
 CopyCommand::CopyCommand(CLI::App& parent)
     : Command(
@@ -64,8 +78,8 @@ CopyCommand::CopyCommand(CLI::App& parent)
           "and is held at the end, for as long as it takes to read it, if it changes faster than\n"
           "it is read. OUT appears when it is complete and durable; a block device or an export\n"
           "is no image until then. What one holds is written over (--force) only after IMAGE has\n"
-          "been looked over, and is found to be another storage. OUT's speed counts: a held owner\n"
-          "waits until all of IMAGE is read once and written there, not until it is durable.\n\n"
+          "been looked over, and is found to be another storage. A held owner waits until all of\n"
+          "IMAGE is read once; beyond 64 MiB until it is written to OUT, too.\n\n"
           "A VM image (qcow2, ...) is opened as QEMU does it, with QEMU's locks: while it is read\n"
           "nobody can start with it, and one in use is copied by its owner's socket alone.\n\n"
           "Only one of the two may go on: a machine that is started from both is a TPM that is\n"
@@ -115,22 +129,40 @@ Status CopyCommand::check_places() const {
              : Status();
 }
 
-Result<BlockCopyReport> CopyCommand::copy_by_owner(const BlockCopyTarget& target) {
-  const auto owner = connect_owner(image());
+Result<BlockCopyReport> CopyCommand::copy_by_owner(const Run& run) {
+  Result<UniqueFd> socket = connect_socket(image());
+  if (!socket) {
+    return socket.error();
+  }
+  run.end.when_stuck(hang_up(*socket));
+  const auto owner = OwnerClient::connect(*std::move(socket));
   if (!owner) {
     return owner.error();
   }
   OwnerDevice device(**owner, image());
   OwnerSource holder(**owner);
-  return copy_blocks(
-      {.device = device, .hold = [&] { return holder.hold(); }, .let_go = [&] { holder.let_go(); }},
-      target);
+  return copy_blocks({.device = device,
+                      .hold =
+                          [&] {
+                            run.pace.hurry(true);
+                            return holder.hold();
+                          },
+                      .let_go =
+                          [&] {
+                            holder.let_go();
+                            run.pace.hurry(false);
+                          },
+                      .before_read = [&](std::size_t bytes) { return run.pace.keep(bytes); }},
+                     run.target);
 }
 
-Result<BlockCopyReport> CopyCommand::copy(const BlockCopyTarget& target) {
+Result<BlockCopyReport> CopyCommand::copy(const Run& run) {
   const auto opened = open_image(Access::read_only);
-  return opened ? copy_blocks({.device = **opened}, target)
-                : Result<BlockCopyReport>(opened.error());
+  return opened
+             ? copy_blocks({.device = **opened,
+                            .before_read = [&](std::size_t bytes) { return run.pace.keep(bytes); }},
+                           run.target)
+             : Result<BlockCopyReport>(opened.error());
 }
 
 void CopyCommand::show(const BlockCopyReport& report, Output& output) const {
@@ -180,21 +212,21 @@ Result<ExitCode> CopyCommand::run(Output& output) {
     }
     *number = *parsed;
   }
-  Result<EndRequest> end = EndRequest::expect(); // Half a copy of a TPM is cleared away.
+  const auto end = EndRequest::expect(); // Half a copy of a TPM is cleared away.
   if (!end) {
     return end.error();
   }
   Progress progress("copy");
-  Pace pace(rate_bytes, *end);
+  Pace pace(rate_bytes, **end);
   target.progress = [&](const BlockCopyProgress& made) {
     progress.show(made.done_bytes, made.all_bytes);
-    return pace.keep(made);
+    pace.hurry(made.hurries);
   };
-  const Result<BlockCopyReport> report =
-      is_owner_socket(image()) ? copy_by_owner(target) : copy(target);
+  const Run run{.target = std::move(target), .end = **end, .pace = pace};
+  const Result<BlockCopyReport> report = is_owner_socket(image()) ? copy_by_owner(run) : copy(run);
   progress.clear(); // Before what may have to be said.
   if (!report) {
-    end->obey();
+    (*end)->obey();
     return report.error();
   }
   show(*report, output);

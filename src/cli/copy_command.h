@@ -16,8 +16,9 @@ public:
 
 private:
   [[nodiscard]] Status check_places() const;
-  Result<BlockCopyReport> copy_by_owner(const BlockCopyTarget& target);
-  Result<BlockCopyReport> copy(const BlockCopyTarget& target);
+  struct Run;
+  Result<BlockCopyReport> copy_by_owner(const Run& run);
+  Result<BlockCopyReport> copy(const Run& run);
   void show(const BlockCopyReport& report, Output& output) const;
 
   std::string out_;

@@ -100,8 +100,8 @@ nlohmann::ordered_json info_json(const StoreInfo& info, const std::optional<Plac
   return json;
 }
 
-std::optional<bool> is_locked(const std::string& location) {
-  const Status free = look_for_owner(location);
+std::optional<bool> is_locked(const std::string& location, const DeviceOptions& options) {
+  const Status free = look_for_owner(location, options);
   return free || free.error().kind() == ErrorKind::in_use ? std::optional(!free.ok())
                                                           : std::nullopt;
 }
@@ -149,7 +149,7 @@ Result<ExitCode> InfoCommand::run(Output& output) {
     return ask_owner(output);
   }
   StoreInfo info;
-  const std::optional<bool> locked = is_locked(image()); // Before a VM image's are taken.
+  const std::optional<bool> locked = is_locked(image(), device()); // Before a VM image's are taken.
   const Status status = read_image(image(), device(), keys(), [&](Store& store) -> Status {
     info = store.info();
     return {};

@@ -24,6 +24,7 @@
 #include "device/file_space.h"
 #include "device/location.h"
 #include "device/opened_file.h"
+#include "device/rbd_lock_look.h"
 
 namespace vnvram {
 namespace {
@@ -116,7 +117,10 @@ Result<MeasuredDurability> measure_flush(const std::string& location, int fd) {
 
 } // namespace
 
-Status look_for_owner(const std::string& location) {
+Status look_for_owner(const std::string& location, const DeviceOptions& options) {
+  if (scheme_of(location) == LocationScheme::rbd) {
+    return look_at_rbd_lock(location, options.timeout);
+  }
   if (is_served(location)) {
     return cannot_tell(location, "an NBD export has no locks to look at");
   }
@@ -157,11 +161,15 @@ std::optional<SpaceLook> look_for_space(const std::string& location,
   const Result<OpenedFile> file = open_to_look(location);
   struct stat status = {};
   struct statvfs system = {};
+  struct statfs kind = {};
   if (!file || file->block_special || ::fstat(file->fd.get(), &status) != 0 ||
-      ::fstatvfs(file->fd.get(), &system) != 0) {
+      ::fstatvfs(file->fd.get(), &system) != 0 || ::fstatfs(file->fd.get(), &kind) != 0) {
     return std::nullopt;
   }
-  SpaceLook look{.free_bytes = std::uint64_t{system.f_bavail} * system.f_frsize};
+  // Some of what is free is root's alone.
+  const std::uint64_t free_blocks = ::geteuid() == 0 ? system.f_bfree : system.f_bavail;
+  SpaceLook look{.free_bytes = free_blocks * system.f_frsize,
+                 .unshares = kind.f_type == XFS_SUPER_MAGIC};
   const auto end = static_cast<std::uint64_t>(status.st_size);
   for (const ByteRange& range : ranges) {
     const std::uint64_t from = std::min(range.offset_bytes, end);
@@ -175,6 +183,10 @@ std::optional<SpaceLook> look_for_space(const std::string& location,
 
 Result<MeasuredDurability> measure_durability(const std::string& location,
                                               const DeviceOptions& options) {
+  if (scheme_of(location) == LocationScheme::rbd) {
+    return cannot_tell(location, "what is flushed or written there needs its lock, which is not "
+                                 "taken to measure with");
+  }
   if (is_served(location)) {
     const auto device = open_device(location, Access::read_write, options);
     return device ? measure_times(MeasuredDurability::flush,

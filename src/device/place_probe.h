@@ -16,10 +16,11 @@ namespace vnvram {
 /// Whether somebody else has the right to write there. Success: nobody, as far as this host can
 /// see; it may be taken a moment later. Errors: in_use; unsupported (nothing can be told here, or
 /// it cannot be locked); absent, io.
-Status look_for_owner(const std::string& location);
+Status look_for_owner(const std::string& location, const DeviceOptions& options = {});
 
 /// Whether this process could write there, as far as rights, the file system and the device say it:
-/// nothing is opened for writing but an NBD export, which is what tells of one. Errors: read_only;
+/// nothing is opened for writing but an NBD export or an RBD image, which is what tells of one; of
+/// that the lock is not taken. Errors: read_only;
 /// unsupported (an export that can make nothing durable); absent, io.
 Status look_for_rights(const std::string& location, const DeviceOptions& options);
 
@@ -29,7 +30,10 @@ Status look_for_rights(const std::string& location, const DeviceOptions& options
 struct SpaceLook {
   std::uint64_t missing_bytes = 0;
   std::uint64_t shared_bytes = 0; ///< With a copy of the file: written anew, they need space, too.
-  std::uint64_t free_bytes = 0;
+  std::uint64_t free_bytes = 0;   ///< For this user.
+  /// A start gives what is shared space of its own, and refuses if there is none. Else that is
+  /// found out by the writes.
+  bool unshares = false;
 };
 std::optional<SpaceLook> look_for_space(const std::string& location,
                                         std::span<const ByteRange> ranges);
@@ -48,8 +52,9 @@ struct MeasuredDurability {
   /// Of a block device or an export, of which every byte is somebody's: flushes, and no write.
   static constexpr const char* flush = "flushes of it; nothing was written";
 };
-/// Errors: unsupported (it cannot be measured without a write to what is there, or not with a file
-/// beside it, which says nothing of the image's own blocks), and those of a flush that failed.
+/// Errors: unsupported (it cannot be measured without a write to what is there, or its lock, or not
+/// with a file beside it, which says nothing of the image's own blocks), and those of a flush that
+/// failed.
 Result<MeasuredDurability> measure_durability(const std::string& location,
                                               const DeviceOptions& options);
 

@@ -127,9 +127,14 @@ Status RbdDevice::write_durable_and_read(std::uint64_t write_offset_bytes,
   return image_->run(requests);
 }
 
+// Who has no lock has nothing there to be flushed, and librbd would take the lock for it, of
+// whoever has it.
 Status RbdDevice::flush() {
+  if (access_ != Access::read_write || (image_->has_lock() && !locked_)) {
+    return {};
+  }
   const std::array<RbdRequest, 1> request = {{{.kind = RbdRequest::Kind::flush}}};
-  return access_ == Access::read_write ? image_->run(request) : Status();
+  return image_->run(request);
 }
 
 Status RbdDevice::resize(std::uint64_t size_bytes) {

@@ -41,6 +41,7 @@ public:
   Status write_durable_and_read(std::uint64_t write_offset_bytes, std::span<const std::byte> data,
                                 std::uint64_t read_offset_bytes,
                                 std::span<std::byte> buffer) override;
+  /// Nothing, without the lock: it is not taken for that.
   Status flush() override;
   /// Space is the cluster's affair, which has none set aside for any image.
   Status resize(std::uint64_t size_bytes) override;

@@ -75,6 +75,8 @@ Result<RbdLibrary> RbdLibrary::find_all() {
       find_in_librbd(library, "rbd_lock_get_owners", found.rbd_lock_get_owners) &&
       find_in_librbd(library, "rbd_lock_get_owners_cleanup", found.rbd_lock_get_owners_cleanup) &&
       find_in_librbd(library, "rbd_list_lockers", found.rbd_list_lockers) &&
+      find_in_librbd(library, "rbd_watchers_list", found.rbd_watchers_list) &&
+      find_in_librbd(library, "rbd_watchers_list_cleanup", found.rbd_watchers_list_cleanup) &&
       find_in_librbd(library, "rbd_resize2", found.rbd_resize2) &&
       find_in_librbd(library, "rbd_aio_create_completion", found.rbd_aio_create_completion) &&
       find_in_librbd(library, "rbd_aio_get_return_value", found.rbd_aio_get_return_value) &&

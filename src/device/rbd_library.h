@@ -50,6 +50,8 @@ public:
   decltype(&::rbd_lock_get_owners) rbd_lock_get_owners = nullptr;
   decltype(&::rbd_lock_get_owners_cleanup) rbd_lock_get_owners_cleanup = nullptr;
   decltype(&::rbd_list_lockers) rbd_list_lockers = nullptr;
+  decltype(&::rbd_watchers_list) rbd_watchers_list = nullptr;
+  decltype(&::rbd_watchers_list_cleanup) rbd_watchers_list_cleanup = nullptr;
   decltype(&::rbd_resize2) rbd_resize2 = nullptr;
   decltype(&::rbd_aio_create_completion) rbd_aio_create_completion = nullptr;
   decltype(&::rbd_aio_get_return_value) rbd_aio_get_return_value = nullptr;

@@ -96,7 +96,7 @@ PreflightReport Preflight::run() {
 }
 
 void Preflight::check_lock() {
-  const Status free = look_for_owner(location_);
+  const Status free = look_for_owner(location_, options_.device);
   if (free) {
     is_locked_ = false;
   } else if (free.error().kind() == ErrorKind::in_use) {
@@ -134,22 +134,25 @@ void Preflight::check_space() {
   if (!space || written_ranges_.empty()) {
     return;
   }
-  if (space->missing_bytes > space->free_bytes) {
+  const std::uint64_t needed_bytes = space->missing_bytes + space->shared_bytes;
+  const bool is_enough = needed_bytes <= space->free_bytes;
+  if (space->missing_bytes > space->free_bytes || (!is_enough && space->unshares)) {
     refuse("space",
            {ErrorKind::no_space,
-            fmt::format("{}: the file lacks the space of {} bytes, and its file system has "
-                        "{} left",
-                        location_, space->missing_bytes, space->free_bytes),
+            fmt::format("{}: the file lacks the space of {} bytes, of which {} are a copy's, too, "
+                        "and its file system has {} left",
+                        location_, needed_bytes, space->shared_bytes, space->free_bytes),
             "make room there"});
+  } else if (space->shared_bytes > 0) {
+    add("space", Outcome::note,
+        fmt::format("{} bytes of the file are a copy's, too, and need space of their own; {} bytes "
+                    "are free{}",
+                    space->shared_bytes, space->free_bytes,
+                    is_enough ? "" : ", which is not enough: a commit may fail"));
   } else if (space->missing_bytes > 0) {
     add("space", Outcome::note,
         fmt::format("{} bytes of the file have no space of their own yet; there is enough",
                     space->missing_bytes));
-  } else if (space->shared_bytes > 0) {
-    add("space", Outcome::note,
-        fmt::format("{} bytes of the file are a copy's, too, and need space of their own ({} bytes "
-                    "are free)",
-                    space->shared_bytes, space->free_bytes));
   } else {
     add("space", Outcome::good, "all of it has its space");
   }
@@ -213,6 +216,21 @@ void Preflight::check_seal(const StoreInfo& info) {
   }
 }
 
+// By the programs that are here, which know none.
+void Preflight::check_attributes(const std::vector<BlobInfo>& blobs) {
+  for (const BlobInfo& blob : blobs) {
+    for (const Attribute& attribute : blob.attributes) {
+      if (attribute.must_know) {
+        refuse("attributes",
+               {ErrorKind::too_new,
+                fmt::format("{}: blob {}: attribute {} must be known to use its bytes", location_,
+                            blob.name, attribute.name),
+                "use a program that knows it"});
+      }
+    }
+  }
+}
+
 Status Preflight::look_inside() {
   const auto store = open_to_copy(location_, options_.device, options_.keys);
   if (!store) {
@@ -241,6 +259,7 @@ Status Preflight::look_inside() {
         fmt::format("generation {}, {} blobs, no damage", checked->generation,
                     checked->blobs_checked));
   }
+  check_attributes((*store)->blobs());
   std::ranges::move(*tpms, std::back_inserter(report_.findings));
   return {};
 }

@@ -63,6 +63,7 @@ private:
   bool check_format(BlockDevice& device);
   void check_owner(const StoreInfo& info);
   void check_seal(const StoreInfo& info);
+  void check_attributes(const std::vector<BlobInfo>& blobs);
   void check_content();
   [[nodiscard]] Status look_inside();
 

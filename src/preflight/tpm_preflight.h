@@ -6,10 +6,11 @@
 
 namespace vnvram {
 
-/// Of each TPM, by its blobs: that libtpms starts with copies of its states in memory, so that one
-/// that a later libtpms has made, or one with a profile that this one does not know, is refused;
-/// that the image has room for its blobs at the sizes that this libtpms asks for; and that nothing
-/// has to be known of them that is not known here.
+/// Of each TPM of which there is a blob, by its name: that all of its blobs are there, with their
+/// types; that libtpms starts with copies of its states in memory, so that one that a later libtpms
+/// has made, or one with a profile that this one does not know, is refused, as is one that has lost
+/// its state; and that the image has room for the blobs of all of them at the sizes that this
+/// libtpms asks for.
 ///
 /// For one thread at a time, in a process in which no TPM runs. Errors: those of reading.
 Result<PreflightFindings> check_tpms(Store& store);

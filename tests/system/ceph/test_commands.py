@@ -1,9 +1,11 @@
 """Images in a Ceph cluster: every command takes such a location where it takes a path."""
 
+import json
 import os
+import time
 import unittest
 
-from cli.command import (ABSENT, BLANK, EXISTS, FOREIGN, IN_USE, IO, MIB, NO_SPACE, READ_ONLY, UNSUPPORTED,
+from cli.command import (ABSENT, BLANK, EXISTS, FOREIGN, IN_USE, IO, MIB, NO_SPACE, OK, READ_ONLY, UNSUPPORTED,
                          USAGE)
 from cli.every_command import EveryCommandCase
 from harness.owner_process import OwnerProcess
@@ -97,6 +99,37 @@ class CommandsTest(OnCeph, EveryCommandCase):
         owner.stop()
         self.vnvram("put", image, "x", "-", input=b"y")
         self.assertTrue(self.json("info", image)["clean"])
+
+    def can_run(self, image, *words, status=OK):
+        """What is said of each thing."""
+        done = self.run_vnvram("can-run", image, "--json", *words)
+        self.assertEqual(done.returncode, status, done)
+        return {each["about"]: each["outcome"] for each in json.loads(done.stdout)["findings"]}
+
+    def test_can_run_takes_no_lock(self):
+        name = self.new_name()
+        image = self.location(name)
+        self.vnvram("create", image, "--blob", "x:t:8K")
+        found = self.can_run(image)
+        self.assertEqual((found["lock"], found["durability"]), ("good", "unknown"))
+        self.assertIsNone(self.owner_of(name))
+        self.assertFalse(self.json("info", image)["locked"])
+        owner = OwnerProcess(self.workspace, image)
+        self.addCleanup(owner.kill)
+        address = self.owner_of(name)
+        self.assertEqual(self.can_run(image, "--incoming")["lock"], "good")
+        self.assertEqual(self.can_run(image, status=IN_USE)["lock"], "refusal")
+        self.assertTrue(self.json("info", image)["locked"])
+        self.assertEqual(self.owner_of(name), address)
+        self.vnvram("put", owner.address, "x", "-", input=b"it goes on")
+        # Of one that has died the cluster hears after a while. Its lock is left to whoever starts.
+        owner.kill()
+        deadline = time.monotonic() + 120
+        while self.json("info", image)["locked"] and time.monotonic() < deadline:
+            time.sleep(0.2)
+        self.assertEqual(self.can_run(image)["lock"], "note")
+        self.assertEqual(self.owner_of(name), address)
+        self.vnvram("put", image, "x", "-", input=b"another one")
 
     def test_a_user_with_few_rights(self):
         keyring = self.path("keyring")

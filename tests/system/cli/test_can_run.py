@@ -7,11 +7,12 @@ import subprocess
 
 from harness.nbd_server import NbdServer
 from harness.owner_process import OwnerProcess
+from harness.small_file_system import SmallFileSystem
 from harness.tpm_process import TpmProcess, program
 from tpm.support import TpmClient
 
-from .command import (ABSENT, BLANK, CORRUPT, FOREIGN, IN_USE, KEY_NEEDED, MIB, NO_SPACE, OK, READ_ONLY, SEALED,
-                      TOO_NEW, UNSUPPORTED, WRONG_KEY, Case)
+from .command import (ABSENT, BLANK, CORRUPT, FOREIGN, IN_USE, KEY_NEEDED, MIB, NO_SPACE, NOT_FOUND, OK, READ_ONLY,
+                      SEALED, TOO_NEW, TYPE_MISMATCH, UNSUPPORTED, WRONG_KEY, Case)
 from .owner import Owner
 from .places import PLACES, BlockDevice, VmImage
 from .superblocks import edit_superblocks
@@ -94,12 +95,32 @@ class CanRun(CanRunCase):
         self.assertIn("libtpms", self.finding(self.ask(status=CORRUPT), "tpm2")["text"])
 
     def test_no_room_for_what_this_libtpms_needs(self):
-        self.create("--blob", "tpm2.permanent:libtpms.tpm2.permanent:1K", "--size", "512K", "--ring-size", "64K")
+        blobs = [word for state in ("permanent", "volatile", "savestate")
+                 for word in ("--blob", f"tpm2.{state}:libtpms.tpm2.{state}:1K")]
+        self.create(*blobs, "--size", "1M", "--ring-size", "640K")
         found = [finding for finding in self.ask(status=NO_SPACE)["findings"] if finding["about"] == "tpm2"]
         self.assertEqual([finding["outcome"] for finding in found], ["refusal", "note"])
         self.assertIn("vnvram resize", found[0]["remedy"])
         self.vnvram("resize", self.image, "2M")
         self.ask()
+
+    def test_a_tpm_that_a_start_would_refuse_is_not_made_anew(self):
+        self.start_a_tpm(self.create("--tpm2"))
+        self.vnvram("put", self.image, "tpm2.permanent", "-", "--force", input=b"")
+        self.assertIn("is empty now", self.finding(self.ask(status=CORRUPT), "tpm2")["text"])
+        self.refused_start(CORRUPT)
+        self.vnvram("rm", self.image, "tpm2.permanent")
+        self.assertIn("no blob tpm2.permanent", self.finding(self.ask(status=NOT_FOUND), "tpm2")["text"])
+        self.refused_start(NOT_FOUND)
+        self.vnvram("register", self.image, "--blob", "tpm2.permanent:t:1K")
+        self.assertIn("its type", self.finding(self.ask(status=TYPE_MISMATCH), "tpm2")["text"])
+        self.refused_start(TYPE_MISMATCH)
+
+    def refused_start(self, status):
+        """What can-run has ended with is what a start ends with."""
+        done = subprocess.run([str(program("vnvram-tpm")), str(self.image), "--ctrl", f"unix:{self.path('ctrl')}"],
+                              stdin=subprocess.DEVNULL, capture_output=True, timeout=120, check=False)
+        self.assertEqual(done.returncode, status, done)
 
     def test_sealed(self):
         self.vnvram("seal", self.create("--tpm2"))
@@ -215,6 +236,20 @@ class CanRun(CanRunCase):
         self.assertTrue(report["can_run"])
         self.assertEqual(self.finding(report, "durability")["outcome"], "unknown")
         self.assertEqual(self.finding(report, "space")["outcome"], "good")
+
+    def test_a_copy_that_shares_its_space_with_another_file(self):
+        """Which a start gives it space of its own, or refuses; XFS can have such files."""
+        small = SmallFileSystem(self.workspace, "xfs")
+        image = small.file("vm.nvram")
+        self.vnvram("create", image, "--tpm2", "--size", "24M")
+        copy = small.file("copy.nvram")
+        subprocess.run(["cp", "--reflink=always", image, copy], check=True)
+        self.assertEqual(self.finding(self.ask(image=copy), "space")["outcome"], "note")
+        small.fill()
+        found = self.finding(self.ask(image=copy, status=NO_SPACE), "space")
+        self.assertIn("a copy's, too", found["text"])
+        self.image = copy
+        self.refused_start(NO_SPACE)
 
     def test_space_is_asked_for_where_the_image_is(self):
         """What lies behind it in a file that was made larger no start needs."""

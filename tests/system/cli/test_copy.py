@@ -1,5 +1,6 @@
 """The same image at another place: plain, encrypted, in use, damaged, to every kind of place."""
 
+import json
 import os
 import pathlib
 import shutil
@@ -11,8 +12,8 @@ from harness.nbd_server import NbdServer
 from harness.owner_process import OwnerProcess
 from harness.tpm_process import program
 
-from .command import (CORRUPT, EXISTS, FOREIGN, IN_USE, MIB, NO_SPACE, NOT_AT_ANCHOR, OK, SEALED, USAGE, WRONG_KEY,
-                      BLANK, Case)
+from .command import (CORRUPT, EXISTS, FOREIGN, IN_USE, MIB, NO_SPACE, NOT_AT_ANCHOR, OK, SEALED, STALE, USAGE,
+                      WRONG_KEY, BLANK, Case)
 from .owner import Owner
 from .places import PLACES, BlockDevice, run
 
@@ -213,9 +214,9 @@ class OneStorage(CopyCase):
     """IMAGE and OUT are the same by roads that their names do not show."""
 
     def must_be_refused(self, image, out):
-        before = self.image.read_bytes()
+        before, inode = self.image.read_bytes(), self.image.stat().st_ino
         self.vnvram("copy", image, out, "--force", status=USAGE, message="same storage")
-        self.assertEqual(self.image.read_bytes(), before)
+        self.assertEqual((self.image.read_bytes(), self.image.stat().st_ino), (before, inode))
 
     def test_by_a_loop_device(self):
         place = BlockDevice(self)
@@ -227,6 +228,7 @@ class OneStorage(CopyCase):
         self.addCleanup(run, "losetup", "--detach", other)
         self.must_be_refused(self.image, place.location)
         self.must_be_refused(other, place.location)
+        self.must_be_refused(place.location, self.image)
         self.assertEqual(self.vnvram("get", place.location, "a"), b"what would be lost")
 
     def test_by_exports(self):
@@ -237,6 +239,7 @@ class OneStorage(CopyCase):
             self.addCleanup(server.kill)
         self.must_be_refused(self.image, servers[0].uri)
         self.must_be_refused(servers[0].uri, servers[1].uri)
+        self.must_be_refused(servers[0].uri, self.image)
         self.assertEqual(self.vnvram("get", self.image, "a"), b"what would be lost")
 
     def test_by_its_owners_socket(self):
@@ -247,7 +250,8 @@ class OneStorage(CopyCase):
         owner = OwnerProcess(self.workspace, servers[0].uri)
         self.addCleanup(owner.kill)
         self.vnvram("put", owner.address, "a", "-", input=b"what would be lost")
-        self.vnvram("copy", owner.address, servers[1].uri, "--force", status=USAGE, message="same storage")
+        for out in (servers[1].uri, self.image):
+            self.vnvram("copy", owner.address, out, "--force", status=USAGE, message="same storage")
         self.vnvram("put", owner.address, "a", "-", input=b"it goes on")
         owner.stop()
         self.assertEqual(self.vnvram("get", self.image, "a"), b"it goes on")
@@ -279,7 +283,11 @@ class LiveCopy(CopyCase):
             owner.spin()
             generations = []
             for _ in range(10):
-                report = self.json("copy", self.image, self.out, "--force")
+                done = self.run_vnvram("copy", self.image, self.out, "--force", "--json")
+                self.assertIn(done.returncode, (OK, STALE), done)
+                if done.returncode == STALE:  # On a busy machine it may be overtaken each time.
+                    continue
+                report = json.loads(done.stdout)
                 content = self.vnvram("get", self.out, "a")
                 self.assertEqual((len(content), len(set(content))), (SIZE, 1), "bytes of several commits")
                 self.assertEqual(self.json("info", self.out)["generation"], report["generation"])
@@ -287,7 +295,7 @@ class LiveCopy(CopyCase):
                 self.vnvram("check", self.out)
                 self.vnvram("put", self.out, "a", "-", input=b"the copy goes on")
             self.assertEqual(generations, sorted(generations), "it went back in time")
-            self.assertGreater(len(set(generations)), 1, "the owner did not commit meanwhile")
+            self.assertTrue(len(generations) < 2 or len(set(generations)) > 1, "the owner did not commit meanwhile")
 
     def test_what_was_acknowledged_is_in_it(self):
         self.create("--blob", "a:t:64K")
@@ -357,12 +365,12 @@ class Cut(CopyCase):
         self.addCleanup(place.end)
         place.hold(b"\xff" * (33 * MIB))
         for out in (self.out, pathlib.Path(place.location)):
-            child = subprocess.Popen([program("vnvram"), "copy", self.image, out, "--force", "--rate-bytes", "4M"],
+            child = subprocess.Popen([program("vnvram"), "copy", self.image, out, "--force", "--rate-bytes", "2M"],
                                      stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
             self.addCleanup(child.kill)
             deadline = time.monotonic() + 60
-            # What it reads is charged to it: it is under way when it has read more than it began with.
-            while self.read_bytes_of(child.pid) < 16 * MIB and time.monotonic() < deadline:
+            # A new file has a folder then; and a device has lost what it held, as far as it was an image's.
+            while not self.has_begun(out, place) and child.poll() is None and time.monotonic() < deadline:
                 time.sleep(0.01)
             self.assertIsNone(child.poll(), "it has ended before it was cut")
             child.kill()
@@ -377,6 +385,54 @@ class Cut(CopyCase):
         self.assertNotEqual(self.run_vnvram("info", place.location).returncode, OK)
         self.vnvram("copy", self.image, place.location, "--force")
         self.must_be_the_same(self.image, place.location)
+
+    def has_begun(self, out, place):
+        if out == self.out:
+            return len(self.names()) > 2
+        with open(place.raw, "rb") as raw:
+            return raw.read(BLOCK) == bytes(BLOCK)
+
+    def start_beside_a_stuck_owner(self):
+        """A copy that waits for an owner that does not answer: it is stopped."""
+        self.create("--blob", "a:t:1K", "--size", "32M")
+        owner = OwnerProcess(self.workspace, self.image)
+        self.addCleanup(owner.kill)
+        before = self.names()
+        child = subprocess.Popen(["env", "--default-signal", program("vnvram"), "copy", owner.address, self.out,
+                                  "--rate-bytes", "8M"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        self.addCleanup(child.kill)
+        deadline = time.monotonic() + 60
+        while self.names() == before and time.monotonic() < deadline:
+            time.sleep(0.01)
+        self.assertNotEqual(self.names(), before)
+        os.kill(self.json("info", owner.address)["owner_pid"], signal.SIGSTOP)
+        # Nothing comes any more, at a rate at which it would by now.
+        seen = -1
+        while seen != self.moved_bytes_of(child.pid) and time.monotonic() < deadline:
+            seen = self.moved_bytes_of(child.pid)
+            time.sleep(1)
+        self.assertIsNone(child.poll(), "it has ended before its owner was stopped")
+        return child, before
+
+    def test_told_to_end_beside_an_owner_that_does_not_answer_it_leaves_nothing(self):
+        child, before = self.start_beside_a_stuck_owner()
+        child.send_signal(signal.SIGTERM)
+        self.assertEqual(child.wait(60), -signal.SIGTERM)
+        self.assertEqual(self.names(), before)
+
+    def test_told_twice_it_ends_wherever_it_is(self):
+        child, _ = self.start_beside_a_stuck_owner()
+        child.send_signal(signal.SIGINT)
+        while child.poll() is None and signal.SIGINT in self.pending_signals_of(child.pid):
+            time.sleep(0.01)
+        child.send_signal(signal.SIGTERM)
+        self.assertEqual(child.wait(60), -signal.SIGTERM)  # And not by the first one.
+
+    @staticmethod
+    def pending_signals_of(pid):
+        lines = pathlib.Path(f"/proc/{pid}/status").read_text("ascii").splitlines()
+        bits = int(next(line.split()[1] for line in lines if line.startswith("ShdPnd:")), 16)
+        return {number for number in range(1, 65) if bits >> (number - 1) & 1}
 
     def test_told_to_end_it_leaves_nothing(self):
         self.create("--blob", "a:t:1K", "--size", "32M")
@@ -394,9 +450,10 @@ class Cut(CopyCase):
             self.assertEqual(self.names(), [self.image.name])
 
     @staticmethod
-    def read_bytes_of(pid):
+    def moved_bytes_of(pid):
         lines = pathlib.Path(f"/proc/{pid}/io").read_text("ascii").splitlines()
-        return int(dict(line.split(": ") for line in lines)["rchar"])
+        counts = dict(line.split(": ") for line in lines)
+        return int(counts["rchar"]) + int(counts["wchar"])
 
 
 class EveryPlace(CopyCase):

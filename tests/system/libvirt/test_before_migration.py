@@ -16,8 +16,11 @@ from harness.tpm_process import REPOSITORY, TpmProcess, program
 from tpm.support import TpmClient
 
 HOOK = REPOSITORY / "contrib" / "libvirt" / "vnvram"
-# A folder of its own in place of the host's /run.
-ALONE = ("unshare", "--mount", "sh", "-ec", 'mount -t tmpfs none /run; exec "$@"', "sh")
+RECIPE_FOLDER = REPOSITORY / "contrib" / "recipes"
+# A folder of its own in place of the host's /run, for all calls until one fails.
+ALONE = ("unshare", "--mount", "sh", "-ec", 'mount -t tmpfs none /run; hook=$1 xml=$2; shift 2; '
+         'for call; do "$hook" vm1 "${call%/*}" "${call#*/}" - < "$xml"; done', "sh")
+MIGRATION = ("migrate/begin", "prepare/begin")
 LATER = (99).to_bytes(2, "big")
 
 
@@ -28,24 +31,23 @@ class BeforeMigration(Case):
           <devices><tpm><backend type='external'><source path='/run/vnvram/vm1/tpm.sock'/></backend></tpm></devices>
           </domain>"""
 
-    def hook(self, operation):
+    def hook(self, *calls):
+        xml = self.file("vm1.xml", self.xml().encode())
         env = {**os.environ, "PATH": f"{program('vnvram').parent}{os.pathsep}{os.environ['PATH']}"}
-        return subprocess.run([*ALONE, HOOK, "vm1", operation, "begin", "-"], input=self.xml(), capture_output=True, text=True,
-                              env=env, timeout=120, check=False)
+        return subprocess.run([*ALONE, HOOK, xml, *calls], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              env=env, timeout=300, check=False)
 
     def must_be_refused(self, *words):
         before = self.image.read_bytes() if self.image.exists() else None
-        done = self.hook("migrate")
+        done = self.hook(*MIGRATION)
         self.assertEqual((done.returncode, done.stdout), (1, ""), done.stderr)
         for word in words:
             self.assertIn(word, done.stderr)
         self.assertEqual(self.image.read_bytes() if self.image.exists() else None, before)
 
     def must_be_let_in(self):
-        before = self.image.read_bytes()
-        done = self.hook("migrate")
+        done = self.hook(*MIGRATION, "release/end")
         self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
-        self.assertEqual(self.image.read_bytes(), before)
 
     def test_an_image_that_can_take_it(self):
         self.create("--tpm2")
@@ -55,7 +57,13 @@ class BeforeMigration(Case):
         self.vnvram("unseal", self.image)
         owner = OwnerProcess(self.workspace, self.image)
         self.addCleanup(owner.kill)
-        self.must_be_let_in()
+        done = self.hook(*MIGRATION)
+        self.assertEqual((done.returncode, done.stdout), (1, ""), done.stderr)
+        self.assertIn("in use", done.stderr)
+
+    def test_a_machine_that_is_off_needs_no_image_to_come(self):
+        """`virsh migrate --offline` ends with the first call."""
+        self.assertEqual(self.hook("migrate/begin").returncode, 0)
 
     def test_what_cannot(self):
         self.must_be_refused("vm1 cannot run here: place: ", "gets no new one by itself")
@@ -81,7 +89,7 @@ class BeforeMigration(Case):
         self.vnvram("put", self.image, "tpm2.permanent", "-", "--force", input=state)
         self.must_be_refused("vm1 cannot run here: tpm2: ", "a later one has made it")
         # A restore is of this host, and its file has the state: that is libvirt's to say.
-        self.assertEqual(self.hook("restore").returncode, 0)
+        self.assertEqual(self.hook("restore/begin").returncode, 0)
 
     def stand_in(self, script):
         """In place of `vnvram`, for what it does not do by itself."""
@@ -114,17 +122,96 @@ class BeforeMigration(Case):
             with self.assertRaisesRegex(hook.Refusal, "has not answered within"):
                 machine.check_can_run()
 
-    def test_the_recipe_asks_first(self):
-        recipe = [REPOSITORY / "contrib/recipes/migrate.py", self.path("none.qmp"), self.path("none.qmp"), "tcp:x:1",
-                  "--image", self.image]
+    def test_one_that_does_not_even_die_is_given_up(self):
+        """Who waits for its storage in the kernel."""
+        class Stuck:
+            args, returncode = (), None
+
+            def __init__(self, *_, **__):
+                pass
+
+            def communicate(self, timeout=None):
+                self.wait(timeout)
+
+            def wait(self, timeout=None):
+                if timeout is None:
+                    raise AssertionError("it is waited for without end")
+                raise subprocess.TimeoutExpired("vnvram", timeout)
+
+            def kill(self):
+                pass
+
+            def poll(self):
+                return self.returncode
+
+        hook, machine = self.machine()
+        with unittest.mock.patch.dict(os.environ, self.stand_in("exit 0")), \
+                unittest.mock.patch.object(subprocess, "Popen", Stuck):
+            with self.assertRaisesRegex(hook.Refusal, "has not answered within"):
+                machine.check_can_run()
+            with self.assertRaisesRegex(hook.Refusal, "has not answered within"):
+                machine.is_sealed()
+            self.assertFalse(self.recipe_module().vnvram("can-run", self.image, seconds=60))
+
+    def test_an_image_in_a_cluster_is_one(self):
+        hook, machine = self.machine()
+        machine.location = "rbd:rbd/vm1"
+        machine.check()
+        machine.location = "vm1.nvram"
+        self.assertRaises(hook.Refusal, machine.check)
+
+    @staticmethod
+    def recipe_module():
+        with unittest.mock.patch.object(sys, "path", [str(RECIPE_FOLDER), *sys.path]), \
+                unittest.mock.patch.object(sys, "dont_write_bytecode", True):
+            return importlib.import_module("migrate")
+
+    def run_recipe(self, *words):
+        """To two machines that there are not: it says so when it has come to them."""
         env = {**os.environ, "PATH": f"{program('vnvram').parent}{os.pathsep}{os.environ['PATH']}"}
-        done = subprocess.run(recipe, capture_output=True, text=True, env=env, timeout=120, check=False)
+        return subprocess.run([RECIPE_FOLDER / "migrate.py", self.path("none.qmp"), self.path("none.qmp"), "tcp:x:1", *words],
+                              capture_output=True, text=True, env=env, timeout=120, check=False)
+
+    def test_the_recipe_has_keys(self):
+        key = self.file("host.key", b"a key that nobody guesses, of a host")
+        self.create("--tpm2", "--encrypt", "--key", f"file:{key}")
+        done = self.run_recipe("--image", self.image)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("cannot run here", done.stderr)
+        done = self.run_recipe("--image", self.image, "--key", f"file:{key}")
+        self.assertIn("FileNotFoundError", done.stderr)
+
+    def test_the_recipe_asks_with_the_machines_own_tpm(self):
+        """Where each host has an image of its own, it is the only one that shows a downgrade before memory moves."""
+        server = self.path("server")
+        tpm = TpmProcess(self.workspace, self.create("--tpm2"), server)
+        self.addCleanup(tpm.kill)
+        TpmClient(server).close()
+        tpm.stop()
+        self.assertIn("FileNotFoundError", self.run_recipe("--probe", self.image).stderr)
+        state = bytearray(self.vnvram("get", self.image, "tpm2.permanent"))
+        state[0:2] = state[6:8] = LATER
+        self.vnvram("put", self.image, "tpm2.permanent", "-", "--force", input=state)
+        owner = OwnerProcess(self.workspace, self.image)
+        self.addCleanup(owner.kill)
+        own = self.path("own.nvram")
+        self.vnvram("create", own, "--tpm2")
+        folder = self.path("temporary")
+        folder.mkdir()
+        with unittest.mock.patch.dict(os.environ, {"TMPDIR": str(folder)}):
+            done = self.run_recipe("--image", own, "--probe", owner.address)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("a later one has made it", done.stderr)
+        self.assertNotIn("Traceback", done.stderr)
+        self.assertEqual(self.names(folder), [], "a copy of the TPM was left")
+
+    def test_the_recipe_asks_first(self):
+        done = self.run_recipe("--image", self.image)
         self.assertEqual(done.returncode, 1)
         self.assertIn("cannot run here", done.stderr)
         self.assertNotIn("Traceback", done.stderr)
         self.create("--tpm2")
-        done = subprocess.run(recipe, capture_output=True, text=True, env=env, timeout=120, check=False)
-        self.assertIn("FileNotFoundError", done.stderr)  # It has gone on to the machines, which there are none of.
+        self.assertIn("FileNotFoundError", self.run_recipe("--image", self.image).stderr)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <thread>
 
+#include "device/rbd_lock_look.h"
 #include "unit/device/rbd_fixture.h"
 #include "vnvram/store.h"
 
@@ -85,8 +86,12 @@ TEST_F(RbdDeviceTest, NothingIsWrittenWithoutTheLock) {
   EXPECT_KIND(device->write_durable(0, blocks_of(1)), read_only);
   EXPECT_KIND(device->write(0, blocks_of(1)), read_only);
   EXPECT_KIND(device->resize(2 * rbd_size_bytes), read_only);
+  ASSERT_OK(device->flush()); // For which librbd would take the lock.
+  EXPECT_OK(look_at_rbd_lock(location, patience));
   ASSERT_OK(device->lock_for_writing());
   ASSERT_OK(device->lock_for_writing());
+  EXPECT_KIND(look_at_rbd_lock(location, patience), in_use);
+  ASSERT_OK(open(location)->flush()); // Beside its owner.
   ASSERT_OK(device->write_durable(0, blocks_of(1)));
   device->unlock();
   EXPECT_KIND(device->write_durable(0, blocks_of(2)), read_only);
@@ -113,6 +118,7 @@ TEST_F(RbdDeviceTest, ALockThatWasTakenByHandIsNotWaitedFor) {
   const std::string location = make_image();
   const std::string spec = "rbd/ALockThatWasTakenByHandIsNotWaitedFor";
   cluster().run("rbd lock add " + spec + " mine");
+  EXPECT_KIND(look_at_rbd_lock(location, patience), in_use);
   const auto device = open(location);
   const Status refused = device->lock_for_writing();
   EXPECT_KIND(refused, in_use);

@@ -64,5 +64,20 @@ TEST_F(BusyOwnerTest, OtherwiseTheOwnerIsTheReason) {
   EXPECT_EQ(report.first_reason()->kind(), ErrorKind::in_use);
 }
 
+// As every reading of it by `vnvram serve` would be.
+TEST(PreflightTest, WhatMustBeKnownOfABlobIsAReason) {
+  const TemporaryDirectory folder;
+  const std::string path = folder.path("vm.nvram");
+  BlobSpec variables = spec("vars", 1000);
+  variables.type = "edk2.variables";
+  variables.attributes.push_back({.name = "wrapped", .value = "yes", .must_know = true});
+  CreateOptions options;
+  options.blobs.push_back({.spec = variables});
+  ASSERT_OK(create_image_file(path, 0, options));
+  const PreflightReport report = Preflight(path, PreflightOptions()).run();
+  ASSERT_NE(report.first_reason(), nullptr);
+  EXPECT_EQ(report.first_reason()->kind(), ErrorKind::too_new);
+}
+
 } // namespace
 } // namespace vnvram::test

@@ -2,6 +2,7 @@
 #include "preflight/tpm_preflight.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "soft_tpm/soft_tpm.h"
 #include "unit/store/store_fixture.h"
@@ -33,6 +34,26 @@ protected:
     EXPECT_OK(found);
     EXPECT_EQ(found->size(), 1U);
     return found->empty() ? PreflightFinding() : found->front();
+  }
+  /// Of an image that a libtpms with small states has made.
+  static std::vector<BlobSpec> small_specs(const std::string& prefix = {}) {
+    std::vector<BlobSpec> specs = tpm_blob_specs(TpmVersion::tpm2_0, prefix);
+    for (BlobSpec& each : specs) {
+      each.size_max_bytes = 1000;
+    }
+    return specs;
+  }
+  std::vector<ErrorKind> refusals() {
+    const auto store = open_read_only();
+    const auto found = check_tpms(*store);
+    EXPECT_OK(found);
+    std::vector<ErrorKind> kinds;
+    for (const PreflightFinding& each : *found) {
+      if (each.reason) {
+        kinds.push_back(each.reason->kind());
+      }
+    }
+    return kinds;
   }
   void put(const Bytes& state) { EXPECT_OK(open()->write(name_, state)); }
 
@@ -81,39 +102,55 @@ TEST_F(TpmPreflightTest, WhatIsNoStateIsNotCalledNewer) {
   EXPECT_EQ(found.reason->kind(), ErrorKind::corrupt);
 }
 
-TEST_F(TpmPreflightTest, WhatMustBeKnownOfItIsAReason) {
-  std::vector<BlobSpec> specs = tpm_blob_specs(TpmVersion::tpm2_0);
-  specs.front().attributes.push_back({.name = "wrapped", .value = "yes", .must_know = true});
-  disk_ = std::make_shared<MemoryDisk>(std::uint64_t{4} << 20U);
-  MemoryDevice fresh(disk_);
-  CreateOptions options;
-  for (const BlobSpec& each : specs) {
-    options.blobs.push_back({.spec = each});
+TEST_F(TpmPreflightTest, OneThatHasLostItsStateIsNotMadeAnew) {
+  create_with(TpmVersion::tpm2_0);
+  put(new_state(TpmVersion::tpm2_0));
+  put({});
+  const PreflightFinding found = only_finding();
+  ASSERT_EQ(found.outcome, Outcome::refusal);
+  EXPECT_EQ(found.reason->kind(), ErrorKind::corrupt);
+}
+
+TEST_F(TpmPreflightTest, AllItsBlobsAreNeeded) {
+  for (std::size_t missing = 0; missing < tpm_state_count; ++missing) {
+    std::vector<BlobSpec> specs = tpm_blob_specs(TpmVersion::tpm1_2);
+    specs.erase(specs.begin() + static_cast<std::ptrdiff_t>(missing));
+    create(specs);
+    const PreflightFinding found = only_finding();
+    EXPECT_EQ(found.about, "tpm12");
+    ASSERT_EQ(found.outcome, Outcome::refusal);
+    EXPECT_EQ(found.reason->kind(), ErrorKind::not_found);
   }
-  ASSERT_OK(create_image(fresh, options));
-  OpenOptions opening = inline_options();
-  opening.access = Access::read_only;
-  opening.known_attributes = {"wrapped"};
-  const auto store = open(opening);
-  const auto found = check_tpms(*store);
-  ASSERT_OK(found);
-  EXPECT_TRUE(std::ranges::any_of(*found, [](const PreflightFinding& each) {
-    return each.reason && each.reason->kind() == ErrorKind::too_new;
-  }));
+}
+
+TEST_F(TpmPreflightTest, EachOfItsBlobsHasItsType) {
+  for (std::size_t other = 0; other < tpm_state_count; ++other) {
+    std::vector<BlobSpec> specs = tpm_blob_specs(TpmVersion::tpm2_0);
+    specs.at(other).type = "t";
+    create(specs);
+    const PreflightFinding found = only_finding();
+    ASSERT_EQ(found.outcome, Outcome::refusal);
+    EXPECT_EQ(found.reason->kind(), ErrorKind::type_mismatch);
+  }
 }
 
 TEST_F(TpmPreflightTest, RoomForWhatThisLibtpmsAsksForIsNeeded) {
-  std::vector<BlobSpec> specs = tpm_blob_specs(TpmVersion::tpm2_0);
-  for (BlobSpec& each : specs) {
-    each.size_max_bytes = 1000;
-  }
-  create(specs, std::uint64_t{512} << 10U, std::uint64_t{64} << 10U);
-  const auto store = open_read_only();
-  const auto found = check_tpms(*store);
-  ASSERT_OK(found);
-  EXPECT_TRUE(std::ranges::any_of(*found, [](const PreflightFinding& each) {
-    return each.reason && each.reason->kind() == ErrorKind::no_space;
-  }));
+  create(small_specs(), std::uint64_t{1} << 20U, std::uint64_t{640} << 10U);
+  EXPECT_EQ(refusals(), std::vector{ErrorKind::no_space});
+}
+
+TEST_F(TpmPreflightTest, RoomForAllTpmsIsNeeded) {
+  std::vector<BlobSpec> specs = small_specs();
+  create(specs, std::uint64_t{2} << 20U, std::uint64_t{640} << 10U);
+  EXPECT_TRUE(refusals().empty());
+  std::ranges::copy(small_specs("other/"), std::back_inserter(specs));
+  create(specs, std::uint64_t{2} << 20U, std::uint64_t{640} << 10U);
+  EXPECT_EQ(refusals(), std::vector{ErrorKind::no_space}); // The second one's.
+}
+
+TEST_F(TpmPreflightTest, ALogForWhatThisLibtpmsAsksForIsNeeded) {
+  create(small_specs(), std::uint64_t{4} << 20U, std::uint64_t{256} << 10U);
+  EXPECT_EQ(refusals(), std::vector{ErrorKind::too_large});
 }
 
 } // namespace
