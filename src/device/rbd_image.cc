@@ -12,6 +12,7 @@
 
 #include "device/call_in_time.h"
 #include "device/rbd_error.h"
+#include "device/rbd_fence.h"
 #include "device/rbd_settings.h"
 
 namespace vnvram {
@@ -355,6 +356,11 @@ Status RbdImage::lock() {
     return give_up(rbd_error(name(), "take its exclusive lock", -ETIMEDOUT, patience), false);
   }
   return *result < 0 ? Status(locked_by_another(*result)) : Status();
+}
+
+Status RbdImage::shut_out_owner() {
+  Status possible = check_usable();
+  return possible ? shut_out_other_clients(handle_, has_lock_) : possible;
 }
 
 void RbdImage::unlock() {

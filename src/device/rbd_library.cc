@@ -49,6 +49,8 @@ Result<RbdLibrary> RbdLibrary::find_all() {
       find(library, "rados_getaddrs", found.rados_getaddrs) &&
       find(library, "rados_buffer_free", found.rados_buffer_free) &&
       find(library, "rados_blocklist_add", found.rados_blocklist_add) &&
+      find(library, "rados_wait_for_latest_osdmap", found.rados_wait_for_latest_osdmap) &&
+      find(library, "rados_get_instance_id", found.rados_get_instance_id) &&
       find(library, "rados_ioctx_create", found.rados_ioctx_create) &&
       find(library, "rados_ioctx_destroy", found.rados_ioctx_destroy) &&
       find(library, "rados_ioctx_set_namespace", found.rados_ioctx_set_namespace) &&
@@ -68,6 +70,9 @@ Result<RbdLibrary> RbdLibrary::find_all() {
       find(library, "rbd_lock_acquire", found.rbd_lock_acquire) &&
       find(library, "rbd_lock_release", found.rbd_lock_release) &&
       find(library, "rbd_list_lockers", found.rbd_list_lockers) &&
+      find(library, "rbd_watchers_list", found.rbd_watchers_list) &&
+      find(library, "rbd_watchers_list_cleanup", found.rbd_watchers_list_cleanup) &&
+      find(library, "rbd_stat", found.rbd_stat) && find(library, "rbd_read", found.rbd_read) &&
       find(library, "rbd_resize2", found.rbd_resize2) &&
       find(library, "rbd_aio_create_completion", found.rbd_aio_create_completion) &&
       find(library, "rbd_aio_get_return_value", found.rbd_aio_get_return_value) &&
