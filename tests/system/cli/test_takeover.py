@@ -74,8 +74,9 @@ class TakeoverTest(Case):
     def test_a_tpm_takes_over_as_well(self):
         self.silence(self.own())
         with self.assertRaises(AssertionError):
-            TpmProcess(self.workspace, self.image, None, "--take-over")
-        tpm = TpmProcess(self.workspace, self.image, None, "--take-over", "--owner-is-dead")
+            TpmProcess(self.workspace, self.image, options=["--take-over"])
+        tpm = TpmProcess(self.workspace, self.image,
+                         options=["--take-over", "--owner-is-dead"])
         self.addCleanup(tpm.kill)
 
     def test_an_image_that_nobody_has_is_taken_as_it_is(self):
