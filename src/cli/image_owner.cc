@@ -55,8 +55,9 @@ Status ImageOwner::run() {
        .space_warned = [&log](const Error& error) { log.warning(operator_text(error)); }});
   const std::uint64_t watch =
       keeper.watch_failures([&log](const Error& error) { log.error(operator_text(error)); });
-  if (Status attached =
-          keeper.attach({.location = setup_.image, .accept_sealed = setup_.accept_sealed});
+  if (Status attached = keeper.attach({.location = setup_.image,
+                                       .accept_sealed = setup_.accept_sealed,
+                                       .take_over = setup_.take_over});
       !attached) {
     if (attached.error().kind() != ErrorKind::sealed) {
       return attached;

@@ -43,6 +43,7 @@
 #include "cli/serve_command.h"
 #include "cli/size_command.h"
 #include "cli/status_command.h"
+#include "cli/takeover_command.h"
 #include "cli/tpm_command.h"
 #include "cli/unseal_command.h"
 #include "cli/watch_command.h"
@@ -135,7 +136,8 @@ int run(int argument_count, const char* const* arguments) {
                     StatusCommand, HoldCommand, ReleaseCommand, RestartCommand, ExportCommand,
                     ImportCommand, ImportSwtpmCommand, ExportSwtpmCommand, MetricsCommand,
                     WatchCommand, AnchorCommand, KeyCommand, MetaCommand, EraseCommand,
-                    EncryptCommand, DecryptCommand, CopyCommand, CanRunCommand>(app);
+                    EncryptCommand, DecryptCommand, CopyCommand, CanRunCommand, TakeoverCommand>(
+          app);
   Output output(STDOUT_FILENO);
   try {
     app.parse(argument_count, arguments);

@@ -199,11 +199,25 @@ Status RbdCluster::open_pool() {
   return {};
 }
 
+// A call of librados' that takes what it only reads as something to be changed.
+int RbdCluster::shut_out(const std::string& address) {
+  std::string own = address;
+  return library_.rados_blocklist_add(cluster_, own.data(), fence_seconds);
+}
+
+int RbdCluster::wait_for_map() {
+  return library_.rados_wait_for_latest_osdmap(cluster_);
+}
+
+std::uint64_t RbdCluster::instance() const {
+  return library_.rados_get_instance_id(cluster_);
+}
+
 Status RbdCluster::fence_itself() {
   char* addresses = nullptr;
   int done = library_.rados_getaddrs(cluster_, &addresses);
   if (done >= 0) {
-    done = library_.rados_blocklist_add(cluster_, addresses, fence_seconds);
+    done = shut_out(addresses);
     library_.rados_buffer_free(addresses);
   }
   return done < 0 ? Status(error("have the cluster shut this client out", done)) : Status();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -41,6 +42,12 @@ public:
   /// No OSD takes anything from this client any more, nor what is still on its way. Error: io, then
   /// it may do both.
   Status fence_itself();
+  /// For another client's address, as the cluster names it. In force once this client has the map
+  /// that says so (wait_for_map()), wherever it asks something then. Ceph's own error numbers.
+  int shut_out(const std::string& address);
+  int wait_for_map();
+  /// What the cluster calls this client: N of "client.N".
+  [[nodiscard]] std::uint64_t instance() const;
 
 private:
   RbdCluster(const RbdLibrary& library, RbdLocation location, std::chrono::milliseconds timeout);

@@ -164,6 +164,11 @@ Status RbdDevice::lock_for_writing() {
   return taken;
 }
 
+Status RbdDevice::shut_out_owner() {
+  Status possible = check_writable();
+  return possible && !locked_ ? image_->shut_out_owner() : possible;
+}
+
 void RbdDevice::unlock() {
   if (std::exchange(locked_, false)) {
     image_->unlock();

@@ -48,6 +48,7 @@ public:
   /// Waits for the cluster to find out that an owner who holds the lock has died, within the
   /// deadline; not for one that lives.
   Status lock_for_writing() override;
+  Status shut_out_owner() override;
   void unlock() override;
 
 private:

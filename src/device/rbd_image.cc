@@ -10,6 +10,7 @@
 #include "base/suspended_time.h"
 #include "device/call_in_time.h"
 #include "device/rbd_error.h"
+#include "device/rbd_fence.h"
 #include "device/rbd_lock.h"
 #include "device/rbd_settings.h"
 
@@ -267,6 +268,11 @@ Status RbdImage::lock() {
   }
   is_locked_ = taken->ok();
   return *taken || taken->error().kind() != ErrorKind::io ? *taken : give_up(taken->error(), false);
+}
+
+Status RbdImage::shut_out_owner() {
+  Status possible = check_usable();
+  return possible ? shut_out_other_clients(handle_, has_lock_) : possible;
 }
 
 void RbdImage::unlock() {

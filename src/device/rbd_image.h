@@ -51,6 +51,8 @@ public:
   /// See take_rbd_lock(). Errors: in_use, io.
   Status lock();
   void unlock();
+  /// See shut_out_other_clients().
+  Status shut_out_owner();
   /// Grows it.
   Status resize(std::uint64_t size_bytes);
 

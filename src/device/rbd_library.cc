@@ -51,6 +51,8 @@ Result<RbdLibrary> RbdLibrary::find_all() {
       find_in_librbd(library, "rados_getaddrs", found.rados_getaddrs) &&
       find_in_librbd(library, "rados_buffer_free", found.rados_buffer_free) &&
       find_in_librbd(library, "rados_blocklist_add", found.rados_blocklist_add) &&
+      find_in_librbd(library, "rados_wait_for_latest_osdmap", found.rados_wait_for_latest_osdmap) &&
+      find_in_librbd(library, "rados_get_instance_id", found.rados_get_instance_id) &&
       find_in_librbd(library, "rados_ioctx_create", found.rados_ioctx_create) &&
       find_in_librbd(library, "rados_ioctx_destroy", found.rados_ioctx_destroy) &&
       find_in_librbd(library, "rados_ioctx_set_namespace", found.rados_ioctx_set_namespace) &&
@@ -77,6 +79,8 @@ Result<RbdLibrary> RbdLibrary::find_all() {
       find_in_librbd(library, "rbd_list_lockers", found.rbd_list_lockers) &&
       find_in_librbd(library, "rbd_watchers_list", found.rbd_watchers_list) &&
       find_in_librbd(library, "rbd_watchers_list_cleanup", found.rbd_watchers_list_cleanup) &&
+      find_in_librbd(library, "rbd_stat", found.rbd_stat) &&
+      find_in_librbd(library, "rbd_read", found.rbd_read) &&
       find_in_librbd(library, "rbd_resize2", found.rbd_resize2) &&
       find_in_librbd(library, "rbd_aio_create_completion", found.rbd_aio_create_completion) &&
       find_in_librbd(library, "rbd_aio_get_return_value", found.rbd_aio_get_return_value) &&

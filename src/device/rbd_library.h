@@ -27,6 +27,8 @@ public:
   decltype(&::rados_getaddrs) rados_getaddrs = nullptr;
   decltype(&::rados_buffer_free) rados_buffer_free = nullptr;
   decltype(&::rados_blocklist_add) rados_blocklist_add = nullptr;
+  decltype(&::rados_wait_for_latest_osdmap) rados_wait_for_latest_osdmap = nullptr;
+  decltype(&::rados_get_instance_id) rados_get_instance_id = nullptr;
   decltype(&::rados_ioctx_create) rados_ioctx_create = nullptr;
   decltype(&::rados_ioctx_destroy) rados_ioctx_destroy = nullptr;
   decltype(&::rados_ioctx_set_namespace) rados_ioctx_set_namespace = nullptr;
@@ -52,6 +54,8 @@ public:
   decltype(&::rbd_list_lockers) rbd_list_lockers = nullptr;
   decltype(&::rbd_watchers_list) rbd_watchers_list = nullptr;
   decltype(&::rbd_watchers_list_cleanup) rbd_watchers_list_cleanup = nullptr;
+  decltype(&::rbd_stat) rbd_stat = nullptr;
+  decltype(&::rbd_read) rbd_read = nullptr;
   decltype(&::rbd_resize2) rbd_resize2 = nullptr;
   decltype(&::rbd_aio_create_completion) rbd_aio_create_completion = nullptr;
   decltype(&::rbd_aio_get_return_value) rbd_aio_get_return_value = nullptr;

@@ -239,7 +239,9 @@ constexpr const char* help =
     "anchor=ANCHOR        file:PATH or exec:COMMAND, where the image's newest state is kept.\n"
     "anchor-policy=POLICY When that is written: commit, every=SECONDS or open.\n"
     "image-key=FILE       The key of a LUKS or encrypted qcow2 image.\n"
-    "image-format=FORMAT  raw, qcow2, vmdk, vhdx, vdi or luks, if not as its first bytes say.";
+    "image-format=FORMAT  raw, qcow2, vmdk, vhdx, vdi or luks, if not as its first bytes say.\n"
+    "take-over=fence      Shut out whoever has the image, where its storage can (RBD);\n"
+    "                     owner-is-dead: where it cannot, your word that nothing writes to it.";
 
 nbdkit_plugin description() {
   nbdkit_plugin plugin{};

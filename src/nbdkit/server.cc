@@ -122,7 +122,7 @@ Status Server::open_image(std::function<void(const Error&)> failed_in_background
   client_ = std::make_unique<LocalBlobClient>(*keeper_);
   claims_.emplace(*client_);
   client_->watch_failures(std::move(failed_in_background));
-  return keeper_->attach({.location = options_.image});
+  return keeper_->attach({.location = options_.image, .take_over = options_.take_over});
 }
 
 Status Server::join_owner() {
