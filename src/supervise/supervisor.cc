@@ -1,20 +1,16 @@
 #include "supervise/supervisor.h"
 
 #include <sys/signalfd.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
-#include <string_view>
 #include <system_error>
 #include <utility>
 
 #include <fmt/core.h>
 
-#include "base/descriptor_passing.h"
-#include "base/operator_text.h"
 #include "service/idle_memory.h"
 #include "service/poll_timeout.h"
 
@@ -37,19 +33,6 @@ constexpr std::size_t first_part = 3;
 
 Error socket_error(const char* what) {
   return {ErrorKind::io, std::string(what) + ": " + std::system_category().message(errno)};
-}
-
-struct SocketPair {
-  UniqueFd one;
-  UniqueFd other;
-};
-
-Result<SocketPair> make_pair(int type) {
-  int ends[2] = {-1, -1};
-  if (::socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ends) != 0) {
-    return socket_error("cannot make a pair of sockets");
-  }
-  return SocketPair{UniqueFd(ends[0]), UniqueFd(ends[1])};
 }
 
 } // namespace
@@ -79,97 +62,6 @@ bool Supervisor::runs_front_ends() const {
 
 std::string Supervisor::name_of(const Part& part) {
   return part.front_end == nullptr ? "owner" : "front end " + part.front_end->session.device;
-}
-
-Status Supervisor::open_channels(Part& part, std::vector<UniqueFd>& its_ends) {
-  const auto open = [&](UniqueFd& our_end) {
-    Result<SocketPair> made = make_pair(SOCK_SEQPACKET);
-    if (!made.ok()) {
-      return Status(made.error());
-    }
-    our_end = std::move(made->one);
-    its_ends.push_back(std::move(made->other));
-    return Status();
-  };
-  Status opened = open(part.channel);
-  if (opened.ok() && part.front_end != nullptr && !part.front_end->successor_arguments.empty()) {
-    opened = open(part.succession_channel);
-  }
-  if (opened.ok() && part.predecessor != nullptr) {
-    UniqueFd its_predecessors_end;
-    opened = open(its_predecessors_end);
-    if (opened.ok()) {
-      opened = pass_descriptor(part.predecessor->succession_channel.get(), "successor",
-                               its_predecessors_end.get());
-    }
-  }
-  return opened;
-}
-
-Status Supervisor::start(Part& part) {
-  Program program = part.front_end == nullptr ? setup_.owner : part.front_end->program;
-  if (part.front_end == nullptr && was_owner_ready_) {
-    program.arguments.insert(program.arguments.end(), setup_.owner_again_arguments.begin(),
-                             setup_.owner_again_arguments.end());
-  }
-  if (part.front_end != nullptr && part.predecessor != nullptr) {
-    program.arguments.insert(program.arguments.end(), part.front_end->successor_arguments.begin(),
-                             part.front_end->successor_arguments.end());
-  }
-  std::vector<UniqueFd> its_ends;
-  if (Status opened = open_channels(part, its_ends); !opened.ok()) {
-    return opened;
-  }
-  for (const UniqueFd& end : its_ends) {
-    program.descriptors.push_back(end.get());
-  }
-  program.environment.push_back(readiness_.environment());
-  Result<ChildProcess> process = ChildProcess::start(program);
-  if (!process.ok()) {
-    return process.error();
-  }
-  part.process.emplace(*std::move(process));
-  part.is_asked_to_end = false;
-  part.is_killed = false;
-  part.started_at = Clock::now();
-  part.starts_at.reset();
-  part.is_ready = false;
-  if (part.front_end == nullptr) {
-    return {};
-  }
-  if (owner_.is_ready) {
-    give_session(part);
-  }
-  if (!part.front_end->says_ready) {
-    part.probe.emplace(part.front_end->listening_socket, part.front_end->socket_path);
-    if (!part.probe->valid()) {
-      part.probe.reset();
-      setup_.log.warning(fmt::format("the {} counts as ready: this user may not connect to its "
-                                     "socket, and so nobody has looked",
-                                     name_of(part)));
-      became_ready(part);
-    }
-  }
-  return {};
-}
-
-// One end for the owner, with what it may do, the other one for the front end. Who of them has died
-// meanwhile gets another one when it was started again.
-void Supervisor::give_session(Part& part) {
-  const Result<SocketPair> session = make_pair(SOCK_STREAM);
-  Status given = session.ok() ? Status() : session.error();
-  if (given.ok()) {
-    SessionOffer offer = part.front_end->session;
-    offer.pid = part.process->pid();
-    given = pass_descriptor(owner_.channel.get(), offer.text(), session->one.get());
-  }
-  if (given.ok()) {
-    given = pass_descriptor(part.channel.get(), "session", session->other.get());
-  }
-  if (!given.ok()) {
-    setup_.log.warning(
-        fmt::format("the {} has got no session: {}", name_of(part), operator_text(given.error())));
-  }
 }
 
 void Supervisor::became_ready(Part& part) {
