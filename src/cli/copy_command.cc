@@ -92,8 +92,8 @@ CopyCommand::CopyCommand(CLI::App& parent)
   add_image_or_owner();
   app()
       .add_option("OUT", out_,
-                  "the new image: a file, a VM image by its name's ending, a block device or an "
-                  "NBD export")
+                  "the new image: a file, a VM image by its name's ending, a block device, an NBD "
+                  "export or an RBD image")
       ->required();
   app().add_option("--size", size_, "the size of OUT (K, M, G: 1024-fold)")->type_name("N");
   app()

@@ -20,8 +20,8 @@ namespace {
 // For the cluster to find out that the lock's owner has died (30 s where nothing is said), for that
 // owner to be shut out, and for librbd, which asks it a few times first.
 constexpr std::chrono::seconds lock_patience{90};
-// Longer ago than this somebody may have done more than one look notices: see OwnerWatch.
-constexpr std::chrono::seconds recent_max{1};
+// In less nobody changes an image's features, opens it and comes to write to it.
+constexpr std::chrono::milliseconds recent_max{10};
 // A request that took longer may have met a cluster that has lost sight of this client, and given
 // its lock away: where nothing is said that takes 30 s.
 constexpr std::chrono::seconds slow_min{5};

@@ -31,6 +31,15 @@ class OnCeph:
         words = self.cluster.rbd("lock", "ls", name).split()
         return next((word for word in words if word.startswith("127.0.0.1:")), None)
 
+    def freeze_osd(self):
+        """Until the test's end, at the latest."""
+        self.addCleanup(self.cluster.thaw_osd)
+        self.cluster.freeze_osd()
+
+    def kill_monitor(self):
+        self.addCleanup(self.cluster.restart_monitor)
+        self.cluster.kill_monitor()
+
     def shut_out(self, name):
         """Fences who has its lock, as a take-over does."""
         self.cluster.ceph("osd", "blocklist", "add", self.owner_of(name))

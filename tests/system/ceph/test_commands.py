@@ -8,6 +8,7 @@ import unittest
 from cli.command import (ABSENT, BLANK, EXISTS, FOREIGN, IN_USE, IO, MIB, NO_SPACE, OK, READ_ONLY, UNSUPPORTED,
                          USAGE)
 from cli.every_command import EveryCommandCase
+from harness.long_test import long_test
 from harness.owner_process import OwnerProcess
 
 from .ceph_case import OnCeph
@@ -28,17 +29,22 @@ class CommandsTest(OnCeph, EveryCommandCase):
         self.assertEqual(self.vnvram("get", made, "x"), content)
         self.assertIn("exclusive-lock", self.features(name))
         self.assertIsNone(self.every_command(made))
-        # One that others have made: without the lock it is as an NBD export.
+
+    @long_test
+    def test_every_command_takes_one_that_has_no_lock(self):
+        """One that others have made: it is as an NBD export."""
+        content = os.urandom(5000)
         name = self.new_name()
         self.cluster.rbd("create", name, "--size", "8M", "--image-feature", "layering")
         other = self.location(name)
         self.vnvram("info", other, status=BLANK, message=other)
-        self.vnvram("create", other, "--tpm2", "--blob", f"x:t:8K={self.path('content')}")
+        self.vnvram("create", other, "--tpm2", "--blob", f"x:t:8K={self.file('content', content)}")
         self.assertEqual(self.features(name), "layering")
         self.assertIsNone(self.every_command(other))
         self.vnvram("dump", other)
         self.vnvram("repair", other)
 
+    @long_test
     def test_it_is_found_as_ceph_finds_it(self):
         name = self.new_name()
         location = f"rbd:rbd/{name}"
@@ -70,6 +76,7 @@ class CommandsTest(OnCeph, EveryCommandCase):
         self.vnvram("create", self.location(foreign), "--tpm2", status=EXISTS)
         self.vnvram("create", self.location(foreign), "--tpm2", "--force")
 
+    @long_test
     def test_what_is_not_there(self):
         for location in (self.location("nothing"), self.location("nothing/image"),
                          f"rbd:nothing/image:conf={self.cluster.conf}",
@@ -85,6 +92,7 @@ class CommandsTest(OnCeph, EveryCommandCase):
         self.vnvram("create", self.location(self.new_name()), "--tpm2", "--image-key",
                     self.file("key", b"k"), status=USAGE)
 
+    @long_test
     def test_beside_its_owner(self):
         name = self.new_name()
         image = self.location(name)
@@ -106,6 +114,7 @@ class CommandsTest(OnCeph, EveryCommandCase):
         self.assertEqual(done.returncode, status, done)
         return {each["about"]: each["outcome"] for each in json.loads(done.stdout)["findings"]}
 
+    @long_test
     def test_can_run_takes_no_lock(self):
         name = self.new_name()
         image = self.location(name)
@@ -131,6 +140,7 @@ class CommandsTest(OnCeph, EveryCommandCase):
         self.assertEqual(self.owner_of(name), address)
         self.vnvram("put", image, "x", "-", input=b"another one")
 
+    @long_test
     def test_a_user_with_few_rights(self):
         keyring = self.path("keyring")
         keyring.write_text(self.cluster.ceph("auth", "get-or-create", "client.vm", "mon", "profile rbd",
@@ -145,6 +155,19 @@ class CommandsTest(OnCeph, EveryCommandCase):
         wrong = self.path("wrong")
         wrong.write_text(f"[client.vm]\n\tkey = {other[:-6]}AAAA==\n", encoding="ascii")
         self.vnvram("info", self.location(self.new_name(), "id=vm", f"keyring={wrong}"), status=IO)
+
+    @long_test
+    def test_a_cluster_that_does_not_answer_is_an_error_of_its_own(self):
+        """What is left behind of librbd then has no say in how the command ends."""
+        image = self.location(self.new_name())
+        self.vnvram("create", image, "--blob", "x:t:8K")
+        for breaks, mends in ((self.freeze_osd, self.cluster.thaw_osd),
+                              (self.kill_monitor, self.cluster.restart_monitor)):
+            breaks()
+            self.vnvram("put", image, "x", "-", input=b"y", status=IO, message="no answer from the cluster")
+            mends()
+        self.vnvram("put", image, "x", "-", input=b"z")
+        self.assertEqual(self.vnvram("get", image, "x"), b"z")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,13 @@
 """What Ceph makes of an image: snapshots and clones of a live one, exports and imports."""
 
+import os
 import subprocess
 import threading
 import unittest
 
-from cli.command import Case, READ_ONLY
+from cli.command import EXISTS, MIB, READ_ONLY, Case
+from harness.child import PATIENCE_SECONDS
+from harness.long_test import long_test
 from harness.owner_process import OwnerProcess
 
 from .ceph_case import OnCeph
@@ -17,28 +20,48 @@ class Writer:
         self._case = case
         self._owner = owner
         self._ends = threading.Event()
-        self._answered = threading.Condition()
+        self._changed = threading.Condition()
+        self._has_ended = False
+        self._failure = None
         self.acknowledged = 0
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
-        case.addCleanup(self.stop)
+        case.addCleanup(self._end)
 
     def _run(self):
-        while not self._ends.is_set():
-            number = self.acknowledged + 1
-            self._case.vnvram("put", self._owner.address, "x", "-", input=str(number).encode())
-            with self._answered:
-                self.acknowledged = number
-                self._answered.notify_all()
+        try:
+            while not self._ends.is_set():
+                number = self.acknowledged + 1
+                self._case.vnvram("put", self._owner.address, "x", "-", input=str(number).encode())
+                with self._changed:
+                    self.acknowledged = number
+                    self._changed.notify_all()
+        except BaseException as failure:  # It is the test's, in stop().
+            self._failure = failure
+        finally:
+            with self._changed:
+                self._has_ended = True
+                self._changed.notify_all()
 
     def wait_for_more(self, count=1):
-        with self._answered:
+        with self._changed:
             goal = self.acknowledged + count
-            self._answered.wait_for(lambda: self.acknowledged >= goal or not self._thread.is_alive())
+            came = self._changed.wait_for(lambda: self.acknowledged >= goal or self._has_ended, PATIENCE_SECONDS)
+        if self._has_ended:
+            self.stop()
+        if not came:
+            raise TimeoutError(f"{self.acknowledged} of {goal} after {PATIENCE_SECONDS} s")
 
     def stop(self):
+        self._end()
+        if self._failure is not None:
+            raise self._failure
+
+    def _end(self):
         self._ends.set()
         self._thread.join()
+
+SNAPSHOTS = 5 if os.environ.get("VNVRAM_LONG_TESTS") else 1
 
 
 class CopiesTest(OnCeph, Case):
@@ -57,7 +80,7 @@ class CopiesTest(OnCeph, Case):
         owner = self.start_owner()
         writer = Writer(self, owner)
         writer.wait_for_more()
-        for number in range(5):
+        for number in range(SNAPSHOTS):
             writer.wait_for_more(2)
             then = f"{self.name}@s{number}"
             before = writer.acknowledged
@@ -80,6 +103,49 @@ class CopiesTest(OnCeph, Case):
         owner.stop()
         self.vnvram("check", self.image)
 
+    def must_be_the_same(self, copy, image):
+        for member in ("uuid", "generation", "image_size_bytes", "blob_count"):
+            self.assertEqual(self.json("info", copy)[member], self.json("info", image)[member], member)
+        self.assertEqual(self.json("ls", copy), self.json("ls", image))
+        for blob in self.json("ls", image)["blobs"]:
+            self.assertEqual(self.vnvram("get", copy, blob["name"]), self.vnvram("get", image, blob["name"]))
+        self.vnvram("check", copy)
+
+    def test_vnvram_copy_makes_the_same_image_here(self):
+        file = self.path("vm.nvram")
+        self.vnvram("create", file, "--tpm2", "--blob", f"x:t:64K={self.file('content', os.urandom(50000))}")
+        self.vnvram("put", file, "tpm2.permanent", "-", input=b"state")
+        # It is made,
+        self.vnvram("copy", file, self.image)
+        self.assertIn("exclusive-lock", self.cluster.rbd("info", self.name))
+        self.must_be_the_same(self.image, file)
+        # and one that is there is taken if it is blank, and grown.
+        there = self.new_name()
+        self.cluster.rbd("create", there, "--size", "1M")
+        self.vnvram("copy", file, self.location(there))
+        self.must_be_the_same(self.location(there), file)
+        # What it holds is written over only on demand.
+        self.vnvram("put", file, "x", "-", input=b"newer")
+        self.vnvram("copy", file, self.location(there), status=EXISTS)
+        self.vnvram("copy", file, self.location(there), "--force")
+        self.must_be_the_same(self.location(there), file)
+        self.assertEqual([name for name in self.cluster.rbd("ls").split() if ".new-" in name], [])
+
+    @long_test
+    def test_vnvram_copy_from_here(self):
+        self.vnvram("create", self.image, "--tpm2", "--size", 8 * MIB,
+                    "--blob", f"x:t:64K={self.file('content', os.urandom(50000))}")
+        file, other = self.path("copy.nvram"), self.location(self.new_name())
+        self.vnvram("copy", self.image, file)
+        self.must_be_the_same(file, self.image)
+        owner = self.start_owner()
+        self.vnvram("copy", owner.address, other)
+        owner.stop()
+        for blob in self.json("ls", self.image)["blobs"]:
+            self.assertEqual(self.vnvram("get", other, blob["name"]), self.vnvram("get", self.image, blob["name"]))
+        self.vnvram("check", other)
+
+    @long_test
     def test_an_export_is_the_image_byte_for_byte(self):
         content = bytes(range(256)) * 30
         self.vnvram("create", self.image, "--tpm2", "--blob", f"x:t:8K={self.file('content', content)}")

@@ -9,6 +9,7 @@ import nbd  # libnbd's own binding
 
 from harness.blob_server import plugin
 from harness.child import PATIENCE_SECONDS, Deadline
+from harness.long_test import long_test
 from serve.machine_case import Incrementer, MachineCase
 
 from .ceph_case import OnCeph
@@ -33,6 +34,7 @@ class ServeTest(OnCeph, MachineCase):
     def number(self, client):
         return int.from_bytes(client.pread(8, 0), "big")
 
+    @long_test
     def test_a_machine_lives_through_an_osds_death(self):
         machine = self.start_machine()
         counter = Incrementer(self.tpm(machine))
@@ -50,6 +52,7 @@ class ServeTest(OnCeph, MachineCase):
         counter.tpm.off()
         self.end(machine)
 
+    @long_test
     def test_the_next_owner_has_all_that_a_killed_one_has_answered(self):
         machine = self.start_machine(tpm=False)
         client = self.connect(machine, "nvram")

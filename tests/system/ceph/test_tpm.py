@@ -4,6 +4,7 @@ import threading
 import time
 import unittest
 
+from harness.long_test import long_test
 from harness.vnvram import info, vnvram
 from tpm.support import TpmCase
 
@@ -19,6 +20,7 @@ class OnRbdTest(OnCeph, TpmCase):
         self.image = self.location(self.name)
         vnvram("create", self.image, "--tpm2")
 
+    @long_test
     def test_what_was_answered_is_there_after_a_crash(self):
         tpm = self.start_server(self.image)
         client = self.client()
@@ -36,6 +38,7 @@ class OnRbdTest(OnCeph, TpmCase):
         self.assertTrue(info(self.image)["clean"])
         vnvram("check", self.image)
 
+    @long_test
     def test_an_osd_that_comes_back_is_waited_for(self):
         """All connections are made anew, by a process that may do little more than that."""
         tpm = self.start_server(self.image)
@@ -84,6 +87,7 @@ class OnRbdTest(OnCeph, TpmCase):
         self.assertEqual(client.counter(), expected + 2)
         new.stop()
 
+    @long_test
     def test_reasons(self):
         nowhere = self.location("nowhere")
         status, text = self.refused("--ctrl", f"unix:{self.workspace.file('c')}", nowhere)

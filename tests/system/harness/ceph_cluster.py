@@ -6,7 +6,9 @@ not Python: it prints "up CONF", and answers each line that it is given with a l
 kill, restart, freeze or thaw, which concern the OSD, kill-monitor, restart-monitor, or a command line of the cluster's tools."""
 
 import os
+import random
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -19,6 +21,9 @@ from .workspace import Workspace
 
 POOL = "rbd"
 _DISK_BYTES = 2 << 30
+# Below those that the kernel gives to whoever connects.
+_PORTS = range(20000, 32000)
+_PORT_TRIES = 20
 
 _CONFIGURATION = """\
 [global]
@@ -51,6 +56,7 @@ osd pool default pgp num = 8
 osd pool default pg autoscale mode = off
 osd crush chooseleaf type = 0
 mon allow pool size one = true
+mon allow pool delete = true
 # The disk of a test machine may be nearly full.
 mon data avail warn = 1
 mon data avail crit = 0
@@ -68,9 +74,15 @@ admin socket =
 
 
 def _free_port():
-    with socket.socket() as tried:
-        tried.bind(("127.0.0.1", 0))
-        return tried.getsockname()[1]
+    """Free now: whoever binds it may find that somebody was faster."""
+    while True:
+        port = random.choice(_PORTS)
+        with socket.socket() as tried:
+            try:
+                tried.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                pass
 
 
 class CephCluster:
@@ -113,27 +125,55 @@ class CephCluster:
         return self.run("rbd", *words, **options)
 
     def _make(self):
-        fsid = str(uuid.uuid4())
-        port = _free_port()
-        self.conf.write_text(_CONFIGURATION.format(
-            fsid=fsid, port=port, folder=self.folder, disk_bytes=_DISK_BYTES,
-            auth="cephx" if self._cephx else "none"), encoding="ascii")
-        for name in ("mon", "osd", "crash"):
+        self._fsid = str(uuid.uuid4())
+        for name in ("osd", "crash"):
             (self.folder / name).mkdir()
-        self._make_keys()
-        monitors = self.folder / "monitors"
-        self.run("monmaptool", "--create", "--fsid", fsid, "--addv", "a",
-                 f"[v2:127.0.0.1:{port}/0]", monitors)
-        self.run("ceph-mon", "-i", "a", "--mkfs", "--monmap", monitors, "--keyring", self.keyring)
-        self.start_monitor()
-        self._until("the monitor answers", lambda: self.ceph("mon", "stat"))
+        self._make_monitor()
         disk = str(uuid.uuid4())
         self.ceph("osd", "new", disk, "0")
         self.run("ceph-osd", "-i", "0", "--mkfs", "--osd-uuid", disk)
         self.start_osd()
         self._until("the OSD is up", self._osd_is_up)
+        self._make_pool()
+
+    def _make_pool(self):
         self.ceph("osd", "pool", "create", POOL, "8")
         self.rbd("pool", "init", POOL)
+
+    def make_pool_anew(self):
+        """With nothing in it."""
+        self.ceph("osd", "pool", "rm", POOL, POOL, "--yes-i-really-really-mean-it")
+        self._make_pool()
+
+    def _make_monitor(self):
+        """On a port that nobody has, which turns out when it binds it."""
+        for tries in range(1, _PORT_TRIES + 1):
+            self._configure(_free_port())
+            try:
+                self.start_monitor()
+                self._until("the monitor answers", self._is_our_monitor)
+                return
+            except AssertionError:
+                if self.monitor.returncode is None or tries == _PORT_TRIES:
+                    raise
+
+    def _configure(self, port):
+        self.conf.write_text(_CONFIGURATION.format(
+            fsid=self._fsid, port=port, folder=self.folder, disk_bytes=_DISK_BYTES,
+            auth="cephx" if self._cephx else "none"), encoding="ascii")
+        if not self.keyring.exists():
+            self._make_keys()
+        monitors = self.folder / "monitors"
+        data = self.folder / "mon"
+        shutil.rmtree(data, ignore_errors=True)
+        data.mkdir()
+        self.run("monmaptool", "--create", "--clobber", "--fsid", self._fsid, "--addv", "a",
+                 f"[v2:127.0.0.1:{port}/0]", monitors)
+        self.run("ceph-mon", "-i", "a", "--mkfs", "--monmap", monitors, "--keyring", self.keyring)
+
+    def _is_our_monitor(self):
+        """Not another cluster's, which was faster."""
+        return self.ceph("fsid") == self._fsid
 
     def _make_keys(self):
         self.keyring.touch(mode=0o600)
@@ -176,7 +216,7 @@ class CephCluster:
         """Killed, and back on what it had."""
         self.monitor.kill()
         self.start_monitor()
-        self._until("the monitor answers", lambda: self.ceph("mon", "stat"))
+        self._until("the monitor answers", self._is_our_monitor)
 
     def start_osd(self):
         self.osd = self._child("ceph-osd", "-f", "-i", "0")
@@ -194,6 +234,7 @@ class CephCluster:
         self.osd.send(signal.SIGSTOP)
 
     def thaw_osd(self):
+        """Harmless when it is not frozen, or gone."""
         self.osd.send(signal.SIGCONT)
 
     def kill_monitor(self):

@@ -3,10 +3,10 @@
 #include <unistd.h>
 
 #include <barrier>
-#include <cstdlib>
 #include <thread>
 
 #include "device/rbd_lock_look.h"
+#include "support/long_test.h"
 #include "unit/device/rbd_fixture.h"
 #include "vnvram/store.h"
 
@@ -72,7 +72,7 @@ TEST_F(RbdDeviceTest, WithoutTheFeatureThereIsNoLock) {
   ASSERT_OK(first->write_durable(0, blocks_of(1)));
   ASSERT_OK(second->write_durable(block_size_bytes, blocks_of(2)));
   EXPECT_EQ(block_at(*first, block_size_bytes), blocks_of(2));
-  // The look at the other owner is not older than the write.
+  // The look at the other owner is younger than the write, wherever the two are.
   Bytes look(block_size_bytes);
   for (unsigned round = 3; round < 23; ++round) {
     ASSERT_OK(first->write_durable_and_read(0, blocks_of(round), 0, look));
@@ -134,8 +134,7 @@ TEST_F(RbdDeviceTest, ALockThatWasTakenByHandIsNotWaitedFor) {
 // 500 rounds where there is time, a few always.
 TEST_F(RbdDeviceTest, ARaceForTheLockHasOneWinner) {
   const std::string location = make_image();
-  // NOLINTNEXTLINE(concurrency-mt-unsafe): nothing changes the environment.
-  const int rounds = std::getenv("VNVRAM_LONG_TESTS") == nullptr ? 15 : 500;
+  const int rounds = test::are_long_tests_wanted() ? 500 : 15;
   const auto first = open(location);
   const auto second = open(location);
   std::barrier together(2);
@@ -269,15 +268,21 @@ TEST_F(RbdDeviceTest, ACacheThatTheClusterHasSetIsRefused) {
   open_locked(location);
 }
 
-// With these a client that lost its lock would go on writing, beside the next owner.
-TEST_F(RbdDeviceTest, ClusterSettingsThatUndoFencingAreRefused) {
+// With these a client that lost its lock would go on writing, beside the next owner; or a look
+// would see what was there before.
+TEST_F(RbdDeviceTest, ClusterSettingsThatUndoSafetyAreRefused) {
   const std::string location = make_image();
-  const std::string name = "ClusterSettingsThatUndoFencingAreRefused";
+  const std::string name = test_name();
   for (const auto& [option, value] : {std::pair("rbd_blocklist_on_break_lock", "false"),
                                       std::pair("rbd_blocklist_expire_seconds", "5"),
-                                      std::pair("rbd_persistent_cache_mode", "ssd")}) {
+                                      std::pair("rbd_persistent_cache_mode", "ssd"),
+                                      std::pair("rbd_read_from_replica_policy", "balance")}) {
     SCOPED_TRACE(option);
-    for (const std::string place : {"image", "pool"}) {
+    const bool is_long = test::are_long_tests_wanted();
+    for (const std::string place : {"pool", "image"}) {
+      if (place == "pool" && !is_long) {
+        continue;
+      }
       const std::string where = place + (place == "image" ? " set " + name : " set rbd");
       cluster().run("rbd config " + where + " " + option + " " + value);
       const auto refused = RbdDevice::open(location, Access::read_write, patience);

@@ -71,7 +71,8 @@ TEST(RbdLocationTest, WhatKeepsAnImageWholeIsNotTheUsersToSet) {
   for (const char* option :
        {"rbd_cache=true", "rbd cache=true", "rbd-cache-policy=writeback", "rbd_plugins=pwl_cache",
         "rbd_persistent_cache_mode=ssd", "rados_osd_op_timeout=0", "rados_mon_op_timeout=0",
-        "client_mount_timeout=0", "rbd_blocklist_on_break_lock=false"}) {
+        "client_mount_timeout=0", "rbd_blocklist_on_break_lock=false",
+        "rbd_read_from_replica_policy=balance", "rados_replica_read_policy=localize"}) {
     SCOPED_TRACE(option);
     EXPECT_KIND(RbdLocation::parse(std::string("rbd:pool/image:") + option), invalid_argument);
   }
