@@ -139,9 +139,13 @@ void Preflight::check_space() {
   if (space->missing_bytes > space->free_bytes || (!is_enough && space->unshares)) {
     refuse("space",
            {ErrorKind::no_space,
-            fmt::format("{}: the file lacks the space of {} bytes, of which {} are a copy's, too, "
-                        "and its file system has {} left",
-                        location_, needed_bytes, space->shared_bytes, space->free_bytes),
+            fmt::format("{}: the file lacks the space of {} bytes{}, and its file system has {} "
+                        "left",
+                        location_, needed_bytes,
+                        space->shared_bytes == 0
+                            ? ""
+                            : fmt::format(" ({} of them are a copy's, too)", space->shared_bytes),
+                        space->free_bytes),
             "make room there"});
   } else if (space->shared_bytes > 0) {
     add("space", Outcome::note,
