@@ -67,7 +67,7 @@ template <typename Answer> void RepeatedCall<Answer>::work(Shared& shared) {
     }
     shared.is_asked = false;
     lock.unlock();
-    std::optional<Answer> answer(shared.call());
+    auto answer = std::make_unique<Answer>(shared.call());
     lock.lock();
     if (shared.is_left_behind) {
       lock.unlock();
@@ -75,7 +75,7 @@ template <typename Answer> void RepeatedCall<Answer>::work(Shared& shared) {
       came_back();
       return;
     }
-    shared.answer = std::move(answer);
+    shared.answer = std::move(*answer);
     shared.changed.notify_all();
   }
 }
