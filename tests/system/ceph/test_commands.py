@@ -60,6 +60,13 @@ class CommandsTest(OnCeph, EveryCommandCase):
         self.assertEqual(self.json("info", inside)["image_size_bytes"], 16 * MIB)
         self.vnvram("create", inside, "--tpm2", status=EXISTS)
         self.vnvram("create", inside, "--tpm2", "--force")
+        # Its objects are the usual ones, whatever else the configuration says.
+        name = self.new_name()
+        self.vnvram("create", self.location(name, "rbd_default_order=25", "rbd_default_stripe_unit=2048",
+                                            "rbd_default_stripe_count=2"), "--tpm2")
+        made = json.loads(self.cluster.rbd("info", name, "--format", "json"))
+        self.assertEqual(made["order"], 22)
+        self.assertEqual(sorted(made["features"]), ["exclusive-lock", "layering"])
         # A failure leaves nothing.
         name = self.new_name()
         self.vnvram("create", self.location(name), "--size", "4M", "--blob", "x:t:16M", status=NO_SPACE)
