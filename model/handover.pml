@@ -11,12 +11,12 @@
  *   Owners     One for each host, with a machine, or with one that comes. It is killed at every step, with its machine
  *              or (once the machine is at rest) under it. What it has submitted may land later. Who is silent is who is not
  *              scheduled: every step may be the last one for as long as the others like.
- *   Hand-over  The source is at rest, commits what it has deferred, says its generation in the stream, seals, lets go.
- *              The destination opens nothing before it has the stream and sees the seal at that generation; then lock,
- *              look, epoch, unsealing with a new generation, and only then it answers. The source takes the image back in the
- *              same way: by opening it. QEMU, its manager and the operator are no processes: what they may say, they may say at
- *              any moment. A stream arrives, late as well, or gets lost; the destination gives up; the source is told that
- *              its machine goes on, whatever the destination does.
+ *   Hand-over  The source is at rest, commits what it has deferred, puts its generation and a number that is new (the
+ *              seal's) into the stream, seals with that number, lets go. The destination opens nothing before it has the
+ *              stream and sees that seal; then lock, look, epoch, the seal off, and only then it answers. The source takes
+ *              the image back in the same way: by opening it. QEMU, its manager and the operator are no processes: what they may
+ *              say, they may say at any moment. A stream arrives, late as well, or never; the destination gives up; the source
+ *              is told that its machine goes on, whatever the destination does.
  *   Take-over  Of a silent owner that may wake up: fence, until that is in force; without a fence an operator's word.
  *
  * INV7c: an answer is given only by the owner whose epoch is the image's.
@@ -37,8 +37,8 @@
  *   NO_LOCK CAREFUL  They do not err: nobody is told to go on before the other side has ended. Then all may stall.
  *   LIMIT_STALL      Without a lock, stalls and errors together.
  *   LIMIT_LATE       Something that an owner had submitted is on its way when its lock is free, or when its death is sworn to.
- *   LIMIT_SAME_GENERATION  Who goes on makes no new generation, so that two hand-overs between which nothing was committed
- *                    look alike: the stream of the first one is taken for that of the second.
+ *   LIMIT_SAME_GENERATION  A seal is known by its generation only: where nothing was committed between two hand-overs, the stream
+ *                    of the first one is taken for that of the second. The image has lost nothing by that; the machine has.
  */
 
 /* Bounds; ./dev prove does searches with larger ones. */
@@ -90,17 +90,17 @@
 
 /* ---- The image -------------------------------------------------------------------------------------------------- */
 
-#define SUPERBLOCK(epoch, generation, sealed, closed) \
-  ((epoch) | ((generation) << 5) | ((sealed) << 9) | ((closed) << 10))
-#define RECORD(epoch, generation) ((epoch) | ((generation) << 5) | (1 << 11))
+#define SUPERBLOCK(epoch, generation, seal, closed) ((epoch) | ((generation) << 5) | ((seal) << 9) | ((closed) << 11))
+#define RECORD(epoch, generation) ((epoch) | ((generation) << 5) | (1 << 12))
 #define EPOCH_OF(number, host) ((number) | ((host) << 4)) /* The host stands for the random part. */
 #define EPOCH(block) ((block) & 31)
 #define NUMBER(block) ((block) & 15)
 #define HOST(block) (((block) >> 4) & 1)
 #define GENERATION(block) (((block) >> 5) & 15)
-#define IS_SEALED(superblock) (((superblock) >> 9) & 1)
-#define IS_CLOSED(superblock) (((superblock) >> 10) & 1)
-#define IS_RECORD(block) (((block) >> 11) & 1)
+#define SEAL(superblock) (((superblock) >> 9) & 3) /* 0: it has none; else the number of its hand-over */
+#define IS_CLOSED(superblock) (((superblock) >> 11) & 1)
+#define IS_RECORD(block) (((block) >> 12) & 1)
+#define IS_SEALED (SEAL(superblock_cache) != 0)
 
 short superblock_disk, superblock_cache, record_disk, record_cache;
 
@@ -110,8 +110,8 @@ short superblock_disk, superblock_cache, record_disk, record_cache;
    GENERATION(record_cache) : GENERATION(superblock_cache))
 
 /* A write of each owner; 0: none is under way. */
-#define LANDED (1 << 12)
-#define FAILED (1 << 13)
+#define LANDED (1 << 13)
+#define FAILED (1 << 14)
 #define IS_PENDING(write) ((write) != 0 && (write) < LANDED)
 #define HAS_LANDED(write) (((write) & LANDED) != 0)
 #define CONTENT(write) ((write) & (LANDED - 1))
@@ -127,14 +127,12 @@ inline land(content) {
 }
 
 /* A superblock goes with a flush, a record by itself. */
-inline make_durable(content) {
-  if
-  :: !IS_RECORD(content) ->
-    superblock_disk = superblock_cache;
-    record_disk = record_cache
-  :: IS_RECORD(content) && EPOCH(content) == EPOCH(superblock_disk) -> record_disk = content
-  :: else
-  fi
+inline flush(superblock) {
+  superblock_disk = superblock_cache;
+  record_disk = record_cache
+}
+inline make_durable(record) {
+  record_disk = (EPOCH(record) == EPOCH(superblock_disk) -> CONTENT(record) : record_disk)
 }
 
 /* ---- Lock and fence ------------------------------------------------------------------------------------------------ */
@@ -179,7 +177,7 @@ bool fenced[2];
 mtype = { OFF, WAITING, BUSY, RESTING, SERVING };
 mtype stage[2] = OFF;
 byte epoch_of[2]; /* each owner's own */
-byte token_of[2]; /* the generation of a machine at rest; 0: there is none */
+byte token_of[2]; /* of a machine at rest; 0: there is none */
 byte acknowledged;
 bool taken_over[2];
 bool is_stale[2]; /* of a machine at rest: somebody has gone on from its hand-over, or from a later one */
@@ -187,15 +185,18 @@ bool is_handed_over, was_let_go;
 
 #define CAN_ANSWER(host) (stage[host] == SERVING && !fenced[host] && EPOCH(superblock_cache) == epoch_of[host])
 
-/* ---- What QEMU carries: a machine at rest, and the generation that belongs to it; 0: nothing -------------------------- */
+/* ---- What QEMU carries: a machine at rest, its generation and its seal; 0: nothing ------------------------------------ */
 
-#define STREAM(generation, source, lacks) ((generation) | ((source) << 4) | ((lacks) << 5) | (1 << 7))
-#define GENERATION_OF(stream) ((stream) & 15)
-#define SOURCE(stream) (((stream) >> 4) & 1)
-#define LACKS(stream) (((stream) >> 5) & 1) /* Known only to us: what the machine has written is not in it. */
-#define STALE(stream) ((stream) | (1 << 6))
-#define IS_STALE(stream) (((stream) >> 6) & 1)
-byte stream;
+#define TOKEN(generation, seal) ((generation) | ((seal) << 4))
+#define TOKEN_OF(stream) ((stream) & 63)
+#define GENERATION_OF(token) ((token) & 15)
+#define SEAL_OF(token) (((token) >> 4) & 3)
+#define STREAM(token, source, lacks) ((token) | ((source) << 6) | ((lacks) << 7))
+#define SOURCE(stream) (((stream) >> 6) & 1)
+#define LACKS(stream) (((stream) >> 7) & 1) /* Known only to us: what the machine has written is not in it. */
+#define STALE(stream) ((stream) | (1 << 8))
+#define IS_STALE(stream) (((stream) >> 8) & 1)
+short stream;
 
 /* ---- The owner ----------------------------------------------------------------------------------------------------- */
 
@@ -245,17 +246,18 @@ inline submit_superblock(content) {
 #endif
 
 /* An answer is late as often as not; what is done with it then is as if it had been done when it was given. */
-#define AWAIT(action) \
+#define AWAIT(action, then) \
   if \
-  :: atomic { HAS_LANDED(write_of[me]) -> make_durable(CONTENT(write_of[me])); write_of[me] = 0; action } \
+  :: atomic { HAS_LANDED(write_of[me]) -> action(write_of[me]); write_of[me] = 0; then } \
   :: atomic { write_of[me] == FAILED -> goto failed } \
   :: atomic { write_of[me] != 0 && mishaps_left > 0 -> mishaps_left--; goto poisoned } \
   fi
-#define AWAIT_IN_CACHE(action) \
-  if \
-  :: atomic { HAS_LANDED(write_of[me]) -> write_of[me] = 0; action } \
-  :: atomic { write_of[me] == FAILED -> goto failed } \
-  fi
+#define AWAIT_RECORD(then) AWAIT(make_durable, then)
+#define AWAIT_SUPERBLOCK(then) AWAIT(flush, then)
+#define AWAIT_IN_CACHE(then) AWAIT(rely_on, then)
+inline rely_on(superblock) {
+  skip
+}
 
 /* OwnerCheck::put_record: nobody is answered before the record is durable and the image still ours. */
 inline submit_record() {
@@ -266,7 +268,7 @@ inline answer() {
   generation++;
   assert(generation < 16);
   deferred = false;
-  assert(STILL_OURS && !IS_SEALED(superblock_cache)); /* INV7c */
+  assert(STILL_OURS && !IS_SEALED); /* INV7c */
   assert(generation > acknowledged);                  /* INV7d */
   acknowledged = generation
 }
@@ -286,33 +288,37 @@ inline forget() {
 mtype = { NONE, PLAINLY, TO_TAKE_OVER, TO_UNSEAL, TO_GO_ON };
 
 /* A machine at rest goes on from the seal of its own hand-over, or if nobody has been there since its own epoch began. */
-#define IS_SEALED_AT(generation) (IS_SEALED(superblock_cache) && FOUND_GENERATION == (generation))
-#define UNSEALED_BY_US (!IS_SEALED(superblock_cache) && STILL_OURS)
+#ifdef WRONG_NO_CHECK
+#define COMES_FOR(token) true
+#endif
+#ifdef WRONG_BEFORE_SEAL
+#define COMES_FOR(token) (FOUND_GENERATION == GENERATION_OF(token))
+#endif
+#ifdef WRONG_SEAL_ONLY
+#define COMES_FOR(token) IS_SEALED
+#endif
+#ifdef LIMIT_SAME_GENERATION
+#define IS_SEAL_OF(token) (IS_SEALED && FOUND_GENERATION == GENERATION_OF(token))
+#else
+#define IS_SEAL_OF(token) (SEAL(superblock_cache) == SEAL_OF(token))
+#endif
+#ifndef COMES_FOR
+#define COMES_FOR(token) IS_SEAL_OF(token)
+#endif
+#define UNSEALED_BY_US (!IS_SEALED && STILL_OURS)
 #ifdef WRONG_BLIND_TAKE_BACK
 #define MAY_GO_ON true
 #else
-#define MAY_GO_ON (IS_SEALED_AT(token) || UNSEALED_BY_US)
-#endif
-#ifdef WRONG_BEFORE_SEAL
-#define COMES_FOR_US (FOUND_GENERATION == GENERATION_OF(stream))
-#endif
-#ifdef WRONG_SEAL_ONLY
-#define COMES_FOR_US IS_SEALED(superblock_cache)
-#endif
-#ifdef WRONG_NO_CHECK
-#define COMES_FOR_US true
-#endif
-#ifndef COMES_FOR_US
-#define COMES_FOR_US IS_SEALED_AT(GENERATION_OF(stream))
+#define MAY_GO_ON (IS_SEAL_OF(token) || UNSEALED_BY_US)
 #endif
 #ifdef NO_LOCK /* What was not closed is its own host's, or a word's. */
-#define MAY_START (!IS_SEALED(superblock_cache) && (IS_CLOSED(superblock_cache) || HOST(superblock_cache) == me))
+#define MAY_START (!IS_SEALED && (IS_CLOSED(superblock_cache) || HOST(superblock_cache) == me))
 #else
-#define MAY_START (!IS_SEALED(superblock_cache))
+#define MAY_START (!IS_SEALED)
 #endif
 #define MAY_OPEN \
-  ((how == PLAINLY && MAY_START) || (how == TO_TAKE_OVER && !IS_SEALED(superblock_cache)) || \
-   (how == TO_UNSEAL && IS_SEALED(superblock_cache)) || (how == TO_GO_ON && MAY_GO_ON))
+  ((how == PLAINLY && MAY_START) || (how == TO_TAKE_OVER && !IS_SEALED) || \
+   (how == TO_UNSEAL && IS_SEALED) || (how == TO_GO_ON && MAY_GO_ON))
 
 /* Lock, look, and Recovery::begin_epoch. Who may not open has changed nothing. */
 inline open_image(as) {
@@ -321,11 +327,12 @@ inline open_image(as) {
   reached(3, how == TO_GO_ON && !comes && NUMBER(superblock_cache) > NUMBER(epoch)); /* REACH3 */
   reached(6, how == TO_GO_ON && UNSEALED_BY_US);                                   /* REACH6 */
   stage[me] = BUSY;
+  taken_over[me] = false; fenced[me] = false; /* It is another process, or another connection. */
   DROP_STREAM();
 #ifdef LOCKS
   lock = me;
 #endif
-  generation = (how == TO_GO_ON && !UNSEALED_BY_US -> token : FOUND_GENERATION);
+  generation = (how == TO_GO_ON && !UNSEALED_BY_US -> GENERATION_OF(token) : FOUND_GENERATION);
   taken_over[OTHER] = taken_over[OTHER] || how == TO_TAKE_OVER || how == TO_UNSEAL;
 #ifdef WRONG_SAME_EPOCH
   epoch = EPOCH(superblock_cache);
@@ -333,7 +340,7 @@ inline open_image(as) {
   assert(NUMBER(superblock_cache) < 15);
   epoch = EPOCH_OF(NUMBER(superblock_cache) + 1, me);
 #endif
-  submit_superblock(SUPERBLOCK(epoch, generation, IS_SEALED(superblock_cache), 0))
+  submit_superblock(SUPERBLOCK(epoch, generation, SEAL(superblock_cache), 0))
 }
 
 /* Of an owner that is silent: it may be dead, or slow. */
@@ -360,44 +367,32 @@ inline step_back() {
   fi
 }
 
-/* Engine::unseal. What takes the seal off is a new generation, so that no stream that has left belongs to it. */
-#ifdef LIMIT_SAME_GENERATION
-#define NEXT generation
-#else
-#define NEXT (generation + 1)
-#endif
+/* Engine::unseal. */
 inline submit_unsealing() {
   was_let_go = false;
-  submit_superblock(SUPERBLOCK(epoch, NEXT, 0, 0))
+  submit_superblock(SUPERBLOCK(epoch, generation, 0, 0))
 }
 
-/* Whoever has been taken over meanwhile goes on as well, until it asks the storage for something: it is not judged. */
+/* Whoever has been taken over meanwhile goes on all the same, until it asks the storage for something: it is not judged. */
 inline go_on() {
-  if
-  :: IS_STILL_OWNER ->
-    assert(generation >= acknowledged);    /* INV7d */
-    assert(!lacks);                        /* INV7d */
-    assert(!is_stale[me]);                 /* INV7f */
-    reached(1, comes && me == 1);          /* REACH1 */
-    reached(2, how == TO_GO_ON && !comes); /* REACH2 */
-    reached(5, comes && me == 0);          /* REACH5 */
-    is_stale[OTHER] = (token_of[OTHER] != 0);
-    stream = (stream != 0 -> STALE(stream) : 0);
-    is_handed_over = false
-  :: !IS_STILL_OWNER -> assert(taken_over[me]) /* INV7e */
-  fi;
+  assert(IS_STILL_OWNER || taken_over[me]);                /* INV7e */
+  assert(!IS_STILL_OWNER || generation >= acknowledged);   /* INV7d */
+  assert(!IS_STILL_OWNER || !lacks);                       /* INV7d */
+  assert(!IS_STILL_OWNER || !is_stale[me]);                /* INV7f */
+  reached(1, comes && me == 1);                            /* REACH1 */
+  reached(2, how == TO_GO_ON && !comes);                   /* REACH2 */
+  reached(5, comes && me == 0);                            /* REACH5 */
+  is_stale[OTHER] = (IS_STILL_OWNER -> token_of[OTHER] != 0 : is_stale[OTHER]);
+  stream = (IS_STILL_OWNER && stream != 0 -> STALE(stream) : stream);
+  is_handed_over = is_handed_over && !IS_STILL_OWNER;
   token = 0; is_stale[me] = false; has_sealed = false; comes = false; lacks = false; breaks = false; how = NONE;
   stage[me] = SERVING
-}
-inline go_on_unsealed() {
-  generation = NEXT;
-  go_on()
 }
 
 /* GET_STATEBLOB of a machine at rest. An older stream may still be on its way. */
 inline say_generation() {
   stage[me] = RESTING;
-  token = generation;
+  token = TOKEN(generation, HAND_OVERS - hand_overs_left);
   is_stale[me] = false;
   is_handed_over = true;
   if
@@ -426,13 +421,13 @@ end_idle:
           open_image(PLAINLY);
           break
         }
-      :: atomic { stage[me] == OFF && openings_left > 0 && IS_SEALED(superblock_cache) && LOCK_IS_FREE && OTHER_HAS_ENDED ->
+      :: atomic { stage[me] == OFF && openings_left > 0 && IS_SEALED && LOCK_IS_FREE && OTHER_HAS_ENDED ->
           openings_left--;
           open_image(TO_UNSEAL);
           break
         }
 #ifdef NO_LOCK
-      :: atomic { stage[me] == OFF && openings_left > 0 && IS_ITS_TURN && !IS_SEALED(superblock_cache) && !MAY_START &&
+      :: atomic { stage[me] == OFF && openings_left > 0 && IS_ITS_TURN && !IS_SEALED && !MAY_START &&
           OTHER_HAS_ENDED ->
           openings_left--;
           open_image(TO_TAKE_OVER);
@@ -447,8 +442,8 @@ end_idle:
       :: atomic { breaks && LOCK_IS_FREE && MAY_OPEN -> open_image(how); break }
       :: atomic { breaks && (LOCK_IS_FREE && !MAY_OPEN || lock == OTHER && fencing == NOBODY) -> step_back() }
 #endif
-      :: atomic { stage[me] == OFF && stream != 0 && SOURCE(stream) != me && COMES_FOR_US && LOCK_IS_FREE ->
-          token = GENERATION_OF(stream); /* It was started with --incoming. */
+      :: atomic { stage[me] == OFF && stream != 0 && SOURCE(stream) != me && COMES_FOR(TOKEN_OF(stream)) && LOCK_IS_FREE ->
+          token = TOKEN_OF(stream); /* It was started with --incoming. */
           lacks = LACKS(stream);
           is_stale[me] = IS_STALE(stream);
           comes = true;
@@ -465,19 +460,19 @@ end_idle:
       od;
 
       if
-      :: how == PLAINLY || how == TO_TAKE_OVER -> AWAIT(go_on())
+      :: how == PLAINLY || how == TO_TAKE_OVER -> AWAIT_SUPERBLOCK(go_on())
       :: how == TO_UNSEAL || how == TO_GO_ON ->
 #ifdef WRONG_EPOCH_IN_CACHE
         AWAIT_IN_CACHE(skip);
 #else
-        AWAIT(skip);
+        AWAIT_SUPERBLOCK(skip);
 #endif
         if
         :: atomic { CHECK(); submit_unsealing() };
 #ifdef WRONG_UNSEALED_IN_CACHE
-          AWAIT_IN_CACHE(go_on_unsealed())
+          AWAIT_IN_CACHE(go_on())
 #else
-          AWAIT(go_on_unsealed())
+          AWAIT_SUPERBLOCK(go_on())
 #endif
         :: comes -> goto failed /* It gives up. */
         fi
@@ -486,39 +481,34 @@ end_idle:
 end_serving:
       do
       :: atomic { commits_left > 0 -> commits_left--; submit_record() };
-        AWAIT(answer())
+        AWAIT_RECORD(answer())
       :: atomic { commits_left > 0 && !deferred -> commits_left--; deferred = true }
       :: atomic { closes_left > 0 && !deferred -> closes_left--; stage[me] = BUSY; CHECK();
           submit_superblock(SUPERBLOCK(epoch, generation, 0, 1)) /* Engine::close */
         };
-        AWAIT(goto failed)
+        AWAIT_SUPERBLOCK(goto failed)
       :: if
 #ifdef WRONG_NO_SYNC
         :: atomic { hand_overs_left > 0 -> hand_overs_left--; say_generation() }
 #else
         :: atomic { hand_overs_left > 0 && !deferred -> hand_overs_left--; say_generation() }
         :: atomic { hand_overs_left > 0 && deferred -> hand_overs_left--; stage[me] = RESTING; submit_record() };
-          AWAIT(answer(); say_generation())
+          AWAIT_RECORD(answer(); say_generation())
 #endif
         fi;
         if
-        :: atomic { CHECK(); submit_superblock(SUPERBLOCK(epoch, generation, 1, 0)); has_sealed = true };
+        :: atomic { CHECK(); submit_superblock(SUPERBLOCK(epoch, generation, SEAL_OF(token), 0)); has_sealed = true };
 #ifdef WRONG_SEAL_IN_CACHE
           AWAIT_IN_CACHE(skip);
 #else
-          AWAIT(skip);
+          AWAIT_SUPERBLOCK(skip);
 #endif
           if
           :: atomic { let_go(); goto end_idle }
           :: atomic { OTHER_HAS_ENDED -> DROP_STREAM(); CHECK(); submit_unsealing() }; /* cancelled */
-            AWAIT(go_on_unsealed())
+            AWAIT_SUPERBLOCK(go_on())
           fi
-#ifdef LIMIT_SAME_GENERATION
-        :: atomic { OTHER_HAS_ENDED -> DROP_STREAM(); go_on() }
-#else
-        :: atomic { OTHER_HAS_ENDED -> DROP_STREAM(); submit_record() }; /* cancelled */
-          AWAIT(answer(); go_on())
-#endif
+        :: atomic { OTHER_HAS_ENDED -> DROP_STREAM(); go_on() } /* cancelled */
         fi
       od;
 
@@ -553,8 +543,6 @@ failed:
       :: fate[me] == DIES_UNDER_ITS_MACHINE && token != 0 -> /* Which waits for another owner. */
         how = NONE;
         breaks = false;
-        taken_over[me] = false;
-        fenced[me] = false;
         stage[me] = WAITING
       :: fate[me] == DIES || token == 0 -> forget()
       fi;
@@ -642,7 +630,7 @@ end:
     timeout ->
     assert(HAS_ENDED_WELL(0) && HAS_ENDED_WELL(1));                                          /* INV7h */
     assert(CAN_ANSWER(0) || CAN_ANSWER(1) || LOCK_IS_FREE);                                  /* INV7h */
-    assert(CAN_ANSWER(0) || CAN_ANSWER(1) || !IS_SEALED(superblock_cache) || is_handed_over) /* INV7h */
+    assert(CAN_ANSWER(0) || CAN_ANSWER(1) || !IS_SEALED || is_handed_over) /* INV7h */
   }
 }
 

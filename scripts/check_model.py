@@ -116,6 +116,13 @@ VARIANTS = [
     Variant("anchors", "REACH=3 EXCHANGING", REACHED, "an image has the data key that was announced"),
     Variant("anchors", "REACH=4", REACHED, "a fork was refused, accepted, and goes on"),
     Variant("anchors", "REACH=5", REACHED, "a roll-back that nobody could tell from a cut"),
+    Variant("handover", "REACH=1", REACHED, "a hand-over completes"),
+    Variant("handover", "REACH=2", REACHED, "the source takes back what it has let go"),
+    Variant("handover", "REACH=3", REACHED, "the same after the destination has begun an epoch"),
+    Variant("handover", "REACH=4", REACHED, "a fenced owner wakes up behind another one's commits"),
+    Variant("handover", "REACH=5", REACHED, "a machine comes back by a second hand-over"),
+    Variant("handover", "REACH=6", REACHED, "an owner that died before its seal, under its machine, is followed by another"),
+    Variant("handover", "NO_LOCK REACH=7", REACHED, "a record of a dead owner lands behind the next one's epoch"),
 ]
 
 # Larger bounds, for who has minutes and GiB: `--deep`, as `./dev prove` does it.
