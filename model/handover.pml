@@ -45,7 +45,7 @@
  *                    of the first one is taken for that of the second. The image has lost nothing by that; the machine has.
  */
 
-/* Bounds; ./dev prove does a search with larger ones. */
+/* Bounds. One hand-over is enough for most wrong variants. */
 #ifndef COMMITS
 #define COMMITS 1 /* durable ones and deferred ones */
 #endif
