@@ -20,7 +20,7 @@ SOURCE = Path(__file__).resolve().parent.parent
 HOLDS, REFUTED, REACHED = "holds", "refuted", "reached"
 MEMORY_MIB = 2048
 # The hash table is as large as the search is: 2^24 slots for millions of states.
-HASH_SLOTS_LOG2 = {"store": 24, "anchors": 21, "keys": 21}
+HASH_SLOTS_LOG2 = {"store": 24, "anchors": 21, "keys": 21, "handover": 21}
 
 
 @dataclass
@@ -41,6 +41,10 @@ VARIANTS = [
     Variant("anchors", "", HOLDS, "an anchor: cuts, roll-backs, forks, accept"),
     Variant("anchors", "EXCHANGING", HOLDS, "an anchor: exchanges of the data key, seals, beside commits"),
     Variant("keys", "", HOLDS, "an exchange of the data key, beside commits", every_line=True),
+    Variant("handover", "", HOLDS, "two hosts and one image: hand-over, take-over by a fence", every_line=True),
+    Variant("handover", "LOCK_ONLY", HOLDS, "a lock that ends with its owner, and no fence"),
+    Variant("handover", "NO_LOCK", HOLDS, "no lock: operators and managers may err, no stalls"),
+    Variant("handover", "NO_LOCK CAREFUL", HOLDS, "no lock: nobody errs, stalls anywhere"),
     Variant("store", "WRONG_EARLY_ANSWER", REFUTED, "acknowledge before the record is durable"),
     Variant("store", "WRONG_NO_FLUSH", REFUTED, "no flush before the superblock"),
     Variant("store", "WRONG_SAME_SLOT", REFUTED, "homes written over the current slot"),
@@ -84,6 +88,24 @@ VARIANTS = [
     Variant("keys", "WRONG_RING_STAYS", REFUTED, "no noise over the ring"),
     Variant("keys", "WRONG_LEFTOVERS", REFUTED, "wraps that a cut has left are kept"),
     Variant("keys", "LIMIT_CHANGED_SLOT", REFUTED, "known limit: a slot changed behind an exchange that was cut"),
+    Variant("handover", "NO_LOCK WRONG_BEFORE_SEAL", REFUTED, "the destination opens before the source has sealed"),
+    Variant("handover", "WRONG_NO_SYNC", REFUTED, "the source seals without what it has deferred"),
+    Variant("handover", "WRONG_SEAL_IN_CACHE", REFUTED, "the source lets go before the seal is durable"),
+    Variant("handover", "WRONG_BLIND_TAKE_BACK", REFUTED, "the source takes the image back without a look"),
+    Variant("handover", "WRONG_NO_CHECK", REFUTED, "the destination goes on from the stream without a look"),
+    Variant("handover", "WRONG_SEAL_ONLY HAND_OVERS=2", REFUTED, "the destination looks whether there is a seal, not whose"),
+    Variant("handover", "WRONG_NO_WAIT", REFUTED, "a take-over does not wait until the fence is in force"),
+    Variant("handover", "WRONG_NO_FENCE", REFUTED, "a take-over breaks the lock without a fence"),
+    Variant("handover", "NO_LOCK WRONG_NO_LOOK", REFUTED, "no lock, and the one who is taken over does not look"),
+    Variant("handover", "NO_LOCK WRONG_SAME_EPOCH", REFUTED, "no new epoch at a take-over"),
+    Variant("handover", "WRONG_EPOCH_IN_CACHE COMMITS=2", REFUTED, "answered before the epoch is durable"),
+    Variant("handover", "WRONG_UNSEALED_IN_CACHE", REFUTED, "answered before the seal is off durably"),
+    Variant("handover", "WRONG_EARLY_RELEASE", REFUTED, "the lock is let go with a write of unknown outcome"),
+    Variant("handover", "LIMIT_LOOK_ONLY", REFUTED, "known limit: a broken lock without a fence, looks only"),
+    Variant("handover", "NO_LOCK LIMIT_STALL", REFUTED, "known limit: no lock, somebody errs, and stalls"),
+    Variant("handover", "NO_LOCK CAREFUL LIMIT_LATE", REFUTED, "known limit: no lock, a dead owner's superblock lands"),
+    Variant("handover", "LOCK_ONLY LIMIT_LATE", REFUTED, "known limit: a lock that is free before that has landed"),
+    Variant("handover", "LIMIT_SAME_GENERATION", REFUTED, "known limit: hand-overs that cannot be told apart"),
     Variant("store", "REACH=1", REACHED, "power cut in a checkpoint in which a commit was acknowledged"),
     Variant("store", "REACH=2", REACHED, "two openings in a row were cut"),
     Variant("store", "REACH=3", REACHED, "an unacknowledged record survives"),
@@ -94,6 +116,13 @@ VARIANTS = [
     Variant("anchors", "REACH=3 EXCHANGING", REACHED, "an image has the data key that was announced"),
     Variant("anchors", "REACH=4", REACHED, "a fork was refused, accepted, and goes on"),
     Variant("anchors", "REACH=5", REACHED, "a roll-back that nobody could tell from a cut"),
+    Variant("handover", "REACH=1", REACHED, "a hand-over completes"),
+    Variant("handover", "REACH=2", REACHED, "the source takes back what it has let go"),
+    Variant("handover", "REACH=3", REACHED, "the same after the destination has begun an epoch"),
+    Variant("handover", "REACH=4", REACHED, "a fenced owner wakes up behind another one's commits"),
+    Variant("handover", "REACH=5", REACHED, "a machine comes back by a second hand-over"),
+    Variant("handover", "REACH=6", REACHED, "an owner that died before its seal, under its machine, is followed by another"),
+    Variant("handover", "NO_LOCK REACH=7", REACHED, "a record of a dead owner lands behind the next one's epoch"),
 ]
 
 # Larger bounds, for who has minutes and GiB: `--deep`, as `./dev prove` does it.
@@ -223,7 +252,7 @@ def main():
     with ThreadPoolExecutor(max_workers=2) as pool:
         results = list(pool.map(lambda variant: check(variant, arguments.build, extra), variants))
 
-    row = "{:7} {:42} {:8} {:14} {:10} {:>9} {:>6} {:>6} {:>7}  {}".format
+    row = "{:8} {:42} {:8} {:14} {:10} {:>9} {:>6} {:>6} {:>7}  {}".format
     print(row("model", "variant", "expected", "verdict", "assertion", "states", "depth", "MiB", "seconds",
               "meaning"))
     for result in results:

@@ -109,6 +109,7 @@ class KilledRotation(ShowsLogs, Case):
     def kill_in_the_middle(self, kill, count):
         """Half of the kills are at writes that decide, the first and the last of them always, and the others at
         some of the many that seal or overwrite."""
+        self.put_back()
         kill(0)
         written = self.written
         many = [number for number, at in enumerate(written, 1) if at >= HOMES_AT]
