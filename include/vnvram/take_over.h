@@ -3,6 +3,7 @@
 
 #include "vnvram/block_device.h"
 #include "vnvram/export.h"
+#include "vnvram/key_ring.h"
 #include "vnvram/result.h"
 
 namespace vnvram {
@@ -22,8 +23,11 @@ enum class OwnerWord {
 ///
 /// A lock that is held on a device that cannot shut anybody out (a file) is no matter of words: its
 /// holder lives, as the kernel knows, and Store::open() refuses with in_use.
-/// Errors: in_use (nothing shuts the owner out, and nobody says that it is dead), those of reading
-/// and of BlockDevice::shut_out_owner().
-VNVRAM_API Status take_over(BlockDevice& device, OwnerWord word);
+///
+/// Nobody is shut out for what could not be opened then: an image that is none, or damaged, or does
+/// not open with `keys`, and one that is sealed, whose state goes on elsewhere.
+/// Errors: in_use (nothing shuts the owner out, and nobody says that it is dead), sealed, those of
+/// Store::open() and of BlockDevice::shut_out_owner().
+VNVRAM_API Status take_over(BlockDevice& device, OwnerWord word, const KeyRing& keys);
 
 } // namespace vnvram

@@ -84,7 +84,7 @@ class NeedsAKey(Case):
         anchor = ("--anchor", f"file:{self.path('anchor')}")
         new_key = ("--new-key", f"file:{self.file('new.key', b'the key of who is to come, as long')}")
         return {
-            **{name: [(name, image)] for name in ("ls", "info", "check", "repair", "dump", "seal", "unseal")},
+            **{name: [(name, image)] for name in ("ls", "info", "check", "repair", "dump", "seal", "unseal", "takeover")},
             "register": [("register", image, "--blob", "b:test:100")],
             "get": [("get", image, "a")], "put": [("put", image, "a", "-")], "rm": [("rm", image, "a")],
             "salvage": [("salvage", image, out, *new_key)],
