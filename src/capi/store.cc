@@ -99,7 +99,8 @@ vnvram_kind vnvram_open(const char* path, const vnvram_open_options* options, vn
     }
     if (options != nullptr && (options->flags & VNVRAM_OPEN_TAKE_OVER) != 0) {
       const bool is_dead = (options->flags & VNVRAM_OPEN_OWNER_IS_DEAD) != 0;
-      if (Status taken = take_over(**device, is_dead ? OwnerWord::is_dead : OwnerWord::nothing);
+      if (Status taken =
+              take_over(**device, is_dead ? OwnerWord::is_dead : OwnerWord::nothing, open->keys);
           !taken) {
         return taken;
       }

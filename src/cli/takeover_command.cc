@@ -24,12 +24,10 @@ void show(const StoreInfo& before, const StoreInfo& after, bool as_json, Output&
                        {"owner_pid", before.owner_pid},
                        {"owner_host", before.owner_host},
                        {"generation", after.generation},
-                       {"epoch", after.epoch},
-                       {"sealed", after.sealed}});
+                       {"epoch", after.epoch}});
     return;
   }
-  const std::string what = fmt::format("generation {}, epoch {}{}", after.generation, after.epoch,
-                                       after.sealed ? "; it is sealed" : "");
+  const std::string what = fmt::format("generation {}, epoch {}", after.generation, after.epoch);
   output.write_text(before.clean
                         ? fmt::format("nobody had it in use: {}\n", what)
                         : fmt::format("taken over from {}: {}\n", owner_text(before), what));
@@ -71,7 +69,7 @@ Result<ExitCode> TakeoverCommand::run(Output& output) {
     return device.error();
   }
   const OwnerWord word = owner_is_dead_ ? OwnerWord::is_dead : OwnerWord::nothing;
-  if (Status taken = take_over(**device, word); !taken) {
+  if (Status taken = take_over(**device, word, keys()); !taken) {
     return taken.error();
   }
   StoreInfo before; // Of an owner that writes nothing any more.
@@ -84,8 +82,7 @@ Result<ExitCode> TakeoverCommand::run(Output& output) {
     return read.error();
   }
   const auto store =
-      Store::open(*std::move(device),
-                  {.background = false, .keys = keys(), .accept_sealed = true, .anchor = *anchor});
+      Store::open(*std::move(device), {.background = false, .keys = keys(), .anchor = *anchor});
   if (!store) {
     return store.error();
   }

@@ -74,7 +74,7 @@ Status ImageKeeper::attach(std::unique_ptr<BlockDevice> device, const Opening& o
     return Error(ErrorKind::exists, opening.location + ": an image is attached", "detach it first");
   }
   if (opening.take_over) {
-    if (Status taken = take_over(*device, *opening.take_over); !taken) {
+    if (Status taken = take_over(*device, *opening.take_over, setup_.store.keys); !taken) {
       return taken;
     }
   }

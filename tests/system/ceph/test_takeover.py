@@ -7,6 +7,7 @@ import unittest
 
 import nbd  # libnbd's own binding
 
+from cli.command import WRONG_KEY
 from serve.machine_case import MachineCase
 
 from .ceph_case import OnCeph
@@ -62,6 +63,15 @@ class TakeoverTest(OnCeph, MachineCase):
         self.assertIn("shut this client out", machine.log_text())
         self.vnvram("put", self.image, "eeprom", "-", input=b"the next one's")
         self.vnvram("check", self.image)
+
+    def test_for_a_wrong_key_nobody_is_shut_out(self):
+        machine = self.start_machine(tpm=False)
+        client = self.connect(machine, "nvram")
+        self.write(client, 1)
+        key = self.file("key", b"a key that nobody guesses")
+        self.vnvram("takeover", self.image, "--key", f"file:{key}", status=WRONG_KEY)
+        self.write(client, 2)
+        self.assertEqual(self.number_in_image(), 2)
 
     def test_a_machine_takes_over_from_one_that_is_alive(self):
         """Two hosts, and who is told to go on does; the other never says success again."""

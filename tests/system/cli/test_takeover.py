@@ -7,7 +7,7 @@ from harness.nbd_server import NbdServer
 from harness.owner_process import OwnerProcess
 from harness.tpm_process import TpmProcess
 
-from .command import Case, IN_USE, MIB, OK, POISONED, USAGE
+from .command import ABSENT, Case, IN_USE, MIB, OK, POISONED, SEALED, USAGE, WRONG_KEY
 
 
 class TakeoverTest(Case):
@@ -78,6 +78,14 @@ class TakeoverTest(Case):
         tpm = TpmProcess(self.workspace, self.image,
                          options=["--take-over", "--owner-is-dead"])
         self.addCleanup(tpm.kill)
+
+    def test_what_is_sealed_or_does_not_open_is_no_reason_to_shut_anybody_out(self):
+        self.vnvram("seal", self.image)
+        self.vnvram("takeover", self.image, "--owner-is-dead", status=SEALED)
+        self.vnvram("unseal", self.image)
+        key = self.file("key", b"a key that nobody guesses")
+        self.vnvram("takeover", self.image, "--owner-is-dead", "--key", f"file:{key}", status=WRONG_KEY)
+        self.vnvram("takeover", self.path("none"), "--owner-is-dead", status=ABSENT)
 
     def test_an_image_that_nobody_has_is_taken_as_it_is(self):
         found = self.json("takeover", self.image)
