@@ -114,7 +114,7 @@ class CopiesTest(OnCeph, Case):
     def test_vnvram_copy_makes_the_same_image_here(self):
         file = self.path("vm.nvram")
         self.vnvram("create", file, "--tpm2", "--blob", f"x:t:64K={self.file('content', os.urandom(50000))}")
-        self.vnvram("put", file, "tpm2.permanent", "-", input=b"state")
+        self.vnvram("put", file, "tpm2.permanent", "-", "--force", input=b"state")
         # It is made,
         self.vnvram("copy", file, self.image)
         self.assertIn("exclusive-lock", self.cluster.rbd("info", self.name))
