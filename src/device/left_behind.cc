@@ -8,16 +8,16 @@
 namespace vnvram {
 namespace {
 
-std::atomic<unsigned> count{0};
+std::atomic<unsigned> left_behind{0};
 
 } // namespace
 
 unsigned count_left_behind() {
-  return count;
+  return left_behind;
 }
 
 int end_program(int status) {
-  if (count != 0) {
+  if (left_behind != 0) {
     std::fflush(nullptr);
     ::_exit(status);
   }
@@ -25,11 +25,11 @@ int end_program(int status) {
 }
 
 void leave_behind() {
-  ++count;
+  ++left_behind;
 }
 
 void came_back() {
-  --count;
+  --left_behind;
 }
 
 } // namespace vnvram

@@ -6,7 +6,8 @@
 namespace vnvram::test {
 namespace {
 
-constexpr std::chrono::seconds patience{150};
+// Longer than the cluster waits for itself.
+constexpr std::chrono::seconds patience{200};
 constexpr const char* beginning = "up ";
 
 } // namespace
@@ -34,6 +35,9 @@ std::string CephCluster::run(const std::string& command_line) {
     throw std::runtime_error(command_line + ": " + process_.output());
   }
   const std::string said = process_.output().substr(begin);
+  if (said.find("\nfailed: ") != std::string::npos) {
+    throw std::runtime_error(command_line + said);
+  }
   return said.substr(0, said.rfind(end));
 }
 

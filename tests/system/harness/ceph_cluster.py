@@ -2,7 +2,8 @@
 semantics (BlueStore in a sparse file) and a pool "rbd". Nothing of it outlives the test.
 
 As a program (python3 -m harness.ceph_cluster) it has one until its standard input ends, for tests that are
-not Python: it prints "up CONF", and answers each line that it is given with a line "done N", the Nth. A line is
+not Python: it prints "up CONF", and answers each line that it is given with a line "done N.", the Nth, with "failed: ..." in
+front of it if it has failed. A line is
 kill, restart, freeze or thaw, which concern the OSD, kill-monitor, restart-monitor, or a command line of the cluster's tools."""
 
 import os
@@ -225,7 +226,7 @@ class CephCluster:
         """Back on the disk that it had, and answering: to a client that has not met it before."""
         self.start_osd()
         self._until("the pool answers",
-                    lambda: self.run("rados", "-p", POOL, "stat", "rbd_info", seconds=3))
+                    lambda: self.run("rados", "-p", POOL, "stat", "rbd_info", seconds=30))
 
     def kill_osd(self):
         self.osd.kill()
@@ -263,7 +264,10 @@ def main():
         print(f"up {cluster.conf}", flush=True)
         try:
             for number, line in enumerate(sys.stdin, 1):
-                _obey(cluster, line)
+                try:
+                    _obey(cluster, line)
+                except (AssertionError, subprocess.TimeoutExpired) as failure:  # It is one test's.
+                    print(f"\nfailed: {failure}", flush=True)
                 print(f"done {number}.", flush=True)
         finally:
             cluster.end()
