@@ -1,6 +1,7 @@
 #include "device/rbd_handle.h"
 
 #include <cerrno>
+#include <new>
 
 #include <fmt/core.h>
 
@@ -37,7 +38,7 @@ RbdHandle::~RbdHandle() {
     leave_behind();
     // Its connections keep the lock: see the header.
     // NOLINTNEXTLINE(cppcoreguidelines-owning-memory): nobody owns it any more.
-    static_cast<void>(new std::shared_ptr<RbdCluster>(std::move(cluster_)));
+    static_cast<void>(new (std::nothrow) std::shared_ptr<RbdCluster>(std::move(cluster_)));
     return;
   }
   library().rbd_close(image_);
