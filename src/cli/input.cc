@@ -82,8 +82,7 @@ Result<CheckedContent> read_content(const std::string& path, std::string_view ty
     show_note(checked->note);
     return checked;
   }
-  const ErrorKind kind = checked.error().kind();
-  if (!force || (kind != ErrorKind::invalid_argument && kind != ErrorKind::too_new)) {
+  if (!force || checked.error().kind() != ErrorKind::invalid_argument) {
     return checked;
   }
   if (bytes->size() > size_max_bytes) {

@@ -13,9 +13,7 @@
 #include "base/operator_text.h"
 #include "base/plain_text.h"
 #include "cli/anchor_command.h"
-#include "cli/can_run_command.h"
 #include "cli/check_command.h"
-#include "cli/copy_command.h"
 #include "cli/create_command.h"
 #include "cli/dump_command.h"
 #include "cli/encrypt_command.h"
@@ -43,11 +41,9 @@
 #include "cli/serve_command.h"
 #include "cli/size_command.h"
 #include "cli/status_command.h"
-#include "cli/takeover_command.h"
 #include "cli/tpm_command.h"
 #include "cli/unseal_command.h"
 #include "cli/watch_command.h"
-#include "device/left_behind.h"
 #include "vnvram/version.h"
 
 namespace vnvram::cli {
@@ -136,8 +132,7 @@ int run(int argument_count, const char* const* arguments) {
                     StatusCommand, HoldCommand, ReleaseCommand, RestartCommand, ExportCommand,
                     ImportCommand, ImportSwtpmCommand, ExportSwtpmCommand, MetricsCommand,
                     WatchCommand, AnchorCommand, KeyCommand, MetaCommand, EraseCommand,
-                    EncryptCommand, DecryptCommand, CopyCommand, CanRunCommand, TakeoverCommand>(
-          app);
+                    EncryptCommand, DecryptCommand>(app);
   Output output(STDOUT_FILENO);
   try {
     app.parse(argument_count, arguments);
@@ -178,7 +173,7 @@ int main(int argument_count, char** arguments) {
   // A reader that goes away shows as a failed write, which is reported.
   std::signal(SIGPIPE, SIG_IGN);
   try {
-    return vnvram::end_program(vnvram::cli::run(argument_count, arguments));
+    return vnvram::cli::run(argument_count, arguments);
   } catch (const std::exception& exception) {
     vnvram::cli::say(exception.what());
     return static_cast<int>(vnvram::ExitCode::failure);

@@ -16,7 +16,6 @@
 #include "vnvram/result.h"
 #include "vnvram/space.h"
 #include "vnvram/store.h"
-#include "vnvram/take_over.h"
 
 namespace vnvram {
 
@@ -43,8 +42,6 @@ public:
   struct Opening {
     std::string location; ///< See open_device().
     bool accept_sealed = false;
-    /// Whoever has it in use is shut out before: see vnvram::take_over(). Nothing: as usual.
-    std::optional<OwnerWord> take_over = {};
   };
 
   explicit ImageKeeper(Setup setup) : setup_(std::move(setup)) {}

@@ -291,28 +291,26 @@ Status check_room(const std::string& device_name, std::uint64_t device_size_byte
   return geometry ? Status() : geometry.error();
 }
 
-Status make_on_free_device(BlockDevice& device, bool force, const std::function<Status()>& make) {
+Status create_image(BlockDevice& device, const CreateOptions& options) {
   if (!device.capabilities().write) {
     return Error{ErrorKind::read_only, fmt::format("{}: the device is read-only", device.name())};
   }
-  Status done = device.lock_for_writing();
+  Status done = check_contents(options);
   if (!done) {
     return done;
   }
-  if (!force) {
+  done = device.lock_for_writing();
+  if (!done) {
+    return done;
+  }
+  if (!options.force) {
     done = check_creatable(device);
   }
-  done = done ? make() : done;
+  if (done) {
+    done = format_locked(device, options);
+  }
   device.unlock();
   return done;
-}
-
-Status create_image(BlockDevice& device, const CreateOptions& options) {
-  const Status fit = check_contents(options);
-  return fit || !device.capabilities().write
-             ? make_on_free_device(device, options.force,
-                                   [&] { return format_locked(device, options); })
-             : fit;
 }
 
 namespace {

@@ -13,7 +13,6 @@
 
 #include "base/operator_text.h"
 #include "base/unique_fd.h"
-#include "device/left_behind.h"
 #include "device/location.h"
 #include "owner/image_keeper.h"
 #include "rpc/owner_address.h"
@@ -114,11 +113,10 @@ Status give_up_privileges(const Options& options) {
     KeyRing(options.keys).run_no_more_commands(); // For an image that comes later.
   }
   const bool has_owner = scheme_of(options.image) == LocationScheme::owner;
-  const bool has_client = has_own_threads(options.image);
-  return confine(options.seccomp, {.connections = options.admin.has_value() || has_client ||
+  return confine(options.seccomp, {.connections = options.admin.has_value() ||
                                                   (has_owner && !is_passed_on(options.image)),
                                    .sessions = has_owner,
-                                   .threads = has_client});
+                                   .threads = false});
 }
 
 enum class End { by_signal, by_successor };
@@ -255,30 +253,27 @@ Status run(const Options& options, const Log& log) {
   return closed;
 }
 
-int start(int argument_count, char** arguments) {
-  auto parsed = parse_options(argument_count, arguments);
-  if (const auto* code = std::get_if<ExitCode>(&parsed)) {
-    return static_cast<int>(*code);
-  }
-  const auto& options = std::get<Options>(parsed);
-  const Log log("vnvram-tpm", options.log_level);
-  const Status status = run(options, log);
-  if (!status.ok()) {
-    log.error(operator_text(status.error()));
-    return static_cast<int>(exit_code(status.error().kind()));
-  }
-  return static_cast<int>(ExitCode::ok);
-}
-
 } // namespace
 } // namespace vnvram
 
 int main(int argument_count, char** arguments) {
+  using vnvram::ExitCode;
   try {
-    return vnvram::end_program(vnvram::start(argument_count, arguments));
+    auto parsed = vnvram::parse_options(argument_count, arguments);
+    if (const auto* code = std::get_if<ExitCode>(&parsed)) {
+      return static_cast<int>(*code);
+    }
+    const auto& options = std::get<vnvram::Options>(parsed);
+    const vnvram::Log log("vnvram-tpm", options.log_level);
+    const vnvram::Status status = vnvram::run(options, log);
+    if (!status.ok()) {
+      log.error(operator_text(status.error()));
+      return static_cast<int>(vnvram::exit_code(status.error().kind()));
+    }
+    return static_cast<int>(ExitCode::ok);
   } catch (const std::exception& exception) {
     // Out of memory, or a mistake of ours.
     vnvram::Log("vnvram-tpm", vnvram::LogLevel::error).error(exception.what());
-    return static_cast<int>(vnvram::ExitCode::failure);
+    return static_cast<int>(ExitCode::failure);
   }
 }

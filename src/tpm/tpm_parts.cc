@@ -143,9 +143,8 @@ Result<Tpm> open_image(const Options& options, const Log& log) {
   if (!made.ok()) {
     return made.error();
   }
-  const Status attached = made->keeper->attach({.location = options.image,
-                                                .accept_sealed = options.incoming,
-                                                .take_over = options.take_over});
+  const Status attached =
+      made->keeper->attach({.location = options.image, .accept_sealed = options.incoming});
   return attached.ok() ? std::move(made) : attached.error();
 }
 
