@@ -3,6 +3,4 @@
 import os
 import unittest
 
-IS_LONG = bool(os.environ.get("VNVRAM_LONG_TESTS"))
-
-long_test = unittest.skipUnless(IS_LONG, "takes long: VNVRAM_LONG_TESTS=1")
+long_test = unittest.skipUnless(os.environ.get("VNVRAM_LONG_TESTS"), "takes long: VNVRAM_LONG_TESTS=1")
