@@ -5,10 +5,10 @@ set -euo pipefail
 
 build=(g++ cmake ninja-build pkg-config ca-certificates
   libfmt-dev libxxhash-dev nlohmann-json3-dev libcli11-dev
-  libssl-dev libtpms-dev swtpm-dev libseccomp-dev libnbd-dev libsodium-dev nbdkit-plugin-dev capnproto libcapnp-dev prometheus-cpp-dev)
+  libssl-dev libtpms-dev swtpm-dev libseccomp-dev libnbd-dev librbd-dev librados-dev libsodium-dev nbdkit-plugin-dev capnproto libcapnp-dev prometheus-cpp-dev)
 check=(clang-format clang-tidy clang libclang-rt-dev libgtest-dev libgmock-dev git spin debootstrap debhelper zsh)
 system=(qemu-system-x86 qemu-system-arm qemu-system-ppc qemu-utils qemu-system-common ovmf qemu-efi-aarch64 nbdkit libnbd-bin
-  python3-libnbd python3-prometheus-client
+  python3-libnbd python3-prometheus-client ceph-mon ceph-osd ceph-common
   python3-cryptography python3-nacl python3-xxhash fio gnutls-bin python3 busybox-static cpio kmod
   file groff-base tpm2-tools libtss2-tcti-device0 libtss2-tcti-swtpm0 swtpm swtpm-tools util-linux xfsprogs dpkg-dev
   procps sbsigntool openssl e2fsprogs strace systemd nodejs npm

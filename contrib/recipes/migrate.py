@@ -12,9 +12,19 @@ fails the guest goes on at the source.
 """
 
 import argparse
+import contextlib
+import pathlib
+import subprocess
+import sys
+import tempfile
 
 from idle_tpm import wait_idle
 from qmp import Qmp, QmpError
+
+
+# A look at an image, and a copy of one, by its owner, from another host maybe.
+ANSWER_SECONDS = 60
+COPY_SECONDS = 600
 
 
 class Migration:
@@ -87,16 +97,64 @@ def migrate(migration, uri):
         raise
 
 
+def vnvram(*words, seconds):
+    """Whether it ends with 0. What is wrong it says itself."""
+    child = subprocess.Popen(["vnvram", *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+    try:
+        printed, _ = child.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        print(f"vnvram {words[0]} has not answered within {seconds} seconds: does its storage answer?",
+              file=sys.stderr)
+        return False
+    finally:
+        if child.poll() is None:
+            child.kill()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(timeout=1)  # Not without end: who waits for storage in the kernel does not die.
+    if child.returncode != 0:
+        print(printed, end="", file=sys.stderr)
+    return child.returncode == 0
+
+
+def can_run(image, options):
+    return vnvram("can-run", "--incoming", image, *options, seconds=ANSWER_SECONDS)
+
+
+def probe_can_run(probe, options):
+    """With the machine's own TPM, which is in QEMU's stream later, and in nobody's sight."""
+    if not probe.startswith("unix:"):
+        return can_run(probe, options)
+    with tempfile.TemporaryDirectory(prefix="vnvram-probe-") as folder:
+        copy = str(pathlib.Path(folder, "probe.nvram"))
+        return vnvram("copy", probe, copy, seconds=COPY_SECONDS) and can_run(copy, options)
+
+
+def each_with(option, values):
+    return [word for value in values for word in (option, value)]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("source", help="QMP socket of the QEMU that runs the guest")
     parser.add_argument("destination", help="QMP socket of the QEMU that is to run it")
     parser.add_argument("uri", help="between the two, e.g. tcp:HOST:PORT or unix:PATH")
+    parser.add_argument("--image", help="the destination's, if this is run there: asked first whether it can run")
+    parser.add_argument("--key", action="append", default=[], help="of --image, if that is encrypted: as vnvram takes it")
+    parser.add_argument("--image-key", help="of --image, if that is an encrypted VM image")
+    parser.add_argument("--probe", help="a copy of the source's image, or unix:PATH, the socket of its owner, which is "
+                        "copied here for a moment: asked whether it could run here")
+    parser.add_argument("--probe-key", action="append", default=[], help="of --probe, if that is encrypted")
     options = parser.parse_args()
+    image_key = each_with("--image-key", [options.image_key] if options.image_key else [])
+    if options.image and not can_run(options.image, [*each_with("--key", options.key), *image_key]):
+        return 1
+    if options.probe and not probe_can_run(options.probe, each_with("--key", options.probe_key)):
+        return 1
     with Qmp(options.source) as source, Qmp(options.destination) as destination:
         stopped_ms = migrate(Migration(source, destination), options.uri)
     print(f"migrated; the guest was stopped for {stopped_ms:.0f} ms")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

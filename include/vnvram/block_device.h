@@ -31,6 +31,10 @@ struct DeviceCapabilities {
   bool read_beside_write = false;
   /// check_name() can tell: to be asked now and then.
   bool named = false;
+  /// Who loses the lock can write nothing any more, also of what was on its way: for an hour the
+  /// storage sees to it. The check that the image is still ours comes first only after some seconds
+  /// of rest.
+  bool fences = false;
 };
 
 /// A linear array of bytes that can lose what was not flushed.
@@ -81,6 +85,11 @@ public:
   /// From here on reads return what the device holds or a later flush makes durable: nothing that
   /// an earlier owner's failed flush has left in a cache.
   virtual Status lock_for_writing() = 0;
+  /// For a take-over, before lock_for_writing(): the storage itself is told to do nothing more for
+  /// whoever has the right to write, or could write without one. Nothing of what they have on its
+  /// way lands when it returns. Success when there is nobody. Not for this device's own holder.
+  /// Errors: unsupported (this storage cannot; nothing was done), io.
+  virtual Status shut_out_owner();
   /// Gives the right up; harmless when it is not held. Destroying the device gives it up, too.
   virtual void unlock() = 0;
 

@@ -25,12 +25,14 @@ struct DeviceOptions {
 };
 
 /// Opens a regular file, a host block device, a VM image in one of these (qcow2, VMDK, VHDX, VDI,
-/// LUKS; told by its first bytes), or an NBD export (nbd://HOST[:PORT]/EXPORT,
-/// nbd+unix:///EXPORT?socket=PATH; nbds: with TLS). "fd:N" is what this process has open as
-/// descriptor N: a regular file or a block device, for reading and, if it is to be written,
-/// writing; the descriptor itself stays the caller's. Where this process may, it opens the same
-/// file again; where it may not, locks belong to all copies of that descriptor. Creates nothing and
-/// changes nothing.
+/// LUKS; told by its first bytes), an NBD export (nbd://HOST[:PORT]/EXPORT,
+/// nbd+unix:///EXPORT?socket=PATH; nbds: with TLS), or an image in a Ceph cluster
+/// (rbd:POOL/[NAMESPACE/]IMAGE[@SNAPSHOT][:id=USER][:conf=FILE][:OPTION=VALUE]..., raw, by way of
+/// librbd, with a backslash before : @ / and \ that are meant as themselves). "fd:N" is what this
+/// process has open as descriptor N: a regular file or a block device, for reading and, if it is to
+/// be written, writing; the descriptor itself stays the caller's. Where this process may, it opens
+/// the same file again; where it may not, locks belong to all copies of that descriptor. Creates
+/// nothing and changes nothing.
 ///
 /// A VM image is served by a qemu-nbd of its own that lives no longer than the device, or this
 /// process. It holds QEMU's locks from the opening on: nobody opens a VM image that someone else
@@ -39,8 +41,9 @@ struct DeviceOptions {
 /// holds (a mount, another exclusive opener); io with the system's or qemu-nbd's reason;
 /// unsupported for what is neither file nor block device (a folder, a pipe), for kinds of VM images
 /// that no store can be kept in, without qemu-nbd, and for an NBD server that lacks what an image
-/// needs; read_only for writing to a block device or an export that is set read-only; key_needed,
-/// wrong_key; invalid_argument for an unknown format, or a key where nothing is encrypted.
+/// needs, and for an RBD image that its cluster has set a cache for; read_only for writing to a
+/// snapshot, and to a block device or an export that is set read-only; key_needed, wrong_key;
+/// invalid_argument for an unknown format, or a key where nothing is encrypted.
 VNVRAM_API Result<std::unique_ptr<BlockDevice>>
 open_device(const std::string& location, Access access, const DeviceOptions& options = {});
 

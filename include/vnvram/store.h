@@ -217,6 +217,8 @@ VNVRAM_API Status create_image(BlockDevice& device, const CreateOptions& options
 /// Formatted in place, as create_image() does it, are
 /// - a block device, an NBD export, and a VM image of the wanted format that holds nothing:
 ///   `size_bytes` is ignored;
+/// - an RBD image that is there, which is lengthened to `size_bytes`, never shortened; one that is
+///   not there is made, and removed again if that fails;
 /// - a raw file whose place no new one can take, for a reason that will not go away: it is a mount
 ///   point (a container's bind mount), its file system knows no rename over a file, or its folder
 ///   cannot be written to. It is lengthened to `size_bytes`, never shortened.

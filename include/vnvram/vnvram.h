@@ -144,13 +144,14 @@ typedef struct vnvram_create_options {
   size_t key_count; /* 0: not encrypted. */
 } vnvram_create_options;
 
-/* Makes an image of a file, a host block device or an NBD export; the only call that writes to what
- * is not ours. A file is made beside its name and renamed over it when it is complete, so a failure
- * leaves what was there. Formatted in place are a block device, an NBD export, a VM image of the
- * wanted format that holds nothing, and a raw file that no new one can take the place of (a mount
- * point, a folder that cannot be written to): a failure leaves them blank, or as something that no
- * opener takes for an image. Durable on return. `options` may be NULL. Errors: VNVRAM_EXISTS (not
- * blank and not forced), VNVRAM_IN_USE, VNVRAM_NO_SPACE, VNVRAM_IO, VNVRAM_READ_ONLY. */
+/* Makes an image of a file, a host block device, an NBD export or an RBD image, which is made if it
+ * is not there; the only call that writes to what is not ours. A file is made beside its name and
+ * renamed over it when it is complete, so a failure leaves what was there. Formatted in place are a
+ * block device, an NBD export, an RBD image that is there, a VM image of the wanted format that
+ * holds nothing, and a raw file that no new one can take the place of (a mount point, a folder that
+ * cannot be written to): a failure leaves them blank, or as something that no opener takes for an
+ * image. Durable on return. `options` may be NULL. Errors: VNVRAM_EXISTS (not blank and not
+ * forced), VNVRAM_IN_USE, VNVRAM_NO_SPACE, VNVRAM_IO, VNVRAM_READ_ONLY. */
 VNVRAM_API vnvram_kind vnvram_create(const char* path, const vnvram_create_options* options,
                                      vnvram_error** error);
 
@@ -189,6 +190,12 @@ VNVRAM_API vnvram_kind vnvram_accept_anchor(const char* path, const char* image_
  * sparse copy), and none can be allocated. Without it that is VNVRAM_NO_SPACE or
  * VNVRAM_UNSUPPORTED. */
 #define VNVRAM_OPEN_WITHOUT_SPACE (1U << 6)
+/* For writing: whoever has the image is shut out by its storage first (a Ceph cluster). Where the
+ * storage cannot, an image that was not closed is VNVRAM_IN_USE, unless somebody vouches that its
+ * owner is dead. A lock that a living process holds is not broken. */
+#define VNVRAM_OPEN_TAKE_OVER (1U << 7)
+/* With it: its owner has ended, or its host has no power. */
+#define VNVRAM_OPEN_OWNER_IS_DEAD (1U << 8)
 
 typedef struct vnvram_open_options {
   size_t struct_size;

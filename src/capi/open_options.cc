@@ -11,10 +11,10 @@ namespace {
 static_assert(offsetof(vnvram_open_options, key_count) + sizeof(std::size_t) ==
               sizeof(vnvram_open_options));
 
-constexpr std::uint32_t known_flags = VNVRAM_OPEN_READ_ONLY | VNVRAM_OPEN_EVENT_FD |
-                                      VNVRAM_OPEN_NO_BACKGROUND | VNVRAM_OPEN_NO_IDLE_CHECKPOINT |
-                                      VNVRAM_OPEN_NO_DEFERRAL | VNVRAM_OPEN_THREADS_LATE |
-                                      VNVRAM_OPEN_WITHOUT_SPACE;
+constexpr std::uint32_t known_flags =
+    VNVRAM_OPEN_READ_ONLY | VNVRAM_OPEN_EVENT_FD | VNVRAM_OPEN_NO_BACKGROUND |
+    VNVRAM_OPEN_NO_IDLE_CHECKPOINT | VNVRAM_OPEN_NO_DEFERRAL | VNVRAM_OPEN_THREADS_LATE |
+    VNVRAM_OPEN_WITHOUT_SPACE | VNVRAM_OPEN_TAKE_OVER | VNVRAM_OPEN_OWNER_IS_DEAD;
 constexpr std::uint64_t deferral_us_max = std::uint64_t{3600} * 1000 * 1000;
 
 Status take_known_attributes(const vnvram_open_options& given, OpenOptions& result) {
@@ -88,6 +88,12 @@ Result<OpenOptions> take_open_options(const vnvram_open_options* options) {
   if ((given->flags & ~known_flags) != 0) {
     return Error(ErrorKind::unsupported, "vnvram_open_options: flags has an unknown bit",
                  "use a library that is as new as the program's headers");
+  }
+  const bool takes_over = (given->flags & VNVRAM_OPEN_TAKE_OVER) != 0;
+  if ((takes_over && (given->flags & VNVRAM_OPEN_READ_ONLY) != 0) ||
+      (!takes_over && (given->flags & VNVRAM_OPEN_OWNER_IS_DEAD) != 0)) {
+    return Error(ErrorKind::invalid_argument, "vnvram_open_options: flags contradict each other",
+                 "VNVRAM_OPEN_TAKE_OVER is for writing, VNVRAM_OPEN_OWNER_IS_DEAD goes with it");
   }
   auto specs = take_specs(given->blobs, given->blob_count);
   if (!specs) {

@@ -8,6 +8,7 @@
 #include "capi/transaction.h"
 #include "vnvram/space.h"
 #include "vnvram/store.h"
+#include "vnvram/take_over.h"
 
 using namespace vnvram;
 using namespace vnvram::capi;
@@ -95,6 +96,14 @@ vnvram_kind vnvram_open(const char* path, const vnvram_open_options* options, vn
     auto device = open_device(*name, open->access, device_options);
     if (!device) {
       return device.error();
+    }
+    if (options != nullptr && (options->flags & VNVRAM_OPEN_TAKE_OVER) != 0) {
+      const bool is_dead = (options->flags & VNVRAM_OPEN_OWNER_IS_DEAD) != 0;
+      if (Status taken =
+              take_over(**device, is_dead ? OwnerWord::is_dead : OwnerWord::nothing, open->keys);
+          !taken) {
+        return taken;
+      }
     }
     if (options != nullptr && (options->flags & VNVRAM_OPEN_WITHOUT_SPACE) != 0) {
       set_space_policy(**device, SpacePolicy::warn);

@@ -23,7 +23,8 @@ CreateCommand::CreateCommand(CLI::App& parent)
           parent, "create", "make an image, with the blobs that it begins with",
           "Without --size the image has room for its blobs and to register as much again, at\n"
           "least 4 MiB. A file is complete before it appears under its name; a failure leaves\n"
-          "what was there. A block device or an NBD export is formatted in place, all of it.\n"
+          "what was there. A block device or an NBD export is formatted in place, all of it;\n"
+          "an RBD image (rbd:POOL/IMAGE) that is not there is made.\n"
           "A name that ends in .qcow2, .vmdk, .vhdx, .vdi or .luks makes a VM image in that\n"
           "format, allocated in full; a VM image that is there and holds nothing is used.\n"
           "The FILE of --uefi is the store of UEFI variables that comes with the machine's\n"

@@ -55,8 +55,9 @@ Status ImageOwner::run() {
        .space_warned = [&log](const Error& error) { log.warning(operator_text(error)); }});
   const std::uint64_t watch =
       keeper.watch_failures([&log](const Error& error) { log.error(operator_text(error)); });
-  if (Status attached =
-          keeper.attach({.location = setup_.image, .accept_sealed = setup_.accept_sealed});
+  if (Status attached = keeper.attach({.location = setup_.image,
+                                       .accept_sealed = setup_.accept_sealed,
+                                       .take_over = setup_.take_over});
       !attached) {
     if (attached.error().kind() != ErrorKind::sealed) {
       return attached;
@@ -113,8 +114,9 @@ Status ImageOwner::serve(ImageKeeper& keeper, const Listener& listener,
   }
   if (setup_.seccomp) {
     KeyRing(setup_.keys).run_no_more_commands(); // For a state that is looked at again.
-    if (Status confined =
-            confine(*setup_.seccomp, {.connections = false, .sessions = true, .threads = true});
+    if (Status confined = confine(
+            *setup_.seccomp,
+            {.connections = has_own_threads(setup_.image), .sessions = true, .threads = true});
         !confined) {
       return confined;
     }

@@ -15,6 +15,7 @@
 #include "service/socket_address.h"
 #include "vnvram/result.h"
 #include "vnvram/space.h"
+#include "vnvram/take_over.h"
 
 namespace vnvram::cli {
 
@@ -29,7 +30,8 @@ public:
     KeyRing keys;
     SpacePolicy space = SpacePolicy::reserve;
     bool accept_sealed = false;
-    bool is_incoming = false; ///< See OwnerServer::Setup, also for the next.
+    std::optional<OwnerWord> take_over; ///< See ImageKeeper::Opening.
+    bool is_incoming = false;           ///< See OwnerServer::Setup, also for the next.
     bool takes_over = false;
     SocketAddress control;
     SocketAccess access;

@@ -10,26 +10,34 @@
 #include "cli/size_text.h"
 #include "cli/text.h"
 #include "device/image_format.h"
+#include "device/place_probe.h"
 
 namespace vnvram::cli {
 namespace {
 
-std::string state_text(const StoreInfo& info) {
+// What is known of where the image is; an owner does not tell.
+struct Place {
+  ImageFormat format = ImageFormat::raw;
+  std::optional<LostFile> lost;
+  std::optional<bool> locked; ///< Nothing: that cannot be seen.
+};
+
+std::string state_text(const StoreInfo& info, const std::optional<Place>& place) {
   if (info.sealed) {
     return "sealed: its state was handed over to another machine, a snapshot or a file";
   }
   if (info.clean) {
     return "clean";
   }
-  return fmt::format("in use, or not closed in good order, by process {} on {}", info.owner_pid,
-                     info.owner_host.empty() ? "an unnamed host" : printable(info.owner_host));
+  const std::string who =
+      fmt::format("process {} on {}", info.owner_pid,
+                  info.owner_host.empty() ? "an unnamed host" : printable(info.owner_host));
+  if (!place || !place->locked) {
+    return "in use, or not closed in good order, by " + who;
+  }
+  return *place->locked ? fmt::format("in use by {}; somebody has its lock", who)
+                        : fmt::format("not closed in good order by {}; nobody has its lock", who);
 }
-
-// What is known of where the image is; an owner does not tell.
-struct Place {
-  ImageFormat format = ImageFormat::raw;
-  std::optional<LostFile> lost;
-};
 
 std::string info_text(const StoreInfo& info, const std::optional<Place>& place) {
   std::string text;
@@ -38,7 +46,7 @@ std::string info_text(const StoreInfo& info, const std::optional<Place>& place) 
   };
   line("uuid", uuid_text(info.uuid));
   line("format", std::to_string(info.format_version));
-  line("state", state_text(info));
+  line("state", state_text(info, place));
   if (info.encrypted) {
     line("encrypted", "yes");
   }
@@ -85,9 +93,17 @@ nlohmann::ordered_json info_json(const StoreInfo& info, const std::optional<Plac
                {"owner_pid", info.owner_pid},
                {"owner_host", info.owner_host}});
   if (place) {
+    json["locked"] =
+        place->locked ? nlohmann::ordered_json(*place->locked) : nlohmann::ordered_json();
     json["lost_file"] = lost_json(place->lost);
   }
   return json;
+}
+
+std::optional<bool> is_locked(const std::string& location, const DeviceOptions& options) {
+  const Status free = look_for_owner(location, options);
+  return free || free.error().kind() == ErrorKind::in_use ? std::optional(!free.ok())
+                                                          : std::nullopt;
 }
 
 void show(const StoreInfo& info, const std::optional<Place>& place, bool as_json, Output& output) {
@@ -102,7 +118,9 @@ void show(const StoreInfo& info, const std::optional<Place>& place, bool as_json
 
 InfoCommand::InfoCommand(CLI::App& parent)
     : Command(parent, "info", "show what an image says about itself",
-              "Works beside a program that has the image in use. Says so if one has a file of this "
+              "Works beside a program that has the image in use, and says whether that has its "
+              "lock still: whose it was that has none is gone, or is on a host whose locks are not "
+              "seen here. Says so if one has a file of this "
               "name open that was removed or replaced.\n"
               "An owner is asked by unix:PATH; it does not say in what kind of file the image is, "
               "nor whether that was lost.\n\n"
@@ -131,6 +149,7 @@ Result<ExitCode> InfoCommand::run(Output& output) {
     return ask_owner(output);
   }
   StoreInfo info;
+  const std::optional<bool> locked = is_locked(image(), device()); // Before a VM image's are taken.
   const Status status = read_image(image(), device(), keys(), [&](Store& store) -> Status {
     info = store.info();
     return {};
@@ -144,7 +163,9 @@ Result<ExitCode> InfoCommand::run(Output& output) {
   }
   const Result<ImageContainer> container = find_container(image(), device());
   show(info,
-       Place{.format = container ? container->format : ImageFormat::raw, .lost = std::move(lost)},
+       Place{.format = container ? container->format : ImageFormat::raw,
+             .lost = std::move(lost),
+             .locked = locked},
        json_, output);
   return ExitCode::ok;
 }

@@ -82,7 +82,8 @@ Result<CheckedContent> read_content(const std::string& path, std::string_view ty
     show_note(checked->note);
     return checked;
   }
-  if (!force || checked.error().kind() != ErrorKind::invalid_argument) {
+  const ErrorKind kind = checked.error().kind();
+  if (!force || (kind != ErrorKind::invalid_argument && kind != ErrorKind::too_new)) {
     return checked;
   }
   if (bytes->size() > size_max_bytes) {

@@ -13,7 +13,9 @@
 #include "base/operator_text.h"
 #include "base/plain_text.h"
 #include "cli/anchor_command.h"
+#include "cli/can_run_command.h"
 #include "cli/check_command.h"
+#include "cli/copy_command.h"
 #include "cli/create_command.h"
 #include "cli/dump_command.h"
 #include "cli/encrypt_command.h"
@@ -41,9 +43,11 @@
 #include "cli/serve_command.h"
 #include "cli/size_command.h"
 #include "cli/status_command.h"
+#include "cli/takeover_command.h"
 #include "cli/tpm_command.h"
 #include "cli/unseal_command.h"
 #include "cli/watch_command.h"
+#include "device/left_behind.h"
 #include "vnvram/version.h"
 
 namespace vnvram::cli {
@@ -132,7 +136,8 @@ int run(int argument_count, const char* const* arguments) {
                     StatusCommand, HoldCommand, ReleaseCommand, RestartCommand, ExportCommand,
                     ImportCommand, ImportSwtpmCommand, ExportSwtpmCommand, MetricsCommand,
                     WatchCommand, AnchorCommand, KeyCommand, MetaCommand, EraseCommand,
-                    EncryptCommand, DecryptCommand>(app);
+                    EncryptCommand, DecryptCommand, CopyCommand, CanRunCommand, TakeoverCommand>(
+          app);
   Output output(STDOUT_FILENO);
   try {
     app.parse(argument_count, arguments);
@@ -173,7 +178,7 @@ int main(int argument_count, char** arguments) {
   // A reader that goes away shows as a failed write, which is reported.
   std::signal(SIGPIPE, SIG_IGN);
   try {
-    return vnvram::cli::run(argument_count, arguments);
+    return vnvram::end_program(vnvram::cli::run(argument_count, arguments));
   } catch (const std::exception& exception) {
     vnvram::cli::say(exception.what());
     return static_cast<int>(vnvram::ExitCode::failure);

@@ -1,5 +1,6 @@
 #include "cli/serve_command.h"
 
+#include <array>
 #include <csignal>
 #include <map>
 #include <optional>
@@ -63,7 +64,7 @@ ServeCommand::ServeCommand(CLI::App& parent)
           "    --tpm unix:/run/vm1/tpm.sock --nbd unix:/run/vm1/nbd.sock &\n"
           "  vnvram status unix:/run/vm1/owner.sock\n"
           "The same with --print qemu behind it prints what QEMU is to be started with."),
-      metrics_(app()), rates_(app()), anchor_(AnchorOptions::of_owner(app())) {
+      metrics_(app()), rates_(app()), anchor_(AnchorOptions::of_owner(app())), take_over_(app()) {
   add_image();
   add_space_option(app(), space_);
   app()
@@ -163,6 +164,8 @@ Result<ExitCode> ServeCommand::own(const Log& log) const {
        .keys = keys(),
        .space = *space,
        .accept_sealed = incoming_ || again_,
+       // Not by the next: the image may be another host's by then.
+       .take_over = again_ ? std::nullopt : take_over_.word(),
        .is_incoming = incoming_ && !again_,
        .takes_over = again_,
        .control = *control,
@@ -186,6 +189,8 @@ std::vector<std::string> ServeCommand::owner_options() const {
   if (incoming_) {
     options.emplace_back("--incoming");
   }
+  const std::vector<std::string> take_over = take_over_.arguments();
+  options.insert(options.end(), take_over.begin(), take_over.end());
   const std::vector<std::string> rates = rates_.arguments();
   options.insert(options.end(), rates.begin(), rates.end());
   const std::vector<std::string> anchor = anchor_.arguments();
@@ -256,7 +261,7 @@ Result<ExitCode> ServeCommand::supervise(const Log& log) const {
   if (!access) {
     return access.error();
   }
-  const Result<UniqueFd> signals = take_signals({SIGTERM, SIGINT, SIGHUP});
+  const Result<UniqueFd> signals = take_signals(std::array{SIGTERM, SIGINT, SIGHUP});
   if (!signals) {
     return signals.error();
   }

@@ -9,6 +9,7 @@
 #include "cli/command.h"
 #include "cli/metrics_options.h"
 #include "cli/rate_options.h"
+#include "cli/take_over_options.h"
 #include "keys/held_key.h"
 #include "service/listener.h"
 #include "service/log.h"
@@ -35,6 +36,7 @@ private:
   MetricsOptions metrics_;
   RateOptions rates_;
   AnchorOptions anchor_;
+  TakeOverOptions take_over_;
   std::string control_;
   std::vector<std::string> tpm_;
   std::vector<std::string> nbd_;

@@ -16,6 +16,9 @@ namespace vnvram {
 /// Of all its contents: there must be room in a message for the list as well.
 inline constexpr std::uint64_t moment_content_max_bytes = blob_size_max_bytes / 2;
 
+/// Of what is read of an image's device in one call.
+inline constexpr std::uint32_t device_read_max_bytes = std::uint32_t{1} << 20U;
+
 /// One at which nothing was deferred, so that all of it is of one generation.
 struct Moment {
   ImageState state;

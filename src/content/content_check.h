@@ -36,7 +36,8 @@ struct CheckedContent {
 /// it. libtpms.*: a state that libtpms takes, and for the permanent one a state at all.
 ///
 /// `source` is for messages. To be called by one thread at a time, in a process in which no TPM
-/// runs. Errors: invalid_argument, with a word on what the bytes are instead; too_large.
+/// runs. Errors: invalid_argument, with a word on what the bytes are instead; too_large; too_new (a
+/// state of a later libtpms).
 Result<CheckedContent> check_content(std::string_view type, std::uint64_t size_max_bytes,
                                      std::vector<std::byte> bytes, const std::string& source);
 

@@ -68,19 +68,25 @@ std::string_view what_to_give(std::string_view what_is_there) {
              : "give what `get` has taken out of such a blob; --force writes it all the same";
 }
 
+struct Refusal {
+  std::string text;        ///< Empty: there is none.
+  bool is_too_new = false; ///< libtpms says itself that a later one has made it.
+};
+
 /// libtpms' own judgement. Of a TPM 1.2 it has one on the permanent state alone; the others it
 /// compares with that one, which is not here.
-std::string refusal(const TpmStateType& type, std::span<const std::byte> bytes) {
+Refusal refusal(const TpmStateType& type, std::span<const std::byte> bytes) {
   if (type.version == TpmVersion::tpm1_2 && type.state != TpmState::permanent) {
-    return what_it_is(bytes) == name_of(type) ? "" : "this does not begin as";
+    return {what_it_is(bytes) == name_of(type) ? "" : "this does not begin as"};
   }
   const QuietLibtpms quiet;
   SoftTpm tpm(type.version, tpm_blob_specs(type.version),
               std::vector<std::vector<std::byte>>(tpm_state_count), Manufacture::forbidden);
   const TpmResult result = tpm.set_state(type.state, {bytes.begin(), bytes.end()});
-  return result == tpm_success
-             ? ""
-             : fmt::format("{} (code 0x{:x}) does not take this for", libtpms_producer(), result);
+  return result == tpm_success ? Refusal()
+                               : Refusal{fmt::format("{} (code 0x{:x}) does not take this for",
+                                                     libtpms_producer(), result),
+                                         result == tpm_bad_version};
 }
 
 } // namespace
@@ -102,9 +108,14 @@ Status check_tpm_state(const TpmStateType& type, std::span<const std::byte> byte
   if (bytes.empty() && type.state != TpmState::permanent) {
     return {};
   }
-  const std::string refused = refusal(type, bytes);
+  const auto [refused, is_too_new] = refusal(type, bytes);
   if (refused.empty()) {
     return {};
+  }
+  if (is_too_new) {
+    return Error(ErrorKind::too_new,
+                 fmt::format("{}: {} {}: a later one has made it", source, refused, name_of(type)),
+                 "it needs the libtpms that has made it, or a later one");
   }
   return Error(
       ErrorKind::invalid_argument,

@@ -24,7 +24,8 @@ struct TpmStateType {
 /// libtpms' own judgement, of its own format; of a TPM 1.2's volatile state and save-state, which
 /// it cannot judge alone, the beginning. These two may be empty: there is none then. `source` is
 /// for messages. For one thread at a time, in a process in which no TPM runs. Errors:
-/// invalid_argument, with a word on what the bytes are instead.
+/// invalid_argument, with a word on what the bytes are instead; too_new (a later libtpms has made
+/// them, as this one says).
 Status check_tpm_state(const TpmStateType& type, std::span<const std::byte> bytes,
                        const std::string& source);
 

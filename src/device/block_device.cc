@@ -11,4 +11,8 @@ Status BlockDevice::write_durable_and_read(std::uint64_t write_offset_bytes,
   return written ? read(read_offset_bytes, buffer) : written;
 }
 
+Status BlockDevice::shut_out_owner() {
+  return Error(ErrorKind::unsupported, name() + ": this storage cannot shut an owner out");
+}
+
 } // namespace vnvram

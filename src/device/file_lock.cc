@@ -101,12 +101,16 @@ Status look_for_conflicts(int fd, const std::string& name) {
   return {};
 }
 
+Error owned_by_other(const std::string& name) {
+  return in_use(name, "another owner has it open for writing");
+}
+
 } // namespace
 
 Status lock_file(int fd, const std::string& name) {
   if (const int error = set_lock(fd, F_WRLCK, file_lock_arbiter_byte); error != 0) {
     if (error == EAGAIN || error == EACCES) {
-      return in_use(name, "another owner has it open for writing");
+      return owned_by_other(name);
     }
     return cannot_lock(name, error);
   }
@@ -118,6 +122,14 @@ Status lock_file(int fd, const std::string& name) {
     unlock_file(fd);
   }
   return status;
+}
+
+Status look_at_lock(int fd, const std::string& name) {
+  int error = 0;
+  if (held_by_other(fd, file_lock_arbiter_byte, error)) {
+    return owned_by_other(name);
+  }
+  return error == 0 ? look_for_conflicts(fd, name) : cannot_lock(name, error);
 }
 
 void unlock_file(int fd) {

@@ -24,6 +24,11 @@ inline constexpr long file_lock_arbiter_byte = 64;
 /// cannot lock. After an error none of them is held.
 Status lock_file(int fd, const std::string& name);
 
+/// Whether somebody else has them, or does not share what an owner needs: a question only, on a
+/// `fd` that may be open for reading alone. The errors of lock_file(); success if they are to be
+/// had now.
+Status look_at_lock(int fd, const std::string& name);
+
 /// Gives them up; harmless when they are not held.
 void unlock_file(int fd);
 

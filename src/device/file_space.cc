@@ -204,4 +204,20 @@ Status reserve_file_space(int fd, const std::string& path, const ByteRange& rang
   return done ? reservation.make_durable() : done;
 }
 
+MissingBytes missing_file_space(int fd, const ByteRange& range) {
+  MissingBytes missing;
+  std::uint64_t at = range.offset_bytes;
+  while (const std::optional<ByteRange> hole = next_hole(fd, at, range.end_bytes())) {
+    missing.holes += hole->length_bytes;
+    at = hole->end_bytes();
+  }
+  at = range.offset_bytes;
+  while (at < range.end_bytes()) {
+    for (const ByteRange& extent : shared_extents(fd, at, range.end_bytes())) {
+      missing.shared += extent.length_bytes;
+    }
+  }
+  return missing;
+}
+
 } // namespace vnvram

@@ -1,6 +1,7 @@
 // The space of a file: what a copy has left out is allocated again.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "device/byte_range.h"
@@ -22,5 +23,12 @@ enum class MissingSpace { allocated, written };
 /// none. Errors: no_space; unsupported (`allocated`, on a file system that cannot); io.
 Status reserve_file_space(int fd, const std::string& path, const ByteRange& range,
                           MissingSpace missing);
+
+/// What reserve_file_space() would find missing.
+struct MissingBytes {
+  std::uint64_t holes = 0;
+  std::uint64_t shared = 0; ///< Which only some file systems can reserve space for.
+};
+MissingBytes missing_file_space(int fd, const ByteRange& range);
 
 } // namespace vnvram

@@ -28,6 +28,7 @@ public:
   Status flush() override { return target_.flush(); }
   Status resize(std::uint64_t size_bytes) override { return target_.resize(size_bytes); }
   Status lock_for_writing() override { return target_.lock_for_writing(); }
+  Status shut_out_owner() override { return target_.shut_out_owner(); }
   void unlock() override { target_.unlock(); }
   Status check_name() override { return target_.check_name(); }
 

@@ -15,11 +15,12 @@ struct Row {
   std::string_view beginning;
   LocationScheme scheme;
 };
-constexpr std::array<Row, 6> schemes = {{
+constexpr std::array<Row, 7> schemes = {{
     {"nbd://", LocationScheme::nbd},
     {"nbds://", LocationScheme::nbd},
     {"nbd+unix://", LocationScheme::nbd},
     {"nbds+unix://", LocationScheme::nbd},
+    {"rbd:", LocationScheme::rbd},
     {"unix:", LocationScheme::owner},
     {"fd:", LocationScheme::descriptor},
 }};
@@ -69,9 +70,18 @@ bool is_served(std::string_view location) {
   case LocationScheme::path:
   case LocationScheme::descriptor: return false;
   case LocationScheme::nbd:
+  case LocationScheme::rbd:
   case LocationScheme::owner: return true;
   }
   return false;
+}
+
+bool needs_files(std::string_view location) {
+  return !is_served(location) || has_own_threads(location);
+}
+
+bool has_own_threads(std::string_view location) {
+  return scheme_of(location) == LocationScheme::rbd;
 }
 
 } // namespace vnvram

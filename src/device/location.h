@@ -10,6 +10,7 @@ namespace vnvram {
 enum class LocationScheme {
   path, ///< Of a file or block device of this host: all that begins like none of the others.
   nbd,  ///< An NBD URI.
+  rbd,  ///< An image in a Ceph cluster: see RbdLocation.
   /// "fd:N": a file or block device that whoever has started this process has opened.
   descriptor,
   /// A process that has an image open, no device: its control socket, or "fd:N", a socket over
@@ -26,8 +27,14 @@ enum class LocationScheme {
 /// What to call it in messages: of "fd:N" the file's name, as far as the kernel says one.
 [[nodiscard]] std::string location_name(const std::string& location);
 
-/// Whether it is somebody's export, reached by a socket: it has the format and the size that its
-/// server gives it, and a process that may open no file any more can open it.
+/// Whether servers have it and no file of this host: it is raw, whatever its first bytes say.
 [[nodiscard]] bool is_served(std::string_view location);
+
+/// Whether opening it takes the right to open files: libraries, configuration and keys are some.
+[[nodiscard]] bool needs_files(std::string_view location);
+
+/// Whether it has threads of its own for as long as it is open, which make connections anew. They
+/// do not take part in a fork.
+[[nodiscard]] bool has_own_threads(std::string_view location);
 
 } // namespace vnvram

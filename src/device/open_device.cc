@@ -9,6 +9,7 @@
 #include "device/image_format.h"
 #include "device/location.h"
 #include "device/nbd_device.h"
+#include "device/rbd_device.h"
 #include "device/vm_image_device.h"
 
 namespace vnvram {
@@ -32,6 +33,20 @@ Result<std::unique_ptr<BlockDevice>> open_export(const std::string& uri, Access 
   target.uri = uri;
   target.timeout = options.timeout;
   return as_block_device(NbdDevice::connect(target, access));
+}
+
+Result<std::unique_ptr<BlockDevice>> open_rbd(const std::string& location, Access access,
+                                              const DeviceOptions& options) {
+  if (const Status usable = check_no_key(location, options); !usable) {
+    return usable.error();
+  }
+  if (!options.image_format.empty() &&
+      options.image_format != image_format_name(ImageFormat::raw)) {
+    return Error(ErrorKind::unsupported,
+                 fmt::format("{}: an RBD image is raw, not {}", location, options.image_format),
+                 "leave the format out");
+  }
+  return as_block_device(RbdDevice::open(location, access, options.timeout));
 }
 
 Error needs_a_name(const std::string& location, ImageFormat format) {
@@ -89,6 +104,7 @@ Result<std::unique_ptr<BlockDevice>> open_device(const std::string& location, Ac
                                                  const DeviceOptions& options) {
   switch (scheme_of(location)) {
   case LocationScheme::nbd: return open_export(location, access, options);
+  case LocationScheme::rbd: return open_rbd(location, access, options);
   case LocationScheme::owner:
     return Error(ErrorKind::unsupported,
                  location + ": the socket of an image's owner is not the image",

@@ -73,6 +73,14 @@ Codec::Codec(const Superblock& superblock, std::shared_ptr<const ImageKeys> keys
   assert(seals() == ((superblock.features_must_know & feature_encrypted) != 0));
 }
 
+Codec Codec::of_frames(const Superblock& superblock) {
+  Superblock unsealed = superblock;
+  unsealed.features_must_know &= ~std::uint64_t{feature_encrypted};
+  Codec codec(unsealed);
+  codec.frames_only_ = true;
+  return codec;
+}
+
 std::uint32_t Codec::entry_size_bytes() const {
   return seals() ? sealed_entry_size_bytes : format::plain_entry_size_bytes;
 }

@@ -33,6 +33,12 @@ public:
   /// Of the encrypted one; without keys, of a plain one.
   Codec(const Superblock& superblock, std::shared_ptr<const ImageKeys> keys);
 
+  /// Of who has no key of an encrypted store: what is in the clear of its records is proven, and
+  /// nothing else is to be asked.
+  static Codec of_frames(const Superblock& superblock);
+
+  /// Only of_frames(): what a record holds is not to be looked at.
+  [[nodiscard]] bool proves_frames_only() const { return frames_only_; }
   /// What is written is sealed.
   [[nodiscard]] bool seals() const { return keys_ != nullptr; }
   [[nodiscard]] std::uint32_t entry_size_bytes() const;
@@ -80,6 +86,7 @@ private:
 
   std::uint64_t salt_;
   std::shared_ptr<const ImageKeys> keys_;
+  bool frames_only_ = false;
 };
 
 } // namespace vnvram::format

@@ -22,7 +22,7 @@ class RecordView {
 public:
   /// `blocks` are exactly the header's block_count blocks; they must outlive the view. nullopt and
   /// a reason if the record is not whole, or not of who has the key. An encrypted one is opened in
-  /// memory of the view's own.
+  /// memory of the view's own; by a codec of frames it is not, and has no extents.
   static std::optional<RecordView> check(std::span<const std::byte> blocks, const Codec& codec,
                                          std::uint64_t space_size_bytes, const char*& reason);
 

@@ -36,7 +36,8 @@ Status Options::set(std::string_view key, std::string_view value) {
     return Error(ErrorKind::invalid_argument, fmt::format("{}= needs a value", key));
   }
   if (key == "image-key" || key == "key" || key == "image-format" || key == "space" ||
-      key == "anchor" || key == "anchor-policy" || (key == "sync" && value != "always")) {
+      key == "anchor" || key == "anchor-policy" || key == "take-over" ||
+      (key == "sync" && value != "always")) {
     of_the_owner_.emplace(key);
   }
   if (key == "reconnect" || key == "seccomp") {
@@ -66,6 +67,8 @@ Status Options::set(std::string_view key, std::string_view value) {
     device.image_key_file = value;
   } else if (key == "key") {
     return add_key(value);
+  } else if (key == "take-over") {
+    return set_take_over(value);
   } else if (key == "space") {
     const Result<SpacePolicy> policy = parse_space_policy(value);
     if (!policy) {
@@ -95,6 +98,16 @@ Status Options::add_key(std::string_view text) {
     return Error(source.error().kind(), "key=: " + source.error().cause(), source.error().remedy());
   }
   keys.add(*std::move(source));
+  return {};
+}
+
+Status Options::set_take_over(std::string_view value) {
+  if (value != "fence" && value != "owner-is-dead") {
+    return Error(ErrorKind::invalid_argument, fmt::format("take-over={}: not known", value),
+                 "'fence' shuts out whoever has the image, where its storage can; 'owner-is-dead' "
+                 "is your word where it cannot");
+  }
+  take_over = value == "fence" ? OwnerWord::nothing : OwnerWord::is_dead;
   return {};
 }
 

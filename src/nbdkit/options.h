@@ -14,6 +14,7 @@
 #include "vnvram/open_device.h"
 #include "vnvram/result.h"
 #include "vnvram/space.h"
+#include "vnvram/take_over.h"
 
 namespace vnvram::nbdkit {
 
@@ -24,8 +25,9 @@ struct Options {
   std::string image;
   DeviceOptions device;
   SpacePolicy space = SpacePolicy::reserve;
-  KeyRing keys;       ///< What opens an encrypted image.
-  std::string anchor; ///< See open_anchor(); empty: none.
+  std::optional<OwnerWord> take_over; ///< See ImageKeeper::Opening.
+  KeyRing keys;                       ///< What opens an encrypted image.
+  std::string anchor;                 ///< See open_anchor(); empty: none.
   std::optional<AnchorPolicy> anchor_policy;
   std::chrono::microseconds sync{10000}; ///< 0: each write is durable before it is answered.
   /// How long a request waits for an owner that has ended.
@@ -47,6 +49,7 @@ struct Options {
 
 private:
   Status add_key(std::string_view text);
+  Status set_take_over(std::string_view value);
   Status set_sync(std::string_view value);
   Status set_reconnect(std::string_view value);
   Status set_seccomp(std::string_view value);

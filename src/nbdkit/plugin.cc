@@ -80,6 +80,7 @@ std::optional<std::string_view> before_path(std::string_view key, std::string_vi
   case LocationScheme::owner:
     return value.starts_with("unix:") ? std::optional<std::string_view>("unix:") : std::nullopt;
   case LocationScheme::nbd:
+  case LocationScheme::rbd:
   case LocationScheme::descriptor: break;
   }
   return std::nullopt;
@@ -221,7 +222,7 @@ int flush(void* handle, std::uint32_t /*flags*/) {
 }
 
 constexpr const char* help =
-    "[image=]IMAGE        (required) The image: a file, block device, VM image or NBD URI;\n"
+    "[image=]IMAGE        (required) The image: a file, block device, VM image, NBD URI or rbd:;\n"
     "                     of vnvram-owner: unix:PATH, the control socket of its owner.\n"
     "sync=TIME|always     How long a write that is not flushed may wait to be durable,\n"
     "                     e.g. 10ms (default), 500us, 1s; always: not at all.\n"
@@ -238,7 +239,9 @@ constexpr const char* help =
     "anchor=ANCHOR        file:PATH or exec:COMMAND, where the image's newest state is kept.\n"
     "anchor-policy=POLICY When that is written: commit, every=SECONDS or open.\n"
     "image-key=FILE       The key of a LUKS or encrypted qcow2 image.\n"
-    "image-format=FORMAT  raw, qcow2, vmdk, vhdx, vdi or luks, if not as its first bytes say.";
+    "image-format=FORMAT  raw, qcow2, vmdk, vhdx, vdi or luks, if not as its first bytes say.\n"
+    "take-over=fence      Shut out whoever has the image, where its storage can (RBD);\n"
+    "                     owner-is-dead: where it cannot, your word that nothing writes to it.";
 
 nbdkit_plugin description() {
   nbdkit_plugin plugin{};

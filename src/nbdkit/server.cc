@@ -8,7 +8,9 @@
 #include <fmt/core.h>
 
 #include "client/local_blob_client.h"
+#include "device/left_behind.h"
 #include "device/location.h"
+#include "device/rbd_location.h"
 #include "nbdkit/owner_connection.h"
 #include "service/idle_memory.h"
 #include "service/private_memory.h"
@@ -56,11 +58,45 @@ Status Server::open(std::function<void(const Error&)> failed_in_background) {
     const Status closed = close();
     return closed ? chosen : closed;
   }
+  return is_reopened() ? reopenable() : Status();
+}
+
+// Its threads would stay behind in the process that a daemon leaves.
+bool Server::is_reopened() const {
+  return keeper_ != nullptr && has_own_threads(options_.image);
+}
+
+Status Server::reopenable() {
+  KeyRing keys = options_.keys;
+  keys.read_ahead(); // A file of them may be gone by then.
+  if (Status closed = keeper_->detach(); !closed) {
+    return closed;
+  }
+  if (count_left_behind() != 0) { // Threads, which may hold any lock while nbdkit forks.
+    return Error(ErrorKind::io,
+                 options_.image + ": closing it does not come to an end, and no daemon can be made "
+                                  "of this process before it does",
+                 "start it again when the cluster answers");
+  }
   return {};
 }
 
+// Somebody else may have been its owner since it was closed.
+Status Server::open_again() {
+  if (Status opened = keeper_->attach({.location = options_.image}); !opened) {
+    return opened;
+  }
+  auto all = client_->blobs();
+  return all ? choose_blobs(*std::move(all)) : Status(all.error());
+}
+
 Status Server::open_image(std::function<void(const Error&)> failed_in_background) {
-  if (Status fit = options_.check_for_own_image(); !fit) {
+  Status fit = options_.check_for_own_image();
+  if (fit && scheme_of(options_.image) == LocationScheme::rbd) {
+    const Result<RbdLocation> location = RbdLocation::parse(options_.image);
+    fit = location ? location->check_names_of_files() : location.error();
+  }
+  if (!fit) {
     return fit;
   }
   ImageKeeper::Setup setup{.device = options_.device,
@@ -86,7 +122,7 @@ Status Server::open_image(std::function<void(const Error&)> failed_in_background
   client_ = std::make_unique<LocalBlobClient>(*keeper_);
   claims_.emplace(*client_);
   client_->watch_failures(std::move(failed_in_background));
-  return keeper_->attach({.location = options_.image});
+  return keeper_->attach({.location = options_.image, .take_over = options_.take_over});
 }
 
 Status Server::join_owner() {
@@ -107,7 +143,7 @@ Status Server::join_owner() {
 
 Status Server::after_fork() {
   if (keeper_ != nullptr) {
-    const Status adopted = keeper_->adopt_after_fork();
+    const Status adopted = is_reopened() ? open_again() : keeper_->adopt_after_fork();
     give_back_all_memory(); // Opening took more than serving does, and nobody says when it rests.
     return adopted;
   }

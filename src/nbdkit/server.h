@@ -32,7 +32,8 @@ public:
   /// All writes are durable when it returns. Harmless when nothing is open.
   Status close();
 
-  /// Those that are served, as they were when the image was opened.
+  /// Those that are served, as they were when the image was opened, by the process that serves
+  /// them.
   [[nodiscard]] const std::vector<BlobInfo>& blobs() const { return blobs_; }
   /// The one for clients that name none; empty if that could be any.
   [[nodiscard]] std::string_view default_export() const;
@@ -46,6 +47,9 @@ public:
 private:
   Status open_image(std::function<void(const Error&)> failed_in_background);
   Status join_owner();
+  [[nodiscard]] bool is_reopened() const;
+  Status reopenable();
+  Status open_again();
   Status choose_blobs(std::vector<BlobInfo> all);
   [[nodiscard]] Error no_such_blob(std::string_view name) const;
 

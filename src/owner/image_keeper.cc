@@ -73,6 +73,11 @@ Status ImageKeeper::attach(std::unique_ptr<BlockDevice> device, const Opening& o
   if (is_attached()) {
     return Error(ErrorKind::exists, opening.location + ": an image is attached", "detach it first");
   }
+  if (opening.take_over) {
+    if (Status taken = take_over(*device, *opening.take_over, setup_.store.keys); !taken) {
+      return taken;
+    }
+  }
   set_space_policy(*device, setup_.space, setup_.space_warned);
   const StoreGate::Closure closed = gate_.close();
   location_ = opening.location;
@@ -100,7 +105,7 @@ Status ImageKeeper::open(std::unique_ptr<BlockDevice> device, bool accept_sealed
 }
 
 bool ImageKeeper::needs_files(const std::string& location) {
-  return !is_served(location);
+  return vnvram::needs_files(location);
 }
 
 void ImageKeeper::load_libraries() {

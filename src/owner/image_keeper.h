@@ -16,6 +16,7 @@
 #include "vnvram/result.h"
 #include "vnvram/space.h"
 #include "vnvram/store.h"
+#include "vnvram/take_over.h"
 
 namespace vnvram {
 
@@ -42,6 +43,8 @@ public:
   struct Opening {
     std::string location; ///< See open_device().
     bool accept_sealed = false;
+    /// Whoever has it in use is shut out before: see vnvram::take_over(). Nothing: as usual.
+    std::optional<OwnerWord> take_over = {};
   };
 
   explicit ImageKeeper(Setup setup) : setup_(std::move(setup)) {}

@@ -291,26 +291,28 @@ Status check_room(const std::string& device_name, std::uint64_t device_size_byte
   return geometry ? Status() : geometry.error();
 }
 
-Status create_image(BlockDevice& device, const CreateOptions& options) {
+Status make_on_free_device(BlockDevice& device, bool force, const std::function<Status()>& make) {
   if (!device.capabilities().write) {
     return Error{ErrorKind::read_only, fmt::format("{}: the device is read-only", device.name())};
   }
-  Status done = check_contents(options);
+  Status done = device.lock_for_writing();
   if (!done) {
     return done;
   }
-  done = device.lock_for_writing();
-  if (!done) {
-    return done;
-  }
-  if (!options.force) {
+  if (!force) {
     done = check_creatable(device);
   }
-  if (done) {
-    done = format_locked(device, options);
-  }
+  done = done ? make() : done;
   device.unlock();
   return done;
+}
+
+Status create_image(BlockDevice& device, const CreateOptions& options) {
+  const Status fit = check_contents(options);
+  return fit || !device.capabilities().write
+             ? make_on_free_device(device, options.force,
+                                   [&] { return format_locked(device, options); })
+             : fit;
 }
 
 namespace {

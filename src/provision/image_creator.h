@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "vnvram/block_device.h"
@@ -20,6 +21,19 @@ Status check_contents(const CreateOptions& options);
 /// Whether a device of this size has room for it. Errors: no_space, invalid_argument.
 Status check_room(const std::string& device_name, std::uint64_t device_size_bytes,
                   const CreateOptions& options);
+
+/// What makes an image on a device that is there for it; create_image() unless something else is
+/// said.
+using MakeImage = std::function<Status(BlockDevice& device, const CreateOptions& options)>;
+
+/// Under the device's lock, and only if it is blank or `force` says that it may be written over.
+/// Errors: read_only, in_use; exists; those of `make`.
+Status make_on_free_device(BlockDevice& device, bool force, const std::function<Status()>& make);
+
+/// create_image_file(), with what is made there in other hands. Of the options it takes force,
+/// device and, unless there is a size, blobs.
+Status make_image_file(const std::string& path, std::uint64_t size_bytes,
+                       const CreateOptions& options, const MakeImage& make);
 
 /// What create_image_file() would refuse, as far as it can be known: for who does something in
 /// between that is not to be done for nothing.

@@ -8,6 +8,7 @@
 
 #include "device/image_format.h"
 #include "device/location.h"
+#include "device/rbd_new_image.h"
 #include "provision/image_creator.h"
 #include "provision/new_file.h"
 #include "provision/new_image_file.h"
@@ -63,21 +64,24 @@ struct Plan {
 
 // The file that is there, as a block device is formatted: no superblock until all is complete. It
 // may grow first, with what is blank.
-Status format_old(BlockDevice& old, std::uint64_t size_bytes, const CreateOptions& options) {
+Status format_old(BlockDevice& old, std::uint64_t size_bytes, const CreateOptions& options,
+                  const MakeImage& make) {
   const Result<std::uint64_t> there_bytes = old.size_bytes();
   if (!there_bytes) {
     return there_bytes.error();
   }
   const Status grown = size_bytes > *there_bytes ? old.resize(size_bytes) : Status{};
-  return grown ? create_image(old, options) : grown;
+  return grown ? make(old, options) : grown;
 }
 
-Status create_file(const Plan& plan, std::uint64_t size_bytes, const CreateOptions& options) {
+Status create_file(const Plan& plan, std::uint64_t size_bytes, const CreateOptions& options,
+                   const MakeImage& make) {
   const Result<std::uint64_t> size = choose_size(size_bytes, plan.old_size_bytes, options);
   if (!size) {
     return size.error();
   }
-  NewImageFile image = {.target = plan.target, .format = plan.format, .size_bytes = *size};
+  NewImageFile image = {
+      .target = plan.target, .format = plan.format, .size_bytes = *size, .make = make};
   if (plan.old != nullptr) {
     image.rights = FileRights::of(*plan.old);
   }
@@ -85,13 +89,50 @@ Status create_file(const Plan& plan, std::uint64_t size_bytes, const CreateOptio
   const Status done = create_new_image_file(image, options, forbidden);
   const bool in_place =
       !done && forbidden && plan.old_device != nullptr && plan.format == ImageFormat::raw;
-  return in_place ? format_old(*plan.old_device, *size, options) : done;
+  return in_place ? format_old(*plan.old_device, *size, options, make) : done;
 }
 
-Status create_in_place(const std::string& location, const CreateOptions& options) {
+Status create_in_place(const std::string& location, const CreateOptions& options,
+                       const MakeImage& make) {
   const Result<std::unique_ptr<BlockDevice>> there =
       open_device(location, Access::read_write, options.device);
-  return there ? create_image(**there, options) : there.error();
+  return there ? make(**there, options) : there.error();
+}
+
+// The one that is there is grown if it has to be: what a longer one has more is blank.
+Status create_in_rbd_image(BlockDevice& there, std::uint64_t size_bytes,
+                           const CreateOptions& options, const MakeImage& make) {
+  const Status replaceable = check_replaceable(there, options.force);
+  return replaceable ? format_old(there, size_bytes, options, make) : replaceable;
+}
+
+// It is closed when this returns.
+Status create_in_new_rbd_image(const RbdNewImage& made, const CreateOptions& options,
+                               const MakeImage& make) {
+  const Result<std::unique_ptr<BlockDevice>> there = made.open();
+  return there ? make(**there, options) : there.error();
+}
+
+// Whether there is room is `make`'s question: of a copy it is another one than of a new image.
+Status create_rbd_image(const std::string& location, std::uint64_t size_bytes,
+                        const CreateOptions& options, const MakeImage& make) {
+  {
+    const Result<std::unique_ptr<BlockDevice>> there =
+        open_device(location, Access::read_write, options.device);
+    if (there || there.error().kind() != ErrorKind::absent) {
+      return there ? create_in_rbd_image(**there, size_bytes, options, make) : there.error();
+    }
+  }
+  const Result<std::uint64_t> size = choose_size(size_bytes, 0, options);
+  if (!size) {
+    return size.error();
+  }
+  Result<RbdNewImage> made = RbdNewImage::make(location, *size, options.device.timeout);
+  if (!made) {
+    return made.error();
+  }
+  const Status done = create_in_new_rbd_image(*made, options, make);
+  return done ? made->take_name() : Status(made->removed_after(done.error()));
 }
 
 // The bytes of a file that is to be replaced whatever it holds, or what it holds.
@@ -106,7 +147,7 @@ open_old(const std::string& path, const ImageContainer& container, const CreateO
 }
 
 Status replace_file(const std::string& path, const struct stat& old, std::uint64_t size_bytes,
-                    const CreateOptions& options) {
+                    const CreateOptions& options, const MakeImage& make) {
   const Result<ImageContainer> container = recognise_image(path);
   if (!container && !options.force) {
     return container.error();
@@ -125,7 +166,7 @@ Status replace_file(const std::string& path, const struct stat& old, std::uint64
     return replaceable;
   }
   if (!options.force && *format != ImageFormat::raw && *format == old_container.format) {
-    return create_image(**there, options);
+    return make(**there, options);
   }
   // A container's own length is no image's size.
   const Result<std::uint64_t> old_size = options.force && old_container.format != ImageFormat::raw
@@ -146,19 +187,27 @@ Status replace_file(const std::string& path, const struct stat& old, std::uint64
        .old_device =
            options.force || old_container.format == ImageFormat::raw ? there->get() : nullptr,
        .old_size_bytes = *old_size},
-      size_bytes, options);
+      size_bytes, options, make);
 }
 
 } // namespace
 
 Status create_image_file(const std::string& path, std::uint64_t size_bytes,
                          const CreateOptions& options) {
+  return make_image_file(path, size_bytes, options, create_image);
+}
+
+Status make_image_file(const std::string& path, std::uint64_t size_bytes,
+                       const CreateOptions& options, const MakeImage& make) {
   if (path.empty()) {
     return Error(ErrorKind::invalid_argument, "the name of the image to be made is empty",
                  "name a file or a block device");
   }
+  if (scheme_of(path) == LocationScheme::rbd) {
+    return create_rbd_image(path, size_bytes, options, make);
+  }
   if (is_served(path)) {
-    return create_in_place(path, options);
+    return create_in_place(path, options, make);
   }
   if (descriptor_of(path)) {
     return Error(ErrorKind::unsupported, path + ": an image is made by name",
@@ -166,8 +215,8 @@ Status create_image_file(const std::string& path, std::uint64_t size_bytes,
   }
   struct stat old {};
   if (::stat(path.c_str(), &old) == 0) {
-    return S_ISREG(old.st_mode) ? replace_file(path, old, size_bytes, options)
-                                : create_in_place(path, options);
+    return S_ISREG(old.st_mode) ? replace_file(path, old, size_bytes, options, make)
+                                : create_in_place(path, options, make);
   }
   if (errno != ENOENT) {
     return file_error(path, "cannot look at it");
@@ -178,7 +227,7 @@ Status create_image_file(const std::string& path, std::uint64_t size_bytes,
                  "remove the link, or name the file itself"};
   }
   const Result<ImageFormat> format = choose_format(path, ImageFormat::raw, options);
-  return format ? create_file({.target = path, .format = *format}, size_bytes, options)
+  return format ? create_file({.target = path, .format = *format}, size_bytes, options, make)
                 : Status(format.error());
 }
 
@@ -225,10 +274,16 @@ Status check_image_file(const std::string& path, std::uint64_t size_bytes,
     return errno == ENOENT || errno == ENOTDIR ? check_new_file(path, size_bytes, options)
                                                : Status();
   }
+  const bool is_rbd = scheme_of(path) == LocationScheme::rbd;
   const auto container = recognise_image(path);
-  const bool is_file = !is_served(path) && S_ISREG(old.st_mode) &&
-                       (options.force || !container || container->format == ImageFormat::raw);
+  const bool is_file =
+      is_rbd || (!is_served(path) && S_ISREG(old.st_mode) &&
+                 (options.force || !container || container->format == ImageFormat::raw));
   const auto there = open_device(path, Access::read_only, options.device);
+  if (!there && is_rbd && there.error().kind() == ErrorKind::absent) {
+    const Result<std::uint64_t> size = choose_size(size_bytes, 0, options);
+    return size ? check_room(path, *size, options) : Status(size.error());
+  }
   return there ? check_old(**there, is_file, size_bytes, options) : Status();
 }
 

@@ -30,7 +30,7 @@ Status fill_raw(const NewFile& file, const NewImageFile& image, const CreateOpti
     return device.error();
   }
   const Status resized = (*device)->resize(image.size_bytes);
-  return resized ? create_image(**device, options) : resized;
+  return resized ? image.make(**device, options) : resized;
 }
 
 Status fill_vm_image(const NewFile& file, const NewImageFile& image, CreateOptions options) {
@@ -51,7 +51,7 @@ Status fill_vm_image(const NewFile& file, const NewImageFile& image, CreateOptio
     options.force = true; // What has never been written reads as noise where it is encrypted.
     // All of it from the beginning, the file below as well: no opening finds anything missing.
     done = ensure_space(**device, std::array{ByteRange{0, image.size_bytes}});
-    done = done ? create_image(**device, options) : done;
+    done = done ? image.make(**device, options) : done;
   }
   struct stat made {};
   if (done && ::fstat(file.fd(), &made) == 0) { // It has grown since.

@@ -7,6 +7,7 @@
 
 #include "base/folder.h"
 #include "device/image_format.h"
+#include "provision/image_creator.h"
 #include "provision/new_file.h"
 #include "vnvram/result.h"
 #include "vnvram/store.h"
@@ -19,6 +20,7 @@ struct NewImageFile {
   ImageFormat format = ImageFormat::raw;
   std::optional<FileRights> rights = {}; ///< Nothing: for this user only.
   std::uint64_t size_bytes = 0;
+  MakeImage make = create_image;
 };
 
 /// The format that is asked for, or else what is there, or what the name's ending says.

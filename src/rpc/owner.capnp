@@ -358,4 +358,10 @@ interface Owner extends(Blobs) {
   changeKeySlot @16 (number :UInt32, offer :KeySlotOffer) -> (slot :KeySlot, failure :Failure);
   # Durable when answered. The last one that opens the image goes by word only (`last`).
   removeKeySlot @17 (number :UInt32, last :Bool) -> (failure :Failure);
+
+  # Bytes of the image's device as they lie there, what is sealed as it is sealed: for who copies the image.
+  # In whole blocks of 4096 bytes, 1 MiB at most. Nothing waits for it, and what several calls have read is
+  # of one moment only if the superblocks have not changed between the first and the last one.
+  readDevice @18 (offsetBytes :UInt64, lengthBytes :UInt32)
+      -> (bytes :Data, deviceSizeBytes :UInt64, failure :Failure);
 }

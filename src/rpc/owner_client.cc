@@ -282,6 +282,26 @@ Result<OwnerClient::RotatedSlots> OwnerClient::rotate_data_key(bool leave_out_ot
   });
 }
 
+Result<std::uint64_t> OwnerClient::read_device(std::uint64_t offset_bytes,
+                                               std::span<std::byte> bytes) {
+  return link_->ask<std::uint64_t>([offset_bytes, bytes](rpc::Owner::Client& owner) {
+    auto request = owner.readDeviceRequest();
+    request.setOffsetBytes(offset_bytes);
+    request.setLengthBytes(static_cast<std::uint32_t>(bytes.size()));
+    return request.send().then([bytes](auto&& answer) -> Result<std::uint64_t> {
+      if (answer.hasFailure()) {
+        return read_failure(answer.getFailure());
+      }
+      if (answer.getBytes().size() != bytes.size()) {
+        return Error(ErrorKind::io,
+                     "the image's owner has answered with other bytes than asked for");
+      }
+      std::ranges::copy(to_span(answer.getBytes()), bytes.begin());
+      return answer.getDeviceSizeBytes();
+    });
+  });
+}
+
 Result<std::string> OwnerClient::metrics() {
   return link_->ask<std::string>([](rpc::Owner::Client& owner) {
     return owner.metricsRequest().send().then([](auto&& answer) -> Result<std::string> {

@@ -128,6 +128,11 @@ public:
   /// Durable on return. Errors: those of Store::remove_key_slot().
   Status remove_key_slot(unsigned number, bool allow_last);
 
+  /// Fills `bytes`, whole blocks and device_read_max_bytes at most, with what lies on the image's
+  /// device there; without any, only asks. Returns the device's size. Errors: those of reading;
+  /// absent; unsupported (an older owner).
+  Result<std::uint64_t> read_device(std::uint64_t offset_bytes, std::span<std::byte> bytes);
+
   /// In Prometheus's text format. Errors: unsupported (an older owner).
   Result<std::string> metrics();
   /// Calls `happened` with what happens from now on, beginning with the generation that the image

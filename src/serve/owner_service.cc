@@ -180,6 +180,38 @@ kj::Promise<void> OwnerService::renewFrontEnds(RenewFrontEndsContext context) {
   });
 }
 
+kj::Promise<void> OwnerService::readDevice(ReadDeviceContext context) {
+  const auto asked = context.getParams();
+  const std::uint32_t length_bytes = asked.getLengthBytes();
+  Result<StoreUse> store = session_.owner.keeper.use(StoreGate::Purpose::read);
+  const Result<std::uint64_t> size =
+      store ? (*store)->device().size_bytes() : Result<std::uint64_t>(store.error());
+  if (!size) {
+    write_failure(context.getResults().initFailure(), size.error());
+    return kj::READY_NOW;
+  }
+  if (length_bytes > device_read_max_bytes || length_bytes % block_size_bytes != 0 ||
+      asked.getOffsetBytes() % block_size_bytes != 0) {
+    write_failure(context.getResults().initFailure(),
+                  Error(ErrorKind::invalid_argument, "not whole blocks, or too many of them"));
+    return kj::READY_NOW;
+  }
+  auto results = context.getResults();
+  auto bytes = results.initBytes(length_bytes);
+  const Status read =
+      length_bytes == 0
+          ? Status()
+          : (*store)->device().read(asked.getOffsetBytes(),
+                                    std::as_writable_bytes(std::span(bytes.begin(), bytes.size())));
+  if (!read) {
+    results.disownBytes();
+    write_failure(results.initFailure(), read.error());
+    return kj::READY_NOW;
+  }
+  results.setDeviceSizeBytes(*size);
+  return kj::READY_NOW;
+}
+
 kj::Promise<void> OwnerService::metrics(MetricsContext context) {
   context.getResults().setText(metrics_text(session_.owner));
   return kj::READY_NOW;

@@ -33,6 +33,7 @@ public:
   kj::Promise<void> image(ImageContext context) override;
   kj::Promise<void> check(CheckContext context) override;
   kj::Promise<void> changes(ChangesContext context) override;
+  kj::Promise<void> readDevice(ReadDeviceContext context) override;
   kj::Promise<void> metrics(MetricsContext context) override;
   kj::Promise<void> metadata(MetadataContext context) override;
   kj::Promise<void> changeMetadata(ChangeMetadataContext context) override;

@@ -4,6 +4,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <csignal>
 #include <system_error>
@@ -11,10 +12,10 @@
 namespace vnvram {
 
 Result<UniqueFd> take_termination_signals() {
-  return take_signals({SIGTERM, SIGINT});
+  return take_signals(std::array{SIGTERM, SIGINT});
 }
 
-Result<UniqueFd> take_signals(std::initializer_list<int> numbers) {
+Result<UniqueFd> take_signals(std::span<const int> numbers) {
   ::signal(SIGPIPE, SIG_IGN);
   ::signal(SIGXFSZ, SIG_IGN); // A limit on file sizes is an I/O error, not an end.
   sigset_t set;

@@ -1,7 +1,7 @@
 // The signals that ask a program for its end.
 #pragma once
 
-#include <initializer_list>
+#include <span>
 
 #include "base/unique_fd.h"
 #include "vnvram/result.h"
@@ -13,7 +13,7 @@ namespace vnvram {
 /// Called before any thread is started: they inherit it. Errors: io.
 Result<UniqueFd> take_termination_signals();
 /// The same for these signals.
-Result<UniqueFd> take_signals(std::initializer_list<int> signals);
+Result<UniqueFd> take_signals(std::span<const int> signals);
 
 /// Waits for one of them; returns which.
 int wait_for_termination(const UniqueFd& signals);

@@ -11,8 +11,8 @@
 #include "store/header_area_device.h"
 #include "store/registration.h"
 #include "store/superblock_reader.h"
-#include "store/third_copy.h"
 #include "store/unlock.h"
+#include "store/written_ranges.h"
 
 namespace vnvram {
 
@@ -32,23 +32,6 @@ Error in_use(BlockDevice& device, const Error& error) {
           fmt::format("{}: in use by process {} on {}", device.name(), current->owner_pid,
                       current->owner_host.data()),
           "stop it first; reading beside it is possible"};
-}
-
-/// The image, and the room at the device's end that its third superblock is in: together, as it
-/// was made, or apart if the device has grown.
-std::vector<ByteRange> what_is_written(BlockDevice& device, const format::Superblock& superblock) {
-  constexpr std::uint64_t room_bytes = format::third_copy_blocks_from_end * block_size_bytes;
-  const std::uint64_t image_bytes = superblock.image_block_count * block_size_bytes;
-  const Result<std::uint64_t> size = device.size_bytes();
-  const auto third =
-      third_copy_block(superblock.image_block_count, size ? *size / block_size_bytes : 0);
-  if (!third) {
-    return {{0, image_bytes}};
-  }
-  const std::uint64_t third_bytes = *third * block_size_bytes;
-  return third_bytes == image_bytes
-             ? std::vector<ByteRange>{{0, image_bytes + room_bytes}}
-             : std::vector<ByteRange>{{0, image_bytes}, {third_bytes, room_bytes}};
 }
 
 } // namespace
@@ -79,7 +62,7 @@ Result<std::unique_ptr<Engine>> EngineOpener::open_for_writing(std::unique_ptr<B
     return countable.error();
   }
   // Now that it is ours, and before anything is written that could fail for it.
-  if (const Status ensured = ensure_space(*device, what_is_written(*device, *superblock));
+  if (const Status ensured = ensure_space(*device, written_ranges(*device, *superblock));
       !ensured) {
     device->unlock();
     return ensured.error();

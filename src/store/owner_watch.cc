@@ -6,6 +6,7 @@
 #include <fmt/core.h>
 
 #include "base/barrier.h"
+#include "base/suspended_time.h"
 
 namespace vnvram {
 
@@ -16,6 +17,10 @@ namespace {
 // server of our own is not far away.
 constexpr std::chrono::milliseconds recent_max_here{2};
 constexpr std::chrono::milliseconds recent_max_remote{1000};
+// Where an overtaken owner is fenced its record does not land: for as long as its storage remembers
+// that. And well before such a storage gives the lock of an owner away that it has lost sight of,
+// which Ceph does after 30 s where nothing is said; it may have been given back since.
+constexpr std::chrono::seconds recent_max_fenced{5};
 
 OwnerWatch::Timing timing_for(const DeviceCapabilities& can) {
   return can.remote || can.read_beside_write ? OwnerWatch::Timing::with_commit
@@ -41,6 +46,7 @@ bool is_valid(std::span<const std::byte, block_size_bytes> block, unsigned copy)
 
 OwnerWatch::OwnerWatch(BlockDevice& device, Clock& clock)
     : device_(device), timing_(timing_for(device.capabilities())),
+      is_fenced_(device.capabilities().lock && device.capabilities().fences),
       recent_max_(device.capabilities().remote && !device.capabilities().lock ? recent_max_remote
                                                                               : recent_max_here),
       clock_(clock) {}
@@ -50,9 +56,10 @@ bool OwnerWatch::looks_first() const {
   if (timing_ == Timing::before_commit) {
     return true;
   }
+  const Clock::Duration recent_max = is_fenced_ ? recent_max_fenced : recent_max_;
   const Clock::Time last = last_look_;
   return kept(Barrier::look_first) &&
-         (last == Clock::Time::min() || clock_.now() - last > recent_max_);
+         (last == Clock::Time::min() || clock_.now() + suspended_time() - last > recent_max);
 }
 
 // INV7b: and a little longer, for what was under way.
@@ -64,7 +71,7 @@ void OwnerWatch::wait_for_overtaken() const {
 }
 
 Status OwnerWatch::look(const format::Superblock& own, std::string_view remedy) {
-  const Clock::Time begin = clock_.now();
+  const Clock::Time begin = clock_.now() + suspended_time();
   alignas(block_size_bytes) SuperblockBytes bytes;
   Status done = device_.read(0, bytes);
   if (done) {
@@ -79,7 +86,7 @@ Status OwnerWatch::look(const format::Superblock& own, std::string_view remedy) 
 Status OwnerWatch::look_and_write(const format::Superblock& own, std::string_view remedy,
                                   std::uint64_t offset_bytes, std::span<const std::byte> record,
                                   bool& looked) {
-  const Clock::Time begin = clock_.now();
+  const Clock::Time begin = clock_.now() + suspended_time();
   alignas(block_size_bytes) SuperblockBytes bytes;
   Status done = device_.write_durable_and_read(offset_bytes, record, 0, bytes);
   looked = done.ok();

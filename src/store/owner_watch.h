@@ -60,6 +60,7 @@ private:
 
   BlockDevice& device_;
   const Timing timing_;
+  const bool is_fenced_; ///< No write of an overtaken owner gets through, for an hour.
   const Clock::Duration recent_max_;
   Clock& clock_;
   Clock::Time epoch_began_{}; ///< Fixed once the store is open.

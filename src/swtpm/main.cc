@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/operator_text.h"
+#include "device/left_behind.h"
 #include "swtpm/process_identity.h"
 #include "swtpm/serve.h"
 #include "swtpm/swtpm_capabilities.h"
@@ -72,7 +73,7 @@ int run(int argument_count, char* const* arguments) {
 
 int main(int argument_count, char** arguments) {
   try {
-    return vnvram::run(argument_count, arguments);
+    return vnvram::end_program(vnvram::run(argument_count, arguments));
   } catch (const std::exception& exception) {
     // Out of memory, or a mistake of ours.
     vnvram::Log("swtpm", vnvram::LogLevel::error).error(exception.what());

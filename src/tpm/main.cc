@@ -13,6 +13,7 @@
 
 #include "base/operator_text.h"
 #include "base/unique_fd.h"
+#include "device/left_behind.h"
 #include "device/location.h"
 #include "owner/image_keeper.h"
 #include "rpc/owner_address.h"
@@ -113,10 +114,11 @@ Status give_up_privileges(const Options& options) {
     KeyRing(options.keys).run_no_more_commands(); // For an image that comes later.
   }
   const bool has_owner = scheme_of(options.image) == LocationScheme::owner;
-  return confine(options.seccomp, {.connections = options.admin.has_value() ||
+  const bool has_client = has_own_threads(options.image);
+  return confine(options.seccomp, {.connections = options.admin.has_value() || has_client ||
                                                   (has_owner && !is_passed_on(options.image)),
                                    .sessions = has_owner,
-                                   .threads = false});
+                                   .threads = has_client});
 }
 
 enum class End { by_signal, by_successor };
@@ -253,27 +255,30 @@ Status run(const Options& options, const Log& log) {
   return closed;
 }
 
+int start(int argument_count, char** arguments) {
+  auto parsed = parse_options(argument_count, arguments);
+  if (const auto* code = std::get_if<ExitCode>(&parsed)) {
+    return static_cast<int>(*code);
+  }
+  const auto& options = std::get<Options>(parsed);
+  const Log log("vnvram-tpm", options.log_level);
+  const Status status = run(options, log);
+  if (!status.ok()) {
+    log.error(operator_text(status.error()));
+    return static_cast<int>(exit_code(status.error().kind()));
+  }
+  return static_cast<int>(ExitCode::ok);
+}
+
 } // namespace
 } // namespace vnvram
 
 int main(int argument_count, char** arguments) {
-  using vnvram::ExitCode;
   try {
-    auto parsed = vnvram::parse_options(argument_count, arguments);
-    if (const auto* code = std::get_if<ExitCode>(&parsed)) {
-      return static_cast<int>(*code);
-    }
-    const auto& options = std::get<vnvram::Options>(parsed);
-    const vnvram::Log log("vnvram-tpm", options.log_level);
-    const vnvram::Status status = vnvram::run(options, log);
-    if (!status.ok()) {
-      log.error(operator_text(status.error()));
-      return static_cast<int>(vnvram::exit_code(status.error().kind()));
-    }
-    return static_cast<int>(ExitCode::ok);
+    return vnvram::end_program(vnvram::start(argument_count, arguments));
   } catch (const std::exception& exception) {
     // Out of memory, or a mistake of ours.
     vnvram::Log("vnvram-tpm", vnvram::LogLevel::error).error(exception.what());
-    return static_cast<int>(ExitCode::failure);
+    return static_cast<int>(vnvram::ExitCode::failure);
   }
 }

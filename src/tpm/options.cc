@@ -27,8 +27,8 @@ constexpr std::string_view usage_text =
 
 A TPM whose state is in a vNVRAM image.
 
-  IMAGE: a file, a VM image, a block device, an NBD export's URI; or unix:PATH, the control socket of
-an owner that has it open (vnvram serve).
+  IMAGE: a file, a VM image, a block device, an NBD export's URI, rbd:POOL/IMAGE; or unix:PATH,
+the control socket of an owner that has it open (vnvram serve).
 
   --ctrl unix:PATH        control socket, for QEMU and swtpm_ioctl; this one and the others may be
                           fd:N, or fd:NAME of systemd's, for one that listens already
@@ -38,6 +38,9 @@ an owner that has it open (vnvram serve).
   --detached              start without the image: `vnvram tpm attach` opens it
   --incoming              accept a sealed image, for a machine that is about to come back to it:
                           the TPM serves once QEMU has set its state
+  --take-over             shut out whoever has the image, where its storage can (RBD)
+  --owner-is-dead         with it, where the storage cannot: your word that whoever had the image
+                          has ended, or that its host has no power
   --no-seal               for a QEMU before 7.2: go on after it has fetched the state
   --no-auto-shutdown      do not send TPM2_Shutdown in the stead of a guest that is reset or ends
                           without
@@ -79,6 +82,8 @@ enum class Option {
   admin,
   detached,
   incoming,
+  take_over,
+  owner_is_dead,
   no_seal,
   no_auto_shutdown,
   startup,
@@ -113,6 +118,8 @@ constexpr std::array long_options = {
     long_option("admin", required_argument, Option::admin),
     long_option("detached", no_argument, Option::detached),
     long_option("incoming", no_argument, Option::incoming),
+    long_option("take-over", no_argument, Option::take_over),
+    long_option("owner-is-dead", no_argument, Option::owner_is_dead),
     long_option("no-seal", no_argument, Option::no_seal),
     long_option("no-auto-shutdown", no_argument, Option::no_auto_shutdown),
     long_option("startup", required_argument, Option::startup),
@@ -269,6 +276,10 @@ Status set_option(Options& options, Option option, const char* argument) {
   case Option::admin: return set_unix_socket(options.admin, "--admin", argument);
   case Option::detached: options.detached = true; return {};
   case Option::incoming: options.incoming = true; return {};
+  case Option::take_over:
+    options.take_over = options.take_over.value_or(OwnerWord::nothing);
+    return {};
+  case Option::owner_is_dead: options.take_over = OwnerWord::is_dead; return {};
   case Option::no_seal: options.seals = false; return {};
   case Option::no_auto_shutdown: options.shuts_down = false; return {};
   case Option::server: return set_server(options, argument);
@@ -319,10 +330,11 @@ Status set_image(Options& options, int argument_count, char* const* arguments) {
   }
   if (scheme_of(options.image) == LocationScheme::owner &&
       (options.detached || !options.image_key_file.empty() || !options.keys.empty() ||
-       !options.anchor.empty())) {
-    return usage_error(options.image + " is open already, in another process: there is nothing to "
-                                       "detach it from, and no key or anchor to give",
-                       "leave out --detached, --image-key, --key and --anchor");
+       !options.anchor.empty() || options.take_over)) {
+    return usage_error(options.image +
+                           " is open already, in another process: there is nothing to "
+                           "detach it from or to take over, and no key or anchor to give",
+                       "leave out --detached, --image-key, --key, --anchor and --take-over");
   }
   if (options.anchor_policy && options.anchor.empty()) {
     return usage_error("--anchor-policy without --anchor");

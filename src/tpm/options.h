@@ -15,6 +15,7 @@
 #include "vnvram/anchor.h"
 #include "vnvram/key_ring.h"
 #include "vnvram/space.h"
+#include "vnvram/take_over.h"
 
 namespace vnvram {
 
@@ -31,9 +32,10 @@ struct Options {
   std::optional<SocketAddress> server;
   std::optional<SocketAddress> server_control; ///< Beside `server`.
   std::optional<SocketAddress> admin;
-  bool detached = false; ///< The image is not opened until the operator says so.
-  bool incoming = false; ///< A sealed image is accepted: QEMU is going to set a state.
-  bool seals = true;     ///< A state that QEMU has fetched is not committed until it is ours again.
+  bool detached = false;              ///< The image is not opened until the operator says so.
+  bool incoming = false;              ///< A sealed image is accepted: QEMU is going to set a state.
+  std::optional<OwnerWord> take_over; ///< See ImageKeeper::Opening.
+  bool seals = true; ///< A state that QEMU has fetched is not committed until it is ours again.
   bool shuts_down = true; ///< A TPM whose power goes is shut down in its guest's stead.
   bool on_demand = false; ///< `detached`, until the TPM is powered on: see TpmStorage::use_place().
   std::optional<TpmVersion> version;

@@ -143,8 +143,9 @@ Result<Tpm> open_image(const Options& options, const Log& log) {
   if (!made.ok()) {
     return made.error();
   }
-  const Status attached =
-      made->keeper->attach({.location = options.image, .accept_sealed = options.incoming});
+  const Status attached = made->keeper->attach({.location = options.image,
+                                                .accept_sealed = options.incoming,
+                                                .take_over = options.take_over});
   return attached.ok() ? std::move(made) : attached.error();
 }
 

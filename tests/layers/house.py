@@ -20,7 +20,7 @@ TEXT = re.compile(r'"(?:\\.|[^"\\\n])*"')
 # How the command line is called, and its verbs, in a text that somebody is shown.
 FRONT_ENDS = ("cli", "tpm", "swtpm", "nbdkit", "capi")
 COMMAND_LINE = re.compile(r'"[^"\n]*\bvnvram (?:create|register|ls|info|get|put|rm|check|repair|salvage|dump|'
-                          r'resize|size|seal|unseal|tpm|serve|status|hold|release|key|meta|erase)\b')
+                          r'resize|size|seal|unseal|tpm|serve|status|hold|release|key|meta|erase|copy|can-run|takeover)\b')
 # Of packages that call a folder as we call one.
 HEADERS_OF_OTHERS = {"swtpm/tpm_ioctl.h"}
 INCLUDE = re.compile(r'^\s*#\s*include\s*["<]([^">]+)[">]', re.MULTILINE)

@@ -8,6 +8,7 @@
 
 #include <gtest/gtest.h>
 
+#include "device/place_probe.h"
 #include "support/process.h"
 #include "support/temporary_directory.h"
 #include "vnvram/open_device.h"
@@ -44,6 +45,18 @@ TEST_F(FileLockTest, ASecondOwnerIsRefusedUntilTheFirstGivesItUp) {
   EXPECT_EQ(first->lock_for_writing().error().kind(), ErrorKind::in_use);
   second.reset();
   EXPECT_TRUE(first->lock_for_writing());
+}
+
+TEST_F(FileLockTest, WhoLooksSeesItAndTakesNothing) {
+  const auto owner = open();
+  EXPECT_TRUE(look_for_owner(path_));
+  ASSERT_TRUE(owner->lock_for_writing());
+  const Status seen = look_for_owner(path_);
+  ASSERT_FALSE(seen.ok());
+  EXPECT_EQ(seen.error().kind(), ErrorKind::in_use);
+  owner->unlock();
+  EXPECT_TRUE(look_for_owner(path_));
+  EXPECT_TRUE(owner->lock_for_writing());
 }
 
 TEST_F(FileLockTest, OfManyAtTheSameMomentExactlyOneWins) {

@@ -34,7 +34,8 @@ class JsonTest(Case):
             "uuid", "format_version", "generation", "epoch", "image_size_bytes", "ring_size_bytes",
             "ring_used_bytes", "space_size_bytes", "space_free_bytes", "blob_size_max_bytes",
             "blob_count", "clean", "owner_pid", "owner_host", "sealed", "encrypted", "image_format",
-            "lost_file"})
+            "locked", "lost_file"})
+        self.assertFalse(info["locked"])
         self.assertIsNone(info["lost_file"])
         self.assertEqual(info["image_format"], "raw")
         self.assertRegex(info["uuid"], r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
@@ -43,7 +44,12 @@ class JsonTest(Case):
             used = self.json("info", self.image)
             self.assertEqual((used["clean"], used["owner_pid"]), (False, owner.pid))
             self.assertEqual(used["epoch"], info["epoch"] + 1)
-            self.assertIn(str(owner.pid), self.vnvram("info", self.image).decode())
+            self.assertIn(f"in use by process {owner.pid} ", self.vnvram("info", self.image).decode())
+            self.assertTrue(used["locked"])
+            owner.kill()
+        self.assertFalse(self.json("info", self.image)["locked"])
+        self.assertIn("nobody has its lock", self.vnvram("info", self.image).decode())
+        self.vnvram("register", self.image, "--blob", "a:t:1K")
         text = self.vnvram("info", self.image).decode()
         self.assertRegex(text, r"(?m)^state: +clean$")
         self.assertRegex(text, r"(?m)^image: +4 MiB$")

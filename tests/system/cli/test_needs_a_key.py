@@ -21,6 +21,8 @@ PUBLIC = "is about what an image says to everybody, and changes nothing else"
 EXCEPTIONS = {
     "create": "makes an image, for the keys that it is given; nothing of what was there is read",
     "size": "looks at no image",
+    "copy": "makes the same image, sealed as it is, for who has its keys",
+    "can-run": "says on standard output which slots would do, as one of its reasons",
     "key ls": PUBLIC,
     "key rm": "takes away what the image says to everybody: who can write to it can do that anyway",
     "erase": "makes the image unreadable, whoever asks for it: it may be all that is left to do",
@@ -82,7 +84,7 @@ class NeedsAKey(Case):
         anchor = ("--anchor", f"file:{self.path('anchor')}")
         new_key = ("--new-key", f"file:{self.file('new.key', b'the key of who is to come, as long')}")
         return {
-            **{name: [(name, image)] for name in ("ls", "info", "check", "repair", "dump", "seal", "unseal")},
+            **{name: [(name, image)] for name in ("ls", "info", "check", "repair", "dump", "seal", "unseal", "takeover")},
             "register": [("register", image, "--blob", "b:test:100")],
             "get": [("get", image, "a")], "put": [("put", image, "a", "-")], "rm": [("rm", image, "a")],
             "salvage": [("salvage", image, out, *new_key)],

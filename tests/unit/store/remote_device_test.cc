@@ -86,6 +86,32 @@ TEST_F(Remote, ACommitIsOneRoundTrip) {
   }
 }
 
+// Where the lock itself keeps an overtaken owner from writing there is nothing to look for first,
+// but only for so long: no storage remembers for ever who is to be kept out.
+TEST_F(Remote, ACommitOfAFencedOwnerLooksFirstAfterSomeSecondsOnly) {
+  create({spec("a", 100)});
+  const auto calls_after = [&](const DeviceCapabilities& can, Clock::Duration idle) {
+    const auto store = open_remote(can);
+    EXPECT_OK(store->write("a", bytes("none")));
+    clock_.advance(idle);
+    log_calls();
+    EXPECT_OK(store->write("a", bytes("one")));
+    const std::vector<Call> calls = calls_.take();
+    EXPECT_EQ(calls.back(), Call::write_durable_and_read);
+    *hook_ = nullptr;
+    return calls.size();
+  };
+  for (const bool fences : {false, true}) {
+    DeviceCapabilities can = private_server;
+    can.fences = fences;
+    EXPECT_EQ(calls_after(can, std::chrono::seconds(4)), fences ? 1U : 2U);
+    EXPECT_EQ(calls_after(can, std::chrono::seconds(6)), 2U);
+  }
+  DeviceCapabilities unlocked = someone_elses;
+  unlocked.fences = true; // Without a lock it says nothing.
+  EXPECT_EQ(calls_after(unlocked, std::chrono::seconds(4)), 2U);
+}
+
 TEST_F(Remote, AnOvertakenOwnerHasNothingAcknowledged) {
   create({spec("a", 100)});
   const auto first = open_remote(someone_elses);

@@ -1,0 +1,37 @@
+#include "vnvram/take_over.h"
+
+#include <fmt/core.h>
+
+#include "store/shared_state.h"
+#include "store/superblock_reader.h"
+#include "store/unlock.h"
+
+namespace vnvram {
+
+Status take_over(BlockDevice& device, OwnerWord word, const KeyRing& keys) {
+  const Result<format::Superblock> superblock = find_superblock(device);
+  if (!superblock) {
+    return superblock.error();
+  }
+  if ((superblock->features_must_know & format::feature_sealed) != 0) {
+    return sealed_error(device.name(), superblock->generation);
+  }
+  if (const Result<format::Codec> opens = unlock(device, *superblock, keys); !opens) {
+    return opens.error();
+  }
+  Status shut_out = device.shut_out_owner();
+  if (shut_out || shut_out.error().kind() != ErrorKind::unsupported) {
+    return shut_out;
+  }
+  if (word == OwnerWord::is_dead || superblock->owner_pid == 0) { // Or it was closed.
+    return {};
+  }
+  return Error(ErrorKind::in_use,
+               fmt::format("{}: process {} on {} has not closed it, and this storage cannot shut "
+                           "it out",
+                           device.name(), superblock->owner_pid, superblock->owner_host.data()),
+               "end that process, or cut its host's power; then --owner-is-dead is your word that "
+               "it writes nothing any more");
+}
+
+} // namespace vnvram

@@ -1,0 +1,107 @@
+"""`vnvram takeover`, and --take-over: an image whose owner is silent, on storage that cannot shut it out."""
+
+import os
+import signal
+
+from harness.nbd_server import NbdServer
+from harness.owner_process import OwnerProcess
+from harness.tpm_process import TpmProcess
+
+from .command import ABSENT, Case, IN_USE, MIB, OK, POISONED, SEALED, USAGE, WRONG_KEY
+
+
+class TakeoverTest(Case):
+    def setUp(self):
+        super().setUp()
+        server = NbdServer(self.workspace, "nbdkit", self.file("disk", bytes(8 * MIB)))
+        self.addCleanup(server.kill)
+        self.image = server.uri
+        self.create("--tpm2", "--blob", "x:t:8K")
+
+    def own(self, *options):
+        owner = OwnerProcess(self.workspace, self.image, *options)
+        self.addCleanup(owner.kill)
+        return owner
+
+    def silence(self, owner):
+        """Its host is not heard of any more; it may come back."""
+        owner.child.send(signal.SIGSTOP)
+        os.waitid(os.P_PID, owner.pid, os.WSTOPPED | os.WNOWAIT)
+        self.addCleanup(owner.child.send, signal.SIGCONT)
+
+    def put(self, where, content, status=OK, message=None):
+        self.vnvram("put", where, "x", "-", input=content, status=status, message=message)
+
+    def must_commit_nothing(self, owner):
+        """It has come back to life, and says why."""
+        owner.child.send(signal.SIGCONT)
+        done = self.run_vnvram("put", owner.address, "x", "-", input=b"late")
+        self.assertIn(done.returncode, (IN_USE, POISONED), done.stderr)
+        self.assertIn("another owner has opened it since", done.stderr.decode())
+        self.assertNotIn(b"late", self.vnvram("get", self.image, "x"))
+
+    def test_a_silent_owners_image_takes_the_operators_word(self):
+        owner = self.own()
+        self.put(owner.address, b"acknowledged")
+        before = self.json("info", self.image)
+        self.silence(owner)
+        self.vnvram("takeover", self.image, status=IN_USE,
+                    message=f"process {before['owner_pid']} on ")
+        self.assertEqual(self.json("info", self.image), before)  # A refusal has changed nothing.
+        found = self.json("takeover", self.image, "--owner-is-dead")
+        self.assertEqual((found["taken_over"], found["owner_pid"], found["owner_host"]),
+                         (True, before["owner_pid"], before["owner_host"]))
+        self.assertGreater(found["epoch"], before["epoch"])
+        self.assertTrue(self.json("info", self.image)["clean"])
+        self.assertEqual(self.vnvram("get", self.image, "x"), b"acknowledged")
+        self.must_commit_nothing(owner)
+        self.put(self.image, b"goes on")
+        self.vnvram("check", self.image)
+
+    def test_what_opens_takes_over_as_well(self):
+        owner = self.own()
+        self.put(owner.address, b"acknowledged")
+        self.silence(owner)
+        with self.assertRaises(AssertionError):
+            self.own("--take-over")
+        next_owner = self.own("--take-over", "--owner-is-dead")
+        self.assertEqual(self.vnvram("get", next_owner.address, "x"), b"acknowledged")
+        self.put(next_owner.address, b"goes on")
+        self.must_commit_nothing(owner)
+        self.assertEqual(self.vnvram("get", next_owner.address, "x"), b"goes on")
+        next_owner.stop()
+
+    def test_a_tpm_takes_over_as_well(self):
+        self.silence(self.own())
+        with self.assertRaises(AssertionError):
+            TpmProcess(self.workspace, self.image, options=["--take-over"])
+        tpm = TpmProcess(self.workspace, self.image,
+                         options=["--take-over", "--owner-is-dead"])
+        self.addCleanup(tpm.kill)
+
+    def test_what_is_sealed_or_does_not_open_is_no_reason_to_shut_anybody_out(self):
+        self.vnvram("seal", self.image)
+        self.vnvram("takeover", self.image, "--owner-is-dead", status=SEALED)
+        self.vnvram("unseal", self.image)
+        key = self.file("key", b"a key that nobody guesses")
+        self.vnvram("takeover", self.image, "--owner-is-dead", "--key", f"file:{key}", status=WRONG_KEY)
+        self.vnvram("takeover", self.path("none"), "--owner-is-dead", status=ABSENT)
+
+    def test_an_image_that_nobody_has_is_taken_as_it_is(self):
+        found = self.json("takeover", self.image)
+        self.assertFalse(found["taken_over"])
+        self.assertIn(b"nobody had it in use", self.vnvram("takeover", self.image))
+
+    def test_a_living_process_lock_is_no_matter_of_words(self):
+        self.image = self.path("file.nvram")
+        self.create("--blob", "x:t:8K")
+        owner = self.own()
+        self.vnvram("takeover", self.image, "--owner-is-dead", status=IN_USE)
+        self.put(owner.address, b"goes on")
+        self.assertEqual(self.vnvram("get", owner.address, "x"), b"goes on")
+        owner.kill()
+        self.assertTrue(self.json("takeover", self.image, "--owner-is-dead")["taken_over"])
+
+    def test_the_word_alone_is_no_order(self):
+        self.vnvram("serve", self.image, "--control", f"unix:{self.path('c')}", "--owner-is-dead",
+                    status=USAGE)
