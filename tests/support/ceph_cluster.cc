@@ -2,6 +2,8 @@
 
 #include <chrono>
 #include <stdexcept>
+#include <string>
+#include <vector>
 
 namespace vnvram::test {
 namespace {
@@ -10,11 +12,19 @@ namespace {
 constexpr std::chrono::seconds patience{200};
 constexpr const char* beginning = "up ";
 
+std::vector<std::string> command_line(CephCluster::Osd osd) {
+  std::vector<std::string> words = {
+      "env", "PYTHONDONTWRITEBYTECODE=1", "PYTHONPATH=" VNVRAM_SYSTEM_TESTS, "/usr/bin/python3",
+      "-m",  "harness.ceph_cluster"};
+  if (osd == CephCluster::Osd::freezes) {
+    words.emplace_back("--freezes");
+  }
+  return words;
+}
+
 } // namespace
 
-CephCluster::CephCluster()
-    : process_({"env", "PYTHONDONTWRITEBYTECODE=1", "PYTHONPATH=" VNVRAM_SYSTEM_TESTS,
-                "/usr/bin/python3", "-m", "harness.ceph_cluster"}) {
+CephCluster::CephCluster(Osd osd) : process_(command_line(osd)) {
   if (!process_.wait_for_output(beginning, patience) || !process_.wait_for_output("\n", patience)) {
     throw std::runtime_error("no cluster: " + process_.output());
   }

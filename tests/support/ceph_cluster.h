@@ -11,7 +11,9 @@ namespace vnvram::test {
 /// program.
 class CephCluster {
 public:
-  CephCluster();
+  /// An OSD is to be frozen, or to be killed: not both (see there).
+  enum class Osd { dies, freezes };
+  explicit CephCluster(Osd osd = Osd::dies);
 
   [[nodiscard]] const std::string& conf() const { return conf_; }
   /// rbd:rbd/NAME..., with the configuration behind it.

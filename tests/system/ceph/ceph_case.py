@@ -9,6 +9,8 @@ from harness.workspace import Workspace
 class OnCeph:
     """Before a test case in a class's bases."""
 
+    osd_freezes = False  # See CephCluster.
+
     _numbers = itertools.count()
 
     @classmethod
@@ -16,7 +18,7 @@ class OnCeph:
         super().setUpClass()
         workspace = Workspace()
         cls.addClassCleanup(workspace.close)
-        cls.cluster = CephCluster(workspace, cephx=True)
+        cls.cluster = CephCluster(workspace, cephx=True, freezes=cls.osd_freezes)
         cls.addClassCleanup(cls.cluster.end)
 
     def new_name(self):

@@ -15,6 +15,8 @@ from .ceph_case import OnCeph
 
 
 class CommandsTest(OnCeph, EveryCommandCase):
+    osd_freezes = True
+
     def images(self):
         return self.cluster.rbd("ls").split()
 

@@ -1,7 +1,7 @@
 """A Ceph cluster of its own for a test: one monitor and one OSD on the loopback address, with real disks'
 semantics (BlueStore in a sparse file) and a pool "rbd". Nothing of it outlives the test.
 
-As a program (python3 -m harness.ceph_cluster) it has one until its standard input ends, for tests that are
+As a program (python3 -m harness.ceph_cluster [--freezes]) it has one until its standard input ends, for tests that are
 not Python: it prints "up CONF", and answers each line that it is given with a line "done N.", the Nth, with "failed: ..." in
 front of it if it has failed. A line is
 kill, restart, freeze or thaw, which concern the OSD, kill-monitor, restart-monitor, or a command line of the cluster's tools."""
@@ -64,8 +64,9 @@ mon data avail crit = 0
 # Nobody else has to agree, or to be waited for.
 paxos propose interval = 0.05
 paxos min wait = 0.01
-osd pool default read lease ratio = 0.05
 osd mon shutdown timeout = 1
+# Of 20 s.
+osd pool default read lease ratio = {lease_ratio}
 # How long a client that was killed keeps its lock: 30 s where nothing is said.
 osd client watch timeout = 15
 [client]
@@ -87,15 +88,21 @@ def _free_port():
 
 
 class CephCluster:
-    """Up when it is made. `conf` is its configuration file, what CEPH_CONF is to be."""
+    """Up when it is made. `conf` is its configuration file, what CEPH_CONF is to be.
 
-    def __init__(self, workspace, cephx=False):
+    For how long may an OSD serve reads without having been seen by its replicas? One that was killed is
+    waited for so long when it comes back: 1 s here. One that `freezes` must not stand still for longer:
+    with an operation in its queue it never gets out of that, as no replica is there to say so
+    (Ceph's own fault: one OSD, kill -STOP, kill -CONT). So there it may for ten minutes, and is not to be killed."""
+
+    def __init__(self, workspace, cephx=False, freezes=False):
         self.folder = workspace.file("ceph")
         self.folder.mkdir()
         self.conf = self.folder / "ceph.conf"
         self.keyring = self.folder / "keyring"
         self._log = workspace.log("ceph")
         self._cephx = cephx
+        self._freezes = freezes
         self.monitor = self.osd = None
         try:
             self._make()
@@ -161,6 +168,7 @@ class CephCluster:
     def _configure(self, port):
         self.conf.write_text(_CONFIGURATION.format(
             fsid=self._fsid, port=port, folder=self.folder, disk_bytes=_DISK_BYTES,
+            lease_ratio=30 if self._freezes else 0.05,
             auth="cephx" if self._cephx else "none"), encoding="ascii")
         if not self.keyring.exists():
             self._make_keys()
@@ -260,7 +268,7 @@ def _obey(cluster, line):
 
 def main():
     with Workspace() as workspace:
-        cluster = CephCluster(workspace)
+        cluster = CephCluster(workspace, freezes=sys.argv[1:] == ["--freezes"])
         print(f"up {cluster.conf}", flush=True)
         try:
             for number, line in enumerate(sys.stdin, 1):

@@ -11,6 +11,8 @@ namespace vnvram {
 
 class RbdFailureFixture : public RbdTest {
 protected:
+  static void SetUpTestSuite() { start_cluster(test::CephCluster::Osd::freezes); }
+
   /// Of the test's image.
   static std::string lockers() { return cluster().run("rbd lock ls " + test_name()); }
 

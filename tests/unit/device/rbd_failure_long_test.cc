@@ -84,7 +84,16 @@ private:
   std::thread thread_;
 };
 
-TEST_F(RbdFailureLongTest, AnOsdThatComesBackInTimeIsWaitedFor) {
+class RbdRestartLongTest : public RbdFailureLongTest {
+protected:
+  static void SetUpTestSuite() {
+    if (test::are_long_tests_wanted()) {
+      start_cluster(test::CephCluster::Osd::dies);
+    }
+  }
+};
+
+TEST_F(RbdRestartLongTest, AnOsdThatComesBackInTimeIsWaitedFor) {
   const auto device = open_locked(make_image());
   Load load(*device);
   for (int round = 0; round < 2; ++round) {
@@ -99,7 +108,7 @@ TEST_F(RbdFailureLongTest, AnOsdThatComesBackInTimeIsWaitedFor) {
 }
 
 // librbd's word "done" means that the OSD has it on its disk.
-TEST_F(RbdFailureLongTest, WhatWasWrittenOutlivesTheOsd) {
+TEST_F(RbdRestartLongTest, WhatWasWrittenOutlivesTheOsd) {
   const std::string location = make_image();
   {
     const auto device = open_locked(location);

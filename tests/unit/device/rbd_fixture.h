@@ -25,8 +25,11 @@ inline Bytes blocks_of(unsigned value, std::size_t count = 1) {
 
 class RbdTest : public testing::Test {
 protected:
-  static void SetUpTestSuite() { cluster_ = std::make_unique<test::CephCluster>(); }
+  static void SetUpTestSuite() { start_cluster(test::CephCluster::Osd::dies); }
   static void TearDownTestSuite() { cluster_.reset(); }
+  static void start_cluster(test::CephCluster::Osd osd) {
+    cluster_ = std::make_unique<test::CephCluster>(osd);
+  }
   static test::CephCluster& cluster() { return *cluster_; }
   static bool has_cluster() { return cluster_ != nullptr; }
 
