@@ -43,7 +43,7 @@ private:
   std::string path_;
 };
 
-int run(const std::string& parent, bool quick, bool json) {
+int run(const std::string& parent, bool quick, bool json, bool rbd) {
   const Amount amount = quick ? quick_amount : Amount{};
   const WorkingDirectory directory(parent);
   Report report;
@@ -52,6 +52,9 @@ int run(const std::string& parent, bool quick, bool json) {
   report.costs = count_commits(directory.path(), amount, report.checkpoints);
   report.latency = time_commits(directory.path(), amount);
   report.nbd = measure_nbd(directory.path(), amount);
+  if (rbd) {
+    report.rbd = measure_rbd(amount);
+  }
   report.owner_check = measure_owner_check(directory.path(), amount);
   report.anchors = measure_anchors(directory.path(), amount);
   report.encryption = measure_encryption(directory.path(), amount);
@@ -75,14 +78,16 @@ int main(int argc, char** argv) {
       "What a vNVRAM commit costs: writes, bytes and flushes, then time next to the floor.");
   bool quick = false;
   bool json = false;
+  bool rbd = false;
   std::string directory = ".";
   app.add_flag("--quick", quick, "a short run: only what is counted; its times would say nothing");
   app.add_flag("--json", json, "for programs");
+  app.add_flag("--rbd", rbd, "on a Ceph cluster, too, which is started for that");
   app.add_option("--dir", directory, "where the images are made; it decides which disk is measured")
       ->check(CLI::ExistingDirectory);
   CLI11_PARSE(app, argc, argv);
   try {
-    return vnvram::bench::run(directory, quick, json);
+    return vnvram::bench::run(directory, quick, json, rbd);
   } catch (const std::exception& error) {
     fmt::print(stderr, "vnvram-bench: {}\n", error.what());
     return 1;

@@ -25,6 +25,9 @@ count_commits(const std::string& directory, const Amount& amount, CheckpointCost
 /// turn.
 [[nodiscard]] std::vector<NbdResult> measure_nbd(const std::string& directory,
                                                  const Amount& amount);
+/// A store on RBD, in a cluster of one monitor and one OSD that is started for it: commits and a
+/// write with its flush by librbd alone in turn, and openings.
+[[nodiscard]] RbdResult measure_rbd(const Amount& amount);
 /// What the look costs that each commit has at the superblocks: on a file, and on a block device if
 /// one can be made (as root).
 [[nodiscard]] std::vector<OwnerCheckResult> measure_owner_check(const std::string& directory,

@@ -1,5 +1,8 @@
 #include "bench/report.h"
 
+#include <initializer_list>
+#include <utility>
+
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
 
@@ -75,6 +78,32 @@ void print_nbd(const Report& report, std::string& text) {
   }
 }
 
+void print_rbd(const Report& report, std::string& text) {
+  const RbdResult& rbd = *report.rbd;
+  text += fmt::format("\nOne commit over RBD: {} write of {} bytes, {} flushes, {} reads\n",
+                      rbd.worst.writes + rbd.worst.durable_writes, rbd.worst.bytes,
+                      rbd.worst.flushes, rbd.worst.reads);
+  if (report.quick) {
+    return;
+  }
+  const auto lines = [&](double floor,
+                         std::initializer_list<std::pair<const char*, const Times*>> all) {
+    for (const auto& [name, times] : all) {
+      text += fmt::format("  {:<52}{:>10.1f} {:>7.1f} {:>8.2f}\n", name, times->p50(), times->p99(),
+                          times->p50() / floor);
+    }
+  };
+  text += fmt::format("Microseconds over RBD, one OSD        {:>26} {:>7} {:>8}\n", "p50", "p99",
+                      "/ floor");
+  lines(rbd.floor_p50(),
+        {{"floor: librbd's write and flush of 4 KiB, no cache", &rbd.floor_uncached},
+         {"floor: the same with librbd's cache", &rbd.floor_cached},
+         {"commit", &rbd.commit}});
+  lines(rbd.floor_opening.p50(),
+        {{"floor: rbd_open, a read as large as the ring", &rbd.floor_opening},
+         {"opening", &rbd.opening}});
+}
+
 nlohmann::json times_json(const Times& times) {
   return {{"p50_us", times.p50()}, {"p99_us", times.p99()}};
 }
@@ -92,10 +121,16 @@ std::string as_text(const Report& report) {
   print_costs(report, text);
   if (report.quick) {
     print_nbd(report, text);
+    if (report.rbd) {
+      print_rbd(report, text);
+    }
     return text;
   }
   print_times(report, text);
   print_nbd(report, text);
+  if (report.rbd) {
+    print_rbd(report, text);
+  }
   text += fmt::format("\nMicroseconds, with the owner check    {:>26} {:>7} {:>8}\n", "p50", "p99",
                       "/ without");
   for (const OwnerCheckResult& check : report.owner_check) {
@@ -170,6 +205,17 @@ std::string as_json(const Report& report) {
     json["commit_time"][commit.name]["p50_over_floor"] =
         commit.times.p50() / report.latency.floor_p50();
   }
+  if (report.rbd) {
+    const RbdResult& rbd = *report.rbd;
+    json["rbd"] = {{"commits", rbd.commits},
+                   {"writes", rbd.worst.writes + rbd.worst.durable_writes},
+                   {"bytes", rbd.worst.bytes},
+                   {"floor_uncached", times_json(rbd.floor_uncached)},
+                   {"floor_cached", times_json(rbd.floor_cached)},
+                   {"commit", times_json(rbd.commit)},
+                   {"floor_opening", times_json(rbd.floor_opening)},
+                   {"opening", times_json(rbd.opening)}};
+  }
   for (const NbdResult& nbd : report.nbd) {
     json["nbd"][nbd.server] = {{"commits", nbd.commits},
                                {"requests", nbd_requests(nbd.worst)},
@@ -242,6 +288,17 @@ std::string excess(const Report& report) {
           "of {} commits; it may be one write of {} bytes with FUA, and one read",
           nbd.server, cost.durable_writes, cost.writes, cost.flushes, cost.reads, cost.bytes,
           nbd.commits, commit_max_bytes);
+    }
+  }
+  if (report.rbd) {
+    const test::DeviceCost& cost = report.rbd->worst;
+    if (report.rbd->commits == 0 || cost.writes + cost.durable_writes != 1 || cost.flushes != 0 ||
+        cost.bytes > commit_max_bytes) {
+      return fmt::format(
+          "RBD: {} writes, {} flushes, {} bytes for one of {} commits; it may be one "
+          "write of {} bytes",
+          cost.writes + cost.durable_writes, cost.flushes, cost.bytes, report.rbd->commits,
+          commit_max_bytes);
     }
   }
   const CheckpointCost& checkpoints = report.checkpoints;

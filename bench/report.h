@@ -1,6 +1,7 @@
 // The results for people and for programs.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,7 @@ struct Report {
   CheckpointCost checkpoints;
   LatencyResult latency;
   std::vector<NbdResult> nbd;
+  std::optional<RbdResult> rbd; ///< If it was asked for.
   std::vector<OwnerCheckResult> owner_check;
   std::vector<AnchorResult> anchors;
   EncryptionResult encryption;

@@ -77,6 +77,20 @@ struct NbdResult {
   Times commit;
 };
 
+struct RbdResult {
+  std::uint64_t commits = 0;
+  /// Of each commit that ran no checkpoint: the most that was seen.
+  test::DeviceCost worst;
+  Times floor_uncached; ///< One write of 4 KiB and a flush, by librbd alone, without its cache.
+  Times floor_cached;   ///< The same with it.
+  Times commit;
+  Times floor_opening; ///< rbd_open() of a new client, and a read as large as the ring.
+  Times opening;       ///< open_device() and Store::open().
+  [[nodiscard]] double floor_p50() const {
+    return std::min(floor_uncached.p50(), floor_cached.p50());
+  }
+};
+
 /// In one place: commits that look whether the image is still ours, and commits that do not.
 struct OwnerCheckResult {
   std::string where;
