@@ -17,11 +17,11 @@ class BusyOwnerTest : public ::testing::Test {
 protected:
   void SetUp() override {
     CreateOptions options;
-    options.ring_size_bytes = 256 << 10U;
+    options.ring_size_bytes = 512 << 10U;
     options.blobs.push_back({.spec = spec("a", 1000)});
-    options.blobs.push_back(
-        {.spec = spec("b", 1000)}); // Each is read after a call for another one.
-    ASSERT_OK(create_image_file(path_, 1 << 20U, options));
+    // Its end is not read with the pages of the other one.
+    options.blobs.push_back({.spec = spec("b", b_size_bytes), .content = pattern(b_size_bytes, 0)});
+    ASSERT_OK(create_image_file(path_, 4 << 20U, options));
     auto device = open_device(path_, Access::read_write);
     ASSERT_OK(device);
     auto store = Store::open(*std::move(device), {.background = false});
@@ -32,13 +32,19 @@ protected:
     options_.progress = [this](std::uint64_t done_bytes, std::uint64_t /*all_bytes*/) {
       readings_ += done_bytes <= last_bytes_ ? 1 : 0;
       for (int checkpoint = 0; checkpoint < 2; ++checkpoint) {
-        ++seed_;
-        EXPECT_OK(store_->write("a", pattern(500, seed_)));
-        EXPECT_OK(store_->write("b", pattern(500, seed_)));
-        EXPECT_OK(store_->checkpoint());
+        write_and_checkpoint();
       }
       last_bytes_ = done_bytes;
     };
+  }
+
+  static constexpr std::uint64_t b_size_bytes = 200 << 10U;
+
+  void write_and_checkpoint() {
+    ++seed_;
+    EXPECT_OK(store_->write("a", pattern(500, seed_)));
+    EXPECT_OK(store_->write_range("b", b_size_bytes - 1000, pattern(500, seed_)));
+    EXPECT_OK(store_->checkpoint());
   }
 
   const TemporaryDirectory folder_;
@@ -57,7 +63,7 @@ TEST_F(BusyOwnerTest, OfAMachineThatIsToComeItIsNoReason) {
   const auto content =
       std::ranges::find(report.findings, std::string("content"), &PreflightFinding::about);
   ASSERT_NE(content, report.findings.end());
-  EXPECT_EQ(content->outcome, Outcome::unknown);
+  EXPECT_EQ(content->outcome, Outcome::unknown) << content->text;
   EXPECT_LE(readings_, 100U); // It is given up, and not read a thousand times.
 }
 
