@@ -48,6 +48,7 @@
 #include "cli/unseal_command.h"
 #include "cli/watch_command.h"
 #include "device/left_behind.h"
+#include "device/location.h"
 #include "vnvram/version.h"
 
 namespace vnvram::cli {
@@ -88,8 +89,9 @@ Error with_lost_file(const std::string& image, const Error& error) {
 
 int report_error(const std::string& image, const Error& error) {
   const std::string text = operator_text(with_lost_file(image, error));
+  const std::string name = location_name(image);
   const bool names_image = image.empty() || text.starts_with(image + ":");
-  const std::string line = names_image ? text : fmt::format("{}: {}", image, text);
+  const std::string line = names_image ? text : fmt::format("{}: {}", name, text);
   say(line);
   return static_cast<int>(exit_code(error.kind()));
 }

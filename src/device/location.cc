@@ -8,6 +8,8 @@
 #include <filesystem>
 #include <system_error>
 
+#include "device/rbd_location.h"
+
 namespace vnvram {
 namespace {
 
@@ -57,7 +59,7 @@ std::optional<int> descriptor_of(std::string_view location) {
 std::string location_name(const std::string& location) {
   const std::optional<int> descriptor = descriptor_of(location);
   if (!descriptor) {
-    return location;
+    return scheme_of(location) == LocationScheme::rbd ? rbd_location_name(location) : location;
   }
   std::error_code error;
   const std::filesystem::path name =

@@ -24,7 +24,8 @@ enum class LocationScheme {
 /// N of "fd:N"; nothing for all others, and for numbers of the standard streams.
 [[nodiscard]] std::optional<int> descriptor_of(std::string_view location);
 
-/// What to call it in messages: of "fd:N" the file's name, as far as the kernel says one.
+/// What to call it in messages: of "fd:N" the file's name, as far as the kernel says one; a key
+/// that somebody has written into it is left out.
 [[nodiscard]] std::string location_name(const std::string& location);
 
 /// Whether servers have it and no file of this host: it is raw, whatever its first bytes say.

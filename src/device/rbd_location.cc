@@ -148,6 +148,18 @@ Result<RbdLocation> RbdLocation::parse(std::string_view text) {
   return taken ? Result<RbdLocation>(std::move(location)) : taken.error();
 }
 
+std::string rbd_location_name(std::string_view text) {
+  std::string name;
+  while (!text.empty()) {
+    const std::string_view part = take_until(text, ':');
+    const std::string_view written = part.substr(0, part.find('='));
+    const bool is_key = written.size() < part.size() && setting_name(unescaped(written)) == "key";
+    name += fmt::format("{}{}{}", is_key ? written : part, is_key ? "=..." : "",
+                        text.empty() ? "" : ":");
+  }
+  return name;
+}
+
 // A keyring may be several: Ceph takes commas, semicolons and spaces between them.
 Status RbdLocation::check_names_of_files() const {
   const auto is_relative = [](std::string_view files) {

@@ -34,4 +34,7 @@ struct RbdLocation {
   [[nodiscard]] std::string spec() const;
 };
 
+/// Such a text for messages: as it is, but for the value of a key, which is refused.
+[[nodiscard]] std::string rbd_location_name(std::string_view text);
+
 } // namespace vnvram

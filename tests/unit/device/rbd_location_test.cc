@@ -84,6 +84,16 @@ TEST(RbdLocationTest, AKeyIsRefusedAndNotRepeated) {
   EXPECT_EQ(location.error().text().find("c2VjcmV0"), std::string::npos);
 }
 
+TEST(RbdLocationTest, ItsNameForMessagesHasNoKey) {
+  EXPECT_EQ(location_name("rbd:pool/image:conf=/etc/c:key=c2VjcmV0:id=vm"),
+            "rbd:pool/image:conf=/etc/c:key=...:id=vm");
+  EXPECT_EQ(location_name("rbd:pool/image:k\\ey=c2VjcmV0"), "rbd:pool/image:k\\ey=...");
+  for (const char* as_it_is :
+       {"rbd:pool/image", "rbd:pool/im\\:key=a:keyring=/k", "/a/file:key=a"}) {
+    EXPECT_EQ(location_name(as_it_is), as_it_is);
+  }
+}
+
 TEST(RbdLocationTest, IsASchemeOfItsOwn) {
   EXPECT_EQ(scheme_of("rbd:pool/image"), LocationScheme::rbd);
   EXPECT_EQ(scheme_of("./rbd:pool/image"), LocationScheme::path);
