@@ -91,7 +91,7 @@ public:
   Status checkpoint();
   /// Takes more of the device into the image, if it has less.
   Status grow(std::uint64_t image_block_count);
-  Status seal();
+  Status seal(const HandOverNumber& hand_over);
   Status unseal();
   Result<std::vector<KeySlotInfo>> rotate_data_key(const KeyRotation& rotation);
   Status check_key_slot(std::optional<unsigned> number);
