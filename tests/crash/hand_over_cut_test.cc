@@ -96,6 +96,8 @@ private:
       goes_on += destination + source;
     }
     ASSERT_GT(goes_on, 0U); // INV7h
+    // A stream of another hand-over, which is late.
+    ASSERT_EQ(expect_one(left, GoOn{.hand_over = hand_over_number(99)}), 0U);
   }
 
   /// Opens it in this way, and goes on; then nobody else does. Returns 0 if it may not.

@@ -180,7 +180,7 @@ TEST_P(EveryMeetingTest, OneOfThemGoesOnWhereverTheOtherComes) {
   for (std::uint64_t count = 1;; ++count) {
     SCOPED_TRACE(fmt::format("moment {}", count));
     const Meeting run(GetParam(), count);
-    came += run.came() ? 1 : 0;
+    came += run.came() ? 1U : 0U;
     if (!run.tried() || HasFailure()) {
       EXPECT_GT(count, 5U);
       EXPECT_GT(came, 0U);
