@@ -95,6 +95,15 @@ bool SoftTpm::has_state_from_elsewhere() const {
                                   [](const auto& state) { return state.has_value(); });
 }
 
+std::vector<std::vector<std::byte>> SoftTpm::states_that_were_set() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::vector<std::byte>> states;
+  for (const auto& state : staged_) {
+    states.push_back(state.value_or(std::vector<std::byte>()));
+  }
+  return states;
+}
+
 void SoftTpm::replace_image() {
   const std::lock_guard lock(mutex_);
   shadow_.mark_all();

@@ -94,6 +94,8 @@ public:
   [[nodiscard]] TpmStateSizes state_sizes_bytes() const;
   /// A state blob that was set is taken over by the next INIT, or has been and is not committed.
   [[nodiscard]] bool has_state_from_elsewhere() const;
+  /// Those blobs, in the order of TpmState: what was set and not taken over yet. Empty: none was.
+  [[nodiscard]] std::vector<std::vector<std::byte>> states_that_were_set() const;
   /// Whether an image that holds this is the one that the TPM's changes so far went to.
   [[nodiscard]] bool matches(const std::vector<std::vector<std::byte>>& contents) const;
 

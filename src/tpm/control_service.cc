@@ -86,6 +86,9 @@ std::vector<std::byte> ControlService::handle(ControlClient& client, const Contr
   case ControlCommand::get_config: return config();
   default: break;
   }
+  if (request.command != ControlCommand::lock_storage) {
+    handed_over_.reset(); // Whatever it does, the next state that goes out has it.
+  }
   TpmResult result = act(client, request, std::move(passed));
   if (tpm_.has_changes()) {
     const TpmResult kept = keep_changes();
@@ -138,15 +141,15 @@ TpmResult ControlService::stop(ControlCommand command) {
 }
 
 // Again as often, and as long after each other, as swtpm does it while someone else has it.
-TpmResult ControlService::open_storage(std::uint32_t retry_count) {
+TpmResult ControlService::open_storage(ControlHost::Purpose purpose, std::uint32_t retry_count) {
   if (host_ == nullptr) {
     return tpm_success;
   }
-  Status opened = host_->open();
+  Status opened = host_->open(purpose);
   for (std::uint32_t retries = std::min(retry_count, lock_retries_max);
        retries > 0 && !opened.ok() && opened.error().kind() == ErrorKind::in_use; --retries) {
     std::this_thread::sleep_for(lock_retry_period);
-    opened = host_->open();
+    opened = host_->open(purpose);
   }
   if (!opened.ok()) {
     log_.error(operator_text(opened.error()));
@@ -155,7 +158,8 @@ TpmResult ControlService::open_storage(std::uint32_t retry_count) {
 }
 
 TpmResult ControlService::init_on_demand(const ControlRequest& request) {
-  if (const TpmResult opened = open_storage(); opened != tpm_success) {
+  if (const TpmResult opened = open_storage(ControlHost::Purpose::power_on);
+      opened != tpm_success) {
     tpm_.stop();
     return opened;
   }
@@ -175,6 +179,7 @@ TpmResult ControlService::init_on_demand(const ControlRequest& request) {
     log_.error("the TPM is not powered on: " + operator_text(settled.error()));
   }
   tpm_.stop();
+  host_->power_on_failed();
   return tpm_fail;
 }
 
@@ -216,10 +221,21 @@ void ControlService::note_shutdown() const {
 
 // QEMU says that its machine goes on here, after a snapshot or a migration that did not come about.
 TpmResult ControlService::lock_storage(std::uint32_t retry_count) {
-  if (const TpmResult opened = open_storage(retry_count); opened != tpm_success) {
+  const bool hands_over = host_ != nullptr && host_->hands_image_over();
+  if (hands_over && custody_.state() == Custody::State::gone && !handed_over_) {
+    return tpm_fail; // It is another one's machine that was handed over.
+  }
+  const bool comes_back = hands_over && !custody_.is_ours();
+  const TpmResult opened = open_storage(ControlHost::Purpose::go_on, retry_count);
+  if (opened != tpm_success) {
+    if (comes_back) {
+      custody_.controller_gone(); // Or its commands would wait for what nobody says.
+      worker_.wake();
+    }
     return opened;
   }
-  custody_.take_back();
+  comes_back ? custody_.take_over() : custody_.take_back(); // Also after one that was refused.
+  handed_over_.reset();
   worker_.wake();
   return tpm_success;
 }
@@ -295,6 +311,7 @@ std::vector<std::byte> ControlService::buffer_size(const ControlRequest& request
 void ControlService::client_gone(const ControlClient& client) {
   if (controller_ == client.number) {
     controller_.reset();
+    handed_over_.reset();
     custody_.controller_gone();
     worker_.set_vm_socket(UniqueFd());
     log_.info(fmt::format("client {}, the TPM's controller, has disconnected", client.number));

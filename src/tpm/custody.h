@@ -9,8 +9,9 @@
 namespace vnvram {
 
 /// A state that was handed over is not committed any more until it is ours again; so that no other
-/// process goes on with it, its image is sealed: our own at once, a drive that someone else owns
-/// when the machine's QEMU is gone.
+/// process goes on with it, its image is sealed: our own at once, one that both hosts of a
+/// migration see before the state leaves, a drive that someone else owns when the machine's QEMU is
+/// gone.
 ///
 /// A drive whose content someone else may change underneath is written only while a TPM command is
 /// served, and looked at after each power-on before anything is written.

@@ -17,10 +17,10 @@ Result<bool> was_changed(const Result<bool>& is_current) {
 
 } // namespace
 
-TpmStorage::TpmStorage(const Parts& parts, bool confined)
+TpmStorage::TpmStorage(const Parts& parts, Setup setup)
     : tpm_(parts.tpm), custody_(parts.custody), image_(parts.image), keeper_(parts.keeper),
       client_(parts.client), trouble_(parts.trouble), log_(parts.log),
-      blobs_prefix_(parts.blobs_prefix), confined_(confined) {}
+      blobs_prefix_(parts.blobs_prefix), setup_(setup) {}
 
 TpmStorageStatus TpmStorage::status() const {
   TpmStorageStatus status;
@@ -89,6 +89,12 @@ bool TpmStorage::is_at_hand() {
   if (custody_.has_image() || place_ == nullptr) {
     return custody_.has_image();
   }
+  if (setup_.shared && !custody_.is_ours()) {
+    if (!std::exchange(complained_, true)) {
+      log_.warning("TPM commands fail: the state was handed over to another host, with the image");
+    }
+    return false;
+  }
   const Status attached = attach_at_place();
   if (!attached.ok() && !std::exchange(complained_, true)) {
     log_.error("TPM commands fail: " + operator_text(attached.error()));
@@ -123,7 +129,9 @@ void TpmStorage::commit_without_command() {
     return;
   }
   mark_image_sealed();
-  if (!custody_.may_commit_unasked()) {
+  // What has come by a hand-over is gone on with now, or somebody else could.
+  const bool goes_on = setup_.shared && custody_.is_ours() && image_.state().sealed;
+  if (!goes_on && !custody_.may_commit_unasked()) {
     return;
   }
   commit_as_ours();
@@ -159,15 +167,9 @@ void TpmStorage::resume() {
 
 // The image says what custody says.
 void TpmStorage::mark_image_sealed() {
-  if (!custody_.is_to_be_sealed() || image_.state().sealed) {
+  if (setup_.shared || !custody_.is_to_be_sealed() || image_.state().sealed ||
+      !bring_up_to_date().ok()) {
     return;
-  }
-  // What was handed over and is in memory only belongs on the image first: it may be all that is
-  // left of it one day.
-  if (tpm_.has_changes() && !tpm_.failed()) {
-    if ((custody_.must_look() && !look_again()) || !commit()) {
-      return;
-    }
   }
   const Status sealed = client_.hand_over();
   if (sealed.ok()) {
@@ -179,6 +181,16 @@ void TpmStorage::mark_image_sealed() {
   }
 }
 
+// What was handed over and is in memory only belongs on the image first: it may be all that is left
+// of it one day.
+Status TpmStorage::bring_up_to_date() {
+  if (!tpm_.has_changes() || tpm_.failed() ||
+      ((!custody_.must_look() || look_again()) && commit())) {
+    return {};
+  }
+  return Error(ErrorKind::poisoned, "what the TPM has changed is not on its image", "see the log");
+}
+
 Status TpmStorage::mark_image_ours() {
   if (!custody_.has_image() || !custody_.is_ours() || !image_.state().sealed) {
     return {};
@@ -186,6 +198,7 @@ Status TpmStorage::mark_image_ours() {
   Status unsealed = client_.take_back();
   if (unsealed.ok()) {
     image_.sealed(false);
+    let_go_.reset();
     log_.info(fmt::format("the image is unsealed at generation {}", image_.state().generation));
   }
   return unsealed;

@@ -6,6 +6,7 @@
 
 #include "client/blob_client.h"
 #include "owner/image_keeper.h"
+#include "tpm/handed_over_states.h"
 #include "tpm/tpm_storage.h"
 
 namespace vnvram {
@@ -16,7 +17,7 @@ Error TpmStorage::of_another_process() const {
 }
 
 Status TpmStorage::check_reopens(const std::string& location) const {
-  if (!confined_ || !ImageKeeper::needs_files(location)) {
+  if (!setup_.confined || !ImageKeeper::needs_files(location)) {
     return {};
   }
   return Error(ErrorKind::unsupported,
@@ -31,9 +32,15 @@ Status TpmStorage::detach(bool held) {
   if (keeper_ == nullptr) {
     return of_another_process();
   }
+  if (setup_.shared) {
+    return Error(ErrorKind::unsupported,
+                 image_.location() + ": it is let go when QEMU fetches the state, and not before",
+                 "hold and resume are enough for a copy");
+  }
   if (Status reopens = check_reopens(image_.location()); !reopens.ok()) {
     return reopens;
   }
+  const OwnerEpoch epoch = keeper_->epoch();
   Status closed;
   if (custody_.content_may_change() || held || !custody_.is_ours()) {
     keeper_->abandon();
@@ -41,6 +48,9 @@ Status TpmStorage::detach(bool held) {
     closed = mark_image_ours();
     const Status done = keeper_->detach();
     closed = closed.ok() ? done : closed;
+  }
+  if (place_ != nullptr) { // Whoever opens it meanwhile begins another epoch.
+    let_go_ = GoOn{.hand_over = std::nullopt, .own_epoch = epoch};
   }
   leave_place();
   custody_.image_given_up();
@@ -60,7 +70,12 @@ Status TpmStorage::attach(const std::string& location, std::unique_ptr<BlockDevi
     return opens;
   }
   trouble_.forget();
-  const ImageKeeper::Opening opening = {.location = where, .accept_sealed = true};
+  const Result<std::optional<GoOn>> go_on = what_to_go_on_from();
+  if (!go_on.ok()) {
+    return go_on.error();
+  }
+  const ImageKeeper::Opening opening = {
+      .location = where, .accept_sealed = !setup_.shared, .go_on = *go_on};
   Status opened =
       device != nullptr ? keeper_->attach(std::move(device), opening) : keeper_->attach(opening);
   if (!opened.ok()) {
@@ -78,8 +93,29 @@ Status TpmStorage::attach(const std::string& location, std::unique_ptr<BlockDevi
     lose_image();
     return taken;
   }
+  if (!image_.state().sealed) {
+    let_go_.reset(); // Else it stays known by that until it is unsealed.
+  }
   log_.info(fmt::format("{} is attached, generation {}", where, generation));
   return {};
+}
+
+// The image that belongs to what the TPM has in memory, or has been set. Nothing: whatever is
+// there, as always.
+Result<std::optional<GoOn>> TpmStorage::what_to_go_on_from() const {
+  const bool has_other_state = tpm_.has_state_from_elsewhere();
+  if (!setup_.shared) {
+    return has_other_state || tpm_.is_untouched() ? std::nullopt : let_go_;
+  }
+  // What the one who has control loads is a state of this machine, which is here still.
+  if (let_go_ && !(has_other_state && custody_.state() == Custody::State::gone)) {
+    return let_go_;
+  }
+  if (!has_other_state) {
+    return std::optional<GoOn>();
+  }
+  const Result<HandOverNumber> number = hand_over_number(tpm_.states_that_were_set());
+  return number.ok() ? Result<std::optional<GoOn>>(GoOn{.hand_over = *number}) : number.error();
 }
 
 Status TpmStorage::attach_at_place() {
@@ -103,7 +139,70 @@ Status TpmStorage::attach_at_place() {
   return attached;
 }
 
+Status TpmStorage::hand_over(const HandOverNumber& number) {
+  if (!custody_.has_image()) { // What was handed over once is so anew.
+    if (Status back = take_image_back(); !back.ok()) {
+      return back;
+    }
+  }
+  if (image_.state().sealed && let_go_ && tpm_.has_changes()) {
+    if (Status unsealed = keeper_->unseal(); !unsealed.ok()) {
+      return unsealed;
+    }
+    image_.sealed(false);
+  }
+  if (Status done = bring_up_to_date(); !done.ok()) {
+    return done;
+  }
+  image_.sealed(true); // As far as commits go, whatever comes of it.
+  if (Status sealed = keeper_->seal(number); !sealed.ok()) {
+    return sealed;
+  }
+  let_go_ = GoOn{.hand_over = number, .own_epoch = keeper_->epoch()};
+  // It is all on the image: nothing is left to be written, and nobody waits longer than he has to.
+  keeper_->abandon();
+  leave_place();
+  custody_.image_given_up();
+  log_.info(fmt::format("the image is sealed for its hand-over at generation {}, and let go",
+                        image_.state().generation));
+  return {};
+}
+
+Status TpmStorage::take_image_back() {
+  return custody_.is_ours() || let_go_
+             ? attach_at_place()
+             : Error(ErrorKind::sealed, image_.location() + ": it was not let go here");
+}
+
+Status TpmStorage::open_to_power_on() {
+  const bool has_other_state = tpm_.has_state_from_elsewhere();
+  if (custody_.has_image() || custody_.is_ours() || has_other_state) {
+    return attach_at_place();
+  }
+  if (custody_.state() == Custody::State::handed_over) {
+    return {}; // It is powered on in memory. Whether it goes on here is not said yet.
+  }
+  return Error(ErrorKind::sealed,
+               image_.location() + ": the TPM's state was handed over to another host",
+               "start vnvram-tpm anew: it goes on here if the image has come back");
+}
+
+void TpmStorage::leave_what_is_sealed() {
+  if (!custody_.has_image() || !image_.state().sealed) {
+    return;
+  }
+  keeper_->abandon();
+  leave_place();
+  custody_.image_given_up();
+  log_.info("the image is let go as it was: sealed for whoever goes on with it");
+}
+
 Status TpmStorage::unseal() {
+  if (setup_.shared && !custody_.has_image()) { // The word does not take it from anybody.
+    if (Status back = take_image_back(); !back.ok()) {
+      return back;
+    }
+  }
   custody_.take_over();
   if (!custody_.has_image()) {
     return {};
