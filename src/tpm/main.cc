@@ -123,8 +123,8 @@ Status give_up_privileges(const Options& options) {
                                  (has_owner && !is_passed_on(options.image)),
                   .sessions = has_owner,
                   .threads = has_client || options.shared,
-                  .files = options.shared,
-                  .growth = options.grow_max_bytes != 0});
+                  .growth = options.grow_max_bytes != 0,
+                  .files = options.shared});
 }
 
 enum class End { by_signal, by_successor };
