@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <vector>
 
+#include "base/secret_bytes.h"
 #include "soft_tpm/soft_tpm.h"
 #include "vnvram/hand_over.h"
 #include "vnvram/result.h"
@@ -15,7 +16,7 @@ namespace vnvram {
 /// which millisecond that was made, so its number is new each time; where one says no such thing
 /// (a TPM 1.2, one that is off), two numbers are the same only if nothing has changed in between.
 /// Errors: those of sha256().
-Result<HandOverNumber> hand_over_number(const std::vector<std::vector<std::byte>>& states);
+Result<HandOverNumber> hand_over_number(const std::vector<SecretBytes>& states);
 
 /// All three, taken at once, and kept: the image is sealed for exactly these, so whatever is
 /// fetched of them, however often, is the same.
@@ -25,12 +26,12 @@ public:
   TpmResult take(SoftTpm& tpm);
 
   [[nodiscard]] const std::vector<std::byte>& of(TpmState state) const {
-    return states_.at(static_cast<std::size_t>(state));
+    return states_.at(static_cast<std::size_t>(state)).get();
   }
   [[nodiscard]] Result<HandOverNumber> number() const { return hand_over_number(states_); }
 
 private:
-  std::vector<std::vector<std::byte>> states_;
+  std::vector<SecretBytes> states_;
 };
 
 } // namespace vnvram

@@ -11,10 +11,18 @@ namespace {
 
 using States = std::vector<std::vector<std::byte>>;
 
-HandOverNumber number_of(const States& states) {
+HandOverNumber number_of(const std::vector<SecretBytes>& states) {
   const Result<HandOverNumber> number = hand_over_number(states);
   EXPECT_TRUE(number.ok());
   return number.ok() ? *number : HandOverNumber();
+}
+
+HandOverNumber number_of(const States& states) {
+  std::vector<SecretBytes> secret;
+  for (const auto& state : states) {
+    secret.emplace_back(std::span(state));
+  }
+  return number_of(secret);
 }
 
 std::vector<std::byte> bytes_of(std::string_view text) {
@@ -27,7 +35,7 @@ TEST(HandedOverStatesTest, TheNumberIsOfAllStates) {
   const HandOverNumber number = number_of(states);
   EXPECT_FALSE(number.is_none());
   EXPECT_EQ(number, number_of(states));
-  EXPECT_FALSE(number_of({{}, {}, {}}).is_none());
+  EXPECT_FALSE(number_of(States{{}, {}, {}}).is_none());
   for (const States& other :
        {States{bytes_of("permanent"), {}, bytes_of("volatile")},
         States{bytes_of("permanentv"), bytes_of("olatile"), {}},
@@ -51,8 +59,8 @@ TEST(HandedOverStatesTest, OneThatRunsHasANewOneEachTime) {
   for (int again = 0; again < 1000 && !is_new; ++again) { // It says the millisecond.
     HandedOverStates later;
     ASSERT_EQ(later.take(tpm), tpm_success);
-    is_new = number_of({later.of(TpmState::permanent), later.of(TpmState::volatile_state),
-                        later.of(TpmState::save_state)}) != *number;
+    is_new = number_of(States{later.of(TpmState::permanent), later.of(TpmState::volatile_state),
+                              later.of(TpmState::save_state)}) != *number;
   }
   EXPECT_TRUE(is_new);
   tpm.stop();
