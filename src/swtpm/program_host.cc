@@ -4,25 +4,12 @@
 
 namespace vnvram {
 
-// What has changed while the image is away belongs on it, too.
-Status ProgramHost::settled() {
-  const TpmStorageStatus before = storage_.status();
-  if (before.uncommitted && !before.attached) {
-    if (Status attached = storage_.attach_at_place(); !attached.ok()) {
-      return attached;
-    }
-  }
-  storage_.commit_without_command();
-  const TpmStorageStatus status = storage_.status();
-  return status.failed ? Error(ErrorKind::poisoned, status.image_error) : Status();
-}
-
 Status ProgramHost::open(Purpose /*purpose*/) {
   return ask_worker(worker_, [this] { return storage_.attach_at_place(); });
 }
 
 Status ProgramHost::settle() {
-  return ask_worker(worker_, [this] { return settled(); });
+  return ask_worker(worker_, [this] { return storage_.settle(); });
 }
 
 void ProgramHost::state_was_fetched() {
@@ -30,8 +17,15 @@ void ProgramHost::state_was_fetched() {
     return;
   }
   [[maybe_unused]] const Status released = ask_worker(worker_, [this] {
-    const Status committed = settled();
+    const Status committed = storage_.settle();
     return committed.ok() ? storage_.detach(false) : committed;
+  });
+}
+
+void ProgramHost::controller_has_come() {
+  [[maybe_unused]] const Status forgotten = ask_worker(worker_, [this] {
+    storage_.forget_what_was_let_go();
+    return Status();
   });
 }
 

@@ -33,10 +33,9 @@ public:
     return rules_.rejects_locality_4 ? 3 : 4;
   }
   void client_was_lost() override;
+  void controller_has_come() override;
 
 private:
-  Status settled();
-
   TpmStorage& storage_;
   TpmWorker& worker_;
   ProcessEnd& end_;

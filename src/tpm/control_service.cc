@@ -118,12 +118,21 @@ TpmResult ControlService::act(ControlClient& client, const ControlRequest& reque
   case ControlCommand::hash_start: return tpm_.hash_start();
   case ControlCommand::hash_end: return tpm_.hash_end();
   case ControlCommand::cancel_tpm_command: return tpm_.cancel();
-  case ControlCommand::store_volatile: return tpm_.store_volatile();
+  case ControlCommand::store_volatile: return store_volatile();
   case ControlCommand::reset_tpm_established: return reset_established(request.locality);
   case ControlCommand::set_data_fd: return set_data_fd(client, std::move(passed));
   case ControlCommand::lock_storage: return lock_storage(request.retry_count);
   default: return tpm_bad_ordinal;
   }
+}
+
+// What goes out, or has gone, is not stored here as well.
+TpmResult ControlService::store_volatile() {
+  if (host_ != nullptr && !custody_.is_ours()) {
+    log_.error("CMD_STORE_VOLATILE is refused: the state was handed over");
+    return tpm_fail;
+  }
+  return tpm_.store_volatile();
 }
 
 TpmResult ControlService::stop(ControlCommand command) {
@@ -167,12 +176,14 @@ TpmResult ControlService::init_on_demand(const ControlRequest& request) {
     log_.error("the TPM is not powered on: its image is sealed, because its state was handed over; "
                "if it is to go on here: vnvram unseal");
     tpm_.stop();
+    host_->power_on_failed();
     return tpm_fail;
   }
   const bool delete_volatile = (request.flags & control_init_delete_volatile) != 0;
   const Status started = power_on(delete_volatile);
   const Status settled = host_->settle();
   if (started.ok() && settled.ok()) {
+    note_power_on(delete_volatile); // From here on the image is this TPM's.
     return tpm_success;
   }
   if (started.ok()) {
@@ -184,8 +195,10 @@ TpmResult ControlService::init_on_demand(const ControlRequest& request) {
 }
 
 TpmResult ControlService::init(const ControlRequest& request) {
-  [[maybe_unused]] const Status started =
-      power_on((request.flags & control_init_delete_volatile) != 0);
+  const bool delete_volatile = (request.flags & control_init_delete_volatile) != 0;
+  if (power_on(delete_volatile).ok()) {
+    note_power_on(delete_volatile);
+  }
   // QEMU ends at a refused INIT. A guest can live with a TPM in failure mode.
   return tpm_success;
 }
@@ -194,18 +207,20 @@ Status ControlService::power_on(bool delete_volatile) {
   custody_.power_on_begins();
   Status started = tpm_.initialise(delete_volatile, [this] { return may_shut_down(); });
   note_shutdown();
-  if (started.ok()) {
-    log_.info(delete_volatile ? "the TPM is powered on, with its volatile state if there was one"
-                              : "the TPM is powered on");
-  } else {
+  if (!started.ok()) {
     log_.error("the TPM is in failure mode: " + operator_text(started.error()));
-  }
-  if (started.ok() && !tpm_.has_state()) {
-    log_.info("the TPM's state comes with its image: commands wait until one is attached");
   }
   custody_.powered_on(tpm_.last_init_restored());
   worker_.wake();
   return started;
+}
+
+void ControlService::note_power_on(bool delete_volatile) const {
+  log_.info(delete_volatile ? "the TPM is powered on, with its volatile state if there was one"
+                            : "the TPM is powered on");
+  if (!tpm_.has_state()) {
+    log_.info("the TPM's state comes with its image: commands wait until one is attached");
+  }
 }
 
 // A TPM that is held is to stay as it is, whatever becomes of its power.
@@ -222,20 +237,23 @@ void ControlService::note_shutdown() const {
 // QEMU says that its machine goes on here, after a snapshot or a migration that did not come about.
 TpmResult ControlService::lock_storage(std::uint32_t retry_count) {
   const bool hands_over = host_ != nullptr && host_->hands_image_over();
-  if (hands_over && custody_.state() == Custody::State::gone && !handed_over_) {
-    return tpm_fail; // It is another one's machine that was handed over.
+  if (hands_over && custody_.state() == Custody::State::gone && !may_come_back_) {
+    log_.error("CMD_LOCK_STORAGE is refused: it was not this controller's machine that was handed "
+               "over; if it is to go on here: vnvram tpm unseal");
+    return tpm_fail;
   }
-  const bool comes_back = hands_over && !custody_.is_ours();
   const TpmResult opened = open_storage(ControlHost::Purpose::go_on, retry_count);
   if (opened != tpm_success) {
-    if (comes_back) {
+    if (hands_over) {
       custody_.controller_gone(); // Or its commands would wait for what nobody says.
       worker_.wake();
     }
     return opened;
   }
+  const bool comes_back = hands_over && !custody_.is_ours();
   comes_back ? custody_.take_over() : custody_.take_back(); // Also after one that was refused.
   handed_over_.reset();
+  may_come_back_ = false;
   worker_.wake();
   return tpm_success;
 }
@@ -250,6 +268,9 @@ TpmResult ControlService::set_data_fd(const ControlClient& client, UniqueFd sock
   }
   if (!custody_.has_image()) {
     tpm_.stop(); // Whoever powered it on is gone, and its drive too.
+  }
+  if (host_ != nullptr && controller_ != client.number) {
+    host_->controller_has_come();
   }
   worker_.set_vm_socket(std::move(socket));
   worker_.set_locality(CommandSource::vm, 0);
@@ -312,6 +333,7 @@ void ControlService::client_gone(const ControlClient& client) {
   if (controller_ == client.number) {
     controller_.reset();
     handed_over_.reset();
+    may_come_back_ = false;
     custody_.controller_gone();
     worker_.set_vm_socket(UniqueFd());
     log_.info(fmt::format("client {}, the TPM's controller, has disconnected", client.number));

@@ -83,6 +83,7 @@ private:
   TpmResult init(const ControlRequest& request);
   TpmResult init_on_demand(const ControlRequest& request);
   Status power_on(bool delete_volatile);
+  void note_power_on(bool delete_volatile) const;
   TpmResult open_storage(ControlHost::Purpose purpose, std::uint32_t retry_count = 0);
   TpmResult stop(ControlCommand command);
   void note_fetched(const ControlClient& client, const ControlRequest& request) const;
@@ -90,6 +91,7 @@ private:
   void note_shutdown() const;
   TpmResult lock_storage(std::uint32_t retry_count);
   TpmResult keep_changes();
+  TpmResult store_volatile();
   TpmResult set_data_fd(const ControlClient& client, UniqueFd socket);
   TpmResult set_locality(const ControlClient& client, std::uint8_t locality);
   TpmResult reset_established(std::uint8_t locality);
@@ -118,6 +120,8 @@ private:
   /// What the image was handed over with, until the machine goes on here, or anything is done to
   /// the TPM.
   std::optional<HandedOverStates> handed_over_;
+  /// The controller to whom the image was handed over has not gone: he may say that it goes on.
+  bool may_come_back_ = false;
 };
 
 } // namespace vnvram

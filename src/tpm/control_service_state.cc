@@ -80,6 +80,7 @@ TpmResult ControlService::hand_over(bool anew) {
     return tpm_fail;
   }
   handed_over_ = std::move(states);
+  may_come_back_ = true;
   return tpm_success;
 }
 

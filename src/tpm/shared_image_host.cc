@@ -11,6 +11,11 @@ namespace {
 constexpr std::chrono::milliseconds look_period{5};
 constexpr std::chrono::seconds looks_for{5};
 
+Status held_back() {
+  return Error(ErrorKind::in_use, "the TPM is held, and its image is to stay as it is",
+               "vnvram tpm resume");
+}
+
 } // namespace
 
 Status SharedImageHost::open(Purpose purpose) {
@@ -30,16 +35,24 @@ Status SharedImageHost::open(Purpose purpose) {
   }
 }
 
+// What is changed under a hold comes behind it. A hold never ends for a job that waits for it: that
+// is the worker's own.
+Status SharedImageHost::settled() {
+  if (!worker_.is_held()) {
+    return storage_.settle();
+  }
+  const TpmStorageStatus status = storage_.status();
+  return status.attached && status.image.sealed ? held_back() : Status();
+}
+
 Status SharedImageHost::settle() {
-  return ask_worker(worker_, [this] {
-    storage_.commit_without_command();
-    const TpmStorageStatus status = storage_.status();
-    return status.failed ? Error(ErrorKind::poisoned, status.image_error) : Status();
-  });
+  return ask_worker(worker_, [this] { return settled(); });
 }
 
 Status SharedImageHost::hand_over(const HandOverNumber& number) {
-  return ask_worker(worker_, [this, number] { return storage_.hand_over(number); });
+  return ask_worker(worker_, [this, number] {
+    return worker_.is_held() ? held_back() : storage_.hand_over(number);
+  });
 }
 
 void SharedImageHost::power_on_failed() {

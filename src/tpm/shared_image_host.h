@@ -19,8 +19,11 @@ public:
   /// For QEMU's state it waits until the image is free and handed over, five seconds at most: who
   /// had it has let go before that state left, and storage may be slow to show it.
   Status open(Purpose purpose) override;
+  /// What has changed under a hold is committed behind it; but an image that has come is not gone
+  /// on with, so that fails.
   Status settle() override;
   [[nodiscard]] bool hands_image_over() const override { return true; }
+  /// Not under a hold.
   Status hand_over(const HandOverNumber& number) override;
   void power_on_failed() override;
   void state_was_fetched() override {}
@@ -28,8 +31,11 @@ public:
   [[nodiscard]] SwtpmStateBlob::Keys keys() const override { return {}; }
   [[nodiscard]] std::uint8_t locality_max() const override { return 4; }
   void client_was_lost() override {}
+  void controller_has_come() override {}
 
 private:
+  Status settled();
+
   TpmStorage& storage_;
   TpmWorker& worker_;
 };

@@ -91,7 +91,8 @@ bool TpmStorage::is_at_hand() {
   }
   if (setup_.shared && !custody_.is_ours()) {
     if (!std::exchange(complained_, true)) {
-      log_.warning("TPM commands fail: the state was handed over to another host, with the image");
+      log_.warning("TPM commands fail: the state was handed over to another host, with the image; "
+                   "if it is to go on here: vnvram tpm unseal");
     }
     return false;
   }
@@ -135,6 +136,23 @@ void TpmStorage::commit_without_command() {
     return;
   }
   commit_as_ours();
+}
+
+Status TpmStorage::settle() {
+  const bool may_come = !setup_.shared || custody_.is_ours();
+  if (may_come && tpm_.has_changes() && !custody_.has_image() && !tpm_.failed()) {
+    if (Status attached = attach_at_place(); !attached.ok()) {
+      return attached;
+    }
+  }
+  commit_without_command();
+  if (custody_.is_ours()) {
+    if (Status done = bring_up_to_date(); !done.ok()) {
+      return done;
+    }
+  }
+  const TpmStorageStatus now = status();
+  return now.failed ? Error(ErrorKind::poisoned, now.image_error) : Status();
 }
 
 void TpmStorage::commit_as_ours() {
@@ -208,6 +226,9 @@ Status TpmStorage::mark_image_ours() {
 
 // The drive's content may have been put back while the machine was: is it what we left?
 bool TpmStorage::look_again() {
+  if (setup_.shared) {
+    return is_still_there();
+  }
   const std::uint64_t generation_before = image_.state().generation;
   const std::string where = image_.location();
   // By the same connection: it is the drive that changed, and a confined process may not get
@@ -228,7 +249,8 @@ bool TpmStorage::look_again() {
     return fail(image.error(), "opening a drive whose content was put back");
   }
   const std::uint64_t generation = image->state.generation;
-  if (const Status taken = image_.adopt(std::move(*image), where); !taken.ok()) {
+  if (const Status taken = image_.adopt(std::move(*image), where, AdoptedImage::Whose::as_it_says);
+      !taken.ok()) {
     lose_image();
     return fail(taken.error(), "taking up the state of a drive whose content was put back");
   }
@@ -236,6 +258,23 @@ bool TpmStorage::look_again() {
                         "generation {}",
                         generation_before, generation));
   return true;
+}
+
+// INV7e: what was changed underneath may be somebody else's, who goes on with it.
+bool TpmStorage::is_still_there() {
+  const Result<bool> current = keeper_->is_current();
+  if (!current.ok()) {
+    return fail(current.error(), "a look at the image");
+  }
+  if (!*current) {
+    log_.error(image_.location() +
+               ": TPM commands fail, and the image is let go: somebody else has "
+               "opened it since, or its content was put back");
+    custody_.gone_on_elsewhere();
+    let_go_.reset();
+    leave_image();
+  }
+  return *current;
 }
 
 // One that the TPM cannot have.
@@ -317,6 +356,13 @@ Status TpmStorage::close() {
   leave_place();
   custody_.image_given_up();
   return closed;
+}
+
+// As it is.
+void TpmStorage::leave_image() {
+  keeper_->abandon();
+  leave_place();
+  custody_.image_given_up();
 }
 
 void TpmStorage::leave_place() {

@@ -81,6 +81,10 @@ public:
   [[nodiscard]] bool commit();
   /// What control commands have changed, with no TPM command about to come.
   void commit_without_command();
+  /// The same for a control command that is answered behind it, wherever the image is: on a drive
+  /// whose content may change, too, after a look. Errors: those of attach_at_place(), poisoned (it
+  /// is ours, and not durable).
+  Status settle();
   /// The TPM is about to count as held: nothing of the image's own accord is left to be written,
   /// and nothing is until resume().
   void hold();
@@ -97,6 +101,8 @@ public:
   /// Opens the image that is at the place; of one that is attached, whether it still is what is
   /// found there. Errors: those of the place, and of attach().
   Status attach_at_place();
+  /// Who is to go on with the TPM now is not who let the image go: he takes what is there.
+  void forget_what_was_let_go() { let_go_.reset(); }
   /// The operator's word that the state is ours.
   Status unseal();
 
@@ -106,8 +112,8 @@ public:
   /// also one that was let go and not taken by anybody. Errors: it is here, as it was, or it has
   /// gone on elsewhere (stale).
   Status hand_over(const HandOverNumber& number);
-  /// Opens it again, if nobody has gone on with it since. Errors: stale (somebody has), and those
-  /// of attach_at_place().
+  /// Opens it again, if nobody has gone on with it since. Errors: stale (somebody has, and the
+  /// state is gone), and those of attach_at_place().
   Status take_image_back();
   /// Before an INIT: opens what was handed over with the state that was set; without one, what
   /// nobody has handed over. What was handed over here is left alone. Errors: sealed, those of
@@ -125,9 +131,11 @@ private:
   Status bring_up_to_date();
   [[nodiscard]] bool fail(const Error& error, std::string_view during);
   [[nodiscard]] bool look_again();
+  [[nodiscard]] bool is_still_there();
   [[nodiscard]] bool is_at_hand();
   void leave_place();
   void lose_image();
+  void leave_image();
   void commit_as_ours();
   Status mark_image_ours();
   void mark_image_sealed();

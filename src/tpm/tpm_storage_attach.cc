@@ -78,7 +78,11 @@ Status TpmStorage::attach(const std::string& location, std::unique_ptr<BlockDevi
       .location = where, .accept_sealed = !setup_.shared, .go_on = *go_on};
   Status opened =
       device != nullptr ? keeper_->attach(std::move(device), opening) : keeper_->attach(opening);
+  const bool was_here = *go_on && (*go_on)->own_epoch;
   if (!opened.ok()) {
+    if (setup_.shared && was_here && opened.error().kind() == ErrorKind::stale) {
+      custody_.gone_on_elsewhere();
+    }
     return opened;
   }
   Result<TpmImage> image = read_tpm_image(client_, where, {tpm_.version(), blobs_prefix_});
@@ -87,7 +91,8 @@ Status TpmStorage::attach(const std::string& location, std::unique_ptr<BlockDevi
   if (image.ok()) {
     generation = image->state.generation;
     custody_.has_looked();
-    taken = image_.adopt(std::move(*image), where);
+    using Whose = AdoptedImage::Whose;
+    taken = image_.adopt(std::move(*image), where, was_here ? Whose::left_here : Whose::as_it_says);
   }
   if (!taken.ok()) {
     lose_image();
@@ -101,18 +106,22 @@ Status TpmStorage::attach(const std::string& location, std::unique_ptr<BlockDevi
 }
 
 // The image that belongs to what the TPM has in memory, or has been set. Nothing: whatever is
-// there, as always.
+// there, which is so for one that only we see.
 Result<std::optional<GoOn>> TpmStorage::what_to_go_on_from() const {
   const bool has_other_state = tpm_.has_state_from_elsewhere();
   if (!setup_.shared) {
-    return has_other_state || tpm_.is_untouched() ? std::nullopt : let_go_;
+    return has_other_state ? std::nullopt : let_go_;
   }
   // What the one who has control loads is a state of this machine, which is here still.
   if (let_go_ && !(has_other_state && custody_.state() == Custody::State::gone)) {
     return let_go_;
   }
   if (!has_other_state) {
-    return std::optional<GoOn>();
+    return Error(ErrorKind::sealed,
+                 image_.location() + ": it was not let go here, and QEMU has not set a state that "
+                                     "could have come with it",
+                 "with --incoming a machine comes by migration; one that is started needs "
+                 "vnvram-tpm without it");
   }
   const Result<HandOverNumber> number = hand_over_number(tpm_.states_that_were_set());
   return number.ok() ? Result<std::optional<GoOn>>(GoOn{.hand_over = *number}) : number.error();
@@ -124,6 +133,9 @@ Status TpmStorage::attach_at_place() {
   }
   if (custody_.has_image()) {
     return place_->check();
+  }
+  if (const auto go_on = what_to_go_on_from(); !go_on.ok()) {
+    return go_on.error(); // Nothing is touched then.
   }
   const Result<std::string> location =
       place_->enter(was_at_place_ ? ImagePlace::Visit::again : ImagePlace::Visit::first);
@@ -160,9 +172,7 @@ Status TpmStorage::hand_over(const HandOverNumber& number) {
   }
   let_go_ = GoOn{.hand_over = number, .own_epoch = keeper_->epoch()};
   // It is all on the image: nothing is left to be written, and nobody waits longer than he has to.
-  keeper_->abandon();
-  leave_place();
-  custody_.image_given_up();
+  leave_image();
   log_.info(fmt::format("the image is sealed for its hand-over at generation {}, and let go",
                         image_.state().generation));
   return {};
@@ -182,18 +192,17 @@ Status TpmStorage::open_to_power_on() {
   if (custody_.state() == Custody::State::handed_over) {
     return {}; // It is powered on in memory. Whether it goes on here is not said yet.
   }
-  return Error(ErrorKind::sealed,
-               image_.location() + ": the TPM's state was handed over to another host",
-               "start vnvram-tpm anew: it goes on here if the image has come back");
+  return Error(
+      ErrorKind::sealed, image_.location() + ": the TPM's state was handed over to another host",
+      "if it is to go on here, and does nowhere else: vnvram tpm unseal; or end vnvram-tpm, "
+      "and vnvram unseal");
 }
 
 void TpmStorage::leave_what_is_sealed() {
   if (!custody_.has_image() || !image_.state().sealed) {
     return;
   }
-  keeper_->abandon();
-  leave_place();
-  custody_.image_given_up();
+  leave_image();
   log_.info("the image is let go as it was: sealed for whoever goes on with it");
 }
 

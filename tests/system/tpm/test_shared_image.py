@@ -10,7 +10,7 @@ import unittest
 
 from harness.tpm_process import program
 from harness.vnvram import create, info, vnvram
-from tpm.support import FAIL, TpmCase
+from tpm.support import FAIL, STORE_VOLATILE, TpmCase
 
 PERMANENT, VOLATILE, SAVE_STATE = KINDS = 1, 2, 3
 DELETE_VOLATILE = 1
@@ -202,6 +202,16 @@ class HandOver(SharedImageCase):
         self.assertEqual(self.refused_to_start(), 14)  # in use
         self.must_go_on(source, count)
 
+    def test_a_target_without_a_state_opens_nothing(self):
+        """A QEMU that was started, and not moved; also when nobody has the image."""
+        target = self.start_target()
+        before = self.owner()
+        self.assertEqual(target.control.init(), FAIL)
+        self.assertEqual(target.control.lock_storage(), FAIL)
+        self.assertEqual(self.owner(), before)
+        self.assertIn("QEMU has not set a state", target.log_text())
+        self.assertNotIn("the TPM is powered on", target.log_text())
+
     def test_what_was_let_go_is_not_started_without_a_word(self):
         source, count = self.start_source()
         fetch(source.control)
@@ -219,6 +229,41 @@ class HandOver(SharedImageCase):
         new = self.start_host()
         self.assertEqual((new.control.init(), new.guest.startup()), (0, 0))
         self.must_go_on(new, count)
+
+
+class Held(SharedImageCase):
+    """vnvram tpm hold."""
+
+    def start_held(self):
+        admin = self.workspace.file("admin")
+        self.tpm_words = ("--admin", f"unix:{admin}")
+        source, count = self.start_source()
+        vnvram("tpm", "hold", admin)
+        return source, count, admin
+
+    def test_a_snapshot_is_loaded_and_comes_behind_it(self):
+        source, count, admin = self.start_held()
+        # Somebody beside QEMU, for whom nothing is handed over.
+        blobs = fetch(self.control(source.tpm))
+        before = self.owner()
+        self.assertEqual(source.control.result(STORE_VOLATILE), 0)
+        self.assertEqual(take(source.control, blobs), 0)
+        self.assertEqual(self.owner(), before)
+        vnvram("tpm", "resume", admin)
+        self.must_go_on(source, count)
+
+    def test_nothing_is_handed_over(self):
+        source, count, admin = self.start_held()
+        before = self.owner()
+        self.assertEqual(source.control.get_blob(PERMANENT)[0], FAIL)
+        self.assertIn("the TPM is held", source.log_text())
+        self.assertEqual(self.owner(), before)
+        vnvram("tpm", "resume", admin)
+        self.must_go_on(source, count)
+        self.tpm_words = ()
+        target = self.start_target()
+        self.assertEqual(take(target.control, fetch(source.control)), 0, target.log_text())
+        self.must_go_on(target, count + 1)
 
 
 class Deaths(SharedImageCase):
