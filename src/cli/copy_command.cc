@@ -22,11 +22,10 @@
 #include "serve/token_bucket.h"
 
 namespace vnvram::cli {
-namespace {
 
 /// So that what is read stays below a rate; but not while somebody waits for it, nor what is read
 /// again because its owner has changed it, which would be changed again meanwhile.
-class Pace {
+class CopyCommand::Pace {
 public:
   Pace(std::uint64_t bytes_per_second, EndRequest& end) : bucket_(bytes_per_second), end_(end) {}
 
@@ -50,6 +49,8 @@ private:
   EndRequest& end_;
   bool hurries_ = false;
 };
+
+namespace {
 
 /// Ends the connection to an owner that does not answer, as if it had ended.
 std::function<void()> hang_up(const UniqueFd& socket) {
