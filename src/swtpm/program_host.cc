@@ -22,13 +22,6 @@ void ProgramHost::state_was_fetched() {
   });
 }
 
-void ProgramHost::controller_has_come() {
-  [[maybe_unused]] const Status forgotten = ask_worker(worker_, [this] {
-    storage_.forget_what_was_let_go();
-    return Status();
-  });
-}
-
 void ProgramHost::client_was_lost() {
   if (rules_.ends_with_client) {
     end_.ask("the control channel was closed");

@@ -33,7 +33,6 @@ public:
     return rules_.rejects_locality_4 ? 3 : 4;
   }
   void client_was_lost() override;
-  void controller_has_come() override;
 
 private:
   TpmStorage& storage_;

@@ -45,8 +45,6 @@ public:
   [[nodiscard]] virtual SwtpmStateBlob::Keys keys() const = 0;
   /// The highest locality that a client may set.
   [[nodiscard]] virtual std::uint8_t locality_max() const = 0;
-  /// Another one than before has control of the TPM.
-  virtual void controller_has_come() = 0;
   /// A control client is gone.
   virtual void client_was_lost() = 0;
 };

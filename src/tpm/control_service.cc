@@ -269,9 +269,6 @@ TpmResult ControlService::set_data_fd(const ControlClient& client, UniqueFd sock
   if (!custody_.has_image()) {
     tpm_.stop(); // Whoever powered it on is gone, and its drive too.
   }
-  if (host_ != nullptr && controller_ != client.number) {
-    host_->controller_has_come();
-  }
   worker_.set_vm_socket(std::move(socket));
   worker_.set_locality(CommandSource::vm, 0);
   controller_ = client.number;

@@ -31,7 +31,6 @@ public:
   [[nodiscard]] SwtpmStateBlob::Keys keys() const override { return {}; }
   [[nodiscard]] std::uint8_t locality_max() const override { return 4; }
   void client_was_lost() override {}
-  void controller_has_come() override {}
 
 private:
   Status settled();

@@ -101,8 +101,6 @@ public:
   /// Opens the image that is at the place; of one that is attached, whether it still is what is
   /// found there. Errors: those of the place, and of attach().
   Status attach_at_place();
-  /// Who is to go on with the TPM now is not who let the image go: he takes what is there.
-  void forget_what_was_let_go() { let_go_.reset(); }
   /// The operator's word that the state is ours.
   Status unseal();
 

@@ -123,6 +123,8 @@ class HandOver(SharedImageCase):
         self.assertEqual(take(target.control, blobs), 0, target.log_text())
         self.assertIsNone(self.info()["hand_over"])
         self.must_go_on(target, count)
+        said = target.log_text()  # That it is on when the image is its own, and not before.
+        self.assertLess(said.index("the image is unsealed"), said.index("the TPM is powered on"))
         self.must_not_go_on(source)
         self.assertIn(f"has gone on elsewhere: process {target.tpm.pid} on {os.uname().nodename}",
                       source.log_text())
