@@ -13,7 +13,7 @@ namespace vnvram {
 /// migration see before the state leaves, a drive that someone else owns when the machine's QEMU is
 /// gone.
 ///
-/// A drive whose content someone else may change underneath is written only while a TPM command is
+/// A drive whose content someone else may change underneath is written only while a command is
 /// served, and looked at after each power-on before anything is written.
 ///
 /// Threads: any. It decides from memory and waits for nothing; what follows from it is done by
