@@ -40,7 +40,6 @@ Status TpmStorage::detach(bool held) {
   if (Status reopens = check_reopens(image_.location()); !reopens.ok()) {
     return reopens;
   }
-  const OwnerEpoch epoch = keeper_->epoch();
   Status closed;
   if (custody_.content_may_change() || held || !custody_.is_ours()) {
     keeper_->abandon();
@@ -48,9 +47,6 @@ Status TpmStorage::detach(bool held) {
     closed = mark_image_ours();
     const Status done = keeper_->detach();
     closed = closed.ok() ? done : closed;
-  }
-  if (place_ != nullptr) { // Whoever opens it meanwhile begins another epoch.
-    let_go_ = GoOn{.hand_over = std::nullopt, .own_epoch = epoch};
   }
   leave_place();
   custody_.image_given_up();
@@ -105,7 +101,7 @@ Status TpmStorage::attach(const std::string& location, std::unique_ptr<BlockDevi
 Result<std::optional<GoOn>> TpmStorage::what_to_go_on_from() const {
   const bool has_other_state = tpm_.has_state_from_elsewhere();
   if (!setup_.shared) {
-    return has_other_state || tpm_.is_untouched() ? std::nullopt : let_go_;
+    return std::optional<GoOn>();
   }
   // What the one who has control loads is a state of this machine, which is here still.
   if (let_go_ && !(has_other_state && custody_.state() == Custody::State::gone)) {
