@@ -8,6 +8,7 @@ import subprocess
 import time
 import unittest
 
+from harness.nbd_server import NbdServer
 from harness.tpm_process import program
 from harness.vnvram import create, info, vnvram
 from tpm.support import FAIL, STORE_VOLATILE, TpmCase
@@ -63,8 +64,11 @@ class SharedImageCase(TpmCase):
         super().setUp()
         self.image = create(self.workspace.file("shared.img"), *self.image_words)
 
+    def location(self):
+        return self.image
+
     def start_host(self, *options):
-        return Host(self, self.start(self.image, options=("--shared", *self.tpm_words, *options)))
+        return Host(self, self.start(self.location(), options=("--shared", *self.tpm_words, *options)))
 
     def start_source(self):
         """One whose counter was raised."""
@@ -368,6 +372,37 @@ class Encrypted(SharedImageCase):
         fetch(back.control)
         self.assertEqual(back.control.lock_storage(), 0)
         self.must_go_on(back, count + 2)
+
+
+class WithoutALock(SharedImageCase):
+    """An NBD server, which keeps nobody away: the epoch and the look do."""
+
+    def setUp(self):
+        super().setUp()
+        self.server = NbdServer(self.workspace, "qemu-nbd", self.image)
+        self.children.append(self.server)
+
+    def location(self):
+        return self.server.uri
+
+    def test_a_machine_moves(self):
+        source, count = self.start_source()
+        target = self.start_target()
+        self.assertEqual(take(target.control, fetch(source.control)), 0, target.log_text())
+        self.assertFalse(self.info()["sealed"])  # Or the source could take it back.
+        self.must_not_go_on(source)
+        self.must_go_on(target, count)
+        self.assertNotEqual(source.guest.increment(), 0)
+        self.must_go_on(target, count + 1)
+
+    def test_a_migration_that_did_not_come_about(self):
+        source, count = self.start_source()
+        target = self.start_target()
+        blobs = fetch(source.control)
+        self.assertEqual(source.control.lock_storage(), 0)
+        self.must_go_on(source, count)
+        self.assertEqual(take(target.control, blobs), FAIL)  # Too late.
+        self.must_go_on(source, count + 1)
 
 
 class Times(SharedImageCase):
