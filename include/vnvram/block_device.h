@@ -41,11 +41,12 @@ struct DeviceCapabilities {
 ///
 /// Threads: read, write, write_durable, write_durable_and_read and flush may be called from several
 /// threads at the same time; the caller sees to it that no two overlapping writes run at once. The
-/// others are called by one thread at a time, with no I/O under way. Alignment: offsets and lengths
-/// are multiples of block_size_bytes (a read may also end with the device). Buffers may have any
-/// alignment; those aligned to block_size_bytes are faster. Errors: ErrorKind::io with the device's
-/// name, the place and the cause, unless said otherwise. An access beyond the end is an error,
-/// never a short transfer.
+/// others are called by one thread at a time, with no I/O under way, but for size_bytes() and
+/// resize(), which may come beside reads and commits. Alignment: offsets and lengths are multiples
+/// of block_size_bytes (a read may also end with the device). Buffers may have any alignment; those
+/// aligned to block_size_bytes are faster. Errors: ErrorKind::io with the device's name, the place
+/// and the cause, unless said otherwise. An access beyond the end is an error, never a short
+/// transfer.
 class VNVRAM_API BlockDevice {
 public:
   BlockDevice() = default;

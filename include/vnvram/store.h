@@ -133,6 +133,16 @@ struct OpenOptions {
   /// told (failed_in_background) and tried again after each period, and the tenth failure in a row
   /// poisons; an opening, a seal and a close fail. With Access::read_only it is not looked at.
   AnchorUse anchor = {};
+  /// The size that the image may grow to by itself, as StoreInfo says its size; 0: it does not.
+  /// When blobs that are registered, or made larger, find no room, it grows to what they need, and
+  /// to some more for those that come after them. A device that is too short is lengthened if it
+  /// can be (DeviceCapabilities::resize), and the space is reserved before any superblock says that
+  /// it is the image's. A device that was lengthened by somebody else is long enough; a VM image is
+  /// as long as it was when it was opened: see lengthen_vm_image().
+  std::uint64_t grow_max_bytes = 0;
+  /// Called when it has grown so, with the size of before and the new one. On the thread that
+  /// carries the registration out, which it holds up; it must not call the store, nor throw.
+  std::function<void(std::uint64_t from_bytes, std::uint64_t to_bytes)> grown = {};
   /// For tests: what says when the times above have come. nullptr: the machine's clock. It outlives
   /// the store.
   Clock* clock = nullptr;
@@ -255,6 +265,14 @@ VNVRAM_API Status resize_image(BlockDevice& device, std::uint64_t size_bytes,
 VNVRAM_API Status resize_image_file(const std::string& path, std::uint64_t size_bytes,
                                     const DeviceOptions& options = {}, const KeyRing& keys = {});
 
+/// For OpenOptions::grow_max_bytes, before open_device(): QEMU can lengthen a VM image only while
+/// nobody has it open. A qcow2 image that holds one of ours, not sealed, and is shorter, gets this
+/// size. That takes next to no space: what is behind the image is reserved when the image grows
+/// into it. Anything else is left as it is, and so is what cannot be looked at, of which the
+/// opening will say why. Errors: those of qemu-img.
+VNVRAM_API Status lengthen_vm_image(const std::string& path, std::uint64_t size_bytes,
+                                    const DeviceOptions& options = {});
+
 /// Puts a seal on an image that nobody has open, whose state goes on elsewhere: see Store::seal().
 /// Durable on return; harmless on an image that is sealed. `options` as for Store::open, for an
 /// image with a key or an anchor. Errors: as Store::open.
@@ -296,7 +314,8 @@ public:
   /// alone, a larger size_max_bytes grows it (a smaller one is left alone), what is missing is
   /// added, of size 0 and generation 0. Durable on return. After it, no write of up to
   /// size_max_bytes fails for space. Errors: type_mismatch, no_space (by how much), too_large (for
-  /// the ring, by how much), invalid_argument; nothing has changed then.
+  /// the ring, by how much), invalid_argument; nothing has changed then, but that an image that may
+  /// grow (OpenOptions::grow_max_bytes) may have.
   Status register_blobs(std::span<const BlobSpec> blobs);
   /// The same for blobs that begin with a content: those that were never written (generation 0) get
   /// it in the same transaction, so nobody ever sees them without. What was written is left alone.

@@ -221,6 +221,11 @@ typedef struct vnvram_open_options {
    * "exec:COMMAND", ... Without one that fits: VNVRAM_KEY_NEEDED, VNVRAM_WRONG_KEY. */
   const char* const* keys;
   size_t key_count;
+  /* The size that the image may grow to by itself; 0: it does not. Where blobs that are registered
+   * find no room it grows to what they need, and some more. Its device is lengthened if it can be,
+   * and the space is reserved first; a qcow2 image is made so long before it is opened, which takes
+   * next to no space. */
+  uint64_t grow_max;
 } vnvram_open_options;
 
 /* Opens an image and recovers its newest generation. For writing it takes the device's lock and

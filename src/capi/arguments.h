@@ -22,9 +22,9 @@ inline constexpr std::size_t struct_size_max_bytes = 4096;
 /// a structure's end, as large as its alignment, so that no size says two things.
 template <typename Struct> inline constexpr std::array<std::size_t, 0> earlier_sizes_bytes{};
 template <>
-inline constexpr std::array<std::size_t, 3> earlier_sizes_bytes<vnvram_open_options>{
+inline constexpr std::array<std::size_t, 4> earlier_sizes_bytes<vnvram_open_options>{
     offsetof(vnvram_open_options, deferral_us), offsetof(vnvram_open_options, anchor),
-    offsetof(vnvram_open_options, keys)};
+    offsetof(vnvram_open_options, keys), offsetof(vnvram_open_options, grow_max)};
 template <>
 inline constexpr std::array<std::size_t, 1> earlier_sizes_bytes<vnvram_create_options>{
     offsetof(vnvram_create_options, keys)};

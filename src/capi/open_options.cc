@@ -8,7 +8,7 @@ namespace vnvram::capi {
 namespace {
 
 // Room for a member at the end would let a size mean two things: see earlier_sizes_bytes.
-static_assert(offsetof(vnvram_open_options, key_count) + sizeof(std::size_t) ==
+static_assert(offsetof(vnvram_open_options, grow_max) + sizeof(std::uint64_t) ==
               sizeof(vnvram_open_options));
 
 constexpr std::uint32_t known_flags =
@@ -115,6 +115,7 @@ Result<OpenOptions> take_open_options(const vnvram_open_options* options) {
   result.access = flag(VNVRAM_OPEN_READ_ONLY) ? Access::read_only : Access::read_write;
   result.callbacks =
       flag(VNVRAM_OPEN_EVENT_FD) ? CallbackMode::event_fd : CallbackMode::store_thread;
+  result.grow_max_bytes = given->grow_max;
   result.background = !flag(VNVRAM_OPEN_NO_BACKGROUND);
   result.threads_late = flag(VNVRAM_OPEN_THREADS_LATE);
   if (given->cache_size != 0) {

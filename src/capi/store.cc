@@ -93,6 +93,12 @@ vnvram_kind vnvram_open(const char* path, const vnvram_open_options* options, vn
     auto handle = std::make_unique<vnvram_store>();
     const DeviceOptions device_options = {
         .image_key_file = string_or_empty(options == nullptr ? nullptr : options->image_key_file)};
+    if (open->access == Access::read_write) {
+      if (Status lengthened = lengthen_vm_image(*name, open->grow_max_bytes, device_options);
+          !lengthened) {
+        return lengthened;
+      }
+    }
     auto device = open_device(*name, open->access, device_options);
     if (!device) {
       return device.error();

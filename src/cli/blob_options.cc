@@ -2,8 +2,8 @@
 
 #include <fmt/core.h>
 
+#include "base/size_text.h"
 #include "cli/input.h"
-#include "cli/size_text.h"
 #include "soft_tpm/tpm_blobs.h"
 #include "uefi/flash_chip.h"
 #include "uefi/variable_store_template.h"

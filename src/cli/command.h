@@ -72,7 +72,7 @@ protected:
   /// What only who opens an image can be told. Errors: invalid_argument.
   [[nodiscard]] Status check_for_owner() const { return check_for_owner(*app_); }
   [[nodiscard]] static Status check_for_owner(const CLI::App& app) {
-    for (const char* option : {"--image-key", "--key", "--space", "--anchor"}) {
+    for (const char* option : {"--image-key", "--key", "--space", "--anchor", "--grow"}) {
       if (app.get_option_no_throw(option) != nullptr && app.count(option) > 0) {
         return Error(ErrorKind::invalid_argument,
                      std::string(option) + " is for who opens the image",

@@ -13,12 +13,12 @@
 #include "backup/owner_device.h"
 #include "backup/owner_source.h"
 #include "base/plain_text.h"
+#include "base/size_text.h"
 #include "base/system_clock.h"
 #include "base/uuid.h"
 #include "cli/end_request.h"
 #include "cli/owner_socket.h"
 #include "cli/progress.h"
-#include "cli/size_text.h"
 #include "serve/token_bucket.h"
 
 namespace vnvram::cli {

@@ -4,8 +4,8 @@
 
 #include "base/plain_text.h"
 #include "base/secret_bytes.h"
+#include "base/size_text.h"
 #include "cli/progress.h"
-#include "cli/size_text.h"
 #include "cli/who_and_when.h"
 #include "provision/image_creator.h"
 #include "vnvram/version.h"

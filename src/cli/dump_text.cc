@@ -4,8 +4,8 @@
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
 
+#include "base/size_text.h"
 #include "base/uuid.h"
-#include "cli/size_text.h"
 #include "cli/text.h"
 
 namespace vnvram::cli {

@@ -6,8 +6,8 @@
 #include <nlohmann/json.hpp>
 
 #include "base/plain_text.h"
+#include "base/size_text.h"
 #include "base/uuid.h"
-#include "cli/size_text.h"
 
 namespace vnvram::cli {
 namespace {

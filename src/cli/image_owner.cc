@@ -13,6 +13,7 @@
 
 #include "base/descriptor_passing.h"
 #include "base/operator_text.h"
+#include "base/size_text.h"
 #include "base/system_clock.h"
 #include "device/location.h"
 #include "service/idle_memory.h"
@@ -50,7 +51,13 @@ Status ImageOwner::run() {
       {.device = setup_.device,
        .store = {.keys = setup_.keys,
                  .came_to_rest = give_back_all_memory,
-                 .anchor = setup_.anchor},
+                 .anchor = setup_.anchor,
+                 .grow_max_bytes = setup_.grow_max_bytes,
+                 .grown =
+                     [&log, name = location_name(setup_.image)](std::uint64_t from_bytes,
+                                                                std::uint64_t to_bytes) {
+                       log.info(name + " " + growth_text(from_bytes, to_bytes));
+                     }},
        .space = setup_.space,
        .space_warned = [&log](const Error& error) { log.warning(operator_text(error)); }});
   const std::uint64_t watch =
@@ -114,9 +121,10 @@ Status ImageOwner::serve(ImageKeeper& keeper, const Listener& listener,
   }
   if (setup_.seccomp) {
     KeyRing(setup_.keys).run_no_more_commands(); // For a state that is looked at again.
-    if (Status confined = confine(
-            *setup_.seccomp,
-            {.connections = has_own_threads(setup_.image), .sessions = true, .threads = true});
+    if (Status confined = confine(*setup_.seccomp, {.connections = has_own_threads(setup_.image),
+                                                    .sessions = true,
+                                                    .threads = true,
+                                                    .growth = setup_.grow_max_bytes != 0});
         !confined) {
       return confined;
     }

@@ -1,6 +1,7 @@
 // An image and its control socket, until this process is told to end.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -29,6 +30,7 @@ public:
     AnchorUse anchor;
     KeyRing keys;
     SpacePolicy space = SpacePolicy::reserve;
+    std::uint64_t grow_max_bytes = 0; ///< See OpenOptions.
     bool accept_sealed = false;
     std::optional<OwnerWord> take_over; ///< See ImageKeeper::Opening.
     bool is_incoming = false;           ///< See OwnerServer::Setup, also for the next.

@@ -56,7 +56,8 @@ ImportSwtpmCommand::ImportSwtpmCommand(CLI::App& parent)
       anchor_((app()
                    .add_option("PATH", path_, "swtpm's folder, its linear file, or its device")
                    ->required(),
-               add_image(), AnchorOptions::of_work(app()))) {
+               add_image(), AnchorOptions::of_work(app()))),
+      grow_(app()) {
   options_.add_to(app());
   app().add_flag("--replace", replace_, "give up the state of the TPM that IMAGE has");
   add_space_option(app(), space_);
@@ -144,7 +145,11 @@ Status ImportSwtpmCommand::make_image(const std::vector<NewBlob>& blobs,
 Result<bool> ImportSwtpmCommand::put_into_image(const SwtpmStore& source,
                                                 const std::vector<NewBlob>& blobs,
                                                 const ImageIdentity& identity) const {
-  const auto store = open_for_writing(image(), device(), keys(), space_, anchor_);
+  const auto grow_max_bytes = grow_.max_bytes();
+  if (!grow_max_bytes) {
+    return grow_max_bytes.error();
+  }
+  const auto store = open_for_writing(image(), device(), keys(), space_, anchor_, *grow_max_bytes);
   if (!store) {
     return store.error();
   }

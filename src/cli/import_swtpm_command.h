@@ -6,6 +6,7 @@
 
 #include "cli/anchor_options.h"
 #include "cli/command.h"
+#include "cli/grow_option.h"
 #include "cli/image_identity.h"
 #include "cli/swtpm_options.h"
 #include "vnvram/store.h"
@@ -38,6 +39,7 @@ private:
   bool replace_ = false;
   std::string space_ = "reserve";
   AnchorOptions anchor_;
+  GrowOption grow_;
 };
 
 } // namespace vnvram::cli

@@ -3,11 +3,11 @@
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
 
+#include "base/size_text.h"
 #include "base/uuid.h"
 #include "cli/lost_file.h"
 #include "cli/owner_socket.h"
 #include "cli/reader.h"
-#include "cli/size_text.h"
 #include "cli/text.h"
 #include "device/image_format.h"
 #include "device/place_probe.h"

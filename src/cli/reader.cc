@@ -1,6 +1,7 @@
 #include "cli/reader.h"
 
 #include "base/operator_text.h"
+#include "base/size_text.h"
 #include "cli/input.h"
 #include "vnvram/space.h"
 
@@ -61,7 +62,8 @@ void add_space_option(CLI::App& app, std::string& space) {
 Result<std::unique_ptr<Store>> open_for_writing(const std::string& path,
                                                 const DeviceOptions& options, const KeyRing& keys,
                                                 const std::string& space,
-                                                const AnchorOptions& anchor) {
+                                                const AnchorOptions& anchor,
+                                                std::uint64_t grow_max_bytes) {
   const Result<SpacePolicy> policy = parse_space_policy(space);
   if (!policy) {
     return policy.error();
@@ -70,13 +72,22 @@ Result<std::unique_ptr<Store>> open_for_writing(const std::string& path,
   if (!use) {
     return use.error();
   }
+  if (Status lengthened = lengthen_vm_image(path, grow_max_bytes, options); !lengthened) {
+    return lengthened.error();
+  }
   auto device = open_device(path, Access::read_write, options);
   if (!device) {
     return device.error();
   }
   set_space_policy(**device, *policy, [](const Error& error) { show_note(operator_text(error)); });
   return Store::open(std::move(*device),
-                     {.background = false, .keys = keys, .anchor = *std::move(use)});
+                     {.background = false,
+                      .keys = keys,
+                      .anchor = *std::move(use),
+                      .grow_max_bytes = grow_max_bytes,
+                      .grown = [path](std::uint64_t from_bytes, std::uint64_t to_bytes) {
+                        show_note(path + " " + growth_text(from_bytes, to_bytes));
+                      }});
 }
 
 } // namespace vnvram::cli

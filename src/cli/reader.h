@@ -2,6 +2,7 @@
 #pragma once
 
 #include <CLI/App.hpp>
+#include <cstdint>
 #include <functional>
 #include <string>
 
@@ -28,10 +29,11 @@ Status look_before_writing(const std::string& path, const DeviceOptions& device,
 void add_space_option(CLI::App& app, std::string& space);
 
 /// Opens the image for writing, for one short piece of work. `space`: a policy's name; what it
-/// warns of is said on standard error.
+/// warns of is said on standard error. `grow_max_bytes`: see OpenOptions.
 Result<std::unique_ptr<Store>> open_for_writing(const std::string& path,
                                                 const DeviceOptions& device, const KeyRing& keys,
                                                 const std::string& space,
-                                                const AnchorOptions& anchor);
+                                                const AnchorOptions& anchor,
+                                                std::uint64_t grow_max_bytes = 0);
 
 } // namespace vnvram::cli

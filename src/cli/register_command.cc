@@ -42,12 +42,13 @@ RegisterCommand::RegisterCommand(CLI::App& parent)
           "All blobs are registered together or none. A blob that is there with the same type\n"
           "is left alone; a larger MAX makes it larger. The space of every blob is reserved, so\n"
           "no later write of up to MAX bytes can fail for space. With --uefi a store that is new,\n"
-          "or was never written, begins as FILE; one that was written is left alone.\n\n"
+          "or was never written, begins as FILE; one that was written is left alone. An image\n"
+          "that has no room for them grows with --grow MAX.\n\n"
           "Examples:\n"
           "  vnvram register vm.nvram --tpm2\n"
           "  vnvram register vm.nvram --uefi /usr/share/OVMF/OVMF_VARS_4M.fd\n"
           "  vnvram register vm.nvram --blob eeprom:at24c:8K --blob bbram:xlnx-bbram:36"),
-      anchor_(AnchorOptions::of_work(app())) {
+      anchor_(AnchorOptions::of_work(app())), grow_(app()) {
   add_image_or_owner();
   add_space_option(app(), space_);
   blobs_.add_to(app(), false);
@@ -67,7 +68,11 @@ Result<ExitCode> RegisterCommand::run(Output& /*output*/) {
     const Status registered = fit ? register_with_owner(image(), *blobs) : fit;
     return registered ? Result<ExitCode>(ExitCode::ok) : registered.error();
   }
-  const auto store = open_for_writing(image(), device(), keys(), space_, anchor_);
+  const auto grow_max_bytes = grow_.max_bytes();
+  if (!grow_max_bytes) {
+    return grow_max_bytes.error();
+  }
+  const auto store = open_for_writing(image(), device(), keys(), space_, anchor_, *grow_max_bytes);
   if (!store) {
     return store.error();
   }

@@ -4,6 +4,7 @@
 #include "cli/anchor_options.h"
 #include "cli/blob_options.h"
 #include "cli/command.h"
+#include "cli/grow_option.h"
 
 namespace vnvram::cli {
 
@@ -16,6 +17,7 @@ private:
   BlobOptions blobs_;
   std::string space_ = "reserve";
   AnchorOptions anchor_;
+  GrowOption grow_;
 };
 
 } // namespace vnvram::cli

@@ -1,6 +1,6 @@
 #include "cli/resize_command.h"
 
-#include "cli/size_text.h"
+#include "base/size_text.h"
 #include "vnvram/store.h"
 
 namespace vnvram::cli {

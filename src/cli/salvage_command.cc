@@ -5,8 +5,8 @@
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
 
+#include "base/size_text.h"
 #include "cli/progress.h"
-#include "cli/size_text.h"
 #include "cli/text.h"
 #include "vnvram/open_device.h"
 #include "vnvram/rescue.h"

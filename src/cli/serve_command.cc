@@ -64,7 +64,8 @@ ServeCommand::ServeCommand(CLI::App& parent)
           "    --tpm unix:/run/vm1/tpm.sock --nbd unix:/run/vm1/nbd.sock &\n"
           "  vnvram status unix:/run/vm1/owner.sock\n"
           "The same with --print qemu behind it prints what QEMU is to be started with."),
-      metrics_(app()), rates_(app()), anchor_(AnchorOptions::of_owner(app())), take_over_(app()) {
+      metrics_(app()), rates_(app()), anchor_(AnchorOptions::of_owner(app())), take_over_(app()),
+      grow_(app()) {
   add_image();
   add_space_option(app(), space_);
   app()
@@ -157,12 +158,17 @@ Result<ExitCode> ServeCommand::own(const Log& log) const {
   if (!anchor) {
     return anchor.error();
   }
+  const Result<std::uint64_t> grow_max_bytes = grow_.max_bytes();
+  if (!grow_max_bytes) {
+    return grow_max_bytes.error();
+  }
   ImageOwner owner(
       {.image = image(),
        .device = device(),
        .anchor = *anchor,
        .keys = keys(),
        .space = *space,
+       .grow_max_bytes = *grow_max_bytes,
        .accept_sealed = incoming_ || again_,
        // Not by the next: the image may be another host's by then.
        .take_over = again_ ? std::nullopt : take_over_.word(),
@@ -191,6 +197,8 @@ std::vector<std::string> ServeCommand::owner_options() const {
   }
   const std::vector<std::string> take_over = take_over_.arguments();
   options.insert(options.end(), take_over.begin(), take_over.end());
+  const std::vector<std::string> grow = grow_.arguments();
+  options.insert(options.end(), grow.begin(), grow.end());
   const std::vector<std::string> rates = rates_.arguments();
   options.insert(options.end(), rates.begin(), rates.end());
   const std::vector<std::string> anchor = anchor_.arguments();
@@ -253,6 +261,9 @@ Result<std::vector<FrontEnd>> ServeCommand::front_ends(std::list<Listener>& list
 }
 
 Result<ExitCode> ServeCommand::supervise(const Log& log) const {
+  if (const auto grow_max_bytes = grow_.max_bytes(); !grow_max_bytes) {
+    return grow_max_bytes.error();
+  }
   const Result<SocketAddress> control = control_address(control_);
   if (!control) {
     return control.error();

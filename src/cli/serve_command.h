@@ -7,6 +7,7 @@
 #include "base/unique_fd.h"
 #include "cli/anchor_options.h"
 #include "cli/command.h"
+#include "cli/grow_option.h"
 #include "cli/metrics_options.h"
 #include "cli/rate_options.h"
 #include "cli/take_over_options.h"
@@ -37,6 +38,7 @@ private:
   RateOptions rates_;
   AnchorOptions anchor_;
   TakeOverOptions take_over_;
+  GrowOption grow_;
   std::string control_;
   std::vector<std::string> tpm_;
   std::vector<std::string> nbd_;

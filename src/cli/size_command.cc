@@ -3,7 +3,7 @@
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
 
-#include "cli/size_text.h"
+#include "base/size_text.h"
 #include "vnvram/store.h"
 
 namespace vnvram::cli {

@@ -32,6 +32,9 @@ public:
   void unlock() override { target_.unlock(); }
   Status check_name() override { return target_.check_name(); }
 
+  /// The same bytes at the same places, unless the one that derives is another kind of device.
+  [[nodiscard]] BlockDevice& target() const { return target_; }
+
 private:
   BlockDevice& target_;
 };

@@ -85,7 +85,7 @@ Status make_vm_image(const QemuFile& file, ImageFormat format, std::uint64_t siz
 }
 
 Status grow_vm_image(const std::string& path, const ImageContainer& image, std::uint64_t size_bytes,
-                     const DeviceOptions& options) {
+                     AddedSpace space, const DeviceOptions& options) {
   if (!can_grow(image.format)) {
     return Error(
         ErrorKind::unsupported,
@@ -97,7 +97,7 @@ Status grow_vm_image(const std::string& path, const ImageContainer& image, std::
   if (image.encrypted) {
     words.insert(words.end(), {"--object", qemu_secret_option(options.image_key_file)});
   }
-  if (image.format == ImageFormat::qcow2) {
+  if (image.format == ImageFormat::qcow2 && space == AddedSpace::mapped) {
     words.emplace_back("--preallocation=metadata");
   }
   words.insert(words.end(),

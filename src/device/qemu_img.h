@@ -21,9 +21,15 @@ Status check_key_fits(const std::string& name, ImageFormat format, const DeviceO
 Status make_vm_image(const QemuFile& file, ImageFormat format, std::uint64_t size_bytes,
                      const DeviceOptions& options);
 
+/// What a VM image has of what it grows by.
+enum class AddedSpace {
+  mapped, ///< A place for each part of it, for who writes all of it next.
+  none,   ///< Nothing, as far as its format can do that.
+};
+
 /// Grows a VM image that nobody has open. Errors: in_use; unsupported, for a format that QEMU
 /// cannot grow, too; no_space; io.
 Status grow_vm_image(const std::string& path, const ImageContainer& image, std::uint64_t size_bytes,
-                     const DeviceOptions& options);
+                     AddedSpace space, const DeviceOptions& options);
 
 } // namespace vnvram

@@ -4,6 +4,8 @@
 
 #include <fmt/core.h>
 
+#include "device/forwarding_device.h"
+
 namespace vnvram {
 
 Status SpaceKeeper::ensure_space(std::span<const ByteRange> ranges) {
@@ -14,19 +16,36 @@ Status SpaceKeeper::ensure_space(std::span<const ByteRange> ranges) {
   for (auto range = ranges.begin(); reserved && range != ranges.end(); ++range) {
     reserved = reserve_space(*range);
   }
+  const Status judged = judge(reserved);
+  done_ = judged.ok();
+  return judged;
+}
+
+Status SpaceKeeper::ensure_added_space(const ByteRange& range) {
+  return policy_ == SpacePolicy::ignore ? Status{} : judge(reserve_added_space(range));
+}
+
+Status SpaceKeeper::judge(const Status& reserved) const {
   if (!reserved && policy_ == SpacePolicy::reserve) {
     return reserved;
   }
   if (!reserved && warned_) {
     warned_(reserved.error());
   }
-  done_ = true;
   return {};
 }
 
 Status ensure_space(BlockDevice& device, std::span<const ByteRange> ranges) {
   auto* const keeper = dynamic_cast<SpaceKeeper*>(&device);
   return keeper == nullptr ? Status{} : keeper->ensure_space(ranges);
+}
+
+Status ensure_added_space(BlockDevice& device, const ByteRange& range) {
+  if (auto* const keeper = dynamic_cast<SpaceKeeper*>(&device)) {
+    return keeper->ensure_added_space(range);
+  }
+  auto* const forwarding = dynamic_cast<ForwardingDevice*>(&device);
+  return forwarding == nullptr ? Status{} : ensure_added_space(forwarding->target(), range);
 }
 
 void set_space_policy(BlockDevice& device, SpacePolicy policy,

@@ -4,8 +4,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <system_error>
+#include <vector>
 
 #include <fmt/core.h>
 
@@ -282,6 +284,22 @@ Status VmImageDevice::reserve_space(const ByteRange& range) {
              ? reserve_file_space(fd.get(), name(), {0, static_cast<std::uint64_t>(status.st_size)},
                                   MissingSpace::allocated)
              : Status{};
+}
+
+// Zeros are written like anything else: see QemuNbdServer. Their clusters, and the tables that lead
+// to them, are in the file when the flush is done.
+Status VmImageDevice::reserve_added_space(const ByteRange& range) {
+  const Status written = with_connection([&](NbdDevice& device) -> Status {
+    const std::vector<std::byte> zeros(
+        std::min<std::uint64_t>(range.length_bytes, rewrite_step_bytes));
+    Status done;
+    for (std::uint64_t at = 0; done && at < range.length_bytes; at += zeros.size()) {
+      done = device.write(range.offset_bytes + at, std::span(zeros).first(std::min<std::uint64_t>(
+                                                       zeros.size(), range.length_bytes - at)));
+    }
+    return done ? device.flush() : done;
+  });
+  return written ? written : Status(space_error(name(), written.error()));
 }
 
 Status VmImageDevice::lock_for_writing() {

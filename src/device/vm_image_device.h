@@ -51,6 +51,8 @@ public:
 private:
   /// In the VM image, and then in the file that it is.
   Status reserve_space(const ByteRange& range) override;
+  /// By qemu-nbd alone, which has what it takes open.
+  Status reserve_added_space(const ByteRange& range) override;
   VmImageDevice(QemuFile file, const ImageContainer& image, Access access, DeviceOptions options);
   Status start();
   [[nodiscard]] Status check_durable_is_found() const;

@@ -61,6 +61,11 @@ Status ImageKeeper::attach(const Opening& opening) {
   if (is_attached()) {
     return Error(ErrorKind::exists, opening.location + ": an image is attached", "detach it first");
   }
+  if (Status lengthened =
+          lengthen_vm_image(opening.location, setup_.store.grow_max_bytes, setup_.device);
+      !lengthened) {
+    return lengthened;
+  }
   Result<std::unique_ptr<BlockDevice>> device =
       open_device(opening.location, Access::read_write, setup_.device);
   if (!device) {

@@ -17,6 +17,7 @@
 #include "provision/image_creator.h"
 #include "provision/image_size.h"
 #include "store/engine.h"
+#include "store/random_blocks.h"
 #include "store/registration.h"
 #include "store/superblock_reader.h"
 #include "store/third_copy.h"
@@ -110,19 +111,6 @@ Result<Geometry> plan(const std::string& device_name, std::uint64_t size_bytes,
 }
 
 constexpr std::uint64_t step_blocks = 256;
-
-// What an encrypted image begins with: so that nobody sees what was ever written.
-Status fill_with_random(BlockDevice& device, std::uint64_t from_block, std::uint64_t to_block) {
-  std::vector<std::byte> bytes(step_blocks * block_size_bytes);
-  Status done;
-  for (std::uint64_t block = from_block; done && block < to_block; block += step_blocks) {
-    const auto some =
-        std::span(bytes).first(std::min(step_blocks, to_block - block) * block_size_bytes);
-    done = random_bytes(some);
-    done = done ? device.write(block * block_size_bytes, some) : done;
-  }
-  return done;
-}
 
 /// The one that is given, or one that nobody has.
 Result<SecretBytes> first_data_key(const CreateOptions& options) {
@@ -315,26 +303,6 @@ Status create_image(BlockDevice& device, const CreateOptions& options) {
              : fit;
 }
 
-namespace {
-
-// What an encrypted image gets is random before it belongs to it, but for the block where the third
-// superblock is until then: a cut must not cost it.
-Status grow(BlockDevice& device, Engine& engine, std::uint64_t blocks,
-            std::uint64_t old_device_blocks) {
-  const std::uint64_t old_blocks = engine.geometry().image_block_count();
-  if (!engine.info().encrypted || blocks <= old_blocks) {
-    return engine.grow(blocks);
-  }
-  const std::uint64_t third =
-      std::min(third_copy_block(old_blocks, old_device_blocks).value_or(blocks), blocks);
-  Status done = fill_with_random(device, old_blocks, third);
-  done = done ? fill_with_random(device, std::min(third + 1, blocks), blocks) : done;
-  done = done ? engine.grow(blocks) : done;
-  return done ? fill_with_random(device, third, std::min(third + 1, blocks)) : done;
-}
-
-} // namespace
-
 Status resize_image(BlockDevice& device, std::uint64_t size_bytes, const KeyRing& keys) {
   OpenOptions open_options;
   open_options.keys = keys;
@@ -357,15 +325,9 @@ Status resize_image(BlockDevice& device, std::uint64_t size_bytes, const KeyRing
                  fmt::format("{}: {} bytes: an image can only grow, from {} to at most {} bytes",
                              device.name(), size_bytes, now_bytes, image_size_max_bytes)};
   }
-  Status done;
-  if (wanted_bytes > *device_bytes) {
-    done = device.resize(wanted_bytes);
-  }
   const std::uint64_t blocks = std::min(wanted_bytes / block_size_bytes,
                                         blocks_for_image(std::max(wanted_bytes, *device_bytes)));
-  if (done) {
-    done = grow(device, **engine, blocks, *device_bytes / block_size_bytes);
-  }
+  const Status done = (*engine)->grow(blocks, wanted_bytes);
   const Status closed = (*engine)->close();
   return done ? closed : done;
 }

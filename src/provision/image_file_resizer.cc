@@ -45,7 +45,8 @@ Status resize_vm_image(const std::string& path, const ImageContainer& container,
   }
   const bool grows = size_bytes <= image_size_max_bytes && whole_blocks(size_bytes) > *old_size;
   if (grows) {
-    const Status grown = grow_vm_image(path, container, whole_blocks(size_bytes), options);
+    const Status grown =
+        grow_vm_image(path, container, whole_blocks(size_bytes), AddedSpace::mapped, options);
     if (!grown) {
       return grown;
     }

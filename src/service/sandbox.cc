@@ -79,6 +79,9 @@ constexpr std::array file_calls = {
     // What leads a daemon's standard streams nowhere.
     SCMP_SYS(dup2), SCMP_SYS(dup3)};
 
+// A file that could not be lengthened after all gets its length back.
+constexpr std::array growth_calls = {SCMP_SYS(ftruncate)};
+
 // glibc's allocator looks at /proc/sys/vm/overcommit_memory the first time it gives memory back,
 // and gets by without: no file can be opened, but trying is no reason to die. Nor is looking up a
 // host's name, or a certificate, for a drive that is attached.
@@ -92,6 +95,7 @@ constexpr std::array<unsigned long, 3> allowed_ioctls = {BLKGETSIZE64, BLKDISCAR
 
 // What a device says of being read-only, and a file of its holes.
 constexpr std::array<unsigned long, 2> file_ioctls = {BLKROGET, FS_IOC_FIEMAP};
+constexpr std::array<unsigned long, 1> growth_ioctls = {FS_IOC_FIEMAP};
 
 // Of fcntl only flags and locks. With F_SETOWN and F_SETSIG a descriptor sends any signal to any
 // process of the same user.
@@ -222,6 +226,10 @@ int fill_filter(void* filter, SandboxNeeds needs) {
   }
   if (result == 0 && needs.files) {
     result = allow_if_equal(filter, SCMP_SYS(ioctl), 1, file_ioctls);
+  }
+  if (result == 0 && needs.growth && !needs.files) {
+    result = allow(filter, growth_calls);
+    result = result == 0 ? allow_if_equal(filter, SCMP_SYS(ioctl), 1, growth_ioctls) : result;
   }
   return result == 0 ? refuse(filter) : result;
 }

@@ -24,6 +24,7 @@ struct SandboxNeeds {
   bool connections = false; ///< Opening some: to drives, or to an image's owner.
   bool sessions = false;    ///< Of an image's owner, or with one: event descriptors.
   bool threads = false;     ///< Starting some: also of nbdkit's, one for each client.
+  bool growth = false;      ///< Lengthening the image.
   bool files = false; ///< Opening, making, renaming and removing some: images that come later.
 };
 

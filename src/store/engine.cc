@@ -44,7 +44,8 @@ Result<std::unique_ptr<Engine>> Engine::create(std::unique_ptr<BlockDevice> devi
 Engine::Engine(std::unique_ptr<BlockDevice> device, const format::Superblock& superblock,
                format::Codec codec, OpenOptions options)
     : state_(std::move(device), superblock, std::move(codec), std::move(options)), owner_(state_),
-      superblocks_(state_, owner_), checkpointer_(state_, owner_, superblocks_), anchor_(state_),
+      superblocks_(state_, owner_), checkpointer_(state_, owner_, superblocks_),
+      growth_(state_, owner_, superblocks_, checkpointer_), anchor_(state_),
       completions_(state_.options.callbacks),
       committer_(state_, owner_, checkpointer_, anchor_, completions_), reader_(state_, committer_),
       sealing_(state_, committer_, checkpointer_),
@@ -136,9 +137,25 @@ Status Engine::unseal() {
   return anchored ? sealing_.unseal() : anchored;
 }
 
+Status Engine::make_room_for(std::span<const BlobSpec> specs, Directory& directory) {
+  if (state_.options.grow_max_bytes == 0) {
+    return {};
+  }
+  const std::uint32_t pages = pages_to_add(directory, specs, state_.geometry);
+  if (pages == 0) {
+    return {};
+  }
+  const Status grown = growth_.make_room(directory.page_count() + pages);
+  if (grown) {
+    directory.grow(state_.geometry.page_count());
+  }
+  return grown;
+}
+
 Status Engine::register_blobs(std::span<const BlobSpec> specs) {
   return committer_.change_directory([&](Directory& directory, Stage& stage) {
-    const Status registered = register_in(directory, stage, specs, state_.geometry);
+    Status registered = make_room_for(specs, directory);
+    registered = registered ? register_in(directory, stage, specs, state_.geometry) : registered;
     if (registered) {
       state_.know_attributes_of(specs);
     }
@@ -149,7 +166,8 @@ Status Engine::register_blobs(std::span<const BlobSpec> specs) {
 Status Engine::register_blobs(std::span<const NewBlob> blobs) {
   return committer_.change_directory([&](Directory& directory, Stage& stage) {
     const std::vector<BlobSpec> specs = specs_of(blobs);
-    const Status registered = register_in(directory, stage, specs, state_.geometry);
+    Status registered = make_room_for(specs, directory);
+    registered = registered ? register_in(directory, stage, specs, state_.geometry) : registered;
     if (!registered) {
       return registered;
     }
@@ -227,34 +245,6 @@ StoreCounters Engine::counters() const {
   state_.device->write_counters(counters);
   checkpointer_.write_counters(counters);
   return counters;
-}
-
-Status Engine::grow(std::uint64_t image_block_count) {
-  if (image_block_count <= state_.geometry.image_block_count()) {
-    return {};
-  }
-  const format::Geometry geometry(image_block_count, state_.geometry.ring_block_count(),
-                                  state_.geometry.entry_size_bytes());
-  assert(geometry.valid());
-  format::Superblock grown = state_.superblock;
-  grown.image_block_count = image_block_count;
-  superblocks_.find_third_copy(grown);
-  // Twice, so that both copies know the new size.
-  for (int copy = 0; copy < 2; ++copy) {
-    const Status done = checkpointer_.run(true, [&](format::Superblock& superblock) {
-      superblock.image_block_count = image_block_count;
-    });
-    if (!done) {
-      return done;
-    }
-  }
-  const Result<std::uint64_t> size = state_.device->size_bytes();
-  const std::lock_guard lock(state_.mutex);
-  state_.device_block_count = size ? *size / block_size_bytes : image_block_count;
-  state_.geometry = geometry;
-  state_.pages.grow(geometry);
-  state_.directory.grow(geometry.page_count());
-  return {};
 }
 
 Status Engine::adopt_after_fork() {

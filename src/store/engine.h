@@ -40,6 +40,7 @@
 #include "store/completions.h"
 #include "store/deferral.h"
 #include "store/header_area_changes.h"
+#include "store/image_growth.h"
 #include "store/key_exchange.h"
 #include "store/owner_check.h"
 #include "store/sealing.h"
@@ -89,8 +90,10 @@ public:
   [[nodiscard]] const format::Geometry& geometry() const { return state_.geometry; }
   StoreCounters counters() const;
   Status checkpoint();
-  /// Takes more of the device into the image, if it has less.
-  Status grow(std::uint64_t image_block_count);
+  /// See ImageGrowth.
+  Status grow(std::uint64_t image_block_count, std::uint64_t device_size_bytes) {
+    return growth_.grow(image_block_count, device_size_bytes);
+  }
   Status seal();
   Status unseal();
   Result<std::vector<KeySlotInfo>> rotate_data_key(const KeyRotation& rotation);
@@ -115,11 +118,15 @@ private:
          format::Codec codec, OpenOptions options);
 
   Result<bool> compare_with_device();
+  /// The blobs find room in the directory, a copy: if need be, and if it may be, the image has
+  /// grown then.
+  Status make_room_for(std::span<const BlobSpec> specs, Directory& directory);
 
   SharedState state_;
   OwnerCheck owner_;
   SuperblockWriter superblocks_;
   Checkpointer checkpointer_;
+  ImageGrowth growth_;
   AnchorKeeper anchor_;
   Completions completions_;
   Committer committer_;

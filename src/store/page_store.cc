@@ -21,6 +21,12 @@ namespace {
 // Both slots of so many pages are read at once: 256 KiB.
 constexpr std::uint32_t cluster_page_count_max = 32;
 
+// Few of them must not push out all that a small cache holds.
+std::uint32_t cluster_page_count(std::uint64_t cache_size_bytes) {
+  return static_cast<std::uint32_t>(std::clamp<std::uint64_t>(
+      cache_size_bytes / block_size_bytes / 8, 1, cluster_page_count_max));
+}
+
 } // namespace
 
 PageStore::PageStore(BlockDevice& device, const format::Superblock& superblock,
@@ -108,10 +114,11 @@ Result<PageStore::LeafRef> PageStore::load_leaf(std::uint32_t zone) {
 }
 
 Result<PageRef> PageStore::load(std::uint32_t page) {
-  if (page >= geometry_.page_count()) { // The directory's links come from the image.
+  const Geometry geometry = this->geometry();
+  if (page >= geometry.page_count()) { // The directory's links come from the image.
     return Error{ErrorKind::corrupt,
                  fmt::format("{}: page {} is outside of it, which has {}", device_.name(), page,
-                             geometry_.page_count()),
+                             geometry.page_count()),
                  "`repair` mends what can be mended, `salvage` gets out what is intact"};
   }
   for (;;) {
@@ -129,7 +136,7 @@ Result<PageRef> PageStore::load(std::uint32_t page) {
       publication = publication_count_;
       blocks = blocks_;
     }
-    const Result<LeafRef> leaf = load_leaf(geometry_.zone_of(page));
+    const Result<LeafRef> leaf = load_leaf(geometry.zone_of(page));
     if (!leaf) {
       return leaf.error();
     }
@@ -175,18 +182,12 @@ Status PageStore::check_replaced_home(std::uint32_t page) {
       return {};
     }
   }
-  const Result<LeafRef> leaf = load_leaf(geometry_.zone_of(page));
+  const Result<LeafRef> leaf = load_leaf(geometry().zone_of(page));
   if (!leaf) {
     return leaf.error();
   }
   std::array<std::byte, block_size_bytes> content{};
   return blocks()->read(format::page_place(page), (*leaf)->entry_of(page), content);
-}
-
-// Few of them must not push out all that a small cache holds.
-std::uint32_t PageStore::cluster_page_count() const {
-  return static_cast<std::uint32_t>(std::clamp<std::uint64_t>(
-      cache_size_bytes_ / block_size_bytes / 8, 1, cluster_page_count_max));
 }
 
 PageStore::Cluster PageStore::read_cluster(VouchedBlocks& from, std::uint32_t page,
@@ -196,12 +197,13 @@ PageStore::Cluster PageStore::read_cluster(VouchedBlocks& from, std::uint32_t pa
     return {{}, zero_page_, {}};
   }
   // A cluster lies in one zone, so that its slots are side by side.
-  const std::uint32_t count = cluster_page_count();
-  const format::NumberRange zone = geometry_.pages_of(geometry_.zone_of(page));
+  const std::uint32_t count = cluster_page_count(cache_size_bytes_);
+  const Geometry geometry = this->geometry();
+  const format::NumberRange zone = geometry.pages_of(geometry.zone_of(page));
   const std::uint32_t first = zone.first + ((page - zone.first) / count * count);
   const std::uint32_t end = std::min(first + count, zone.end);
   assert(first <= page && page < end);
-  const std::uint64_t first_block = geometry_.page_block(first, 0);
+  const std::uint64_t first_block = geometry.page_block(first, 0);
   AlignedBuffer blocks(std::size_t{end - first} * 2 * block_size_bytes);
   if (!device_.read(first_block * block_size_bytes, blocks.span())) {
     return read_one(from, page, wanted); // Perhaps only a neighbour's blocks cannot be read.

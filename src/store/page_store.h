@@ -80,8 +80,8 @@ public:
   /// is called behind each zone; its error ends it.
   Status overwrite_other_slots(const std::function<Status(std::uint64_t done_bytes)>& zone_done);
 
-  /// More pages at the end, once a superblock with this geometry is durable. With nothing else
-  /// under way.
+  /// More pages at the end, once both superblocks with this geometry are durable. With no commit
+  /// and no checkpoint under way; reads go on.
   void grow(const format::Geometry& geometry);
 
 private:
@@ -102,12 +102,16 @@ private:
 
   using BlocksRef = std::shared_ptr<VouchedBlocks>;
   [[nodiscard]] BlocksRef blocks() const;
+  /// As it is now, for whoever reads without the mutex.
+  [[nodiscard]] format::Geometry geometry() const {
+    const std::lock_guard lock(mutex_);
+    return geometry_;
+  }
   [[nodiscard]] format::TableEntry leaf_entry(std::uint32_t zone) const;
   Result<LeafRef> load_leaf(std::uint32_t zone);
   Status overwrite(format::BlockPlace place, const format::TableEntry& entry);
   Status write_zone(std::uint32_t zone, std::span<const PageUpdate> pages);
   Status write_index(std::uint32_t index);
-  [[nodiscard]] std::uint32_t cluster_page_count() const;
   /// What the device has of a page and, if they are intact, of those beside it.
   struct Cluster {
     std::vector<PageUpdate> neighbours;
@@ -124,6 +128,7 @@ private:
   void evict();
 
   BlockDevice& device_;
+  /// Changed with the mutex, by grow() alone: write-backs, and what runs beside none, need no lock.
   format::Geometry geometry_;
   const std::uint64_t cache_size_bytes_;
   const PageRef zero_page_; // shared by all that are zero: they cost no memory

@@ -1,6 +1,7 @@
 #include "store/registration.h"
 
 #include <algorithm>
+#include <array>
 #include <cassert>
 #include <map>
 
@@ -49,8 +50,13 @@ Status type_mismatch(const Blob& blob, const BlobSpec& spec) {
                "use another name, or remove the blob: `rm`"};
 }
 
-// Before anything is taken, so that the message can say how much is missing for the whole set.
-Status check_space(const Directory& directory, std::span<const BlobSpec> specs) {
+/// What a set takes of an image.
+struct Needs {
+  std::uint64_t pages = 0; ///< With the directory's.
+  std::uint64_t new_entries = 0;
+};
+
+Needs needs_of(const Directory& directory, std::span<const BlobSpec> specs) {
   std::uint64_t pages = 0;
   std::uint64_t new_entries = 0;
   for (const BlobSpec& spec : specs) {
@@ -59,20 +65,26 @@ Status check_space(const Directory& directory, std::span<const BlobSpec> specs) 
     pages += std::max<std::uint64_t>(pages_for(spec.size_max_bytes), has) - has;
     new_entries += blob == nullptr ? 1 : 0;
   }
-  if (directory.blobs().size() + new_entries > blob_count_max) {
-    return Error{ErrorKind::no_space,
-                 fmt::format("an image holds at most {} blobs", blob_count_max),
-                 "remove some: `rm`"};
-  }
   const std::uint64_t entries = directory.blobs().size() + new_entries;
   const std::uint64_t directory_pages =
       (entries + format::directory_entries_per_page - 1) / format::directory_entries_per_page;
   pages +=
       std::max<std::uint64_t>(directory_pages, directory.pages().size()) - directory.pages().size();
+  return {pages, new_entries};
+}
+
+// Before anything is taken, so that the message can say how much is missing for the whole set.
+Status check_space(const Directory& directory, std::span<const BlobSpec> specs) {
+  const auto [pages, new_entries] = needs_of(directory, specs);
+  if (directory.blobs().size() + new_entries > blob_count_max) {
+    return Error{ErrorKind::no_space,
+                 fmt::format("an image holds at most {} blobs", blob_count_max),
+                 "remove some: `rm`"};
+  }
   if (pages > directory.free_page_count()) {
     const std::uint64_t missing = 2 * (pages - directory.free_page_count()) * block_size_bytes;
     return Error{ErrorKind::no_space, fmt::format("the image is {} bytes too small", missing),
-                 "make it larger: `resize`"};
+                 "make it larger: `resize`; or let it grow: `--grow`"};
   }
   return {};
 }
@@ -83,7 +95,16 @@ Error fragmented(const BlobSpec& spec) {
           "make the image larger: `resize`"};
 }
 
-Status write_entry(Stage& stage, const Directory& directory, const Blob& blob,
+// Where there is no stage it is only asked whether all of it would fit.
+Status zero_space(Stage* stage, std::uint64_t offset_bytes, std::uint32_t length_bytes) {
+  return stage == nullptr ? Status{} : stage->zero_space(offset_bytes, length_bytes);
+}
+
+Status write_space(Stage* stage, std::uint64_t offset_bytes, std::span<const std::byte> bytes) {
+  return stage == nullptr ? Status{} : stage->write_space(offset_bytes, bytes);
+}
+
+Status write_entry(Stage* stage, const Directory& directory, const Blob& blob,
                    const BlobSpec& spec) {
   assert(directory.find(blob.info.name) == &blob);
   DirectoryEntry entry = format::make_directory_entry(spec);
@@ -94,22 +115,22 @@ Status write_entry(Stage& stage, const Directory& directory, const Blob& blob,
   entry.registered_generation = blob.info.registered_generation;
   entry.page_run_count = static_cast<std::uint32_t>(blob.runs.size());
   std::copy(blob.runs.begin(), blob.runs.end(), entry.page_runs.begin());
-  return stage.write_space(blob.entry_offset_bytes, std::as_bytes(std::span(&entry, 1)));
+  return write_space(stage, blob.entry_offset_bytes, std::as_bytes(std::span(&entry, 1)));
 }
 
 // Free pages are zero on an image that this engine has written, and then this costs nothing. On one
 // that somebody else has made, old bytes would come back as a blob's, or as entries of the
 // directory.
-Status clear_pages(Stage& stage, std::span<const PageRun> runs) {
+Status clear_pages(Stage* stage, std::span<const PageRun> runs) {
   Status cleared;
   for (auto run = runs.begin(); cleared && run != runs.end(); ++run) {
-    cleared = stage.zero_space(std::uint64_t{run->first_page} * block_size_bytes,
-                               run->page_count * std::uint32_t{block_size_bytes});
+    cleared = zero_space(stage, std::uint64_t{run->first_page} * block_size_bytes,
+                         run->page_count * std::uint32_t{block_size_bytes});
   }
   return cleared;
 }
 
-Status grow_blob(Directory& directory, Stage& stage, Blob& blob, const BlobSpec& spec) {
+Status grow_blob(Directory& directory, Stage* stage, Blob& blob, const BlobSpec& spec) {
   const std::uint32_t more = pages_for(spec.size_max_bytes) - pages_for(blob.info.size_max_bytes);
   if (more > 0) {
     const auto runs = directory.find_free(more, format::page_runs_max - blob.runs.size());
@@ -133,7 +154,7 @@ Status grow_blob(Directory& directory, Stage& stage, Blob& blob, const BlobSpec&
   return write_entry(stage, directory, blob, kept);
 }
 
-Result<std::uint64_t> take_entry(Directory& directory, Stage& stage) {
+Result<std::uint64_t> take_entry(Directory& directory, Stage* stage) {
   if (const auto offset = directory.find_free_entry()) {
     return *offset;
   }
@@ -147,7 +168,7 @@ Result<std::uint64_t> take_entry(Directory& directory, Stage& stage) {
                              offsetof(format::DirectoryPage, next_page);
   Status linked = clear_pages(stage, *page);
   if (linked) {
-    linked = stage.write_space(link, std::as_bytes(std::span(&next, 1)));
+    linked = write_space(stage, link, std::as_bytes(std::span(&next, 1)));
   }
   if (!linked) {
     return linked.error();
@@ -156,7 +177,7 @@ Result<std::uint64_t> take_entry(Directory& directory, Stage& stage) {
   return *directory.find_free_entry();
 }
 
-Status add_blob(Directory& directory, Stage& stage, const BlobSpec& spec) {
+Status add_blob(Directory& directory, Stage* stage, const BlobSpec& spec) {
   const Result<std::uint64_t> entry_offset = take_entry(directory, stage);
   if (!entry_offset) {
     return entry_offset.error();
@@ -169,9 +190,10 @@ Status add_blob(Directory& directory, Stage& stage, const BlobSpec& spec) {
   if (!cleared) {
     return cleared;
   }
+  const std::uint64_t generation = stage == nullptr ? 0 : stage->generation();
   Blob blob;
-  blob.info = {spec.name, spec.type,          spec.size_max_bytes, 0,
-               0,         stage.generation(), spec.producer,       spec.attributes};
+  blob.info = {spec.name, spec.type,  spec.size_max_bytes, 0,
+               0,         generation, spec.producer,       spec.attributes};
   blob.runs = std::move(*runs);
   blob.entry_offset_bytes = *entry_offset;
   blob.next_producer = spec.producer;
@@ -179,18 +201,8 @@ Status add_blob(Directory& directory, Stage& stage, const BlobSpec& spec) {
   return write_entry(stage, directory, *directory.find(spec.name), spec);
 }
 
-} // namespace
-
-std::vector<BlobSpec> specs_of(std::span<const NewBlob> blobs) {
-  std::vector<BlobSpec> specs;
-  for (const NewBlob& blob : blobs) {
-    specs.push_back(blob.spec);
-  }
-  return specs;
-}
-
-Status register_in(Directory& directory, Stage& stage, std::span<const BlobSpec> specs,
-                   const format::Geometry& geometry) {
+Status register_all(Directory& directory, Stage* stage, std::span<const BlobSpec> specs,
+                    const format::Geometry& geometry) {
   for (const BlobSpec& spec : specs) {
     const Blob* blob = directory.find(spec.name);
     if (blob != nullptr && blob->info.type != spec.type) {
@@ -214,6 +226,45 @@ Status register_in(Directory& directory, Stage& stage, std::span<const BlobSpec>
     }
   }
   return done;
+}
+
+Status fits_with_more_pages(Directory directory, std::uint32_t pages,
+                            std::span<const BlobSpec> specs, const format::Geometry& geometry) {
+  directory.grow(directory.page_count() + pages);
+  return register_all(directory, nullptr, specs, geometry);
+}
+
+} // namespace
+
+std::vector<BlobSpec> specs_of(std::span<const NewBlob> blobs) {
+  std::vector<BlobSpec> specs;
+  for (const NewBlob& blob : blobs) {
+    specs.push_back(blob.spec);
+  }
+  return specs;
+}
+
+Status register_in(Directory& directory, Stage& stage, std::span<const BlobSpec> specs,
+                   const format::Geometry& geometry) {
+  return register_all(directory, &stage, specs, geometry);
+}
+
+// What is missing; or, if what is free is in too many pieces, all of it in one.
+std::uint32_t pages_to_add(const Directory& directory, std::span<const BlobSpec> specs,
+                           const format::Geometry& geometry) {
+  const Status fits = fits_with_more_pages(directory, 0, specs, geometry);
+  if (fits || fits.error().kind() != ErrorKind::no_space) {
+    return 0;
+  }
+  const std::uint64_t pages = needs_of(directory, specs).pages;
+  const std::uint64_t missing = pages - std::min<std::uint64_t>(pages, directory.free_page_count());
+  for (const std::uint64_t more : std::array{missing, pages}) {
+    const auto count = static_cast<std::uint32_t>(more);
+    if (count > 0 && count == more && fits_with_more_pages(directory, count, specs, geometry)) {
+      return count;
+    }
+  }
+  return 0;
 }
 
 Status compare_with(const Directory& directory, std::span<const BlobSpec> specs) {

@@ -20,6 +20,12 @@ namespace vnvram {
 Status register_in(Directory& directory, Stage& stage, std::span<const BlobSpec> specs,
                    const format::Geometry& geometry);
 
+/// How many pages more at the image's end would let the specs find room. 0: they find it, or no
+/// number of pages would help.
+[[nodiscard]] std::uint32_t pages_to_add(const Directory& directory,
+                                         std::span<const BlobSpec> specs,
+                                         const format::Geometry& geometry);
+
 /// What a read-only opener may ask: is everything there, of this type, and large enough?
 Status compare_with(const Directory& directory, std::span<const BlobSpec> specs);
 

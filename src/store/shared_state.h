@@ -67,9 +67,10 @@ struct SharedState {
   const std::unique_ptr<CountedDevice> device;
   const OpenOptions options;
   SystemClock system_clock;
-  Clock& clock;              // That one, unless the options have another.
-  format::Codec codec;       // Changed by KeyExchange alone, beside nothing else but info().
-  format::Geometry geometry; // Changed by Engine::grow() alone, beside nothing else.
+  Clock& clock;        // That one, unless the options have another.
+  format::Codec codec; // Changed by KeyExchange alone, beside nothing else but info().
+  /// Changed by ImageGrowth alone, with the mutex, in a commit's place.
+  format::Geometry geometry;
   PageStore pages;
   std::uint64_t epoch_number; // Both changed by an opening alone.
   std::uint64_t epoch_random;

@@ -27,6 +27,8 @@ public:
   /// Where this owner keeps the third copy of such an image up to date, if anywhere: an owner
   /// without one goes on, as nothing depends on it.
   void find_third_copy(const format::Superblock& superblock);
+  /// That place.
+  [[nodiscard]] std::optional<std::uint64_t> third_copy_block() const { return third_copy_block_; }
   /// The third copy of what the others will say, or say. Not flushed.
   Status update_third_copy(const format::Superblock& superblock);
 

@@ -118,7 +118,8 @@ Status give_up_privileges(const Options& options) {
   return confine(options.seccomp, {.connections = options.admin.has_value() || has_client ||
                                                   (has_owner && !is_passed_on(options.image)),
                                    .sessions = has_owner,
-                                   .threads = has_client});
+                                   .threads = has_client,
+                                   .growth = options.grow_max_bytes != 0});
 }
 
 enum class End { by_signal, by_successor };

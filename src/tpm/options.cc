@@ -14,7 +14,9 @@
 #include <vector>
 
 #include "base/operator_text.h"
+#include "base/size_text.h"
 #include "device/location.h"
+#include "tpm/usage_text.h"
 #include "vnvram/version.h"
 
 namespace vnvram {
@@ -22,60 +24,13 @@ namespace {
 
 constexpr unsigned mode_bits = 0777;
 
-constexpr std::string_view usage_text =
-    R"(usage: vnvram-tpm IMAGE --ctrl unix:PATH [--server unix:PATH|tcp:HOST:PORT] [OPTION]...
-
-A TPM whose state is in a vNVRAM image.
-
-  IMAGE: a file, a VM image, a block device, an NBD export's URI, rbd:POOL/IMAGE; or unix:PATH,
-the control socket of an owner that has it open (vnvram serve).
-
-  --ctrl unix:PATH        control socket, for QEMU and swtpm_ioctl; this one and the others may be
-                          fd:N, or fd:NAME of systemd's, for one that listens already
-  --server ADDRESS        socket for plain TPM commands: unix:PATH or tcp:HOST:PORT; its own
-                          control socket is at PATH.ctrl or PORT + 1
-  --admin unix:PATH       socket for `vnvram tpm`: hold, detach, attach, ...; for the operator only
-  --detached              start without the image: `vnvram tpm attach` opens it
-  --incoming              accept a sealed image, for a machine that is about to come back to it:
-                          the TPM serves once QEMU has set its state
-  --take-over             shut out whoever has the image, where its storage can (RBD)
-  --owner-is-dead         with it, where the storage cannot: your word that whoever had the image
-                          has ended, or that its host has no power
-  --no-seal               for a QEMU before 7.2: go on after it has fetched the state
-  --no-auto-shutdown      do not send TPM2_Shutdown in the stead of a guest that is reset or ends
-                          without
-  --startup TYPE          power the TPM on at once: clear, state, deactivated (TPM 1.2 only)
-  --tpm2, --tpm12         which one to run, if the image has both
-  --blobs PREFIX          of an image with several TPMs the one whose blobs' names begin so (vnvram
-                          create --tpm2=PREFIX)
-  --space POLICY          where the image was copied without all of its space: reserve it, or do
-                          not start (the default); warn, and start; ignore it
-  --image-name NAME       what the image is called in messages
-  --image-key FILE        all bytes of this file are the key of an encrypted VM image
-  --key KEY               opens an encrypted image: file:PATH[,remove], fd:N, passphrase,
-                          passphrase:fd:N, exec:COMMAND; may be given several times
-  --anchor ANCHOR         file:PATH or exec:COMMAND, where the image's newest state is kept: an
-                          older copy, or one that went on elsewhere, is refused
-  --anchor-policy POLICY  when it is written, beside each opening: commit (the default),
-                          every=SECONDS, or open (when the image is closed)
-  --user USER             become this user once everything is open
-  --mode MODE             mode of the unix sockets, octal; 0660 unless given
-  --group GROUP           group of the unix sockets
-  --pid FILE              write the process's number to this file
-  --seccomp on|log|off    what a system call that is not needed does: end the process (the
-                          default), get logged, or pass
-  --log-level LEVEL       error, warning, info (the default) or debug
-  --help, --version
-
-See vnvram-tpm(8) for what it guarantees and for its exit codes.
-)";
-
 enum class Option {
   control = 1,
   image_key,
   key,
   image_name,
   space,
+  grow,
   anchor,
   anchor_policy,
   server,
@@ -112,6 +67,7 @@ constexpr std::array long_options = {
     long_option("key", required_argument, Option::key),
     long_option("image-name", required_argument, Option::image_name),
     long_option("space", required_argument, Option::space),
+    long_option("grow", required_argument, Option::grow),
     long_option("anchor", required_argument, Option::anchor),
     long_option("anchor-policy", required_argument, Option::anchor_policy),
     long_option("server", required_argument, Option::server),
@@ -233,6 +189,15 @@ Status set_space(Options& options, std::string_view text) {
   return {};
 }
 
+Status set_grow(Options& options, std::string_view text) {
+  const Result<std::uint64_t> size = parse_size(text);
+  if (!size) {
+    return usage_error("--grow: " + size.error().cause(), size.error().remedy());
+  }
+  options.grow_max_bytes = *size;
+  return {};
+}
+
 Status set_anchor_policy(Options& options, std::string_view text) {
   const Result<AnchorPolicy> policy = parse_anchor_policy(text);
   if (!policy) {
@@ -271,6 +236,7 @@ Status set_option(Options& options, Option option, const char* argument) {
   case Option::key: return add_key(options, argument);
   case Option::image_name: options.image_name = argument; return {};
   case Option::space: return set_space(options, argument);
+  case Option::grow: return set_grow(options, argument);
   case Option::anchor: options.anchor = argument; return {};
   case Option::anchor_policy: return set_anchor_policy(options, argument);
   case Option::admin: return set_unix_socket(options.admin, "--admin", argument);
@@ -330,11 +296,12 @@ Status set_image(Options& options, int argument_count, char* const* arguments) {
   }
   if (scheme_of(options.image) == LocationScheme::owner &&
       (options.detached || !options.image_key_file.empty() || !options.keys.empty() ||
-       !options.anchor.empty() || options.take_over)) {
-    return usage_error(options.image +
-                           " is open already, in another process: there is nothing to "
-                           "detach it from or to take over, and no key or anchor to give",
-                       "leave out --detached, --image-key, --key, --anchor and --take-over");
+       !options.anchor.empty() || options.take_over || options.grow_max_bytes != 0)) {
+    return usage_error(
+        options.image + " is open already, in another process: there is nothing to "
+                        "detach it from or to take over, no key or anchor to give, and it grows "
+                        "as its owner was told",
+        "leave out --detached, --image-key, --key, --anchor, --take-over and --grow");
   }
   if (options.anchor_policy && options.anchor.empty()) {
     return usage_error("--anchor-policy without --anchor");
@@ -370,7 +337,7 @@ std::variant<Options, ExitCode> parse_options(int argument_count, char* const* a
       return ExitCode::usage;
     }
     if (static_cast<Option>(found) == Option::help) {
-      print(STDOUT_FILENO, usage_text);
+      print(STDOUT_FILENO, usage_text());
       return ExitCode::ok;
     }
     if (static_cast<Option>(found) == Option::version) {

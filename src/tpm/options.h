@@ -1,6 +1,7 @@
 // The command line of vnvram-tpm.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <variant>
@@ -26,7 +27,8 @@ struct Options {
   std::string image_format; ///< See DeviceOptions; empty: what the image's first bytes say.
   KeyRing keys;             ///< What opens an encrypted image.
   SpacePolicy space = SpacePolicy::reserve;
-  std::string anchor; ///< See open_anchor(); empty: none.
+  std::uint64_t grow_max_bytes = 0; ///< See OpenOptions.
+  std::string anchor;               ///< See open_anchor(); empty: none.
   std::optional<AnchorPolicy> anchor_policy;
   std::optional<SocketAddress> control;
   std::optional<SocketAddress> server;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/operator_text.h"
+#include "base/size_text.h"
 #include "client/local_blob_client.h"
 #include "device/location.h"
 #include "rpc/owner_address.h"
@@ -77,7 +78,14 @@ Result<Tpm> make_without_tpm(const Options& options, const Log& log) {
   }
   ImageKeeper::Setup setup{
       .device = {.image_key_file = options.image_key_file, .image_format = options.image_format},
-      .store = {.keys = options.keys, .anchor = *std::move(anchor)},
+      .store = {.keys = options.keys,
+                .anchor = *std::move(anchor),
+                .grow_max_bytes = options.grow_max_bytes,
+                .grown =
+                    [&log, name = options.name()](std::uint64_t from_bytes,
+                                                  std::uint64_t to_bytes) {
+                      log.info(name + " " + growth_text(from_bytes, to_bytes));
+                    }},
       .space = options.space,
       .space_warned = [&log](const Error& error) { log.warning(operator_text(error)); }};
   setup.store.cache_size_bytes = cache_size_bytes;

@@ -34,6 +34,10 @@ TEST(CrashTest, Invariants1And2HoldForCommitsInsideACheckpoint) {
 TEST(CrashTest, Invariants1And2HoldForRegistrationAndGrowing) {
   explore("registration", 1, 1);
 }
+TEST(CrashTest, Invariants1And2HoldForImagesThatGrowByThemselves) {
+  explore("growing", 1, 1);
+  explore("encrypted-growing", 1, 1);
+}
 // Several blobs of one transaction are all there or none; so are those of a group.
 TEST(CrashTest, Invariant3TransactionsAreAllThereOrNotAtAll) {
   explore("transactions", 1, 1);

@@ -81,6 +81,14 @@ std::vector<Scenario> make_scenarios() {
                {.write_whole = 1, .write_range = 1, .several_blobs = 12, .group_commit = 8}));
   list.push_back(scenario("registration", quick(), 100,
                           {.register_more = 20, .remove = 8, .reopen = 4, .grow_image = 4}));
+  for (const bool encrypted : {false, true}) {
+    Scenario growing = scenario(encrypted ? "encrypted-growing" : "growing", quick(), 60,
+                                {.register_more = 20, .remove = 2, .reopen = 6, .grow_image = 0});
+    growing.options.image_size_bytes = std::uint64_t{288} << 10U;
+    growing.options.grows = true;
+    growing.options.encrypted = encrypted;
+    list.push_back(growing);
+  }
   list.push_back(
       scenario("checkpoints", quick(), 100, {.checkpoint = 8, .commit_inside_checkpoint = 20}));
   list.push_back(scenario("recovery", deep(), 30, {.reopen = 6}));

@@ -70,6 +70,9 @@ bool Workload::open(bool with_threads) {
     options.deferral = std::chrono::hours(24);           // Nor shall the clock ask for commits.
   }
   options.idle_checkpoint_after = std::chrono::milliseconds(0);
+  if (options_.grows) {
+    options.grow_max_bytes = disk_->cache().size() + block_size_bytes * (8 + random_.below(24));
+  }
   auto store = Store::open(device(), options);
   if (!store) {
     return fail("open: " + store.error().text());

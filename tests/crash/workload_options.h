@@ -35,6 +35,7 @@ struct WorkloadOptions {
   std::uint64_t blob_size_bytes_cap = 20000; ///< Its rewrite must fit half of the ring.
   unsigned steps = 60;
   bool encrypted = false;
+  bool grows = false; ///< By itself, some blocks further after each opening.
   WorkloadMix mix;
   ExplorerBudget budget;
 };

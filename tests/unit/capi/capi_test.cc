@@ -282,5 +282,23 @@ TEST_F(CApi, GrowsImages) {
   EXPECT_EQ(info.image_size, 8U << 20U);
 }
 
+TEST_F(CApi, ImagesGrowByThemselves) {
+  create({});
+  const std::vector<vnvram_blob_spec> blobs = {spec("b", 800000), spec("c", 800000)};
+  vnvram_open_options options{};
+  options.struct_size = offsetof(vnvram_open_options, grow_max);
+  options.blobs = blobs.data();
+  options.blob_count = blobs.size();
+  options.grow_max = 8U << 20U; // Which a caller does not know who has so short a structure.
+  EXPECT_EQ(vnvram_open(path_.c_str(), &options, &store_, nullptr), VNVRAM_NO_SPACE);
+  options.struct_size = sizeof options;
+  ASSERT_EQ(vnvram_open(path_.c_str(), &options, &store_, nullptr), VNVRAM_OK);
+  vnvram_info info{};
+  info.struct_size = sizeof info;
+  ASSERT_EQ(vnvram_store_info(store_, &info, nullptr), VNVRAM_OK);
+  EXPECT_GT(info.image_size, 4U << 20U);
+  EXPECT_LE(info.image_size, 8U << 20U);
+}
+
 } // namespace
 } // namespace vnvram::test

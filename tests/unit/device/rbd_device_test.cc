@@ -192,6 +192,29 @@ TEST_F(RbdDeviceTest, GrowsAndDoesNotShrink) {
   EXPECT_EQ(*open(location, Access::read_only)->size_bytes(), 2 * rbd_size_bytes);
 }
 
+// The cluster's image with it, under our lock.
+TEST_F(RbdDeviceTest, AStoreGrowsByItself) {
+  const std::string location = make_image();
+  ASSERT_OK(create_image(*open(location), {}));
+  OpenOptions options;
+  options.grow_max_bytes = 4 * rbd_size_bytes;
+  auto store = Store::open(open(location), std::move(options));
+  ASSERT_OK(store);
+  for (const char* name : {"a", "b", "c", "d"}) {
+    const BlobSpec large = {.name = name, .type = "test", .size_max_bytes = 900000};
+    ASSERT_OK((*store)->register_blobs(std::span(&large, 1)));
+    ASSERT_OK((*store)->write(name, Bytes(900000, std::byte{7})));
+  }
+  const std::uint64_t size_bytes = (*store)->info().image_size_bytes;
+  EXPECT_GT(size_bytes, rbd_size_bytes);
+  ASSERT_OK((*store)->close());
+  const auto device = open(location, Access::read_only);
+  EXPECT_EQ(*device->size_bytes(), size_bytes);
+  const auto report = check_image(*device);
+  ASSERT_OK(report);
+  EXPECT_TRUE(report->clean() && report->notes.empty());
+}
+
 TEST_F(RbdDeviceTest, ASnapshotIsOnlyRead) {
   const std::string name = "ASnapshotIsOnlyRead";
   const auto device = open_locked(make_image());

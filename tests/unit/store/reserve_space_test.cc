@@ -117,6 +117,41 @@ TEST_F(ReserveSpace, AThirdSuperblockThatCannotBeWrittenFailsTheOpeningOrTheClos
   EXPECT_EQ(*open()->read("a"), bytes("kept"));
 }
 
+// Of a device that was lengthened without space for it.
+TEST_F(ReserveSpace, AGrowthAsksForWhatTheImageGets) {
+  create({spec("a", 100)});
+  constexpr std::uint64_t room_bytes = 8 * block_size_bytes;
+  const std::uint64_t image_bytes = disk_->bytes().size() - room_bytes;
+  disk_->bytes().resize(3 * disk_->bytes().size());
+  AskedDevice device(std::make_unique<MemoryDevice>(disk_), asked_);
+  asked_.answer = Error(ErrorKind::no_space, "no space left");
+  EXPECT_KIND(resize_image(device, 2 * disk_->bytes().size() / 3), no_space);
+  EXPECT_EQ(open()->info().image_size_bytes, image_bytes + room_bytes) << "as it was";
+  asked_ = {};
+  ASSERT_OK(resize_image(device, 2 * disk_->bytes().size() / 3));
+  ASSERT_EQ(asked_.ranges.size(), 1U);
+  EXPECT_EQ(asked_.ranges[0].offset_bytes, image_bytes);
+  EXPECT_EQ(asked_.ranges[0].end_bytes(), 2 * disk_->bytes().size() / 3);
+}
+
+TEST_F(ReserveSpace, AGrowthByItselfThatGetsNoneIsRefusedAndTheStoreGoesOn) {
+  create({spec("a", 100)});
+  disk_->bytes().resize(3 * disk_->bytes().size());
+  OpenOptions options = inline_options();
+  options.grow_max_bytes = disk_->bytes().size();
+  const auto opened = Store::open(
+      std::make_unique<AskedDevice>(std::make_unique<MemoryDevice>(disk_), asked_), options);
+  ASSERT_OK(opened);
+  Store& store = **opened;
+  const std::vector<BlobSpec> large = {spec("b", 900000), spec("c", 900000)};
+  asked_.answer = Error(ErrorKind::no_space, "no space left");
+  EXPECT_KIND(store.register_blobs(large), no_space);
+  ASSERT_OK(store.write("a", bytes("goes on")));
+  asked_.answer = {};
+  ASSERT_OK(store.register_blobs(large));
+  ASSERT_OK(store.write("c", pattern(900000, 1)));
+}
+
 TEST_F(ReserveSpace, AReaderDoesNotAsk) {
   create({spec("a", 100)});
   ASSERT_OK(open_asked(Access::read_only));

@@ -7,7 +7,7 @@
 
 #include "vnvram/result.h"
 
-namespace vnvram::cli {
+namespace vnvram {
 
 /// "4096", "64K", "4M", "1G"; K, M and G are powers of 1024. Errors: invalid_argument.
 Result<std::uint64_t> parse_size(std::string_view text);
@@ -15,4 +15,7 @@ Result<std::uint64_t> parse_size(std::string_view text);
 /// The shortest exact form: "64 KiB", "4 MiB", "4097 bytes".
 std::string format_size(std::uint64_t size_bytes);
 
-} // namespace vnvram::cli
+/// What is said of an image that has grown by itself (OpenOptions::grown).
+std::string growth_text(std::uint64_t from_bytes, std::uint64_t to_bytes);
+
+} // namespace vnvram

@@ -1,10 +1,10 @@
-#include "cli/size_text.h"
+#include "base/size_text.h"
 
 #include <charconv>
 #include <fmt/core.h>
 #include <limits>
 
-namespace vnvram::cli {
+namespace vnvram {
 namespace {
 
 /// How far a suffix shifts, or -1 for one that is none.
@@ -55,4 +55,9 @@ std::string format_size(std::uint64_t size_bytes) {
   return fmt::format("{} GiB", size_bytes / (kib * kib * kib));
 }
 
-} // namespace vnvram::cli
+std::string growth_text(std::uint64_t from_bytes, std::uint64_t to_bytes) {
+  return fmt::format("grew from {} to {}, for blobs that found no room", format_size(from_bytes),
+                     format_size(to_bytes));
+}
+
+} // namespace vnvram

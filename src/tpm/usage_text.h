@@ -1,0 +1,10 @@
+// What vnvram-tpm says of its command line.
+#pragma once
+
+#include <string_view>
+
+namespace vnvram {
+
+[[nodiscard]] std::string_view usage_text();
+
+} // namespace vnvram
