@@ -266,10 +266,10 @@ VNVRAM_API Status resize_image_file(const std::string& path, std::uint64_t size_
                                     const DeviceOptions& options = {}, const KeyRing& keys = {});
 
 /// For OpenOptions::grow_max_bytes, before open_device(): QEMU can lengthen a VM image only while
-/// nobody has it open. A qcow2 image that holds one of ours, not sealed, and is shorter, gets this
-/// size. That takes next to no space: what is behind the image is reserved when the image grows
-/// into it. Anything else is left as it is, and so is what cannot be looked at, of which the
-/// opening will say why. Errors: those of qemu-img.
+/// nobody has it open. A qcow2 image that holds one of ours, not sealed and closed by its last
+/// owner, and is shorter, gets this size. That takes next to no space: what is behind the image is
+/// reserved when the image grows into it. Anything else is left as it is, and so is what cannot be
+/// looked at, of which the opening will say why. Errors: those of qemu-img.
 VNVRAM_API Status lengthen_vm_image(const std::string& path, std::uint64_t size_bytes,
                                     const DeviceOptions& options = {});
 

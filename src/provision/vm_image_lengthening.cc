@@ -18,7 +18,8 @@ bool is_ours_and_shorter(const std::string& path, std::uint64_t size_bytes,
     return false;
   }
   const Result<format::Superblock> ours = find_superblock(**device);
-  return ours && (ours->features_must_know & format::feature_sealed) == 0;
+  // Whoever has not closed it may live on another host, where QEMU's lock does not reach.
+  return ours && (ours->features_must_know & format::feature_sealed) == 0 && ours->owner_pid == 0;
 }
 
 } // namespace

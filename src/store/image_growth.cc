@@ -151,7 +151,13 @@ Status ImageGrowth::make_room(std::uint32_t page_count) {
   const std::uint64_t bound_bytes = std::min(state_.options.grow_max_bytes, image_size_max_bytes) /
                                     block_size_bytes * block_size_bytes;
   const Geometry least(least_blocks, now.ring_block_count(), now.entry_size_bytes());
-  if (least_bytes > bound_bytes || least.page_count() < page_count) {
+  if (least.page_count() < page_count) {
+    return Error(ErrorKind::no_space,
+                 fmt::format("an image like this one has {} pages at most, and these blobs need {}",
+                             least.page_count(), page_count),
+                 "put them into an image of their own");
+  }
+  if (least_bytes > bound_bytes) {
     return Error(ErrorKind::no_space,
                  fmt::format("the image would have to be {} bytes long, and may grow to {}",
                              least_bytes, bound_bytes),

@@ -99,6 +99,27 @@ TEST_F(Growing, BlobsThatFindNoRoomGetIt) {
   EXPECT_EQ(*store->read("larger"), pattern(900000, 7));
 }
 
+// What no image of its kind has room for is no matter of the bound.
+TEST_F(Growing, AnEncryptedImageSaysWhereItEnds) {
+  CreateOptions create;
+  create.data_key = pattern(32, 98);
+  disk_ = std::make_shared<MemoryDisk>(4 * mib);
+  MemoryDevice there(disk_);
+  ASSERT_OK(create_image(there, create));
+  OpenOptions options = growing(1024 * mib);
+  options.keys = KeyRing::of_data_key(create.data_key);
+  const auto store = open(std::move(options));
+  std::vector<BlobSpec> many;
+  for (int blob = 0; blob < 90; ++blob) {
+    many.push_back(spec("b" + std::to_string(blob), 900000));
+  }
+  const Status refused = store->register_blobs(many);
+  EXPECT_KIND(refused, no_space);
+  EXPECT_NE(refused.error().cause().find("pages at most"), std::string::npos)
+      << refused.error().text();
+  EXPECT_EQ(growth_count_, 0);
+}
+
 TEST_F(Growing, SoDoThoseOfTheOpeningAndThoseThatGrow) {
   create({spec("a", 100)});
   OpenOptions options = growing(16 * mib);
