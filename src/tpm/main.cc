@@ -114,12 +114,11 @@ Status give_up_privileges(const Options& options) {
     KeyRing(options.keys).run_no_more_commands(); // For an image that comes later.
   }
   const bool has_owner = scheme_of(options.image) == LocationScheme::owner;
-  const bool has_client = has_own_threads(options.image);
-  return confine(options.seccomp, {.connections = options.admin.has_value() || has_client ||
+  return confine(options.seccomp, {.connections = options.admin.has_value() ||
                                                   (has_owner && !is_passed_on(options.image)),
                                    .sessions = has_owner,
-                                   .threads = has_client,
-                                   .growth = options.grow_max_bytes != 0});
+                                   .growth = options.grow_max_bytes != 0,
+                                   .client_library = has_own_threads(options.image)});
 }
 
 enum class End { by_signal, by_successor };
