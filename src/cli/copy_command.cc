@@ -22,7 +22,6 @@
 #include "serve/token_bucket.h"
 
 namespace vnvram::cli {
-namespace {
 
 /// So that what is read stays below a rate; but not while somebody waits for it, nor what is read
 /// again because its owner has changed it, which would be changed again meanwhile.
@@ -51,6 +50,8 @@ private:
   EndRequest& end_;
   bool hurries_ = false;
 };
+
+namespace {
 
 /// Ends the connection to an owner that does not answer, as if it had ended.
 std::function<void()> hang_up(const UniqueFd& socket) {
