@@ -20,7 +20,7 @@ class OvertakenTest(Case):
         self.addCleanup(server.kill)
         self.export = server.uri
         self.machine = MachineProcess(self.workspace, self.export, tpm=False)
-        self.addCleanup(self.machine.kill_all)
+        self.addCleanup(self.machine.kill)
         self.vnvram("put", self.machine.address, "eeprom", "-", input=b"this machine's")
 
     def owner(self):
@@ -44,7 +44,7 @@ class OvertakenTest(Case):
 
     def test_by_somebody_who_is_there(self):
         other = MachineProcess(self.workspace, self.export, tpm=False)
-        self.addCleanup(other.kill_all)
+        self.addCleanup(other.kill)
         self.vnvram("put", other.address, "eeprom", "-", input=b"the other one's")
         os.kill(self.owner(), signal.SIGKILL)
         self.must_be_refused()
