@@ -11,7 +11,8 @@ namespace {
 using test::CephCluster;
 
 constexpr std::uint64_t rbd_image_size_bytes = std::uint64_t{4} << 20U;
-constexpr std::uint64_t floor_size_bytes = std::uint64_t{2} << 20U; // About as large as the ring.
+constexpr std::uint64_t rbd_floor_size_bytes = std::uint64_t{2}
+                                               << 20U; // About as large as the ring.
 constexpr const char* floor_name = "floor";
 constexpr const char* cached_name = "floor-cached";
 constexpr const char* image_name = "vm";
@@ -20,7 +21,7 @@ std::unique_ptr<BlockDevice> open_image(const CephCluster& cluster) {
   return require(open_device(cluster.location(image_name), Access::read_write));
 }
 
-void count(RbdResult& result, const CephCluster& cluster, const Amount& amount) {
+void count_rbd(RbdResult& result, const CephCluster& cluster, const Amount& amount) {
   const auto counter = std::make_shared<test::DeviceCounter>();
   const auto store = require(Store::open(
       std::make_unique<test::CountingDevice>(open_image(cluster), counter), {.background = false}));
@@ -37,12 +38,12 @@ void count(RbdResult& result, const CephCluster& cluster, const Amount& amount) 
   require(store->close());
 }
 
-void time_commits(RbdResult& result, const CephCluster& cluster, const Amount& amount) {
+void time_rbd_commits(RbdResult& result, const CephCluster& cluster, const Amount& amount) {
   RbdFloor uncached(cluster.conf(), "rbd", RbdFloor::Cache::off);
   RbdFloor cached(cluster.conf(), "rbd", RbdFloor::Cache::on);
-  uncached.open(floor_name, floor_size_bytes);
-  cached.open(cached_name, floor_size_bytes);
-  for (std::uint64_t done = 0; done < floor_size_bytes; done += block_size_bytes) {
+  uncached.open(floor_name, rbd_floor_size_bytes);
+  cached.open(cached_name, rbd_floor_size_bytes);
+  for (std::uint64_t done = 0; done < rbd_floor_size_bytes; done += block_size_bytes) {
     uncached.write(); // As the ring's blocks, these have been written before.
     cached.write();
   }
@@ -59,12 +60,12 @@ void time_commits(RbdResult& result, const CephCluster& cluster, const Amount& a
 }
 
 // As `rbd` opens an image (connecting included), and one read of what recovery reads: the ring.
-void time_openings(RbdResult& result, const CephCluster& cluster, const Amount& amount) {
+void time_rbd_openings(RbdResult& result, const CephCluster& cluster, const Amount& amount) {
   for (unsigned i = 0; i < amount.openings; ++i) {
     result.floor_opening.add(microseconds([&] {
       RbdFloor floor(cluster.conf(), "rbd", RbdFloor::Cache::off);
-      floor.open(floor_name, floor_size_bytes);
-      floor.read(0, floor_size_bytes);
+      floor.open(floor_name, rbd_floor_size_bytes);
+      floor.read(0, rbd_floor_size_bytes);
     }));
     std::unique_ptr<Store> store;
     result.opening.add(microseconds([&] { store = require(Store::open(open_image(cluster))); }));
@@ -83,9 +84,9 @@ RbdResult measure_rbd(const Amount& amount) {
   CreateOptions options = options_for({range_blobs().front(), whole_blobs().front()});
   require(create_image_file(cluster.location(image_name), rbd_image_size_bytes, options));
   RbdResult result;
-  count(result, cluster, amount);
-  time_commits(result, cluster, amount);
-  time_openings(result, cluster, amount);
+  count_rbd(result, cluster, amount);
+  time_rbd_commits(result, cluster, amount);
+  time_rbd_openings(result, cluster, amount);
   return result;
 }
 

@@ -80,6 +80,13 @@ enum class CallbackMode {
   event_fd, ///< Inside Store::dispatch(), which the program calls when Store::event_fd() says so.
 };
 
+/// Whom an opening comes after, of a machine that has gone on meanwhile.
+struct OwnerBefore {
+  std::uint64_t epoch = 0; ///< StoreInfo::epoch, of the last one that had it open.
+  /// Processes of this host that have ended since, and may have begun to open it.
+  std::vector<std::uint32_t> pids = {};
+};
+
 struct OpenOptions {
   Access access = Access::read_write;
   /// Registered and reconciled in one transaction before open returns (see register_blobs). With
@@ -113,6 +120,10 @@ struct OpenOptions {
   /// who has not sealed it), sealed (for another hand-over, or for none), stale (somebody has gone
   /// on with it since).
   std::optional<GoOn> go_on = std::nullopt;
+  /// Refused with in_use, before anything is written, if somebody else has opened the image for
+  /// writing since: what the machine's devices remember may be older then. An image that was put
+  /// back to an older state has another epoch as well, and is not refused for that.
+  std::optional<OwnerBefore> comes_after = std::nullopt;
   /// How long a deferred write (Store::write_range_deferred) may wait, from the first one on,
   /// before those that wait are committed together. 0: each is durable when its call returns. Needs
   /// `background`: without it they wait for the next commit, a flush, the end, or one too many.

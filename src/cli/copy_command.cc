@@ -25,9 +25,10 @@ namespace vnvram::cli {
 
 /// So that what is read stays below a rate; but not while somebody waits for it, nor what is read
 /// again because its owner has changed it, which would be changed again meanwhile.
-class CopyCommand::Pace {
+class CopyPace {
 public:
-  Pace(std::uint64_t bytes_per_second, EndRequest& end) : bucket_(bytes_per_second), end_(end) {}
+  CopyPace(std::uint64_t bytes_per_second, EndRequest& end)
+      : bucket_(bytes_per_second), end_(end) {}
 
   void hurry(bool hurries) { hurries_ = hurries; }
   /// Before each reading. Error: the command is to end.
@@ -64,7 +65,7 @@ std::function<void()> hang_up(const UniqueFd& socket) {
 struct CopyCommand::Run {
   BlockCopyTarget target;
   EndRequest& end;
-  Pace& pace;
+  CopyPace& pace;
 };
 
 CopyCommand::CopyCommand(CLI::App& parent)
@@ -218,7 +219,7 @@ Result<ExitCode> CopyCommand::run(Output& output) {
     return end.error();
   }
   Progress progress("copy");
-  Pace pace(rate_bytes, **end);
+  CopyPace pace(rate_bytes, **end);
   target.progress = [&](const BlockCopyProgress& made) {
     progress.show(made.done_bytes, made.all_bytes);
     pace.hurry(made.hurries);

@@ -16,7 +16,6 @@ public:
 
 private:
   [[nodiscard]] Status check_places() const;
-  class Pace;
   struct Run;
   Result<BlockCopyReport> copy_by_owner(const Run& run);
   Result<BlockCopyReport> copy(const Run& run);

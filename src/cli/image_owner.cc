@@ -17,6 +17,7 @@
 #include "base/system_clock.h"
 #include "device/location.h"
 #include "service/idle_memory.h"
+#include "service/opening_words.h"
 #include "service/renewal_words.h"
 #include "service/service_notify.h"
 #include "service/session_offer.h"
@@ -59,12 +60,19 @@ Status ImageOwner::run() {
                        log.info(name + " " + growth_text(from_bytes, to_bytes));
                      }},
        .space = setup_.space,
-       .space_warned = [&log](const Error& error) { log.warning(operator_text(error)); }});
+       .space_warned = [&log](const Error& error) { log.warning(operator_text(error)); },
+       .opened =
+           [channel = setup_.channel](std::uint64_t epoch) {
+             if (channel >= 0) { // Who has started it and has gone hears nothing any more.
+               (void)pass_text(channel, opening_report(epoch));
+             }
+           }});
   const std::uint64_t watch =
       keeper.watch_failures([&log](const Error& error) { log.error(operator_text(error)); });
   if (Status attached = keeper.attach({.location = setup_.image,
                                        .accept_sealed = setup_.accept_sealed,
-                                       .take_over = setup_.take_over});
+                                       .take_over = setup_.take_over,
+                                       .comes_after = setup_.comes_after});
       !attached) {
     if (attached.error().kind() != ErrorKind::sealed) {
       return attached;
@@ -121,10 +129,11 @@ Status ImageOwner::serve(ImageKeeper& keeper, const Listener& listener,
   }
   if (setup_.seccomp) {
     KeyRing(setup_.keys).run_no_more_commands(); // For a state that is looked at again.
-    if (Status confined = confine(*setup_.seccomp, {.connections = has_own_threads(setup_.image),
-                                                    .sessions = true,
-                                                    .threads = true,
-                                                    .growth = setup_.grow_max_bytes != 0});
+    if (Status confined =
+            confine(*setup_.seccomp, {.sessions = true,
+                                      .threads = true,
+                                      .growth = setup_.grow_max_bytes != 0,
+                                      .client_library = has_own_threads(setup_.image)});
         !confined) {
       return confined;
     }

@@ -35,6 +35,7 @@ public:
     std::optional<OwnerWord> take_over; ///< See ImageKeeper::Opening.
     bool is_incoming = false;           ///< See OwnerServer::Setup, also for the next.
     bool takes_over = false;
+    std::optional<OwnerBefore> comes_after; ///< See OpenOptions.
     SocketAddress control;
     SocketAccess access;
     /// A socket from which sessions come (SessionOffer); its end is this process's. None: -1.

@@ -13,6 +13,7 @@
 #include "cli/machine_devices.h"
 #include "cli/machine_programs.h"
 #include "cli/machine_text.h"
+#include "cli/owner_before_text.h"
 #include "cli/reader.h"
 #include "cli/socket_access.h"
 #include "device/location.h"
@@ -106,6 +107,7 @@ ServeCommand::ServeCommand(CLI::App& parent)
       ->check(CLI::IsMember({"qemu", "libvirt"}));
   app().add_option("--channel", channel_)->group(""); // Not for people.
   app().add_flag("--again", again_)->group("");
+  app().add_option("--after", after_)->group("");
 }
 
 Result<ExitCode> ServeCommand::run(Output& output) {
@@ -174,6 +176,7 @@ Result<ExitCode> ServeCommand::own(const Log& log) const {
        .take_over = again_ ? std::nullopt : take_over_.word(),
        .is_incoming = incoming_ && !again_,
        .takes_over = again_,
+       .comes_after = owner_before_of(after_),
        .control = *control,
        .access = *access,
        .channel = channel_,
@@ -305,6 +308,7 @@ Result<ExitCode> ServeCommand::supervise(const Log& log) const {
   Supervisor supervisor(
       {.owner = programs.owner(owner_options(), *control_listener, *metrics, *keys),
        .owner_again_arguments = {"--again"},
+       .owner_after_option = "--after",
        .front_ends = *std::move(devices),
        .signals = *signals,
        .notify = notify,

@@ -52,6 +52,7 @@ private:
   bool incoming_ = false;
   int channel_ = -1;   ///< Given by a process of this command to the owner.
   bool again_ = false; ///< Likewise, to one that is not the first.
+  std::string after_;  ///< Likewise: whom it comes after.
 };
 
 } // namespace vnvram::cli

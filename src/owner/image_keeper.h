@@ -38,6 +38,8 @@ public:
     SpacePolicy space = SpacePolicy::reserve;
     /// Hears what SpacePolicy::warn has to say.
     std::function<void(const Error&)> space_warned = {};
+    /// Told of each opening, with StoreInfo::epoch, before anybody uses the store.
+    std::function<void(std::uint64_t epoch)> opened = {};
   };
   /// One image.
   struct Opening {
@@ -47,6 +49,8 @@ public:
     std::optional<GoOn> go_on = {};
     /// Whoever has it in use is shut out before: see vnvram::take_over(). Nothing: as usual.
     std::optional<OwnerWord> take_over = {};
+    /// See OpenOptions::comes_after.
+    std::optional<OwnerBefore> comes_after = {};
   };
 
   explicit ImageKeeper(Setup setup) : setup_(std::move(setup)) {}
@@ -127,7 +131,7 @@ private:
   Result<StoreUse> use(StoreGate::Pass pass);
   Result<CheckReport> check_at_rest();
   Status open(std::unique_ptr<BlockDevice> device, bool accept_sealed,
-              const std::optional<GoOn>& go_on);
+              const std::optional<GoOn>& go_on, const std::optional<OwnerBefore>& comes_after);
   [[nodiscard]] std::unique_ptr<Store> take_store();
 
   const Setup setup_;

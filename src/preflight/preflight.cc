@@ -101,6 +101,7 @@ void Preflight::check_lock() {
     is_locked_ = false;
   } else if (free.error().kind() == ErrorKind::in_use) {
     is_locked_ = true;
+    lock_error_ = free.error();
   }
 }
 
@@ -192,7 +193,10 @@ void Preflight::check_owner(const StoreInfo& info) {
     if (options_.incoming) {
       add("lock", Outcome::good, text);
     } else {
-      refuse("lock", {ErrorKind::in_use, location_ + ": " + text, "stop it first"});
+      // Without an owner it is somebody else's lock, who is named there.
+      refuse("lock", info.clean
+                         ? lock_error_.value()
+                         : Error(ErrorKind::in_use, location_ + ": " + text, "stop it first"));
     }
   } else if (info.clean) {
     add("lock", is_locked_ ? Outcome::good : Outcome::unknown,
@@ -289,8 +293,7 @@ void Preflight::check_content() {
            looked.error());
   }
   if (is_locked_.value_or(false) && !options_.incoming) {
-    refuse("lock", {ErrorKind::in_use, location_ + ": another program has it open for writing",
-                    "stop it first"});
+    refuse("lock", lock_error_.value());
   }
 }
 

@@ -70,7 +70,8 @@ private:
   const std::string& location_;
   const PreflightOptions& options_;
   PreflightReport report_;
-  std::optional<bool> is_locked_ = {}; ///< Nothing: that cannot be seen.
+  std::optional<bool> is_locked_ = {};   ///< Nothing: that cannot be seen.
+  std::optional<Error> lock_error_ = {}; ///< If it is.
   ImageFormat image_format_ = ImageFormat::raw;
   std::vector<ByteRange> written_ranges_; ///< By its owner, once there is one.
 };

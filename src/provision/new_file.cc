@@ -3,6 +3,8 @@
 #include <cerrno>
 #include <filesystem>
 #include <optional>
+#include <string>
+#include <system_error>
 #include <utility>
 
 #include <fcntl.h>
@@ -41,6 +43,14 @@ bool forbids_replacing(int error) {
   }
 }
 
+// A mistyped device: what would be made is in memory, and looks like an image until the next boot.
+bool would_be_a_device(const std::string& target) {
+  std::error_code failed;
+  const std::string folder =
+      fs::weakly_canonical(fs::path(target).parent_path(), failed).string() + "/";
+  return !failed && folder.starts_with("/dev/") && !folder.starts_with("/dev/shm/");
+}
+
 } // namespace
 
 void NewFile::remove_left(const Folder& folder) {
@@ -48,6 +58,10 @@ void NewFile::remove_left(const Folder& folder) {
 }
 
 Result<NewFile> NewFile::make(const std::string& target, bool& forbidden) {
+  if (would_be_a_device(target)) {
+    return Error(ErrorKind::absent, target + ": there is no such device",
+                 "look at its name; a file there would be gone at the next boot");
+  }
   const std::optional<Folder> folder = Folder::open_for(target);
   if (!folder) {
     forbidden = forbids_replacing(errno);

@@ -90,6 +90,26 @@ constexpr std::array denied_file_calls = {
     SCMP_SYS(open),     SCMP_SYS(openat),     SCMP_SYS(access), SCMP_SYS(faccessat),
     SCMP_SYS(readlink), SCMP_SYS(readlinkat), SCMP_SYS(mkdir)};
 
+// What no library of a server's has any business with, not even one that does as it likes.
+constexpr std::array administering_calls = {
+    SCMP_SYS(execve), SCMP_SYS(execveat), SCMP_SYS(fork), SCMP_SYS(vfork),
+    // Other processes.
+    SCMP_SYS(kill), SCMP_SYS(tkill), SCMP_SYS(rt_sigqueueinfo), SCMP_SYS(rt_tgsigqueueinfo),
+    SCMP_SYS(pidfd_send_signal), SCMP_SYS(pidfd_getfd), SCMP_SYS(ptrace), SCMP_SYS(kcmp),
+    SCMP_SYS(process_vm_readv), SCMP_SYS(process_vm_writev), SCMP_SYS(process_madvise),
+    // The machine.
+    SCMP_SYS(mount), SCMP_SYS(umount2), SCMP_SYS(move_mount), SCMP_SYS(open_tree), SCMP_SYS(fsopen),
+    SCMP_SYS(fsmount), SCMP_SYS(pivot_root), SCMP_SYS(chroot), SCMP_SYS(setns), SCMP_SYS(unshare),
+    SCMP_SYS(reboot), SCMP_SYS(swapon), SCMP_SYS(swapoff), SCMP_SYS(sethostname),
+    SCMP_SYS(setdomainname), SCMP_SYS(acct), SCMP_SYS(quotactl), SCMP_SYS(init_module),
+    SCMP_SYS(finit_module), SCMP_SYS(delete_module), SCMP_SYS(kexec_load),
+    SCMP_SYS(kexec_file_load), SCMP_SYS(settimeofday), SCMP_SYS(clock_settime), SCMP_SYS(adjtimex),
+    SCMP_SYS(clock_adjtime), SCMP_SYS(syslog), SCMP_SYS(iopl), SCMP_SYS(ioperm),
+    SCMP_SYS(name_to_handle_at), SCMP_SYS(open_by_handle_at),
+    // Ways to the kernel that only attackers take here.
+    SCMP_SYS(bpf), SCMP_SYS(perf_event_open), SCMP_SYS(userfaultfd), SCMP_SYS(keyctl),
+    SCMP_SYS(add_key), SCMP_SYS(request_key), SCMP_SYS(io_uring_setup), SCMP_SYS(personality)};
+
 // Of ioctl only what asks a block device for its size, or tells it to forget or zero a range.
 constexpr std::array<unsigned long, 3> allowed_ioctls = {BLKGETSIZE64, BLKDISCARD, BLKZEROOUT};
 
@@ -234,12 +254,27 @@ int fill_filter(void* filter, SandboxNeeds needs) {
   return result == 0 ? refuse(filter) : result;
 }
 
-std::unique_ptr<void, FilterRelease> make_filter(std::uint32_t otherwise, int& result) {
+// In a filter that lets pass what it does not name.
+int forbid_to_client_library(void* filter, std::uint32_t forbidden) {
+  for (const int call : administering_calls) {
+    if (const int result = seccomp_rule_add(filter, forbidden, call, 0); result != 0) {
+      return result;
+    }
+  }
+  constexpr scmp_arg_cmp is_process{
+      .arg = 0, .op = SCMP_CMP_MASKED_EQ, .datum_a = CLONE_THREAD, .datum_b = 0};
+  const int result = seccomp_rule_add_array(filter, forbidden, SCMP_SYS(clone), 1, &is_process);
+  return result == 0 ? seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0)
+                     : result;
+}
+
+std::unique_ptr<void, FilterRelease> make_filter(std::uint32_t otherwise, std::uint32_t forbidden,
+                                                 int& result) {
   std::unique_ptr<void, FilterRelease> filter(seccomp_init(otherwise));
   result = filter ? 0 : -ENOMEM;
   // A call of i386 or x32 is as bad as any other; by default it would end one thread only.
   if (result == 0) {
-    result = seccomp_attr_set(filter.get(), SCMP_FLTATR_ACT_BADARCH, otherwise);
+    result = seccomp_attr_set(filter.get(), SCMP_FLTATR_ACT_BADARCH, forbidden);
   }
   // All threads, and a tree instead of a list: the filter runs at each system call.
   if (result == 0) {
@@ -298,11 +333,13 @@ Status confine(Seccomp mode, SandboxNeeds needs) {
   if (mode == Seccomp::off) {
     return {};
   }
-  const std::uint32_t otherwise = mode == Seccomp::on ? SCMP_ACT_KILL_PROCESS : SCMP_ACT_LOG;
+  const std::uint32_t forbidden = mode == Seccomp::on ? SCMP_ACT_KILL_PROCESS : SCMP_ACT_LOG;
   int result = 0;
-  const auto filter = make_filter(otherwise, result);
+  const auto filter =
+      make_filter(needs.client_library ? SCMP_ACT_ALLOW : forbidden, forbidden, result);
   if (result == 0) {
-    result = fill_filter(filter.get(), needs);
+    result = needs.client_library ? forbid_to_client_library(filter.get(), forbidden)
+                                  : fill_filter(filter.get(), needs);
   }
   if (result == 0) {
     result = seccomp_load(filter.get());
@@ -319,7 +356,7 @@ bool confine_name_remover() {
   if (result != 0) {
     return false;
   }
-  const auto filter = make_filter(SCMP_ACT_KILL_PROCESS, result);
+  const auto filter = make_filter(SCMP_ACT_KILL_PROCESS, SCMP_ACT_KILL_PROCESS, result);
   if (result == 0) {
     result = allow(filter.get(), name_remover_calls);
   }

@@ -25,6 +25,9 @@ struct SandboxNeeds {
   bool sessions = false;    ///< Of an image's owner, or with one: event descriptors.
   bool threads = false;     ///< Starting some: also of nbdkit's, one for each client.
   bool growth = false;      ///< Lengthening the image.
+  /// A library with threads of its own, which makes connections, timers and whatever else as it
+  /// sees fit, for as long as the process lives (librbd).
+  bool client_library = false;
   bool files = false; ///< Opening, making, renaming and removing some: images that come later.
 };
 
@@ -32,8 +35,10 @@ struct SandboxNeeds {
 /// TPM, NBD clients, or sessions, and a store does not need: such a call ends the process (`on`),
 /// or reaches the system's audit log (`log`). So does a call of another architecture that the
 /// processor runs, too. Afterwards no file can be opened or removed, no program run, no memory made
-/// executable, and no other process reached by a signal; but for what is needed. Errors:
-/// unsupported.
+/// executable, and no other process reached by a signal; but for what is needed. With a client
+/// library calls are not those of a list, since that is in no list: what ends the process is
+/// starting another one, running a program, reaching into other processes, and what administers
+/// the machine. Errors: unsupported.
 Status confine(Seccomp mode, SandboxNeeds needs);
 
 /// The same for the process of NameRemover, which needs far less. False: it could not be done.

@@ -1,9 +1,12 @@
 #include "store/engine_opener.h"
 
 #include <algorithm>
+#include <array>
+#include <string>
 #include <vector>
 
 #include <fmt/core.h>
+#include <unistd.h>
 
 #include "device/space_keeper.h"
 #include "format/superblock_pair.h"
@@ -35,6 +38,33 @@ Error in_use(BlockDevice& device, const Error& error) {
           "stop it first; reading beside it is possible"};
 }
 
+std::string this_host() {
+  std::array<char, 64> name{}; // As long as the superblock has room for.
+  return ::gethostname(name.data(), name.size() - 1) == 0 ? std::string(name.data())
+                                                          : std::string();
+}
+
+// INV7a, of whole machines: the store of an owner that was overtaken is poisoned, but the next one
+// of the same machine would read on, and its devices write what they remember.
+Status check_nobody_since(const std::string& name, const format::Superblock& superblock,
+                          const OwnerBefore& before) {
+  const bool is_one_of_ours = std::find(before.pids.begin(), before.pids.end(),
+                                        superblock.owner_pid) != before.pids.end() &&
+                              superblock.owner_host.data() == this_host();
+  if (superblock.epoch_number <= before.epoch || is_one_of_ours) {
+    return {};
+  }
+  const std::string who =
+      superblock.owner_pid == 0
+          ? std::string("somebody")
+          : fmt::format("process {} on {}", superblock.owner_pid, superblock.owner_host.data());
+  return Error(ErrorKind::in_use,
+               fmt::format("{}: {} has opened it since this machine's owner ended (epoch {}, and "
+                           "this machine's was {})",
+                           name, who, superblock.epoch_number, before.epoch),
+               "end this machine: what it remembers may be older than the image");
+}
+
 } // namespace
 
 Result<std::unique_ptr<Engine>> EngineOpener::open_for_writing(std::unique_ptr<BlockDevice> device,
@@ -59,6 +89,13 @@ Result<std::unique_ptr<Engine>> EngineOpener::open_for_writing(std::unique_ptr<B
   if (const Status may_open = check_whose_it_is(device->name(), *superblock, options); !may_open) {
     device->unlock();
     return may_open.error();
+  }
+  if (options.comes_after) {
+    const Status free = check_nobody_since(device->name(), *superblock, *options.comes_after);
+    if (!free) {
+      device->unlock();
+      return free.error();
+    }
   }
   // Before anything is written. A recovery may checkpoint on its way, and adds no more to the
   // counters than the ring has blocks.

@@ -41,7 +41,9 @@ std::optional<Error> SharedState::reason_to_refuse() const {
     return Error{ErrorKind::poisoned,
                  fmt::format("{}: no commit since an earlier failure: {}", device->name(),
                              poisoned->cause()),
-                 "mend the device, then open the image again"};
+                 poisoned->kind() == ErrorKind::in_use // It is another owner's now.
+                     ? poisoned->remedy()
+                     : "mend the device, then open the image again"};
   }
   return std::nullopt;
 }

@@ -7,6 +7,28 @@
 #include "store/unlock.h"
 
 namespace vnvram {
+namespace {
+
+// Whoever holds a lock that is seen here lives, whatever is said of him.
+Status look_at_lock_of(BlockDevice& device, const format::Superblock& superblock) {
+  if (!device.capabilities().lock) {
+    return {};
+  }
+  const Status locked = device.lock_for_writing();
+  if (locked) {
+    device.unlock();
+    return {};
+  }
+  return locked.error().kind() != ErrorKind::in_use || superblock.owner_pid == 0
+             ? locked
+             : Status(Error(ErrorKind::in_use,
+                            fmt::format("{}: in use by process {} on {}, which has its lock",
+                                        device.name(), superblock.owner_pid,
+                                        superblock.owner_host.data()),
+                            "stop it first: nobody is shut out who holds a lock and lives"));
+}
+
+} // namespace
 
 Status take_over(BlockDevice& device, OwnerWord word, const KeyRing& keys) {
   const Result<format::Superblock> superblock = find_superblock(device);
@@ -22,6 +44,9 @@ Status take_over(BlockDevice& device, OwnerWord word, const KeyRing& keys) {
   Status shut_out = device.shut_out_owner();
   if (shut_out || shut_out.error().kind() != ErrorKind::unsupported) {
     return shut_out;
+  }
+  if (const Status free = look_at_lock_of(device, *superblock); !free) {
+    return free;
   }
   if (word == OwnerWord::is_dead || superblock->owner_pid == 0) { // Or it was closed.
     return {};

@@ -113,6 +113,9 @@ Status Supervisor::start_what_is_due() {
 Status Supervisor::handle_death(Part& part) {
   const bool was_ready = part.is_ready;
   const int code = part.process->wait();
+  if (&part == &owner_) { // What it has said last counts.
+    take_requests();
+  }
   part.process.reset();
   part.channel.reset();
   part.succession_channel.reset();
@@ -267,7 +270,7 @@ Status Supervisor::poll() {
     }
   }
   if (entries[2].revents != 0 && owner_.process) {
-    take_request();
+    take_requests();
   }
   if (entries[0].revents != 0) {
     take_signal();

@@ -5,6 +5,7 @@
 #include <list>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <poll.h>
@@ -35,6 +36,8 @@ public:
     Program owner;
     /// Behind its arguments when it is not the first.
     std::vector<std::string> owner_again_arguments;
+    /// Behind those, with whom it comes after: EPOCH:PID,PID,..., as those before it have said.
+    std::string owner_after_option;
     std::vector<FrontEnd> front_ends;
     const UniqueFd& signals; ///< Of take_signals(): SIGHUP exchanges the owner, others end all.
     const ServiceNotify& notify;
@@ -62,7 +65,9 @@ private:
   Status start(Part& part);
   Result<pid_t> start_successor(Part& part);
   void promote(Part& successor, int code);
-  void take_request();
+  void take_requests();
+  void take_request(std::string_view text);
+  [[nodiscard]] std::string owner_before() const;
   void answer_renewal(const Status& outcome);
   void go_on_with_renewal();
   Status start_what_is_due();
@@ -83,8 +88,10 @@ private:
   std::list<Part> parts_;
   std::list<Part> successors_; ///< Of front ends that run.
   std::optional<Renewal> renewal_;
-  pid_t renewal_is_for_ = 0; ///< The owner that has asked for it.
-  bool was_ready_ = false;   ///< All of them.
+  pid_t renewal_is_for_ = 0;        ///< The owner that has asked for it.
+  std::string opened_epoch_;        ///< As the last owner has said that has opened the image.
+  std::vector<pid_t> owners_since_; ///< Those that have been started since, but for that one.
+  bool was_ready_ = false;          ///< All of them.
   bool was_owner_ready_ = false;
   bool ends_ = false;
   bool owner_is_asked_ = false; ///< To end.

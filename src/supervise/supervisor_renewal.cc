@@ -6,6 +6,7 @@
 
 #include "base/descriptor_passing.h"
 #include "base/operator_text.h"
+#include "service/opening_words.h"
 #include "service/renewal_words.h"
 #include "supervise/supervisor.h"
 
@@ -42,13 +43,26 @@ void Supervisor::promote(Part& successor, int code) {
   successor.is_over = true;
 }
 
-void Supervisor::take_request() {
-  const auto asked = take_descriptor(owner_.channel.get());
-  if (!asked.ok()) {
-    owner_.channel.reset(); // It is about to end.
+void Supervisor::take_requests() {
+  while (owner_.channel.valid()) {
+    const auto asked = take_descriptor(owner_.channel.get());
+    if (!asked.ok()) {
+      owner_.channel.reset(); // It is about to end.
+    }
+    if (!asked.ok() || !*asked) {
+      return;
+    }
+    take_request((*asked)->text);
+  }
+}
+
+void Supervisor::take_request(std::string_view text) {
+  if (text.starts_with(opening_beginning)) {
+    opened_epoch_ = text.substr(opening_beginning.size());
+    owners_since_.clear();
     return;
   }
-  if (!*asked || (*asked)->text != renewal_request || ends_) {
+  if (text != renewal_request || ends_ || !owner_.process) {
     return;
   }
   if (renewal_) {

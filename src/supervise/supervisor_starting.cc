@@ -56,11 +56,23 @@ Status Supervisor::open_channels(Part& part, std::vector<UniqueFd>& its_ends) {
   return opened;
 }
 
+std::string Supervisor::owner_before() const {
+  std::string text = opened_epoch_;
+  for (const pid_t pid : owners_since_) {
+    text += fmt::format("{}{}", text == opened_epoch_ ? ":" : ",", pid);
+  }
+  return owners_since_.empty() ? text + ":" : text;
+}
+
 Status Supervisor::start(Part& part) {
   Program program = part.front_end == nullptr ? setup_.owner : part.front_end->program;
   if (part.front_end == nullptr && was_owner_ready_) {
     program.arguments.insert(program.arguments.end(), setup_.owner_again_arguments.begin(),
                              setup_.owner_again_arguments.end());
+    if (!opened_epoch_.empty()) {
+      program.arguments.insert(program.arguments.end(),
+                               {setup_.owner_after_option, owner_before()});
+    }
   }
   if (part.front_end != nullptr && part.predecessor != nullptr) {
     program.arguments.insert(program.arguments.end(), part.front_end->successor_arguments.begin(),
@@ -85,6 +97,7 @@ Status Supervisor::start(Part& part) {
   part.starts_at.reset();
   part.is_ready = false;
   if (part.front_end == nullptr) {
+    owners_since_.push_back(part.process->pid());
     return {};
   }
   if (owner_.is_ready) {

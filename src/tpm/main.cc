@@ -116,15 +116,13 @@ Status give_up_privileges(const Options& options) {
     KeyRing(options.keys).run_no_more_commands(); // For an image that comes later.
   }
   const bool has_owner = scheme_of(options.image) == LocationScheme::owner;
-  const bool has_client = has_own_threads(options.image);
-  const bool opens_client_later = options.shared && has_client; // Which does what it likes then.
-  return confine(opens_client_later ? Seccomp::off : options.seccomp,
-                 {.connections = options.admin.has_value() || has_client || options.shared ||
-                                 (has_owner && !is_passed_on(options.image)),
-                  .sessions = has_owner,
-                  .threads = has_client || options.shared,
-                  .growth = options.grow_max_bytes != 0,
-                  .files = options.shared});
+  return confine(options.seccomp, {.connections = options.admin.has_value() || options.shared ||
+                                                  (has_owner && !is_passed_on(options.image)),
+                                   .sessions = has_owner,
+                                   .threads = options.shared,
+                                   .growth = options.grow_max_bytes != 0,
+                                   .client_library = has_own_threads(options.image),
+                                   .files = options.shared});
 }
 
 enum class End { by_signal, by_successor };

@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import time
 import unittest
 
 import nbd  # libnbd's own binding
@@ -50,6 +51,31 @@ class ServeTest(OnCeph, MachineCase):
         self.assertEqual(counter.tpm.client.counter(), count)
         self.assertEqual(int.from_bytes(self.vnvram("get", machine.address, "nvram")[:8], "big"), 2)
         counter.tpm.off()
+        self.end(machine)
+
+    @long_test
+    def test_what_librbd_does_by_itself_ends_nobody(self):
+        """Half a minute behind a lock that it has broken it is a timer; when the cluster does not answer, all that
+        it can think of."""
+        machine = self.start_machine(tpm=False)
+        client = self.connect(machine, "nvram")
+        os.kill(machine.processes()["owner"], signal.SIGKILL)
+        self.write(client, 1)
+        owner = machine.processes()["owner"]
+        deadline = Deadline(40)
+        while not deadline.passed():
+            self.assertEqual(machine.processes().get("owner"), owner, machine.log_text())
+            time.sleep(1)
+        self.cluster.kill_osd()
+        try:
+            with self.assertRaises(nbd.Error):
+                self.write(client, 2)
+        finally:
+            self.cluster.restart_osd()
+        self.assertEqual(machine.processes().get("owner"), owner, machine.log_text())
+        self.vnvram("restart", machine.address)
+        self.write(client, 3)
+        self.clients.clear()
         self.end(machine)
 
     @long_test

@@ -7,7 +7,7 @@ import unittest
 
 import nbd  # libnbd's own binding
 
-from cli.command import WRONG_KEY
+from cli.command import IN_USE, WRONG_KEY
 from serve.machine_case import MachineCase
 
 from .ceph_case import OnCeph
@@ -88,6 +88,10 @@ class TakeoverTest(OnCeph, MachineCase):
         self.write(there, 4)
         self.clients.clear()
         other.stop()
+        self.assertEqual(self.number_in_image(), 4)
+        # And it is not started again on it, as a client that the cluster knows nothing of.
+        os.kill(machine.processes()["owner"], signal.SIGKILL)
+        self.assertEqual(machine.child.wait(), IN_USE)
         self.assertEqual(self.number_in_image(), 4)
 
     def test_without_the_feature_whoever_watches_is_shut_out(self):

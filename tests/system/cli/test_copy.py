@@ -13,7 +13,7 @@ from harness.nbd_server import NbdServer
 from harness.owner_process import OwnerProcess
 from harness.tpm_process import program
 
-from .command import (CORRUPT, EXISTS, FOREIGN, IN_USE, MIB, NO_SPACE, NOT_AT_ANCHOR, OK, SEALED, STALE, USAGE,
+from .command import (ABSENT, CORRUPT, EXISTS, FOREIGN, IN_USE, MIB, NO_SPACE, NOT_AT_ANCHOR, OK, SEALED, STALE, USAGE,
                       WRONG_KEY, BLANK, Case)
 from .owner import Owner
 from .places import PLACES, BlockDevice, File, run
@@ -111,6 +111,14 @@ class Copy(CopyCase):
         self.vnvram("copy", foreign, self.out, status=FOREIGN)
         self.vnvram("copy", self.file("blank", bytes(MIB)), self.out, status=BLANK)
         self.assertNotIn("out.nvram", self.names())
+
+    def test_a_mistyped_device_is_no_file(self):
+        """It would be in memory, and gone at the next boot."""
+        self.create("--blob", "x:t:8K")
+        for words in (("copy", self.image), ("create",)):
+            self.vnvram(*words, "/dev/vnvram-test/no-such-volume", status=ABSENT)
+            self.vnvram(*words, "/dev/no-such-volume", status=ABSENT, message="no such device")
+            self.assertFalse(os.path.exists("/dev/no-such-volume"))
 
     def test_what_is_damaged_is_not_copied(self):
         self.create("--blob", "a:t:64K")

@@ -36,7 +36,8 @@ struct EarlierOpenOptions {
 static_assert(sizeof(EarlierOpenOptions) == offsetof(vnvram_open_options, deferral_us));
 static_assert(offsetof(EarlierOpenOptions, image_key_file) ==
               offsetof(vnvram_open_options, image_key_file));
-static_assert(sizeof(void*) != 8 || sizeof(vnvram_open_options) == 104);
+static_assert(sizeof(void*) != 8 || offsetof(vnvram_open_options, grow_max) == 104);
+static_assert(sizeof(void*) != 8 || sizeof(vnvram_open_options) == 112);
 
 TEST_F(CApi, OpensForAProgramThatWasBuiltWithEarlierHeaders) {
   create({});
