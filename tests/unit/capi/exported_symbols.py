@@ -13,7 +13,7 @@ CPP_FUNCTIONS = {"accept_anchor", "add_key_slot", "anchor_text", "change_key_slo
                  "erase_keys", "key_slot_kind_name", "list_key_slots", "offer_key_slot", "open_anchor", "parse_anchor",
                  "parse_anchor_policy", "read_public_metadata", "remove_key_slot", "remove_public_metadata",
                  "remove_public_metadata_locked", "set_public_metadata", "set_public_metadata_locked", "test_key",
-                 "verdict_name", "check_image", "create_image", "create_image_file", "kind_name", "open_device",
+                 "verdict_name", "check_image", "create_image", "create_image_file", "kind_name", "lengthen_vm_image", "open_device",
                  "discard_stray_record", "parse_space_policy", "repair_image", "salvage_image", "seal_image",
                  "set_space_policy", "take_over", "unseal_image", "recommended_size_bytes", "required_size_bytes", "resize_image",
                  "resize_image_file", "version"}

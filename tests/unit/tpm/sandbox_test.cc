@@ -112,17 +112,21 @@ constexpr int killed = 1000 + SIGSYS;
 
 // What a process comes to that is confined and then does this: its own exit status, or 1000 and the
 // signal that ended all of it.
-int fate_of(bool has_admin, const std::function<int()>& deed) {
+int fate_with(SandboxNeeds needs, const std::function<int()>& deed) {
   const pid_t child = ::fork();
   if (child == 0) {
     (void)::prctl(PR_SET_DUMPABLE, 0); // No core files.
     // Whatever hangs ends; SIGALRM is no verdict that a test expects.
     (void)::alarm(30);
-    std::_Exit(confine(Seccomp::on, {.connections = has_admin}) ? deed() : 99);
+    std::_Exit(confine(Seccomp::on, needs) ? deed() : 99);
   }
   int status = 0;
   EXPECT_EQ(::waitpid(child, &status, 0), child);
   return WIFSIGNALED(status) ? 1000 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+int fate_of(bool has_admin, const std::function<int()>& deed) {
+  return fate_with({.connections = has_admin}, deed);
 }
 
 int call(long number, long a = -1, long b = -1, long c = -1) {
@@ -305,6 +309,29 @@ TEST_F(SandboxTest, ACallOfI386EndsTheWholeProcess) {
   EXPECT_TRUE(fate == killed || fate == 1000 + SIGSEGV) << fate;
 }
 #endif
+
+// librbd sets timers and makes connections whenever it sees fit.
+TEST_F(SandboxTest, AClientLibraryDoesWhatItLikesButForWhatAdministers) {
+  const auto fate = [](const std::function<int()>& deed) {
+    return fate_with({.client_library = true}, deed);
+  };
+  for (const long number : {SYS_timerfd_create, SYS_timerfd_settime, SYS_epoll_create1,
+                            SYS_eventfd2, SYS_pipe2, SYS_socket, SYS_connect, SYS_bind,
+                            SYS_sendmmsg, SYS_openat, SYS_prctl, SYS_sched_setaffinity}) {
+    EXPECT_EQ(fate([&] { return call(number); }), passed) << number;
+  }
+  EXPECT_EQ(fate([] {
+              std::thread([] {}).join();
+              return passed;
+            }),
+            passed);
+  for (const long number : {SYS_execve, SYS_execveat, SYS_fork, SYS_vfork, SYS_kill, SYS_ptrace,
+                            SYS_process_vm_writev, SYS_mount, SYS_unshare, SYS_setns, SYS_bpf,
+                            SYS_init_module, SYS_reboot, SYS_io_uring_setup}) {
+    EXPECT_EQ(fate([&] { return call(number); }), killed) << number;
+  }
+  EXPECT_EQ(fate([] { return call(SYS_clone, 0, 0, 0); }), killed); // Another process.
+}
 
 TEST_F(SandboxTest, TheRemoverOfNamesCanDoNothingElse) {
   const auto fate = [](const std::function<int()>& deed) {
