@@ -110,7 +110,7 @@ TEST_F(Growing, AnEncryptedImageSaysWhereItEnds) {
   options.keys = KeyRing::of_data_key(create.data_key);
   const auto store = open(std::move(options));
   std::vector<BlobSpec> many;
-  for (int blob = 0; blob < 90; ++blob) {
+  for (int blob = 0; blob < 120; ++blob) {
     many.push_back(spec("b" + std::to_string(blob), 900000));
   }
   const Status refused = store->register_blobs(many);
