@@ -5,7 +5,6 @@
 
 #include "base/uuid.h"
 #include "cli/owner_socket.h"
-#include "cli/owner_text.h"
 #include "cli/text.h"
 
 namespace vnvram::cli {
@@ -19,7 +18,7 @@ std::string names_text(const std::vector<std::string>& names) {
   return text.empty() ? "nothing" : text;
 }
 
-std::string status_text(const OwnerStatus& status, const Result<StoreInfo>& info) {
+std::string status_text(const OwnerStatus& status) {
   std::string text;
   const auto line = [&](const std::string& name, const std::string& value) {
     text += fmt::format("{:<13}{}\n", name + ":", value);
@@ -28,9 +27,6 @@ std::string status_text(const OwnerStatus& status, const Result<StoreInfo>& info
   if (status.image) {
     line("generation", std::to_string(status.image->generation));
     line("sealed", status.image->sealed ? "yes" : "no");
-  }
-  if (info) {
-    line("owner", owner_text(*info));
   }
   line("changes", status.held ? "held" : "taken");
   if (status.key_exchange) {
@@ -47,7 +43,7 @@ std::string status_text(const OwnerStatus& status, const Result<StoreInfo>& info
   return text;
 }
 
-nlohmann::ordered_json status_json(const OwnerStatus& status, const Result<StoreInfo>& info) {
+nlohmann::ordered_json status_json(const OwnerStatus& status) {
   nlohmann::ordered_json sessions = nlohmann::ordered_json::array();
   for (const OwnerStatus::Session& session : status.sessions) {
     sessions.push_back({{"number", session.number},
@@ -63,11 +59,6 @@ nlohmann::ordered_json status_json(const OwnerStatus& status, const Result<Store
     json["generation"] = status.image->generation;
     json["sealed"] = status.image->sealed;
     json["space_free_bytes"] = status.image->space_free_bytes;
-  }
-  if (info) {
-    json["owner_pid"] = info->owner_pid;
-    json["owner_host"] = info->owner_host;
-    json["owner_since_seconds"] = info->owner_since_seconds;
   }
   if (status.key_exchange) {
     json["key_exchange"] = {{"done_bytes", status.key_exchange->done_bytes},
@@ -98,11 +89,10 @@ Result<ExitCode> StatusCommand::run(Output& output) {
   if (!status) {
     return status.error();
   }
-  const Result<StoreInfo> info = (*owner)->image(); // None, while none is attached.
   if (json_) {
-    output.write_json(status_json(*status, info));
+    output.write_json(status_json(*status));
   } else {
-    output.write_text(status_text(*status, info));
+    output.write_text(status_text(*status));
   }
   return ExitCode::ok;
 }

@@ -15,12 +15,11 @@ public:
   Sealing(SharedState& state, Committer& committer, Checkpointer& checkpointer)
       : state_(state), committer_(committer), checkpointer_(checkpointer) {}
 
-  /// `hand_over`: none, or the number of the one that it is for.
-  Status seal(const HandOverNumber& hand_over);
+  Status seal();
   Status unseal();
 
 private:
-  Status mark(bool sealed, const HandOverNumber& hand_over);
+  Status mark(bool sealed);
   void tell(bool sealed);
 
   SharedState& state_;

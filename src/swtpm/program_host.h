@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 
 #include "swtpm/process_end.h"
 #include "tpm/control_host.h"
@@ -24,7 +25,7 @@ public:
   ProgramHost(TpmStorage& storage, TpmWorker& worker, ProcessEnd& end, Rules rules)
       : storage_(storage), worker_(worker), end_(end), rules_(rules) {}
 
-  Status open(Purpose purpose) override;
+  Status open() override;
   Status settle() override;
   void state_was_fetched() override;
   void was_shut_down() override { end_.ask("CMD_SHUTDOWN"); }
@@ -35,6 +36,9 @@ public:
   void client_was_lost() override;
 
 private:
+  Status on_worker(const std::function<Status()>& job);
+  Status settled();
+
   TpmStorage& storage_;
   TpmWorker& worker_;
   ProcessEnd& end_;

@@ -1,4 +1,4 @@
-// An image that is at the place that was named, whenever it is needed.
+// backend-uri=vnvram:LOCATION: an image that is there.
 #pragma once
 
 #include <string>
