@@ -86,10 +86,15 @@ Result<std::optional<std::uint64_t>> find_room_for_third_copy(BlockDevice& devic
   if (!there) {
     return there.error();
   }
-  // Or the first one there ever was, torn.
-  const bool ours = format::all_zero(std::span(*there).first(sector_size_bytes)) ||
-                    std::memcmp(there->data(), format::superblock_magic.data(),
-                                format::superblock_magic.size()) == 0;
+  // Or the first one there ever was, torn: as early as in its magic.
+  const auto sector = std::span(*there).first(sector_size_bytes);
+  std::size_t same_bytes = 0;
+  while (same_bytes < format::superblock_magic.size() &&
+         std::memcmp(&sector[same_bytes], &format::superblock_magic[same_bytes], 1) == 0) {
+    ++same_bytes;
+  }
+  const bool ours =
+      same_bytes == format::superblock_magic.size() || format::all_zero(sector.subspan(same_bytes));
   return ours ? block : std::nullopt;
 }
 
