@@ -164,6 +164,10 @@ Result<ExitCode> ServeCommand::own(const Log& log) const {
   if (!grow_max_bytes) {
     return grow_max_bytes.error();
   }
+  const std::optional<OwnerBefore> comes_after = owner_before_of(after_);
+  if (!after_.empty() && !comes_after) { // Without the look it would open what is another host's.
+    return Error(ErrorKind::invalid_argument, "--after " + after_ + ": is no EPOCH:PID,...");
+  }
   ImageOwner owner(
       {.image = image(),
        .device = device(),
@@ -176,7 +180,7 @@ Result<ExitCode> ServeCommand::own(const Log& log) const {
        .take_over = again_ ? std::nullopt : take_over_.word(),
        .is_incoming = incoming_ && !again_,
        .takes_over = again_,
-       .comes_after = owner_before_of(after_),
+       .comes_after = comes_after,
        .control = *control,
        .access = *access,
        .channel = channel_,

@@ -6,7 +6,7 @@ import shutil
 import signal
 import unittest
 
-from cli.command import Case, IN_USE
+from cli.command import Case, IN_USE, USAGE
 from harness.child import Deadline, PATIENCE_SECONDS
 from harness.machine_process import MachineProcess
 from harness.nbd_server import NbdServer
@@ -50,6 +50,11 @@ class OvertakenTest(Case):
         self.must_be_refused()
         self.vnvram("put", other.address, "eeprom", "-", input=b"and more of it")
         other.stop()
+
+    def test_nonsense_is_no_way_around_the_look(self):
+        for after in ("5x:", "5", ":7", "5:7,x"):
+            self.vnvram("serve", self.export, "--control", f"unix:{self.path('c')}", "--again", "--after", after,
+                        status=USAGE, message="EPOCH:PID")
 
     def test_its_own_owners_are_nobody_else(self):
         """Whoever of them dies, as soon as it is there."""

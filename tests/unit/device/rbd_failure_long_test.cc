@@ -23,6 +23,8 @@ protected:
   }
   void SetUp() override {
     if (!has_cluster()) {
+      // Two minutes of waiting for a cluster that stands still; `./dev prove` asks for it, and the
+      // short form, rbd_failure_test, runs always.
       GTEST_SKIP() << "takes long: VNVRAM_LONG_TESTS=1";
     }
   }
