@@ -72,6 +72,16 @@ protected:
   void SetUp() override { create({spec("a", 64 << 10U)}, size_bytes, 256 << 10U); }
 
   void write(Store& store, unsigned seed) { EXPECT_OK(store.write("a", pattern(30000, seed))); }
+  /// Until it is held, an owner that changes it while the second half is read. All of them outlive
+  /// the source.
+  void outrun(MeddledDevice& source, Store& store, const bool& held, unsigned& seed) {
+    source.before_read = [&](std::uint64_t offset_bytes) {
+      if (!held && offset_bytes > size_bytes / 2) {
+        write(store, ++seed);
+        EXPECT_OK(store.checkpoint());
+      }
+    };
+  }
   /// As it is for who opens it.
   static Bytes content_of(const std::shared_ptr<MemoryDisk>& disk, const KeyRing& keys = {}) {
     auto store = Store::open(std::make_unique<MemoryDevice>(disk, Access::read_only),

@@ -80,12 +80,7 @@ TEST_F(BlockCopyTest, NobodyIsHeldForMoreThanTheLastReading) {
   MeddledDevice source(disk);
   bool held = false;
   unsigned seed = 1;
-  source.before_read = [&](std::uint64_t offset_bytes) {
-    if (!held && offset_bytes > size_bytes / 2) {
-      write(*store, ++seed);
-      EXPECT_OK(store->checkpoint());
-    }
-  };
+  outrun(source, *store, held, seed);
   MemoryDevice out(out_);
   MeddledDevice target(out);
   unsigned flushes_held = 0;
@@ -244,12 +239,7 @@ TEST_F(BlockCopyTest, WhoIsHeldDoesNotWaitForTheTarget) {
   MeddledDevice source(disk);
   bool held = false;
   unsigned seed = 1;
-  source.before_read = [&](std::uint64_t offset_bytes) {
-    if (!held && offset_bytes > size_bytes / 2) {
-      write(*store, ++seed);
-      EXPECT_OK(store->checkpoint());
-    }
-  };
+  outrun(source, *store, held, seed);
   MemoryDevice out(out_);
   MeddledDevice target(out);
   unsigned writes_held = 0;

@@ -100,12 +100,7 @@ TEST_F(BlockCopyTest, OneThatIsAlwaysFasterIsHeld) {
   bool held = false;
   unsigned let_go = 0;
   unsigned seed = 1;
-  source.before_read = [&](std::uint64_t offset_bytes) {
-    if (!held && offset_bytes > size_bytes / 2) {
-      write(*store, ++seed);
-      EXPECT_OK(store->checkpoint());
-    }
-  };
+  outrun(source, *store, held, seed);
   MemoryDevice target(out_);
   const auto report = copy({.device = source,
                             .hold = [&]() -> Status {
