@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The demos; `./dev demo`, `./dev demo-snapshot` and `./dev demo-migrate` install and build before it.
+# The demos; `./dev demo` and `./dev demo-NAME` install and build before it.
 # Ends on "NAME: PASS", or says what went wrong and exits with another status than 0.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."

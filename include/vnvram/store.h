@@ -18,6 +18,7 @@
 #include "vnvram/blob.h"
 #include "vnvram/block_device.h"
 #include "vnvram/export.h"
+#include "vnvram/hand_over.h"
 #include "vnvram/key.h"
 #include "vnvram/key_offer.h"
 #include "vnvram/key_ring.h"
@@ -110,7 +111,15 @@ struct OpenOptions {
   /// What opens the image if it is encrypted.
   KeyRing keys = {};
   /// Opens a sealed image for writing, too. It stays sealed: commits are refused until unseal().
+  /// One that is sealed for a hand-over is not among them: somebody may be about to go on with it.
   bool accept_sealed = false;
+  /// With it, by somebody's word: one that is sealed for a hand-over, too.
+  bool accept_hand_over = false;
+  /// Opens this image and no other for writing, sealed or not. The seal stays on it, as with
+  /// accept_sealed, until unseal(). Errors, beside the others: in_use (it is still the other one's,
+  /// who has not sealed it), sealed (for another hand-over, or for none), stale (somebody has gone
+  /// on with it since).
+  std::optional<GoOn> go_on = std::nullopt;
   /// Refused with in_use, before anything is written, if somebody else has opened the image for
   /// writing since: what the machine's devices remember may be older then. An image that was put
   /// back to an older state has another epoch as well, and is not refused for that.
@@ -176,9 +185,11 @@ struct StoreInfo {
   bool clean = false; ///< Closed in good order by its last owner; false while one has it open.
   std::uint32_t owner_pid = 0; ///< Of the current owner, or of the last one if it was not clean.
   std::string owner_host;
-  std::optional<Error> poisoned; ///< Why the store refuses commits.
-  bool sealed = false;           ///< Its state was handed over: see Store::seal().
-  bool encrypted = false;        ///< It needs a key: see OpenOptions::keys.
+  std::uint64_t owner_since_seconds = 0; ///< Since 1970: when that one opened it; 0: not known.
+  std::optional<Error> poisoned;         ///< Why the store refuses commits.
+  bool sealed = false;                   ///< Its state was handed over: see Store::seal().
+  HandOverNumber hand_over;              ///< For which hand-over it is sealed, if for one.
+  bool encrypted = false;                ///< It needs a key: see OpenOptions::keys.
   /// Someone else may change the device's content underneath: see Store::is_current().
   bool content_may_change = false;
 };
@@ -409,8 +420,11 @@ public:
   /// For state that has been handed over to another machine, so that it does not go on in two
   /// places. Refuses commits from the call on (ErrorKind::sealed), then marks the image: on return
   /// it is durable that nobody opens it for writing before unseal(). Sealing twice is once.
+  /// With a number it is sealed for that hand-over, on storage that the other host sees as well:
+  /// who has that number may go on (OpenOptions::go_on), and who has not needs a word
+  /// (OpenOptions::accept_hand_over). The last number counts.
   /// Errors: read_only; io, poisoned: commits are refused all the same.
-  Status seal();
+  Status seal(const HandOverNumber& hand_over = {});
   /// The state is ours again. Durable on return. Errors: read_only, io, poisoned.
   Status unseal();
 

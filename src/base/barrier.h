@@ -46,6 +46,9 @@ enum class Barrier {
   wait_for_overtaken,         // 7: nor is a new one where its last record may land, before that
   look_before_superblock,     // 6, 7: it looks again directly before each superblock
   replaced_content,           // 6, 7: nor does one whose content was replaced write, over the new
+  hand_over_look,             // 7: who goes on from a hand-over opens what is sealed for it only
+  take_back_look,             // 7: and who takes back, what nobody has had since
+  hand_over_word,             // 7: what was let go is opened by nobody else without a word
   file_named,                 // 1: nothing is acknowledged that no later opener finds
   medium_reads,               // 7: what a cache can hide of another's writes is read around it
   drop_cache,                 // 1: a new owner reads what the disk holds, not what a cache kept

@@ -4,6 +4,7 @@
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
 
+#include "base/hex.h"
 #include "base/size_text.h"
 #include "base/uuid.h"
 #include "cli/text.h"
@@ -61,7 +62,9 @@ std::string superblock_text(const ImageDump::Superblock& superblock) {
   line("clean", fields.clean == 1 ? "yes" : "no");
   line("owner",
        fmt::format("process {} on {}", fields.owner_pid, printable(fixed_text(fields.owner_host))));
+  line("owner since", std::to_string(fields.owner_since));
   line("creator", printable(fixed_text(fields.creator)));
+  line("hand-over", hex(fields.hand_over));
   return text;
 }
 
@@ -147,6 +150,8 @@ Json superblock_json(const ImageDump::Superblock& superblock) {
   json["clean"] = fields.clean == 1;
   json["owner_pid"] = fields.owner_pid;
   json["owner_host"] = fixed_text(fields.owner_host);
+  json["owner_since_seconds"] = fields.owner_since;
+  json["hand_over"] = hex(fields.hand_over);
   json["creator"] = fixed_text(fields.creator);
   return json;
 }

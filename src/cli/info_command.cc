@@ -1,12 +1,20 @@
 #include "cli/info_command.h"
 
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
 
+#include "base/hex.h"
 #include "base/size_text.h"
 #include "base/uuid.h"
 #include "cli/lost_file.h"
 #include "cli/owner_socket.h"
+#include "cli/owner_text.h"
 #include "cli/reader.h"
 #include "cli/text.h"
 #include "device/image_format.h"
@@ -22,18 +30,40 @@ struct Place {
   std::optional<bool> locked; ///< Nothing: that cannot be seen.
 };
 
+// Nothing: that cannot be seen from here.
+std::optional<bool> seems_alive(const StoreInfo& info, const std::optional<Place>& place) {
+  if (info.owner_pid == 0 || !place) {
+    return std::nullopt;
+  }
+  if (place->locked) {
+    return place->locked;
+  }
+  std::array<char, 256> host{};
+  if (::gethostname(host.data(), host.size() - 1) != 0 || info.owner_host != host.data()) {
+    return std::nullopt;
+  }
+  return ::kill(static_cast<pid_t>(info.owner_pid), 0) == 0 || errno != ESRCH;
+}
+
 std::string state_text(const StoreInfo& info, const std::optional<Place>& place) {
   if (info.sealed) {
-    return "sealed: its state was handed over to another machine, a snapshot or a file";
+    return info.hand_over.is_none()
+               ? "sealed: its state was handed over to another machine, a snapshot or a file"
+               : fmt::format(
+                     "sealed for a hand-over to another host, which has not gone on with it "
+                     "yet; {} had it last",
+                     info.owner_pid == 0 ? "somebody" : owner_text(info));
   }
   if (info.clean) {
     return "clean";
   }
-  const std::string who =
-      fmt::format("process {} on {}", info.owner_pid,
-                  info.owner_host.empty() ? "an unnamed host" : printable(info.owner_host));
+  const std::string who = owner_text(info);
   if (!place || !place->locked) {
-    return "in use, or not closed in good order, by " + who;
+    const std::optional<bool> lives = seems_alive(info, place);
+    return "in use, or not closed in good order, by " + who +
+           (!lives   ? ""
+            : *lives ? "; there is such a process"
+                     : "; there is no such process");
   }
   return *place->locked ? fmt::format("in use by {}; somebody has its lock", who)
                         : fmt::format("not closed in good order by {}; nobody has its lock", who);
@@ -91,8 +121,14 @@ nlohmann::ordered_json info_json(const StoreInfo& info, const std::optional<Plac
                {"sealed", info.sealed},
                {"encrypted", info.encrypted},
                {"owner_pid", info.owner_pid},
-               {"owner_host", info.owner_host}});
+               {"owner_host", info.owner_host},
+               {"owner_since_seconds", info.owner_since_seconds},
+               {"hand_over", info.hand_over.is_none()
+                                 ? nlohmann::ordered_json()
+                                 : nlohmann::ordered_json(hex(info.hand_over.bytes))}});
   if (place) {
+    const std::optional<bool> lives = seems_alive(info, place);
+    json["owner_seems_alive"] = lives ? nlohmann::ordered_json(*lives) : nlohmann::ordered_json();
     json["locked"] =
         place->locked ? nlohmann::ordered_json(*place->locked) : nlohmann::ordered_json();
     json["lost_file"] = lost_json(place->lost);

@@ -1,7 +1,5 @@
 #include "cli/key_text.h"
 
-#include <array>
-#include <ctime>
 #include <limits>
 
 #include <fmt/core.h>
@@ -9,23 +7,10 @@
 
 #include "base/hex.h"
 #include "cli/text.h"
+#include "cli/utc_text.h"
 
 namespace vnvram::cli {
 namespace {
-
-/// "2026-11-29 03:05:14", or the number where no calendar has it.
-std::string utc_text(std::uint64_t seconds) {
-  constexpr std::uint64_t year_9999 = 253402300799;
-  if (seconds > year_9999) {
-    return std::to_string(seconds);
-  }
-  const auto time = static_cast<std::time_t>(seconds);
-  std::tm parts{};
-  std::array<char, 32> text{};
-  (void)::gmtime_r(&time, &parts);
-  (void)std::strftime(text.data(), text.size(), "%Y-%m-%d %H:%M:%S", &parts);
-  return text.data();
-}
 
 std::string remark(const KeySlotInfo& slot) {
   if (!slot.current) {

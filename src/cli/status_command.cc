@@ -5,6 +5,7 @@
 
 #include "base/uuid.h"
 #include "cli/owner_socket.h"
+#include "cli/owner_text.h"
 #include "cli/text.h"
 
 namespace vnvram::cli {
@@ -18,7 +19,7 @@ std::string names_text(const std::vector<std::string>& names) {
   return text.empty() ? "nothing" : text;
 }
 
-std::string status_text(const OwnerStatus& status) {
+std::string status_text(const OwnerStatus& status, const Result<StoreInfo>& info) {
   std::string text;
   const auto line = [&](const std::string& name, const std::string& value) {
     text += fmt::format("{:<13}{}\n", name + ":", value);
@@ -27,6 +28,9 @@ std::string status_text(const OwnerStatus& status) {
   if (status.image) {
     line("generation", std::to_string(status.image->generation));
     line("sealed", status.image->sealed ? "yes" : "no");
+  }
+  if (info) {
+    line("owner", owner_text(*info));
   }
   line("changes", status.held ? "held" : "taken");
   if (status.key_exchange) {
@@ -43,7 +47,7 @@ std::string status_text(const OwnerStatus& status) {
   return text;
 }
 
-nlohmann::ordered_json status_json(const OwnerStatus& status) {
+nlohmann::ordered_json status_json(const OwnerStatus& status, const Result<StoreInfo>& info) {
   nlohmann::ordered_json sessions = nlohmann::ordered_json::array();
   for (const OwnerStatus::Session& session : status.sessions) {
     sessions.push_back({{"number", session.number},
@@ -59,6 +63,11 @@ nlohmann::ordered_json status_json(const OwnerStatus& status) {
     json["generation"] = status.image->generation;
     json["sealed"] = status.image->sealed;
     json["space_free_bytes"] = status.image->space_free_bytes;
+  }
+  if (info) {
+    json["owner_pid"] = info->owner_pid;
+    json["owner_host"] = info->owner_host;
+    json["owner_since_seconds"] = info->owner_since_seconds;
   }
   if (status.key_exchange) {
     json["key_exchange"] = {{"done_bytes", status.key_exchange->done_bytes},
@@ -89,10 +98,11 @@ Result<ExitCode> StatusCommand::run(Output& output) {
   if (!status) {
     return status.error();
   }
+  const Result<StoreInfo> info = (*owner)->image(); // None, while none is attached.
   if (json_) {
-    output.write_json(status_json(*status));
+    output.write_json(status_json(*status, info));
   } else {
-    output.write_text(status_text(*status));
+    output.write_text(status_text(*status, info));
   }
   return ExitCode::ok;
 }

@@ -4,18 +4,13 @@
 #include <nlohmann/json.hpp>
 
 #include "base/uuid.h"
+#include "cli/owner_text.h"
 #include "cli/reader.h"
 #include "cli/take_over_options.h"
-#include "cli/text.h"
 #include "vnvram/store.h"
 
 namespace vnvram::cli {
 namespace {
-
-std::string owner_text(const StoreInfo& owned) {
-  return fmt::format("process {} on {}", owned.owner_pid,
-                     owned.owner_host.empty() ? "an unnamed host" : printable(owned.owner_host));
-}
 
 void show(const StoreInfo& before, const StoreInfo& after, bool as_json, Output& output) {
   if (as_json) {

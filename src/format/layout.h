@@ -75,6 +75,8 @@ using SealedEntry = std::array<std::byte, sealed_entry_size_bytes>;
 using KeyId = std::array<std::byte, 16>;
 using SuperblockMac = std::array<std::byte, 32>;
 
+using HandOverBytes = std::array<std::byte, 16>;
+
 struct Superblock {
   std::array<char, 8> magic;
   std::uint32_t format_version;
@@ -111,7 +113,10 @@ struct Superblock {
   KeyId key_id;
   SuperblockMac mac; // of all bytes but the checksum, with this field zero
 
-  std::array<std::byte, 3680> reserved;
+  HandOverBytes hand_over;   // the number of the hand-over that it is sealed for; zero: none
+  std::uint64_t owner_since; // seconds since 1970; for messages only
+
+  std::array<std::byte, 3656> reserved;
   std::uint64_t checksum; // XXH3-64 of all bytes before it, seed 0
 };
 static_assert(sizeof(Superblock) == block_size_bytes);
@@ -123,6 +128,8 @@ static_assert(offsetof(Superblock, index_entries) == 128);
 static_assert(offsetof(Superblock, sealed_entries) == 280);
 static_assert(offsetof(Superblock, key_id) == 360);
 static_assert(offsetof(Superblock, mac) == 376);
+static_assert(offsetof(Superblock, hand_over) == 408);
+static_assert(offsetof(Superblock, owner_since) == 424);
 static_assert(offsetof(Superblock, checksum) == 4088);
 
 // One commit: this header, then extent_count extents, then the extents' bytes one after the other,

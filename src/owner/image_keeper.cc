@@ -86,15 +86,17 @@ Status ImageKeeper::attach(std::unique_ptr<BlockDevice> device, const Opening& o
   set_space_policy(*device, setup_.space, setup_.space_warned);
   const StoreGate::Closure closed = gate_.close();
   location_ = opening.location;
-  return open(std::move(device), opening.accept_sealed, opening.comes_after);
+  return open(std::move(device), opening.accept_sealed, opening.go_on, opening.comes_after);
 }
 
 // With the gate closed.
 Status ImageKeeper::open(std::unique_ptr<BlockDevice> device, bool accept_sealed,
+                         const std::optional<GoOn>& go_on,
                          const std::optional<OwnerBefore>& comes_after) {
   assert(!is_attached());
   OpenOptions options = setup_.store;
   options.accept_sealed = accept_sealed;
+  options.go_on = go_on;
   options.comes_after = comes_after;
   options.failed_in_background = [this](const Error& error) { failures_.tell(error); };
   options.changed = [this](std::uint64_t generation, bool sealed) {
@@ -112,6 +114,11 @@ Status ImageKeeper::open(std::unique_ptr<BlockDevice> device, bool accept_sealed
   }
   changes_.tell(info.generation, info.sealed);
   return {};
+}
+
+OwnerEpoch ImageKeeper::epoch() const {
+  const AnchorPoint point = store_->image_point();
+  return {.number = point.epoch_number, .random = point.epoch_random};
 }
 
 bool ImageKeeper::needs_files(const std::string& location) {
@@ -157,7 +164,7 @@ Status ImageKeeper::reopen() {
   gate_.release();
   std::unique_ptr<BlockDevice> device = store_->abandon();
   store_.reset();
-  return open(std::move(device), true, std::nullopt);
+  return open(std::move(device), true, std::nullopt, std::nullopt);
 }
 
 Status ImageKeeper::hold() {

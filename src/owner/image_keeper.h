@@ -45,6 +45,8 @@ public:
   struct Opening {
     std::string location; ///< See open_device().
     bool accept_sealed = false;
+    /// See OpenOptions::go_on.
+    std::optional<GoOn> go_on = {};
     /// Whoever has it in use is shut out before: see vnvram::take_over(). Nothing: as usual.
     std::optional<OwnerWord> take_over = {};
     /// See OpenOptions::comes_after.
@@ -107,8 +109,10 @@ public:
   Status reopen();
 
   [[nodiscard]] StoreInfo info() const { return store_->info(); }
+  /// That this keeper's opening of it has begun.
+  [[nodiscard]] OwnerEpoch epoch() const;
   /// Store::seal(), Store::unseal().
-  Status seal() { return store_->seal(); }
+  Status seal(const HandOverNumber& hand_over = {}) { return store_->seal(hand_over); }
   Status unseal() { return store_->unseal(); }
 
   /// Nothing is on its way to the image when it returns, of what front ends have changed and of the
@@ -127,7 +131,7 @@ private:
   Result<StoreUse> use(StoreGate::Pass pass);
   Result<CheckReport> check_at_rest();
   Status open(std::unique_ptr<BlockDevice> device, bool accept_sealed,
-              const std::optional<OwnerBefore>& comes_after);
+              const std::optional<GoOn>& go_on, const std::optional<OwnerBefore>& comes_after);
   [[nodiscard]] std::unique_ptr<Store> take_store();
 
   const Setup setup_;

@@ -224,7 +224,7 @@ Status fill(Engine& engine, const CreateOptions& options) {
     }
   }
   if (options.sealed) {
-    const Status sealed = engine.seal(); // Nothing is on the device before the close.
+    const Status sealed = engine.seal({}); // Nothing is on the device before the close.
     if (!sealed) {
       engine.abandon();
       return sealed;

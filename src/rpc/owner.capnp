@@ -228,6 +228,8 @@ struct ImageInfo {
   blobCount @7 :UInt32;
   ownerPid @8 :UInt32;
   ownerHost @9 :Text;
+  ownerSinceSeconds @10 :UInt64; # Since 1970, when that one opened it; 0: not known.
+  handOver @11 :Data;            # Of a sealed image: the number of the hand-over that it is for. Empty: of none.
 }
 
 # What a look at every byte of the image has found.

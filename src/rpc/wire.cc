@@ -101,6 +101,10 @@ void write_image_info(rpc::ImageInfo::Builder to, const StoreInfo& info) {
   to.setBlobCount(static_cast<std::uint32_t>(info.blob_count));
   to.setOwnerPid(info.owner_pid);
   to.setOwnerHost(info.owner_host);
+  to.setOwnerSinceSeconds(info.owner_since_seconds);
+  if (!info.hand_over.is_none()) {
+    to.setHandOver(to_data(info.hand_over.bytes));
+  }
 }
 
 StoreInfo read_image_info(rpc::ImageInfo::Reader from) {
@@ -119,6 +123,10 @@ StoreInfo read_image_info(rpc::ImageInfo::Reader from) {
   info.blob_count = from.getBlobCount();
   info.owner_pid = from.getOwnerPid();
   info.owner_host = to_string(from.getOwnerHost());
+  info.owner_since_seconds = from.getOwnerSinceSeconds();
+  const std::span<const std::byte> hand_over = to_span(from.getHandOver());
+  std::copy_n(hand_over.begin(), std::min(hand_over.size(), info.hand_over.bytes.size()),
+              info.hand_over.bytes.begin());
   info.sealed = state.sealed;
   info.encrypted = state.encrypted;
   info.content_may_change = state.content_may_change;

@@ -53,7 +53,7 @@ SoftTpm::~SoftTpm() {
 
 std::span<const std::byte> SoftTpm::stored(TpmState state) const {
   const auto& staged = staged_.at(static_cast<std::size_t>(state));
-  return staged ? std::span<const std::byte>(*staged) : shadow_.content(state);
+  return staged ? std::span<const std::byte>(staged->get()) : shadow_.content(state);
 }
 
 bool SoftTpm::has_state_locked() const {
@@ -93,6 +93,15 @@ bool SoftTpm::has_state_from_elsewhere() const {
   const std::lock_guard lock(mutex_);
   return restored_ || std::any_of(staged_.begin(), staged_.end(),
                                   [](const auto& state) { return state.has_value(); });
+}
+
+std::vector<SecretBytes> SoftTpm::states_that_were_set() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<SecretBytes> states;
+  for (const auto& state : staged_) {
+    states.push_back(state ? SecretBytes(std::span<const std::byte>(state->get())) : SecretBytes());
+  }
+  return states;
 }
 
 void SoftTpm::replace_image() {
@@ -265,10 +274,10 @@ TpmResult SoftTpm::set_state(TpmState state, std::vector<std::byte> blob) {
     if (state == TpmState::permanent) {
       return tpm_bad_parameter; // No TPM is without permanent state.
     }
-    staged = std::move(blob);
+    staged.emplace();
     return tpm_success;
   }
-  auto before = std::exchange(staged, std::move(blob));
+  auto before = std::exchange(staged, SecretBytes(std::move(blob)));
   const TpmResult result = TPMLIB_ValidateState(libtpms_state(state), 0);
   if (result != tpm_success) {
     staged = std::move(before);

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "base/secret_bytes.h"
 #include "soft_tpm/nv_shadow.h"
 #include "soft_tpm/orderly_shutdown.h"
 #include "soft_tpm/running_state.h"
@@ -94,6 +95,8 @@ public:
   [[nodiscard]] TpmStateSizes state_sizes_bytes() const;
   /// A state blob that was set is taken over by the next INIT, or has been and is not committed.
   [[nodiscard]] bool has_state_from_elsewhere() const;
+  /// Those blobs, in the order of TpmState: what was set and not taken over yet. Empty: none was.
+  [[nodiscard]] std::vector<SecretBytes> states_that_were_set() const;
   /// Whether an image that holds this is the one that the TPM's changes so far went to.
   [[nodiscard]] bool matches(const std::vector<std::vector<std::byte>>& contents) const;
 
@@ -196,7 +199,7 @@ private:
   const std::size_t command_max_bytes_;
   mutable std::mutex mutex_;
   NvShadow shadow_;
-  std::array<std::optional<std::vector<std::byte>>, tpm_state_count> staged_;
+  std::array<std::optional<SecretBytes>, tpm_state_count> staged_;
   bool may_manufacture_;
   bool restored_ = false;
   bool last_init_restored_ = false;

@@ -66,7 +66,7 @@ Status SoftTpm::check_states(const std::vector<std::vector<std::byte>>& states) 
     return Error(ErrorKind::exists, "the TPM is on");
   }
   NvShadow kept = std::exchange(shadow_, NvShadow(tpm_blob_specs(version_)));
-  const auto kept_staged = std::exchange(staged_, {});
+  auto kept_staged = std::exchange(staged_, {});
   const bool could_manufacture = std::exchange(may_manufacture_, false);
   for (std::size_t state = 0; state < tpm_state_count; ++state) {
     shadow_.load(static_cast<TpmState>(state), states.at(state));
@@ -74,7 +74,7 @@ Status SoftTpm::check_states(const std::vector<std::vector<std::byte>>& states) 
   const TpmResult result = states.front().empty() ? tpm_fail : start_locked();
   stop_locked();
   shadow_ = std::move(kept);
-  staged_ = kept_staged;
+  staged_ = std::move(kept_staged);
   may_manufacture_ = could_manufacture;
   return result == tpm_success
              ? Status()
@@ -203,7 +203,7 @@ Status SoftTpm::initialise(bool delete_volatile, const MayShutDown& may_shut_dow
   bool restored = false;
   for (std::size_t state = 0; state < tpm_state_count; ++state) {
     if (auto blob = std::exchange(staged_.at(state), std::nullopt)) {
-      const bool stored = shadow_.store(static_cast<TpmState>(state), *blob);
+      const bool stored = shadow_.store(static_cast<TpmState>(state), blob->get());
       assert(stored); // set_state() has looked at its size.
       restored = restored || state == static_cast<std::size_t>(TpmState::permanent);
     }

@@ -47,7 +47,7 @@ Result<RunningState> SoftTpm::running_state() {
   }
   for (std::size_t each = 0; each < tpm_state_count; ++each) {
     if (staged_.at(each)) {
-      state.coming.at(each).emplace(std::span<const std::byte>(*staged_.at(each)));
+      state.coming.at(each).emplace(std::span<const std::byte>(staged_.at(each)->get()));
     }
   }
   state.is_untouched = untouched_;
@@ -69,9 +69,9 @@ Status SoftTpm::go_on(const std::vector<BlobSpec>& specs,
   if (state.power == RunningState::Power::on) {
     // It is read in the place of the one that is stored, which stays as it is.
     auto& read = staged_.at(static_cast<std::size_t>(TpmState::volatile_state));
-    read = state.volatile_state.release();
+    read = std::move(state.volatile_state);
     const TpmResult result = start_locked();
-    const SecretBytes gone(*std::exchange(read, std::nullopt));
+    read.reset();
     if (result != tpm_success) {
       initialised_ = false;
       return refused("does not take", result);
@@ -79,7 +79,7 @@ Status SoftTpm::go_on(const std::vector<BlobSpec>& specs,
   }
   for (std::size_t each = 0; each < tpm_state_count; ++each) {
     if (state.coming.at(each)) {
-      staged_.at(each) = state.coming.at(each)->release();
+      staged_.at(each) = std::move(state.coming.at(each));
     }
   }
   if (state.shutdown) {

@@ -42,6 +42,7 @@ accept_anchor(std::unique_ptr<BlockDevice> device, std::shared_ptr<Anchor> ancho
   OpenOptions options;
   options.keys = keys;
   options.accept_sealed = true;
+  options.accept_hand_over = true; // The seal stays.
   options.anchor = {.anchor = std::move(anchor),
                     .policy = {.moment = AnchorPolicy::Moment::open},
                     .accept = std::move(accept)};

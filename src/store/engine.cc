@@ -93,8 +93,8 @@ Status Engine::checkpoint() {
   return refused ? checkpointer_.run(false) : refused;
 }
 
-Status Engine::seal() {
-  const Status sealed = sealing_.seal();
+Status Engine::seal(const HandOverNumber& hand_over) {
+  const Status sealed = sealing_.seal(hand_over);
   return sealed ? anchor_.announce({.unsealing = false}) : sealed;
 }
 
@@ -233,7 +233,9 @@ StoreInfo Engine::info() const {
   info.owner_pid = state_.superblock.owner_pid;
   info.owner_host = state_.superblock.owner_host.data();
   info.poisoned = state_.poisoned;
+  info.owner_since_seconds = state_.superblock.owner_since;
   info.sealed = state_.sealed;
+  info.hand_over.bytes = state_.superblock.hand_over;
   info.encrypted = state_.codec.seals();
   info.content_may_change = state_.device->capabilities().content_may_change;
   return info;
@@ -319,6 +321,7 @@ Status Engine::close() {
       superblock.clean = 1;
       superblock.owner_pid = 0;
       superblock.owner_host = {};
+      superblock.owner_since = 0;
     });
   }
   if (done && kept(Barrier::second_superblock_at_close)) {

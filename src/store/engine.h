@@ -94,7 +94,7 @@ public:
   Status grow(std::uint64_t image_block_count, std::uint64_t device_size_bytes) {
     return growth_.grow(image_block_count, device_size_bytes);
   }
-  Status seal();
+  Status seal(const HandOverNumber& hand_over);
   Status unseal();
   Result<std::vector<KeySlotInfo>> rotate_data_key(const KeyRotation& rotation);
   Status check_key_slot(std::optional<unsigned> number);

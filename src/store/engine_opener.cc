@@ -11,6 +11,7 @@
 #include "device/space_keeper.h"
 #include "format/superblock_pair.h"
 #include "keys/key_rotation.h"
+#include "store/hand_over_look.h"
 #include "store/header_area_device.h"
 #include "store/registration.h"
 #include "store/superblock_reader.h"
@@ -71,6 +72,11 @@ Result<std::unique_ptr<Engine>> EngineOpener::open_for_writing(std::unique_ptr<B
   if (!device->capabilities().write) {
     return Error{ErrorKind::read_only, fmt::format("{}: the device is read-only", device->name())};
   }
+  if (options.go_on) { // Who is not to have it does not come in the way of who has.
+    if (const Status looked = look_whose_it_is(*device, options); !looked) {
+      return looked.error();
+    }
+  }
   const Status locked = device->lock_for_writing();
   if (!locked) {
     return in_use(*device, locked.error());
@@ -80,9 +86,9 @@ Result<std::unique_ptr<Engine>> EngineOpener::open_for_writing(std::unique_ptr<B
     device->unlock();
     return superblock.error();
   }
-  if ((superblock->features_must_know & format::feature_sealed) != 0 && !options.accept_sealed) {
+  if (const Status may_open = check_whose_it_is(device->name(), *superblock, options); !may_open) {
     device->unlock();
-    return sealed_error(device->name(), superblock->generation);
+    return may_open.error();
   }
   if (options.comes_after) {
     const Status free = check_nobody_since(device->name(), *superblock, *options.comes_after);

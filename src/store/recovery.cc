@@ -1,6 +1,9 @@
 #include "store/recovery.h"
 
+#include <algorithm>
 #include <cassert>
+#include <chrono>
+#include <cstdint>
 
 #include <fmt/core.h>
 #include <unistd.h>
@@ -10,6 +13,15 @@
 #include "store/image_view.h"
 
 namespace vnvram {
+namespace {
+
+std::uint64_t seconds_since_1970() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return static_cast<std::uint64_t>(
+      std::max<std::int64_t>(std::chrono::duration_cast<std::chrono::seconds>(now).count(), 0));
+}
+
+} // namespace
 
 Status Recovery::recover() {
   PageStore& pages = state_.pages;
@@ -79,6 +91,7 @@ Status Recovery::begin_epoch() {
     superblock.clean = 0;
     superblock.owner_pid = static_cast<std::uint32_t>(::getpid());
     superblock.owner_host = {};
+    superblock.owner_since = seconds_since_1970();
     if (::gethostname(superblock.owner_host.data(), superblock.owner_host.size() - 1) != 0) {
       superblock.owner_host = {};
     }

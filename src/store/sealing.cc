@@ -2,7 +2,8 @@
 
 namespace vnvram {
 
-Status Sealing::seal() {
+// INV7c: from the call on nothing is acknowledged. INV7d: what was is in the image that is sealed.
+Status Sealing::seal(const HandOverNumber& hand_over) {
   const Status refused = state_.refuse_any_write();
   if (!refused && !state_.writes()) {
     return refused;
@@ -13,7 +14,7 @@ Status Sealing::seal() {
   }
   committer_.drain();
   const Status flushed = committer_.flush();
-  const Status marked = flushed ? mark(true) : flushed;
+  const Status marked = flushed ? mark(true, hand_over) : flushed;
   if (marked) {
     tell(true);
   }
@@ -22,7 +23,7 @@ Status Sealing::seal() {
 
 Status Sealing::unseal() {
   const Status refused = state_.refuse_any_write();
-  const Status marked = refused ? mark(false) : refused;
+  const Status marked = refused ? mark(false, {}) : refused;
   if (marked) {
     {
       const std::lock_guard lock(state_.mutex);
@@ -42,12 +43,15 @@ void Sealing::tell(bool sealed) {
   state_.tell_changed(generation, sealed);
 }
 
-// Both copies: whichever rots, the other says the same.
-Status Sealing::mark(bool sealed) {
+// Both copies: whichever rots, the other says the same. INV7f: with the seal goes the number, so
+// that nobody else goes on by it.
+Status Sealing::mark(bool sealed, const HandOverNumber& hand_over) {
   {
     const std::lock_guard lock(state_.mutex);
     const bool is_marked = (state_.superblock.features_must_know & format::feature_sealed) != 0;
-    if (is_marked == sealed) {
+    const bool is_for_another = !hand_over.is_none() && // None is no other one.
+                                state_.superblock.hand_over != hand_over.bytes;
+    if (is_marked == sealed && !is_for_another) {
       return {};
     }
   }
@@ -55,6 +59,7 @@ Status Sealing::mark(bool sealed) {
     const Status marked = checkpointer_.run(true, [&](format::Superblock& superblock) {
       superblock.features_must_know = (superblock.features_must_know & ~format::feature_sealed) |
                                       (sealed ? format::feature_sealed : 0);
+      superblock.hand_over = hand_over.bytes;
     });
     if (!marked) {
       return marked;

@@ -15,11 +15,12 @@ public:
   Sealing(SharedState& state, Committer& committer, Checkpointer& checkpointer)
       : state_(state), committer_(committer), checkpointer_(checkpointer) {}
 
-  Status seal();
+  /// `hand_over`: none, or the number of the one that it is for.
+  Status seal(const HandOverNumber& hand_over);
   Status unseal();
 
 private:
-  Status mark(bool sealed);
+  Status mark(bool sealed, const HandOverNumber& hand_over);
   void tell(bool sealed);
 
   SharedState& state_;

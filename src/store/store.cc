@@ -110,8 +110,8 @@ Status Store::checkpoint() {
   return engine_->checkpoint();
 }
 
-Status Store::seal() {
-  return engine_->seal();
+Status Store::seal(const HandOverNumber& hand_over) {
+  return engine_->seal(hand_over);
 }
 
 Status Store::unseal() {
@@ -163,13 +163,14 @@ Status Store::close() {
 namespace {
 
 Status change_seal(std::unique_ptr<BlockDevice> device, OpenOptions options,
-                   Status (Store::*change)()) {
+                   const std::function<Status(Store&)>& change) {
   options.accept_sealed = true;
+  options.accept_hand_over = true;
   Result<std::unique_ptr<Store>> store = Store::open(std::move(device), std::move(options));
   if (!store) {
     return store.error();
   }
-  const Status changed = (**store.*change)();
+  const Status changed = change(**store);
   const Status closed = (*store)->close();
   return changed ? closed : changed;
 }
@@ -177,11 +178,15 @@ Status change_seal(std::unique_ptr<BlockDevice> device, OpenOptions options,
 } // namespace
 
 Status seal_image(std::unique_ptr<BlockDevice> device, OpenOptions options) {
-  return change_seal(std::move(device), std::move(options), &Store::seal);
+  return change_seal(std::move(device), std::move(options), [](Store& store) {
+    return store.info().sealed ? Status() : store.seal(); // And stays sealed for whom it is.
+  });
 }
 
+// INV7h: whoever handed over may have died behind his seal, and nobody have come for it.
 Status unseal_image(std::unique_ptr<BlockDevice> device, OpenOptions options) {
-  return change_seal(std::move(device), std::move(options), &Store::unseal);
+  return change_seal(std::move(device), std::move(options),
+                     [](Store& store) { return store.unseal(); });
 }
 
 } // namespace vnvram

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 
 #include "swtpm/process_end.h"
 #include "tpm/control_host.h"
@@ -25,7 +24,7 @@ public:
   ProgramHost(TpmStorage& storage, TpmWorker& worker, ProcessEnd& end, Rules rules)
       : storage_(storage), worker_(worker), end_(end), rules_(rules) {}
 
-  Status open() override;
+  Status open(Purpose purpose) override;
   Status settle() override;
   void state_was_fetched() override;
   void was_shut_down() override { end_.ask("CMD_SHUTDOWN"); }
@@ -36,9 +35,6 @@ public:
   void client_was_lost() override;
 
 private:
-  Status on_worker(const std::function<Status()>& job);
-  Status settled();
-
   TpmStorage& storage_;
   TpmWorker& worker_;
   ProcessEnd& end_;

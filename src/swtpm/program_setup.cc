@@ -8,7 +8,7 @@
 #include "device/location.h"
 #include "swtpm/file_place.h"
 #include "swtpm/folder_place.h"
-#include "swtpm/location_place.h"
+#include "tpm/location_place.h"
 
 namespace vnvram {
 namespace {

@@ -147,7 +147,7 @@ private:
     if (options_.flags.needs_init) {
       return {};
     }
-    Status on = host_.open();
+    Status on = host_.open(ControlHost::Purpose::power_on);
     if (on.ok()) {
       parts_.made.custody->power_on_begins();
       on = parts_.made.tpm->power_on(options_.flags.startup);

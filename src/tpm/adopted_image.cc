@@ -62,7 +62,7 @@ bool AdoptedImage::belongs_to_tpm(const TpmImage& image) const {
          tpm_.matches(image.contents);
 }
 
-Status AdoptedImage::adopt(TpmImage image, const std::string& location) {
+Status AdoptedImage::adopt(TpmImage image, const std::string& location, Whose whose) {
   const Result<BlobRoom> room = BlobRoom::of(client_, image.specs);
   if (!room.ok()) {
     return room.error();
@@ -90,7 +90,8 @@ Status AdoptedImage::adopt(TpmImage image, const std::string& location) {
       return adopted;
     }
   }
-  if (image.state.sealed && !tpm_.is_restored() && custody_.image_is_sealed()) {
+  if (image.state.sealed && whose == Whose::as_it_says && !tpm_.is_restored() &&
+      custody_.image_is_sealed()) {
     log_.warning(location + " is sealed: its state was handed over");
   }
   {

@@ -39,12 +39,17 @@ public:
 
   // ---- The thread that waits for the device
 
+  /// An image that comes, and is sealed.
+  enum class Whose {
+    as_it_says, ///< It was handed over: the state is not ours any more.
+    left_here,  ///< We have sealed it, and nobody has gone on with it: the state is whose it was.
+  };
   /// The TPM was made from what was read of the client's image. Errors: those of BlobRoom::of().
   Status start_with(const TpmImage& image);
   /// The client has this image now. If the TPM is in use, with other content than the image's and
   /// none that QEMU has set, it is refused (ErrorKind::stale). Other errors: those of
   /// SoftTpm::adopt(), and of BlobRoom::check() if a state that QEMU has set has no room on it.
-  Status adopt(TpmImage image, const std::string& location);
+  Status adopt(TpmImage image, const std::string& location, Whose whose);
   /// It is of this generation now.
   void committed(std::uint64_t generation);
   /// It says so now that the state was handed over, or that it was not.

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "convert/swtpm_state_blob.h"
+#include "vnvram/hand_over.h"
 #include "vnvram/result.h"
 
 namespace vnvram {
@@ -17,11 +18,24 @@ public:
   ControlHost& operator=(const ControlHost&) = delete;
   virtual ~ControlHost() = default;
 
-  /// A TPM is to be powered on, to get a state, or to go on: its image is attached when this
-  /// returns.
-  virtual Status open() = 0;
+  /// What a TPM is about to do, for which it may need its image.
+  enum class Purpose {
+    power_on,
+    set_state, ///< Get one, which the next INIT takes.
+    go_on,     ///< After its state was fetched.
+  };
+  /// Its image is attached when this returns, if it is needed for that.
+  virtual Status open(Purpose purpose) = 0;
   /// What the TPM has in memory is durable when this returns, as far as it is ours.
   virtual Status settle() = 0;
+  /// Whether the image goes to the other host with the state: see hand_over().
+  [[nodiscard]] virtual bool hands_image_over() const { return false; }
+  /// QEMU is about to be given a state, and no command runs: when this returns the image has all of
+  /// it, is sealed for this hand-over, and somebody else can have it. Not so: it is here, as it
+  /// was, and the state must not go out.
+  virtual Status hand_over(const HandOverNumber& /*number*/) { return {}; }
+  /// An image that open() has attached is not gone on with.
+  virtual void power_on_failed() {}
   /// Whoever may stop the TPM has fetched all of its state.
   virtual void state_was_fetched() = 0;
   /// CMD_SHUTDOWN is about to be answered.

@@ -86,6 +86,9 @@ std::vector<std::byte> ControlService::handle(ControlClient& client, const Contr
   case ControlCommand::get_config: return config();
   default: break;
   }
+  if (request.command != ControlCommand::lock_storage) {
+    handed_over_.reset(); // Whatever it does, the next state that goes out has it.
+  }
   TpmResult result = act(client, request, std::move(passed));
   if (tpm_.has_changes()) {
     const TpmResult kept = keep_changes();
@@ -115,12 +118,21 @@ TpmResult ControlService::act(ControlClient& client, const ControlRequest& reque
   case ControlCommand::hash_start: return tpm_.hash_start();
   case ControlCommand::hash_end: return tpm_.hash_end();
   case ControlCommand::cancel_tpm_command: return tpm_.cancel();
-  case ControlCommand::store_volatile: return tpm_.store_volatile();
+  case ControlCommand::store_volatile: return store_volatile();
   case ControlCommand::reset_tpm_established: return reset_established(request.locality);
   case ControlCommand::set_data_fd: return set_data_fd(client, std::move(passed));
   case ControlCommand::lock_storage: return lock_storage(request.retry_count);
   default: return tpm_bad_ordinal;
   }
+}
+
+// What goes out, or has gone, is not stored here as well.
+TpmResult ControlService::store_volatile() {
+  if (host_ != nullptr && !custody_.is_ours()) {
+    log_.error("CMD_STORE_VOLATILE is refused: the state was handed over");
+    return tpm_fail;
+  }
+  return tpm_.store_volatile();
 }
 
 TpmResult ControlService::stop(ControlCommand command) {
@@ -138,15 +150,15 @@ TpmResult ControlService::stop(ControlCommand command) {
 }
 
 // Again as often, and as long after each other, as swtpm does it while someone else has it.
-TpmResult ControlService::open_storage(std::uint32_t retry_count) {
+TpmResult ControlService::open_storage(ControlHost::Purpose purpose, std::uint32_t retry_count) {
   if (host_ == nullptr) {
     return tpm_success;
   }
-  Status opened = host_->open();
+  Status opened = host_->open(purpose);
   for (std::uint32_t retries = std::min(retry_count, lock_retries_max);
        retries > 0 && !opened.ok() && opened.error().kind() == ErrorKind::in_use; --retries) {
     std::this_thread::sleep_for(lock_retry_period);
-    opened = host_->open();
+    opened = host_->open(purpose);
   }
   if (!opened.ok()) {
     log_.error(operator_text(opened.error()));
@@ -155,7 +167,8 @@ TpmResult ControlService::open_storage(std::uint32_t retry_count) {
 }
 
 TpmResult ControlService::init_on_demand(const ControlRequest& request) {
-  if (const TpmResult opened = open_storage(); opened != tpm_success) {
+  if (const TpmResult opened = open_storage(ControlHost::Purpose::power_on);
+      opened != tpm_success) {
     tpm_.stop();
     return opened;
   }
@@ -163,24 +176,29 @@ TpmResult ControlService::init_on_demand(const ControlRequest& request) {
     log_.error("the TPM is not powered on: its image is sealed, because its state was handed over; "
                "if it is to go on here: vnvram unseal");
     tpm_.stop();
+    host_->power_on_failed();
     return tpm_fail;
   }
   const bool delete_volatile = (request.flags & control_init_delete_volatile) != 0;
   const Status started = power_on(delete_volatile);
   const Status settled = host_->settle();
   if (started.ok() && settled.ok()) {
+    note_power_on(delete_volatile); // From here on the image is this TPM's.
     return tpm_success;
   }
   if (started.ok()) {
     log_.error("the TPM is not powered on: " + operator_text(settled.error()));
   }
   tpm_.stop();
+  host_->power_on_failed();
   return tpm_fail;
 }
 
 TpmResult ControlService::init(const ControlRequest& request) {
-  [[maybe_unused]] const Status started =
-      power_on((request.flags & control_init_delete_volatile) != 0);
+  const bool delete_volatile = (request.flags & control_init_delete_volatile) != 0;
+  if (power_on(delete_volatile).ok()) {
+    note_power_on(delete_volatile);
+  }
   // QEMU ends at a refused INIT. A guest can live with a TPM in failure mode.
   return tpm_success;
 }
@@ -189,18 +207,20 @@ Status ControlService::power_on(bool delete_volatile) {
   custody_.power_on_begins();
   Status started = tpm_.initialise(delete_volatile, [this] { return may_shut_down(); });
   note_shutdown();
-  if (started.ok()) {
-    log_.info(delete_volatile ? "the TPM is powered on, with its volatile state if there was one"
-                              : "the TPM is powered on");
-  } else {
+  if (!started.ok()) {
     log_.error("the TPM is in failure mode: " + operator_text(started.error()));
-  }
-  if (started.ok() && !tpm_.has_state()) {
-    log_.info("the TPM's state comes with its image: commands wait until one is attached");
   }
   custody_.powered_on(tpm_.last_init_restored());
   worker_.wake();
   return started;
+}
+
+void ControlService::note_power_on(bool delete_volatile) const {
+  log_.info(delete_volatile ? "the TPM is powered on, with its volatile state if there was one"
+                            : "the TPM is powered on");
+  if (!tpm_.has_state()) {
+    log_.info("the TPM's state comes with its image: commands wait until one is attached");
+  }
 }
 
 // A TPM that is held is to stay as it is, whatever becomes of its power.
@@ -216,10 +236,24 @@ void ControlService::note_shutdown() const {
 
 // QEMU says that its machine goes on here, after a snapshot or a migration that did not come about.
 TpmResult ControlService::lock_storage(std::uint32_t retry_count) {
-  if (const TpmResult opened = open_storage(retry_count); opened != tpm_success) {
+  const bool hands_over = host_ != nullptr && host_->hands_image_over();
+  if (hands_over && custody_.state() == Custody::State::gone && !may_come_back_) {
+    log_.error("CMD_LOCK_STORAGE is refused: it was not this controller's machine that was handed "
+               "over; if it is to go on here: vnvram tpm unseal");
+    return tpm_fail;
+  }
+  const TpmResult opened = open_storage(ControlHost::Purpose::go_on, retry_count);
+  if (opened != tpm_success) {
+    if (hands_over) {
+      custody_.controller_gone(); // Or its commands would wait for what nobody says.
+      worker_.wake();
+    }
     return opened;
   }
-  custody_.take_back();
+  const bool comes_back = hands_over && !custody_.is_ours();
+  comes_back ? custody_.take_over() : custody_.take_back(); // Also after one that was refused.
+  handed_over_.reset();
+  may_come_back_ = false;
   worker_.wake();
   return tpm_success;
 }
@@ -295,6 +329,8 @@ std::vector<std::byte> ControlService::buffer_size(const ControlRequest& request
 void ControlService::client_gone(const ControlClient& client) {
   if (controller_ == client.number) {
     controller_.reset();
+    handed_over_.reset();
+    may_come_back_ = false;
     custody_.controller_gone();
     worker_.set_vm_socket(UniqueFd());
     log_.info(fmt::format("client {}, the TPM's controller, has disconnected", client.number));

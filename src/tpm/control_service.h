@@ -14,6 +14,7 @@
 #include "tpm/control_host.h"
 #include "tpm/control_protocol.h"
 #include "tpm/custody.h"
+#include "tpm/handed_over_states.h"
 #include "tpm/tpm_worker.h"
 
 namespace vnvram {
@@ -32,6 +33,9 @@ struct ControlClient {
 
 /// Answers from memory, always: no request waits for the device. What a request changes is
 /// committed by the worker, soon, and before the next TPM command is answered.
+///
+/// Where the image goes to the other host with the state (ControlHost::hands_image_over()), the
+/// answer with the permanent state waits until it is sealed.
 ///
 /// Where the image is opened on demand an INIT and a state that is set wait for it, and an INIT
 /// that does not succeed is answered so, as swtpm's callers expect. There, what a request has
@@ -79,13 +83,15 @@ private:
   TpmResult init(const ControlRequest& request);
   TpmResult init_on_demand(const ControlRequest& request);
   Status power_on(bool delete_volatile);
-  TpmResult open_storage(std::uint32_t retry_count = 0);
+  void note_power_on(bool delete_volatile) const;
+  TpmResult open_storage(ControlHost::Purpose purpose, std::uint32_t retry_count = 0);
   TpmResult stop(ControlCommand command);
   void note_fetched(const ControlClient& client, const ControlRequest& request) const;
   [[nodiscard]] bool may_shut_down() const;
   void note_shutdown() const;
   TpmResult lock_storage(std::uint32_t retry_count);
   TpmResult keep_changes();
+  TpmResult store_volatile();
   TpmResult set_data_fd(const ControlClient& client, UniqueFd socket);
   TpmResult set_locality(const ControlClient& client, std::uint8_t locality);
   TpmResult reset_established(std::uint8_t locality);
@@ -100,6 +106,9 @@ private:
     return host_ != nullptr ? host_->keys() : SwtpmStateBlob::Keys{};
   }
   std::vector<std::byte> state_blob(ControlClient& client, const ControlRequest& request);
+  TpmResult hand_over(bool anew);
+  /// As it goes out.
+  TpmResult state_for(const ControlClient& client, TpmState state, std::vector<std::byte>& content);
 
   SoftTpm& tpm_;
   Custody& custody_;
@@ -108,6 +117,11 @@ private:
   const Log& log_;
   ControlHost* const host_;
   std::optional<std::uint64_t> controller_;
+  /// What the image was handed over with, until the machine goes on here, or anything is done to
+  /// the TPM.
+  std::optional<HandedOverStates> handed_over_;
+  /// The controller to whom the image was handed over has not gone: he may say that it goes on.
+  bool may_come_back_ = false;
 };
 
 } // namespace vnvram

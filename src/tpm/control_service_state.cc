@@ -37,7 +37,12 @@ std::vector<std::byte> ControlService::state_blob(ControlClient& client,
       custody_.note_copy();
     }
     std::vector<std::byte> content;
-    const TpmResult result = tpm_.get_state(*state, content);
+    TpmResult result = tpm_success;
+    if (*state == TpmState::permanent && controller_ == client.number && host_ != nullptr &&
+        host_->hands_image_over()) {
+      result = hand_over(handed_over);
+    }
+    result = result == tpm_success ? state_for(client, *state, content) : result;
     if (result != tpm_success) {
       if (handed_over || controller_ == client.number) {
         custody_.take_back(); // QEMU has not got all of it, and does not say that it goes on.
@@ -56,6 +61,36 @@ std::vector<std::byte> ControlService::state_blob(ControlClient& client,
   note_fetched(client, request);
   return encode_state_blob(client.blob, request.offset_bytes,
                            client.blob_is_encrypted ? control_state_encrypted : 0);
+}
+
+// `anew`: the TPM may have run since the last time. Else nothing is new, and nobody goes on twice
+// from one hand-over: it is the same one.
+TpmResult ControlService::hand_over(bool anew) {
+  if (custody_.state() != Custody::State::handed_over || (!anew && handed_over_)) {
+    return tpm_success;
+  }
+  HandedOverStates states;
+  if (const TpmResult taken = states.take(tpm_); taken != tpm_success) {
+    return taken;
+  }
+  const Result<HandOverNumber> number = states.number();
+  const Status done = number.ok() ? host_->hand_over(*number) : Status(number.error());
+  if (!done.ok()) {
+    log_.error("the state does not go out: " + operator_text(done.error()));
+    return tpm_fail;
+  }
+  handed_over_ = std::move(states);
+  may_come_back_ = true;
+  return tpm_success;
+}
+
+TpmResult ControlService::state_for(const ControlClient& client, TpmState state,
+                                    std::vector<std::byte>& content) {
+  if (handed_over_ && controller_ == client.number && !custody_.is_ours()) {
+    content = handed_over_->of(state);
+    return tpm_success;
+  }
+  return tpm_.get_state(state, content);
 }
 
 // With the key of the place that it comes from, unless it is wanted without.
@@ -100,7 +135,8 @@ TpmResult ControlService::check_body(const ControlClient& client, const ControlR
                     request.blob_type));
     return tpm_key_not_found;
   }
-  if (const TpmResult opened = open_storage(); opened != tpm_success) {
+  if (const TpmResult opened = open_storage(ControlHost::Purpose::set_state);
+      opened != tpm_success) {
     return opened;
   }
   // What is around it is not part of the state.

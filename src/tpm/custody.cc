@@ -47,6 +47,12 @@ void Custody::take_over() {
   }
 }
 
+void Custody::gone_on_elsewhere() {
+  if (state_.exchange(State::gone) != State::gone) {
+    log_.info("the state has gone on elsewhere: this TPM is sealed");
+  }
+}
+
 void Custody::powered_on(bool restored) {
   copied_ = false;
   look_again_ = true;

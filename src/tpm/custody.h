@@ -9,10 +9,11 @@
 namespace vnvram {
 
 /// A state that was handed over is not committed any more until it is ours again; so that no other
-/// process goes on with it, its image is sealed: our own at once, a drive that someone else owns
-/// when the machine's QEMU is gone.
+/// process goes on with it, its image is sealed: our own at once, one that both hosts of a
+/// migration see before the state leaves, a drive that someone else owns when the machine's QEMU is
+/// gone.
 ///
-/// A drive whose content someone else may change underneath is written only while a TPM command is
+/// A drive whose content someone else may change underneath is written only while a command is
 /// served, and looked at after each power-on before anything is written.
 ///
 /// Threads: any. It decides from memory and waits for nothing; what follows from it is done by
@@ -80,6 +81,8 @@ public:
   void controller_gone();
   /// By the word of someone who may say so it is ours, also one that is gone.
   void take_over();
+  /// Somebody else has gone on with the state, and with its image.
+  void gone_on_elsewhere();
   /// Around an INIT; `restored`: with a state that QEMU has set, which is ours.
   void power_on_begins() { powering_on_ = true; }
   void powered_on(bool restored);

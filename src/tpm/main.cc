@@ -27,8 +27,10 @@
 #include "tpm/admin_server.h"
 #include "tpm/control_server.h"
 #include "tpm/control_service.h"
+#include "tpm/location_place.h"
 #include "tpm/options.h"
 #include "tpm/predecessor.h"
+#include "tpm/shared_image_host.h"
 #include "tpm/successor.h"
 #include "tpm/tpm_parts.h"
 #include "tpm/tpm_worker.h"
@@ -114,11 +116,13 @@ Status give_up_privileges(const Options& options) {
     KeyRing(options.keys).run_no_more_commands(); // For an image that comes later.
   }
   const bool has_owner = scheme_of(options.image) == LocationScheme::owner;
-  return confine(options.seccomp, {.connections = options.admin.has_value() ||
+  return confine(options.seccomp, {.connections = options.admin.has_value() || options.shared ||
                                                   (has_owner && !is_passed_on(options.image)),
                                    .sessions = has_owner,
+                                   .threads = options.shared,
                                    .growth = options.grow_max_bytes != 0,
-                                   .client_library = has_own_threads(options.image)});
+                                   .client_library = has_own_threads(options.image),
+                                   .files = options.shared});
 }
 
 enum class End { by_signal, by_successor };
@@ -127,7 +131,12 @@ enum class End { by_signal, by_successor };
 Result<End> serve(const Sockets& sockets, const Tpm& made, TpmWorker& worker,
                   const Options& options, int signal_fd, const std::function<void()>& begins,
                   const Log& log) {
-  ControlService service(*made.tpm, *made.custody, *made.image, worker, log);
+  std::optional<SharedImageHost> host;
+  if (options.shared) {
+    host.emplace(*made.storage, worker);
+  }
+  ControlService service(*made.tpm, *made.custody, *made.image, worker, log,
+                         host ? &*host : nullptr);
   ControlServer server(service, ConnectionLimits(), log);
   if (sockets.control) {
     server.add_listener(*sockets.control, CommandSource::vm);
@@ -206,6 +215,10 @@ Status run(const Options& options, const Log& log) {
   if (!made.ok()) {
     return made.error();
   }
+  LocationPlace place(options.image);
+  if (options.shared) {
+    made->storage->use_place(place);
+  }
   Sockets sockets;
   if (Status opened = open_sockets(sockets, options); !opened.ok()) {
     return opened;
@@ -222,7 +235,7 @@ Status run(const Options& options, const Log& log) {
   if (Status handed_over = hand_over_names(*remover, sockets, pid_file); !handed_over.ok()) {
     return handed_over;
   }
-  if (options.admin) {
+  if (options.admin || options.shared) {
     ImageKeeper::load_libraries(); // A drive that needs them and is there has them.
   }
   TpmWorker worker(*made->tpm, *made->custody, *made->storage, *std::move(wake_fd),

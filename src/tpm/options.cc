@@ -15,7 +15,7 @@
 
 #include "base/operator_text.h"
 #include "base/size_text.h"
-#include "device/location.h"
+#include "tpm/option_conflicts.h"
 #include "tpm/usage_text.h"
 #include "vnvram/version.h"
 
@@ -37,6 +37,7 @@ enum class Option {
   admin,
   detached,
   incoming,
+  shared,
   take_over,
   owner_is_dead,
   no_seal,
@@ -74,6 +75,7 @@ constexpr std::array long_options = {
     long_option("admin", required_argument, Option::admin),
     long_option("detached", no_argument, Option::detached),
     long_option("incoming", no_argument, Option::incoming),
+    long_option("shared", no_argument, Option::shared),
     long_option("take-over", no_argument, Option::take_over),
     long_option("owner-is-dead", no_argument, Option::owner_is_dead),
     long_option("no-seal", no_argument, Option::no_seal),
@@ -98,10 +100,6 @@ constexpr std::array long_options = {
 void print(int fd, std::string_view text) {
   // There is nobody to tell when this cannot be written.
   [[maybe_unused]] const auto written = ::write(fd, text.data(), text.size());
-}
-
-Error usage_error(std::string cause, std::string remedy = "see vnvram-tpm --help") {
-  return {ErrorKind::invalid_argument, std::move(cause), std::move(remedy)};
 }
 
 template <typename T> using Choices = std::initializer_list<std::pair<std::string_view, T>>;
@@ -242,6 +240,7 @@ Status set_option(Options& options, Option option, const char* argument) {
   case Option::admin: return set_unix_socket(options.admin, "--admin", argument);
   case Option::detached: options.detached = true; return {};
   case Option::incoming: options.incoming = true; return {};
+  case Option::shared: options.shared = true; return {};
   case Option::take_over:
     options.take_over = options.take_over.value_or(OwnerWord::nothing);
     return {};
@@ -287,37 +286,7 @@ Status set_image(Options& options, int argument_count, char* const* arguments) {
     return usage_error(optind == argument_count ? "no image is named" : "more than one image");
   }
   options.image = arguments[optind];
-  if (!options.control && !options.server) {
-    return usage_error("there is nothing to serve on", "give --ctrl, or --server, or both");
-  }
-  if (scheme_of(options.image) != LocationScheme::owner && !options.image_name.empty()) {
-    return usage_error("--image-name is for an image that another process has open",
-                       "an image of one's own is called by its location");
-  }
-  if (scheme_of(options.image) == LocationScheme::owner &&
-      (options.detached || !options.image_key_file.empty() || !options.keys.empty() ||
-       !options.anchor.empty() || options.take_over || options.grow_max_bytes != 0)) {
-    return usage_error(
-        options.image + " is open already, in another process: there is nothing to "
-                        "detach it from or to take over, no key or anchor to give, and it grows "
-                        "as its owner was told",
-        "leave out --detached, --image-key, --key, --anchor, --take-over and --grow");
-  }
-  if (options.anchor_policy && options.anchor.empty()) {
-    return usage_error("--anchor-policy without --anchor");
-  }
-  if ((options.successors >= 0 || options.predecessor >= 0) &&
-      (scheme_of(options.image) != LocationScheme::owner || options.server || options.admin ||
-       !options.pid_file.empty() || options.startup != Startup::none)) {
-    return usage_error("--successors and --predecessor are for the TPM of a vnvram serve");
-  }
-  if (options.detached && !options.admin) {
-    return usage_error("--detached needs --admin: nobody could attach the image");
-  }
-  if (options.detached && options.startup != Startup::none) {
-    return usage_error("--startup needs the image, which --detached does without");
-  }
-  return {};
+  return check_options(options);
 }
 
 } // namespace

@@ -37,6 +37,8 @@ struct Options {
   bool detached = false;              ///< The image is not opened until the operator says so.
   bool incoming = false;              ///< A sealed image is accepted: QEMU is going to set a state.
   std::optional<OwnerWord> take_over; ///< See ImageKeeper::Opening.
+  /// The other host of a migration sees the image as well, and goes on with it.
+  bool shared = false;
   bool seals = true; ///< A state that QEMU has fetched is not committed until it is ours again.
   bool shuts_down = true; ///< A TPM whose power goes is shut down in its guest's stead.
   bool on_demand = false; ///< `detached`, until the TPM is powered on: see TpmStorage::use_place().

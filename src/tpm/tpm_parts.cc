@@ -88,6 +88,9 @@ Result<Tpm> make_without_tpm(const Options& options, const Log& log) {
                     }},
       .space = options.space,
       .space_warned = [&log](const Error& error) { log.warning(operator_text(error)); }};
+  if (options.shared && options.seccomp != Seccomp::off && setup.device.image_format.empty()) {
+    setup.device.image_format = "raw"; // It may start no program when the image comes.
+  }
   setup.store.cache_size_bytes = cache_size_bytes;
   auto keeper = std::make_unique<ImageKeeper>(std::move(setup));
   Tpm made = make_without_tpm(std::make_unique<LocalBlobClient>(*keeper), log);
@@ -97,18 +100,19 @@ Result<Tpm> make_without_tpm(const Options& options, const Log& log) {
 
 void add_tpm(Tpm& made, std::unique_ptr<SoftTpm> tpm, const Options& options, const Log& log) {
   made.tpm = std::move(tpm);
-  made.custody =
-      std::make_unique<Custody>(*made.tpm,
-                                Custody::Setup{.seals = options.seals,
-                                               .shuts_down = options.shuts_down,
-                                               .image_comes_by_itself = options.on_demand},
-                                log);
+  made.custody = std::make_unique<Custody>(
+      *made.tpm,
+      Custody::Setup{.seals = options.seals,
+                     .shuts_down = options.shuts_down,
+                     .image_comes_by_itself = options.on_demand || options.shared},
+      log);
   made.image =
       std::make_unique<AdoptedImage>(*made.tpm, *made.custody, *made.client, options.name(), log);
   made.storage = std::make_unique<TpmStorage>(
       TpmStorage::Parts{*made.tpm, *made.custody, *made.image, made.keeper.get(), *made.client,
                         *made.trouble, log, options.blobs_prefix},
-      options.seccomp == Seccomp::on);
+      TpmStorage::Setup{.confined = options.seccomp == Seccomp::on && !options.shared,
+                        .shared = options.shared});
 }
 
 void add_empty_tpm(Tpm& made, TpmVersion version, const Options& options, const Log& log) {
@@ -208,7 +212,8 @@ Result<Tpm> make_tpm(const Options& options, const Log& log) {
   if (options.predecessor >= 0) {
     return make_successor(options, log);
   }
-  return options.detached ? make_detached(options, log) : make_attached(options, log);
+  const bool comes_later = options.detached || (options.shared && options.incoming);
+  return comes_later ? make_detached(options, log) : make_attached(options, log);
 }
 
 } // namespace vnvram

@@ -17,10 +17,10 @@ Result<bool> was_changed(const Result<bool>& is_current) {
 
 } // namespace
 
-TpmStorage::TpmStorage(const Parts& parts, bool confined)
+TpmStorage::TpmStorage(const Parts& parts, Setup setup)
     : tpm_(parts.tpm), custody_(parts.custody), image_(parts.image), keeper_(parts.keeper),
       client_(parts.client), trouble_(parts.trouble), log_(parts.log),
-      blobs_prefix_(parts.blobs_prefix), confined_(confined) {}
+      blobs_prefix_(parts.blobs_prefix), setup_(setup) {}
 
 TpmStorageStatus TpmStorage::status() const {
   TpmStorageStatus status;
@@ -89,6 +89,13 @@ bool TpmStorage::is_at_hand() {
   if (custody_.has_image() || place_ == nullptr) {
     return custody_.has_image();
   }
+  if (setup_.shared && !custody_.is_ours()) {
+    if (!std::exchange(complained_, true)) {
+      log_.warning("TPM commands fail: the state was handed over to another host, with the image; "
+                   "if it is to go on here: vnvram tpm unseal");
+    }
+    return false;
+  }
   const Status attached = attach_at_place();
   if (!attached.ok() && !std::exchange(complained_, true)) {
     log_.error("TPM commands fail: " + operator_text(attached.error()));
@@ -123,10 +130,29 @@ void TpmStorage::commit_without_command() {
     return;
   }
   mark_image_sealed();
-  if (!custody_.may_commit_unasked()) {
+  // What has come by a hand-over is gone on with now, or somebody else could.
+  const bool goes_on = setup_.shared && custody_.is_ours() && image_.state().sealed;
+  if (!goes_on && !custody_.may_commit_unasked()) {
     return;
   }
   commit_as_ours();
+}
+
+Status TpmStorage::settle() {
+  const bool may_come = !setup_.shared || custody_.is_ours();
+  if (may_come && tpm_.has_changes() && !custody_.has_image() && !tpm_.failed()) {
+    if (Status attached = attach_at_place(); !attached.ok()) {
+      return attached;
+    }
+  }
+  commit_without_command();
+  if (custody_.is_ours()) {
+    if (Status done = bring_up_to_date(); !done.ok()) {
+      return done;
+    }
+  }
+  const TpmStorageStatus now = status();
+  return now.failed ? Error(ErrorKind::poisoned, now.image_error) : Status();
 }
 
 void TpmStorage::commit_as_ours() {
@@ -159,15 +185,9 @@ void TpmStorage::resume() {
 
 // The image says what custody says.
 void TpmStorage::mark_image_sealed() {
-  if (!custody_.is_to_be_sealed() || image_.state().sealed) {
+  if (setup_.shared || !custody_.is_to_be_sealed() || image_.state().sealed ||
+      !bring_up_to_date().ok()) {
     return;
-  }
-  // What was handed over and is in memory only belongs on the image first: it may be all that is
-  // left of it one day.
-  if (tpm_.has_changes() && !tpm_.failed()) {
-    if ((custody_.must_look() && !look_again()) || !commit()) {
-      return;
-    }
   }
   const Status sealed = client_.hand_over();
   if (sealed.ok()) {
@@ -179,6 +199,16 @@ void TpmStorage::mark_image_sealed() {
   }
 }
 
+// What was handed over and is in memory only belongs on the image first: it may be all that is left
+// of it one day.
+Status TpmStorage::bring_up_to_date() {
+  if (!tpm_.has_changes() || tpm_.failed() ||
+      ((!custody_.must_look() || look_again()) && commit())) {
+    return {};
+  }
+  return Error(ErrorKind::poisoned, "what the TPM has changed is not on its image", "see the log");
+}
+
 Status TpmStorage::mark_image_ours() {
   if (!custody_.has_image() || !custody_.is_ours() || !image_.state().sealed) {
     return {};
@@ -186,6 +216,7 @@ Status TpmStorage::mark_image_ours() {
   Status unsealed = client_.take_back();
   if (unsealed.ok()) {
     image_.sealed(false);
+    let_go_.reset();
     log_.info(fmt::format("the image is unsealed at generation {}", image_.state().generation));
   }
   return unsealed;
@@ -195,6 +226,9 @@ Status TpmStorage::mark_image_ours() {
 
 // The drive's content may have been put back while the machine was: is it what we left?
 bool TpmStorage::look_again() {
+  if (setup_.shared) {
+    return is_still_there();
+  }
   const std::uint64_t generation_before = image_.state().generation;
   const std::string where = image_.location();
   // By the same connection: it is the drive that changed, and a confined process may not get
@@ -215,7 +249,8 @@ bool TpmStorage::look_again() {
     return fail(image.error(), "opening a drive whose content was put back");
   }
   const std::uint64_t generation = image->state.generation;
-  if (const Status taken = image_.adopt(std::move(*image), where); !taken.ok()) {
+  if (const Status taken = image_.adopt(std::move(*image), where, AdoptedImage::Whose::as_it_says);
+      !taken.ok()) {
     lose_image();
     return fail(taken.error(), "taking up the state of a drive whose content was put back");
   }
@@ -223,6 +258,23 @@ bool TpmStorage::look_again() {
                         "generation {}",
                         generation_before, generation));
   return true;
+}
+
+// INV7e: what was changed underneath may be somebody else's, who goes on with it.
+bool TpmStorage::is_still_there() {
+  const Result<bool> current = keeper_->is_current();
+  if (!current.ok()) {
+    return fail(current.error(), "a look at the image");
+  }
+  if (!*current) {
+    log_.error(image_.location() +
+               ": TPM commands fail, and the image is let go: somebody else has "
+               "opened it since, or its content was put back");
+    custody_.gone_on_elsewhere();
+    let_go_.reset();
+    leave_image();
+  }
+  return *current;
 }
 
 // One that the TPM cannot have.
@@ -304,6 +356,13 @@ Status TpmStorage::close() {
   leave_place();
   custody_.image_given_up();
   return closed;
+}
+
+// As it is.
+void TpmStorage::leave_image() {
+  keeper_->abandon();
+  leave_place();
+  custody_.image_given_up();
 }
 
 void TpmStorage::leave_place() {

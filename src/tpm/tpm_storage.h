@@ -2,6 +2,7 @@
 #pragma once
 
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -12,6 +13,7 @@
 #include "tpm/custody.h"
 #include "tpm/image_place.h"
 #include "tpm/image_trouble.h"
+#include "vnvram/hand_over.h"
 #include "vnvram/result.h"
 
 namespace vnvram {
@@ -34,6 +36,9 @@ struct TpmStorageStatus {
 ///
 /// A drive whose content was changed underneath is opened again.
 ///
+/// More than 30 methods: how an image may come, and go, hangs together by what was done with it
+/// last; what is decided from memory has been taken from it (Custody, AdoptedImage).
+///
 /// Threads: status() by any, without waiting for the device; the others by the one thread that
 /// waits for it (TpmWorker's).
 class TpmStorage {
@@ -51,9 +56,14 @@ public:
     std::string blobs_prefix = {}; ///< Of the TPM's blobs (tpm_blob_name).
   };
 
-  /// `confined`: the process cannot open files any more once it serves. An image that takes files
-  /// is then not given up, because it could not be taken again.
-  TpmStorage(const Parts& parts, bool confined);
+  struct Setup {
+    /// The process cannot open files any more once it serves. An image that takes files is then not
+    /// given up, because it could not be taken again.
+    bool confined = false;
+    /// The image is on storage that the other host of a migration sees as well.
+    bool shared = false;
+  };
+  TpmStorage(const Parts& parts, Setup setup);
   TpmStorage(const TpmStorage&) = delete;
   TpmStorage& operator=(const TpmStorage&) = delete;
 
@@ -71,6 +81,10 @@ public:
   [[nodiscard]] bool commit();
   /// What control commands have changed, with no TPM command about to come.
   void commit_without_command();
+  /// The same for a control command that is answered behind it, wherever the image is: on a drive
+  /// whose content may change, too, after a look. Errors: those of attach_at_place(), poisoned (it
+  /// is ours, and not durable).
+  Status settle();
   /// The TPM is about to count as held: nothing of the image's own accord is left to be written,
   /// and nothing is until resume().
   void hold();
@@ -89,17 +103,37 @@ public:
   Status attach_at_place();
   /// The operator's word that the state is ours.
   Status unseal();
+
+  // ---- Of an image that the other host of a migration sees as well (Setup::shared)
+
+  /// The TPM's state is on it, and it is sealed for this hand-over and let go when this returns;
+  /// also one that was let go and not taken by anybody. Errors: it is here, as it was, or it has
+  /// gone on elsewhere (stale).
+  Status hand_over(const HandOverNumber& number);
+  /// Opens it again, if nobody has gone on with it since. Errors: stale (somebody has, and the
+  /// state is gone), and those of attach_at_place().
+  Status take_image_back();
+  /// Before an INIT: opens what was handed over with the state that was set; without one, what
+  /// nobody has handed over. What was handed over here is left alone. Errors: sealed, those of
+  /// attach_at_place().
+  Status open_to_power_on();
+  /// Lets go of it if it was attached and not gone on with: somebody else may take it (back).
+  void leave_what_is_sealed();
   /// The end: commits what is left and closes the image.
   Status close();
 
 private:
   /// `device`: what is open there already.
   Status attach(const std::string& location, std::unique_ptr<BlockDevice> device);
+  Result<std::optional<GoOn>> what_to_go_on_from() const;
+  Status bring_up_to_date();
   [[nodiscard]] bool fail(const Error& error, std::string_view during);
   [[nodiscard]] bool look_again();
+  [[nodiscard]] bool is_still_there();
   [[nodiscard]] bool is_at_hand();
   void leave_place();
   void lose_image();
+  void leave_image();
   void commit_as_ours();
   Status mark_image_ours();
   void mark_image_sealed();
@@ -119,7 +153,9 @@ private:
   bool was_at_place_ = false; ///< An image from there was attached once.
   const Log& log_;
   const std::string blobs_prefix_;
-  const bool confined_;
+  const Setup setup_;
+  /// Of an image that was let go while its TPM is in use: how it is known again.
+  std::optional<GoOn> let_go_;
   bool complained_ = false;
 
   mutable std::mutex mutex_;

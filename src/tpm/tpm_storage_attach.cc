@@ -6,6 +6,7 @@
 
 #include "client/blob_client.h"
 #include "owner/image_keeper.h"
+#include "tpm/handed_over_states.h"
 #include "tpm/tpm_storage.h"
 
 namespace vnvram {
@@ -16,7 +17,7 @@ Error TpmStorage::of_another_process() const {
 }
 
 Status TpmStorage::check_reopens(const std::string& location) const {
-  if (!confined_ || !ImageKeeper::needs_files(location)) {
+  if (!setup_.confined || !ImageKeeper::needs_files(location)) {
     return {};
   }
   return Error(ErrorKind::unsupported,
@@ -30,6 +31,11 @@ Status TpmStorage::detach(bool held) {
   }
   if (keeper_ == nullptr) {
     return of_another_process();
+  }
+  if (setup_.shared) {
+    return Error(ErrorKind::unsupported,
+                 image_.location() + ": it is let go when QEMU fetches the state, and not before",
+                 "hold and resume are enough for a copy");
   }
   if (Status reopens = check_reopens(image_.location()); !reopens.ok()) {
     return reopens;
@@ -60,10 +66,19 @@ Status TpmStorage::attach(const std::string& location, std::unique_ptr<BlockDevi
     return opens;
   }
   trouble_.forget();
-  const ImageKeeper::Opening opening = {.location = where, .accept_sealed = true};
+  const Result<std::optional<GoOn>> go_on = what_to_go_on_from();
+  if (!go_on.ok()) {
+    return go_on.error();
+  }
+  const ImageKeeper::Opening opening = {
+      .location = where, .accept_sealed = !setup_.shared, .go_on = *go_on};
   Status opened =
       device != nullptr ? keeper_->attach(std::move(device), opening) : keeper_->attach(opening);
+  const bool was_here = *go_on && (*go_on)->own_epoch;
   if (!opened.ok()) {
+    if (setup_.shared && was_here && opened.error().kind() == ErrorKind::stale) {
+      custody_.gone_on_elsewhere();
+    }
     return opened;
   }
   Result<TpmImage> image = read_tpm_image(client_, where, {tpm_.version(), blobs_prefix_});
@@ -72,14 +87,40 @@ Status TpmStorage::attach(const std::string& location, std::unique_ptr<BlockDevi
   if (image.ok()) {
     generation = image->state.generation;
     custody_.has_looked();
-    taken = image_.adopt(std::move(*image), where);
+    using Whose = AdoptedImage::Whose;
+    taken = image_.adopt(std::move(*image), where, was_here ? Whose::left_here : Whose::as_it_says);
   }
   if (!taken.ok()) {
     lose_image();
     return taken;
   }
+  if (!image_.state().sealed) {
+    let_go_.reset(); // Else it stays known by that until it is unsealed.
+  }
   log_.info(fmt::format("{} is attached, generation {}", where, generation));
   return {};
+}
+
+// The image that belongs to what the TPM has in memory, or has been set. Nothing: whatever is
+// there, which is so for one that only we see.
+Result<std::optional<GoOn>> TpmStorage::what_to_go_on_from() const {
+  const bool has_other_state = tpm_.has_state_from_elsewhere();
+  if (!setup_.shared) {
+    return std::optional<GoOn>();
+  }
+  // What the one who has control loads is a state of this machine, which is here still.
+  if (let_go_ && !(has_other_state && custody_.state() == Custody::State::gone)) {
+    return let_go_;
+  }
+  if (!has_other_state) {
+    return Error(ErrorKind::sealed,
+                 image_.location() + ": it was not let go here, and QEMU has not set a state that "
+                                     "could have come with it",
+                 "with --incoming a machine comes by migration; one that is started needs "
+                 "vnvram-tpm without it");
+  }
+  const Result<HandOverNumber> number = hand_over_number(tpm_.states_that_were_set());
+  return number.ok() ? Result<std::optional<GoOn>>(GoOn{.hand_over = *number}) : number.error();
 }
 
 Status TpmStorage::attach_at_place() {
@@ -88,6 +129,9 @@ Status TpmStorage::attach_at_place() {
   }
   if (custody_.has_image()) {
     return place_->check();
+  }
+  if (const auto go_on = what_to_go_on_from(); !go_on.ok()) {
+    return go_on.error(); // Nothing is touched then.
   }
   const Result<std::string> location =
       place_->enter(was_at_place_ ? ImagePlace::Visit::again : ImagePlace::Visit::first);
@@ -103,7 +147,67 @@ Status TpmStorage::attach_at_place() {
   return attached;
 }
 
+Status TpmStorage::hand_over(const HandOverNumber& number) {
+  if (!custody_.has_image()) { // What was handed over once is so anew.
+    if (Status back = take_image_back(); !back.ok()) {
+      return back;
+    }
+  }
+  if (image_.state().sealed && let_go_ && tpm_.has_changes()) {
+    if (Status unsealed = keeper_->unseal(); !unsealed.ok()) {
+      return unsealed;
+    }
+    image_.sealed(false);
+  }
+  if (Status done = bring_up_to_date(); !done.ok()) {
+    return done;
+  }
+  image_.sealed(true); // As far as commits go, whatever comes of it.
+  if (Status sealed = keeper_->seal(number); !sealed.ok()) {
+    return sealed;
+  }
+  let_go_ = GoOn{.hand_over = number, .own_epoch = keeper_->epoch()};
+  // It is all on the image: nothing is left to be written, and nobody waits longer than he has to.
+  leave_image();
+  log_.info(fmt::format("the image is sealed for its hand-over at generation {}, and let go",
+                        image_.state().generation));
+  return {};
+}
+
+Status TpmStorage::take_image_back() {
+  return custody_.is_ours() || let_go_
+             ? attach_at_place()
+             : Error(ErrorKind::sealed, image_.location() + ": it was not let go here");
+}
+
+Status TpmStorage::open_to_power_on() {
+  const bool has_other_state = tpm_.has_state_from_elsewhere();
+  if (custody_.has_image() || custody_.is_ours() || has_other_state) {
+    return attach_at_place();
+  }
+  if (custody_.state() == Custody::State::handed_over) {
+    return {}; // It is powered on in memory. Whether it goes on here is not said yet.
+  }
+  return Error(
+      ErrorKind::sealed, image_.location() + ": the TPM's state was handed over to another host",
+      "if it is to go on here, and does nowhere else: vnvram tpm unseal; or end vnvram-tpm, "
+      "and vnvram unseal");
+}
+
+void TpmStorage::leave_what_is_sealed() {
+  if (!custody_.has_image() || !image_.state().sealed) {
+    return;
+  }
+  leave_image();
+  log_.info("the image is let go as it was: sealed for whoever goes on with it");
+}
+
 Status TpmStorage::unseal() {
+  if (setup_.shared && !custody_.has_image()) { // The word does not take it from anybody.
+    if (Status back = take_image_back(); !back.ok()) {
+      return back;
+    }
+  }
   custody_.take_over();
   if (!custody_.has_image()) {
     return {};

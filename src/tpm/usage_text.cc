@@ -19,6 +19,9 @@ the control socket of an owner that has it open (vnvram serve).
   --detached              start without the image: `vnvram tpm attach` opens it
   --incoming              accept a sealed image, for a machine that is about to come back to it:
                           the TPM serves once QEMU has set its state
+  --shared                the other host of a migration sees the image as well: the one that QEMU
+                          leaves seals it for the other one and lets go of it; with --incoming it
+                          is not touched before QEMU has set the state that belongs to it
   --take-over             shut out whoever has the image, where its storage can (RBD)
   --owner-is-dead         with it, where the storage cannot: your word that whoever had the image
                           has ended, or that its host has no power

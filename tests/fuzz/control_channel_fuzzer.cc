@@ -395,7 +395,7 @@ private:
   LocalBlobClient client_{keeper_};
   ImageTrouble trouble_{client_, log_};
   AdoptedImage image_{tpm_, custody_, client_, "disk", log_};
-  TpmStorage storage_{{tpm_, custody_, image_, &keeper_, client_, trouble_, log_}, false};
+  TpmStorage storage_{{tpm_, custody_, image_, &keeper_, client_, trouble_, log_}, {}};
   TpmWorker worker_;
   ControlService service_;
   std::uint64_t next_number_ = 10;

@@ -79,6 +79,7 @@ private:
     options.access = access;
     options.keys = keys_;
     options.accept_sealed = true;
+    options.accept_hand_over = true;
     options.background = false;
     options.cache_size_bytes = cache_size_min_bytes;
     return Store::open(std::make_unique<MemoryDevice>(disk_, access), options);

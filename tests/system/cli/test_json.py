@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import time
 
 from harness.tpm_process import REPOSITORY, program
 
@@ -34,8 +35,10 @@ class JsonTest(Case):
             "uuid", "format_version", "generation", "epoch", "image_size_bytes", "ring_size_bytes",
             "ring_used_bytes", "space_size_bytes", "space_free_bytes", "blob_size_max_bytes",
             "blob_count", "clean", "owner_pid", "owner_host", "sealed", "encrypted", "image_format",
-            "locked", "lost_file"})
+            "owner_since_seconds", "owner_seems_alive", "hand_over", "locked", "lost_file"})
         self.assertFalse(info["locked"])
+        self.assertEqual((info["owner_since_seconds"], info["owner_seems_alive"], info["hand_over"]),
+                         (0, None, None))
         self.assertIsNone(info["lost_file"])
         self.assertEqual(info["image_format"], "raw")
         self.assertRegex(info["uuid"], r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
@@ -44,6 +47,9 @@ class JsonTest(Case):
             used = self.json("info", self.image)
             self.assertEqual((used["clean"], used["owner_pid"]), (False, owner.pid))
             self.assertEqual(used["epoch"], info["epoch"] + 1)
+            self.assertTrue(used["owner_seems_alive"])
+            self.assertAlmostEqual(used["owner_since_seconds"], time.time(), delta=600)
+            self.assertRegex(self.vnvram("info", self.image).decode(), r" since 2\d\d\d-.* UTC; somebody")
             self.assertIn(f"in use by process {owner.pid} ", self.vnvram("info", self.image).decode())
             self.assertTrue(used["locked"])
             owner.kill()

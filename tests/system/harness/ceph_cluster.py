@@ -254,6 +254,8 @@ class CephCluster:
             if daemon is not None:
                 daemon.kill()
 
+    kill = end  # As of any other child.
+
 
 def _obey(cluster, line):
     words = shlex.split(line)

@@ -47,7 +47,7 @@ def superblock():
         epoch_number=EPOCH[0], epoch_random=EPOCH[1], generation=1, chain=EPOCH[1], ring_position=257,
         clean=1, owner_host=bytes(64), creator=b"vnvram 0.1.0".ljust(64, b"\0"),
         sealed_entries=counting(0x40, 24) + counting(0xf0, 16) + bytes(40),
-        key_id=keys.key_id_of(DATA_KEY, UUID), reserved_end=bytes(3680))
+        key_id=keys.key_id_of(DATA_KEY, UUID), reserved_end=bytes(3656))
     return layout.seal_superblock(fields, codec())
 
 

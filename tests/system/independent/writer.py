@@ -68,7 +68,7 @@ class Writer:
             uuid=uuid, salt=salt, image_block_count=blocks, ring_block_count=ring_blocks,
             zones_start_block=layout.RING_BLOCK + ring_blocks, epoch_number=1,
             epoch_random=epoch_random, chain=epoch_random, creator=b"independent".ljust(64, b"\0"),
-            owner_host=bytes(64), reserved_end=bytes(3680))
+            owner_host=bytes(64), reserved_end=bytes(3656))
         codec = PlainCodec(salt)
         if data_key:
             codec = SealedCodec(salt, uuid, data_key, random)
@@ -251,6 +251,7 @@ class Writer:
         self.superblock.sequence += 1
         self._copy = 1 - self._copy
         self.superblock.owner_pid = 0 if self.superblock.clean else os.getpid()
+        self.superblock.owner_since = 0
         for copy, block in ((layout.THIRD_COPY, third_copy_block(self.content)), (self._copy, self._copy)):
             if block is None or copy == layout.THIRD_COPY and not self._third_copy_is_ours(block):
                 continue

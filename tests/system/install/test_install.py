@@ -55,7 +55,7 @@ class BuiltForInstallingTest(unittest.TestCase):
                                 {"vnvram", "vnvram-tpm", "vnvram-swtpm", "nbdkit-vnvram-plugin.so",
                                  "nbdkit-vnvram-owner-plugin.so", "libvnvram.a", "libvnvram.so"})
         demos = self.targets_of_demos()
-        self.assertEqual(set(demos), {"demo", "demo-snapshot", "demo-migrate"})
+        self.assertEqual(set(demos), {"demo", "demo-snapshot", "demo-migrate", "demo-cluster"})
         for command, targets in demos.items():
             words = run("ninja", "-C", BUILD, "-t", "commands", *targets).split()
             self.assertEqual(files - set(words), set(), f"./dev {command} does not build them")

@@ -5,6 +5,7 @@ import unittest
 
 from harness.child import PATIENCE_SECONDS
 from harness.tpm_process import program
+from harness.vnvram import create
 from tpm.support import STOP
 
 from . import facts
@@ -98,6 +99,10 @@ class Migration(SwtpmCase):
         self.assertEqual(self.init(tpm), FAILED)
         self.assertIn("sealed", tpm.log_text())
         tpm.stop()
+
+    def test_an_image_that_both_see_moves(self):
+        image = create(self.workspace.file("shared.img"), "--tpm2")
+        self.check_moves(["--tpmstate", f"backend-uri=vnvram:{image}"])
 
     def check_source_is_stale(self, place):
         """The place is free again, but another one has written there."""

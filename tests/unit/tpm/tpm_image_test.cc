@@ -143,7 +143,7 @@ protected:
   ImageKeeper keeper_{{}};
   ImageTrouble trouble_{client_, log_};
   AdoptedImage image_{tpm_, custody_, client_, "disk", log_};
-  TpmStorage storage_{{tpm_, custody_, image_, &keeper_, client_, trouble_, log_}, false};
+  TpmStorage storage_{{tpm_, custody_, image_, &keeper_, client_, trouble_, log_}, {}};
 };
 
 TEST_F(TpmStorageTest, WhatTheTpmHasChangedIsOnItsBlobs) {

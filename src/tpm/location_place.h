@@ -1,4 +1,4 @@
-// backend-uri=vnvram:LOCATION: an image that is there.
+// An image that is at the place that was named, whenever it is needed.
 #pragma once
 
 #include <string>
