@@ -15,7 +15,7 @@ namespace {
 
 // More than a small cache.
 constexpr std::uint64_t large_blob_size_bytes = std::uint64_t{300} << 10U;
-constexpr std::uint64_t image_size_bytes = std::uint64_t{4} << 20U;
+constexpr std::uint64_t opened_image_size_bytes = std::uint64_t{4} << 20U;
 
 std::vector<std::byte> content(unsigned version) {
   return Random(version).bytes(large_blob_size_bytes);
@@ -24,7 +24,7 @@ std::vector<std::byte> content(unsigned version) {
 /// A disk whose newest superblock is pending, with homes that only this one names and a record
 /// behind it. Holds content(3).
 std::shared_ptr<SimulatedDisk> disk_of_a_dead_owner() {
-  auto disk = std::make_shared<SimulatedDisk>(std::vector<std::byte>(image_size_bytes));
+  auto disk = std::make_shared<SimulatedDisk>(std::vector<std::byte>(opened_image_size_bytes));
   CreateOptions create;
   create.ring_size_bytes = std::uint64_t{2} << 20U;
   create.blobs = {{.spec = {.name = "a", .type = "test", .size_max_bytes = large_blob_size_bytes},
