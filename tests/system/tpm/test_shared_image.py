@@ -8,10 +8,11 @@ import subprocess
 import time
 import unittest
 
+from support import FAIL, STORE_VOLATILE, TpmCase
+
 from harness.nbd_server import NbdServer
 from harness.tpm_process import program
 from harness.vnvram import create, info, vnvram
-from tpm.support import FAIL, STORE_VOLATILE, TpmCase
 
 PERMANENT, VOLATILE, SAVE_STATE = KINDS = 1, 2, 3
 DELETE_VOLATILE = 1
@@ -229,8 +230,8 @@ class HandOver(SharedImageCase):
         self.assertEqual(self.refused_to_start(), SEALED)
         late = self.start_target()
         self.assertEqual(late.control.init(), FAIL)
-        self.assertEqual(subprocess.run([program("vnvram"), "put", self.image, "tpm2.volatile", "-"], input=b"x",
-                                        stderr=subprocess.PIPE, check=False, timeout=60).returncode, SEALED)
+        self.assertEqual(subprocess.run([program("vnvram"), "put", self.image, "tpm2.volatile", "-", "--force"],
+                                        input=b"x", stderr=subprocess.PIPE, check=False, timeout=60).returncode, SEALED)
         vnvram("unseal", self.image)
         new = self.start_host()
         self.assertEqual((new.control.init(), new.guest.startup()), (0, 0))
