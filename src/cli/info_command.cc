@@ -58,7 +58,10 @@ std::string state_text(const StoreInfo& info, const std::optional<Place>& place)
     return "clean";
   }
   const std::string who = owner_text(info);
-  if (!place || !place->locked) {
+  if (!place) {
+    return "in use by " + who + ", which says so itself";
+  }
+  if (!place->locked) {
     const std::optional<bool> lives = seems_alive(info, place);
     return "in use, or not closed in good order, by " + who +
            (!lives   ? ""
