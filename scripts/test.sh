@@ -29,4 +29,5 @@ sanitized tsan unit_and_crash_tests
 echo "== release: all tests"
 ./dev build
 scripts/lint.sh --changed
-exec ctest --preset release -j "$jobs"
+# What is long and seldom red is ./dev prove's, or `ctest --preset release -L seldom`.
+exec ctest --preset release -j "$jobs" -LE seldom
