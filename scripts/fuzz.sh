@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the fuzz targets, one after the other: how many executions, how much code, what was found.
 # Ends with 1 if there was a finding; the input is in build/fuzz/findings/TARGET, and the target,
-# run with that file, shows it again. New inputs that reach more code stay in build/fuzz/corpus.
+# build/asan/bin/TARGET, run with that file, shows it again. New inputs that reach more code stay in build/fuzz/corpus.
 # --fixed is what CI runs: the same inputs each time (one seed, so many of each target, no corpus of
 # earlier runs), so that what turns red is the change and not the dice. The dice are ./dev prove's.
 set -euo pipefail
@@ -29,8 +29,8 @@ for target in "${targets[@]}"; do
   [[ " ${all[*]} " = *" $target "* ]] || { echo "fuzz: no target $target; there are: ${all[*]}" >&2; exit 2; }
 done
 
-[ -f build/fuzz/build.ninja ] || cmake --preset fuzz >/dev/null
-cmake --build --preset fuzz --target "${targets[@]}" -- --quiet
+[ -f build/asan/build.ninja ] || cmake --preset asan >/dev/null
+cmake --build --preset asan --target "${targets[@]}" -- --quiet
 
 dictionary() {
   case "$1" in
@@ -76,7 +76,7 @@ for target in "${targets[@]}"; do
   begin=$SECONDS
   status=0
   # libFuzzer counts its own memory and the sanitizers' in; an input may not take much beside it.
-  "build/fuzz/bin/$target" "${bound[@]}" -max_len=1024 -len_control=0 -timeout=120 -report_slow_units=120 \
+  "build/asan/bin/$target" "${bound[@]}" -max_len=1024 -len_control=0 -timeout=120 -report_slow_units=120 \
     -rss_limit_mb=2048 -malloc_limit_mb=256 -dict="$(dictionary "$target")" \
     -artifact_prefix="$findings/" -print_final_stats=1 "$corpus" "${seeds[@]}" >"$log" 2>&1 || status=$?
   took=$((SECONDS - begin))

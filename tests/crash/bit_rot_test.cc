@@ -12,7 +12,7 @@
 #include "crash/example_image.h"
 #include "device/memory_device.h"
 #include "support/random.h"
-#include "support/thread_sanitizer.h"
+#include "support/sanitizers.h"
 
 namespace vnvram::test {
 namespace {

@@ -9,8 +9,8 @@
 #include "support/crash_state.h"
 #include "support/expect_status.h"
 #include "support/random.h"
+#include "support/sanitizers.h"
 #include "support/simulated_device.h"
-#include "support/thread_sanitizer.h"
 #include "vnvram/rescue.h"
 
 namespace vnvram::test {

@@ -7,22 +7,15 @@
 #include "crash/served_workload.h"
 #include "crash/shared_workload.h"
 #include "crash/workload.h"
+#include "support/sanitizers.h"
 
 namespace vnvram::test {
 namespace {
 
 // What sanitizers cost, taken off the amount that is tried. A scenario runs in one thread: what the
 // thread sanitizer is there for is in the stress tests.
-#if defined(__SANITIZE_THREAD__)
-constexpr unsigned slowdown = 30;
-constexpr unsigned deep_slowdown = 16;
-#elif defined(__SANITIZE_ADDRESS__)
-constexpr unsigned slowdown = 12;
-constexpr unsigned deep_slowdown = 4;
-#else
-constexpr unsigned slowdown = 1;
-constexpr unsigned deep_slowdown = 1;
-#endif
+constexpr unsigned slowdown = under_thread_sanitizer ? 30 : under_address_sanitizer ? 12 : 1;
+constexpr unsigned deep_slowdown = under_thread_sanitizer ? 16 : under_address_sanitizer ? 4 : 1;
 
 ExplorerBudget thorough() {
   return {};

@@ -13,8 +13,8 @@
 #include "store/third_copy.h"
 #include "support/crash_state.h"
 #include "support/random.h"
+#include "support/sanitizers.h"
 #include "support/temporary_directory.h"
-#include "support/thread_sanitizer.h"
 #include "vnvram/rescue.h"
 
 namespace vnvram::test {

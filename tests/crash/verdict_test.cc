@@ -17,6 +17,7 @@
 #include "support/image_editor.h"
 #include "support/image_verdict.h"
 #include "support/random.h"
+#include "support/sanitizers.h"
 #include "vnvram/rescue.h"
 
 namespace vnvram::test {
@@ -40,13 +41,7 @@ std::vector<Base> bases() {
 }
 
 // Sanitizers cost time: one image in so many is tried with them.
-#if defined(__SANITIZE_THREAD__)
-constexpr unsigned tried_every = 40;
-#elif defined(__SANITIZE_ADDRESS__)
-constexpr unsigned tried_every = 10;
-#else
-constexpr unsigned tried_every = 1;
-#endif
+constexpr unsigned tried_every = under_thread_sanitizer ? 40 : under_address_sanitizer ? 10 : 1;
 
 class VerdictTest : public testing::Test {
 protected:

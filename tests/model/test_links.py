@@ -5,10 +5,14 @@ functions are defined there, the tests are in the files named for them. And no t
 """
 
 import re
+import sys
 import unittest
 from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(SOURCE / "scripts"))
+
+from check_model import searched  # noqa: E402
 TAG = re.compile(r"\bINV\d+[a-z]\b")
 
 
@@ -49,6 +53,10 @@ class Links(unittest.TestCase):
                     self.assertRegex(text, rf"(?m)^[\w:<> ]*\b{re.escape(function)}\(", row)
             checked += 1
         self.assertEqual(checked, 29)
+
+    def test_this_very_model_was_searched(self):
+        self.assertEqual((SOURCE / "model" / "searched").read_text(), searched(),
+                         "the model has changed: `./dev model` searches it, and notes that in model/searched")
 
     def test_no_tag_is_left_out(self):
         named = {tag for row in rows() for tag in TAG.findall(row[1])}

@@ -11,7 +11,7 @@
 #include <gtest/gtest.h>
 
 #include "support/expect_status.h"
-#include "support/thread_sanitizer.h"
+#include "support/sanitizers.h"
 #include "unit/client/lasting_client_fixture.h"
 #include "unit/client/passage.h"
 

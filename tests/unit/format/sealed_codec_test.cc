@@ -183,7 +183,8 @@ protected:
 
 TEST_F(SealedRecord, SaysWhatItSaidAndHidesIt) {
   const std::vector<std::byte> record = make({2, 3, 4, 5});
-  EXPECT_EQ(std::ranges::search(record, std::as_bytes(std::span(text_))).size(), 0U);
+  const auto text = std::as_bytes(std::span(text_));
+  EXPECT_EQ(std::search(record.begin(), record.end(), text.begin(), text.end()), record.end());
   const char* reason = "";
   const auto view = RecordView::check(record, codec_, sealed_space_bytes, reason);
   ASSERT_TRUE(view.has_value()) << reason;

@@ -65,7 +65,9 @@ TEST_F(KeyOfferTest, WhatIsSecretIsSealedForTheReceiverOnly) {
   const KeySlotOffer it = offer(new_slot(key_));
   const auto plan = plan_of_offer(it, receiver_);
   ASSERT_OK(plan);
-  EXPECT_EQ(std::ranges::search(it.sealed_key, plan->key.get()).begin(), it.sealed_key.end());
+  const auto& key = plan->key.get();
+  EXPECT_EQ(std::search(it.sealed_key.begin(), it.sealed_key.end(), key.begin(), key.end()),
+            it.sealed_key.end());
   EXPECT_KIND(plan_of_offer(it, KeyOfferReceiver::make().value()), invalid_argument);
   EXPECT_NE(it.sealed_key, offer(new_slot(key_)).sealed_key);
 }

@@ -127,7 +127,10 @@ TEST_F(KeySlotsTest, SlotsComeAndGoOneByOne) {
 TEST_F(KeySlotsTest, WhatWasTakenAwayIsOnTheDeviceNoMore) {
   make({new_slot(key_a_, "goes away"), new_slot(phrase_, "stays")});
   const auto wrap = slots()[0].wraps[0].sealed_key;
-  const auto is_there = [&] { return !std::ranges::search(it_.disk->bytes(), wrap).empty(); };
+  const auto is_there = [&] {
+    const auto& bytes = it_.disk->bytes();
+    return std::search(bytes.begin(), bytes.end(), wrap.begin(), wrap.end()) != bytes.end();
+  };
   EXPECT_TRUE(is_there());
   ASSERT_OK(remove_slot(it_.device, it_.image, 0, false));
   EXPECT_FALSE(is_there());

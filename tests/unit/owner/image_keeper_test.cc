@@ -115,12 +115,12 @@ TEST_F(ImageKeeperTest, WhatCannotBeOpenedAnewIsNotAttachedAnyMore) {
 }
 
 TEST_F(ImageKeeperTest, AHoldWaitsForTheChangeUnderWayAndLeavesTheImageAtRest) {
-  ImageKeeper keeper({});
-  ASSERT_OK(attach(keeper));
   std::promise<void> is_writing;
   std::promise<void> may_write;
   std::atomic<bool> written = false;
   std::atomic<bool> first = true;
+  ImageKeeper keeper({}); // Behind what the hook knows: it is closed before.
+  ASSERT_OK(attach(keeper));
   *hook_ = [&](HookedDevice::Call call, std::uint64_t, std::span<const std::byte>) {
     if (call == HookedDevice::Call::write_durable && first.exchange(false)) {
       is_writing.set_value();

@@ -11,7 +11,7 @@
 #include <capnp/any.h>
 
 #include "rpc/lane_frame.h"
-#include "support/thread_sanitizer.h"
+#include "support/sanitizers.h"
 #include "unit/serve/raw_session.h"
 #include "unit/serve/recorder.h"
 #include "unit/serve/requests.h"

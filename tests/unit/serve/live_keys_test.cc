@@ -20,13 +20,14 @@ protected:
   void SetUp() override {
     key_slots_ = {new_slot(host_, "host")};
     keys_.add(source(host_));
-    *hook_ = [this](HookedDevice::Call call, std::uint64_t offset_bytes, auto) {
+    // The owner is closed behind this class's own members.
+    *hook_ = [trouble = trouble_](HookedDevice::Call call, std::uint64_t offset_bytes, auto) {
       const bool is_header =
           offset_bytes >= 2 * block_size_bytes && offset_bytes < 18 * block_size_bytes;
-      const bool fails =
-          call != HookedDevice::Call::read &&
-          (gone_ || (header_fails_ && is_header && call == HookedDevice::Call::write_durable));
-      const bool unreadable = unreadable_ && is_header && call == HookedDevice::Call::read;
+      const bool fails = call != HookedDevice::Call::read &&
+                         (trouble->gone || (trouble->header_fails && is_header &&
+                                            call == HookedDevice::Call::write_durable));
+      const bool unreadable = trouble->unreadable && is_header && call == HookedDevice::Call::read;
       return fails || unreadable ? Status(Error(ErrorKind::io, "as a disk whose cable is pulled"))
                                  : Status();
     };
@@ -87,9 +88,12 @@ protected:
   std::string phrase_ = "passphrase:" + files_.file("open sesame\n");
   std::string private_ = files_.private_key();
   std::string command_ = "exec:printf 'made of 16 bytes: '; cat";
-  std::atomic<bool> header_fails_ = false; ///< Each durable write to it.
-  std::atomic<bool> unreadable_ = false;   ///< All of it.
-  std::atomic<bool> gone_ = false;         ///< All but reads fail.
+  struct Trouble {
+    std::atomic<bool> gone = false;         ///< All but reads fail.
+    std::atomic<bool> header_fails = false; ///< Each durable write to it.
+    std::atomic<bool> unreadable = false;   ///< All of it.
+  };
+  std::shared_ptr<Trouble> trouble_ = std::make_shared<Trouble>();
   std::shared_ptr<HookedDevice::Hook> hook_ = std::make_shared<HookedDevice::Hook>();
 };
 
@@ -297,9 +301,9 @@ TEST_F(LiveKeysTest, BesideExchangesOfTheDataKeyNoSlotIsLost) {
 TEST_F(LiveKeysTest, AWriteThatFailsLeavesTheSlotsOfBeforeAndPoisons) {
   const auto owner = operators();
   const KeySlotOffer it = offer(*owner, new_slot(other_));
-  header_fails_ = true;
+  trouble_->header_fails = true;
   EXPECT_FALSE(owner->add_key_slot(it).ok());
-  header_fails_ = false;
+  trouble_->header_fails = false;
   EXPECT_EQ(owner->key_slots()->size(), 1U);
   EXPECT_KIND(put(*client(), "a", "lost"), poisoned);
   EXPECT_KIND(add(*owner, new_slot(other_)), poisoned);
@@ -309,9 +313,9 @@ TEST_F(LiveKeysTest, AStoreThatHasFailedTakesNone) {
   const auto owner = operators();
   ASSERT_OK(add(*owner, new_slot(other_)));
   const KeySlotOffer it = offer(*owner, new_slot(phrase_));
-  gone_ = true;
+  trouble_->gone = true;
   EXPECT_FALSE(put(*client(), "a", "lost").ok());
-  gone_ = false;
+  trouble_->gone = false;
   const Bytes before = header_area();
   EXPECT_KIND(operators()->receive_key_slot(1), poisoned);
   EXPECT_KIND(owner->add_key_slot(it), poisoned);
@@ -371,9 +375,9 @@ TEST_F(LiveKeysTest, AnExchangeOfTheDataKeyDoesNotShutTheOwnerOut) {
 // Nothing is lost that others have written: nothing was.
 TEST_F(LiveKeysTest, WhatCannotBeReadFailsNobodyElse) {
   const auto owner = operators();
-  unreadable_ = true;
+  trouble_->unreadable = true;
   EXPECT_KIND(owner->change_metadata("name", "value"), io);
-  unreadable_ = false;
+  trouble_->unreadable = false;
   EXPECT_OK(put(*client(), "a", "went on"));
   EXPECT_OK(owner->change_metadata("name", "value"));
 }

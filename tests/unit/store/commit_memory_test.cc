@@ -4,7 +4,7 @@
 #include <new>
 #include <optional>
 
-#include "support/thread_sanitizer.h"
+#include "support/sanitizers.h"
 #include "unit/store/failing_allocations.h"
 #include "unit/store/store_fixture.h"
 

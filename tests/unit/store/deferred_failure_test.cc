@@ -98,8 +98,8 @@ TEST_F(DeferredFailure, ARemovedBlobIsGoneWithWhatWaitedForIt) {
 // The blob is still there while the record that removes it is on its way.
 TEST_F(DeferredFailure, WritesThatCameDuringARemovalHoldUpNobody) {
   create({spec("a", 100), spec("b", 100)});
-  auto store = open_counted();
   bool removing = true;
+  auto store = open_counted(); // Behind what the hook knows: it is closed before.
   *hook_ = [&](HookedDevice::Call call, std::uint64_t, std::span<const std::byte>) {
     if (call == HookedDevice::Call::write_durable && std::exchange(removing, false)) {
       EXPECT_TRUE(store->write_range_deferred("a", 0, bytes("too late")).ok());

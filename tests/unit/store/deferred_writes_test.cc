@@ -11,7 +11,7 @@
 
 #include "format/layout.h"
 #include "support/random.h"
-#include "support/thread_sanitizer.h"
+#include "support/sanitizers.h"
 #include "unit/store/store_fixture.h"
 
 namespace vnvram {

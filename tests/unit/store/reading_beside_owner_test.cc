@@ -3,7 +3,7 @@
 #include <thread>
 
 #include "device/forwarding_device.h"
-#include "support/thread_sanitizer.h"
+#include "support/sanitizers.h"
 #include "unit/store/store_fixture.h"
 
 namespace vnvram {

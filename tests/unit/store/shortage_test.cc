@@ -160,13 +160,13 @@ TEST_F(Shortage, AReadThatIsNeverFastEnoughIsATurnOfItsOwn) {
   create({spec("a", size)}, std::size_t{8} << 20U);
   OpenOptions options;
   options.cache_size_bytes = cache_size_min_bytes;
-  auto store = open_hooked(options);
-  ASSERT_OK(store->write("a", pattern(size, 1)));
-  ASSERT_OK(store->checkpoint());
   const std::thread::id reader = std::this_thread::get_id();
   std::optional<std::uint64_t> first_page;
   int changes = 0;
   std::vector<std::future<Status>> commits;
+  auto store = open_hooked(options); // Behind what the hook knows: it is closed before.
+  ASSERT_OK(store->write("a", pattern(size, 1)));
+  ASSERT_OK(store->checkpoint());
   *hook_ = [&](Call call, std::uint64_t offset_bytes, auto) -> Status {
     if (call != Call::read || std::this_thread::get_id() != reader || changes == changes_max ||
         first_page.value_or(offset_bytes) != offset_bytes) {

@@ -8,6 +8,7 @@
 #include "device/nbd_library.h"
 #include "service/sandbox.h"
 #include "support/nbd_server.h"
+#include "support/sanitizers.h"
 
 namespace vnvram {
 namespace {
@@ -36,11 +37,7 @@ void connect_confined(const std::string& uri) {
   std::_Exit(0);
 }
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool can_be_confined = false;
-#else
-constexpr bool can_be_confined = true;
-#endif
+constexpr bool can_be_confined = !test::sanitized;
 
 class SandboxNbdTest : public testing::Test {
 protected:

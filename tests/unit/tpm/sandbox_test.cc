@@ -24,6 +24,7 @@
 #include <thread>
 
 #include "service/sandbox.h"
+#include "support/sanitizers.h"
 
 namespace vnvram {
 namespace {
@@ -135,11 +136,7 @@ int call(long number, long a = -1, long b = -1, long c = -1) {
                                                                             : passed;
 }
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool filter_runs_here = false;
-#else
-constexpr bool filter_runs_here = true;
-#endif
+constexpr bool filter_runs_here = !test::sanitized;
 
 class SandboxTest : public testing::Test {
 protected:
