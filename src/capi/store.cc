@@ -6,6 +6,7 @@
 #include "capi/blob_list.h"
 #include "capi/open_options.h"
 #include "capi/transaction.h"
+#include "vnvram/reservation.h"
 #include "vnvram/space.h"
 #include "vnvram/store.h"
 #include "vnvram/take_over.h"
@@ -102,6 +103,11 @@ vnvram_kind vnvram_open(const char* path, const vnvram_open_options* options, vn
     auto device = open_device(*name, open->access, device_options);
     if (!device) {
       return device.error();
+    }
+    if (options != nullptr && (options->flags & VNVRAM_OPEN_RESERVE) != 0) {
+      if (Status possible = reserve_when_locked(**device); !possible) {
+        return possible;
+      }
     }
     if (options != nullptr && (options->flags & VNVRAM_OPEN_TAKE_OVER) != 0) {
       const bool is_dead = (options->flags & VNVRAM_OPEN_OWNER_IS_DEAD) != 0;

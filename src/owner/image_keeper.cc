@@ -7,6 +7,7 @@
 
 #include "device/location.h"
 #include "device/nbd_library.h"
+#include "vnvram/reservation.h"
 
 namespace vnvram {
 
@@ -77,6 +78,11 @@ Status ImageKeeper::attach(const Opening& opening) {
 Status ImageKeeper::attach(std::unique_ptr<BlockDevice> device, const Opening& opening) {
   if (is_attached()) {
     return Error(ErrorKind::exists, opening.location + ": an image is attached", "detach it first");
+  }
+  if (setup_.reserve) {
+    if (Status possible = reserve_when_locked(*device); !possible) {
+      return possible;
+    }
   }
   if (opening.take_over) {
     if (Status taken = take_over(*device, *opening.take_over, setup_.store.keys); !taken) {

@@ -3,6 +3,7 @@
 #include <grp.h>
 #include <linux/fiemap.h>
 #include <linux/fs.h>
+#include <linux/pr.h>
 #include <linux/sched.h>
 #include <pwd.h>
 #include <seccomp.h>
@@ -110,8 +111,10 @@ constexpr std::array administering_calls = {
     SCMP_SYS(bpf), SCMP_SYS(perf_event_open), SCMP_SYS(userfaultfd), SCMP_SYS(keyctl),
     SCMP_SYS(add_key), SCMP_SYS(request_key), SCMP_SYS(io_uring_setup), SCMP_SYS(personality)};
 
-// Of ioctl only what asks a block device for its size, or tells it to forget or zero a range.
-constexpr std::array<unsigned long, 3> allowed_ioctls = {BLKGETSIZE64, BLKDISCARD, BLKZEROOUT};
+// Of ioctl only what asks a block device for its size, tells it to forget or zero a range, or
+// reserves it, and gives that back.
+constexpr std::array<unsigned long, 5> allowed_ioctls = {BLKGETSIZE64, BLKDISCARD, BLKZEROOUT,
+                                                         IOC_PR_REGISTER, IOC_PR_RESERVE};
 
 // What a device says of being read-only, and a file of its holes.
 constexpr std::array<unsigned long, 2> file_ioctls = {BLKROGET, FS_IOC_FIEMAP};
