@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <span>
 #include <system_error>
+#include <utility>
 
 #include <fmt/core.h>
 
@@ -47,6 +48,19 @@ constexpr int nvme_reservation_conflict = 0x83;
 // something next, in the answer's place, once for each.
 constexpr int attempts_max = 8;
 
+bool is_whole(int fd) {
+  struct stat status = {};
+  if (::fstat(fd, &status) != 0 || !S_ISBLK(status.st_mode)) {
+    return false;
+  }
+  const std::string of_kernel =
+      fmt::format("/sys/dev/block/{}:{}", major(status.st_rdev), minor(status.st_rdev));
+  const auto has = [&](const char* name) {
+    return ::access((of_kernel + name).c_str(), F_OK) == 0 || errno != ENOENT;
+  };
+  return has("/queue") && !has("/partition") && !has("/dm"); // Nothing is known without sysfs.
+}
+
 bool may_have_been_told_something_else(int answer) {
   return answer > 0 && (answer & 0xff) == check_condition;
 }
@@ -61,18 +75,8 @@ bool is_reservation_conflict(int answer) {
          ((answer & 0xff) == reservation_conflict || (answer & 0x7ff) == nvme_reservation_conflict);
 }
 
-bool BlockReservationCalls::is_whole() const {
-  struct stat status = {};
-  if (::fstat(fd_, &status) != 0 || !S_ISBLK(status.st_mode)) {
-    return false;
-  }
-  const std::string of_kernel =
-      fmt::format("/sys/dev/block/{}:{}", major(status.st_rdev), minor(status.st_rdev));
-  const auto has = [&](const char* name) {
-    return ::access((of_kernel + name).c_str(), F_OK) == 0 || errno != ENOENT;
-  };
-  return !has("/partition") && !has("/dm");
-}
+BlockReservationCalls::BlockReservationCalls(int fd, std::string name)
+    : fd_(fd), name_(std::move(name)), is_whole_(is_whole(fd)) {}
 
 template <typename Argument>
 int BlockReservationCalls::call(unsigned long request, Argument& argument) const {
@@ -90,7 +94,7 @@ int BlockReservationCalls::call(unsigned long request, Argument& argument) const
 }
 
 int BlockReservationCalls::set_key(std::uint64_t key) {
-  if (!is_whole()) {
+  if (!is_whole_) {
     return -EOPNOTSUPP;
   }
   struct pr_registration registration = {};
@@ -123,7 +127,7 @@ int BlockReservationCalls::preempt(std::uint64_t key, std::uint64_t other) {
 }
 
 Result<std::optional<ReservationCalls::Held>> BlockReservationCalls::held() {
-  if (!is_whole()) {
+  if (!is_whole_) {
     return Error(ErrorKind::unsupported, name_ + ": it is no device of its own");
   }
   ReadReservation found = {};

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <string>
-#include <utility>
 
 #include "device/reservation_calls.h"
 
@@ -13,8 +12,9 @@ namespace vnvram {
 /// which passes the calls on to all that is below it.
 class BlockReservationCalls final : public ReservationCalls {
 public:
-  /// `fd`: of a block device, open for writing; it outlives this. `name` is for messages.
-  BlockReservationCalls(int fd, std::string name) : fd_(fd), name_(std::move(name)) {}
+  /// `fd`: of a block device, open for writing; it outlives this. `name` is for messages. What the
+  /// device is is asked here: later the process may have no right to look.
+  BlockReservationCalls(int fd, std::string name);
 
   int set_key(std::uint64_t key) override;
   int drop_key(std::uint64_t key) override;
@@ -25,12 +25,12 @@ public:
   Result<std::optional<Held>> held() override;
 
 private:
-  [[nodiscard]] bool is_whole() const;
   template <typename Argument> int call(unsigned long request, Argument& argument) const;
   Result<std::optional<Held>> read_by_scsi();
 
-  int fd_;
-  std::string name_;
+  const int fd_;
+  const std::string name_;
+  const bool is_whole_;
 };
 
 } // namespace vnvram

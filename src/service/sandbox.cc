@@ -6,6 +6,7 @@
 #include <linux/pr.h>
 #include <linux/sched.h>
 #include <pwd.h>
+#include <scsi/sg.h>
 #include <seccomp.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -116,8 +117,14 @@ constexpr std::array administering_calls = {
 constexpr std::array<unsigned long, 5> allowed_ioctls = {BLKGETSIZE64, BLKDISCARD, BLKZEROOUT,
                                                          IOC_PR_REGISTER, IOC_PR_RESERVE};
 
-// What a device says of being read-only, and a file of its holes.
-constexpr std::array<unsigned long, 2> file_ioctls = {BLKROGET, FS_IOC_FIEMAP};
+// IOC_PR_READ_RESERVATION, which linux/pr.h has since 7.0; its answer has 16 bytes.
+using ReservationRead = std::array<std::uint64_t, 2>;
+constexpr unsigned long read_reservation_ioctl = _IOR('p', 207, ReservationRead);
+
+// What a device says of being read-only, and of who has reserved it (by a SCSI command, which the
+// kernel looks at, or by that), and a file of its holes.
+constexpr std::array<unsigned long, 4> file_ioctls = {BLKROGET, FS_IOC_FIEMAP, SG_IO,
+                                                      read_reservation_ioctl};
 constexpr std::array<unsigned long, 1> growth_ioctls = {FS_IOC_FIEMAP};
 
 // Of fcntl only flags and locks. With F_SETOWN and F_SETSIG a descriptor sends any signal to any
