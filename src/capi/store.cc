@@ -104,17 +104,17 @@ vnvram_kind vnvram_open(const char* path, const vnvram_open_options* options, vn
     if (!device) {
       return device.error();
     }
-    if (options != nullptr && (options->flags & VNVRAM_OPEN_RESERVE) != 0) {
-      if (Status possible = reserve_when_locked(**device); !possible) {
-        return possible;
-      }
-    }
     if (options != nullptr && (options->flags & VNVRAM_OPEN_TAKE_OVER) != 0) {
       const bool is_dead = (options->flags & VNVRAM_OPEN_OWNER_IS_DEAD) != 0;
       if (Status taken =
               take_over(**device, is_dead ? OwnerWord::is_dead : OwnerWord::nothing, open->keys);
           !taken) {
         return taken;
+      }
+    }
+    if (options != nullptr && (options->flags & VNVRAM_OPEN_RESERVE) != 0) {
+      if (Status possible = reserve_when_locked(**device); !possible) {
+        return possible;
       }
     }
     if (options != nullptr && (options->flags & VNVRAM_OPEN_WITHOUT_SPACE) != 0) {
