@@ -190,12 +190,18 @@ VNVRAM_API vnvram_kind vnvram_accept_anchor(const char* path, const char* image_
  * sparse copy), and none can be allocated. Without it that is VNVRAM_NO_SPACE or
  * VNVRAM_UNSUPPORTED. */
 #define VNVRAM_OPEN_WITHOUT_SPACE (1U << 6)
-/* For writing: whoever has the image is shut out by its storage first (a Ceph cluster). Where the
- * storage cannot, an image that was not closed is VNVRAM_IN_USE, unless somebody vouches that its
- * owner is dead. A lock that a living process holds is not broken. */
+/* For writing: whoever has the image is shut out by its storage first (a Ceph cluster, a device
+ * that its host has reserved). Where the storage cannot, an image that was not closed is
+ * VNVRAM_IN_USE, unless somebody vouches that its owner is dead. A lock that a living process holds
+ * is not broken.
+ */
 #define VNVRAM_OPEN_TAKE_OVER (1U << 7)
 /* With it: its owner has ended, or its host has no power. */
 #define VNVRAM_OPEN_OWNER_IS_DEAD (1U << 8)
+/* Of a host block device, for writing: while it is open the device itself takes writes from this
+ * host alone (a persistent reservation of SCSI or NVMe, of the whole device). VNVRAM_IN_USE if
+ * another host has reserved it, VNVRAM_UNSUPPORTED where it has none, or this process no right. */
+#define VNVRAM_OPEN_RESERVE (1U << 9)
 
 typedef struct vnvram_open_options {
   size_t struct_size;

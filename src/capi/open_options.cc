@@ -11,10 +11,11 @@ namespace {
 static_assert(offsetof(vnvram_open_options, grow_max) + sizeof(std::uint64_t) ==
               sizeof(vnvram_open_options));
 
-constexpr std::uint32_t known_flags =
-    VNVRAM_OPEN_READ_ONLY | VNVRAM_OPEN_EVENT_FD | VNVRAM_OPEN_NO_BACKGROUND |
-    VNVRAM_OPEN_NO_IDLE_CHECKPOINT | VNVRAM_OPEN_NO_DEFERRAL | VNVRAM_OPEN_THREADS_LATE |
-    VNVRAM_OPEN_WITHOUT_SPACE | VNVRAM_OPEN_TAKE_OVER | VNVRAM_OPEN_OWNER_IS_DEAD;
+constexpr std::uint32_t known_flags = VNVRAM_OPEN_READ_ONLY | VNVRAM_OPEN_EVENT_FD |
+                                      VNVRAM_OPEN_NO_BACKGROUND | VNVRAM_OPEN_NO_IDLE_CHECKPOINT |
+                                      VNVRAM_OPEN_NO_DEFERRAL | VNVRAM_OPEN_THREADS_LATE |
+                                      VNVRAM_OPEN_WITHOUT_SPACE | VNVRAM_OPEN_TAKE_OVER |
+                                      VNVRAM_OPEN_OWNER_IS_DEAD | VNVRAM_OPEN_RESERVE;
 constexpr std::uint64_t deferral_us_max = std::uint64_t{3600} * 1000 * 1000;
 
 Status take_known_attributes(const vnvram_open_options& given, OpenOptions& result) {

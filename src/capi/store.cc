@@ -6,6 +6,7 @@
 #include "capi/blob_list.h"
 #include "capi/open_options.h"
 #include "capi/transaction.h"
+#include "vnvram/reservation.h"
 #include "vnvram/space.h"
 #include "vnvram/store.h"
 #include "vnvram/take_over.h"
@@ -109,6 +110,11 @@ vnvram_kind vnvram_open(const char* path, const vnvram_open_options* options, vn
               take_over(**device, is_dead ? OwnerWord::is_dead : OwnerWord::nothing, open->keys);
           !taken) {
         return taken;
+      }
+    }
+    if (options != nullptr && (options->flags & VNVRAM_OPEN_RESERVE) != 0) {
+      if (Status possible = reserve_when_locked(**device); !possible) {
+        return possible;
       }
     }
     if (options != nullptr && (options->flags & VNVRAM_OPEN_WITHOUT_SPACE) != 0) {

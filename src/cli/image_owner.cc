@@ -61,6 +61,7 @@ Status ImageOwner::run() {
                      }},
        .space = setup_.space,
        .space_warned = [&log](const Error& error) { log.warning(operator_text(error)); },
+       .reserve = setup_.reserve,
        .opened =
            [channel = setup_.channel](std::uint64_t epoch) {
              if (channel >= 0) { // Who has started it and has gone hears nothing any more.

@@ -30,6 +30,7 @@ public:
     AnchorUse anchor;
     KeyRing keys;
     SpacePolicy space = SpacePolicy::reserve;
+    bool reserve = false;             ///< See ImageKeeper::Setup.
     std::uint64_t grow_max_bytes = 0; ///< See OpenOptions.
     bool accept_sealed = false;
     std::optional<OwnerWord> take_over; ///< See ImageKeeper::Opening.

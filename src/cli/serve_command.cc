@@ -69,6 +69,9 @@ ServeCommand::ServeCommand(CLI::App& parent)
       grow_(app()) {
   add_image();
   add_space_option(app(), space_);
+  app().add_flag("--reservation", reservation_,
+                 "have a whole SCSI or NVMe device take writes from this host alone for as long as "
+                 "the image is open (a persistent reservation)");
   app()
       .add_option("--control", control_, "the control socket: unix:PATH, or fd:N of an open one")
       ->type_name("ADDRESS")
@@ -174,6 +177,7 @@ Result<ExitCode> ServeCommand::own(const Log& log) const {
        .anchor = *anchor,
        .keys = keys(),
        .space = *space,
+       .reserve = reservation_,
        .grow_max_bytes = *grow_max_bytes,
        .accept_sealed = incoming_ || again_,
        // Not by the next: the image may be another host's by then.
@@ -198,6 +202,9 @@ std::vector<std::string> ServeCommand::owner_options() const {
                                    log_level_, "--seccomp", seccomp_};
   if (!device().image_key_file.empty()) {
     options.insert(options.end(), {"--image-key", device().image_key_file});
+  }
+  if (reservation_) {
+    options.emplace_back("--reservation");
   }
   if (incoming_) {
     options.emplace_back("--incoming");

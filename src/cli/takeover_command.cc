@@ -31,23 +31,27 @@ void show(const StoreInfo& before, const StoreInfo& after, bool as_json, Output&
 } // namespace
 
 TakeoverCommand::TakeoverCommand(CLI::App& parent)
-    : Command(parent, "takeover", "take an image over from an owner that is gone, or silent",
-              "For a machine whose host is dead, or is not heard of any more, and that is to go on "
-              "here.\n"
-              "In a Ceph cluster its owner is shut out, living or not (the cluster's blocklist), "
-              "and the\n"
-              "command waits until that is in force. No other storage can do that: there it takes "
-              "your\n"
-              "word, --owner-is-dead, that nothing writes to the image any more. Then what the "
-              "owner has\n"
-              "committed is recovered, and the image closed: start the machine as usual. An owner "
-              "that\n"
-              "comes back to life commits nothing more, and says why. A lock that a living process "
-              "holds\n"
-              "is never broken: end that process.\n\n"
-              "Examples:\n"
-              "  vnvram takeover rbd:nvram/vm1\n"
-              "  vnvram takeover nbd://storage/vm1 --owner-is-dead"),
+    : Command(
+          parent, "takeover", "take an image over from an owner that is gone, or silent",
+          "For a machine whose host is dead, or is not heard of any more, and that is to go on "
+          "here.\n"
+          "In a Ceph cluster its owner is shut out, living or not (the cluster's blocklist), "
+          "and the\n"
+          "command waits until that is in force; so it is on a SCSI or NVMe device that the "
+          "owner's\n"
+          "host has reserved (`serve --reservation`), which is this host's then. No other "
+          "storage can\n"
+          "do that: there it takes your word, --owner-is-dead, that nothing writes to the image "
+          "any\n"
+          "more. Then what the owner has committed is recovered, and the image closed: start "
+          "the\n"
+          "machine as usual. An owner that comes back to life commits nothing more, and says "
+          "why. A\n"
+          "lock that a living process holds is never broken: end that process.\n\n"
+          "Examples:\n"
+          "  vnvram takeover rbd:nvram/vm1\n"
+          "  vnvram takeover /dev/disk/by-id/wwn-0x6001405a1b2c3d4e\n"
+          "  vnvram takeover nbd://storage/vm1 --owner-is-dead"),
       anchor_(AnchorOptions::of_work(app())) {
   add_image();
   add_owner_is_dead(app(), owner_is_dead_);

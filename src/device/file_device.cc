@@ -10,10 +10,8 @@
 
 #include <fmt/core.h>
 
-#include "base/barrier.h"
 #include "base/file_error.h"
 #include "device/file_io.h"
-#include "device/file_lock.h"
 #include "device/file_space.h"
 
 namespace vnvram {
@@ -40,6 +38,9 @@ DeviceCapabilities FileDevice::capabilities() const {
 }
 
 Error FileDevice::failure(ErrorKind kind, const std::string& what, int error) const {
+  if (error == EBADE) { // What the kernel makes of a reservation conflict (BLK_STS_RESV_CONFLICT).
+    return reserved_elsewhere(what);
+  }
   return {kind, fmt::format("{}: {}: {}", path_, what, error_reason(error))};
 }
 
@@ -247,7 +248,9 @@ Status FileDevice::flush() {
   // Never retried, not even after EINTR: the kernel may have dropped the pages that it could not
   // write, and a second call would then succeed for nothing.
   if (::fdatasync(buffered()) < 0) {
-    return failure(ErrorKind::io, "cannot flush", errno);
+    const int error = errno; // Of a write-back that was refused only that it has failed.
+    return failure(ErrorKind::io, "cannot flush",
+                   reservation_ && reservation_->is_lost() ? EBADE : error);
   }
   return {};
 }
@@ -315,56 +318,6 @@ Status FileDevice::reserve_space(const ByteRange& range) {
   const ByteRange there = {range.offset_bytes,
                            std::min(range.length_bytes, size_bytes - range.offset_bytes)};
   return reserve_file_space(buffered(), path_, there, MissingSpace::written);
-}
-
-/// A file that was replaced under its name between opening and locking is nobody's image any more:
-/// what is written to it would be lost with this process.
-Status FileDevice::check_still_named() const {
-  if (!has_path_) {
-    return {};
-  }
-  struct stat named = {};
-  struct stat opened = {};
-  if (::fstat(buffered(), &opened) == 0 && ::stat(path_.c_str(), &named) == 0 &&
-      named.st_dev == opened.st_dev && named.st_ino == opened.st_ino) {
-    return {};
-  }
-  return Error(ErrorKind::in_use, fmt::format("{}: was replaced while it was opened", path_),
-               "open it again");
-}
-
-Status FileDevice::lock_for_writing() {
-  if (Status status = check_writable(); !status) {
-    return status;
-  }
-  if (Status status = lock_file(buffered(), path_); !status) {
-    return status;
-  }
-  Status status = check_still_named();
-  if (status) {
-    status = drop_cache();
-  }
-  if (!status) {
-    unlock();
-  }
-  return status;
-}
-
-/// After a failed write-back the kernel keeps the pages and calls them clean: an owner before us
-/// may have left bytes in the page cache that the disk does not have, and no flush would put them
-/// there. What the new owner recovers from must be what the disk holds.
-Status FileDevice::drop_cache() {
-  if (Status status = flush(); !status) {
-    return status;
-  }
-  if (kept(Barrier::drop_cache)) {
-    (void)::posix_fadvise(buffered(), 0, 0, POSIX_FADV_DONTNEED);
-  }
-  return {};
-}
-
-void FileDevice::unlock() {
-  unlock_file(buffered());
 }
 
 } // namespace vnvram

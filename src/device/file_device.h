@@ -11,6 +11,7 @@
 #include "device/direct_file.h"
 #include "device/file_name.h"
 #include "device/opened_file.h"
+#include "device/persistent_reservation.h"
 #include "device/space_keeper.h"
 #include "vnvram/block_device.h"
 #include "vnvram/open_device.h"
@@ -36,6 +37,10 @@ public:
   static Result<std::unique_ptr<FileDevice>> of_open_file(OpenedFile file, std::string name,
                                                           Access access);
 
+  /// From here on lock_for_writing() reserves it as well: see vnvram::reserve_when_locked().
+  /// Errors: invalid_argument (no block device, or not for writing).
+  Status reserve_when_locked();
+
   [[nodiscard]] std::string name() const override { return path_; }
   [[nodiscard]] DeviceCapabilities capabilities() const override;
   Result<std::uint64_t> size_bytes() override;
@@ -51,6 +56,10 @@ public:
   /// A regular file is locked here. A block device was opened exclusively, which keeps mounts and
   /// other owners on this host out; here it gets the same locks as a file, for QEMU's sake.
   Status lock_for_writing() override;
+  /// A block device that another host has reserved is taken from it, and is this host's from then
+  /// on. Who has asked for the reservation gives it back by unlock(); else it stays for this host's
+  /// next owner, and what was shut out stays shut out.
+  Status shut_out_owner() override;
   void unlock() override;
   Status check_name() override;
   Status reserve_space(const ByteRange& range) override;
@@ -73,6 +82,7 @@ private:
                            Status& written);
   Status grow_file(std::uint64_t old_size_bytes, std::uint64_t new_size_bytes);
   [[nodiscard]] Error failure(ErrorKind kind, const std::string& what, int error) const;
+  [[nodiscard]] Error reserved_elsewhere(const std::string& what) const;
   [[nodiscard]] Error space_failure(const std::string& what, int error) const;
   [[nodiscard]] Error failure_at(const char* verb, std::uint64_t offset_bytes,
                                  std::uint64_t length_bytes, int error) const;
@@ -84,6 +94,8 @@ private:
   bool medium_reads_;                 ///< The page cache is not to be trusted.
   bool has_path_ = false;             ///< What it was opened by, and is to be found by again.
   std::optional<FileName> file_name_; ///< Of a regular file that is open for writing.
+  std::optional<PersistentReservation> reservation_; ///< Of a block device that is so.
+  bool reserves_ = false;                            ///< Was asked to.
   std::atomic<std::chrono::steady_clock::time_point> name_checked_{};
   std::atomic<std::uint64_t> size_bytes_{0};
 };

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/barrier.h"
+#include "device/block_reservation_calls.h"
 #include "device/hidden_writes.h"
 #include "device/location.h"
 
@@ -51,6 +52,10 @@ Result<std::unique_ptr<FileDevice>> FileDevice::of_open_file(OpenedFile file, st
     return size.error();
   }
   const int fd = device->buffered();
+  if (access == Access::read_write && device->file_.block_special) {
+    device->reservation_.emplace(std::make_unique<BlockReservationCalls>(fd, device->path_),
+                                 device->path_);
+  }
   // No read-ahead: it would fill the page cache with large folios that span what is read and what
   // is written directly beside it, and the engine keeps its own cache.
   (void)::posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);

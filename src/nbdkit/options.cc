@@ -36,7 +36,7 @@ Status Options::set(std::string_view key, std::string_view value) {
     return Error(ErrorKind::invalid_argument, fmt::format("{}= needs a value", key));
   }
   if (key == "image-key" || key == "key" || key == "image-format" || key == "space" ||
-      key == "anchor" || key == "anchor-policy" || key == "take-over" ||
+      key == "anchor" || key == "anchor-policy" || key == "take-over" || key == "reservation" ||
       (key == "sync" && value != "always")) {
     of_the_owner_.emplace(key);
   }
@@ -69,6 +69,12 @@ Status Options::set(std::string_view key, std::string_view value) {
     return add_key(value);
   } else if (key == "take-over") {
     return set_take_over(value);
+  } else if (key == "reservation") {
+    if (value != "yes" && value != "no") {
+      return Error(ErrorKind::invalid_argument, fmt::format("reservation={}: not known", value),
+                   "yes or no");
+    }
+    reserve = value == "yes";
   } else if (key == "space") {
     const Result<SpacePolicy> policy = parse_space_policy(value);
     if (!policy) {

@@ -25,6 +25,7 @@ struct Options {
   std::string image;
   DeviceOptions device;
   SpacePolicy space = SpacePolicy::reserve;
+  bool reserve = false;               ///< See ImageKeeper::Setup.
   std::optional<OwnerWord> take_over; ///< See ImageKeeper::Opening.
   KeyRing keys;                       ///< What opens an encrypted image.
   std::string anchor;                 ///< See open_anchor(); empty: none.

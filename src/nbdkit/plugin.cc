@@ -240,8 +240,10 @@ constexpr const char* help =
     "anchor-policy=POLICY When that is written: commit, every=SECONDS or open.\n"
     "image-key=FILE       The key of a LUKS or encrypted qcow2 image.\n"
     "image-format=FORMAT  raw, qcow2, vmdk, vhdx, vdi or luks, if not as its first bytes say.\n"
-    "take-over=fence      Shut out whoever has the image, where its storage can (RBD);\n"
-    "                     owner-is-dead: where it cannot, your word that nothing writes to it.";
+    "take-over=fence      Shut out whoever has the image, where its storage can (RBD, a device\n"
+    "                     that its host has reserved); owner-is-dead: where it cannot, your word\n"
+    "                     that nothing writes to it.\n"
+    "reservation=yes      Have a whole SCSI or NVMe device take writes from this host alone.";
 
 nbdkit_plugin description() {
   nbdkit_plugin plugin{};

@@ -102,7 +102,8 @@ Status Server::open_image(std::function<void(const Error&)> failed_in_background
   ImageKeeper::Setup setup{.device = options_.device,
                            .store = {},
                            .space = options_.space,
-                           .space_warned = failed_in_background};
+                           .space_warned = failed_in_background,
+                           .reserve = options_.reserve};
   setup.store.deferral = options_.sync;
   setup.store.threads_late = true; // For after_fork().
   setup.store.keys = options_.keys;

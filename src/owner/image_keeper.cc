@@ -7,6 +7,7 @@
 
 #include "device/location.h"
 #include "device/nbd_library.h"
+#include "vnvram/reservation.h"
 
 namespace vnvram {
 
@@ -61,6 +62,10 @@ Status ImageKeeper::attach(const Opening& opening) {
   if (is_attached()) {
     return Error(ErrorKind::exists, opening.location + ": an image is attached", "detach it first");
   }
+  if (setup_.reserve && is_served(opening.location)) { // Before anybody is shut out there.
+    return Error(ErrorKind::invalid_argument, opening.location + ": is no block device to reserve",
+                 "leave the reservation out: RBD has a fence of its own");
+  }
   if (Status lengthened =
           lengthen_vm_image(opening.location, setup_.store.grow_max_bytes, setup_.device);
       !lengthened) {
@@ -81,6 +86,11 @@ Status ImageKeeper::attach(std::unique_ptr<BlockDevice> device, const Opening& o
   if (opening.take_over) {
     if (Status taken = take_over(*device, *opening.take_over, setup_.store.keys); !taken) {
       return taken;
+    }
+  }
+  if (setup_.reserve) { // Now: a take-over that is refused has shut nobody out.
+    if (Status possible = reserve_when_locked(*device); !possible) {
+      return possible;
     }
   }
   set_space_policy(*device, setup_.space, setup_.space_warned);

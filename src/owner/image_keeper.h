@@ -38,6 +38,7 @@ public:
     SpacePolicy space = SpacePolicy::reserve;
     /// Hears what SpacePolicy::warn has to say.
     std::function<void(const Error&)> space_warned = {};
+    bool reserve = false; ///< See reserve_when_locked().
     /// Told of each opening, with StoreInfo::epoch, before anybody uses the store.
     std::function<void(std::uint64_t epoch)> opened = {};
   };

@@ -3,8 +3,10 @@
 #include <grp.h>
 #include <linux/fiemap.h>
 #include <linux/fs.h>
+#include <linux/pr.h>
 #include <linux/sched.h>
 #include <pwd.h>
+#include <scsi/sg.h>
 #include <seccomp.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -110,11 +112,19 @@ constexpr std::array administering_calls = {
     SCMP_SYS(bpf), SCMP_SYS(perf_event_open), SCMP_SYS(userfaultfd), SCMP_SYS(keyctl),
     SCMP_SYS(add_key), SCMP_SYS(request_key), SCMP_SYS(io_uring_setup), SCMP_SYS(personality)};
 
-// Of ioctl only what asks a block device for its size, or tells it to forget or zero a range.
-constexpr std::array<unsigned long, 3> allowed_ioctls = {BLKGETSIZE64, BLKDISCARD, BLKZEROOUT};
+// Of ioctl only what asks a block device for its size, tells it to forget or zero a range, or
+// reserves it, and gives that back.
+constexpr std::array<unsigned long, 5> allowed_ioctls = {BLKGETSIZE64, BLKDISCARD, BLKZEROOUT,
+                                                         IOC_PR_REGISTER, IOC_PR_RESERVE};
 
-// What a device says of being read-only, and a file of its holes.
-constexpr std::array<unsigned long, 2> file_ioctls = {BLKROGET, FS_IOC_FIEMAP};
+// IOC_PR_READ_RESERVATION, which linux/pr.h has since 7.0; its answer has 16 bytes.
+using ReservationRead = std::array<std::uint64_t, 2>;
+constexpr unsigned long read_reservation_ioctl = _IOR('p', 207, ReservationRead);
+
+// What a device says of being read-only, and of who has reserved it (by a SCSI command, which the
+// kernel looks at, or by that), and a file of its holes.
+constexpr std::array<unsigned long, 4> file_ioctls = {BLKROGET, FS_IOC_FIEMAP, SG_IO,
+                                                      read_reservation_ioctl};
 constexpr std::array<unsigned long, 1> growth_ioctls = {FS_IOC_FIEMAP};
 
 // Of fcntl only flags and locks. With F_SETOWN and F_SETSIG a descriptor sends any signal to any

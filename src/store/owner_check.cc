@@ -1,5 +1,7 @@
 #include "store/owner_check.h"
 
+#include <fmt/core.h>
+
 #include "base/barrier.h"
 
 namespace vnvram {
@@ -24,6 +26,20 @@ Status OwnerCheck::look() {
   return looked;
 }
 
+// Storage that shuts an owner out may let it read on: who has the image now is in the superblocks,
+// unless he has not come so far yet.
+Error OwnerCheck::with_who_has_it(const Error& refused) {
+  if (refused.kind() != ErrorKind::in_use || !state_.has_superblock) {
+    return refused;
+  }
+  const Status looked = watch_.look(own_superblock(), "this commit does not count");
+  return looked.ok() || looked.error().kind() != ErrorKind::in_use
+             ? refused
+             : Error(ErrorKind::in_use,
+                     fmt::format("{} ({})", looked.error().cause(), refused.cause()),
+                     looked.error().remedy());
+}
+
 // INV7a: where a look at the superblocks can be under way together with the record it is, and
 // neither alone is enough for the caller to be answered. What an owner that was overtaken has
 // written then is a record of another epoch than the image's: it counts for nobody.
@@ -33,12 +49,16 @@ Status OwnerCheck::put_record(std::uint64_t offset_bytes, std::span<const std::b
     const Status written = kept(Barrier::commit_durability)
                                ? state_.device->write_durable(offset_bytes, record)
                                : state_.device->write(offset_bytes, record);
-    return written ? written : Status(state_.poison(written.error(), "a commit"));
+    return written ? written : Status(state_.poison(with_who_has_it(written.error()), "a commit"));
   }
   bool looked = false;
   const Status done = watch_.look_and_write(own_superblock(), "this commit does not count",
                                             offset_bytes, record, looked);
-  return done ? done : Status(state_.poison(done.error(), looked ? "ownership" : "a commit"));
+  if (done) {
+    return done;
+  }
+  return looked ? state_.poison(done.error(), "ownership")
+                : state_.poison(with_who_has_it(done.error()), "a commit");
 }
 
 } // namespace vnvram

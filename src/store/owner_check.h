@@ -27,6 +27,7 @@ public:
 
 private:
   [[nodiscard]] format::Superblock own_superblock() const;
+  [[nodiscard]] Error with_who_has_it(const Error& refused);
 
   SharedState& state_;
   OwnerWatch watch_;

@@ -20,12 +20,14 @@ Status check_options(const Options& options) {
   }
   if (scheme_of(options.image) == LocationScheme::owner &&
       (options.detached || !options.image_key_file.empty() || !options.keys.empty() ||
-       !options.anchor.empty() || options.take_over || options.grow_max_bytes != 0)) {
+       !options.anchor.empty() || options.take_over || options.reservation ||
+       options.grow_max_bytes != 0)) {
     return usage_error(
         options.image + " is open already, in another process: there is nothing to "
-                        "detach it from or to take over, no key or anchor to give, and it grows "
-                        "as its owner was told",
-        "leave out --detached, --image-key, --key, --anchor, --take-over and --grow");
+                        "detach it from or to take over, no key or anchor to give, and it grows, "
+                        "or is reserved, as its owner was told",
+        "leave out --detached, --image-key, --key, --anchor, --take-over, --reservation and "
+        "--grow");
   }
   if (options.anchor_policy && options.anchor.empty()) {
     return usage_error("--anchor-policy without --anchor");
@@ -44,6 +46,9 @@ Status check_options(const Options& options) {
   }
   if (options.detached && !options.admin) {
     return usage_error("--detached needs --admin: nobody could attach the image");
+  }
+  if (options.detached && options.reservation) {
+    return usage_error("--reservation is for an image that is opened at the start");
   }
   if (options.detached && options.startup != Startup::none) {
     return usage_error("--startup needs the image, which --detached does without");

@@ -40,6 +40,7 @@ enum class Option {
   shared,
   take_over,
   owner_is_dead,
+  reservation,
   no_seal,
   no_auto_shutdown,
   startup,
@@ -78,6 +79,7 @@ constexpr std::array long_options = {
     long_option("shared", no_argument, Option::shared),
     long_option("take-over", no_argument, Option::take_over),
     long_option("owner-is-dead", no_argument, Option::owner_is_dead),
+    long_option("reservation", no_argument, Option::reservation),
     long_option("no-seal", no_argument, Option::no_seal),
     long_option("no-auto-shutdown", no_argument, Option::no_auto_shutdown),
     long_option("startup", required_argument, Option::startup),
@@ -245,6 +247,7 @@ Status set_option(Options& options, Option option, const char* argument) {
     options.take_over = options.take_over.value_or(OwnerWord::nothing);
     return {};
   case Option::owner_is_dead: options.take_over = OwnerWord::is_dead; return {};
+  case Option::reservation: options.reservation = true; return {};
   case Option::no_seal: options.seals = false; return {};
   case Option::no_auto_shutdown: options.shuts_down = false; return {};
   case Option::server: return set_server(options, argument);

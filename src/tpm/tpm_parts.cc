@@ -87,7 +87,8 @@ Result<Tpm> make_without_tpm(const Options& options, const Log& log) {
                       log.info(name + " " + growth_text(from_bytes, to_bytes));
                     }},
       .space = options.space,
-      .space_warned = [&log](const Error& error) { log.warning(operator_text(error)); }};
+      .space_warned = [&log](const Error& error) { log.warning(operator_text(error)); },
+      .reserve = options.reservation};
   if (options.shared && options.seccomp != Seccomp::off && setup.device.image_format.empty()) {
     setup.device.image_format = "raw"; // It may start no program when the image comes.
   }

@@ -22,9 +22,12 @@ the control socket of an owner that has it open (vnvram serve).
   --shared                the other host of a migration sees the image as well: the one that QEMU
                           leaves seals it for the other one and lets go of it; with --incoming it
                           is not touched before QEMU has set the state that belongs to it
-  --take-over             shut out whoever has the image, where its storage can (RBD)
+  --take-over             shut out whoever has the image, where its storage can (RBD, a device that
+                          its host has reserved)
   --owner-is-dead         with it, where the storage cannot: your word that whoever had the image
                           has ended, or that its host has no power
+  --reservation           have a whole SCSI or NVMe device take writes from this host alone for as
+                          long as the image is open
   --no-seal               for a QEMU before 7.2: go on after it has fetched the state
   --no-auto-shutdown      do not send TPM2_Shutdown in the stead of a guest that is reset or ends
                           without

@@ -22,7 +22,13 @@ from typing import NamedTuple
 HERE = pathlib.Path(__file__).resolve().parent
 REPOSITORY = HERE.parents[2]
 KERNEL_PACKAGE = "linux-image-cloud-amd64"
-EFIVARFS = "kernel/fs/efivarfs/efivarfs.ko"
+# A storage network within the guest: an iSCSI target with a LUN, and who logs in to it; in the order in which they are
+# loaded. A kernel that has one of them built in has no file for it.
+SAN_MODULES = ("configfs", "scsi_common", "scsi_mod", "sd_mod", "target_core_mod", "target_core_file", "libcrc32c",
+               "iscsi_target_mod", "scsi_transport_iscsi", "libiscsi", "libiscsi_tcp", "iscsi_tcp")
+MODULES = ("efivarfs", *SAN_MODULES)
+# What logs in without a daemon, as an initramfs does that boots from iSCSI; and a library of its own.
+ISCSI_PACKAGES = ("open-iscsi", "libopeniscsiusr")
 TPM2_TOOLS = "/usr/bin/tpm2"
 TCTI_DEVICE = "/usr/lib/x86_64-linux-gnu/libtss2-tcti-device.so.0"
 BUSYBOX = "/bin/busybox"
@@ -92,7 +98,47 @@ def guest_image():
     """Both files, built if they are not there. Safe to call from many tests at once."""
     with locked_cache() as cache:
         kernel = _kernel(cache)
-        return GuestImage(kernel, _initramfs(cache, _efivarfs_of(kernel)))
+        return GuestImage(kernel, _initramfs(cache, _module_of(kernel, "efivarfs")))
+
+
+def san_files():
+    """What a guest needs beside guest_image() for a storage network of its own: {path in the guest: content}."""
+    with locked_cache() as cache:
+        kernel = _kernel(cache)
+        modules = {f"lib/san/{name}.ko": _module_of(kernel, name).read_bytes() for name in SAN_MODULES}
+        folder = cache / "iscsi"
+        if not folder.exists():
+            with tempfile.TemporaryDirectory(dir=cache, prefix="iscsi-") as scratch:
+                for package in ISCSI_PACKAGES:
+                    with tempfile.TemporaryDirectory(dir=scratch) as unpacked:
+                        unpack_package(lambda _options, name=package: name, unpacked)
+                        shutil.copytree(unpacked, pathlib.Path(scratch, "root"), symlinks=True,
+                                        dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.deb", "lists", "archives"))
+                os.replace(pathlib.Path(scratch, "root"), folder)
+        (program,) = folder.rglob("sbin/iscsistart")
+        own = [library for library in folder.rglob("lib*.so.*") if library.is_file()]
+        paths = {"LD_LIBRARY_PATH": ":".join(sorted({str(library.parent) for library in own}))}
+        libraries = {library.name: library for library in own} | {
+            pathlib.Path(path).name: path for path in libraries_of(program, env={**os.environ, **paths})}
+        return {"bin/iscsistart": program.read_bytes(), **modules,
+                **{f"lib/x86_64-linux-gnu/{name}": pathlib.Path(path).read_bytes()
+                   for name, path in libraries.items()}}
+
+
+def program_files(*programs):
+    """Programs of this build, and what the linker loads for them: {path in the guest: content}."""
+    found = {f"bin/{pathlib.Path(program).name}": program for program in programs}
+    found |= {path.lstrip("/"): path for path in libraries_of(*programs)}
+    return {path: pathlib.Path(source).read_bytes() for path, source in found.items()}
+
+
+def with_files(image, files, target):
+    """The same guest, with more files. `target` is where its initramfs goes."""
+    archive = Newc()
+    for path, content in files.items():
+        archive.file(path, content)
+    target.write_bytes(image.initramfs.read_bytes() + archive.finished())
+    return GuestImage(image.kernel, target)
 
 
 def cache_key(paths, content=()):
@@ -115,7 +161,8 @@ def run_tool(*command, **options):
 
 def _kernel(cache):
     """The newest kernel that was taken out; delete build/guest to get a newer one."""
-    kept = sorted((kernel for kernel in cache.glob("vmlinuz-*") if _efivarfs_of(kernel).exists()),
+    kept = sorted((kernel for kernel in cache.glob("vmlinuz-*")
+                   if all(_module_of(kernel, name).exists() for name in MODULES)),
                   key=os.path.getmtime)
     if kept:
         return kept[-1]
@@ -124,25 +171,29 @@ def _kernel(cache):
         (kernel,) = pathlib.Path(scratch, "boot").glob("vmlinuz-*")
         kernel.chmod(0o644)
         target = cache / kernel.name
-        module = pathlib.Path(scratch, "module")
-        module.write_bytes(_module(scratch, EFIVARFS))
-        os.replace(module, _efivarfs_of(target))
+        for name in MODULES:
+            module = pathlib.Path(scratch, "module")
+            module.write_bytes(_module(scratch, name))
+            os.replace(module, _module_of(target, name))
         os.replace(kernel, target)
         return target
 
 
 def _module(root, name):
-    """A module's content. Debian 13 has its modules below /usr, and compressed."""
+    """A module's content; nothing if it is built in. Debian 13 has its modules below /usr, and compressed."""
     for folder in ("lib/modules", "usr/lib/modules"):
-        for module in pathlib.Path(root, folder).glob(f"*/{name}*"):
+        for module in pathlib.Path(root, folder).glob(f"*/kernel/**/{name}.ko*"):
             data = module.read_bytes()
             return lzma.decompress(data) if module.suffix == ".xz" else data
+        if any(f"/{name}.ko" in line for built_in in pathlib.Path(root, folder).glob("*/modules.builtin")
+               for line in built_in.read_text(encoding="ascii").splitlines()):
+            return b""
     raise RuntimeError(f"guest image: the kernel's package has no {name}")
 
 
-def _efivarfs_of(kernel):
-    """Where the kernel's module is kept; the only one that the guest needs."""
-    return kernel.with_name(kernel.name.replace("vmlinuz", "efivarfs", 1))
+def _module_of(kernel, name):
+    """Where one of the kernel's modules is kept."""
+    return kernel.with_name(kernel.name.replace("vmlinuz", name, 1))
 
 
 def _own_package_lists(scratch):
@@ -180,18 +231,18 @@ def _kernel_package(options):
     return found.group(1)
 
 
-def _libraries(*programs):
+def libraries_of(*programs, **options):
     """What the dynamic linker loads for them, the linker itself included."""
     found = set()
     for program in programs:
-        found.update(re.findall(r"(/\S+) \(0x", run_tool("ldd", program)))
+        found.update(re.findall(r"(/\S+) \(0x", run_tool("ldd", str(program), **options)))
     return sorted(found)
 
 
 def _initramfs(cache, efivarfs):
     content = {path: pathlib.Path(path).read_bytes()
                for path in [TPM2_TOOLS, TCTI_DEVICE, CHATTR,
-                            *_libraries(TPM2_TOOLS, TCTI_DEVICE, CHATTR)]}
+                            *libraries_of(TPM2_TOOLS, TCTI_DEVICE, CHATTR)]}
     content[BUSYBOX] = pathlib.Path(BUSYBOX).read_bytes()
     content["/lib/efivarfs.ko"] = efivarfs.read_bytes()
     sources = [HERE / "init", HERE / "nvloop.c", HERE / "tpm_commands.c",

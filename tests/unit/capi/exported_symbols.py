@@ -15,7 +15,7 @@ CPP_FUNCTIONS = {"accept_anchor", "add_key_slot", "anchor_text", "change_key_slo
                  "remove_public_metadata_locked", "set_public_metadata", "set_public_metadata_locked", "test_key",
                  "verdict_name", "check_image", "create_image", "create_image_file", "kind_name", "lengthen_vm_image", "open_device",
                  "discard_stray_record", "parse_space_policy", "repair_image", "salvage_image", "seal_image",
-                 "set_space_policy", "take_over", "unseal_image", "recommended_size_bytes", "required_size_bytes", "resize_image",
+                 "set_space_policy", "reserve_when_locked", "take_over", "unseal_image", "recommended_size_bytes", "required_size_bytes", "resize_image",
                  "resize_image_file", "version"}
 
 

@@ -3,8 +3,10 @@
 
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/pr.h>
 #include <poll.h>
 #include <sched.h>
+#include <scsi/sg.h>
 #include <seccomp.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -228,14 +230,14 @@ TEST_F(SandboxTest, NoMemoryBecomesExecutable) {
   }
 }
 
-TEST_F(SandboxTest, ADescriptorIsAskedForItsSizeAndNothingElse) {
-  for (const unsigned long request :
-       std::initializer_list<unsigned long>{BLKGETSIZE64, BLKDISCARD, BLKZEROOUT}) {
+TEST_F(SandboxTest, ADescriptorIsAskedForItsSizeAndItsReservationAndNothingElse) {
+  for (const unsigned long request : std::initializer_list<unsigned long>{
+           BLKGETSIZE64, BLKDISCARD, BLKZEROOUT, IOC_PR_REGISTER, IOC_PR_RESERVE}) {
     EXPECT_EQ(fate_of(false, [&] { return call(SYS_ioctl, -1, static_cast<long>(request)); }),
               passed);
   }
-  for (const unsigned long request :
-       std::initializer_list<unsigned long>{BLKROSET, BLKRRPART, FICLONE, TIOCSTI}) {
+  for (const unsigned long request : std::initializer_list<unsigned long>{
+           BLKROSET, BLKRRPART, FICLONE, TIOCSTI, SG_IO, IOC_PR_PREEMPT_ABORT, IOC_PR_CLEAR}) {
     EXPECT_EQ(fate_of(false, [&] { return call(SYS_ioctl, -1, static_cast<long>(request)); }),
               killed);
   }

@@ -1,0 +1,58 @@
+// The right to write to a whole device that several hosts see, as the storage itself keeps it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "device/reservation_calls.h"
+#include "vnvram/result.h"
+
+namespace vnvram {
+
+/// A persistent reservation for writing (PR_WRITE_EXCLUSIVE): whoever may read goes on to read, and
+/// the storage refuses the writes of every other host, whatever stalls. It is this host's, not this
+/// process's: a lock decides between two openers here, and the next one goes on with what one that
+/// was killed has left behind.
+///
+/// Keys begin with the same three bytes ("vNV"), the rest is new each time: what somebody else has
+/// reserved in ways of his own is told apart, and not touched.
+///
+/// Threads: one call at a time, but for is_lost(), which may come from any.
+class PersistentReservation {
+public:
+  /// `name` is for messages.
+  PersistentReservation(std::unique_ptr<ReservationCalls> calls, std::string name);
+  PersistentReservation(const PersistentReservation&) = delete;
+  PersistentReservation& operator=(const PersistentReservation&) = delete;
+  ~PersistentReservation() = default; // Gives nothing back.
+
+  /// Returns when only this host can write. Errors: in_use (another host has reserved it, or
+  /// something that is not vNVRAM); unsupported (the device has none, or this process no right to);
+  /// io.
+  Status take();
+  /// Takes it from whoever has it, and has the storage abort what that one has on its way. Success
+  /// also if it is this host's already, since nobody else can write then. Errors: unsupported
+  /// (nothing is reserved; this device does not tell, or this process has no right to); in_use (by
+  /// something that is not vNVRAM); io. After an error nothing is this host's that was not before.
+  Status shut_out_holder();
+  /// Whether another host has taken it from this one since.
+  [[nodiscard]] bool is_lost();
+  /// Every host may write again. Harmless when nothing was taken, or it is another host's by now.
+  void give_back();
+
+private:
+  Status look_for_others();
+  Status register_key();
+  /// Returns `error`.
+  Status drop_key(Error error);
+  [[nodiscard]] Error not_ours(const ReservationCalls::Held& held) const;
+  [[nodiscard]] Error refused(const char* what, int answer) const;
+
+  const std::unique_ptr<ReservationCalls> calls_;
+  const std::string name_;
+  std::uint64_t key_ = 0; ///< Of this opening; 0: it has registered none.
+  bool looked_ = false;   ///< For others than vNVRAM.
+};
+
+} // namespace vnvram

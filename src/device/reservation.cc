@@ -1,0 +1,19 @@
+#include "vnvram/reservation.h"
+
+#include "device/file_device.h"
+#include "device/forwarding_device.h"
+
+namespace vnvram {
+
+Status reserve_when_locked(BlockDevice& device) {
+  if (auto* const file = dynamic_cast<FileDevice*>(&device)) {
+    return file->reserve_when_locked();
+  }
+  if (auto* const forwarding = dynamic_cast<ForwardingDevice*>(&device)) {
+    return reserve_when_locked(forwarding->target());
+  }
+  return Error(ErrorKind::invalid_argument, device.name() + ": is no block device to reserve",
+               "leave the reservation out: RBD has a fence of its own, and a VM image its locks");
+}
+
+} // namespace vnvram

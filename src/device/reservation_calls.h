@@ -1,0 +1,48 @@
+// What a block device's storage is asked about persistent reservations.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "vnvram/result.h"
+
+namespace vnvram {
+
+/// Which host may write, as the storage keeps it: "Persistent Reservations" of SPC-4 (5.13) and
+/// "Reservations" of the NVMe base specification, in the form that linux/pr.h gives both. A host
+/// registers a key, and may reserve then; a registration and a reservation belong to the way from
+/// this host to the device (SCSI: the I_T nexus; NVMe: the host identifier), whichever process
+/// asks.
+///
+/// The calls answer as the kernel's ioctls do: 0; a negative errno; or what the device has said, a
+/// positive number (see is_reservation_conflict()).
+class ReservationCalls {
+public:
+  /// What is in force on the device.
+  struct Held {
+    std::uint64_t key = 0;
+    std::uint32_t type = 0; ///< pr_type.
+  };
+
+  ReservationCalls() = default;
+  ReservationCalls(const ReservationCalls&) = delete;
+  ReservationCalls& operator=(const ReservationCalls&) = delete;
+  virtual ~ReservationCalls() = default;
+
+  /// This host has `key` from now on, whatever it had; a reservation that it holds stays.
+  virtual int set_key(std::uint64_t key) = 0;
+  /// This host has none any more, and a reservation that it held has gone, if `key` is its own.
+  virtual int drop_key(std::uint64_t key) = 0;
+  /// PR_WRITE_EXCLUSIVE: only this host writes, all may read. Success also if it is so already.
+  virtual int reserve(std::uint64_t key) = 0;
+  /// Whoever has `other` loses his key, and what he has on its way is aborted; if he held the
+  /// reservation it is this host's.
+  virtual int preempt(std::uint64_t key, std::uint64_t other) = 0;
+  /// Nothing: nobody has reserved it. Errors: unsupported (this cannot be read here); io.
+  virtual Result<std::optional<Held>> held() = 0;
+};
+
+/// Of what a call has answered: another host has reserved it, or this one has lost its key.
+[[nodiscard]] bool is_reservation_conflict(int answer);
+
+} // namespace vnvram

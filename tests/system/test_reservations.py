@@ -1,0 +1,182 @@
+"""One LUN of two hosts: who has it reserved, and who takes it over.
+
+Real iSCSI, a real target with SCSI's persistent reservations, and the real command, within one guest
+(harness/san_machine.py).
+"""
+
+import re
+import unittest
+
+from cli.command import IN_USE, UNSUPPORTED
+from guest.guest_image import SAN_MODULES
+from harness.san_machine import HOSTS, start_san_machine
+from harness.shows_logs import ShowsLogs
+from harness.workspace import Workspace
+
+A, B = HOSTS["a"][0], HOSTS["b"][0]
+
+
+class Owner:
+    """`vnvram serve` on one of the two hosts."""
+
+    def __init__(self, case, name, device, *options):
+        self.case = case
+        self.guest = case.guest
+        self.address = f"unix:/run/{name}.sock"
+        self.log = f"/run/{name}.log"
+        words = " ".join(["vnvram", "serve", device, "--control", self.address, *options])
+        self.pid = self.guest.must(f"{words} >{self.log} 2>&1 & echo $!")
+
+    def started(self):
+        self.guest.must(f"until grep -q 'serves /dev' {self.log}; do kill -0 {self.pid} || exit 1; sleep 0.2; done",
+                        seconds=120)
+        return self
+
+    def log_text(self):
+        return self.guest.must(f"cat {self.log}")
+
+    def put(self, number):
+        """How it ends, and what is said."""
+        return self.guest.run(f"printf %08d {number} | vnvram put {self.address} counter - 2>&1")
+
+    def must_put(self, number):
+        answer = self.put(number)
+        self.case.assertEqual(answer.status, 0, answer.output)
+
+    def refused(self):
+        """It does not start; what it says."""
+        answer = self.guest.run(f"wait {self.pid}")
+        self.case.assertEqual(answer.status, IN_USE, self.log_text())
+        return self.log_text()
+
+    def end(self):
+        self.guest.must(f"kill {self.pid} && wait {self.pid}")
+
+    def kill(self):
+        self.guest.run(f"kill -9 {self.pid}; wait {self.pid}")
+        self.guest.must(f"rm -f {self.address[5:]}")
+
+
+class Reservations(ShowsLogs, unittest.TestCase):
+    """All tests share the guest; each of them leaves the LUN to nobody."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.workspace = Workspace()
+        cls.addClassCleanup(cls.workspace.close)
+        cls.guest = start_san_machine(cls.workspace, SAN_MODULES)
+        cls.addClassCleanup(cls.guest.kill)
+
+    def setUp(self):
+        self.guest.run("killall -9 vnvram; rm -f /run/*")
+        self.guest.must(f"dd if=/dev/zero of={A} bs=1M 2>/dev/null; sync")
+        self.vnvram(f"create {A} --blob counter:raw:4096")
+
+    def vnvram(self, words, status=0, message=""):
+        answer = self.guest.run(f"vnvram {words} 2>&1")
+        self.assertEqual(answer.status, status, f"{words}: {answer.output}")
+        self.assertTrue(re.search(message, answer.output), answer.output)
+        return answer.output
+
+    def number(self, device):
+        """What is on the LUN, by way of one of the hosts, beside whoever has it."""
+        return int(self.vnvram(f"get {device} counter")[:8])
+
+    def test_who_is_shut_out_commits_nothing_more(self):
+        old = Owner(self, "old", A, "--reservation").started()
+        old.must_put(1)
+        self.assertEqual(self.number(B), 1)
+        # Another host writes nothing meanwhile, whether it asks for the reservation or not.
+        self.vnvram(f"put {B} counter /set_up_san", IN_USE, "another host has reserved it")
+        self.assertRegex(Owner(self, "second", B, "--reservation").refused(), "in use by process")
+        old.must_put(2)
+
+        # He writes all the time, and is stopped at some moment of it.
+        self.guest.must(f"i=2; (while printf %08d $((i + 1)) | vnvram put {old.address} counter - 2>/run/said; "
+                        "do i=$((i + 1)); echo $i >/run/acknowledged; done; echo done >/run/done) &")
+        self.guest.must("until [ -s /run/acknowledged ] && [ $(cat /run/acknowledged) -ge 5 ]; do sleep 0.1; done")
+        self.vnvram(f"takeover {B}", message="taken over from process")
+        self.guest.must("until [ -e /run/done ]; do sleep 0.1; done")
+        said = self.guest.must("cat /run/said")
+        self.assertRegex(said, "another owner has opened it since|another host has reserved it")
+        acknowledged = int(self.guest.must("cat /run/acknowledged"))
+        last = self.number(B)
+        print(f"taken over at number {last}, acknowledged {acknowledged}: {said}", flush=True)
+        self.assertIn(last, (acknowledged, acknowledged + 1))  # Written, and the answer came too late.
+        self.assertNotEqual(old.put(last + 1).status, 0)
+        self.assertEqual(self.number(B), last)
+        old.kill()
+        self.assertRegex(Owner(self, "again", A, "--reservation").refused(), "another host has reserved it")
+        self.vnvram(f"put {A} counter /set_up_san", IN_USE, "another host has reserved it")
+        self.assertEqual(self.number(A), last)
+
+        new = Owner(self, "new", B, "--reservation").started()
+        new.must_put(last + 1)
+        new.end()  # In good order, and the LUN is anybody's.
+        back = Owner(self, "back", A, "--reservation").started()
+        back.must_put(last + 2)
+        back.end()
+        self.assertEqual(self.number(B), last + 2)
+        self.vnvram(f"check {B}")
+
+    def test_who_stood_still_says_who_has_it(self):
+        old = Owner(self, "old", A, "--reservation").started()
+        old.must_put(1)
+        self.guest.must(f"kill -STOP {old.pid}")
+        self.vnvram(f"takeover {B}", message="taken over from process")
+        new = Owner(self, "new", B).started()  # On what is its host's already.
+        new.must_put(2)
+        self.guest.must(f"kill -CONT {old.pid}")
+        answer = old.put(3)
+        self.assertRegex(answer.output, rf"another owner has opened it since \(epoch \d+, process {new.pid} on ")
+        new.must_put(4)
+        self.assertEqual(self.number(A), 4)
+        new.end()
+        # Who was not asked to reserve it leaves it as it was: what was shut out stays so.
+        old.kill()
+        self.vnvram(f"put {A} counter /set_up_san", IN_USE, "another host has reserved it")
+        self.vnvram(f"takeover {A}", message="nobody had it in use")
+        self.vnvram(f"put {A} counter /set_up_san")
+        self.vnvram(f"put {B} counter /set_up_san", IN_USE)
+        Owner(self, "last", A, "--reservation").started().end()
+        self.vnvram(f"put {B} counter /set_up_san")
+
+    def test_a_killed_owner_starts_again_on_its_host(self):
+        old = Owner(self, "old", A, "--reservation").started()
+        old.must_put(1)
+        old.kill()
+        self.vnvram(f"put {B} counter /set_up_san", IN_USE, "another host has reserved it")
+        again = Owner(self, "again", A, "--reservation").started()
+        again.must_put(2)
+        self.assertEqual(self.number(B), 2)
+        again.kill()
+        self.vnvram(f"put {A} counter /set_up_san")  # Whose host has it reserved.
+        taker = Owner(self, "taker", B, "--reservation", "--take-over").started()
+        taker.must_put(3)
+        taker.end()
+        self.vnvram(f"put {A} counter /set_up_san")  # It was given back.
+
+    def test_what_nobody_has_reserved_takes_a_word(self):
+        old = Owner(self, "old", A).started()
+        old.must_put(1)
+        old.kill()
+        self.vnvram(f"takeover {B}", IN_USE, "has not closed it, and this storage cannot shut it out")
+        self.vnvram(f"takeover {B} --owner-is-dead", message="taken over from process")
+        self.assertEqual(self.number(A), 1)
+
+    def test_a_part_of_a_device_is_not_reserved(self):
+        # One partition, of all but the first MiB.
+        entry = r"\000\000\000\000\203\000\000\000\000\010\000\000\000\160\000\000"
+        self.guest.must(f"printf '{entry}' | dd of={A} bs=1 seek=446 conv=notrunc 2>/dev/null; "
+                        fr"printf '\125\252' | dd of={A} bs=1 seek=510 conv=notrunc 2>/dev/null; "
+                        f"blockdev --rereadpt {A}; until [ -b {A}1 ]; do sleep 0.1; done")
+        self.vnvram(f"create {A}1 --blob counter:raw:4096")
+        owner = Owner(self, "part", f"{A}1", "--reservation")
+        answer = self.guest.run(f"wait {owner.pid}")
+        self.assertEqual(answer.status, UNSUPPORTED, owner.log_text())
+        self.assertRegex(owner.log_text(), "has no persistent reservations")
+        Owner(self, "whole", f"{A}1").started().end()
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,245 @@
+// What is asked of a device's reservations, and in which order. Real ones are in
+// tests/system/test_reservations.py: here a device says what is hard to have it say there.
+#include "device/persistent_reservation.h"
+
+#include <linux/pr.h>
+
+#include <cerrno>
+#include <fstream>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include <gtest/gtest.h>
+
+#include "support/expect_status.h"
+#include "support/temporary_directory.h"
+#include "vnvram/open_device.h"
+#include "vnvram/reservation.h"
+
+namespace vnvram {
+namespace {
+
+using Host = std::string;
+
+constexpr int conflict = 0x118; // As SCSI's comes from Linux 6.1.
+constexpr int nvme_conflict = 0x4083;
+constexpr std::uint64_t foreign_key = 0xabcdef;
+
+/// A device with one reservation, by the rules of SPC-4 for PR_WRITE_EXCLUSIVE.
+struct Lun {
+  std::map<Host, std::uint64_t> keys;
+  Host holder;
+  std::uint32_t type = PR_WRITE_EXCLUSIVE;
+  int aborts = 0;
+  int looks = 0;
+
+  [[nodiscard]] bool takes_writes_of(const Host& host) const {
+    return holder.empty() || holder == host;
+  }
+};
+
+class LunCalls final : public ReservationCalls {
+public:
+  LunCalls(Lun& lun, Host host) : lun_(lun), host_(std::move(host)) {}
+
+  int set_key(std::uint64_t key) override {
+    if (refusal != 0) {
+      return refusal;
+    }
+    lun_.keys[host_] = key;
+    return 0;
+  }
+  int drop_key(std::uint64_t key) override {
+    if (!has(key)) {
+      return conflict;
+    }
+    lun_.keys.erase(host_);
+    lun_.holder = lun_.holder == host_ ? Host() : lun_.holder;
+    return 0;
+  }
+  int reserve(std::uint64_t key) override {
+    if (!has(key) || (!lun_.holder.empty() && lun_.holder != host_)) {
+      return conflict_says;
+    }
+    lun_.holder = host_;
+    return 0;
+  }
+  int preempt(std::uint64_t key, std::uint64_t other) override {
+    if (before_preempting) {
+      std::exchange(before_preempting, nullptr)();
+    }
+    if (!has(key) || lun_.holder.empty() || lun_.keys[lun_.holder] != other) {
+      return conflict_says;
+    }
+    lun_.keys.erase(lun_.holder);
+    lun_.holder = host_;
+    ++lun_.aborts;
+    return 0;
+  }
+  Result<std::optional<Held>> held() override {
+    ++lun_.looks;
+    if (cannot_tell) {
+      return Error(ErrorKind::unsupported, "no such command");
+    }
+    return lun_.holder.empty() ? std::optional<Held>() : Held{lun_.keys.at(lun_.holder), lun_.type};
+  }
+
+  int refusal = 0;
+  int conflict_says = conflict;
+  bool cannot_tell = false;
+  std::function<void()> before_preempting;
+
+private:
+  [[nodiscard]] bool has(std::uint64_t key) const {
+    const auto found = lun_.keys.find(host_);
+    return found != lun_.keys.end() && found->second == key;
+  }
+
+  Lun& lun_;
+  const Host host_;
+};
+
+/// One opening on a host.
+struct Opening {
+  Opening(Lun& lun, const Host& host)
+      : owned(std::make_unique<LunCalls>(lun, host)), calls(*owned),
+        reservation(std::move(owned), "/dev/lun") {}
+
+  std::unique_ptr<LunCalls> owned;
+  LunCalls& calls;
+  PersistentReservation reservation;
+};
+
+TEST(PersistentReservationTest, IsOneHostsUntilItIsGivenBack) {
+  Lun lun;
+  Opening first(lun, "a");
+  Opening second(lun, "b");
+  ASSERT_OK(first.reservation.take());
+  EXPECT_TRUE(lun.takes_writes_of("a"));
+  EXPECT_FALSE(lun.takes_writes_of("b"));
+  const Status refused = second.reservation.take();
+  EXPECT_EQ(refused.error().kind(), ErrorKind::in_use);
+  EXPECT_EQ(lun.keys.size(), 1U) << "who was refused left a key behind";
+  first.reservation.give_back();
+  EXPECT_TRUE(lun.keys.empty());
+  EXPECT_OK(second.reservation.take());
+  EXPECT_FALSE(first.reservation.is_lost()); // He has given it back.
+}
+
+TEST(PersistentReservationTest, WhatAKilledOwnerLeavesIsTheNextOnesOfItsHost) {
+  Lun lun;
+  ASSERT_OK(Opening(lun, "a").reservation.take()); // And nothing more.
+  Opening next(lun, "a");
+  EXPECT_OK(next.reservation.take());
+  next.reservation.give_back();
+  EXPECT_TRUE(lun.takes_writes_of("b"));
+}
+
+TEST(PersistentReservationTest, IsTakenFromALivingHostWhichNoticesAndLeavesItAlone) {
+  Lun lun;
+  Opening old(lun, "a");
+  ASSERT_OK(old.reservation.take());
+  Opening next(lun, "b");
+  ASSERT_OK(next.reservation.shut_out_holder());
+  EXPECT_EQ(lun.aborts, 1);
+  EXPECT_FALSE(lun.takes_writes_of("a"));
+  EXPECT_TRUE(lun.takes_writes_of("b"));
+  EXPECT_TRUE(old.reservation.is_lost());
+  old.reservation.give_back();
+  EXPECT_FALSE(lun.takes_writes_of("a"));
+  EXPECT_OK(next.reservation.take()); // It is his.
+  EXPECT_EQ(Opening(lun, "a").reservation.take().error().kind(), ErrorKind::in_use);
+}
+
+TEST(PersistentReservationTest, OfThisHostIsNothingToBeTaken) {
+  Lun lun;
+  ASSERT_OK(Opening(lun, "b").reservation.take());
+  Opening next(lun, "b");
+  EXPECT_OK(next.reservation.shut_out_holder());
+  EXPECT_EQ(lun.aborts, 0);
+  EXPECT_FALSE(lun.takes_writes_of("a"));
+}
+
+TEST(PersistentReservationTest, NobodyIsShutOutOfWhatNobodyHasReserved) {
+  Lun lun;
+  Opening next(lun, "b");
+  EXPECT_EQ(next.reservation.shut_out_holder().error().kind(), ErrorKind::unsupported);
+  EXPECT_TRUE(lun.keys.empty());
+}
+
+TEST(PersistentReservationTest, AHolderThatComesAgainMeanwhileIsShutOutAllTheSame) {
+  Lun lun;
+  ASSERT_OK(Opening(lun, "a").reservation.take());
+  Opening again(lun, "a");
+  Opening next(lun, "b");
+  next.calls.before_preempting = [&] { ASSERT_OK(again.reservation.take()); };
+  EXPECT_OK(next.reservation.shut_out_holder());
+  EXPECT_TRUE(again.reservation.is_lost());
+}
+
+TEST(PersistentReservationTest, WhatSomethingElseHasReservedIsLeftAlone) {
+  for (const bool same_host : {false, true}) {
+    Lun lun;
+    lun.holder = same_host ? "b" : "a";
+    lun.keys[lun.holder] = foreign_key;
+    Opening next(lun, "b");
+    EXPECT_EQ(next.reservation.shut_out_holder().error().kind(), ErrorKind::in_use);
+    const Status refused = next.reservation.take();
+    EXPECT_EQ(refused.error().kind(), ErrorKind::in_use);
+    EXPECT_NE(refused.error().cause().find("not vNVRAM (key 0xabcdef"), std::string::npos);
+    EXPECT_EQ(lun.keys.at(lun.holder), foreign_key);
+  }
+}
+
+TEST(PersistentReservationTest, ADeviceThatDoesNotTellIsReservedAndNotTakenOver) {
+  Lun lun;
+  Opening first(lun, "a");
+  first.calls.cannot_tell = true;
+  first.calls.conflict_says = nvme_conflict;
+  EXPECT_OK(first.reservation.take());
+  Opening second(lun, "b");
+  second.calls.cannot_tell = true;
+  second.calls.conflict_says = nvme_conflict;
+  EXPECT_EQ(second.reservation.shut_out_holder().error().kind(), ErrorKind::unsupported);
+  EXPECT_EQ(second.reservation.take().error().kind(), ErrorKind::in_use);
+}
+
+TEST(PersistentReservationTest, WhoHasNoRightOrNoSuchDeviceHearsOfIt) {
+  Lun lun;
+  for (const int refusal : {-EPERM, -EOPNOTSUPP, -ENOTTY, 0x2}) {
+    Opening opening(lun, "a");
+    opening.calls.refusal = refusal;
+    EXPECT_EQ(opening.reservation.take().error().kind(), ErrorKind::unsupported) << refusal;
+  }
+  Opening opening(lun, "a");
+  opening.calls.refusal = -EIO;
+  EXPECT_EQ(opening.reservation.take().error().kind(), ErrorKind::io);
+}
+
+// A process that is confined has no other calls left than those of reserving itself.
+TEST(PersistentReservationTest, LooksForOthersOnce) {
+  Lun lun;
+  Opening opening(lun, "a");
+  for (int turn = 0; turn < 3; ++turn) {
+    ASSERT_OK(opening.reservation.take());
+    opening.reservation.give_back();
+  }
+  EXPECT_EQ(lun.looks, 1);
+}
+
+TEST(PersistentReservationTest, AFileIsNotReserved) {
+  const test::TemporaryDirectory directory;
+  const std::string path = directory.path("file");
+  std::ofstream(path) << std::string(block_size_bytes, 'x');
+  for (const Access access : {Access::read_only, Access::read_write}) {
+    const auto opened = open_device(path, access);
+    ASSERT_OK(opened);
+    EXPECT_EQ(reserve_when_locked(**opened).error().kind(), ErrorKind::invalid_argument);
+  }
+}
+
+} // namespace
+} // namespace vnvram
