@@ -11,7 +11,18 @@
 namespace vnvram {
 
 Result<StoreUse> ImageKeeper::use(StoreGate::Purpose purpose) {
-  return use(gate_.enter(purpose));
+  StoreGate::Pass pass = gate_.enter(purpose);
+  if (Status taken = check_taken(purpose); !taken) {
+    return taken.error();
+  }
+  return use(std::move(pass));
+}
+
+Status ImageKeeper::check_taken(StoreGate::Purpose purpose) const {
+  return purpose == StoreGate::Purpose::change && refuses_changes_
+             ? Error(ErrorKind::sealed, location_ + ": its machine has gone on elsewhere",
+                     "it is not to go on here")
+             : Status();
 }
 
 std::optional<Result<StoreUse>> ImageKeeper::try_to_change() {
@@ -20,9 +31,9 @@ std::optional<Result<StoreUse>> ImageKeeper::try_to_change() {
     has_turned_away_ = has_turned_away_ || barred_;
     return std::nullopt;
   }
-  Result<StoreUse> store = use(*std::move(pass));
-  has_turned_away_ = has_turned_away_ || !store;
-  return store;
+  const Status taken = check_taken(StoreGate::Purpose::change);
+  has_turned_away_ = has_turned_away_ || !taken;
+  return taken ? use(*std::move(pass)) : taken.error();
 }
 
 Result<StoreUse> ImageKeeper::use(StoreGate::Pass pass) {
@@ -200,12 +211,18 @@ void ImageKeeper::release() {
 
 void ImageKeeper::bar() {
   barred_ = true;
-  gate_.hold();
+  gate_.hold(); // Nobody is inside who was to be refused.
+  refuses_changes_ = false;
 }
 
 void ImageKeeper::bar_anew() {
   has_turned_away_ = false;
   bar();
+}
+
+void ImageKeeper::refuse_changes() {
+  refuses_changes_ = true;
+  gate_.release();
 }
 
 void ImageKeeper::unbar() {

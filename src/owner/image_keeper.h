@@ -26,6 +26,9 @@ namespace vnvram {
 /// image may be closed and another one opened under them, or the same one anew because its content
 /// was put back. It knows blobs, and nothing of what is in them.
 ///
+/// More than 30 methods: what is done with one image by those who share it; how a hold, a bar and
+/// an exchange of the store exclude each other is told here only.
+///
 /// Threads: the calls of the first group may come from any thread. The others by
 /// one thread at a time, which has no use() of its own meanwhile; they wait for the device.
 class ImageKeeper {
@@ -130,8 +133,11 @@ public:
   /// none, before unbar(). A hold fails meanwhile (in_use), and its end is none.
   void bar();
   void unbar();
-  /// Whether a change has had to wait since it was barred by this call, or was refused since
-  /// because no image was attached: whoever wanted it may want it still.
+  /// Barred still, but changes do not wait: they are refused with sealed, those that have waited,
+  /// too.
+  void refuse_changes();
+  /// Whether a change has had to wait, or was refused, since it was barred by this call: whoever
+  /// wanted it may want it still.
   void bar_anew();
   [[nodiscard]] bool has_turned_away() const { return has_turned_away_; }
 
@@ -141,6 +147,7 @@ public:
 
 private:
   Result<StoreUse> use(StoreGate::Pass pass);
+  [[nodiscard]] Status check_taken(StoreGate::Purpose purpose) const;
   Result<CheckReport> check_at_rest();
   Status open(std::unique_ptr<BlockDevice> device, const Opening& opening);
   [[nodiscard]] std::unique_ptr<Store> take_store();
@@ -150,6 +157,7 @@ private:
   Watch<std::uint64_t, bool> changes_; ///< Generation; whether it is sealed.
   StoreGate gate_;
   std::atomic<bool> barred_ = false;
+  std::atomic<bool> refuses_changes_ = false;
   std::atomic<bool> has_turned_away_ = false;
   std::mutex check_mutex_;       ///< Held by who checks.
   std::string location_;         ///< Exchanged with the gate closed, and so is the store.

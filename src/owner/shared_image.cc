@@ -17,7 +17,7 @@ Status SharedImage::stand_by(Before before) {
 }
 
 Status SharedImage::see() {
-  if (standing_ != Standing::elsewhere || keeper_.is_attached()) {
+  if (!is_seen_only() || keeper_.is_attached()) {
     return {};
   }
   Status seen;
@@ -31,7 +31,7 @@ Status SharedImage::see() {
 }
 
 Status SharedImage::see_anew() {
-  if (standing_ == Standing::elsewhere) {
+  if (is_seen_only()) {
     keeper_.abandon();
   }
   return see();
@@ -143,10 +143,11 @@ Status SharedImage::check_ours() {
 }
 
 void SharedImage::lose() {
+  keeper_.bar();
   keeper_.abandon();
   was_let_go_ = true; // Of what is written here from now on nothing belongs on what may come back.
   standing_ = Standing::gone;
-  keeper_.unbar();
+  keeper_.refuse_changes();
 }
 
 } // namespace vnvram

@@ -36,6 +36,11 @@ public:
   SharedImage& operator=(const SharedImage&) = delete;
 
   [[nodiscard]] Standing standing() const { return standing_; }
+  /// Somebody else has it: what is read of it was seen.
+  [[nodiscard]] bool is_seen_only() const {
+    const Standing now = standing_;
+    return now == Standing::elsewhere || now == Standing::gone;
+  }
   /// Whether nothing of what was answered here is missing on an image that is not ours: it was let
   /// go. If not so it was taken from us.
   [[nodiscard]] bool has_all() const { return has_all_; }

@@ -30,8 +30,7 @@ Result<std::optional<HandOverNumber>> read_number(capnp::Data::Reader from) {
 } // namespace
 
 bool BlobsService::is_elsewhere() const {
-  return session_.owner.shared != nullptr &&
-         session_.owner.shared->standing() == Standing::elsewhere;
+  return session_.owner.shared != nullptr && session_.owner.shared->is_seen_only();
 }
 
 bool BlobsService::is_shared_and_waits() const {

@@ -57,6 +57,7 @@ class MachineHost(of_a_tpm.Host):
 class SharedServeCase(of_a_tpm.SharedImageCase):
     image_words = ("--tpm2", "--blob", f"{FLASH}:uefi-vars:{FLASH_SIZE}")
     written = 0
+    key_words = ()
 
     def machine(self, *options):
         made = SharedMachine(self.workspace, self.location(), "--shared", "--log-level", "debug", *self.tpm_words, *options)
@@ -65,6 +66,11 @@ class SharedServeCase(of_a_tpm.SharedImageCase):
 
     def start_host(self, *options):
         return MachineHost(self, self.machine(*options))
+
+    def start_source(self):
+        source, count = super().start_source()
+        self.written = source.number()
+        return source, count
 
     def start_target(self):
         """The image is not opened for writing by it, and its flash is there to be read."""
@@ -84,7 +90,7 @@ class SharedServeCase(of_a_tpm.SharedImageCase):
 
     def stored_number(self):
         """By the image."""
-        found = subprocess.run([program("vnvram"), "get", self.image, FLASH], capture_output=True, check=True, timeout=60)
+        found = subprocess.run([program("vnvram"), "get", *self.key_words, self.image, FLASH], capture_output=True, check=True, timeout=60)
         return int.from_bytes(found.stdout[:8], "big")
 
     def refused_serve(self, *options, image=None):
@@ -167,6 +173,12 @@ class HandOver(SharedServeCase, of_a_tpm.HandOver):
                for word in ("--tpm", f"unix:{self.workspace.file(f'tpm{number}')},blobs=guest{number}/")]
         self.assertIn("--shared with several TPMs", self.refused_serve(*two)[1])
 
+    def test_without_a_seal_it_is_refused(self):
+        tpm = f"unix:{self.workspace.file('tpm')}"
+        self.assertIn("no-seal with --shared", self.refused_serve("--tpm", f"{tpm},no-seal")[1])
+        self.assertIn("--take-over with --shared", self.refused_serve("--tpm", tpm, "--incoming", "--take-over")[1])
+        self.assertEqual(vnvram("info", self.image, "--json").count('"epoch": 1'), 1)
+
 
 class Deaths(SharedServeCase, of_a_tpm.Deaths):
     """Of all of a host's processes at once."""
@@ -243,6 +255,53 @@ class OwnerDeaths(SharedServeCase):
                 self.assertEqual(source.control.lock_storage(), 0, source.log_text())
                 self.must_go_on(source, count)
             count += 1
+
+class Encrypted(SharedServeCase, of_a_tpm.Encrypted):
+    """With an anchor that both see."""
+
+    def setUp(self):
+        super().setUp()
+        self.key_words = ("--key", self.key)
+
+    def test_a_machine_moves_and_comes_back(self):
+        source, count = self.start_source()
+        target = self.start_target()
+        self.assertEqual(take(target.control, fetch(source.control)), 0, target.log_text())
+        self.must_go_on(target, count)
+        self.must_not_go_on(source)
+        source.qemu_ends()
+        back = MachineHost(self, source.tpm)
+        self.assertEqual(take(back.control, fetch(target.control)), 0, back.log_text())
+        self.must_go_on(back, count + 1)
+        fetch(back.control)
+        self.assertEqual(back.control.lock_storage(), 0)
+        self.must_go_on(back, count + 2)
+
+
+class WithoutALock(SharedServeCase, of_a_tpm.WithoutALock):
+    """An NBD server, which keeps nobody away: the epoch and the look do."""
+
+
+class ComesBack(SharedServeCase):
+    def test_not_while_something_waits_that_is_older(self):
+        """It was to be written to the machine that was here before."""
+        source, count = self.start_source()
+        target = self.start_target()
+        blobs = fetch(source.control)
+        source.begin_to_write(1)
+        self.assertEqual(take(target.control, blobs), 0, target.log_text())
+        self.must_go_on(target, count)
+        of_a_tpm.Host.qemu_ends(source)  # But for its flash.
+        back = of_a_tpm.Host(self, source.tpm)
+        self.assertEqual(take(back.control, fetch(target.control)), FAIL)
+        self.assertIn("wait to change it", back.log_text())
+        self.assertEqual(target.control.lock_storage(), 0)
+        self.must_go_on(target, count + 1)
+
+
+class Times(SharedServeCase, of_a_tpm.Times):
+    """Of a whole machine."""
+
 
 if __name__ == "__main__":
     unittest.main()
