@@ -33,6 +33,7 @@ struct GoOn {
   /// It is not sealed, and nobody has begun an epoch behind this one: for who has let the image go
   /// and takes it back.
   std::optional<OwnerEpoch> own_epoch = std::nullopt;
+  friend bool operator==(const GoOn&, const GoOn&) = default;
 };
 
 } // namespace vnvram

@@ -37,6 +37,13 @@ Scope scope_of(const SessionOffer& offer) {
   return Scope(std::move(grants)).except(offer.except_endings);
 }
 
+// Which hand-over its image was let go for is not passed on to another TPM's process.
+Status refuse_renewal() {
+  return Error(ErrorKind::unsupported,
+               "the front ends of an image that two hosts see are not exchanged while they serve",
+               "move the machine to a host that has the other version");
+}
+
 } // namespace
 
 Status ImageOwner::run() {
@@ -70,16 +77,9 @@ Status ImageOwner::run() {
            }});
   const std::uint64_t watch =
       keeper.watch_failures([&log](const Error& error) { log.error(operator_text(error)); });
-  if (Status attached = keeper.attach({.location = setup_.image,
-                                       .accept_sealed = setup_.accept_sealed,
-                                       .take_over = setup_.take_over,
-                                       .comes_after = setup_.comes_after});
-      !attached) {
-    if (attached.error().kind() != ErrorKind::sealed) {
-      return attached;
-    }
-    return Error(ErrorKind::sealed, attached.error().cause(),
-                 "--incoming, for a machine that comes back to it; or `unseal`");
+  SharedImage shared(keeper, setup_.image);
+  if (Status attached = attach(keeper, shared); !attached) {
+    return attached;
   }
   give_back_memory(); // Opening took more than serving does.
   const Result<Listener> listener = Listener::open(setup_.control, setup_.access);
@@ -90,14 +90,38 @@ Status ImageOwner::run() {
   if (!metrics) {
     return metrics.error();
   }
-  if (Status served = serve(keeper, *listener, *metrics, *signals); !served) {
+  if (Status served = serve(keeper, shared, *listener, *metrics, *signals); !served) {
     return served;
   }
   keeper.end_watch(watch);
+  shared.leave();
   return keeper.detach();
 }
 
-Status ImageOwner::serve(ImageKeeper& keeper, const Listener& listener,
+Status ImageOwner::attach(ImageKeeper& keeper, SharedImage& shared) const {
+  if (setup_.is_shared) { // Nothing can be loaded for it when it comes.
+    ImageKeeper::load_libraries();
+  }
+  if (setup_.stands_by) {
+    return shared.stand_by();
+  }
+  Status attached = keeper.attach({.location = setup_.image,
+                                   .accept_sealed = setup_.accept_sealed,
+                                   .take_over = setup_.take_over,
+                                   .comes_after = setup_.comes_after});
+  if (attached || attached.error().kind() != ErrorKind::sealed) {
+    return attached;
+  }
+  if (setup_.is_shared && setup_.takes_over) {
+    setup_.log.warning(attached.error().cause() + "; whoever has let it go may go on");
+    return shared.stand_by(SharedImage::Before::owner_of_it);
+  }
+  return Error(ErrorKind::sealed, attached.error().cause(),
+               setup_.is_shared ? "`unseal`, if its machine does not go on on the other host"
+                                : "--incoming, for a machine that comes back to it; or `unseal`");
+}
+
+Status ImageOwner::serve(ImageKeeper& keeper, SharedImage& shared, const Listener& listener,
                          const std::optional<Listener>& metrics_listener,
                          const UniqueFd& signals) const {
   const std::string name = location_name(setup_.image);
@@ -105,6 +129,11 @@ Status ImageOwner::serve(ImageKeeper& keeper, const Listener& listener,
   const UniqueFd restarts(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   const auto restart = [&restarts] { ::eventfd_write(restarts.get(), 1); };
   const auto renew = [channel = setup_.channel] { return pass_text(channel, renewal_request); };
+  // Before others can use it.
+  const std::string serves =
+      fmt::format("{} {}, generation {}",
+                  shared.standing() == SharedImage::Standing::ours ? "serves" : "stands by for",
+                  name, keeper.info().generation);
   const auto server = OwnerServer::start(
       {.keeper = keeper,
        .location = name,
@@ -115,8 +144,11 @@ Status ImageOwner::serve(ImageKeeper& keeper, const Listener& listener,
        .rates = setup_.rates,
        .is_incoming = setup_.is_incoming,
        .takes_over = setup_.takes_over,
+       .shared = setup_.is_shared ? &shared : nullptr,
        .restart = setup_.channel < 0 ? std::function<void()>() : restart,
-       .renew_front_ends = setup_.channel < 0 ? std::function<Status()>() : renew});
+       .renew_front_ends = setup_.channel < 0 ? std::function<Status()>()
+                           : setup_.is_shared ? std::function<Status()>(refuse_renewal)
+                                              : std::function<Status()>(renew)});
   if (!server) {
     return server.error();
   }
@@ -130,16 +162,17 @@ Status ImageOwner::serve(ImageKeeper& keeper, const Listener& listener,
   }
   if (setup_.seccomp) {
     KeyRing(setup_.keys).run_no_more_commands(); // For a state that is looked at again.
-    if (Status confined =
-            confine(*setup_.seccomp, {.sessions = true,
-                                      .threads = true,
-                                      .growth = setup_.grow_max_bytes != 0,
-                                      .client_library = has_own_threads(setup_.image)});
+    if (Status confined = confine(*setup_.seccomp, {.connections = setup_.is_shared,
+                                                    .sessions = true,
+                                                    .threads = true,
+                                                    .growth = setup_.grow_max_bytes != 0,
+                                                    .client_library = has_own_threads(setup_.image),
+                                                    .files = setup_.is_shared});
         !confined) {
       return confined;
     }
   }
-  setup_.log.info(fmt::format("serves {}, generation {}", name, keeper.info().generation));
+  setup_.log.info(serves);
   notify.send("READY=1\nSTATUS=Serving");
   wait_for_end(**server, signals, restarts);
   notify.send("STOPPING=1\nSTATUS=Closing the image");

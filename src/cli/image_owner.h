@@ -8,6 +8,7 @@
 #include "base/unique_fd.h"
 #include "cli/metrics_options.h"
 #include "owner/image_keeper.h"
+#include "owner/shared_image.h"
 #include "serve/owner_server.h"
 #include "serve/session_rates.h"
 #include "service/listener.h"
@@ -33,6 +34,10 @@ public:
     bool reserve = false;             ///< See ImageKeeper::Setup.
     std::uint64_t grow_max_bytes = 0; ///< See OpenOptions.
     bool accept_sealed = false;
+    /// The other host of a migration sees the image as well: see SharedImage.
+    bool is_shared = false;
+    /// And has it; else what is found sealed for a hand-over is taken for that, by a next one.
+    bool stands_by = false;
     std::optional<OwnerWord> take_over; ///< See ImageKeeper::Opening.
     bool is_incoming = false;           ///< See OwnerServer::Setup, also for the next.
     bool takes_over = false;
@@ -54,7 +59,8 @@ public:
   Status run();
 
 private:
-  Status serve(ImageKeeper& keeper, const Listener& listener,
+  Status attach(ImageKeeper& keeper, SharedImage& shared) const;
+  Status serve(ImageKeeper& keeper, SharedImage& shared, const Listener& listener,
                const std::optional<Listener>& metrics_listener, const UniqueFd& signals) const;
   void wait_for_end(OwnerServer& server, const UniqueFd& signals, const UniqueFd& restarts) const;
   /// False: the channel is over.

@@ -91,11 +91,21 @@ Result<FrontEnd> MachinePrograms::tpm(const DeviceSocket& socket, const Listener
     return user.error();
   }
   const std::string& prefix = words->blobs_prefix;
+  if (setup_.shared && !words->seals) {
+    return Error(ErrorKind::invalid_argument,
+                 "--tpm ...,no-seal with --shared: an image is handed over by its seal",
+                 "leave out no-seal");
+  }
   // A sealed image is no obstacle: the owner has been told whether to accept one.
   std::vector<std::string> arguments{
       "fd:4",        "--ctrl",         "fd:3",         "--incoming",
       "--log-level", setup_.log_level, "--image-name", location_name(setup_.image),
-      "--seccomp",   setup_.seccomp,   "--successors", "5"};
+      "--seccomp",   setup_.seccomp};
+  if (setup_.shared) {
+    arguments.emplace_back("--shared");
+  } else {
+    arguments.insert(arguments.end(), {"--successors", "5"});
+  }
   arguments.insert(arguments.end(), words->options.begin(), words->options.end());
   if (!setup_.user.empty()) {
     arguments.insert(arguments.end(), {"--user", setup_.user});
@@ -105,7 +115,9 @@ Result<FrontEnd> MachinePrograms::tpm(const DeviceSocket& socket, const Listener
                             .descriptors = {listener.fd()},
                             .environment = {},
                             .activating_count = 0},
-                .successor_arguments = {"--predecessor", "6"},
+                .successor_arguments = setup_.shared
+                                           ? std::vector<std::string>()
+                                           : std::vector<std::string>{"--predecessor", "6"},
                 .session = {.device = prefix.empty() ? "tpm" : "tpm:" + prefix,
                             .pid = 0,
                             .uid = *user,

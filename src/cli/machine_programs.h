@@ -31,6 +31,7 @@ public:
     std::string user; ///< Whom the front ends become; empty: nobody else.
     std::string log_level;
     std::string seccomp; ///< Both as on the command line.
+    bool shared = false; ///< See SharedImage.
   };
   explicit MachinePrograms(Setup setup);
 

@@ -90,6 +90,10 @@ ServeCommand::ServeCommand(CLI::App& parent)
   app().add_flag("--incoming", incoming_,
                  "the machine comes from elsewhere: accept a sealed image, which is not sealed any "
                  "more when its devices change something");
+  app().add_flag("--shared", shared_,
+                 "the other host of a migration sees the image as well: the one that QEMU carries "
+                 "the TPM's state to takes it; with --incoming it is not opened before that. For "
+                 "one TPM, and what belongs to its machine");
   app().add_option("--mode", mode_,
                    "mode of the sockets, octal; unless given 0600, and 0660 of --tpm and --nbd");
   app().add_option("--group", group_, "group of the sockets");
@@ -120,8 +124,45 @@ Result<ExitCode> ServeCommand::run(Output& output) {
   if (!print_.empty()) {
     return print(output);
   }
+  if (Status shared = check_shared(); !shared) {
+    return shared.error();
+  }
   const Log log("vnvram serve", log_levels.at(log_level_));
   return tpm_.empty() && nbd_.empty() ? own(log) : supervise(log);
+}
+
+// What says that the machine goes is its TPM.
+Status ServeCommand::check_shared() const {
+  if (!shared_ || channel_ >= 0) {
+    return {};
+  }
+  if (tpm_.size() != 1) {
+    return Error(ErrorKind::invalid_argument,
+                 tpm_.empty() ? "--shared without --tpm: an image is handed over with a TPM's state"
+                              : "--shared with several TPMs: an image is handed over with one's "
+                                "state, and the others would be left behind",
+                 "an image for each side, and a migration without --shared");
+  }
+  if (descriptor_of(image())) {
+    return Error(ErrorKind::invalid_argument,
+                 image() +
+                     " with --shared: it is opened when its machine comes, and has to be found",
+                 "name a place that this host's owner can open");
+  }
+  if (incoming_ && take_over_.word()) {
+    return Error(ErrorKind::invalid_argument,
+                 "--take-over with --shared --incoming: what comes by a migration is handed over",
+                 "leave out --incoming, if the machine is to start here");
+  }
+  return {};
+}
+
+DeviceOptions ServeCommand::device_of_owner() const {
+  DeviceOptions options = device();
+  if (shared_ && seccomp_ != "off" && options.image_format.empty()) {
+    options.image_format = "raw"; // No program can be started when the image comes.
+  }
+  return options;
 }
 
 Result<ExitCode> ServeCommand::print(Output& output) const {
@@ -173,16 +214,19 @@ Result<ExitCode> ServeCommand::own(const Log& log) const {
   }
   ImageOwner owner(
       {.image = image(),
-       .device = device(),
+       .device = device_of_owner(),
        .anchor = *anchor,
        .keys = keys(),
        .space = *space,
        .reserve = reservation_,
        .grow_max_bytes = *grow_max_bytes,
-       .accept_sealed = incoming_ || again_,
+       .accept_sealed = (incoming_ && !shared_) || again_,
+       .is_shared = shared_,
+       // As long as none of those before has opened it.
+       .stands_by = shared_ && incoming_ && after_.empty(),
        // Not by the next: the image may be another host's by then.
        .take_over = again_ ? std::nullopt : take_over_.word(),
-       .is_incoming = incoming_ && !again_,
+       .is_incoming = incoming_ && !again_ && !shared_,
        .takes_over = again_,
        .comes_after = comes_after,
        .control = *control,
@@ -208,6 +252,9 @@ std::vector<std::string> ServeCommand::owner_options() const {
   }
   if (incoming_) {
     options.emplace_back("--incoming");
+  }
+  if (shared_) {
+    options.emplace_back("--shared");
   }
   const std::vector<std::string> take_over = take_over_.arguments();
   options.insert(options.end(), take_over.begin(), take_over.end());
@@ -235,8 +282,11 @@ Result<std::vector<HeldKey>> ServeCommand::hold_keys() const {
 
 Result<std::vector<FrontEnd>> ServeCommand::front_ends(std::list<Listener>& listeners,
                                                        const SocketAccess& access) const {
-  const MachinePrograms programs(
-      {.image = image(), .user = user_, .log_level = log_level_, .seccomp = seccomp_});
+  const MachinePrograms programs({.image = image(),
+                                  .user = user_,
+                                  .log_level = log_level_,
+                                  .seccomp = seccomp_,
+                                  .shared = shared_});
   std::vector<FrontEnd> made;
   const auto add = [&](const std::string& option, const std::string& text, auto program) -> Status {
     const Result<DeviceSocket> socket = DeviceSocket::parse(option, text);
@@ -314,8 +364,11 @@ Result<ExitCode> ServeCommand::supervise(const Log& log) const {
     return keys.error();
   }
   const ServiceNotify notify;
-  const MachinePrograms programs(
-      {.image = image(), .user = user_, .log_level = log_level_, .seccomp = seccomp_});
+  const MachinePrograms programs({.image = image(),
+                                  .user = user_,
+                                  .log_level = log_level_,
+                                  .seccomp = seccomp_,
+                                  .shared = shared_});
   Supervisor supervisor(
       {.owner = programs.owner(owner_options(), *control_listener, *metrics, *keys),
        .owner_again_arguments = {"--again"},

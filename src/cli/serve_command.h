@@ -27,6 +27,10 @@ private:
   Result<ExitCode> print(Output& output) const;
   Result<ExitCode> own(const Log& log) const;
   Result<ExitCode> supervise(const Log& log) const;
+  /// Errors: invalid_argument.
+  [[nodiscard]] Status check_shared() const;
+  /// What the image is opened with.
+  [[nodiscard]] DeviceOptions device_of_owner() const;
   /// Opens their sockets, to which the list is added, and says how they are started.
   Result<std::vector<FrontEnd>> front_ends(std::list<Listener>& listeners,
                                            const SocketAccess& access) const;
@@ -51,6 +55,7 @@ private:
   std::string print_; ///< For whom; empty: nothing is printed.
   bool incoming_ = false;
   bool reservation_ = false;
+  bool shared_ = false;
   int channel_ = -1;   ///< Given by a process of this command to the owner.
   bool again_ = false; ///< Likewise, to one that is not the first.
   std::string after_;  ///< Likewise: whom it comes after.

@@ -25,6 +25,10 @@ std::string status_text(const OwnerStatus& status, const Result<StoreInfo>& info
     text += fmt::format("{:<13}{}\n", name + ":", value);
   };
   line("image", printable(status.location) + (status.image ? "" : " (not attached)"));
+  const bool is_elsewhere = status.image && status.image->elsewhere;
+  if (is_elsewhere) {
+    line("stands by", "the image is another host's, or on its way; this is how it was seen");
+  }
   if (status.image) {
     line("generation", std::to_string(status.image->generation));
     line("sealed", status.image->sealed ? "yes" : "no");
@@ -32,7 +36,7 @@ std::string status_text(const OwnerStatus& status, const Result<StoreInfo>& info
   if (info) {
     line("owner", owner_text(*info));
   }
-  line("changes", status.held ? "held" : "taken");
+  line("changes", is_elsewhere ? "wait until it comes" : status.held ? "held" : "taken");
   if (status.key_exchange) {
     const OwnerStatus::Progress& progress = *status.key_exchange;
     line("data key", fmt::format("is being exchanged, {} of {} bytes are done", progress.done_bytes,
@@ -62,6 +66,7 @@ nlohmann::ordered_json status_json(const OwnerStatus& status, const Result<Store
     json["uuid"] = uuid_text(status.image->uuid);
     json["generation"] = status.image->generation;
     json["sealed"] = status.image->sealed;
+    json["stands_by"] = status.image->elsewhere;
     json["space_free_bytes"] = status.image->space_free_bytes;
   }
   if (info) {

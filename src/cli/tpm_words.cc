@@ -22,6 +22,7 @@ Result<TpmWords> TpmWords::parse(const DeviceSocket& socket) {
       return Error(ErrorKind::invalid_argument, "--tpm " + socket.address.text() + "," + word,
                    "behind the address: blobs=PREFIX, tpm2, tpm12, no-seal, no-auto-shutdown");
     }
+    words.seals = words.seals && word != "no-seal";
     words.options.push_back("--" + word);
   }
   return words;

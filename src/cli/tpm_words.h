@@ -14,7 +14,8 @@ namespace vnvram::cli {
 struct TpmWords {
   std::string blobs_prefix;
   std::optional<TpmVersion> version; ///< None: the one whose blobs are there.
-  std::vector<std::string> options;  ///< All of it, as vnvram-tpm takes it.
+  bool seals = true;
+  std::vector<std::string> options; ///< All of it, as vnvram-tpm takes it.
 
   /// Errors: invalid_argument.
   static Result<TpmWords> parse(const DeviceSocket& socket);

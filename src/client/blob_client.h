@@ -12,6 +12,7 @@
 
 #include "client/image_state.h"
 #include "vnvram/blob.h"
+#include "vnvram/hand_over.h"
 #include "vnvram/result.h"
 #include "vnvram/transaction.h"
 
@@ -88,8 +89,25 @@ public:
   /// ImageKeeper::is_current() and reopen(); after the latter there is no image.
   virtual Result<bool> look_again() = 0;
 
+  // ---- Of an image that another process has open, and that the other host of a migration sees as
+  // well: letGo() and goOn() of owner.capnp. Others have none (unsupported)
+
+  /// With a number it is sealed for that hand-over, and can be had by somebody else, when it
+  /// returns. Returns whose it was.
+  virtual Result<OwnerEpoch> let_go(const HandOverNumber& number);
+  /// It is open, and sealed still, when it returns; take_back() is what comes next.
+  virtual Status go_on(const GoOn& from);
+
   /// The end. All writes are durable when it returns.
   virtual Status close() = 0;
 };
+
+inline Result<OwnerEpoch> BlobClient::let_go(const HandOverNumber& /*number*/) {
+  return Error(ErrorKind::unsupported, "no other host sees this image");
+}
+
+inline Status BlobClient::go_on(const GoOn& /*from*/) {
+  return Error(ErrorKind::unsupported, "no other host sees this image");
+}
 
 } // namespace vnvram

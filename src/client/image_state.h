@@ -20,6 +20,8 @@ struct ImageState {
   /// The largest blob whose whole rewrite fits a transaction.
   std::uint64_t blob_size_max_bytes = 0;
   bool encrypted = false; ///< It needs a key.
+  /// It is the other host's of those that see it: see SharedImage.
+  bool elsewhere = false;
 };
 
 [[nodiscard]] inline ImageState image_state(const StoreInfo& info) {

@@ -12,15 +12,29 @@
 namespace vnvram {
 
 Result<StoreUse> ImageKeeper::use(StoreGate::Purpose purpose) {
-  return use(gate_.enter(purpose));
+  StoreGate::Pass pass = gate_.enter(purpose);
+  if (Status taken = check_taken(purpose); !taken) {
+    return taken.error();
+  }
+  return use(std::move(pass));
+}
+
+Status ImageKeeper::check_taken(StoreGate::Purpose purpose) const {
+  return purpose == StoreGate::Purpose::change && refuses_changes_
+             ? Error(ErrorKind::sealed, location_ + ": its machine has gone on elsewhere",
+                     "it is not to go on here")
+             : Status();
 }
 
 std::optional<Result<StoreUse>> ImageKeeper::try_to_change() {
   std::optional<StoreGate::Pass> pass = gate_.try_to_change();
   if (!pass) {
+    has_turned_away_ = has_turned_away_ || barred_;
     return std::nullopt;
   }
-  return use(*std::move(pass));
+  const Status taken = check_taken(StoreGate::Purpose::change);
+  has_turned_away_ = has_turned_away_ || !taken;
+  return taken ? use(*std::move(pass)) : taken.error();
 }
 
 Result<StoreUse> ImageKeeper::use(StoreGate::Pass pass) {
@@ -62,17 +76,20 @@ Status ImageKeeper::attach(const Opening& opening) {
   if (is_attached()) {
     return Error(ErrorKind::exists, opening.location + ": an image is attached", "detach it first");
   }
-  if (setup_.reserve && is_served(opening.location)) { // Before anybody is shut out there.
-    return Error(ErrorKind::invalid_argument, opening.location + ": is no block device to reserve",
-                 "leave the reservation out: RBD has a fence of its own");
-  }
-  if (Status lengthened =
-          lengthen_vm_image(opening.location, setup_.store.grow_max_bytes, setup_.device);
-      !lengthened) {
-    return lengthened;
+  if (opening.access == Access::read_write) {
+    if (setup_.reserve && is_served(opening.location)) { // Before anybody is shut out there.
+      return Error(ErrorKind::invalid_argument,
+                   opening.location + ": is no block device to reserve",
+                   "leave the reservation out: RBD has a fence of its own");
+    }
+    if (Status lengthened =
+            lengthen_vm_image(opening.location, setup_.store.grow_max_bytes, setup_.device);
+        !lengthened) {
+      return lengthened;
+    }
   }
   Result<std::unique_ptr<BlockDevice>> device =
-      open_device(opening.location, Access::read_write, setup_.device);
+      open_device(opening.location, opening.access, setup_.device);
   if (!device) {
     return device.error();
   }
@@ -88,26 +105,31 @@ Status ImageKeeper::attach(std::unique_ptr<BlockDevice> device, const Opening& o
       return taken;
     }
   }
-  if (setup_.reserve) { // Now: a take-over that is refused has shut nobody out.
-    if (Status possible = reserve_when_locked(*device); !possible) {
-      return possible;
+  if (opening.access == Access::read_write) {
+    if (setup_.reserve) { // Now: a take-over that is refused has shut nobody out.
+      if (Status possible = reserve_when_locked(*device); !possible) {
+        return possible;
+      }
     }
+    set_space_policy(*device, setup_.space, setup_.space_warned);
   }
-  set_space_policy(*device, setup_.space, setup_.space_warned);
   const StoreGate::Closure closed = gate_.close();
   location_ = opening.location;
-  return open(std::move(device), opening.accept_sealed, opening.go_on, opening.comes_after);
+  return open(std::move(device), opening);
 }
 
 // With the gate closed.
-Status ImageKeeper::open(std::unique_ptr<BlockDevice> device, bool accept_sealed,
-                         const std::optional<GoOn>& go_on,
-                         const std::optional<OwnerBefore>& comes_after) {
+Status ImageKeeper::open(std::unique_ptr<BlockDevice> device, const Opening& opening) {
   assert(!is_attached());
+  const bool only_looks = opening.access == Access::read_only;
   OpenOptions options = setup_.store;
-  options.accept_sealed = accept_sealed;
-  options.go_on = go_on;
-  options.comes_after = comes_after;
+  options.access = opening.access;
+  options.accept_sealed = opening.accept_sealed;
+  options.go_on = opening.go_on;
+  options.comes_after = opening.comes_after;
+  if (only_looks) {
+    options.anchor = {};
+  }
   options.failed_in_background = [this](const Error& error) { failures_.tell(error); };
   options.changed = [this](std::uint64_t generation, bool sealed) {
     changes_.tell(generation, sealed);
@@ -119,7 +141,7 @@ Status ImageKeeper::open(std::unique_ptr<BlockDevice> device, bool accept_sealed
   store_ = *std::move(store);
   opened_by_pid_ = ::getpid();
   const StoreInfo info = store_->info();
-  if (setup_.opened) {
+  if (setup_.opened && !only_looks) {
     setup_.opened(info.epoch);
   }
   changes_.tell(info.generation, info.sealed);
@@ -147,7 +169,7 @@ std::unique_ptr<Store> ImageKeeper::take_store() {
     const StoreGate::Closure closed = gate_.close();
     store = std::move(store_);
   }
-  gate_.release();
+  release();
   return store;
 }
 
@@ -171,19 +193,52 @@ Result<bool> ImageKeeper::is_current() {
 Status ImageKeeper::reopen() {
   assert(is_attached());
   const StoreGate::Closure closed = gate_.close();
-  gate_.release();
+  release();
   std::unique_ptr<BlockDevice> device = store_->abandon();
   store_.reset();
-  return open(std::move(device), true, std::nullopt, std::nullopt);
+  return open(std::move(device), {.location = location_, .accept_sealed = true});
 }
 
 Status ImageKeeper::hold() {
   assert(is_attached());
+  if (barred_) {
+    return Error(ErrorKind::in_use,
+                 location_ + ": the image is being handed over, or is another "
+                             "host's: nothing of it can be held here",
+                 "hold it where its machine runs");
+  }
   gate_.hold();
   if (Status flushed = store_->flush(); !flushed) {
     return flushed;
   }
   return store_->info().content_may_change ? Status() : store_->checkpoint();
+}
+
+void ImageKeeper::release() {
+  if (!barred_) {
+    gate_.release();
+  }
+}
+
+void ImageKeeper::bar() {
+  barred_ = true;
+  gate_.hold(); // Nobody is inside who was to be refused.
+  refuses_changes_ = false;
+}
+
+void ImageKeeper::bar_anew() {
+  has_turned_away_ = false;
+  bar();
+}
+
+void ImageKeeper::refuse_changes() {
+  refuses_changes_ = true;
+  gate_.release();
+}
+
+void ImageKeeper::unbar() {
+  barred_ = false;
+  gate_.release();
 }
 
 Status ImageKeeper::adopt_after_fork() {

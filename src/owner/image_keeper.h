@@ -1,6 +1,7 @@
 // Has one image open, for any number of front ends.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -24,6 +25,9 @@ namespace vnvram {
 /// that is open at that moment (use(), by way of a LocalBlobClient). So they outlive a store: the
 /// image may be closed and another one opened under them, or the same one anew because its content
 /// was put back. It knows blobs, and nothing of what is in them.
+///
+/// More than 30 methods: what is done with one image by those who share it; how a hold, a bar and
+/// an exchange of the store exclude each other is told here only.
 ///
 /// Threads: the calls of the first group may come from any thread. The others by
 /// one thread at a time, which has no use() of its own meanwhile; they wait for the device.
@@ -52,6 +56,9 @@ public:
     std::optional<OwnerWord> take_over = {};
     /// See OpenOptions::comes_after.
     std::optional<OwnerBefore> comes_after = {};
+    /// Read-only: for a look at what somebody else may have open, as it is at that moment; anchors
+    /// have no say in that.
+    Access access = Access::read_write;
   };
 
   explicit ImageKeeper(Setup setup) : setup_(std::move(setup)) {}
@@ -122,7 +129,18 @@ public:
   /// anew. Errors: those of a commit; it is held all the same.
   Status hold();
   /// Harmless when none is held, or attached.
-  void release() { gate_.release(); }
+  void release();
+  /// The same for longer than a store is open: no change begins, whatever image is attached or
+  /// none, before unbar(). A hold fails meanwhile (in_use), and its end is none.
+  void bar();
+  void unbar();
+  /// Barred still, but changes do not wait: they are refused with sealed, those that have waited,
+  /// too.
+  void refuse_changes();
+  /// Whether a change has had to wait, or was refused, since it was barred by this call: whoever
+  /// wanted it may want it still.
+  void bar_anew();
+  [[nodiscard]] bool has_turned_away() const { return has_turned_away_; }
 
   /// For a process that may have forked since attach(), with OpenOptions::threads_late: see
   /// Store::adopt_after_fork(). Nothing if it has not.
@@ -130,15 +148,18 @@ public:
 
 private:
   Result<StoreUse> use(StoreGate::Pass pass);
+  [[nodiscard]] Status check_taken(StoreGate::Purpose purpose) const;
   Result<CheckReport> check_at_rest();
-  Status open(std::unique_ptr<BlockDevice> device, bool accept_sealed,
-              const std::optional<GoOn>& go_on, const std::optional<OwnerBefore>& comes_after);
+  Status open(std::unique_ptr<BlockDevice> device, const Opening& opening);
   [[nodiscard]] std::unique_ptr<Store> take_store();
 
   const Setup setup_;
   Watch<const Error&> failures_;
   Watch<std::uint64_t, bool> changes_; ///< Generation; whether it is sealed.
   StoreGate gate_;
+  std::atomic<bool> barred_ = false;
+  std::atomic<bool> refuses_changes_ = false;
+  std::atomic<bool> has_turned_away_ = false;
   std::mutex check_mutex_;       ///< Held by who checks.
   std::string location_;         ///< Exchanged with the gate closed, and so is the store.
   std::unique_ptr<Store> store_; ///< Before the watchers: its threads tell them.

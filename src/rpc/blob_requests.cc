@@ -49,6 +49,32 @@ kj::Promise<Status> request_hand_over(rpc::Owner::Client& owner) {
   return owner.handOverRequest().send().then([](auto&& answer) { return take_status(answer); });
 }
 
+kj::Promise<Result<OwnerEpoch>> request_let_go(rpc::Owner::Client& owner,
+                                               const HandOverNumber& number) {
+  auto request = owner.letGoRequest();
+  if (!number.is_none()) {
+    request.setNumber(to_data(number.bytes));
+  }
+  return request.send().then([](auto&& answer) {
+    return take_answer<OwnerEpoch>(answer, [](const auto& gone) {
+      return OwnerEpoch{.number = gone.getEpoch().getNumber(),
+                        .random = gone.getEpoch().getRandom()};
+    });
+  });
+}
+
+kj::Promise<Status> request_go_on(rpc::Owner::Client& owner, const GoOn& from) {
+  auto request = owner.goOnRequest();
+  if (from.hand_over) {
+    request.setNumber(to_data(from.hand_over->bytes));
+  }
+  if (from.own_epoch) {
+    request.initEpoch().setNumber(from.own_epoch->number);
+    request.getEpoch().setRandom(from.own_epoch->random);
+  }
+  return request.send().then([](auto&& answer) { return take_status(answer); });
+}
+
 kj::Promise<Result<ImageState>> request_state(rpc::Owner::Client& owner) {
   return owner.stateRequest().send().then([](auto&& answer) {
     return take_answer<ImageState>(answer,

@@ -8,6 +8,7 @@
 #include "client/image_state.h"
 #include "rpc/owner.capnp.h"
 #include "rpc/wire.h"
+#include "vnvram/hand_over.h"
 #include "vnvram/result.h"
 #include "vnvram/transaction.h"
 
@@ -33,6 +34,9 @@ kj::Promise<Result<std::uint64_t>> request_change(rpc::Owner::Client& owner,
                                                   const Transaction& transaction, bool deferred);
 kj::Promise<Status> request_claim(rpc::Owner::Client& owner, const std::vector<std::string>& blobs);
 kj::Promise<Status> request_hand_over(rpc::Owner::Client& owner);
+kj::Promise<Result<OwnerEpoch>> request_let_go(rpc::Owner::Client& owner,
+                                               const HandOverNumber& number);
+kj::Promise<Status> request_go_on(rpc::Owner::Client& owner, const GoOn& from);
 kj::Promise<Result<ImageState>> request_state(rpc::Owner::Client& owner);
 
 /// As state() has it, at one moment.

@@ -23,6 +23,8 @@ struct ImageState {
   spaceFreeBytes @4 :UInt64;      # For blobs to be registered, or to grow.
   blobSizeMaxBytes @5 :UInt64;    # The largest blob whose whole rewrite fits a transaction.
   encrypted @6 :Bool;             # It needs a key: a copy that needs none says more to more people.
+  elsewhere @7 :Bool;             # It is the other host's that sees it as well, or about to be: what is
+                                  # said is how it was when it was looked at, and changes wait.
 }
 
 struct Attribute {
@@ -170,6 +172,25 @@ interface Blobs {
   # bytes 00 00 00 80, its length in words, then the segment. A change by the lane is as one by
   # change(), and those of both are carried out in the order in which they come.
   openLane @13 () -> (failure :Failure);
+
+  # For an image that the other host of a migration sees as well (of another: unsupported). When this
+  # is answered it has all that was answered, of all sessions, is sealed for the hand-over of this
+  # number (16 bytes), and somebody else can have it; changes wait. `epoch` is for goOn(). On a failure
+  # it is here, and takeBack() makes it take changes. Without a number: one that goOn() has opened, and
+  # takeBack() has not made ours, is let go as it is.
+  letGo @14 (number :Data) -> (epoch :Epoch, failure :Failure);
+
+  # Opens it, if it is sealed for that hand-over, or not sealed, and nobody has opened it since that
+  # epoch. Nothing to one that is open here. Changes wait for takeBack(), which takes the seal off.
+  # Fails with in use as long as somebody has it who has not handed it over, and with stale if somebody
+  # has gone on with it.
+  goOn @15 (number :Data, epoch :Epoch) -> (failure :Failure);
+}
+
+# Of one opening of an image for writing.
+struct Epoch {
+  number @0 :UInt64;
+  random @1 :UInt64;
 }
 
 struct LaneChange {

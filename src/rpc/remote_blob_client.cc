@@ -63,6 +63,9 @@ RemoteBlobClient::~RemoteBlobClient() {
 
 Status RemoteBlobClient::resume(OwnerLink& link) {
   Status done = look_at_image(link);
+  if (let_go_) {
+    return done;
+  }
   done = done ? set_up_session(link) : done;
   done = done ? changes_.repeat_on(link) : done;
   return done && handed_over_ ? link.ask<void>(request_hand_over) : done;
@@ -305,6 +308,25 @@ Status RemoteBlobClient::take_back() {
   return link_->ask<void>([](rpc::Owner::Client& owner) {
     return owner.takeBackRequest().send().then([](auto&& answer) { return take_status(answer); });
   });
+}
+
+Result<OwnerEpoch> RemoteBlobClient::let_go(const HandOverNumber& number) {
+  if (Status taken = changes_.settle(); !taken) {
+    return taken.error();
+  }
+  let_go_ = true;
+  return link_->ask<OwnerEpoch>(
+      [&](rpc::Owner::Client& owner) { return request_let_go(owner, number); });
+}
+
+// Whoever goes on claims what it uses next, which says to the owner what belongs to this session.
+Status RemoteBlobClient::go_on(const GoOn& from) {
+  Status done =
+      link_->ask<void>([&](rpc::Owner::Client& owner) { return request_go_on(owner, from); });
+  if (done) {
+    let_go_ = false;
+  }
+  return done;
 }
 
 Result<bool> RemoteBlobClient::look_again() {

@@ -77,6 +77,8 @@ public:
   Status hand_over() override;
   Status take_back() override;
   Result<bool> look_again() override;
+  Result<OwnerEpoch> let_go(const HandOverNumber& number) override;
+  Status go_on(const GoOn& from) override;
   Status close() override;
 
 private:
@@ -99,7 +101,9 @@ private:
   std::atomic<std::uint64_t> last_event_ = 0;           ///< Of the owner, when it was connected to.
   ClaimedBlobs claimed_;
   std::atomic<bool> handed_over_ = false; ///< By the last word, also one under way.
-  std::mutex watch_mutex_;                ///< Held while the watcher runs.
+  /// Until it goes on the session has no rights, and nothing that would have to be repeated.
+  std::atomic<bool> let_go_ = false;
+  std::mutex watch_mutex_; ///< Held while the watcher runs.
   std::function<void(const Error&)> watcher_;
   bool follows_ = false;
   std::unique_ptr<LastingLink> link_; ///< Before the watcher goes.

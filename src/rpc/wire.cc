@@ -76,6 +76,7 @@ void write_state(rpc::ImageState::Builder to, const ImageState& state) {
   to.setSpaceFreeBytes(state.space_free_bytes);
   to.setBlobSizeMaxBytes(state.blob_size_max_bytes);
   to.setEncrypted(state.encrypted);
+  to.setElsewhere(state.elsewhere);
 }
 
 ImageState read_state(rpc::ImageState::Reader from) {
@@ -84,7 +85,8 @@ ImageState read_state(rpc::ImageState::Reader from) {
                    .content_may_change = from.getContentMayChange(),
                    .space_free_bytes = from.getSpaceFreeBytes(),
                    .blob_size_max_bytes = from.getBlobSizeMaxBytes(),
-                   .encrypted = from.getEncrypted()};
+                   .encrypted = from.getEncrypted(),
+                   .elsewhere = from.getElsewhere()};
   const std::span<const std::byte> uuid = to_span(from.getUuid());
   std::copy_n(uuid.begin(), std::min(uuid.size(), state.uuid.size()), state.uuid.begin());
   return state;

@@ -15,6 +15,9 @@ namespace {
 // What a session may have waiting at once.
 constexpr std::size_t narrowed_max = 64;
 
+// For one answer, at an image that is another host's and changes there.
+constexpr int looks_max = 50;
+
 // Since Cap'n Proto 1.0 that is the schema's to say, and here it makes no great difference: a
 // session takes its calls along when it ends.
 template <typename Context> void allow_cancellation(Context& context) {
@@ -47,7 +50,7 @@ Result<std::vector<std::byte>> read_range(Store& store, rpc::Range::Reader range
 kj::Promise<void> BlobsService::state(StateContext context) {
   auto results = context.getResults();
   results.setLastEvent(session_.owner.events.last());
-  const Result<ImageState> state = session_.client.state();
+  const Result<ImageState> state = seen_state();
   if (state) {
     auto written = results.initState();
     write_state(written, *state);
@@ -59,6 +62,7 @@ kj::Promise<void> BlobsService::state(StateContext context) {
 }
 
 kj::Promise<void> BlobsService::list(ListContext context) {
+  see_image();
   Result<std::vector<BlobInfo>> blobs = session_.client.blobs();
   if (!blobs) {
     answer(context, blobs.error());
@@ -74,6 +78,7 @@ kj::Promise<void> BlobsService::list(ListContext context) {
 
 kj::Promise<void> BlobsService::info(InfoContext context) {
   const std::string name = to_string(context.getParams().getBlob());
+  see_image();
   const Result<BlobInfo> blob =
       scope_.reads(name) ? session_.client.blob(name) : Scope::not_there(name);
   if (blob) {
@@ -86,7 +91,7 @@ kj::Promise<void> BlobsService::info(InfoContext context) {
 
 Result<StoreUse> BlobsService::settled_store() {
   Result<StoreUse> store = session_.owner.keeper.use(StoreGate::Purpose::read_together);
-  if (!store) {
+  if (!store || is_elsewhere()) {
     return store;
   }
   Status flushed = (*store)->flush();
@@ -130,7 +135,11 @@ BlobsService::read_all_of(capnp::List<rpc::Range>::Reader ranges, bool settled) 
 
 kj::Promise<void> BlobsService::read(ReadContext context) {
   const auto asked = context.getParams();
-  const auto contents = read_all_of(asked.getRanges(), asked.getSettled());
+  see_image();
+  auto contents = read_all_of(asked.getRanges(), asked.getSettled());
+  for (int looks = 0; !contents && looks < looks_max && sees_anew(contents.error()); ++looks) {
+    contents = read_all_of(asked.getRanges(), asked.getSettled());
+  }
   if (!contents) {
     answer(context, contents.error());
     return kj::READY_NOW;
@@ -172,6 +181,9 @@ kj::Promise<void> BlobsService::openLane(OpenLaneContext context) {
 }
 
 kj::Promise<void> BlobsService::flush(FlushContext context) {
+  if (session_.owner.shared != nullptr && session_.owner.shared->has_all()) {
+    return kj::READY_NOW;
+  }
   const Status flushed = session_.client.flush();
   answer(context, flushed);
   if (!flushed) {

@@ -24,6 +24,8 @@ namespace vnvram {
 #pragma GCC diagnostic ignored "-Wnon-virtual-dtor"
 /// A blob that the scope does not name is answered as one that does not exist.
 ///
+/// More than 30 methods: those of the schema's interface, which share what its holder may do.
+///
 /// Threads: the session's.
 class BlobsService : public virtual rpc::Blobs::Server {
 public:
@@ -52,6 +54,8 @@ public:
   kj::Promise<void> handOver(HandOverContext context) override;
   kj::Promise<void> takeBack(TakeBackContext context) override;
   kj::Promise<void> lookAgain(LookAgainContext context) override;
+  kj::Promise<void> letGo(LetGoContext context) override;
+  kj::Promise<void> goOn(GoOnContext context) override;
 
 protected:
   /// For reading at one moment at which nothing is deferred: changers wait for as long as it
@@ -64,6 +68,8 @@ protected:
       write_failure(context.getResults().initFailure(), status.error());
     }
   }
+  /// Of the image, as it is or was seen to be.
+  Result<ImageState> seen_state();
   SessionParts& session_;
   const Scope scope_;
   SessionChanges changes_;
@@ -71,6 +77,15 @@ protected:
 private:
   /// What the image's seal says, or is going to say, is not for who may only read.
   [[nodiscard]] Status may_change_anything() const;
+  [[nodiscard]] Status may_hand_over_image() const;
+  /// The image is another host's: changes wait, and what is read was seen.
+  [[nodiscard]] bool is_elsewhere() const;
+  /// Or has come, and is not ours yet.
+  [[nodiscard]] bool is_shared_and_waits() const;
+  /// So that there is something to be read.
+  void see_image();
+  /// What was to be read there was overwritten, and it was looked at anew.
+  [[nodiscard]] bool sees_anew(const Error& error);
   std::optional<Status> claim(Store& store, const std::vector<std::string>& blobs);
   Status seal_if_due(Store& store);
   /// Nothing: it has to wait.

@@ -1,4 +1,5 @@
 // BlobsService: whose machine it is.
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -37,8 +38,9 @@ std::optional<Status> BlobsService::claim(Store& store, const std::vector<std::s
   return seal_if_due(store);
 }
 
+// It changes nothing of an image, so it need not wait for one.
 kj::Promise<void> BlobsService::claim(ClaimContext context) {
-  return session_.changes.run([this, context](Result<StoreUse>& store) mutable {
+  auto act = [this, context](Result<StoreUse>& store) mutable {
     const auto named = context.getParams().getBlobs();
     std::optional<Status> done = store ? check_count(named.size()) : Status(store.error());
     if (*done) {
@@ -53,7 +55,20 @@ kj::Promise<void> BlobsService::claim(ClaimContext context) {
     }
     answer(context, *done);
     return true;
-  });
+  };
+  if (is_shared_and_waits() && context.getParams().getBlobs().size() == 0) {
+    session_.owner.hand_over.end_use(session_.number);
+    session_.owner.writers.give_up(session_.number);
+    return kj::READY_NOW;
+  }
+  if (is_shared_and_waits()) {
+    see_image();
+    Result<StoreUse> store = session_.owner.keeper.use(StoreGate::Purpose::read);
+    if (act(store)) {
+      return kj::READY_NOW;
+    }
+  }
+  return session_.changes.run(kj::mv(act));
 }
 
 Status BlobsService::seal_if_due(Store& store) {
@@ -76,6 +91,14 @@ kj::Promise<void> BlobsService::handOver(HandOverContext context) {
 }
 
 kj::Promise<void> BlobsService::takeBack(TakeBackContext context) {
+  if (is_shared_and_waits()) {
+    Status done = may_change_anything();
+    if (done) {
+      done = session_.owner.holds.in_turn([this] { return session_.owner.shared->begin(); });
+    }
+    answer(context, done);
+    return kj::READY_NOW;
+  }
   return session_.changes.run([this, context](Result<StoreUse>& store) mutable {
     Status done = store ? may_change_anything() : Status(store.error());
     if (done) {
@@ -89,6 +112,11 @@ kj::Promise<void> BlobsService::takeBack(TakeBackContext context) {
 
 kj::Promise<void> BlobsService::lookAgain(LookAgainContext context) {
   const Status may = may_change_anything();
+  if (may && session_.owner.shared != nullptr) {
+    answer(context,
+           session_.owner.holds.in_turn([this] { return session_.owner.shared->check_ours(); }));
+    return kj::READY_NOW;
+  }
   const Result<bool> changed = may ? session_.owner.holds.look_again() : may.error();
   if (changed) {
     context.getResults().setChanged(*changed);

@@ -45,6 +45,12 @@ public:
   /// after the latter there is no image any more.
   Result<bool> look_again();
 
+  /// Another call of the keeper's for which one thread at a time is allowed.
+  template <typename Call> auto in_turn(Call call) {
+    const std::lock_guard lock(mutex_);
+    return call();
+  }
+
 private:
   void time_has_come();
   Result<std::uint64_t> hold_locked(Clock::Duration duration);

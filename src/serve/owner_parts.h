@@ -5,6 +5,7 @@
 #include <string>
 
 #include "owner/image_keeper.h"
+#include "owner/shared_image.h"
 #include "serve/blob_writers.h"
 #include "serve/event_log.h"
 #include "serve/front_end_renewal.h"
@@ -38,6 +39,9 @@ struct OwnerParts {
   FrontEndRenewal& front_ends;
   Roundup& roundup;
   HeaderChanges& header;
+  /// Of an image that both hosts of a migration see, whose calls are made by holds.in_turn(). Null:
+  /// it is seen here only.
+  SharedImage* shared = nullptr;
 };
 
 } // namespace vnvram

@@ -53,7 +53,7 @@ OwnerServer::OwnerServer(const Setup& setup, UniqueFd bell_fd)
       header_(setup.keeper), parts_{setup.location, setup.keeper, writers_,    events_,
                                     holds_,         list_,        hand_over_,  image_,
                                     fullness_,      counters_,    setup.rates, setup.restart,
-                                    front_ends_,    roundup_,     header_},
+                                    front_ends_,    roundup_,     header_,     setup.shared},
       door_(setup.listener, setup.limits, setup.log), thread_([this] { run(); }) {
   if (const Result<StoreUse> store = setup.keeper.use(StoreGate::Purpose::read); store) {
     fullness_.begin(**store);

@@ -46,6 +46,8 @@ public:
     /// It takes the place of an owner that has died: those that are admitted may use what they have
     /// not claimed again yet, and the image is not sealed before they have said so.
     bool takes_over = false;
+    /// See OwnerParts. It outlives the server, as the others do.
+    SharedImage* shared = nullptr;
     /// Has another owner take this one's place, soon. Empty: nobody would start it. Any thread.
     std::function<void()> restart = {};
     /// Asks whoever has started the front ends to exchange them; front_ends_renewed() is the

@@ -28,7 +28,7 @@ kj::Promise<void> OwnerService::status(StatusContext context) {
   status.setLocation(owner.location);
   status.setPid(::getpid());
   status.setHeld(owner.keeper.is_held());
-  if (const Result<ImageState> state = session_.client.state(); state) {
+  if (const Result<ImageState> state = seen_state(); state) {
     status.setAttached(true);
     auto written = status.initState();
     write_state(written, *state);

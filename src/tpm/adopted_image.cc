@@ -56,10 +56,11 @@ Status AdoptedImage::start_with(const TpmImage& image) {
   return {};
 }
 
-bool AdoptedImage::belongs_to_tpm(const TpmImage& image) const {
+bool AdoptedImage::belongs_to_tpm(const TpmImage& image, Whose whose) const {
+  // Of one that was let go here nobody has changed anything since, and other devices did before.
+  const bool is_as_left = whose == Whose::left_here || state_.generation == image.state.generation;
   // What control commands have changed since is in memory only, and can be committed to it.
-  return state_.generation == image.state.generation && state_.uuid == image.state.uuid &&
-         tpm_.matches(image.contents);
+  return is_as_left && state_.uuid == image.state.uuid && tpm_.matches(image.contents);
 }
 
 Status AdoptedImage::adopt(TpmImage image, const std::string& location, Whose whose) {
@@ -77,7 +78,7 @@ Status AdoptedImage::adopt(TpmImage image, const std::string& location, Whose wh
   }
   if (tpm_.is_restored()) {
     tpm_.replace_image();
-  } else if (!tpm_.has_state() || !belongs_to_tpm(image)) {
+  } else if (!tpm_.has_state() || !belongs_to_tpm(image, whose)) {
     if (!tpm_.is_untouched()) {
       return Error(ErrorKind::stale,
                    fmt::format("{}: it holds generation {}, and the running TPM goes on from "

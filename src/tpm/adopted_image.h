@@ -56,7 +56,7 @@ public:
   void sealed(bool is_sealed);
 
 private:
-  [[nodiscard]] bool belongs_to_tpm(const TpmImage& image) const;
+  [[nodiscard]] bool belongs_to_tpm(const TpmImage& image, Whose whose) const;
   void note(const ImageState& state, const BlobRoom& room);
 
   SoftTpm& tpm_;

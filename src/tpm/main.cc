@@ -29,6 +29,7 @@
 #include "tpm/control_service.h"
 #include "tpm/location_place.h"
 #include "tpm/options.h"
+#include "tpm/owner_place.h"
 #include "tpm/predecessor.h"
 #include "tpm/shared_image_host.h"
 #include "tpm/successor.h"
@@ -116,13 +117,14 @@ Status give_up_privileges(const Options& options) {
     KeyRing(options.keys).run_no_more_commands(); // For an image that comes later.
   }
   const bool has_owner = scheme_of(options.image) == LocationScheme::owner;
-  return confine(options.seccomp, {.connections = options.admin.has_value() || options.shared ||
+  const bool opens_later = options.shared && !has_owner;
+  return confine(options.seccomp, {.connections = options.admin.has_value() || opens_later ||
                                                   (has_owner && !is_passed_on(options.image)),
                                    .sessions = has_owner,
-                                   .threads = options.shared,
+                                   .threads = opens_later,
                                    .growth = options.grow_max_bytes != 0,
                                    .client_library = has_own_threads(options.image),
-                                   .files = options.shared});
+                                   .files = opens_later});
 }
 
 enum class End { by_signal, by_successor };
@@ -182,6 +184,14 @@ Status power_off(const Tpm& made, bool held, const Log& log) {
   return made.storage->close();
 }
 
+// Of an image that another host sees as well.
+std::unique_ptr<ImagePlace> place_of(const Tpm& made, const Options& options) {
+  if (made.keeper == nullptr) {
+    return std::make_unique<OwnerPlace>(options.name());
+  }
+  return std::make_unique<LocationPlace>(options.image);
+}
+
 std::string opening_words(const Tpm& made, const Options& options) {
   const bool is_tpm2 = made.tpm->version() == TpmVersion::tpm2_0;
   const TpmStorageStatus status = made.storage->status();
@@ -215,9 +225,9 @@ Status run(const Options& options, const Log& log) {
   if (!made.ok()) {
     return made.error();
   }
-  LocationPlace place(options.image);
+  const std::unique_ptr<ImagePlace> place = place_of(*made, options);
   if (options.shared) {
-    made->storage->use_place(place);
+    made->storage->use_place(*place);
   }
   Sockets sockets;
   if (Status opened = open_sockets(sockets, options); !opened.ok()) {

@@ -38,9 +38,9 @@ Status check_options(const Options& options) {
     return usage_error("--successors and --predecessor are for the TPM of a vnvram serve");
   }
   if (options.shared &&
-      (scheme_of(options.image) == LocationScheme::owner || options.detached || !options.seals ||
+      (options.detached || !options.seals || options.successors >= 0 || options.predecessor >= 0 ||
        (options.incoming && (options.take_over || options.startup != Startup::none)))) {
-    return usage_error("--shared is for an image of one's own that is handed over with its seal",
+    return usage_error("--shared is for an image that is handed over with its seal",
                        "leave out --detached, --no-seal, and with --incoming --take-over and "
                        "--startup");
   }

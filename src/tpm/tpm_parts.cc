@@ -162,12 +162,36 @@ Result<Tpm> open_image(const Options& options, const Log& log) {
   return attached.ok() ? std::move(made) : attached.error();
 }
 
+// What has come with a state that another process had, and nobody has gone on with, is not this
+// one's: QEMU sets a state anew.
+bool is_elsewhere(BlobClient& client) {
+  Result<ImageState> state = client.state();
+  if (state.ok() && state->sealed && !state->elsewhere && client.let_go({}).ok()) {
+    state = client.state();
+  }
+  return state.ok() && state->elsewhere;
+}
+
+// It is seen, and comes when its owner is asked for it.
+Result<Tpm> make_standing_by(Tpm made, const Options& options, const Log& log) {
+  const Result<TpmVersion> version =
+      find_tpm_version(*made.client, options.name(), {options.version, options.blobs_prefix});
+  if (!version.ok()) {
+    return version.error();
+  }
+  add_empty_tpm(made, *version, options, log);
+  return made;
+}
+
 Result<Tpm> make_attached(const Options& options, const Log& log) {
   Result<Tpm> opened = open_image(options, log);
   if (!opened.ok()) {
     return opened.error();
   }
   Tpm made = *std::move(opened);
+  if (options.shared && made.keeper == nullptr && is_elsewhere(*made.client)) {
+    return make_standing_by(std::move(made), options, log);
+  }
   Result<TpmImage> image =
       read_tpm_image(*made.client, options.name(), {options.version, options.blobs_prefix});
   if (!image.ok()) {
@@ -195,16 +219,7 @@ Result<Tpm> make_attached(const Options& options, const Log& log) {
 // What another process says of its TPM is not to be read before this one has given up its rights.
 Result<Tpm> make_successor(const Options& options, const Log& log) {
   Result<Tpm> made = open_image(options, log);
-  if (!made.ok()) {
-    return made.error();
-  }
-  const Result<TpmVersion> version =
-      find_tpm_version(*made->client, options.name(), {options.version, options.blobs_prefix});
-  if (!version.ok()) {
-    return version.error();
-  }
-  add_empty_tpm(*made, *version, options, log);
-  return made;
+  return made.ok() ? make_standing_by(*std::move(made), options, log) : made.error();
 }
 
 } // namespace
@@ -213,7 +228,8 @@ Result<Tpm> make_tpm(const Options& options, const Log& log) {
   if (options.predecessor >= 0) {
     return make_successor(options, log);
   }
-  const bool comes_later = options.detached || (options.shared && options.incoming);
+  const bool has_owner = scheme_of(options.image) == LocationScheme::owner;
+  const bool comes_later = options.detached || (options.shared && options.incoming && !has_owner);
   return comes_later ? make_detached(options, log) : make_attached(options, log);
 }
 

@@ -213,7 +213,7 @@ Status TpmStorage::mark_image_ours() {
   if (!custody_.has_image() || !custody_.is_ours() || !image_.state().sealed) {
     return {};
   }
-  Status unsealed = client_.take_back();
+  Status unsealed = unseal_image();
   if (unsealed.ok()) {
     image_.sealed(false);
     let_go_.reset();
@@ -262,7 +262,7 @@ bool TpmStorage::look_again() {
 
 // INV7e: what was changed underneath may be somebody else's, who goes on with it.
 bool TpmStorage::is_still_there() {
-  const Result<bool> current = keeper_->is_current();
+  const Result<bool> current = is_current();
   if (!current.ok()) {
     return fail(current.error(), "a look at the image");
   }
@@ -277,6 +277,15 @@ bool TpmStorage::is_still_there() {
   return *current;
 }
 
+Result<bool> TpmStorage::is_current() {
+  if (keeper_ != nullptr) {
+    return keeper_->is_current();
+  }
+  const Result<bool> changed = client_.look_again();
+  return !changed.ok() && changed.error().kind() == ErrorKind::stale ? Result<bool>(false)
+                                                                     : was_changed(changed);
+}
+
 // One that the TPM cannot have.
 void TpmStorage::lose_image() {
   custody_.image_given_up();
@@ -289,6 +298,7 @@ Status TpmStorage::let_go() {
   if (keeper_ != nullptr) {
     return keeper_->detach();
   }
+  let_go_as_it_is();
   const Status gone = client_.claim({}); // The device is in use no more.
   const Status closed = client_.close();
   return gone.ok() ? closed : gone;
@@ -360,9 +370,19 @@ Status TpmStorage::close() {
 
 // As it is.
 void TpmStorage::leave_image() {
-  keeper_->abandon();
+  let_go_as_it_is();
   leave_place();
   custody_.image_given_up();
+}
+
+void TpmStorage::let_go_as_it_is() {
+  if (keeper_ != nullptr) {
+    keeper_->abandon();
+  } else if (setup_.shared) { // If it is sealed: other devices go on with one that is not.
+    if (const auto left = client_.let_go({}); !left.ok()) {
+      log_.warning("the image could not be let go: " + operator_text(left.error()));
+    }
+  }
 }
 
 void TpmStorage::leave_place() {

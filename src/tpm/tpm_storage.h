@@ -67,7 +67,7 @@ public:
   TpmStorage(const TpmStorage&) = delete;
   TpmStorage& operator=(const TpmStorage&) = delete;
 
-  /// Where the keeper's image is found, each time that it is needed. Before anything else, and it
+  /// Where the image is found, each time that it is needed. Before anything else, and it
   /// outlives this; without it an image is where attach() says.
   void use_place(ImagePlace& place) { place_ = &place; }
 
@@ -125,11 +125,17 @@ public:
 private:
   /// `device`: what is open there already.
   Status attach(const std::string& location, std::unique_ptr<BlockDevice> device);
+  Status open(const std::string& location, std::unique_ptr<BlockDevice> device,
+              const std::optional<GoOn>& go_on);
+  Result<OwnerEpoch> seal_and_let_go(const HandOverNumber& number);
+  Status unseal_image();
   Result<std::optional<GoOn>> what_to_go_on_from() const;
   Status bring_up_to_date();
   [[nodiscard]] bool fail(const Error& error, std::string_view during);
   [[nodiscard]] bool look_again();
   [[nodiscard]] bool is_still_there();
+  Result<bool> is_current();
+  void let_go_as_it_is();
   [[nodiscard]] bool is_at_hand();
   void leave_place();
   void lose_image();

@@ -56,10 +56,10 @@ Status TpmStorage::detach(bool held) {
 
 Status TpmStorage::attach(const std::string& location, std::unique_ptr<BlockDevice> device) {
   const std::string where = location.empty() ? image_.location() : location;
-  if (keeper_ == nullptr) {
+  if (keeper_ == nullptr && !setup_.shared) {
     return of_another_process();
   }
-  if (keeper_->is_attached()) {
+  if (custody_.has_image() || (keeper_ != nullptr && keeper_->is_attached())) {
     return Error(ErrorKind::exists, where + ": an image is attached", "detach it first");
   }
   if (Status opens = check_reopens(where); !opens.ok()) {
@@ -70,11 +70,8 @@ Status TpmStorage::attach(const std::string& location, std::unique_ptr<BlockDevi
   if (!go_on.ok()) {
     return go_on.error();
   }
-  const ImageKeeper::Opening opening = {
-      .location = where, .accept_sealed = !setup_.shared, .go_on = *go_on};
-  Status opened =
-      device != nullptr ? keeper_->attach(std::move(device), opening) : keeper_->attach(opening);
-  const bool was_here = *go_on && (*go_on)->own_epoch;
+  Status opened = open(where, std::move(device), *go_on);
+  const bool was_here = *go_on && let_go_ == *go_on;
   if (!opened.ok()) {
     if (setup_.shared && was_here && opened.error().kind() == ErrorKind::stale) {
       custody_.gone_on_elsewhere();
@@ -99,6 +96,16 @@ Status TpmStorage::attach(const std::string& location, std::unique_ptr<BlockDevi
   }
   log_.info(fmt::format("{} is attached, generation {}", where, generation));
   return {};
+}
+
+Status TpmStorage::open(const std::string& location, std::unique_ptr<BlockDevice> device,
+                        const std::optional<GoOn>& go_on) {
+  if (keeper_ == nullptr) {
+    return client_.go_on(*go_on);
+  }
+  const ImageKeeper::Opening opening = {
+      .location = location, .accept_sealed = !setup_.shared, .go_on = go_on};
+  return device != nullptr ? keeper_->attach(std::move(device), opening) : keeper_->attach(opening);
 }
 
 // The image that belongs to what the TPM has in memory, or has been set. Nothing: whatever is
@@ -154,7 +161,7 @@ Status TpmStorage::hand_over(const HandOverNumber& number) {
     }
   }
   if (image_.state().sealed && let_go_ && tpm_.has_changes()) {
-    if (Status unsealed = keeper_->unseal(); !unsealed.ok()) {
+    if (Status unsealed = unseal_image(); !unsealed.ok()) {
       return unsealed;
     }
     image_.sealed(false);
@@ -162,16 +169,49 @@ Status TpmStorage::hand_over(const HandOverNumber& number) {
   if (Status done = bring_up_to_date(); !done.ok()) {
     return done;
   }
+  const bool was_sealed = image_.state().sealed;
   image_.sealed(true); // As far as commits go, whatever comes of it.
-  if (Status sealed = keeper_->seal(number); !sealed.ok()) {
-    return sealed;
+  const auto let_go_before = let_go_;
+  if (keeper_ == nullptr) {
+    let_go_ = GoOn{.hand_over = number}; // Also if its owner dies, and another one finds it sealed.
   }
-  let_go_ = GoOn{.hand_over = number, .own_epoch = keeper_->epoch()};
-  // It is all on the image: nothing is left to be written, and nobody waits longer than he has to.
-  leave_image();
+  const Result<OwnerEpoch> epoch = seal_and_let_go(number);
+  if (!epoch.ok()) {
+    if (keeper_ == nullptr && epoch.error().kind() == ErrorKind::in_use) { // Nothing was done.
+      image_.sealed(was_sealed);
+      let_go_ = let_go_before;
+    }
+    return epoch.error();
+  }
+  let_go_ = GoOn{.hand_over = number, .own_epoch = *epoch};
+  leave_place();
+  custody_.image_given_up();
   log_.info(fmt::format("the image is sealed for its hand-over at generation {}, and let go",
                         image_.state().generation));
   return {};
+}
+
+// It is all on the image then: nothing is left to be written, and nobody waits longer than he has
+// to.
+Result<OwnerEpoch> TpmStorage::seal_and_let_go(const HandOverNumber& number) {
+  if (keeper_ == nullptr) {
+    return client_.let_go(number);
+  }
+  if (Status sealed = keeper_->seal(number); !sealed.ok()) {
+    return sealed.error();
+  }
+  const OwnerEpoch epoch = keeper_->epoch();
+  keeper_->abandon();
+  return epoch;
+}
+
+// Of an owner that has died in between the next one has let it go.
+Status TpmStorage::unseal_image() {
+  if (keeper_ != nullptr || !let_go_) {
+    return client_.take_back();
+  }
+  const Status here = client_.go_on(*let_go_);
+  return here.ok() ? client_.take_back() : here;
 }
 
 Status TpmStorage::take_image_back() {

@@ -30,11 +30,11 @@ class MachineProcess(OwnerProcess):
     def processes(self):
         """Those that it has started now, by what they are."""
         found = {}
-        listed = subprocess.run(["ps", "--ppid", str(self.pid), "-o", "pid=,args="],
+        listed = subprocess.run(["ps", "--ppid", str(self.child.pid), "-o", "pid=,args="],
                                 capture_output=True, text=True, check=False).stdout
         for line in listed.splitlines():
-            pid, program = line.split()[:2]
-            name = program.rpartition("/")[2]
+            pid, path = line.split()[:2]
+            name = path.rpartition("/")[2]
             found["owner" if name == "vnvram" else name] = int(pid)
         return found
 
@@ -42,7 +42,7 @@ class MachineProcess(OwnerProcess):
         """SIGKILL to each of its processes, and all are gone on return. As in a power cut, nobody
         does anything about another one's death: who would start them again is stopped first."""
         self.child.send(signal.SIGSTOP)
-        os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WNOWAIT)
+        os.waitid(os.P_PID, self.child.pid, os.WSTOPPED | os.WNOWAIT)
         pidfds = [os.pidfd_open(pid) for pid in self.processes().values()]
         for pidfd in pidfds:
             signal.pidfd_send_signal(pidfd, signal.SIGKILL)

@@ -351,7 +351,7 @@ class Encrypted(SharedImageCase):
         TpmCase.setUp(self)
         key = self.workspace.file("key")
         key.write_bytes(os.urandom(32))
-        self.image = create(self.workspace.file("shared.img"), "--tpm2", "--encrypt", "--key", f"file:{key}")
+        self.image = create(self.workspace.file("shared.img"), *self.image_words, "--encrypt", "--key", f"file:{key}")
         anchor = self.workspace.file("anchor")
         vnvram("anchor", "accept", self.image, "--anchor", f"file:{anchor}", "--key", f"file:{key}")
         self.tpm_words = ("--key", f"file:{key}", "--anchor", f"file:{anchor}")

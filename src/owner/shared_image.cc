@@ -1,0 +1,153 @@
+#include "owner/shared_image.h"
+
+namespace vnvram {
+namespace {
+
+// Whoever has it may overwrite what is read just then.
+constexpr int looks_max = 50;
+
+} // namespace
+
+Status SharedImage::stand_by(Before before) {
+  keeper_.bar();
+  was_let_go_ = before == Before::owner_of_it;
+  has_all_ = true;
+  standing_ = Standing::elsewhere;
+  return see();
+}
+
+Status SharedImage::see() {
+  if (!is_seen_only() || keeper_.is_attached()) {
+    return {};
+  }
+  Status seen;
+  for (int looks = 0; looks < looks_max; ++looks) {
+    seen = keeper_.attach({.location = location_, .access = Access::read_only});
+    if (seen.ok() || seen.error().kind() != ErrorKind::stale) {
+      break;
+    }
+  }
+  return seen;
+}
+
+Status SharedImage::see_anew() {
+  if (is_seen_only()) {
+    keeper_.abandon();
+  }
+  return see();
+}
+
+// INV7c, INV7d: no change begins from the bar on, and those that have begun are waited for.
+Result<OwnerEpoch> SharedImage::hand_over(const HandOverNumber& number) {
+  if (standing_ == Standing::ours && keeper_.is_held()) {
+    return Error(ErrorKind::in_use,
+                 location_ + ": changes are held, and the image is to stay as it is",
+                 "`release` it first");
+  }
+  if (Status here = open({.hand_over = number}); !here) {
+    return here.error();
+  }
+  if (standing_ == Standing::ours) {
+    keeper_.bar_anew();
+  }
+  standing_ = Standing::came; // Until it is let go it can be had by begin().
+  if (Status sealed = keeper_.seal(number); !sealed) {
+    return sealed.error();
+  }
+  const OwnerEpoch epoch = keeper_.epoch();
+  keeper_.abandon(); // It is all on the image, and nobody waits longer than he has to.
+  has_all_ = true;
+  was_let_go_ = true;
+  let_go_ = number;
+  standing_ = Standing::elsewhere;
+  return epoch;
+}
+
+// What has waited is of the machine that was here, and another host may have changed the same.
+bool SharedImage::would_change_what_is_newer(const GoOn& from) const {
+  const bool is_taken_back = from.own_epoch || (let_go_ && from.hand_over == let_go_);
+  return was_let_go_ && !is_taken_back && keeper_.has_turned_away();
+}
+
+Status SharedImage::go_on(const GoOn& from) {
+  if (standing_ != Standing::ours && standing_ != Standing::came &&
+      would_change_what_is_newer(from)) {
+    return Error(ErrorKind::unsupported,
+                 location_ + ": devices of the machine that was here before wait to change it",
+                 "end what serves it, and start that anew, for a machine that comes");
+  }
+  return open(from);
+}
+
+Status SharedImage::open(const GoOn& from) {
+  if (standing_ == Standing::ours || standing_ == Standing::came) {
+    return {};
+  }
+  const bool was_gone = standing_ == Standing::gone;
+  keeper_.bar();
+  standing_ = Standing::elsewhere;
+  keeper_.abandon(); // What was seen only.
+  Status opened = keeper_.attach({.location = location_, .go_on = from});
+  if (opened) {
+    standing_ = Standing::came;
+  } else if (was_gone || (opened.error().kind() == ErrorKind::stale && from.own_epoch)) {
+    lose();
+  }
+  return opened;
+}
+
+Status SharedImage::begin() {
+  switch (standing_) {
+  case Standing::elsewhere:
+  case Standing::gone:
+    return Error(ErrorKind::sealed,
+                 location_ + ": the image is not this host's: it was handed over, or has not come",
+                 "the machine goes on where its QEMU does; if nowhere: end what serves it, and "
+                 "`unseal` the image");
+  case Standing::ours:
+  case Standing::came: break;
+  }
+  Status unsealed = keeper_.unseal();
+  has_all_ = false;
+  was_let_go_ = false;
+  let_go_.reset();
+  standing_ = Standing::ours; // If it is sealed still, the store refuses what has waited.
+  keeper_.unbar();
+  return unsealed;
+}
+
+void SharedImage::leave() {
+  if (standing_ == Standing::came && keeper_.info().sealed && !keeper_.info().hand_over.is_none()) {
+    keeper_.abandon();
+    standing_ = Standing::elsewhere;
+  }
+}
+
+// INV7e: what has changed underneath is not opened anew, as an own drive is: it may be the other's.
+Status SharedImage::check_ours() {
+  if (standing_ != Standing::ours && standing_ != Standing::came) {
+    return Error(ErrorKind::absent, location_ + ": the image is not this host's");
+  }
+  const Result<bool> current = keeper_.is_current();
+  if (!current) {
+    return current.error();
+  }
+  if (*current) {
+    return {};
+  }
+  lose();
+  return Error(ErrorKind::stale,
+               location_ + ": the image is let go: somebody else has opened it since, or its "
+                           "content was put back",
+               "the machine is not to go on here");
+}
+
+void SharedImage::lose() {
+  keeper_.bar();
+  keeper_.abandon();
+  was_let_go_ = true; // Of what is written here from now on nothing belongs on what may come back.
+  standing_ = Standing::gone;
+  keeper_.refuse_changes();
+}
+
+} // namespace vnvram

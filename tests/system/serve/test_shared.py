@@ -1,0 +1,307 @@
+"""One image that two hosts see, for a whole machine: its TPM hands it over, with all that belongs to it, between two
+`vnvram serve --shared`. What holds of a TPM alone (tpm/test_shared_image.py) holds here as well; beside it an NBD client
+writes, as a flash does."""
+
+import os
+import signal
+import subprocess
+import threading
+import unittest
+
+import nbd  # libnbd's own binding
+
+from harness.child import PATIENCE_SECONDS, Deadline
+from harness.shared_machine import SharedMachine
+from harness.tpm_process import program
+from harness.vnvram import vnvram
+from tpm import test_shared_image as of_a_tpm
+from tpm.support import FAIL
+from tpm.test_shared_image import PERMANENT, SEALED, fetch, take
+
+FLASH = "flash"
+FLASH_SIZE = 65536
+
+
+class MachineHost(of_a_tpm.Host):
+    """With an NBD client of its flash."""
+
+    def __init__(self, case, machine):
+        super().__init__(case, machine)
+        self.case = case
+        self.flash = nbd.NBD()
+        self.flash.connect_uri(machine.uri(FLASH))
+
+    def number(self):
+        return int.from_bytes(self.flash.pread(8, 0), "big")
+
+    def write(self, number, flags=nbd.CMD_FLAG_FUA):
+        self.flash.pwrite(number.to_bytes(8, "big"), 0, flags)
+
+    def begin_to_write(self, number):
+        """It waits as long as the image is not this host's."""
+        self.failed = None
+
+        def write():
+            try:
+                self.write(number)
+            except nbd.Error as error:
+                self.failed = error
+        self.writing = threading.Thread(target=write, daemon=True)
+        self.writing.start()
+
+    def qemu_ends(self):
+        self.flash.shutdown()
+        super().qemu_ends()
+
+
+class SharedServeCase(of_a_tpm.SharedImageCase):
+    image_words = ("--tpm2", "--blob", f"{FLASH}:uefi-vars:{FLASH_SIZE}")
+    written = 0
+    key_words = ()
+
+    def machine(self, *options):
+        made = SharedMachine(self.workspace, self.location(), "--shared", "--log-level", "debug", *self.tpm_words, *options)
+        self.children.append(made)
+        return made
+
+    def start_host(self, *options):
+        return MachineHost(self, self.machine(*options))
+
+    def start_source(self):
+        source, count = super().start_source()
+        self.written = source.number()
+        return source, count
+
+    def start_target(self):
+        """The image is not opened for writing by it, and its flash is there to be read."""
+        before = self.owner()
+        target = self.start_host("--incoming")
+        self.assertEqual(self.owner(), before)
+        self.assertEqual(target.flash.get_size(), FLASH_SIZE)
+        self.assertEqual(target.number(), self.written)
+        return target
+
+    def must_go_on(self, host, count):
+        super().must_go_on(host, count)
+        self.assertEqual(host.number(), self.written)
+        self.written += 1
+        host.write(self.written)
+        self.assertEqual(self.stored_number(), self.written)
+
+    def stored_number(self):
+        """By the image."""
+        found = subprocess.run([program("vnvram"), "get", *self.key_words, self.image, FLASH], capture_output=True, check=True, timeout=60)
+        return int.from_bytes(found.stdout[:8], "big")
+
+    def refused_serve(self, *options, image=None):
+        done = subprocess.run([program("vnvram"), "serve", image or self.image, "--control",
+                               f"unix:{self.workspace.file('none')}", "--shared", *options],
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
+        self.assertNotEqual(done.returncode, 0)
+        return done.returncode, done.stderr
+
+
+class HandOver(SharedServeCase, of_a_tpm.HandOver):
+    def test_there_and_back_again(self):
+        """Processes that stay, with a QEMU after the other."""
+        here, count = self.start_source()
+        there = self.start_target()
+        for _ in range(4):
+            self.assertEqual(take(there.control, fetch(here.control)), 0, there.log_text())
+            self.must_go_on(there, count)
+            count += 1
+            here.qemu_ends()
+            here, there = there, MachineHost(self, here.tpm)
+
+    def test_what_is_written_waits_for_the_switch(self):
+        source, count = self.start_source()
+        self.must_go_on(source, count)
+        target = self.start_target()
+        target.begin_to_write(4711)
+        blobs = fetch(source.control)
+        source.begin_to_write(1)
+        self.assertEqual(self.stored_number(), self.written)
+        self.assertEqual(take(target.control, blobs), 0, target.log_text())
+        target.writing.join(PATIENCE_SECONDS)
+        self.assertFalse(target.writing.is_alive())
+        self.assertIsNone(target.failed)
+        self.written = 4711
+        self.must_go_on(target, count + 1)
+        self.assertTrue(source.writing.is_alive())
+        self.must_not_go_on(source)
+        source.writing.join(PATIENCE_SECONDS)  # It is refused when it is known who has the image.
+        self.assertIsNotNone(source.failed)
+        self.must_go_on(target, count + 2)
+
+    def test_what_is_written_waits_for_the_way_back(self):
+        source, count = self.start_source()
+        fetch(source.control)
+        source.begin_to_write(12)
+        self.assertEqual(source.control.lock_storage(), 0, source.log_text())
+        source.writing.join(PATIENCE_SECONDS)
+        self.assertIsNone(source.failed)
+        self.written = 12
+        self.must_go_on(source, count)
+
+    def test_a_held_image_is_not_handed_over(self):
+        source, count = self.start_source()
+        vnvram("hold", source.tpm.address, "--seconds", "60")
+        before = self.owner()
+        self.assertEqual(source.control.get_blob(PERMANENT)[0], FAIL)
+        self.assertIn("changes are held", source.log_text())
+        self.assertEqual(self.owner(), before)
+        vnvram("release", source.tpm.address)
+        self.must_go_on(source, count)
+        target = self.start_target()
+        self.assertEqual(take(target.control, fetch(source.control)), 0, target.log_text())
+        self.must_go_on(target, count + 1)
+
+    def test_status_says_where_it_is(self):
+        source, _ = self.start_source()
+        target = self.start_target()
+        self.assertIn("stands by", target.tpm.status())
+        self.assertNotIn("stands by", source.tpm.status())
+        self.assertEqual(take(target.control, fetch(source.control)), 0, target.log_text())
+        self.assertNotIn("stands by", target.tpm.status())
+        self.assertIn("stands by", source.tpm.status())
+
+    def test_without_a_tpm_it_is_refused(self):
+        """Nobody would say that the machine goes."""
+        nbd_words = ("--nbd", f"unix:{self.workspace.file('nbd')}")
+        self.assertIn("--shared without --tpm", self.refused_serve(*nbd_words)[1])
+        two = [word for number in range(2)
+               for word in ("--tpm", f"unix:{self.workspace.file(f'tpm{number}')},blobs=guest{number}/")]
+        self.assertIn("--shared with several TPMs", self.refused_serve(*two)[1])
+
+    def test_without_a_seal_it_is_refused(self):
+        tpm = f"unix:{self.workspace.file('tpm')}"
+        self.assertIn("no-seal with --shared", self.refused_serve("--tpm", f"{tpm},no-seal")[1])
+        self.assertIn("--take-over with --shared", self.refused_serve("--tpm", tpm, "--incoming", "--take-over")[1])
+        self.assertEqual(vnvram("info", self.image, "--json").count('"epoch": 1'), 1)
+
+
+class Deaths(SharedServeCase, of_a_tpm.Deaths):
+    """Of all of a host's processes at once."""
+
+    def test_what_is_sealed_is_not_served_without_a_word(self):
+        source, count = self.start_source()
+        fetch(source.control)
+        source.tpm.kill()
+        tpm = ("--tpm", f"unix:{self.workspace.file('another.tpm')}")
+        status, said = self.refused_serve(*tpm)
+        self.assertEqual(status, SEALED)
+        self.assertIn("unseal", said)
+        vnvram("unseal", self.image)
+        new = self.start_host()
+        self.assertEqual((new.control.init(), new.guest.startup()), (0, 0))
+        self.must_go_on(new, count)
+
+
+class OwnerDeaths(SharedServeCase):
+    """Of an owner alone, whose front ends go on with the next one."""
+
+    def kill_owner(self, host):
+        owner = host.tpm.pid
+        os.kill(owner, signal.SIGKILL)
+        deadline = Deadline(PATIENCE_SECONDS)
+        while host.tpm.processes().get("owner", owner) == owner:
+            self.assertFalse(deadline.passed(), host.log_text())
+
+    def test_of_the_source_when_it_has_let_go(self):
+        source, count = self.start_source()
+        fetch(source.control)
+        self.kill_owner(source)
+        self.assertEqual(source.control.lock_storage(), 0, source.log_text())
+        self.must_go_on(source, count)
+        target = self.start_target()
+        blobs = fetch(source.control)
+        self.kill_owner(source)
+        self.assertEqual(take(target.control, blobs), 0, target.log_text())
+        self.must_go_on(target, count + 1)
+
+    def test_of_the_target_while_it_stands_by(self):
+        source, count = self.start_source()
+        target = self.start_target()
+        blobs = fetch(source.control)
+        self.kill_owner(target)
+        self.assertEqual(take(target.control, blobs), 0, target.log_text())
+        self.must_go_on(target, count)
+        self.kill_owner(target)
+        self.must_go_on(target, count + 1)
+        self.must_not_go_on(source)
+
+    def test_at_a_random_moment_of_the_switch(self):
+        """Either is told to go on then, the target first: one does."""
+        source, count = self.start_source()
+        for number in range(of_a_tpm.ROUNDS):
+            target = self.start_target()
+            victim = (source, target)[number % 2]
+            killing = threading.Timer(number * 0.002, os.kill, (victim.tpm.pid, signal.SIGKILL))  # Random, no synchronisation.
+            killing.start()
+            try:
+                blobs = fetch(source.control)
+                taken = take(target.control, blobs) == 0
+            except AssertionError:
+                taken = False  # It was not given.
+            killing.join()
+            if taken:
+                self.must_go_on(target, count)
+                self.must_not_go_on(source)
+                source.qemu_ends()
+                source.tpm.kill()
+                source = target
+            else:
+                target.tpm.kill()
+                self.assertEqual(source.control.lock_storage(), 0, source.log_text())
+                self.must_go_on(source, count)
+            count += 1
+
+class Encrypted(SharedServeCase, of_a_tpm.Encrypted):
+    """With an anchor that both see."""
+
+    def setUp(self):
+        super().setUp()
+        self.key_words = ("--key", self.key)
+
+    def test_a_machine_moves_and_comes_back(self):
+        source, count = self.start_source()
+        target = self.start_target()
+        self.assertEqual(take(target.control, fetch(source.control)), 0, target.log_text())
+        self.must_go_on(target, count)
+        self.must_not_go_on(source)
+        source.qemu_ends()
+        back = MachineHost(self, source.tpm)
+        self.assertEqual(take(back.control, fetch(target.control)), 0, back.log_text())
+        self.must_go_on(back, count + 1)
+        fetch(back.control)
+        self.assertEqual(back.control.lock_storage(), 0)
+        self.must_go_on(back, count + 2)
+
+
+class WithoutALock(SharedServeCase, of_a_tpm.WithoutALock):
+    """An NBD server, which keeps nobody away: the epoch and the look do."""
+
+
+class ComesBack(SharedServeCase):
+    def test_not_while_something_waits_that_is_older(self):
+        """It was to be written to the machine that was here before."""
+        source, count = self.start_source()
+        target = self.start_target()
+        blobs = fetch(source.control)
+        source.begin_to_write(1)
+        self.assertEqual(take(target.control, blobs), 0, target.log_text())
+        self.must_go_on(target, count)
+        of_a_tpm.Host.qemu_ends(source)  # But for its flash.
+        back = of_a_tpm.Host(self, source.tpm)
+        self.assertEqual(take(back.control, fetch(target.control)), FAIL)
+        self.assertIn("wait to change it", back.log_text())
+        self.assertEqual(target.control.lock_storage(), 0)
+        self.must_go_on(target, count + 1)
+
+
+class Times(SharedServeCase, of_a_tpm.Times):
+    """Of a whole machine."""
+
+
+if __name__ == "__main__":
+    unittest.main()
