@@ -52,7 +52,10 @@ Status FileDevice::lock_for_writing() {
     return status;
   }
   // From here on nobody writes, on whatever host: what is read is what there is.
-  Status status = reserves_ ? reservation_->take() : Status();
+  Status status;
+  if (reservation_) {
+    status = reserves_ ? reservation_->take() : reservation_->join();
+  }
   if (status) {
     status = check_still_named();
   }

@@ -69,7 +69,7 @@ class Reservations(ShowsLogs, unittest.TestCase):
 
     def setUp(self):
         self.guest.run("killall -9 vnvram; rm -f /run/*")
-        self.guest.must(f"dd if=/dev/zero of={A} bs=1M 2>/dev/null; sync")
+        self.guest.must(f"dd if=/dev/zero of={A} bs=1M count=16 conv=fsync 2>/dev/null")
         self.vnvram(f"create {A} --blob counter:raw:4096")
 
     def vnvram(self, words, status=0, message=""):
@@ -87,7 +87,7 @@ class Reservations(ShowsLogs, unittest.TestCase):
         old.must_put(1)
         self.assertEqual(self.number(B), 1)
         # Another host writes nothing meanwhile, whether it asks for the reservation or not.
-        self.vnvram(f"put {B} counter /set_up_san", IN_USE, "another host has reserved it")
+        self.vnvram(f"put {B} counter /set_up_san", IN_USE, f"in use by process {old.pid} on")
         self.assertRegex(Owner(self, "second", B, "--reservation").refused(), "in use by process")
         old.must_put(2)
 
@@ -132,7 +132,7 @@ class Reservations(ShowsLogs, unittest.TestCase):
         new.must_put(4)
         self.assertEqual(self.number(A), 4)
         new.end()
-        # Who was not asked to reserve it leaves it as it was: what was shut out stays so.
+        # Who was not asked to reserve it has left it as it was: what was shut out stays so.
         old.kill()
         self.vnvram(f"put {A} counter /set_up_san", IN_USE, "another host has reserved it")
         self.vnvram(f"takeover {A}", message="nobody had it in use")
@@ -145,7 +145,7 @@ class Reservations(ShowsLogs, unittest.TestCase):
         old = Owner(self, "old", A, "--reservation").started()
         old.must_put(1)
         old.kill()
-        self.vnvram(f"put {B} counter /set_up_san", IN_USE, "another host has reserved it")
+        self.vnvram(f"put {B} counter /set_up_san", IN_USE, f"in use by process {old.pid} on")
         again = Owner(self, "again", A, "--reservation").started()
         again.must_put(2)
         self.assertEqual(self.number(B), 2)

@@ -219,6 +219,21 @@ TEST(PersistentReservationTest, WhoHasNoRightOrNoSuchDeviceHearsOfIt) {
   EXPECT_EQ(opening.reservation.take().error().kind(), ErrorKind::io);
 }
 
+TEST(PersistentReservationTest, WhoWasNotAskedToTakeItKeepsToWhoHasIt) {
+  Lun lun;
+  Opening other(lun, "b");
+  ASSERT_OK(other.reservation.join());
+  EXPECT_TRUE(lun.keys.empty()) << "nobody has it";
+  ASSERT_OK(Opening(lun, "a").reservation.take());
+  EXPECT_OK(Opening(lun, "a").reservation.join());
+  EXPECT_EQ(lun.holder, "a");
+  EXPECT_EQ(Opening(lun, "b").reservation.join().error().kind(), ErrorKind::in_use);
+  EXPECT_EQ(lun.keys.size(), 1U);
+  lun.keys["a"] = foreign_key;
+  EXPECT_OK(Opening(lun, "b").reservation.join()); // What others reserve is others' business.
+  EXPECT_EQ(lun.keys.size(), 1U);
+}
+
 // A process that is confined has no other calls left than those of reserving itself.
 TEST(PersistentReservationTest, LooksForOthersOnce) {
   Lun lun;
