@@ -110,6 +110,10 @@ class Reservations(ShowsLogs, unittest.TestCase):
         self.vnvram(f"put {A} counter /set_up_san", IN_USE, "another host has reserved it")
         self.assertEqual(self.number(A), last)
 
+        # Nor would anything else from there reach the LUN, whoever writes it: of no command of ours.
+        written = self.guest.run(f"dd if=/set_up_san of={A} bs=512 count=1 conv=notrunc oflag=direct 2>&1")
+        self.assertNotEqual(written.status, 0, written.output)
+
         new = Owner(self, "new", B, "--reservation").started()
         new.must_put(last + 1)
         new.end()  # In good order, and the LUN is anybody's.

@@ -189,7 +189,8 @@ TEST(PersistentReservationTest, WhatSomethingElseHasReservedIsLeftAlone) {
     EXPECT_EQ(next.reservation.shut_out_holder().error().kind(), ErrorKind::in_use);
     const Status refused = next.reservation.take();
     EXPECT_EQ(refused.error().kind(), ErrorKind::in_use);
-    EXPECT_NE(refused.error().cause().find("not vNVRAM (key 0xabcdef"), std::string::npos);
+    EXPECT_NE(refused.error().cause().find("not vNVRAM has reserved it (key 0xabcdef"),
+              std::string::npos);
     EXPECT_EQ(lun.keys.at(lun.holder), foreign_key);
   }
 }
