@@ -138,7 +138,7 @@ Status PersistentReservation::reserve() {
   }
   return drop_key(is_reservation_conflict(answer)
                       ? Error(ErrorKind::in_use, name_ + ": another host has reserved it",
-                              "end its owner there; if that host is dead, `vnvram takeover`")
+                              "end its owner there; if that host is dead, take it over")
                       : refused("reserve it", answer));
 }
 
