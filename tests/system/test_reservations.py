@@ -17,14 +17,14 @@ A, B = HOSTS["a"][0], HOSTS["b"][0]
 
 
 class Owner:
-    """`vnvram serve` on one of the two hosts."""
+    """`vnvram serve` on one of the two hosts, or another program that has the image open."""
 
-    def __init__(self, case, name, device, *options):
+    def __init__(self, case, name, device, *options, program=None):
         self.case = case
         self.guest = case.guest
         self.address = f"unix:/run/{name}.sock"
         self.log = f"/run/{name}.log"
-        words = " ".join(["vnvram", "serve", device, "--control", self.address, *options])
+        words = program or " ".join(["vnvram", "serve", device, "--control", self.address, *options])
         self.pid = self.guest.must(f"{words} >{self.log} 2>&1 & echo $!")
 
     def started(self):
@@ -159,6 +159,16 @@ class Reservations(ShowsLogs, unittest.TestCase):
         taker.must_put(3)
         taker.end()
         self.vnvram(f"put {A} counter /set_up_san")  # It was given back.
+
+    def test_a_confined_process_gives_it_back(self):
+        self.vnvram(f"register {A} --tpm2")
+        tpm = Owner(self, "tpm", A, program=f"vnvram-tpm {A} --ctrl unix:/run/tpm.ctrl --server unix:/run/tpm.commands "
+                                            "--startup clear --tpm2 --reservation --pid /run/tpm.pid")
+        self.guest.must(f"until [ -s /run/tpm.pid ]; do kill -0 {tpm.pid} || exit 1; sleep 0.2; done", seconds=120)
+        self.guest.must(f"grep -q '^Seccomp:.2' /proc/{tpm.pid}/status")
+        self.vnvram(f"put {B} counter /set_up_san", IN_USE, f"in use by process {tpm.pid} on")
+        tpm.end()
+        self.vnvram(f"put {B} counter /set_up_san")
 
     def test_what_nobody_has_reserved_takes_a_word(self):
         old = Owner(self, "old", A).started()
