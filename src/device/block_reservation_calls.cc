@@ -10,6 +10,7 @@
 #include <array>
 #include <cerrno>
 #include <cstddef>
+#include <filesystem>
 #include <span>
 #include <system_error>
 #include <utility>
@@ -48,6 +49,8 @@ constexpr int nvme_reservation_conflict = 0x83;
 // something next, in the answer's place, once for each.
 constexpr int attempts_max = 8;
 
+// Nothing is known without sysfs. What hangs on one host's cable is asked nothing: SATA has no
+// reservations, and USB's bridges may not bear the question.
 bool is_whole(int fd) {
   struct stat status = {};
   if (::fstat(fd, &status) != 0 || !S_ISBLK(status.st_mode)) {
@@ -55,14 +58,27 @@ bool is_whole(int fd) {
   }
   const std::string of_kernel =
       fmt::format("/sys/dev/block/{}:{}", major(status.st_rdev), minor(status.st_rdev));
+  std::error_code failed;
+  const std::string place = std::filesystem::read_symlink(of_kernel, failed).string();
+  if (failed || place.find("/ata") != std::string::npos ||
+      place.find("/usb") != std::string::npos) {
+    return false;
+  }
   const auto has = [&](const char* name) {
     return ::access((of_kernel + name).c_str(), F_OK) == 0 || errno != ENOENT;
   };
-  return has("/queue") && !has("/partition") && !has("/dm"); // Nothing is known without sysfs.
+  return !has("/partition") && !has("/dm");
 }
 
 bool may_have_been_told_something_else(int answer) {
   return answer > 0 && (answer & 0xff) == check_condition;
+}
+
+// SPC-4, 4.5: in the fixed format the sense key is in byte 2, in that of descriptors in byte 1.
+bool was_told_something_else(std::span<const unsigned char> sense) {
+  constexpr unsigned char unit_attention = 0x06;
+  const bool has_descriptors = (sense[0] & 0x7fU) >= 0x72;
+  return (sense[has_descriptors ? 1 : 2] & 0x0fU) == unit_attention;
 }
 
 } // namespace
@@ -131,8 +147,7 @@ Result<std::optional<ReservationCalls::Held>> BlockReservationCalls::held() {
     return Error(ErrorKind::unsupported, name_ + ": it is no device of its own");
   }
   ReadReservation found = {};
-  const int answer = call(read_reservation_request, found);
-  if (answer == 0) {
+  if (::ioctl(fd_, read_reservation_request, &found) == 0) {
     return found.type == 0 ? std::optional<Held>() : Held{found.key, found.type};
   }
   return read_by_scsi();
@@ -160,7 +175,7 @@ Result<std::optional<ReservationCalls::Held>> BlockReservationCalls::read_by_scs
                    fmt::format("{}: cannot tell who has reserved it: {}", name_,
                                std::generic_category().message(errno)));
     }
-    if (request.status != check_condition) {
+    if (request.status != check_condition || !was_told_something_else(sense)) {
       break;
     }
   }

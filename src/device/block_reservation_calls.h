@@ -9,7 +9,7 @@ namespace vnvram {
 
 /// A reservation is of a LUN or a namespace as a whole: not of a partition, whose neighbours it
 /// would shut out as well (kernels before 6.6 would do it), and not of what device-mapper has made,
-/// which passes the calls on to all that is below it.
+/// which passes the calls on to all that is below it; and not of a disk on SATA or USB.
 class BlockReservationCalls final : public ReservationCalls {
 public:
   /// `fd`: of a block device, open for writing; it outlives this. `name` is for messages. What the

@@ -25,7 +25,7 @@ Error FileDevice::reserved_elsewhere(const std::string& what) const {
                       "this one any more",
                       path_, what),
           "open it again only if it is this machine's turn: when its owner there has ended, or by "
-          "`vnvram takeover`"};
+          "taking it over"};
 }
 
 /// A file that was replaced under its name between opening and locking is nobody's image any more:
@@ -52,7 +52,10 @@ Status FileDevice::lock_for_writing() {
     return status;
   }
   // From here on nobody writes, on whatever host: what is read is what there is.
-  Status status = reserves_ ? reservation_->take() : Status();
+  Status status;
+  if (reservation_) {
+    status = reserves_ ? reservation_->take() : reservation_->join();
+  }
   if (status) {
     status = check_still_named();
   }

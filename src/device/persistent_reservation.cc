@@ -87,17 +87,17 @@ Status PersistentReservation::drop_key(Error error) {
   return error;
 }
 
-// Somebody else's on this very host would be lost with the key that is exchanged. Once: a process
-// that is confined by now takes it again without a look, which its filter does not let through.
-Status PersistentReservation::look_for_others() {
+// Once: a process that is confined by now takes it again without a look, which its filter does not
+// let through.
+Result<std::optional<ReservationCalls::Held>> PersistentReservation::look_once() {
   if (std::exchange(looked_, true)) {
-    return {};
+    return std::optional<ReservationCalls::Held>();
   }
-  const Result<std::optional<ReservationCalls::Held>> held = calls_->held();
-  if (!held) {
-    return held.error().kind() == ErrorKind::unsupported ? Status() : held.error();
-  }
-  return *held && !is_own_kind(**held) ? Status(not_ours(**held)) : Status();
+  Result<std::optional<ReservationCalls::Held>> held = calls_->held();
+  return held || held.error().kind() != ErrorKind::unsupported
+             ? held
+             : Result<std::optional<ReservationCalls::Held>>(
+                   std::optional<ReservationCalls::Held>());
 }
 
 Error PersistentReservation::not_ours(const ReservationCalls::Held& held) const {
@@ -107,10 +107,28 @@ Error PersistentReservation::not_ours(const ReservationCalls::Held& held) const 
           "end that; a reservation that is left behind goes by `sg_persist --clear`"};
 }
 
+// Somebody else's on this very host would be lost with the key that is exchanged.
 Status PersistentReservation::take() {
-  if (const Status free = look_for_others(); !free) {
-    return free;
+  const Result<std::optional<ReservationCalls::Held>> held = look_once();
+  if (!held) {
+    return held.error();
   }
+  return *held && !is_own_kind(**held) ? Status(not_ours(**held)) : reserve();
+}
+
+Status PersistentReservation::join() {
+  if (key_ != 0) {
+    return reserve();
+  }
+  const Result<std::optional<ReservationCalls::Held>> held = look_once();
+  if (!held) {
+    return held.error();
+  }
+  const Status joined = *held && is_own_kind(**held) ? reserve() : Status();
+  return !joined && joined.error().kind() == ErrorKind::unsupported ? Status() : joined;
+}
+
+Status PersistentReservation::reserve() {
   if (const Status registered = register_key(); !registered) {
     return registered;
   }
@@ -120,7 +138,7 @@ Status PersistentReservation::take() {
   }
   return drop_key(is_reservation_conflict(answer)
                       ? Error(ErrorKind::in_use, name_ + ": another host has reserved it",
-                              "end its owner there; if that host is dead, `vnvram takeover`")
+                              "end its owner there; if that host is dead, take it over")
                       : refused("reserve it", answer));
 }
 

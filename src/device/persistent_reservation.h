@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "device/reservation_calls.h"
@@ -31,6 +32,10 @@ public:
   /// something that is not vNVRAM); unsupported (the device has none, or this process no right to);
   /// io.
   Status take();
+  /// For who was not asked to take it: the same if it is taken, by whichever host; if nobody has
+  /// it, or something that is not vNVRAM, or this device or process cannot tell, nothing is done.
+  /// What is joined is not to be given back. Errors: in_use (another host has it), io.
+  Status join();
   /// Takes it from whoever has it, and has the storage abort what that one has on its way. Success
   /// also if it is this host's already, since nobody else can write then. Errors: unsupported
   /// (nothing is reserved; this device does not tell, or this process has no right to); in_use (by
@@ -42,7 +47,9 @@ public:
   void give_back();
 
 private:
-  Status look_for_others();
+  /// Who has it, where that can be told; the first time only.
+  Result<std::optional<ReservationCalls::Held>> look_once();
+  Status reserve();
   Status register_key();
   /// Returns `error`.
   Status drop_key(Error error);
@@ -52,7 +59,7 @@ private:
   const std::unique_ptr<ReservationCalls> calls_;
   const std::string name_;
   std::uint64_t key_ = 0; ///< Of this opening; 0: it has registered none.
-  bool looked_ = false;   ///< For others than vNVRAM.
+  bool looked_ = false;
 };
 
 } // namespace vnvram

@@ -17,14 +17,14 @@ A, B = HOSTS["a"][0], HOSTS["b"][0]
 
 
 class Owner:
-    """`vnvram serve` on one of the two hosts."""
+    """`vnvram serve` on one of the two hosts, or another program that has the image open."""
 
-    def __init__(self, case, name, device, *options):
+    def __init__(self, case, name, device, *options, program=None):
         self.case = case
         self.guest = case.guest
         self.address = f"unix:/run/{name}.sock"
         self.log = f"/run/{name}.log"
-        words = " ".join(["vnvram", "serve", device, "--control", self.address, *options])
+        words = program or " ".join(["vnvram", "serve", device, "--control", self.address, *options])
         self.pid = self.guest.must(f"{words} >{self.log} 2>&1 & echo $!")
 
     def started(self):
@@ -69,7 +69,7 @@ class Reservations(ShowsLogs, unittest.TestCase):
 
     def setUp(self):
         self.guest.run("killall -9 vnvram; rm -f /run/*")
-        self.guest.must(f"dd if=/dev/zero of={A} bs=1M 2>/dev/null; sync")
+        self.guest.must(f"dd if=/dev/zero of={A} bs=1M count=16 conv=fsync 2>/dev/null")
         self.vnvram(f"create {A} --blob counter:raw:4096")
 
     def vnvram(self, words, status=0, message=""):
@@ -87,7 +87,7 @@ class Reservations(ShowsLogs, unittest.TestCase):
         old.must_put(1)
         self.assertEqual(self.number(B), 1)
         # Another host writes nothing meanwhile, whether it asks for the reservation or not.
-        self.vnvram(f"put {B} counter /set_up_san", IN_USE, "another host has reserved it")
+        self.vnvram(f"put {B} counter /set_up_san", IN_USE, f"in use by process {old.pid} on")
         self.assertRegex(Owner(self, "second", B, "--reservation").refused(), "in use by process")
         old.must_put(2)
 
@@ -109,6 +109,10 @@ class Reservations(ShowsLogs, unittest.TestCase):
         self.assertRegex(Owner(self, "again", A, "--reservation").refused(), "another host has reserved it")
         self.vnvram(f"put {A} counter /set_up_san", IN_USE, "another host has reserved it")
         self.assertEqual(self.number(A), last)
+
+        # Nor would anything else from there reach the LUN, whoever writes it: of no command of ours.
+        written = self.guest.run(f"dd if=/set_up_san of={A} bs=512 count=1 conv=notrunc oflag=direct 2>&1")
+        self.assertNotEqual(written.status, 0, written.output)
 
         new = Owner(self, "new", B, "--reservation").started()
         new.must_put(last + 1)
@@ -132,7 +136,7 @@ class Reservations(ShowsLogs, unittest.TestCase):
         new.must_put(4)
         self.assertEqual(self.number(A), 4)
         new.end()
-        # Who was not asked to reserve it leaves it as it was: what was shut out stays so.
+        # Who was not asked to reserve it has left it as it was: what was shut out stays so.
         old.kill()
         self.vnvram(f"put {A} counter /set_up_san", IN_USE, "another host has reserved it")
         self.vnvram(f"takeover {A}", message="nobody had it in use")
@@ -145,7 +149,7 @@ class Reservations(ShowsLogs, unittest.TestCase):
         old = Owner(self, "old", A, "--reservation").started()
         old.must_put(1)
         old.kill()
-        self.vnvram(f"put {B} counter /set_up_san", IN_USE, "another host has reserved it")
+        self.vnvram(f"put {B} counter /set_up_san", IN_USE, f"in use by process {old.pid} on")
         again = Owner(self, "again", A, "--reservation").started()
         again.must_put(2)
         self.assertEqual(self.number(B), 2)
@@ -155,6 +159,16 @@ class Reservations(ShowsLogs, unittest.TestCase):
         taker.must_put(3)
         taker.end()
         self.vnvram(f"put {A} counter /set_up_san")  # It was given back.
+
+    def test_a_confined_process_gives_it_back(self):
+        self.vnvram(f"register {A} --tpm2")
+        tpm = Owner(self, "tpm", A, program=f"vnvram-tpm {A} --ctrl unix:/run/tpm.ctrl --server unix:/run/tpm.commands "
+                                            "--startup clear --tpm2 --reservation --pid /run/tpm.pid")
+        self.guest.must(f"until [ -s /run/tpm.pid ]; do kill -0 {tpm.pid} || exit 1; sleep 0.2; done", seconds=120)
+        self.guest.must(f"grep -q '^Seccomp:.2' /proc/{tpm.pid}/status")
+        self.vnvram(f"put {B} counter /set_up_san", IN_USE, f"in use by process {tpm.pid} on")
+        tpm.end()
+        self.vnvram(f"put {B} counter /set_up_san")
 
     def test_what_nobody_has_reserved_takes_a_word(self):
         old = Owner(self, "old", A).started()

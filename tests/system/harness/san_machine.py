@@ -47,12 +47,13 @@ done
 
 
 def start_san_machine(workspace, modules):
-    """A machine that has its two disks, and `vnvram`. `modules`: what the kernel loads, in order."""
+    """A machine that has its two disks, `vnvram` and `vnvram-tpm`. `modules`: what the kernel loads, in order."""
     variables = {"MODULES": " ".join(modules), "SIZE": SIZE_BYTES, "TARGET": TARGET,
                  "HOSTS": " ".join(f"{name}={address}" for name, (_, address) in HOSTS.items())}
     script = "".join(f"{name}='{value}'\n" for name, value in variables.items()) + _SET_UP
     image = with_files(guest_image(),
-                       {**san_files(), **program_files(program("vnvram")), "set_up_san": script.encode()},
+                       {**san_files(), **program_files(program("vnvram"), program("vnvram-tpm")),
+                        "set_up_san": script.encode()},
                        workspace.file("initramfs"))
     qemu = Qemu(workspace, image)
     try:

@@ -189,7 +189,8 @@ TEST(PersistentReservationTest, WhatSomethingElseHasReservedIsLeftAlone) {
     EXPECT_EQ(next.reservation.shut_out_holder().error().kind(), ErrorKind::in_use);
     const Status refused = next.reservation.take();
     EXPECT_EQ(refused.error().kind(), ErrorKind::in_use);
-    EXPECT_NE(refused.error().cause().find("not vNVRAM (key 0xabcdef"), std::string::npos);
+    EXPECT_NE(refused.error().cause().find("not vNVRAM has reserved it (key 0xabcdef"),
+              std::string::npos);
     EXPECT_EQ(lun.keys.at(lun.holder), foreign_key);
   }
 }
@@ -217,6 +218,21 @@ TEST(PersistentReservationTest, WhoHasNoRightOrNoSuchDeviceHearsOfIt) {
   Opening opening(lun, "a");
   opening.calls.refusal = -EIO;
   EXPECT_EQ(opening.reservation.take().error().kind(), ErrorKind::io);
+}
+
+TEST(PersistentReservationTest, WhoWasNotAskedToTakeItKeepsToWhoHasIt) {
+  Lun lun;
+  Opening other(lun, "b");
+  ASSERT_OK(other.reservation.join());
+  EXPECT_TRUE(lun.keys.empty()) << "nobody has it";
+  ASSERT_OK(Opening(lun, "a").reservation.take());
+  EXPECT_OK(Opening(lun, "a").reservation.join());
+  EXPECT_EQ(lun.holder, "a");
+  EXPECT_EQ(Opening(lun, "b").reservation.join().error().kind(), ErrorKind::in_use);
+  EXPECT_EQ(lun.keys.size(), 1U);
+  lun.keys["a"] = foreign_key;
+  EXPECT_OK(Opening(lun, "b").reservation.join()); // What others reserve is others' business.
+  EXPECT_EQ(lun.keys.size(), 1U);
 }
 
 // A process that is confined has no other calls left than those of reserving itself.
