@@ -16,6 +16,7 @@
 #include "base/size_text.h"
 #include "base/system_clock.h"
 #include "device/location.h"
+#include "service/ending_words.h"
 #include "service/idle_memory.h"
 #include "service/opening_words.h"
 #include "service/renewal_words.h"
@@ -210,6 +211,10 @@ bool ImageOwner::take_sessions(OwnerServer& server) const {
     }
     if (!*passed) {
       return true;
+    }
+    if ((*passed)->text == ending_word) {
+      server.devices_end();
+      continue;
     }
     if (!(*passed)->descriptor.valid()) {
       server.front_ends_renewed(renewal_outcome((*passed)->text));

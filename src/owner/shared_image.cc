@@ -123,6 +123,12 @@ void SharedImage::leave() {
   }
 }
 
+void SharedImage::give_up() {
+  if (standing_ == Standing::elsewhere) {
+    lose();
+  }
+}
+
 // INV7e: what has changed underneath is not opened anew, as an own drive is: it may be the other's.
 Status SharedImage::check_ours() {
   if (standing_ != Standing::ours && standing_ != Standing::came) {

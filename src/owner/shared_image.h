@@ -69,6 +69,8 @@ public:
   Status begin();
   /// One that has come for a hand-over and that nobody has gone on with is let go as it is.
   void leave();
+  /// Nobody goes on with it here any more: of one that is elsewhere, what waits is refused.
+  void give_up();
   /// Whether nobody else has opened it since. If somebody has, it is gone, and let go: stale.
   /// Other errors: io; absent (it is elsewhere).
   Status check_ours();

@@ -1,5 +1,4 @@
 // BlobsService: whose machine it is.
-#include <algorithm>
 #include <string>
 #include <utility>
 

@@ -73,6 +73,12 @@ OwnerServer::~OwnerServer() {
   bell_.ring(Bell::end);
 }
 
+void OwnerServer::devices_end() {
+  if (setup_.shared != nullptr) {
+    holds_.in_turn([this] { setup_.shared->give_up(); });
+  }
+}
+
 std::string OwnerServer::metrics() const {
   return metrics_text(parts_);
 }

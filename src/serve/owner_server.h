@@ -69,6 +69,9 @@ public:
   void admit(UniqueFd socket, Scope scope, FrontEnd peer);
   /// What has become of that. Any thread.
   void front_ends_renewed(const Status& outcome) { front_ends_.end(outcome); }
+  /// The machine's devices are told to end: what waits for an image that is elsewhere is refused,
+  /// or they would wait for that. Any thread.
+  void devices_end();
   OwnerServer(const OwnerServer&) = delete;
   OwnerServer& operator=(const OwnerServer&) = delete;
   /// Ends the sessions behind their calls under way, and releases what is held. The image stays

@@ -11,6 +11,8 @@
 
 #include <fmt/core.h>
 
+#include "base/descriptor_passing.h"
+#include "service/ending_words.h"
 #include "service/idle_memory.h"
 #include "service/poll_timeout.h"
 
@@ -174,6 +176,9 @@ void Supervisor::begin_end() {
   }
   setup_.notify.send("STOPPING=1\nSTATUS=Ending the front ends");
   renewal_.reset();
+  if (owner_.process && owner_.channel.valid()) { // One that is gone has nothing to refuse.
+    [[maybe_unused]] const Status told = pass_text(owner_.channel.get(), ending_word);
+  }
   for (Part* part : all_front_ends()) {
     part->starts_at.reset();
     if (part->process) {

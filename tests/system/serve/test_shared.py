@@ -143,6 +143,18 @@ class HandOver(SharedServeCase, of_a_tpm.HandOver):
         self.written = 12
         self.must_go_on(source, count)
 
+    def test_it_ends_while_something_waits(self):
+        source, count = self.start_source()
+        target = self.start_target()
+        target.begin_to_write(4711)
+        target.tpm.stop()
+        self.must_go_on(source, count)
+        fetch(source.control)
+        source.begin_to_write(4711)
+        source.tpm.stop()
+        self.assertEqual(self.stored_number(), self.written)
+        self.assertTrue(self.info()["sealed"])
+
     def test_a_held_image_is_not_handed_over(self):
         source, count = self.start_source()
         vnvram("hold", source.tpm.address, "--seconds", "60")

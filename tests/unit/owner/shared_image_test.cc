@@ -42,7 +42,9 @@ struct Owner {
 class SharedImageTest : public testing::Test {
 protected:
   void SetUp() override {
-    ASSERT_OK(create_image_file(location_, 1U << 20U, {.blobs = {spec("a", 100)}}));
+    CreateOptions options;
+    options.blobs = {{.spec = spec("a", 100)}};
+    ASSERT_OK(create_image_file(location_, 4U << 20U, options));
     ASSERT_OK(source_.keeper.attach({.location = location_}));
     ASSERT_OK(source_.write("one"));
   }
@@ -145,6 +147,16 @@ TEST_F(SharedImageTest, WhatWaitsIsNotWrittenOverWhatComesFromElsewhere) {
   ASSERT_OK(target_.shared.go_on({.hand_over = number(2)})); // It is taken back.
   ASSERT_OK(target_.shared.begin());
   must_have(target_, "new");
+}
+
+TEST_F(SharedImageTest, WhatWaitsIsRefusedWhenNobodyGoesOnHere) {
+  ASSERT_OK(target_.shared.stand_by());
+  EXPECT_KIND(target_.write("two"), in_use);
+  target_.shared.give_up();
+  EXPECT_KIND(target_.write("two"), sealed);
+  EXPECT_TRUE(target_.shared.has_all());
+  source_.shared.give_up(); // It has the image.
+  must_have(source_, "one");
 }
 
 TEST_F(SharedImageTest, WhoWasOvertakenLetsGoAndHasNotAll) {
