@@ -66,6 +66,10 @@ Status RestartCommand::wait_for_another(pid_t pid) const {
   const auto until = std::chrono::steady_clock::now() + wait_max;
   for (;;) {
     const auto owner = connect_owner(image());
+    if (!owner && owner.error().kind() == ErrorKind::absent) {
+      return Error(ErrorKind::io, image() + ": the owner has ended, and so has its `vnvram serve`",
+                   "its log says why the next one did not come");
+    }
     const Result<OwnerStatus> status = owner ? (*owner)->status() : owner.error();
     if (status && status->pid != pid) {
       return {};

@@ -36,7 +36,10 @@ std::string status_text(const OwnerStatus& status, const Result<StoreInfo>& info
   if (info) {
     line("owner", owner_text(*info));
   }
-  line("changes", is_elsewhere ? "wait until it comes" : status.held ? "held" : "taken");
+  line("changes", status.refusal ? "refused: " + status.refusal->text()
+                  : is_elsewhere ? "wait until it comes"
+                  : status.held  ? "held"
+                                 : "taken");
   if (status.key_exchange) {
     const OwnerStatus::Progress& progress = *status.key_exchange;
     line("data key", fmt::format("is being exchanged, {} of {} bytes are done", progress.done_bytes,
@@ -74,6 +77,8 @@ nlohmann::ordered_json status_json(const OwnerStatus& status, const Result<Store
     json["owner_host"] = info->owner_host;
     json["owner_since_seconds"] = info->owner_since_seconds;
   }
+  json["refusal"] =
+      status.refusal ? nlohmann::ordered_json(status.refusal->text()) : nlohmann::ordered_json();
   if (status.key_exchange) {
     json["key_exchange"] = {{"done_bytes", status.key_exchange->done_bytes},
                             {"all_bytes", status.key_exchange->all_bytes}};

@@ -230,6 +230,7 @@ struct OwnerStatus {
   sessions @4 :List(Session); # In the order in which they came.
   pid @5 :Int32;              # The owner's process.
   keyExchange @6 :Progress;   # Of a rotateDataKey() that is under way; null: of none.
+  refusal @7 :Failure;        # Why no change is taken any more until the owner has been started anew; null: they are.
 }
 
 struct Progress {

@@ -37,6 +37,9 @@ OwnerStatus read_status(rpc::OwnerStatus::Reader from) {
     status.key_exchange = OwnerStatus::Progress{.done_bytes = progress.getDoneBytes(),
                                                 .all_bytes = progress.getAllBytes()};
   }
+  if (from.hasRefusal()) {
+    status.refusal = read_failure(from.getRefusal());
+  }
   return status;
 }
 

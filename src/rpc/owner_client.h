@@ -48,6 +48,7 @@ struct OwnerStatus {
   std::optional<ImageState> image; ///< None: no image is attached.
   std::vector<Session> sessions;
   std::optional<Progress> key_exchange; ///< None: none is under way, or an older owner.
+  std::optional<Error> refusal; ///< Why no change is taken until the owner has been started anew.
 };
 
 /// A session of an operator's (Owner in owner.capnp), over a socket that is connected. Errors of

@@ -39,6 +39,11 @@ kj::Promise<void> OwnerService::status(StatusContext context) {
     progress.setDoneBytes(exchange->done_bytes);
     progress.setAllBytes(exchange->all_bytes);
   }
+  if (Result<StoreUse> store = owner.keeper.use(StoreGate::Purpose::read); store) {
+    if (const std::optional<Error> refusal = (*store)->info().poisoned; refusal) {
+      write_failure(status.initRefusal(), *refusal);
+    }
+  }
   const std::vector<Peer> peers = owner.sessions.peers();
   auto sessions = status.initSessions(static_cast<unsigned>(peers.size()));
   for (unsigned index = 0; index < sessions.size(); ++index) {

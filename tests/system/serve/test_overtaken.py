@@ -6,7 +6,7 @@ import shutil
 import signal
 import unittest
 
-from cli.command import Case, IN_USE, USAGE
+from cli.command import Case, IN_USE, IO, USAGE
 from harness.child import Deadline, PATIENCE_SECONDS
 from harness.machine_process import MachineProcess
 from harness.nbd_server import NbdServer
@@ -50,6 +50,11 @@ class OvertakenTest(Case):
         self.must_be_refused()
         self.vnvram("put", other.address, "eeprom", "-", input=b"and more of it")
         other.stop()
+
+    def test_a_restart_does_not_wait_for_who_gave_up(self):
+        self.vnvram("put", self.export, "eeprom", "-", input=b"the other one's")
+        self.vnvram("restart", self.machine.address, status=IO, message="so has its `vnvram serve`")
+        self.must_be_refused()
 
     def test_nonsense_is_no_way_around_the_look(self):
         for after in ("5x:", "5", ":7", "5:7,x"):
