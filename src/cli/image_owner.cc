@@ -3,9 +3,12 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 
+#include <algorithm>
 #include <array>
 #include <csignal>
+#include <filesystem>
 #include <functional>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -17,11 +20,14 @@
 #include "base/system_clock.h"
 #include "device/location.h"
 #include "service/idle_memory.h"
+#include "service/move_words.h"
 #include "service/opening_words.h"
 #include "service/renewal_words.h"
 #include "service/service_notify.h"
 #include "service/session_offer.h"
 #include "service/termination_signals.h"
+#include "store/move_marks.h"
+#include "store/shared_state.h"
 
 namespace vnvram::cli {
 namespace {
@@ -37,7 +43,68 @@ Scope scope_of(const SessionOffer& offer) {
   return Scope(std::move(grants)).except(offer.except_endings);
 }
 
+/// For who opens the image as somebody else, from elsewhere.
+std::string place_of(const std::string& location) {
+  const std::string name = location_name(location);
+  std::error_code failed;
+  const auto place = scheme_of(name) == LocationScheme::path
+                         ? std::filesystem::absolute(name, failed)
+                         : std::filesystem::path(name);
+  return failed ? name : place.string();
+}
+
+bool is_sealed(const Status& attached) {
+  return !attached && attached.error().kind() == ErrorKind::sealed;
+}
+
+std::optional<std::string> where_it_went(const std::string& location,
+                                         const DeviceOptions& options) {
+  const auto device = open_device(location, Access::read_only, options);
+  return device ? place_moved_to(**device) : std::nullopt;
+}
+
 } // namespace
+
+Status ImageOwner::attach_there(ImageKeeper& keeper) const {
+  return keeper.attach({.location = location_,
+                        .accept_sealed = setup_.accept_sealed,
+                        .take_over = setup_.take_over,
+                        .comes_after = setup_.comes_after});
+}
+
+// What an image says of where it is now is followed by an owner of the same machine alone, to which
+// the one before has said the same.
+Status ImageOwner::attach(ImageKeeper& keeper) {
+  location_ = setup_.image;
+  Status attached = attach_there(keeper);
+  for (std::size_t moves = setup_.moved_to.size(); moves > 0 && is_sealed(attached); --moves) {
+    const auto place = where_it_went(location_, setup_.device);
+    if (!place || std::ranges::find(setup_.moved_to, *place) == setup_.moved_to.end()) {
+      break;
+    }
+    setup_.log.info(attached.error().cause());
+    location_ = *place;
+    attached = attach_there(keeper);
+  }
+  if (!is_sealed(attached) || attached.error().remedy() != sealed_error("", 0).remedy()) {
+    return attached;
+  }
+  return Error(ErrorKind::sealed, attached.error().cause(),
+               "--incoming, for a machine that comes back to it; or `unseal`");
+}
+
+Status ImageOwner::announce(const std::string& place) {
+  if (!setup_.device.image_key_file.empty()) {
+    return Error(ErrorKind::unsupported,
+                 "the image is in an encrypted VM image, whose key nothing tells the next owner",
+                 "end this one, move the image, and start one there");
+  }
+  if (setup_.channel >= 0) {
+    return pass_text(setup_.channel, move_report(place));
+  }
+  goes_on_at_ = place;
+  return {};
+}
 
 Status ImageOwner::run() {
   keep_memory_small();
@@ -69,16 +136,8 @@ Status ImageOwner::run() {
            }});
   const std::uint64_t watch =
       keeper.watch_failures([&log](const Error& error) { log.error(operator_text(error)); });
-  if (Status attached = keeper.attach({.location = setup_.image,
-                                       .accept_sealed = setup_.accept_sealed,
-                                       .take_over = setup_.take_over,
-                                       .comes_after = setup_.comes_after});
-      !attached) {
-    if (attached.error().kind() != ErrorKind::sealed) {
-      return attached;
-    }
-    return Error(ErrorKind::sealed, attached.error().cause(),
-                 "--incoming, for a machine that comes back to it; or `unseal`");
+  if (Status attached = attach(keeper); !attached) {
+    return attached;
   }
   give_back_memory(); // Opening took more than serving does.
   const Result<Listener> listener = Listener::open(setup_.control, setup_.access);
@@ -97,9 +156,8 @@ Status ImageOwner::run() {
 }
 
 Status ImageOwner::serve(ImageKeeper& keeper, const Listener& listener,
-                         const std::optional<Listener>& metrics_listener,
-                         const UniqueFd& signals) const {
-  const std::string name = location_name(setup_.image);
+                         const std::optional<Listener>& metrics_listener, const UniqueFd& signals) {
+  const std::string name = location_name(location_);
   SystemClock clock;
   const UniqueFd restarts(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   const auto restart = [&restarts] { ::eventfd_write(restarts.get(), 1); };
@@ -115,7 +173,10 @@ Status ImageOwner::serve(ImageKeeper& keeper, const Listener& listener,
        .is_incoming = setup_.is_incoming,
        .takes_over = setup_.takes_over,
        .restart = setup_.channel < 0 ? std::function<void()>() : restart,
-       .renew_front_ends = setup_.channel < 0 ? std::function<Status()>() : renew});
+       .renew_front_ends = setup_.channel < 0 ? std::function<Status()>() : renew,
+       .departure = {.location = place_of(location_),
+                     .announce = [this](const std::string& place) { return announce(place); },
+                     .end = restart}});
   if (!server) {
     return server.error();
   }
@@ -129,11 +190,10 @@ Status ImageOwner::serve(ImageKeeper& keeper, const Listener& listener,
   }
   if (setup_.seccomp) {
     KeyRing(setup_.keys).run_no_more_commands(); // For a state that is looked at again.
-    if (Status confined =
-            confine(*setup_.seccomp, {.sessions = true,
-                                      .threads = true,
-                                      .growth = setup_.grow_max_bytes != 0,
-                                      .client_library = has_own_threads(setup_.image)});
+    if (Status confined = confine(*setup_.seccomp, {.sessions = true,
+                                                    .threads = true,
+                                                    .growth = setup_.grow_max_bytes != 0,
+                                                    .client_library = has_own_threads(location_)});
         !confined) {
       return confined;
     }

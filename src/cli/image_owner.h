@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/unique_fd.h"
 #include "cli/metrics_options.h"
@@ -26,6 +27,8 @@ class ImageOwner {
 public:
   struct Setup {
     std::string image;
+    /// Where it may have been moved to since, as owners of the same machine have said.
+    std::vector<std::string> moved_to = {};
     DeviceOptions device;
     AnchorUse anchor;
     KeyRing keys;
@@ -48,18 +51,27 @@ public:
   };
 
   explicit ImageOwner(Setup setup) : setup_(std::move(setup)) {}
-  /// Until a signal comes, or the channel is over. Errors: those of opening and closing the image,
-  /// and of the socket.
+  /// Until a signal comes, the channel is over, or the image goes on at another place. Errors:
+  /// those of opening and closing the image, and of the socket.
   Status run();
+  /// Where that is, for an owner that comes next; empty: it does not.
+  [[nodiscard]] std::string goes_on_at() const { return goes_on_at_; }
 
 private:
+  /// At the image's place, or where it was moved to from there.
+  Status attach(ImageKeeper& keeper);
+  Status attach_there(ImageKeeper& keeper) const;
+  /// Whoever starts the next owner hears of it.
+  Status announce(const std::string& place);
   Status serve(ImageKeeper& keeper, const Listener& listener,
-               const std::optional<Listener>& metrics_listener, const UniqueFd& signals) const;
+               const std::optional<Listener>& metrics_listener, const UniqueFd& signals);
   void wait_for_end(OwnerServer& server, const UniqueFd& signals, const UniqueFd& restarts) const;
   /// False: the channel is over.
   [[nodiscard]] bool take_sessions(OwnerServer& server) const;
 
   const Setup setup_;
+  std::string location_;   ///< Where it was opened.
+  std::string goes_on_at_; ///< Of a session's thread, until that has ended.
 };
 
 } // namespace vnvram::cli

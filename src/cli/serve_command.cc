@@ -108,6 +108,7 @@ ServeCommand::ServeCommand(CLI::App& parent)
   app().add_option("--channel", channel_)->group(""); // Not for people.
   app().add_flag("--again", again_)->group("");
   app().add_option("--after", after_)->group("");
+  app().add_option("--moved-to", moved_to_)->group("");
 }
 
 Result<ExitCode> ServeCommand::run(Output& output) {
@@ -168,29 +169,38 @@ Result<ExitCode> ServeCommand::own(const Log& log) const {
   if (!after_.empty() && !comes_after) { // Without the look it would open what is another host's.
     return Error(ErrorKind::invalid_argument, "--after " + after_ + ": is no EPOCH:PID,...");
   }
-  ImageOwner owner(
-      {.image = image(),
-       .device = device(),
-       .anchor = *anchor,
-       .keys = keys(),
-       .space = *space,
-       .grow_max_bytes = *grow_max_bytes,
-       .accept_sealed = incoming_ || again_,
-       // Not by the next: the image may be another host's by then.
-       .take_over = again_ ? std::nullopt : take_over_.word(),
-       .is_incoming = incoming_ && !again_,
-       .takes_over = again_,
-       .comes_after = comes_after,
-       .control = *control,
-       .access = *access,
-       .channel = channel_,
-       // One that nobody has started removes its socket's name at the end.
-       .seccomp = channel_ < 0 ? std::nullopt : std::optional(seccomp_modes.at(seccomp_)),
-       .metrics = metrics_,
-       .rates = rates_.rates(),
-       .log = log});
-  const Status done = owner.run();
-  return done ? Result<ExitCode>(ExitCode::ok) : done.error();
+  ImageOwner::Setup setup{.image = image(),
+                          .moved_to = moved_to_,
+                          .device = device(),
+                          .anchor = *anchor,
+                          .keys = keys(),
+                          .space = *space,
+                          .grow_max_bytes = *grow_max_bytes,
+                          .accept_sealed = incoming_ || again_,
+                          // Not by the next: the image may be another host's by then.
+                          .take_over = again_ ? std::nullopt : take_over_.word(),
+                          .is_incoming = incoming_ && !again_,
+                          .takes_over = again_,
+                          .comes_after = comes_after,
+                          .control = *control,
+                          .access = *access,
+                          .channel = channel_,
+                          // One that nobody has started removes its socket's name at the end.
+                          .seccomp = channel_ < 0 ? std::nullopt
+                                                  : std::optional(seccomp_modes.at(seccomp_)),
+                          .metrics = metrics_,
+                          .rates = rates_.rates(),
+                          .log = log};
+  for (;;) {
+    ImageOwner owner(setup);
+    const Status done = owner.run();
+    if (!done || owner.goes_on_at().empty()) {
+      return done ? Result<ExitCode>(ExitCode::ok) : done.error();
+    }
+    setup.moved_to.push_back(owner.goes_on_at());
+    setup.is_incoming = false;
+    setup.take_over.reset();
+  }
 }
 
 std::vector<std::string> ServeCommand::owner_options() const {
@@ -313,6 +323,7 @@ Result<ExitCode> ServeCommand::supervise(const Log& log) const {
       {.owner = programs.owner(owner_options(), *control_listener, *metrics, *keys),
        .owner_again_arguments = {"--again"},
        .owner_after_option = "--after",
+       .owner_moved_option = "--moved-to",
        .front_ends = *std::move(devices),
        .signals = *signals,
        .notify = notify,

@@ -50,9 +50,10 @@ private:
   std::string space_ = "reserve";
   std::string print_; ///< For whom; empty: nothing is printed.
   bool incoming_ = false;
-  int channel_ = -1;   ///< Given by a process of this command to the owner.
-  bool again_ = false; ///< Likewise, to one that is not the first.
-  std::string after_;  ///< Likewise: whom it comes after.
+  int channel_ = -1;                  ///< Given by a process of this command to the owner.
+  bool again_ = false;                ///< Likewise, to one that is not the first.
+  std::string after_;                 ///< Likewise: whom it comes after.
+  std::vector<std::string> moved_to_; ///< Likewise: where the image may be by now.
 };
 
 } // namespace vnvram::cli

@@ -6,6 +6,7 @@
 
 #include "owner/image_keeper.h"
 #include "serve/blob_writers.h"
+#include "serve/departure.h"
 #include "serve/event_log.h"
 #include "serve/front_end_renewal.h"
 #include "serve/fullness_watch.h"
@@ -38,6 +39,7 @@ struct OwnerParts {
   FrontEndRenewal& front_ends;
   Roundup& roundup;
   HeaderChanges& header;
+  Departure& departure;
 };
 
 } // namespace vnvram

@@ -38,6 +38,8 @@ public:
     std::vector<std::string> owner_again_arguments;
     /// Behind those, with whom it comes after: EPOCH:PID,PID,..., as those before it have said.
     std::string owner_after_option;
+    /// Before each place that the image may have been moved to, behind those.
+    std::string owner_moved_option;
     std::vector<FrontEnd> front_ends;
     const UniqueFd& signals; ///< Of take_signals(): SIGHUP exchanges the owner, others end all.
     const ServiceNotify& notify;
@@ -88,10 +90,11 @@ private:
   std::list<Part> parts_;
   std::list<Part> successors_; ///< Of front ends that run.
   std::optional<Renewal> renewal_;
-  pid_t renewal_is_for_ = 0;        ///< The owner that has asked for it.
-  std::string opened_epoch_;        ///< As the last owner has said that has opened the image.
-  std::vector<pid_t> owners_since_; ///< Those that have been started since, but for that one.
-  bool was_ready_ = false;          ///< All of them.
+  pid_t renewal_is_for_ = 0;          ///< The owner that has asked for it.
+  std::string opened_epoch_;          ///< As the last owner has said that has opened the image.
+  std::vector<std::string> moved_to_; ///< As owners have said: where the image is, or was to be.
+  std::vector<pid_t> owners_since_;   ///< Those that have been started since, but for that one.
+  bool was_ready_ = false;            ///< All of them.
   bool was_owner_ready_ = false;
   bool ends_ = false;
   bool owner_is_asked_ = false; ///< To end.

@@ -1,4 +1,5 @@
 // Supervisor: front ends exchanged for what is installed now.
+#include <algorithm>
 #include <csignal>
 #include <utility>
 
@@ -6,6 +7,7 @@
 
 #include "base/descriptor_passing.h"
 #include "base/operator_text.h"
+#include "service/move_words.h"
 #include "service/opening_words.h"
 #include "service/renewal_words.h"
 #include "supervise/supervisor.h"
@@ -60,6 +62,13 @@ void Supervisor::take_request(std::string_view text) {
   if (text.starts_with(opening_beginning)) {
     opened_epoch_ = text.substr(opening_beginning.size());
     owners_since_.clear();
+    return;
+  }
+  if (text.starts_with(move_beginning)) {
+    if (const auto place = text.substr(move_beginning.size());
+        std::ranges::find(moved_to_, place) == moved_to_.end()) {
+      moved_to_.emplace_back(place);
+    }
     return;
   }
   if (text != renewal_request || ends_ || !owner_.process) {
