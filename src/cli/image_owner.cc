@@ -94,11 +94,6 @@ Status ImageOwner::attach(ImageKeeper& keeper) {
 }
 
 Status ImageOwner::announce(const std::string& place) {
-  if (!setup_.device.image_key_file.empty()) {
-    return Error(ErrorKind::unsupported,
-                 "the image is in an encrypted VM image, whose key nothing tells the next owner",
-                 "end this one, move the image, and start one there");
-  }
   if (setup_.channel >= 0) {
     return pass_text(setup_.channel, move_report(place));
   }
@@ -174,8 +169,11 @@ Status ImageOwner::serve(ImageKeeper& keeper, const Listener& listener,
        .takes_over = setup_.takes_over,
        .restart = setup_.channel < 0 ? std::function<void()>() : restart,
        .renew_front_ends = setup_.channel < 0 ? std::function<Status()>() : renew,
+       // The next one would be given the key of the VM image that this one is in.
        .departure = {.location = place_of(location_),
-                     .announce = [this](const std::string& place) { return announce(place); },
+                     .announce = setup_.device.image_key_file.empty()
+                                     ? [this](const std::string& place) { return announce(place); }
+                                     : std::function<Status(const std::string&)>(),
                      .end = restart}});
   if (!server) {
     return server.error();

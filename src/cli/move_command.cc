@@ -37,6 +37,10 @@ std::string place_of(const std::string& image) {
   return failed ? name : place.string();
 }
 
+bool is_sealed(const OwnerStatus& status) {
+  return !status.image || status.image->sealed;
+}
+
 } // namespace
 
 /// What there is while it goes on.
@@ -132,11 +136,16 @@ Result<MoveReport> MoveCommand::wait_for_next(MoveReport report) const {
       report.undecided.reset();
       return report;
     }
-    if (status && report.undecided && status->image && !status->image->sealed) {
-      return Error(
-          report.undecided->kind(),
-          fmt::format("{}; its owner goes on at {}", report.undecided->cause(), status->location),
-          fmt::format("delete {}: nobody can open it", report.place));
+    if (status && report.undecided && !is_sealed(*status)) {
+      // What was asked for before may still be on its way. Once it is released it finds no hold.
+      static_cast<void>((*owner)->release());
+      const Result<OwnerStatus> now = (*owner)->status();
+      if (now && !is_sealed(*now)) {
+        return Error(
+            report.undecided->kind(),
+            fmt::format("{}; the image is still {}", report.undecided->cause(), now->location),
+            fmt::format("delete {}: nobody can open it", report.place));
+      }
     }
     if (std::chrono::steady_clock::now() >= until) {
       return Error(ErrorKind::io,

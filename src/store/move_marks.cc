@@ -50,12 +50,24 @@ Error cannot_look(const std::string& name, const std::string& from, const Error&
           "make that readable; or if it is certain that nobody goes on with that one: `unseal`"};
 }
 
+/// As it is durably, and with nobody having it open: its owner may have died with the seal in a
+/// cache only, and a cut would take it off again.
+Result<format::Superblock> superblock_at(const std::string& place) {
+  auto device = open_device(place, Access::read_write);
+  Status ready = device ? (*device)->lock_for_writing() : Status(device.error());
+  ready = ready ? (*device)->flush() : ready;
+  if (!device &&
+      device.error().kind() == ErrorKind::read_only) { // Nobody else writes there either.
+    device = open_device(place, Access::read_only);
+    ready = device ? Status() : Status(device.error());
+  }
+  return ready ? find_superblock(**device) : Result<format::Superblock>(ready.error());
+}
+
 // Invariant 7, of an image that is moved: one of its two places is opened, and never both.
 Status look_where_it_was(const std::string& name, const format::Superblock& here,
                          const std::string& from) {
-  const Result<std::unique_ptr<BlockDevice>> device = open_device(from, Access::read_only);
-  const Result<format::Superblock> there =
-      device ? find_superblock(**device) : Result<format::Superblock>(device.error());
+  const Result<format::Superblock> there = superblock_at(from);
   if (!there) {
     return cannot_look(name, from, there.error());
   }
