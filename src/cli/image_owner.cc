@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <csignal>
 #include <filesystem>
 #include <functional>
@@ -31,6 +32,8 @@
 
 namespace vnvram::cli {
 namespace {
+
+constexpr std::chrono::seconds answer_max{5};
 
 Scope scope_of(const SessionOffer& offer) {
   std::vector<Grant> grants;
@@ -93,12 +96,23 @@ Status ImageOwner::attach(ImageKeeper& keeper) {
                "--incoming, for a machine that comes back to it; or `unseal`");
 }
 
+// On a session's thread, while this process's first one waits for what comes over the channel.
 Status ImageOwner::announce(const std::string& place) {
-  if (setup_.channel >= 0) {
-    return pass_text(setup_.channel, move_report(place));
+  if (setup_.channel < 0) {
+    Status may = check_place(place);
+    if (may) {
+      goes_on_at_ = place;
+    }
+    return may;
   }
-  goes_on_at_ = place;
-  return {};
+  std::unique_lock lock(place_mutex_);
+  place_answer_.reset();
+  if (Status told = pass_text(setup_.channel, std::string(move_beginning) + place); !told) {
+    return told;
+  }
+  return place_answered_.wait_for(lock, answer_max, [this] { return place_answer_.has_value(); })
+             ? *place_answer_
+             : Error(ErrorKind::io, "whoever has started the owner does not answer");
 }
 
 Status ImageOwner::run() {
@@ -204,7 +218,7 @@ Status ImageOwner::serve(ImageKeeper& keeper, const Listener& listener,
 }
 
 void ImageOwner::wait_for_end(OwnerServer& server, const UniqueFd& signals,
-                              const UniqueFd& restarts) const {
+                              const UniqueFd& restarts) {
   std::array<pollfd, 3> entries = {pollfd{.fd = signals.get(), .events = POLLIN, .revents = 0},
                                    pollfd{.fd = setup_.channel, .events = POLLIN, .revents = 0},
                                    pollfd{.fd = restarts.get(), .events = POLLIN, .revents = 0}};
@@ -226,7 +240,7 @@ void ImageOwner::wait_for_end(OwnerServer& server, const UniqueFd& signals,
   }
 }
 
-bool ImageOwner::take_sessions(OwnerServer& server) const {
+bool ImageOwner::take_sessions(OwnerServer& server) {
   for (;;) {
     Result<std::optional<PassedDescriptor>> passed = take_descriptor(setup_.channel);
     if (!passed) {
@@ -234,6 +248,12 @@ bool ImageOwner::take_sessions(OwnerServer& server) const {
     }
     if (!*passed) {
       return true;
+    }
+    if ((*passed)->text.starts_with(move_answer_beginning)) {
+      const std::lock_guard lock(place_mutex_);
+      place_answer_ = move_outcome((*passed)->text);
+      place_answered_.notify_all();
+      continue;
     }
     if (!(*passed)->descriptor.valid()) {
       server.front_ends_renewed(renewal_outcome((*passed)->text));

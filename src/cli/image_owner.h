@@ -1,7 +1,9 @@
 // An image and its control socket, until this process is told to end.
 #pragma once
 
+#include <condition_variable>
 #include <cstdint>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -65,13 +67,16 @@ private:
   Status announce(const std::string& place);
   Status serve(ImageKeeper& keeper, const Listener& listener,
                const std::optional<Listener>& metrics_listener, const UniqueFd& signals);
-  void wait_for_end(OwnerServer& server, const UniqueFd& signals, const UniqueFd& restarts) const;
+  void wait_for_end(OwnerServer& server, const UniqueFd& signals, const UniqueFd& restarts);
   /// False: the channel is over.
-  [[nodiscard]] bool take_sessions(OwnerServer& server) const;
+  [[nodiscard]] bool take_sessions(OwnerServer& server);
 
   const Setup setup_;
   std::string location_;   ///< Where it was opened.
   std::string goes_on_at_; ///< Of a session's thread, until that has ended.
+  std::mutex place_mutex_; ///< Of the next.
+  std::optional<Status> place_answer_;
+  std::condition_variable place_answered_;
 };
 
 } // namespace vnvram::cli

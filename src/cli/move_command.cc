@@ -177,7 +177,7 @@ Result<MoveReport> MoveCommand::move(const Run& run) const {
   Result<MoveReport> report = move_image(source, run.target, run.before_read);
   const Status closed = (*store)->close();
   if (!report || report->undecided) {
-    return report ? *report->undecided : report;
+    return report ? Result<MoveReport>(*report->undecided) : report;
   }
   if (!closed) {
     return closed.error();

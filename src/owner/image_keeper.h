@@ -28,6 +28,7 @@ namespace vnvram {
 /// that is open at that moment (use(), by way of a LocalBlobClient). So they outlive a store: the
 /// image may be closed and another one opened under them, or the same one anew because its content
 /// was put back. It knows blobs, and nothing of what is in them.
+/// More than 30 methods: whatever is done with an image for all of its front ends passes one gate.
 ///
 /// Threads: the calls of the first group may come from any thread. The others by
 /// one thread at a time, which has no use() of its own meanwhile; they wait for the device.

@@ -53,6 +53,7 @@ struct OwnerStatus {
 
 /// A session of an operator's (Owner in owner.capnp), over a socket that is connected. Errors of
 /// all: io (the owner cannot be reached).
+/// More than 30 methods: there is one for each call of the schema's, and most are a line there.
 ///
 /// Threads: any.
 class OwnerClient {

@@ -69,6 +69,8 @@ private:
   void promote(Part& successor, int code);
   void take_requests();
   void take_request(std::string_view text);
+  /// Where the next owner is to look, if it can.
+  void take_place(const std::string& place);
   [[nodiscard]] std::string owner_before() const;
   void answer_renewal(const Status& outcome);
   void go_on_with_renewal();

@@ -65,10 +65,7 @@ void Supervisor::take_request(std::string_view text) {
     return;
   }
   if (text.starts_with(move_beginning)) {
-    if (const auto place = text.substr(move_beginning.size());
-        std::ranges::find(moved_to_, place) == moved_to_.end()) {
-      moved_to_.emplace_back(place);
-    }
+    take_place(std::string(text.substr(move_beginning.size())));
     return;
   }
   if (text != renewal_request || ends_ || !owner_.process) {
@@ -81,6 +78,15 @@ void Supervisor::take_request(std::string_view text) {
   setup_.log.info("exchanges the front ends, as an operator has asked for");
   renewal_.emplace(parts_, [this](Part& part) { return start_successor(part); });
   renewal_is_for_ = owner_.process->pid();
+}
+
+void Supervisor::take_place(const std::string& place) {
+  const Status may = check_place(place);
+  if (may.ok() && std::ranges::find(moved_to_, place) == moved_to_.end()) {
+    moved_to_.push_back(place);
+  }
+  [[maybe_unused]] const Status told =
+      pass_text(owner_.channel.get(), move_answer(may).substr(0, passed_text_max_bytes));
 }
 
 void Supervisor::answer_renewal(const Status& outcome) {
