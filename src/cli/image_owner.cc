@@ -81,8 +81,10 @@ Status ImageOwner::attach(ImageKeeper& keeper) {
   location_ = setup_.image;
   Status attached = attach_there(keeper);
   for (std::size_t moves = setup_.moved_to.size(); moves > 0 && is_sealed(attached); --moves) {
-    const auto place = where_it_went(location_, setup_.device);
-    if (!place || std::ranges::find(setup_.moved_to, *place) == setup_.moved_to.end()) {
+    const auto went_to = where_it_went(location_, setup_.device);
+    const auto place = std::ranges::find_if(
+        setup_.moved_to, [&](const std::string& each) { return location_name(each) == went_to; });
+    if (place == setup_.moved_to.end()) {
       break;
     }
     setup_.log.info(attached.error().cause());
@@ -161,7 +163,15 @@ Status ImageOwner::run() {
     return served;
   }
   keeper.end_watch(watch);
-  return keeper.detach();
+  if (was_told_to_end_ || !keeper.has_left()) {
+    goes_on_at_.clear();
+  }
+  Status closed = keeper.detach();
+  if (!closed && keeper.has_left()) { // Whoever comes next sees whose it is.
+    log.error(operator_text(closed.error()));
+    closed = {};
+  }
+  return closed;
 }
 
 Status ImageOwner::serve(ImageKeeper& keeper, const Listener& listener,
@@ -226,6 +236,7 @@ void ImageOwner::wait_for_end(OwnerServer& server, const UniqueFd& signals,
     (void)::poll(entries.data(), entries.size(), -1);
     if (entries[0].revents != 0) {
       const int signal = wait_for_termination(signals);
+      was_told_to_end_ = true;
       setup_.log.info(signal == SIGINT ? "ends, because of SIGINT" : "ends, because of SIGTERM");
       return;
     }

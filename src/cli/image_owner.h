@@ -74,6 +74,7 @@ private:
   const Setup setup_;
   std::string location_;   ///< Where it was opened.
   std::string goes_on_at_; ///< Of a session's thread, until that has ended.
+  bool was_told_to_end_ = false;
   std::mutex place_mutex_; ///< Of the next.
   std::optional<Status> place_answer_;
   std::condition_variable place_answered_;

@@ -86,7 +86,7 @@ Status look_where_it_was(const std::string& name, const format::Superblock& here
 } // namespace
 
 std::string move_mark(const HandOverNumber& number, std::string_view location) {
-  return fmt::format("{} {}", hex(number.bytes), location);
+  return fmt::format("{} {}", hex(number.bytes), location_name(std::string(location)));
 }
 
 Status mark_moved_from(BlockDevice& device, const format::Superblock& superblock,

@@ -21,7 +21,7 @@ namespace vnvram {
 inline constexpr std::string_view moved_to_name = "vnvram/moved-to";
 inline constexpr std::string_view moved_from_name = "vnvram/moved-from";
 
-/// The value of such an entry.
+/// The value of such an entry. A key that is in the location is left out.
 [[nodiscard]] std::string move_mark(const HandOverNumber& number, std::string_view location);
 
 /// In an image that has no superblocks yet, but for that complete. Durable on return.
