@@ -91,6 +91,9 @@ Status ImageOwner::attach(ImageKeeper& keeper) {
     location_ = *place;
     attached = attach_there(keeper);
   }
+  if (attached && location_ != setup_.image && setup_.channel >= 0) {
+    attached = pass_text(setup_.channel, std::string(place_beginning) + location_);
+  }
   if (!is_sealed(attached) || attached.error().remedy() != sealed_error("", 0).remedy()) {
     return attached;
   }

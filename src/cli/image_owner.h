@@ -57,7 +57,9 @@ public:
   /// those of opening and closing the image, and of the socket.
   Status run();
   /// Where that is, for an owner that comes next; empty: it does not.
-  [[nodiscard]] std::string goes_on_at() const { return goes_on_at_; }
+  [[nodiscard]] const std::string& goes_on_at() const { return goes_on_at_; }
+  /// Where it was opened.
+  [[nodiscard]] const std::string& location() const { return location_; }
 
 private:
   /// At the image's place, or where it was moved to from there.
@@ -72,7 +74,7 @@ private:
   [[nodiscard]] bool take_sessions(OwnerServer& server);
 
   const Setup setup_;
-  std::string location_;   ///< Where it was opened.
+  std::string location_;
   std::string goes_on_at_; ///< Of a session's thread, until that has ended.
   bool was_told_to_end_ = false;
   std::mutex place_mutex_; ///< Of the next.

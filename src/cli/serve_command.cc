@@ -108,6 +108,7 @@ ServeCommand::ServeCommand(CLI::App& parent)
   app().add_option("--channel", channel_)->group(""); // Not for people.
   app().add_flag("--again", again_)->group("");
   app().add_option("--after", after_)->group("");
+  app().add_option("--place", place_)->group("");
   app().add_option("--moved-to", moved_to_)->group("");
 }
 
@@ -197,7 +198,8 @@ Result<ExitCode> ServeCommand::own(const Log& log) const {
     if (!done || owner.goes_on_at().empty()) {
       return done ? Result<ExitCode>(ExitCode::ok) : done.error();
     }
-    setup.moved_to.push_back(owner.goes_on_at());
+    setup.image = owner.location();
+    setup.moved_to = {owner.goes_on_at()};
     setup.is_incoming = false;
     setup.take_over.reset();
   }
@@ -324,6 +326,7 @@ Result<ExitCode> ServeCommand::supervise(const Log& log) const {
        .owner_again_arguments = {"--again"},
        .owner_after_option = "--after",
        .owner_moved_option = "--moved-to",
+       .owner_place_option = "--place",
        .front_ends = *std::move(devices),
        .signals = *signals,
        .notify = notify,

@@ -53,6 +53,7 @@ private:
   int channel_ = -1;                  ///< Given by a process of this command to the owner.
   bool again_ = false;                ///< Likewise, to one that is not the first.
   std::string after_;                 ///< Likewise: whom it comes after.
+  std::string place_;                 ///< Likewise: where the image is, if it was moved.
   std::vector<std::string> moved_to_; ///< Likewise: where the image may be by now.
 };
 

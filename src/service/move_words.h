@@ -18,6 +18,9 @@ inline constexpr std::string_view move_beginning = "moves ";
 /// The answer to it, with why it is no place for who comes next behind it, if it is none.
 inline constexpr std::string_view move_answer_beginning = "moves:";
 
+/// The owner's, with the place behind it: it has opened the image there, where it was moved to.
+inline constexpr std::string_view place_beginning = "is at ";
+
 /// As far as it can be told without a look at what is there: whoever has made it may be another
 /// user, and see other folders.
 [[nodiscard]] inline Status check_place(const std::string& place) {

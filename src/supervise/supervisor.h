@@ -40,6 +40,8 @@ public:
     std::string owner_after_option;
     /// Before each place that the image may have been moved to, behind those.
     std::string owner_moved_option;
+    /// Before the place where the image is, if it was moved since the first owner has come.
+    std::string owner_place_option;
     std::vector<FrontEnd> front_ends;
     const UniqueFd& signals; ///< Of take_signals(): SIGHUP exchanges the owner, others end all.
     const ServiceNotify& notify;
@@ -94,7 +96,8 @@ private:
   std::optional<Renewal> renewal_;
   pid_t renewal_is_for_ = 0;          ///< The owner that has asked for it.
   std::string opened_epoch_;          ///< As the last owner has said that has opened the image.
-  std::vector<std::string> moved_to_; ///< As owners have said: where the image is, or was to be.
+  std::string place_;                 ///< As an owner has said that has opened the image there.
+  std::vector<std::string> moved_to_; ///< Where it may have been moved to since.
   std::vector<pid_t> owners_since_;   ///< Those that have been started since, but for that one.
   bool was_ready_ = false;            ///< All of them.
   bool was_owner_ready_ = false;

@@ -64,6 +64,11 @@ void Supervisor::take_request(std::string_view text) {
     owners_since_.clear();
     return;
   }
+  if (text.starts_with(place_beginning)) {
+    place_ = text.substr(place_beginning.size());
+    moved_to_.clear();
+    return;
+  }
   if (text.starts_with(move_beginning)) {
     take_place(std::string(text.substr(move_beginning.size())));
     return;

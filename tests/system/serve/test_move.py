@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 
-from cli.command import (ABSENT, BLANK, EXISTS, FOREIGN, IN_USE, MIB, NO_SPACE, OK, SEALED, USAGE)
+from cli.command import (ABSENT, BLANK, EXISTS, FOREIGN, IN_USE, IO, MIB, NO_SPACE, OK, SEALED, USAGE)
 from harness.child import PATIENCE_SECONDS, Deadline
 from harness.tpm_process import program
 from nbdkit.nbdkit_case import dice_of_a_seed
@@ -98,6 +98,10 @@ class Owners(Moving, ServeCase):
             self.go_on(20)
             self.vnvram("put", places[-1], "eeprom", "-", input=b"x", status=SEALED, message=str(to))
             places.append(to)
+        pathlib.Path(places[1]).unlink()
+        self.move(self.owner, self.path("four.nvram"))
+        self.go_on(20)
+        places.append(self.path("four.nvram"))
         self.end(places[-1])
         self.assertEqual(self.must_be_one(*places), places[-1])
         self.assertEqual(self.json("meta", "ls", places[-1]).get("vnvram/moved-from"), None)
@@ -128,7 +132,7 @@ class Owners(Moving, ServeCase):
         before = self.names()
         self.move(self.owner, taken, status=EXISTS)
         self.move(self.owner, self.path("small.nvram"), "--size", "1M", status=NO_SPACE)
-        self.move(self.owner, self.path("no folder/x.nvram"), status=ABSENT)
+        self.move(self.owner, self.path("no folder/x.nvram"), status=IO)
         self.move(self.owner, self.owner.address, status=USAGE)
         self.move(self.owner, self.image, status=IN_USE)
         self.vnvram("hold", self.owner.address, "--seconds", "60")
@@ -177,6 +181,7 @@ class Owners(Moving, ServeCase):
         moved = 0
         image = self.image
         for number in range(deaths()):
+            self.vnvram("put", self.owner.address, "nvram", "-", input=b"")
             self.server = self.export("reconnect=0")
             writer = DurableClient(self.server.socket, b"nvram")
             to = self.path(f"to{number}.nvram")
@@ -235,6 +240,7 @@ class Machines(Moving, MachineCase):
             writer.must_go_on(20, seconds=PATIENCE_SECONDS)
             self.assertEqual(self.place(machine), str(to))
             self.assertFalse(self.opens(image))
+            pathlib.Path(image).unlink()  # Nobody looks there any more, whoever comes next.
             image = to
         # Whoever comes next finds it, too.
         self.vnvram("restart", machine.address)
@@ -256,7 +262,7 @@ class Machines(Moving, MachineCase):
         for number in range(deaths()):
             to = self.path(f"to{number}.nvram")
             moving = self.begin_move(machine, to, "--rate-bytes", RATE)
-            time.sleep(dice.random() * 0.5)
+            time.sleep(dice.random())
             subprocess.run(["kill", "-9", str(machine.processes()["owner"])], check=False)
             moving.wait(PATIENCE_SECONDS)
             counter.must_go_on(3)
@@ -279,6 +285,7 @@ class Machines(Moving, MachineCase):
 class Encrypted(Moving, EncryptedCase):
     def test_with_its_key_and_its_anchor(self):
         anchor = f"file:{self.path('vm.anchor')}"
+        self.vnvram("anchor", "accept", self.image, *self.with_key, "--anchor", anchor)
         machine = self.start_machine(*self.with_key, "--anchor", anchor)
         counter = Incrementer(self.tpm(machine))
         to = self.path("new.nvram")

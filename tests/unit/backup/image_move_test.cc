@@ -16,9 +16,9 @@ namespace vnvram::test {
 namespace {
 
 /// Refuses at the end, or says something before.
-class MeddledSource final : public MoveSource {
+class ObstinateSource final : public MoveSource {
 public:
-  explicit MeddledSource(MoveSource& source) : source_(source) {}
+  explicit ObstinateSource(MoveSource& source) : source_(source) {}
 
   BlockDevice& device() override { return source_.device(); }
   Status begin() override { return source_.begin(); }
@@ -57,7 +57,7 @@ protected:
     ASSERT_OK(create_image_file(old_, 0, create));
     store_ = open(old_);
     source_.emplace(*store_, old_, KeyRing());
-    meddled_.emplace(*source_);
+    obstinate_.emplace(*source_);
   }
   static Result<std::unique_ptr<Store>> try_open(const std::string& place) {
     auto device = open_device(place, Access::read_write);
@@ -69,21 +69,21 @@ protected:
     EXPECT_OK(store);
     return store ? *std::move(store) : nullptr;
   }
-  Result<MoveReport> move() { return move_image(*meddled_, {.path = new_}, {}); }
+  Result<MoveReport> move() { return move_image(*obstinate_, {.path = new_}, {}); }
 
   TemporaryDirectory folder_;
   const std::string old_ = folder_.path("old.nvram");
   const std::string new_ = folder_.path("new.nvram");
   std::unique_ptr<Store> store_;
   std::optional<StoreMoveSource> source_;
-  std::optional<MeddledSource> meddled_;
+  std::optional<ObstinateSource> obstinate_;
 };
 
 TEST_F(ImageMoveTest, ItHasAllThatWasWrittenMeanwhile) {
   ASSERT_EQ(::chmod(old_.c_str(), 0640), 0);
   unsigned looks = 0;
-  meddled_->before_look = [&] {
-    if (++looks < 4 && !meddled_->is_held) {
+  obstinate_->before_look = [&] {
+    if (++looks < 4 && !obstinate_->is_held) {
       EXPECT_OK(store_->write("a", pattern(30000, 1 + looks)));
     }
   };
@@ -105,15 +105,15 @@ TEST_F(ImageMoveTest, ItHasAllThatWasWrittenMeanwhile) {
 }
 
 TEST_F(ImageMoveTest, ARefusalTakesAwayWhatWasMade) {
-  meddled_->refusal = Error(ErrorKind::stale, "the hold has ended");
+  obstinate_->refusal = Error(ErrorKind::stale, "the hold has ended");
   EXPECT_KIND(move(), stale);
-  EXPECT_FALSE(meddled_->is_held);
+  EXPECT_FALSE(obstinate_->is_held);
   EXPECT_FALSE(std::filesystem::exists(new_));
   EXPECT_OK(store_->write("a", pattern(3, 1)));
 }
 
 TEST_F(ImageMoveTest, SilenceLeavesBothAndOneOpens) {
-  meddled_->refusal = Error(ErrorKind::io, "nobody answers");
+  obstinate_->refusal = Error(ErrorKind::io, "nobody answers");
   const auto report = move();
   ASSERT_OK(report);
   ASSERT_TRUE(report->undecided);
