@@ -170,7 +170,7 @@ Result<ExitCode> ServeCommand::own(const Log& log) const {
   if (!after_.empty() && !comes_after) { // Without the look it would open what is another host's.
     return Error(ErrorKind::invalid_argument, "--after " + after_ + ": is no EPOCH:PID,...");
   }
-  ImageOwner::Setup setup{.image = image(),
+  ImageOwner::Setup setup{.image = place_.empty() ? image() : place_,
                           .moved_to = moved_to_,
                           .device = device(),
                           .anchor = *anchor,

@@ -17,7 +17,6 @@ from .encrypted_case import EncryptedCase
 from .machine_case import Incrementer, MachineCase
 from .serve_case import ServeCase
 
-RATE = str(4 * MIB)  # So that copying takes a while.
 
 
 class Moving:
@@ -161,8 +160,8 @@ class Owners(Moving, ServeCase):
         moved = 0
         for number in range(deaths()):
             to = self.path(f"to{number}.{dice.choice(['nvram', 'nvram', 'qcow2'])}")
-            moving = self.begin_move(self.owner, to, "--rate-bytes", RATE)
-            time.sleep(dice.random() * 0.5)
+            moving = self.begin_move(self.owner, to)
+            time.sleep(dice.random())
             self.is_killed(moving, self.owner)
             # A hold that it leaves behind ends by itself.
             self.run_vnvram("release", self.owner.address)
@@ -185,8 +184,8 @@ class Owners(Moving, ServeCase):
             self.server = self.export("reconnect=0")
             writer = DurableClient(self.server.socket, b"nvram")
             to = self.path(f"to{number}.nvram")
-            moving = self.begin_move(self.owner, to, "--rate-bytes", RATE)
-            time.sleep(dice.random() * 0.4)
+            moving = self.begin_move(self.owner, to)
+            time.sleep(dice.random())
             self.owner.kill()
             durable = writer.durable
             moving.kill()
@@ -261,7 +260,7 @@ class Machines(Moving, MachineCase):
         image, moved = self.image, 0
         for number in range(deaths()):
             to = self.path(f"to{number}.nvram")
-            moving = self.begin_move(machine, to, "--rate-bytes", RATE)
+            moving = self.begin_move(machine, to)
             time.sleep(dice.random())
             subprocess.run(["kill", "-9", str(machine.processes()["owner"])], check=False)
             moving.wait(PATIENCE_SECONDS)
