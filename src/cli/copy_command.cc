@@ -1,65 +1,22 @@
 #include "cli/copy_command.h"
 
 #include <filesystem>
-#include <functional>
-#include <memory>
 #include <utility>
 
-#include <fcntl.h>
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
-#include <sys/socket.h>
 
 #include "backup/owner_device.h"
 #include "backup/owner_source.h"
 #include "base/plain_text.h"
 #include "base/size_text.h"
-#include "base/system_clock.h"
 #include "base/uuid.h"
+#include "cli/copy_pace.h"
 #include "cli/end_request.h"
 #include "cli/owner_socket.h"
 #include "cli/progress.h"
-#include "serve/token_bucket.h"
 
 namespace vnvram::cli {
-
-/// So that what is read stays below a rate; but not while somebody waits for it, nor what is read
-/// again because its owner has changed it, which would be changed again meanwhile.
-class CopyPace {
-public:
-  CopyPace(std::uint64_t bytes_per_second, EndRequest& end)
-      : bucket_(bytes_per_second), end_(end) {}
-
-  void hurry(bool hurries) { hurries_ = hurries; }
-  /// Before each reading. Error: the command is to end.
-  Status keep(std::size_t size_bytes) {
-    if (!hurries_) {
-      bucket_.take(size_bytes, clock_.now());
-      while (const auto until = bucket_.empty_until(clock_.now())) {
-        if (Status waited = end_.wait_until(*until); !waited) {
-          return waited;
-        }
-      }
-    }
-    return end_.wait_until(clock_.now());
-  }
-
-private:
-  SystemClock clock_;
-  TokenBucket bucket_;
-  EndRequest& end_;
-  bool hurries_ = false;
-};
-
-namespace {
-
-/// Ends the connection to an owner that does not answer, as if it had ended.
-std::function<void()> hang_up(const UniqueFd& socket) {
-  const auto same = std::make_shared<UniqueFd>(::fcntl(socket.get(), F_DUPFD_CLOEXEC, 3));
-  return [same] { (void)::shutdown(same->get(), SHUT_RDWR); };
-}
-
-} // namespace
 
 /// What there is while it goes on.
 struct CopyCommand::Run {

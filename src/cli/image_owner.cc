@@ -3,9 +3,13 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 
+#include <algorithm>
 #include <array>
+#include <chrono>
 #include <csignal>
+#include <filesystem>
 #include <functional>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -18,14 +22,19 @@
 #include "device/location.h"
 #include "service/ending_words.h"
 #include "service/idle_memory.h"
+#include "service/move_words.h"
 #include "service/opening_words.h"
 #include "service/renewal_words.h"
 #include "service/service_notify.h"
 #include "service/session_offer.h"
 #include "service/termination_signals.h"
+#include "store/move_marks.h"
+#include "store/shared_state.h"
 
 namespace vnvram::cli {
 namespace {
+
+constexpr std::chrono::seconds answer_max{5};
 
 Scope scope_of(const SessionOffer& offer) {
   std::vector<Grant> grants;
@@ -45,7 +54,100 @@ Status refuse_renewal() {
                "move the machine to a host that has the other version");
 }
 
+/// For who opens the image as somebody else, from elsewhere.
+std::string place_of(const std::string& location) {
+  const std::string name = location_name(location);
+  std::error_code failed;
+  const auto place = scheme_of(name) == LocationScheme::path
+                         ? std::filesystem::absolute(name, failed)
+                         : std::filesystem::path(name);
+  return failed ? name : place.string();
+}
+
+bool is_sealed(const Status& attached) {
+  return !attached && attached.error().kind() == ErrorKind::sealed;
+}
+
+std::optional<std::string> where_it_went(const std::string& location,
+                                         const DeviceOptions& options) {
+  const auto device = open_device(location, Access::read_only, options);
+  return device ? place_moved_to(**device) : std::nullopt;
+}
+
 } // namespace
+
+Status ImageOwner::attach_there(ImageKeeper& keeper) const {
+  return keeper.attach({.location = location_,
+                        .accept_sealed = setup_.accept_sealed,
+                        .take_over = setup_.take_over,
+                        .comes_after = setup_.comes_after});
+}
+
+Status ImageOwner::attach(ImageKeeper& keeper, SharedImage& shared) {
+  location_ = setup_.image;
+  if (setup_.is_shared) { // Nothing can be loaded for it when it comes.
+    ImageKeeper::load_libraries();
+  }
+  if (setup_.stands_by) {
+    return shared.stand_by();
+  }
+  Status attached = attach_there(keeper);
+  if (is_sealed(attached)) {
+    attached = attach_where_it_went(keeper, attached);
+  }
+  if (!is_sealed(attached)) {
+    return attached;
+  }
+  if (setup_.is_shared && setup_.takes_over) {
+    setup_.log.warning(attached.error().cause() + "; whoever has let it go may go on");
+    return shared.stand_by(SharedImage::Before::owner_of_it);
+  }
+  if (attached.error().remedy() != sealed_error("", 0).remedy()) {
+    return attached;
+  }
+  return Error(ErrorKind::sealed, attached.error().cause(),
+               setup_.is_shared ? "`unseal`, if its machine does not go on on the other host"
+                                : "--incoming, for a machine that comes back to it; or `unseal`");
+}
+
+// What an image says of where it is now is followed by an owner of the same machine alone, to which
+// the one before has said the same.
+Status ImageOwner::attach_where_it_went(ImageKeeper& keeper, Status attached) {
+  for (std::size_t moves = setup_.moved_to.size(); moves > 0 && is_sealed(attached); --moves) {
+    const auto went_to = where_it_went(location_, setup_.device);
+    const auto place = std::ranges::find_if(
+        setup_.moved_to, [&](const std::string& each) { return location_name(each) == went_to; });
+    if (place == setup_.moved_to.end()) {
+      break;
+    }
+    setup_.log.info(attached.error().cause());
+    location_ = *place;
+    attached = attach_there(keeper);
+  }
+  if (attached && location_ != setup_.image && setup_.channel >= 0) {
+    attached = pass_text(setup_.channel, std::string(place_beginning) + location_);
+  }
+  return attached;
+}
+
+// On a session's thread, while this process's first one waits for what comes over the channel.
+Status ImageOwner::announce(const std::string& place) {
+  if (setup_.channel < 0) {
+    Status may = check_place(place);
+    if (may) {
+      goes_on_at_ = place;
+    }
+    return may;
+  }
+  std::unique_lock lock(place_mutex_);
+  place_answer_.reset();
+  if (Status told = pass_text(setup_.channel, std::string(move_beginning) + place); !told) {
+    return told;
+  }
+  return place_answered_.wait_for(lock, answer_max, [this] { return place_answer_.has_value(); })
+             ? *place_answer_
+             : Error(ErrorKind::io, "whoever has started the owner does not answer");
+}
 
 Status ImageOwner::run() {
   keep_memory_small();
@@ -96,36 +198,43 @@ Status ImageOwner::run() {
   }
   keeper.end_watch(watch);
   shared.leave();
-  return keeper.detach();
+  if (was_told_to_end_ || !keeper.has_left()) {
+    goes_on_at_.clear();
+  }
+  Status closed = keeper.detach();
+  if (!closed && keeper.has_left()) { // Whoever comes next sees whose it is.
+    log.error(operator_text(closed.error()));
+    closed = {};
+  }
+  return closed;
 }
 
-Status ImageOwner::attach(ImageKeeper& keeper, SharedImage& shared) const {
-  if (setup_.is_shared) { // Nothing can be loaded for it when it comes.
-    ImageKeeper::load_libraries();
+Departure::Setup ImageOwner::departure(std::function<void()> end) {
+  // The next one would be given the key of the VM image that this one is in, the reservation of
+  // this device, and the other host this place.
+  const bool is_bound = !setup_.device.image_key_file.empty() || setup_.reserve || setup_.is_shared;
+  return {.location = place_of(location_),
+          .announce = is_bound ? std::function<Status(const std::string&)>()
+                               : [this](const std::string& place) { return announce(place); },
+          .end = std::move(end)};
+}
+
+Status ImageOwner::give_up_rights() const {
+  if (!setup_.seccomp) {
+    return {};
   }
-  if (setup_.stands_by) {
-    return shared.stand_by();
-  }
-  Status attached = keeper.attach({.location = setup_.image,
-                                   .accept_sealed = setup_.accept_sealed,
-                                   .take_over = setup_.take_over,
-                                   .comes_after = setup_.comes_after});
-  if (attached || attached.error().kind() != ErrorKind::sealed) {
-    return attached;
-  }
-  if (setup_.is_shared && setup_.takes_over) {
-    setup_.log.warning(attached.error().cause() + "; whoever has let it go may go on");
-    return shared.stand_by(SharedImage::Before::owner_of_it);
-  }
-  return Error(ErrorKind::sealed, attached.error().cause(),
-               setup_.is_shared ? "`unseal`, if its machine does not go on on the other host"
-                                : "--incoming, for a machine that comes back to it; or `unseal`");
+  KeyRing(setup_.keys).run_no_more_commands(); // For a state that is looked at again.
+  return confine(*setup_.seccomp, {.connections = setup_.is_shared,
+                                   .sessions = true,
+                                   .threads = true,
+                                   .growth = setup_.grow_max_bytes != 0,
+                                   .client_library = has_own_threads(location_),
+                                   .files = setup_.is_shared});
 }
 
 Status ImageOwner::serve(ImageKeeper& keeper, SharedImage& shared, const Listener& listener,
-                         const std::optional<Listener>& metrics_listener,
-                         const UniqueFd& signals) const {
-  const std::string name = location_name(setup_.image);
+                         const std::optional<Listener>& metrics_listener, const UniqueFd& signals) {
+  const std::string name = location_name(location_);
   SystemClock clock;
   const UniqueFd restarts(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   const auto restart = [&restarts] { ::eventfd_write(restarts.get(), 1); };
@@ -149,7 +258,8 @@ Status ImageOwner::serve(ImageKeeper& keeper, SharedImage& shared, const Listene
        .restart = setup_.channel < 0 ? std::function<void()>() : restart,
        .renew_front_ends = setup_.channel < 0 ? std::function<Status()>()
                            : setup_.is_shared ? std::function<Status()>(refuse_renewal)
-                                              : std::function<Status()>(renew)});
+                                              : std::function<Status()>(renew),
+       .departure = departure(restart)});
   if (!server) {
     return server.error();
   }
@@ -161,17 +271,8 @@ Status ImageOwner::serve(ImageKeeper& keeper, SharedImage& shared, const Listene
   if (!notify.trouble().empty()) {
     setup_.log.warning("the service manager will hear nothing: " + notify.trouble());
   }
-  if (setup_.seccomp) {
-    KeyRing(setup_.keys).run_no_more_commands(); // For a state that is looked at again.
-    if (Status confined = confine(*setup_.seccomp, {.connections = setup_.is_shared,
-                                                    .sessions = true,
-                                                    .threads = true,
-                                                    .growth = setup_.grow_max_bytes != 0,
-                                                    .client_library = has_own_threads(setup_.image),
-                                                    .files = setup_.is_shared});
-        !confined) {
-      return confined;
-    }
+  if (Status confined = give_up_rights(); !confined) {
+    return confined;
   }
   setup_.log.info(serves);
   notify.send("READY=1\nSTATUS=Serving");
@@ -181,7 +282,7 @@ Status ImageOwner::serve(ImageKeeper& keeper, SharedImage& shared, const Listene
 }
 
 void ImageOwner::wait_for_end(OwnerServer& server, const UniqueFd& signals,
-                              const UniqueFd& restarts) const {
+                              const UniqueFd& restarts) {
   std::array<pollfd, 3> entries = {pollfd{.fd = signals.get(), .events = POLLIN, .revents = 0},
                                    pollfd{.fd = setup_.channel, .events = POLLIN, .revents = 0},
                                    pollfd{.fd = restarts.get(), .events = POLLIN, .revents = 0}};
@@ -189,6 +290,7 @@ void ImageOwner::wait_for_end(OwnerServer& server, const UniqueFd& signals,
     (void)::poll(entries.data(), entries.size(), -1);
     if (entries[0].revents != 0) {
       const int signal = wait_for_termination(signals);
+      was_told_to_end_ = true;
       setup_.log.info(signal == SIGINT ? "ends, because of SIGINT" : "ends, because of SIGTERM");
       return;
     }
@@ -203,7 +305,7 @@ void ImageOwner::wait_for_end(OwnerServer& server, const UniqueFd& signals,
   }
 }
 
-bool ImageOwner::take_sessions(OwnerServer& server) const {
+bool ImageOwner::take_sessions(OwnerServer& server) {
   for (;;) {
     Result<std::optional<PassedDescriptor>> passed = take_descriptor(setup_.channel);
     if (!passed) {
@@ -214,6 +316,12 @@ bool ImageOwner::take_sessions(OwnerServer& server) const {
     }
     if ((*passed)->text == ending_word) {
       server.devices_end();
+      continue;
+    }
+    if ((*passed)->text.starts_with(move_answer_beginning)) {
+      const std::lock_guard lock(place_mutex_);
+      place_answer_ = move_outcome((*passed)->text);
+      place_answered_.notify_all();
       continue;
     }
     if (!(*passed)->descriptor.valid()) {

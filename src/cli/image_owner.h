@@ -1,14 +1,19 @@
 // An image and its control socket, until this process is told to end.
 #pragma once
 
+#include <condition_variable>
 #include <cstdint>
+#include <functional>
+#include <mutex>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/unique_fd.h"
 #include "cli/metrics_options.h"
 #include "owner/image_keeper.h"
 #include "owner/shared_image.h"
+#include "serve/departure.h"
 #include "serve/owner_server.h"
 #include "serve/session_rates.h"
 #include "service/listener.h"
@@ -27,6 +32,8 @@ class ImageOwner {
 public:
   struct Setup {
     std::string image;
+    /// Where it may have been moved to since, as owners of the same machine have said.
+    std::vector<std::string> moved_to = {};
     DeviceOptions device;
     AnchorUse anchor;
     KeyRing keys;
@@ -54,19 +61,37 @@ public:
   };
 
   explicit ImageOwner(Setup setup) : setup_(std::move(setup)) {}
-  /// Until a signal comes, or the channel is over. Errors: those of opening and closing the image,
-  /// and of the socket.
+  /// Until a signal comes, the channel is over, or the image goes on at another place. Errors:
+  /// those of opening and closing the image, and of the socket.
   Status run();
+  /// Where that is, for an owner that comes next; empty: it does not.
+  [[nodiscard]] const std::string& goes_on_at() const { return goes_on_at_; }
+  /// Where it was opened.
+  [[nodiscard]] const std::string& location() const { return location_; }
 
 private:
-  Status attach(ImageKeeper& keeper, SharedImage& shared) const;
+  /// At the image's place, or where it was moved to from there.
+  Status attach(ImageKeeper& keeper, SharedImage& shared);
+  Status attach_there(ImageKeeper& keeper) const;
+  /// `attached`: why it was refused at location_, which it is as well if the image is nowhere else.
+  Status attach_where_it_went(ImageKeeper& keeper, Status attached);
+  /// Whoever starts the next owner hears of it.
+  Status announce(const std::string& place);
+  [[nodiscard]] Departure::Setup departure(std::function<void()> end);
   Status serve(ImageKeeper& keeper, SharedImage& shared, const Listener& listener,
-               const std::optional<Listener>& metrics_listener, const UniqueFd& signals) const;
-  void wait_for_end(OwnerServer& server, const UniqueFd& signals, const UniqueFd& restarts) const;
+               const std::optional<Listener>& metrics_listener, const UniqueFd& signals);
+  Status give_up_rights() const;
+  void wait_for_end(OwnerServer& server, const UniqueFd& signals, const UniqueFd& restarts);
   /// False: the channel is over.
-  [[nodiscard]] bool take_sessions(OwnerServer& server) const;
+  [[nodiscard]] bool take_sessions(OwnerServer& server);
 
   const Setup setup_;
+  std::string location_;
+  std::string goes_on_at_; ///< Of a session's thread, until that has ended.
+  bool was_told_to_end_ = false;
+  std::mutex place_mutex_; ///< Of the next.
+  std::optional<Status> place_answer_;
+  std::condition_variable place_answered_;
 };
 
 } // namespace vnvram::cli

@@ -32,6 +32,7 @@
 #include "cli/ls_command.h"
 #include "cli/meta_command.h"
 #include "cli/metrics_command.h"
+#include "cli/move_command.h"
 #include "cli/put_command.h"
 #include "cli/register_command.h"
 #include "cli/repair_command.h"
@@ -138,8 +139,8 @@ int run(int argument_count, const char* const* arguments) {
                     StatusCommand, HoldCommand, ReleaseCommand, RestartCommand, ExportCommand,
                     ImportCommand, ImportSwtpmCommand, ExportSwtpmCommand, MetricsCommand,
                     WatchCommand, AnchorCommand, KeyCommand, MetaCommand, EraseCommand,
-                    EncryptCommand, DecryptCommand, CopyCommand, CanRunCommand, TakeoverCommand>(
-          app);
+                    EncryptCommand, DecryptCommand, CopyCommand, MoveCommand, CanRunCommand,
+                    TakeoverCommand>(app);
   Output output(STDOUT_FILENO);
   try {
     app.parse(argument_count, arguments);

@@ -3,6 +3,9 @@
 #include <string_view>
 #include <utility>
 
+#include <fcntl.h>
+#include <sys/socket.h>
+
 #include "rpc/socket_connection.h"
 
 namespace vnvram::cli {
@@ -23,6 +26,11 @@ Result<UniqueFd> connect_socket(const std::string& image) {
   }
   return connect_to_socket(image.substr(beginning.size()),
                            "does `vnvram serve --control " + image + "` run?");
+}
+
+std::function<void()> hang_up(const UniqueFd& socket) {
+  const auto same = std::make_shared<UniqueFd>(::fcntl(socket.get(), F_DUPFD_CLOEXEC, 3));
+  return [same] { (void)::shutdown(same->get(), SHUT_RDWR); };
 }
 
 Result<std::unique_ptr<RemoteBlobClient>> connect_blobs(const std::string& image) {

@@ -1,6 +1,7 @@
 // An IMAGE that is not an image but the control socket of the process that has it open.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -15,6 +16,9 @@ namespace vnvram::cli {
 
 /// For a client of the caller's. The errors of the next.
 Result<UniqueFd> connect_socket(const std::string& image);
+/// Ends the connection to an owner that does not answer, as if it had ended: for
+/// EndRequest::when_stuck().
+[[nodiscard]] std::function<void()> hang_up(const UniqueFd& socket);
 /// Its blobs. Errors: absent (nobody listens there), invalid_argument (there is no such path), io.
 Result<std::unique_ptr<RemoteBlobClient>> connect_blobs(const std::string& image);
 /// Its calls for operators. The same errors.

@@ -115,6 +115,8 @@ ServeCommand::ServeCommand(CLI::App& parent)
   app().add_option("--channel", channel_)->group(""); // Not for people.
   app().add_flag("--again", again_)->group("");
   app().add_option("--after", after_)->group("");
+  app().add_option("--place", place_)->group("");
+  app().add_option("--moved-to", moved_to_)->group("");
 }
 
 Result<ExitCode> ServeCommand::run(Output& output) {
@@ -212,33 +214,43 @@ Result<ExitCode> ServeCommand::own(const Log& log) const {
   if (!after_.empty() && !comes_after) { // Without the look it would open what is another host's.
     return Error(ErrorKind::invalid_argument, "--after " + after_ + ": is no EPOCH:PID,...");
   }
-  ImageOwner owner(
-      {.image = image(),
-       .device = device_of_owner(),
-       .anchor = *anchor,
-       .keys = keys(),
-       .space = *space,
-       .reserve = reservation_,
-       .grow_max_bytes = *grow_max_bytes,
-       .accept_sealed = (incoming_ && !shared_) || again_,
-       .is_shared = shared_,
-       // As long as none of those before has opened it.
-       .stands_by = shared_ && incoming_ && after_.empty(),
-       // Not by the next: the image may be another host's by then.
-       .take_over = again_ ? std::nullopt : take_over_.word(),
-       .is_incoming = incoming_ && !again_ && !shared_,
-       .takes_over = again_,
-       .comes_after = comes_after,
-       .control = *control,
-       .access = *access,
-       .channel = channel_,
-       // One that nobody has started removes its socket's name at the end.
-       .seccomp = channel_ < 0 ? std::nullopt : std::optional(seccomp_modes.at(seccomp_)),
-       .metrics = metrics_,
-       .rates = rates_.rates(),
-       .log = log});
-  const Status done = owner.run();
-  return done ? Result<ExitCode>(ExitCode::ok) : done.error();
+  ImageOwner::Setup setup{.image = place_.empty() ? image() : place_,
+                          .moved_to = moved_to_,
+                          .device = device_of_owner(),
+                          .anchor = *anchor,
+                          .keys = keys(),
+                          .space = *space,
+                          .reserve = reservation_,
+                          .grow_max_bytes = *grow_max_bytes,
+                          .accept_sealed = (incoming_ && !shared_) || again_,
+                          .is_shared = shared_,
+                          // As long as none of those before has opened it.
+                          .stands_by = shared_ && incoming_ && after_.empty(),
+                          // Not by the next: the image may be another host's by then.
+                          .take_over = again_ ? std::nullopt : take_over_.word(),
+                          .is_incoming = incoming_ && !again_ && !shared_,
+                          .takes_over = again_,
+                          .comes_after = comes_after,
+                          .control = *control,
+                          .access = *access,
+                          .channel = channel_,
+                          // One that nobody has started removes its socket's name at the end.
+                          .seccomp = channel_ < 0 ? std::nullopt
+                                                  : std::optional(seccomp_modes.at(seccomp_)),
+                          .metrics = metrics_,
+                          .rates = rates_.rates(),
+                          .log = log};
+  for (;;) {
+    ImageOwner owner(setup);
+    const Status done = owner.run();
+    if (!done || owner.goes_on_at().empty()) {
+      return done ? Result<ExitCode>(ExitCode::ok) : done.error();
+    }
+    setup.image = owner.location();
+    setup.moved_to = {owner.goes_on_at()};
+    setup.is_incoming = false;
+    setup.take_over.reset();
+  }
 }
 
 std::vector<std::string> ServeCommand::owner_options() const {
@@ -373,6 +385,8 @@ Result<ExitCode> ServeCommand::supervise(const Log& log) const {
       {.owner = programs.owner(owner_options(), *control_listener, *metrics, *keys),
        .owner_again_arguments = {"--again"},
        .owner_after_option = "--after",
+       .owner_moved_option = "--moved-to",
+       .owner_place_option = "--place",
        .front_ends = *std::move(devices),
        .signals = *signals,
        .notify = notify,

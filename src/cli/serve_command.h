@@ -56,9 +56,11 @@ private:
   bool incoming_ = false;
   bool reservation_ = false;
   bool shared_ = false;
-  int channel_ = -1;   ///< Given by a process of this command to the owner.
-  bool again_ = false; ///< Likewise, to one that is not the first.
-  std::string after_;  ///< Likewise: whom it comes after.
+  int channel_ = -1;                  ///< Given by a process of this command to the owner.
+  bool again_ = false;                ///< Likewise, to one that is not the first.
+  std::string after_;                 ///< Likewise: whom it comes after.
+  std::string place_;                 ///< Likewise: where the image is, if it was moved.
+  std::vector<std::string> moved_to_; ///< Likewise: where the image may be by now.
 };
 
 } // namespace vnvram::cli

@@ -7,12 +7,17 @@
 
 #include "device/location.h"
 #include "device/nbd_library.h"
+#include "store/counted_device.h"
+#include "store/move_marks.h"
 #include "vnvram/reservation.h"
 
 namespace vnvram {
 
 Result<StoreUse> ImageKeeper::use(StoreGate::Purpose purpose) {
   StoreGate::Pass pass = gate_.enter(purpose);
+  if (has_left_ && purpose == StoreGate::Purpose::change) {
+    return Error(ErrorKind::absent, location_ + ": the image was moved");
+  }
   if (Status taken = check_taken(purpose); !taken) {
     return taken.error();
   }
@@ -28,7 +33,7 @@ Status ImageKeeper::check_taken(StoreGate::Purpose purpose) const {
 
 std::optional<Result<StoreUse>> ImageKeeper::try_to_change() {
   std::optional<StoreGate::Pass> pass = gate_.try_to_change();
-  if (!pass) {
+  if (!pass || has_left_) {
     has_turned_away_ = has_turned_away_ || barred_;
     return std::nullopt;
   }
@@ -70,6 +75,26 @@ Result<CheckReport> ImageKeeper::check_at_rest() {
     at_rest = (*store)->checkpoint();
   }
   return at_rest ? check_image((*store)->device(), {}, setup_.store.keys) : at_rest.error();
+}
+
+Result<std::vector<ByteRange>> ImageKeeper::take_written(std::uint64_t& number) {
+  Result<StoreUse> store = use(StoreGate::Purpose::read);
+  if (!store) {
+    return store.error();
+  }
+  WrittenBlocks& written = CountedDevice::of(**store).written();
+  number = number == 0 ? written.begin() : number;
+  std::vector<ByteRange> ranges;
+  return written.take(number, ranges)
+             ? Result<std::vector<ByteRange>>(std::move(ranges))
+             : Error(ErrorKind::in_use, location_ + ": somebody else has begun to move the image",
+                     "let only one of them do it");
+}
+
+Result<SealedSuperblocks> ImageKeeper::sealed_superblocks(const HandOverNumber& hand_over) {
+  Result<StoreUse> store = use(StoreGate::Purpose::read);
+  return store ? vnvram::sealed_superblocks((*store)->device(), hand_over, setup_.store.keys)
+               : store.error();
 }
 
 Status ImageKeeper::attach(const Opening& opening) {
@@ -132,7 +157,9 @@ Status ImageKeeper::open(std::unique_ptr<BlockDevice> device, const Opening& ope
   }
   options.failed_in_background = [this](const Error& error) { failures_.tell(error); };
   options.changed = [this](std::uint64_t generation, bool sealed) {
-    changes_.tell(generation, sealed);
+    if (!has_left_) {
+      changes_.tell(generation, sealed);
+    }
   };
   Result<std::unique_ptr<Store>> store = Store::open(std::move(device), std::move(options));
   if (!store) {
@@ -239,6 +266,16 @@ void ImageKeeper::refuse_changes() {
 void ImageKeeper::unbar() {
   barred_ = false;
   gate_.release();
+}
+
+// The mark first: it says nothing without the seal.
+Status ImageKeeper::leave(const HandOverNumber& hand_over, const std::string& to) {
+  assert(is_attached() && is_held());
+  if (Status marked = store_->set_metadata(moved_to_name, move_mark(hand_over, to)); !marked) {
+    return marked;
+  }
+  has_left_ = true; // From here on a cut may have sealed it.
+  return store_->seal(hand_over);
 }
 
 Status ImageKeeper::adopt_after_fork() {

@@ -9,10 +9,13 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
+#include "device/byte_range.h"
 #include "owner/store_gate.h"
 #include "owner/store_use.h"
 #include "owner/watch.h"
+#include "store/sealed_superblocks.h"
 #include "vnvram/open_device.h"
 #include "vnvram/result.h"
 #include "vnvram/space.h"
@@ -25,6 +28,7 @@ namespace vnvram {
 /// that is open at that moment (use(), by way of a LocalBlobClient). So they outlive a store: the
 /// image may be closed and another one opened under them, or the same one anew because its content
 /// was put back. It knows blobs, and nothing of what is in them.
+/// More than 30 methods: whatever is done with an image for all of its front ends passes one gate.
 ///
 /// More than 30 methods: what is done with one image by those who share it; how a hold, a bar and
 /// an exchange of the store exclude each other is told here only.
@@ -78,6 +82,12 @@ public:
   /// for that, they wait until it is done. One at a time. Errors: its own, those of a checkpoint,
   /// absent.
   Result<CheckReport> check();
+  /// For who mirrors the image's device (WrittenBlocks). `number`: 0 begins, and is set. Errors:
+  /// in_use (somebody else mirrors it by now), absent.
+  Result<std::vector<ByteRange>> take_written(std::uint64_t& number);
+  /// While changes are held: what the superblocks would be if it was sealed. Errors: those of
+  /// sealed_superblocks(), absent.
+  Result<SealedSuperblocks> sealed_superblocks(const HandOverNumber& hand_over);
   [[nodiscard]] bool is_held() const { return gate_.is_held(); }
   /// Told of each end of a hold. A watcher must not use() the store.
   [[nodiscard]] Watch<>& releases() { return gate_.releases(); }
@@ -122,6 +132,15 @@ public:
   /// Store::seal(), Store::unseal().
   Status seal(const HandOverNumber& hand_over = {}) { return store_->seal(hand_over); }
   Status unseal() { return store_->unseal(); }
+  /// While changes are held: a copy that is sealed for this hand-over has all that this image has,
+  /// and is the image when this one is sealed for it, too. What front ends want changed from then
+  /// on is neither done nor answered, and nobody is told of the seal: they go on with who opens the
+  /// copy, when this keeper's owner has ended. `to`: where the copy is, for who opens this one.
+  /// Errors: those of Store::set_metadata() and Store::seal(). If has_left() is false then, nothing
+  /// has happened; else nobody knows whether it is sealed.
+  Status leave(const HandOverNumber& hand_over, const std::string& to);
+  /// Any thread.
+  [[nodiscard]] bool has_left() const { return has_left_; }
 
   /// Nothing is on its way to the image when it returns, of what front ends have changed and of the
   /// store's own accord, and no change begins before release(), but for those of this thread by the
@@ -160,6 +179,7 @@ private:
   std::atomic<bool> barred_ = false;
   std::atomic<bool> refuses_changes_ = false;
   std::atomic<bool> has_turned_away_ = false;
+  std::atomic<bool> has_left_ = false;
   std::mutex check_mutex_;       ///< Held by who checks.
   std::string location_;         ///< Exchanged with the gate closed, and so is the store.
   std::unique_ptr<Store> store_; ///< Before the watchers: its threads tell them.

@@ -319,6 +319,11 @@ struct KeySlotOffer {
   sealedKey @6 :Data;          # 104 bytes; of a public key: none.
 }
 
+struct WrittenRange {
+  offsetBytes @0 :UInt64;
+  lengthBytes @1 :UInt64;
+}
+
 # The right to everything.
 interface Owner extends(Blobs) {
   status @0 () -> (status :OwnerStatus, failure :Failure);
@@ -388,4 +393,18 @@ interface Owner extends(Blobs) {
   # of one moment only if the superblocks have not changed between the first and the last one.
   readDevice @18 (offsetBytes :UInt64, lengthBytes :UInt32)
       -> (bytes :Data, deviceSizeBytes :UInt64, failure :Failure);
+
+  # For who mirrors the device: which bytes of it were written since the call before, in whole blocks and in
+  # order. `mirror` 0 begins, and whoever has begun before is refused from then on (in use); the answer has the
+  # number for the next call.
+  written @19 (mirror :UInt64) -> (mirror :UInt64, ranges :List(WrittenRange), failure :Failure);
+  # While changes are held: what the superblocks would be if the image was sealed for a hand-over of this number,
+  # 16 bytes: both, and the third copy. `location`: of the image, for who opens what they are written to.
+  sealedSuperblocks @20 (handOver :Data) -> (blocks :List(Data), location :Text, failure :Failure);
+  # While they are held, by the hold of this number: what is at that location is a mirror of the device, durable, and with
+  # those superblocks, of a number that nobody has had before. This image is sealed for the same number, and the
+  # owner ends; another one opens what is there, and front ends go on with that. If it fails with io or poisoned, or
+  # is not answered, nobody knows which of the two is the image but who opens them: one can be opened, and the
+  # owner that comes next has it. Otherwise nothing has happened. Unsupported where no owner comes next.
+  leave @21 (hold :UInt64, handOver :Data, location :Text) -> (failure :Failure);
 }

@@ -19,6 +19,7 @@
 #include "client/image_state.h"
 #include "client/moment.h"
 #include "client/owner_event.h"
+#include "vnvram/hand_over.h"
 #include "vnvram/key.h"
 #include "vnvram/key_offer.h"
 #include "vnvram/public_metadata.h"
@@ -53,6 +54,7 @@ struct OwnerStatus {
 
 /// A session of an operator's (Owner in owner.capnp), over a socket that is connected. Errors of
 /// all: io (the owner cannot be reached).
+/// More than 30 methods: there is one for each call of the schema's, and most are a line there.
 ///
 /// Threads: any.
 class OwnerClient {
@@ -133,6 +135,22 @@ public:
   /// device there; without any, only asks. Returns the device's size. Errors: those of reading;
   /// absent; unsupported (an older owner).
   Result<std::uint64_t> read_device(std::uint64_t offset_bytes, std::span<std::byte> bytes);
+
+  /// See written() of owner.capnp; `mirror` 0 begins, and is set. Errors: in_use (somebody else has
+  /// begun), absent, sealed; unsupported (no other owner would come, or an older one).
+  struct WrittenRange {
+    std::uint64_t offset_bytes = 0;
+    std::uint64_t length_bytes = 0;
+  };
+  Result<std::vector<WrittenRange>> take_written(std::uint64_t& mirror);
+  /// See sealedSuperblocks() there.
+  struct SealedImage {
+    std::vector<std::vector<std::byte>> superblocks;
+    std::string location; ///< Of the image, for the owner.
+  };
+  Result<SealedImage> sealed_superblocks(const HandOverNumber& number);
+  /// See leave() there. Errors: stale (the hold has ended), too.
+  Status leave(std::uint64_t hold, const HandOverNumber& number, const std::string& location);
 
   /// In Prometheus's text format. Errors: unsupported (an older owner).
   Result<std::string> metrics();

@@ -59,6 +59,14 @@ bool HoldClock::release(std::optional<std::uint64_t> number) {
   return was_held;
 }
 
+Status HoldClock::while_held(std::uint64_t number, const std::function<Status()>& work) {
+  const std::lock_guard lock(mutex_);
+  return ends_at_ && number == number_
+             ? work()
+             : Error(ErrorKind::stale, "changes are not held any more",
+                     "try again; the target was too slow, or somebody has released them");
+}
+
 void HoldClock::end() {
   const std::lock_guard lock(mutex_);
   ended_ = true;

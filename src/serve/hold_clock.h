@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <mutex>
 #include <optional>
 
@@ -36,6 +37,10 @@ public:
   /// Returns whether something was held until now. With a number: only what is held by it, so that
   /// nobody ends what another has held since.
   bool release(std::optional<std::uint64_t> number = std::nullopt);
+
+  /// Does it if changes are held by that number, and will be until it is done. Errors: its own;
+  /// stale (that hold has ended).
+  Status while_held(std::uint64_t number, const std::function<Status()>& work);
 
   /// Releases, for good: errors of hold() are absent from then on.
   void end();

@@ -7,6 +7,7 @@
 #include "owner/image_keeper.h"
 #include "owner/shared_image.h"
 #include "serve/blob_writers.h"
+#include "serve/departure.h"
 #include "serve/event_log.h"
 #include "serve/front_end_renewal.h"
 #include "serve/fullness_watch.h"
@@ -39,6 +40,7 @@ struct OwnerParts {
   FrontEndRenewal& front_ends;
   Roundup& roundup;
   HeaderChanges& header;
+  Departure& departure;
   /// Of an image that both hosts of a migration see, whose calls are made by holds.in_turn(). Null:
   /// it is seen here only.
   SharedImage* shared = nullptr;

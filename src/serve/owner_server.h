@@ -53,6 +53,8 @@ public:
     /// Asks whoever has started the front ends to exchange them; front_ends_renewed() is the
     /// answer. Empty: nobody would. Any thread.
     std::function<Status()> renew_front_ends = {};
+    /// Nothing in it: the image cannot be moved under its front ends.
+    Departure::Setup departure = {};
   };
 
   /// Who is at the other end of a session, by the word of whoever has started it.
@@ -107,6 +109,7 @@ private:
   FrontEndRenewal front_ends_;
   Roundup roundup_;
   HeaderChanges header_;
+  Departure departure_;
   OwnerParts parts_;
   Door door_;
   std::uint64_t last_session_ = 0;

@@ -43,6 +43,9 @@ public:
   kj::Promise<void> addKeySlot(AddKeySlotContext context) override;
   kj::Promise<void> changeKeySlot(ChangeKeySlotContext context) override;
   kj::Promise<void> removeKeySlot(RemoveKeySlotContext context) override;
+  kj::Promise<void> written(WrittenContext context) override;
+  kj::Promise<void> sealedSuperblocks(SealedSuperblocksContext context) override;
+  kj::Promise<void> leave(LeaveContext context) override;
 
 private:
   Result<Moment> moment_since(std::uint64_t after, std::uint64_t content_max_bytes);

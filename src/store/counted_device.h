@@ -1,4 +1,4 @@
-// The store's device, with what it is used for counted.
+// The store's device, with what it is used for counted, and noted where it is written.
 #pragma once
 
 #include <atomic>
@@ -7,6 +7,8 @@
 #include <utility>
 
 #include "device/forwarding_device.h"
+#include "store/written_blocks.h"
+#include "vnvram/store.h"
 #include "vnvram/store_counters.h"
 
 namespace vnvram {
@@ -16,6 +18,8 @@ class CountedDevice final : public ForwardingDevice {
 public:
   explicit CountedDevice(std::unique_ptr<BlockDevice> device)
       : ForwardingDevice(*device), device_(std::move(device)) {}
+  /// An open store's.
+  static CountedDevice& of(Store& store) { return dynamic_cast<CountedDevice&>(store.device()); }
 
   Status read(std::uint64_t offset_bytes, std::span<std::byte> buffer) override {
     count_read(buffer.size());
@@ -23,12 +27,12 @@ public:
   }
   Status write(std::uint64_t offset_bytes, std::span<const std::byte> data) override {
     count_write(data.size());
-    return device_->write(offset_bytes, data);
+    return noted(offset_bytes, data.size(), device_->write(offset_bytes, data));
   }
   Status write_durable(std::uint64_t offset_bytes, std::span<const std::byte> data) override {
     count_write(data.size());
     add(durable_writes_, 1);
-    return device_->write_durable(offset_bytes, data);
+    return noted(offset_bytes, data.size(), device_->write_durable(offset_bytes, data));
   }
   Status write_durable_and_read(std::uint64_t write_offset_bytes, std::span<const std::byte> data,
                                 std::uint64_t read_offset_bytes,
@@ -36,7 +40,9 @@ public:
     count_write(data.size());
     add(durable_writes_, 1);
     count_read(buffer.size());
-    return device_->write_durable_and_read(write_offset_bytes, data, read_offset_bytes, buffer);
+    return noted(
+        write_offset_bytes, data.size(),
+        device_->write_durable_and_read(write_offset_bytes, data, read_offset_bytes, buffer));
   }
   Status flush() override {
     add(flushes_, 1);
@@ -51,6 +57,8 @@ public:
     counters.device_durable_writes = durable_writes_;
     counters.device_flushes = flushes_;
   }
+  /// Where it was written.
+  [[nodiscard]] WrittenBlocks& written() { return written_blocks_; }
   /// Afterwards only the destructor may be called.
   [[nodiscard]] std::unique_ptr<BlockDevice> give_up() { return std::move(device_); }
 
@@ -69,7 +77,13 @@ private:
     add(written_bytes_, size_bytes);
   }
 
+  Status noted(std::uint64_t offset_bytes, std::uint64_t size_bytes, Status done) {
+    written_blocks_.note(offset_bytes, size_bytes);
+    return done;
+  }
+
   std::unique_ptr<BlockDevice> device_;
+  WrittenBlocks written_blocks_;
   Counter reads_ = 0;
   Counter read_bytes_ = 0;
   Counter writes_ = 0;

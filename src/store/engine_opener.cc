@@ -13,6 +13,7 @@
 #include "keys/key_rotation.h"
 #include "store/hand_over_look.h"
 #include "store/header_area_device.h"
+#include "store/move_marks.h"
 #include "store/registration.h"
 #include "store/superblock_reader.h"
 #include "store/unlock.h"
@@ -65,6 +66,32 @@ Status check_nobody_since(const std::string& name, const format::Superblock& sup
                "end this machine: what it remembers may be older than the image");
 }
 
+// Whether who opens it may, and then whether it was moved here, so that its seal comes off.
+Result<bool> check_opening(BlockDevice& device, const format::Superblock& superblock,
+                           const OpenOptions& options) {
+  const bool has_a_word = options.go_on || options.accept_hand_over;
+  Result<bool> moved_here = has_a_word ? Result<bool>(false) : came_by_move(device, superblock);
+  if (!moved_here) {
+    return moved_here;
+  }
+  const Status may_open =
+      *moved_here ? Status() : check_whose_it_is(device.name(), superblock, options);
+  if (!may_open) {
+    return with_place_moved_to(device, superblock, may_open.error());
+  }
+  const Status free = options.comes_after
+                          ? check_nobody_since(device.name(), superblock, *options.comes_after)
+                          : Status();
+  return free ? moved_here : free.error();
+}
+
+// From here on it is an image like others, and nobody looks any more at where it was. The seal
+// first: without it the mark says nothing.
+Status end_move(Engine& engine) {
+  const Status unsealed = engine.unseal();
+  return unsealed ? engine.set_metadata(moved_from_name, std::nullopt) : unsealed;
+}
+
 } // namespace
 
 Result<std::unique_ptr<Engine>> EngineOpener::open_for_writing(std::unique_ptr<BlockDevice> device,
@@ -86,16 +113,10 @@ Result<std::unique_ptr<Engine>> EngineOpener::open_for_writing(std::unique_ptr<B
     device->unlock();
     return superblock.error();
   }
-  if (const Status may_open = check_whose_it_is(device->name(), *superblock, options); !may_open) {
+  const Result<bool> moved_here = check_opening(*device, *superblock, options);
+  if (!moved_here) {
     device->unlock();
-    return may_open.error();
-  }
-  if (options.comes_after) {
-    const Status free = check_nobody_since(device->name(), *superblock, *options.comes_after);
-    if (!free) {
-      device->unlock();
-      return free.error();
-    }
+    return moved_here.error();
   }
   // Before anything is written. A recovery may checkpoint on its way, and adds no more to the
   // counters than the ring has blocks.
@@ -118,6 +139,9 @@ Result<std::unique_ptr<Engine>> EngineOpener::open_for_writing(std::unique_ptr<B
   std::unique_ptr<Engine> engine(
       new Engine(std::move(device), *superblock, *std::move(codec), std::move(options)));
   Status done = take_over(*engine);
+  if (done && *moved_here) {
+    done = end_move(*engine);
+  }
   if (done) {
     done = start(*engine);
   }

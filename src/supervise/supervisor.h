@@ -38,6 +38,10 @@ public:
     std::vector<std::string> owner_again_arguments;
     /// Behind those, with whom it comes after: EPOCH:PID,PID,..., as those before it have said.
     std::string owner_after_option;
+    /// Before each place that the image may have been moved to, behind those.
+    std::string owner_moved_option;
+    /// Before the place where the image is, if it was moved since the first owner has come.
+    std::string owner_place_option;
     std::vector<FrontEnd> front_ends;
     const UniqueFd& signals; ///< Of take_signals(): SIGHUP exchanges the owner, others end all.
     const ServiceNotify& notify;
@@ -67,6 +71,8 @@ private:
   void promote(Part& successor, int code);
   void take_requests();
   void take_request(std::string_view text);
+  /// Where the next owner is to look, if it can.
+  void take_place(const std::string& place);
   [[nodiscard]] std::string owner_before() const;
   void answer_renewal(const Status& outcome);
   void go_on_with_renewal();
@@ -88,10 +94,12 @@ private:
   std::list<Part> parts_;
   std::list<Part> successors_; ///< Of front ends that run.
   std::optional<Renewal> renewal_;
-  pid_t renewal_is_for_ = 0;        ///< The owner that has asked for it.
-  std::string opened_epoch_;        ///< As the last owner has said that has opened the image.
-  std::vector<pid_t> owners_since_; ///< Those that have been started since, but for that one.
-  bool was_ready_ = false;          ///< All of them.
+  pid_t renewal_is_for_ = 0;          ///< The owner that has asked for it.
+  std::string opened_epoch_;          ///< As the last owner has said that has opened the image.
+  std::string place_;                 ///< As an owner has said that has opened the image there.
+  std::vector<std::string> moved_to_; ///< Where it may have been moved to since.
+  std::vector<pid_t> owners_since_;   ///< Those that have been started since, but for that one.
+  bool was_ready_ = false;            ///< All of them.
   bool was_owner_ready_ = false;
   bool ends_ = false;
   bool owner_is_asked_ = false; ///< To end.

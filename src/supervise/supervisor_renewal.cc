@@ -1,4 +1,5 @@
 // Supervisor: front ends exchanged for what is installed now.
+#include <algorithm>
 #include <csignal>
 #include <utility>
 
@@ -6,6 +7,7 @@
 
 #include "base/descriptor_passing.h"
 #include "base/operator_text.h"
+#include "service/move_words.h"
 #include "service/opening_words.h"
 #include "service/renewal_words.h"
 #include "supervise/supervisor.h"
@@ -62,6 +64,15 @@ void Supervisor::take_request(std::string_view text) {
     owners_since_.clear();
     return;
   }
+  if (text.starts_with(place_beginning)) {
+    place_ = text.substr(place_beginning.size());
+    moved_to_.clear();
+    return;
+  }
+  if (text.starts_with(move_beginning)) {
+    take_place(std::string(text.substr(move_beginning.size())));
+    return;
+  }
   if (text != renewal_request || ends_ || !owner_.process) {
     return;
   }
@@ -72,6 +83,15 @@ void Supervisor::take_request(std::string_view text) {
   setup_.log.info("exchanges the front ends, as an operator has asked for");
   renewal_.emplace(parts_, [this](Part& part) { return start_successor(part); });
   renewal_is_for_ = owner_.process->pid();
+}
+
+void Supervisor::take_place(const std::string& place) {
+  const Status may = check_place(place);
+  if (may.ok() && std::ranges::find(moved_to_, place) == moved_to_.end()) {
+    moved_to_.push_back(place);
+  }
+  [[maybe_unused]] const Status told =
+      pass_text(owner_.channel.get(), move_answer(may).substr(0, passed_text_max_bytes));
 }
 
 void Supervisor::answer_renewal(const Status& outcome) {

@@ -73,6 +73,12 @@ Status Supervisor::start(Part& part) {
       program.arguments.insert(program.arguments.end(),
                                {setup_.owner_after_option, owner_before()});
     }
+    if (!place_.empty()) {
+      program.arguments.insert(program.arguments.end(), {setup_.owner_place_option, place_});
+    }
+    for (const std::string& place : moved_to_) {
+      program.arguments.insert(program.arguments.end(), {setup_.owner_moved_option, place});
+    }
   }
   if (part.front_end != nullptr && part.predecessor != nullptr) {
     program.arguments.insert(program.arguments.end(), part.front_end->successor_arguments.begin(),

@@ -214,9 +214,10 @@ private:
   FrontEndRenewal front_ends_{{}};
   Roundup roundup_;
   HeaderChanges header_{keeper_};
-  const OwnerParts parts_{"disk", keeper_,    writers_,    events_,   holds_,
-                          list_,  hand_over_, image_,      fullness_, counters_,
-                          {},     {},         front_ends_, roundup_,  header_};
+  Departure departure_{keeper_, holds_, hand_over_, {}};
+  const OwnerParts parts_{"disk",      keeper_,  writers_,  events_,   holds_, list_,
+                          hand_over_,  image_,   fullness_, counters_, {},     {},
+                          front_ends_, roundup_, header_,   departure_};
   std::uint64_t last_session_ = 1;
   Connection our_connection_{parts_, log_, 1};
   std::unique_ptr<RemoteBlobClient> client_;

@@ -8,6 +8,7 @@ import unittest
 
 import nbd  # libnbd's own binding
 
+from cli.command import SEALED
 from harness.blob_server import plugin
 from harness.child import PATIENCE_SECONDS, Deadline
 from harness.long_test import long_test
@@ -138,6 +139,29 @@ class ServeTest(OnCeph, MachineCase):
         except ProcessLookupError:
             pass
         os.close(pidfd)
+
+class MoveTest(OnCeph, MachineCase):
+    """From a file into the cluster, within it, and out of it, under a machine that runs."""
+
+    def test_a_machine_goes_on_in_the_cluster(self):
+        machine = self.start_machine()
+        counter = Incrementer(self.tpm(machine))
+        client = self.connect(machine, "nvram")
+        places = [self.image, self.location(self.new_name()), self.location(self.new_name()), self.path("out.nvram")]
+        for old, new in zip(places, places[1:]):
+            counter.must_go_on(5)
+            client.pwrite(b"before", 0, nbd.CMD_FLAG_FUA)
+            self.vnvram("move", machine.address, new)
+            counter.must_go_on(5)
+            self.assertEqual(client.pread(6, 0), b"before")
+            self.assertEqual(self.json("status", machine.address)["location"], str(new))
+            self.vnvram("put", old, "eeprom", "-", input=b"x", status=SEALED, message=str(new))
+        count = counter.stop()
+        self.assertEqual(counter.tpm.client.counter(), count)
+        counter.tpm.off()
+        self.clients.clear()
+        machine.stop()
+        self.vnvram("check", places[-1])
 
 
 if __name__ == "__main__":

@@ -47,7 +47,8 @@ protected:
                                       .log = log_,
                                       .rates = rates_,
                                       .takes_over = takes_over_,
-                                      .renew_front_ends = renew_front_ends_});
+                                      .renew_front_ends = renew_front_ends_,
+                                      .departure = departure_});
     ASSERT_OK(server);
     server_ = *std::move(server);
   }
@@ -99,6 +100,7 @@ protected:
   std::shared_ptr<MemoryDisk> disk_;
   bool takes_over_ = false; ///< From an owner that has died.
   std::function<Status()> renew_front_ends_;
+  Departure::Setup departure_;        ///< Nobody moves it, unless said otherwise.
   TemporaryDirectory folder_{"/tmp"}; // A socket's path is short.
   std::string path_ = folder_.path("control");
   Log log_{"test", LogLevel::error};

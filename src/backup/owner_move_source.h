@@ -1,0 +1,36 @@
+// An image that a running owner has open, to be moved.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "backup/move_source.h"
+#include "backup/owner_device.h"
+#include "rpc/owner_client.h"
+
+namespace vnvram {
+
+class OwnerMoveSource final : public MoveSource {
+public:
+  /// The client outlives it. `name`: the owner's socket, for messages.
+  OwnerMoveSource(OwnerClient& owner, const std::string& name)
+      : owner_(owner), device_(owner, name) {}
+
+  BlockDevice& device() override { return device_; }
+  Status begin() override;
+  Result<std::vector<ByteRange>> take_written() override;
+  Status hold() override;
+  void let_go() override;
+  Result<Sealed> sealed_superblocks(const HandOverNumber& number) override;
+  Status leave(const HandOverNumber& number, const std::string& to) override;
+
+private:
+  OwnerClient& owner_;
+  OwnerDevice device_;
+  std::uint64_t mirror_ = 0;
+  std::optional<std::uint64_t> hold_; ///< The number of ours.
+};
+
+} // namespace vnvram

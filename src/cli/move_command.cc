@@ -1,0 +1,252 @@
+#include "cli/move_command.h"
+
+#include <chrono>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <thread>
+#include <utility>
+
+#include <fmt/core.h>
+#include <nlohmann/json.hpp>
+
+#include "backup/owner_move_source.h"
+#include "backup/store_move_source.h"
+#include "base/plain_text.h"
+#include "base/size_text.h"
+#include "cli/copy_pace.h"
+#include "cli/end_request.h"
+#include "cli/owner_socket.h"
+#include "cli/progress.h"
+#include "device/location.h"
+#include "store/move_marks.h"
+
+namespace vnvram::cli {
+namespace {
+
+constexpr std::chrono::seconds wait_max{60};
+constexpr std::chrono::milliseconds pause{10};
+
+/// Where it is, for whoever opens it as somebody else, from elsewhere.
+std::string place_of(const std::string& image) {
+  const std::string name = location_name(image);
+  std::error_code failed;
+  const auto place = scheme_of(name) == LocationScheme::path
+                         ? std::filesystem::absolute(name, failed)
+                         : std::filesystem::path(name);
+  return failed ? name : place.string();
+}
+
+bool is_sealed(const OwnerStatus& status) {
+  return !status.image || status.image->sealed;
+}
+
+} // namespace
+
+/// What there is while it goes on.
+struct MoveCommand::Run {
+  BlockCopyTarget target;
+  EndRequest& end;
+  std::function<Status(std::size_t size_bytes)> before_read;
+};
+
+MoveCommand::MoveCommand(CLI::App& parent)
+    : Command(
+          parent, "move", "let an image go on at another place, under a machine that runs",
+          "With the control socket of its owner: the image is copied to TO while the machine goes\n"
+          "on, then what was written meanwhile; then its changes are held, the rest is copied, "
+          "the\n"
+          "old place is sealed, and `vnvram serve` goes on at the new one. The machine's devices\n"
+          "wait for that, some ten milliseconds, and lose nothing. Whenever it is cut, exactly "
+          "one\n"
+          "of the two places opens for writing. If it fails, or is ended (SIGINT), before the old\n"
+          "place is sealed, nothing has happened, and what was made is taken away.\n\n"
+          "Afterwards name the new place wherever the old one was named: whoever opens the old "
+          "one\n"
+          "is refused, and told where it is. Then it can be deleted.\n\n"
+          "An image that nobody has open is moved in the same way. TO is what `copy` takes as "
+          "OUT,\n"
+          "and must be reachable for the owner by the same name. The image is the same: UUID, key\n"
+          "slots, labels, and its anchor.\n\n"
+          "Examples:\n"
+          "  vnvram move unix:/run/vm1/owner.sock /dev/vg1/vm1-nvram --rate-bytes 10M\n"
+          "  vnvram move unix:/run/vm1/owner.sock rbd:pool/vm1-nvram\n"
+          "  vnvram move vm.nvram /srv/new/vm.nvram"),
+      anchor_(AnchorOptions::of_work(app())) {
+  add_image_or_owner();
+  app()
+      .add_option("TO", to_,
+                  "the new place: a file, a VM image by its name's ending, a block device, an NBD "
+                  "export or an RBD image")
+      ->required();
+  app().add_option("--size", size_, "the size of TO (K, M, G: 1024-fold)")->type_name("N");
+  app()
+      .add_option("--out-format", to_device_.image_format,
+                  "the format of TO, as --format of create")
+      ->type_name("FORMAT");
+  app()
+      .add_option("--rate-bytes", rate_,
+                  "bytes that are read in a second, at first (K, M, G: 1024-fold); no limit unless "
+                  "given")
+      ->type_name("N");
+  app().add_flag("--force", force_, "write over what TO holds");
+  app().add_flag("--json", json_, "print JSON");
+}
+
+Status MoveCommand::check_places() const {
+  std::error_code absent; // Then they are not the same.
+  if (image() == to_ || std::filesystem::equivalent(image(), to_, absent)) {
+    return Error(ErrorKind::invalid_argument, fmt::format("{}: IMAGE and TO are the same", to_),
+                 "name another place");
+  }
+  if (is_owner_socket(image())) {
+    if (Status fit = check_for_owner(); !fit) {
+      return fit;
+    }
+  }
+  return is_owner_socket(to_)
+             ? Error(ErrorKind::invalid_argument,
+                     fmt::format("{}: the socket of an image's owner is no place for one", to_),
+                     "name a file, a block device or an export")
+             : Status();
+}
+
+Result<MoveReport> MoveCommand::move_by_owner(const Run& run) const {
+  Result<UniqueFd> socket = connect_socket(image());
+  if (!socket) {
+    return socket.error();
+  }
+  run.end.when_stuck(hang_up(*socket));
+  const auto owner = OwnerClient::connect(*std::move(socket));
+  if (!owner) {
+    return owner.error();
+  }
+  OwnerMoveSource source(**owner, image());
+  Result<MoveReport> report = move_image(source, run.target, run.before_read);
+  return report ? wait_for_next(*std::move(report)) : report;
+}
+
+// The socket stays, or comes back: whoever connects is answered by one of the two, or by nobody.
+Result<MoveReport> MoveCommand::wait_for_next(MoveReport report) const {
+  const auto until = std::chrono::steady_clock::now() + wait_max;
+  for (;;) {
+    const auto owner = connect_owner(image());
+    const Result<OwnerStatus> status = owner ? (*owner)->status() : owner.error();
+    if (status && status->location == location_name(report.place)) {
+      report.undecided.reset();
+      return report;
+    }
+    if (status && report.undecided && !is_sealed(*status)) {
+      // What was asked for before may still be on its way. Once it is released it finds no hold.
+      static_cast<void>((*owner)->release());
+      const Result<OwnerStatus> now = (*owner)->status();
+      if (now && !is_sealed(*now)) {
+        return Error(
+            report.undecided->kind(),
+            fmt::format("{}; the image is still {}", report.undecided->cause(), now->location),
+            fmt::format("delete {}: nobody can open it", report.place));
+      }
+    }
+    if (std::chrono::steady_clock::now() >= until) {
+      return Error(ErrorKind::io,
+                   fmt::format("{}: the image {} {}, and no owner has come there within 60 s{}",
+                               image(), report.undecided ? "may be at" : "was moved to",
+                               report.place,
+                               report.undecided ? ": " + report.undecided->cause() : ""),
+                   "the log of vnvram serve says why; whichever of the two places can be opened is "
+                   "the image");
+    }
+    std::this_thread::sleep_for(pause);
+  }
+}
+
+// Its next owner need not look at where it was: that may be gone by then.
+Result<MoveReport> MoveCommand::move(const Run& run) const {
+  const Result<AnchorUse> anchor = anchor_.open();
+  auto device = anchor ? open_image(Access::read_write)
+                       : Result<std::unique_ptr<BlockDevice>>(anchor.error());
+  if (!device) {
+    return device.error();
+  }
+  const OpenOptions options{.background = false, .keys = keys(), .anchor = *anchor};
+  const auto store = Store::open(*std::move(device), options);
+  if (!store) {
+    return store.error();
+  }
+  StoreMoveSource source(**store, place_of(image()), keys());
+  Result<MoveReport> report = move_image(source, run.target, run.before_read);
+  const Status closed = (*store)->close();
+  if (!report || report->undecided) {
+    return report ? Result<MoveReport>(*report->undecided) : report;
+  }
+  if (!closed) {
+    return closed.error();
+  }
+  auto moved = open_device(to_, Access::read_write, to_device_);
+  OpenOptions by_number = options;
+  by_number.go_on = GoOn{.hand_over = report->number};
+  const auto opened = moved ? Store::open(*std::move(moved), std::move(by_number))
+                            : Result<std::unique_ptr<Store>>(moved.error());
+  Status done = opened ? (*opened)->unseal() : Status(opened.error());
+  done = done ? (*opened)->set_metadata(moved_from_name, std::nullopt) : done;
+  done = done ? (*opened)->close() : done;
+  return done ? report : Result<MoveReport>(done.error());
+}
+
+void MoveCommand::show(const MoveReport& report, Output& output) const {
+  if (json_) {
+    output.write_json({{"uuid", uuid_text(report.uuid)},
+                       {"place", report.place},
+                       {"generation", report.generation},
+                       {"image_size_bytes", report.image_size_bytes},
+                       {"encrypted", report.encrypted},
+                       {"rounds", report.rounds},
+                       {"held_bytes", report.held_bytes}});
+    return;
+  }
+  output.write_text(fmt::format("{}: image {}, {}, from generation {} on\n",
+                                plain_text(report.place), uuid_text(report.uuid),
+                                format_size(report.image_size_bytes), report.generation));
+  output.write_text("note: name it wherever the old place is named; that one is sealed, and can be "
+                    "deleted\n");
+}
+
+Result<ExitCode> MoveCommand::run(Output& output) {
+  if (const Status fit = check_places(); !fit) {
+    return fit.error();
+  }
+  std::uint64_t rate_bytes = 0;
+  BlockCopyTarget target{.path = to_, .device = to_device_, .force = force_};
+  for (const auto& [text, number] :
+       {std::pair{&size_, &target.size_bytes}, std::pair{&rate_, &rate_bytes}}) {
+    const Result<std::uint64_t> parsed =
+        text->empty() ? Result<std::uint64_t>(0) : parse_size(*text);
+    if (!parsed) {
+      return parsed.error();
+    }
+    *number = *parsed;
+  }
+  const auto end = EndRequest::expect(); // Half a copy of a TPM is cleared away.
+  if (!end) {
+    return end.error();
+  }
+  Progress progress("move");
+  CopyPace pace(rate_bytes, **end);
+  target.progress = [&](const BlockCopyProgress& made) {
+    progress.show(made.done_bytes, made.all_bytes);
+    pace.hurry(made.hurries);
+  };
+  const Run run{.target = std::move(target),
+                .end = **end,
+                .before_read = [&pace](std::size_t bytes) { return pace.keep(bytes); }};
+  const Result<MoveReport> report = is_owner_socket(image()) ? move_by_owner(run) : move(run);
+  progress.clear(); // Before what may have to be said.
+  if (!report) {
+    (*end)->obey();
+    return report.error();
+  }
+  show(*report, output);
+  return ExitCode::ok;
+}
+
+} // namespace vnvram::cli

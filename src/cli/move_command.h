@@ -1,0 +1,35 @@
+// `vnvram move`: an image goes on at another place, while its machine runs.
+#pragma once
+
+#include <string>
+
+#include "backup/image_move.h"
+#include "cli/anchor_options.h"
+#include "cli/command.h"
+
+namespace vnvram::cli {
+
+class MoveCommand : public Command {
+public:
+  explicit MoveCommand(CLI::App& parent);
+  Result<ExitCode> run(Output& output) override;
+
+private:
+  struct Run;
+  [[nodiscard]] Status check_places() const;
+  Result<MoveReport> move_by_owner(const Run& run) const;
+  /// Until the owner that comes next has the image, wherever that is then.
+  Result<MoveReport> wait_for_next(MoveReport report) const;
+  Result<MoveReport> move(const Run& run) const;
+  void show(const MoveReport& report, Output& output) const;
+
+  AnchorOptions anchor_;
+  std::string to_;
+  std::string size_;
+  std::string rate_;
+  DeviceOptions to_device_;
+  bool force_ = false;
+  bool json_ = false;
+};
+
+} // namespace vnvram::cli

@@ -1,0 +1,302 @@
+"""An image goes on at another place under a machine that writes, and whenever somebody dies meanwhile exactly one of
+the two places is the image."""
+
+import json
+import pathlib
+import signal
+import subprocess
+import time
+
+from cli.command import (ABSENT, BLANK, EXISTS, FOREIGN, IN_USE, IO, MIB, NO_SPACE, OK, SEALED, USAGE)
+from harness.child import PATIENCE_SECONDS, Deadline
+from harness.tpm_process import program
+from nbdkit.nbdkit_case import dice_of_a_seed
+
+from .counting_clients import DeferringClient, DurableClient, Reader, deaths, number_of
+from .encrypted_case import EncryptedCase
+from .machine_case import Incrementer, MachineCase
+from .serve_case import ServeCase
+
+
+
+class Moving:
+    """What all cases of it do."""
+
+    def move(self, owner, to, *options, **expected):
+        return self.vnvram("move", owner.address, to, *options, **expected)
+
+    def begin_move(self, owner, to, *options):
+        moving = subprocess.Popen([str(program("vnvram")), "move", owner.address, str(to), *options],
+                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.addCleanup(moving.stdout.close)
+        self.addCleanup(moving.stderr.close)
+        self.addCleanup(moving.wait)
+        self.addCleanup(moving.kill)
+        return moving
+
+    def place(self, owner):
+        return self.json("status", owner.address)["location"]
+
+    def is_killed(self, moving, owner):
+        """On return the owner has heard of it, and has done what was asked for before."""
+        moving.kill()
+        moving.wait()
+        deadline = Deadline(PATIENCE_SECONDS)
+        while True:
+            done = self.run_vnvram("status", owner.address, "--json")
+            if done.returncode == OK and moving.pid not in [
+                    session["pid"] for session in json.loads(done.stdout)["sessions"]]:
+                return
+            self.assertFalse(deadline.passed(), done.stderr)
+
+    def opens(self, image, *words):
+        """Whether it opens for writing; else it is sealed, or there is no image."""
+        done = self.run_vnvram("put", image, "eeprom", "-", *words, input=b"opened")
+        self.assertIn(done.returncode, (OK, SEALED, ABSENT, BLANK, FOREIGN), done.stderr)
+        return done.returncode == OK
+
+    def must_be_one(self, *places, words=()):
+        """Returns which of them it is."""
+        opened = [place for place in places if self.opens(place, *words)]
+        self.assertEqual(len(opened), 1, opened)
+        return opened[0]
+
+
+class Owners(Moving, ServeCase):
+    """`vnvram serve` by itself, and a front end that waits for it."""
+
+    def begin(self):
+        self.server = self.export()
+        self.writers = {"nvram": DurableClient(self.server.socket, b"nvram"),
+                        "uefi.vars": DeferringClient(self.server.socket, b"uefi.vars")}
+        self.readers = [Reader(self.server.socket, name.encode()) for name in self.writers]
+        self.go_on(20)
+
+    def go_on(self, rounds):
+        for writer in self.writers.values():
+            writer.must_go_on(rounds, seconds=PATIENCE_SECONDS)
+
+    def end(self, image):
+        for reader in self.readers:
+            reader.stop()
+        contents = {name: writer.stop() for name, writer in self.writers.items()}
+        self.stop(self.server)
+        self.owner.stop()
+        self.must_be_clean(image)
+        for name, content in contents.items():
+            self.assertEqual(self.stored(name, image)[:len(content)], content)
+
+    def test_a_machine_that_writes_goes_on_at_the_new_place(self):
+        self.begin()
+        places = [self.image]
+        for name in ("one.nvram", "two.qcow2", "three.nvram"):
+            to = self.path(name)
+            report = self.json("move", self.owner.address, to)
+            self.assertEqual((report["place"], self.place(self.owner)), (str(to), str(to)))
+            print(f"{name}: {report['rounds']} rounds, {report['held_bytes']} bytes while held", flush=True)
+            self.go_on(20)
+            self.vnvram("put", places[-1], "eeprom", "-", input=b"x", status=SEALED, message=str(to))
+            places.append(to)
+        pathlib.Path(places[1]).unlink()
+        self.move(self.owner, self.path("four.nvram"))
+        self.go_on(20)
+        places.append(self.path("four.nvram"))
+        self.end(places[-1])
+        self.assertEqual(self.must_be_one(*places), places[-1])
+        self.assertEqual(self.json("meta", "ls", places[-1]).get("vnvram/moved-from"), None)
+
+    def test_back_to_where_it_was(self):
+        self.begin()
+        to = self.path("new.nvram")
+        self.move(self.owner, to)
+        self.move(self.owner, self.image, status=EXISTS)
+        self.go_on(20)
+        self.move(self.owner, self.image, "--force")
+        self.go_on(20)
+        self.end(self.image)
+        self.assertEqual(self.must_be_one(self.image, to), self.image)
+
+    def test_the_old_place_names_the_new_one(self):
+        to = self.path("new.nvram")
+        self.move(self.owner, to)
+        self.owner.stop()
+        done = self.run_vnvram("serve", self.image, "--control", f"unix:{self.path('again.sock')}")
+        self.assertEqual(done.returncode, SEALED)
+        self.assertIn(f"it was moved to {to}", done.stderr.decode())
+        self.assertIn("name it wherever this one is named", done.stderr.decode())
+
+    def test_what_cannot_be_made_leaves_it_where_it_is(self):
+        self.begin()
+        taken = self.file("taken.nvram", b"somebody's" * 1000)
+        before = self.names()
+        self.move(self.owner, taken, status=EXISTS)
+        self.move(self.owner, self.path("small.nvram"), "--size", "1M", status=NO_SPACE)
+        self.move(self.owner, self.path("no folder/x.nvram"), status=IO)
+        self.move(self.owner, self.owner.address, status=USAGE)
+        self.move(self.owner, self.image, status=IN_USE)
+        self.vnvram("hold", self.owner.address, "--seconds", "60")
+        self.move(self.owner, self.path("held.nvram"), status=IN_USE)
+        self.vnvram("release", self.owner.address)
+        self.assertEqual(self.names(), before)
+        self.go_on(20)
+        self.end(self.image)
+
+    def test_sigint_takes_away_what_was_made(self):
+        self.begin()
+        before = self.names()
+        for _ in range(3):
+            moving = self.begin_move(self.owner, self.path("new.nvram"), "--rate-bytes", "1M")
+            time.sleep(0.3)  # At any moment of it.
+            moving.send_signal(signal.SIGINT)
+            self.assertNotEqual(moving.wait(PATIENCE_SECONDS), 0)
+            self.assertEqual(self.names(), before)
+            self.go_on(20)
+        self.end(self.image)
+
+    def test_the_command_dies_at_any_moment(self):
+        dice = dice_of_a_seed()
+        self.begin()
+        image = self.image
+        moved = 0
+        for number in range(deaths()):
+            to = self.path(f"to{number}.{dice.choice(['nvram', 'nvram', 'qcow2'])}")
+            moving = self.begin_move(self.owner, to)
+            time.sleep(dice.random())
+            self.is_killed(moving, self.owner)
+            # A hold that it leaves behind ends by itself.
+            self.run_vnvram("release", self.owner.address)
+            self.go_on(20)
+            if self.place(self.owner) == str(to):
+                image = to
+                moved += 1
+            else:
+                self.assertEqual(self.place(self.owner), str(image))
+                self.assertFalse(self.opens(to))
+        print(f"{moved} of {deaths()} had moved", flush=True)
+        self.end(image)
+
+    def test_the_owner_dies_at_any_moment(self):
+        dice = dice_of_a_seed()
+        moved = 0
+        image = self.image
+        for number in range(deaths()):
+            self.vnvram("put", self.owner.address, "nvram", "-", input=b"")
+            self.server = self.export("reconnect=0")
+            writer = DurableClient(self.server.socket, b"nvram")
+            to = self.path(f"to{number}.nvram")
+            moving = self.begin_move(self.owner, to)
+            time.sleep(dice.random())
+            self.owner.kill()
+            moving.kill()
+            moving.wait()
+            self.server.kill()
+            with self.assertRaises(AssertionError):
+                writer.stop()
+            writer._client.close()
+            durable = writer.durable
+            found = self.must_be_one(image, to)
+            self.assertIn(number_of(self.stored("nvram", found)), (durable, durable + 1))
+            moved += found == to
+            image = found
+            self.children.remove(self.owner)
+            self.owner = self.start_owner(image=image)
+        print(f"{moved} of {deaths()} had moved", flush=True)
+
+
+class Offline(Moving, ServeCase):
+    def test_an_image_that_nobody_has(self):
+        self.vnvram("move", self.image, self.path("used.nvram"), status=IN_USE)
+        self.owner.stop()
+        image = self.image
+        for name in ("one.qcow2", "two.nvram"):
+            to = self.path(name)
+            before = self.vnvram("get", image, "nvram")
+            self.vnvram("move", image, to)
+            self.must_be_clean(to)
+            self.assertEqual(self.vnvram("get", to, "nvram"), before)
+            self.assertEqual(self.must_be_one(image, to), to)
+            image = to
+
+    def test_a_sealed_one_stays(self):
+        self.owner.stop()
+        self.vnvram("seal", self.image)
+        self.vnvram("move", self.image, self.path("new.nvram"), status=SEALED)
+        self.assertFalse(pathlib.Path(self.path("new.nvram")).exists())
+
+
+class Machines(Moving, MachineCase):
+    """With a TPM and exports, and somebody who starts the owner again."""
+
+    def test_all_devices_go_on(self):
+        machine = self.start_machine()
+        counter = Incrementer(self.tpm(machine))
+        writer = DurableClient(machine.nbd, b"nvram")
+        image = self.image
+        for name in ("one.nvram", "two.qcow2"):
+            counter.must_go_on(5)
+            to = self.path(name)
+            begun = time.monotonic()
+            self.move(machine, to)
+            print(f"{name}: {1000 * (time.monotonic() - begun):.0f} ms", flush=True)
+            counter.must_go_on(5)
+            writer.must_go_on(20, seconds=PATIENCE_SECONDS)
+            self.assertEqual(self.place(machine), str(to))
+            self.assertFalse(self.opens(image))
+            pathlib.Path(image).unlink()  # Nobody looks there any more, whoever comes next.
+            image = to
+        # Whoever comes next finds it, too.
+        self.vnvram("restart", machine.address)
+        counter.must_go_on(5)
+        self.assertEqual(self.place(machine), str(image))
+        counter.stop()
+        content = writer.stop()
+        counter.tpm.off()
+        machine.stop()
+        self.must_be_clean(image)
+        self.assertEqual(self.stored("nvram", image)[:len(content)], content)
+
+    def test_the_owner_dies_while_it_is_moved(self):
+        dice = dice_of_a_seed()
+        machine = self.start_machine()
+        counter = Incrementer(self.tpm(machine))
+        writer = DurableClient(machine.nbd, b"nvram")
+        image, moved = self.image, 0
+        for number in range(deaths()):
+            to = self.path(f"to{number}.nvram")
+            moving = self.begin_move(machine, to)
+            time.sleep(dice.random())
+            owner = machine.processes().get("owner")
+            if owner:  # The next one may just be about to come.
+                subprocess.run(["kill", "-9", str(owner)], stderr=subprocess.DEVNULL, check=False)
+            moving.wait(PATIENCE_SECONDS)
+            counter.must_go_on(3)
+            writer.must_go_on(3, seconds=PATIENCE_SECONDS)
+            if self.place(machine) == str(to):
+                image = to
+                moved += 1
+            else:
+                self.assertEqual(self.place(machine), str(image))
+                self.assertFalse(self.opens(to))
+        print(f"{moved} of {deaths()} had moved", flush=True)
+        counter.stop()
+        content = writer.stop()
+        counter.tpm.off()
+        machine.stop()
+        self.must_be_clean(image)
+        self.assertEqual(self.stored("nvram", image)[:len(content)], content)
+
+
+class Encrypted(Moving, EncryptedCase):
+    def test_with_its_key_and_its_anchor(self):
+        anchor = f"file:{self.path('vm.anchor')}"
+        self.vnvram("anchor", "accept", self.image, *self.with_key, "--anchor", anchor)
+        machine = self.start_machine(*self.with_key, "--anchor", anchor)
+        counter = Incrementer(self.tpm(machine))
+        to = self.path("new.nvram")
+        self.move(machine, to)  # Who moves it needs no key.
+        counter.must_go_on(5)
+        counter.stop()
+        counter.tpm.off()
+        machine.stop()
+        self.must_be_clean(to)
+        self.assertEqual(self.must_be_one(self.image, to, words=self.with_key), to)

@@ -1,0 +1,160 @@
+// An image that goes on at another place: what becomes of both when it ends well, and when not.
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include <sys/stat.h>
+
+#include "backup/image_move.h"
+#include "backup/store_move_source.h"
+#include "store/written_blocks.h"
+#include "support/temporary_directory.h"
+#include "unit/store/store_fixture.h"
+
+namespace vnvram::test {
+namespace {
+
+/// Refuses at the end, or says something before.
+class ObstinateSource final : public MoveSource {
+public:
+  explicit ObstinateSource(MoveSource& source) : source_(source) {}
+
+  BlockDevice& device() override { return source_.device(); }
+  Status begin() override { return source_.begin(); }
+  Result<std::vector<ByteRange>> take_written() override {
+    if (before_look) {
+      before_look();
+    }
+    return source_.take_written();
+  }
+  Status hold() override {
+    is_held = true;
+    return source_.hold();
+  }
+  void let_go() override { is_held = false; }
+  Result<Sealed> sealed_superblocks(const HandOverNumber& number) override {
+    return source_.sealed_superblocks(number);
+  }
+  Status leave(const HandOverNumber& number, const std::string& to) override {
+    EXPECT_TRUE(is_held);
+    return refusal ? Status(*refusal) : source_.leave(number, to);
+  }
+
+  std::function<void()> before_look;
+  std::optional<Error> refusal;
+  bool is_held = false;
+
+private:
+  MoveSource& source_;
+};
+
+class ImageMoveTest : public ::testing::Test {
+protected:
+  void SetUp() override {
+    CreateOptions create;
+    create.blobs.push_back({.spec = spec("a", 64 << 10U), .content = pattern(30000, 1)});
+    ASSERT_OK(create_image_file(old_, 0, create));
+    store_ = open(old_);
+    source_.emplace(*store_, old_, KeyRing());
+    obstinate_.emplace(*source_);
+  }
+  static Result<std::unique_ptr<Store>> try_open(const std::string& place) {
+    auto device = open_device(place, Access::read_write);
+    return device ? Store::open(*std::move(device), {.background = false})
+                  : Result<std::unique_ptr<Store>>(device.error());
+  }
+  static std::unique_ptr<Store> open(const std::string& place) {
+    auto store = try_open(place);
+    EXPECT_OK(store);
+    return store ? *std::move(store) : nullptr;
+  }
+  Result<MoveReport> move() { return move_image(*obstinate_, {.path = new_}, {}); }
+
+  TemporaryDirectory folder_;
+  const std::string old_ = folder_.path("old.nvram");
+  const std::string new_ = folder_.path("new.nvram");
+  std::unique_ptr<Store> store_;
+  std::optional<StoreMoveSource> source_;
+  std::optional<ObstinateSource> obstinate_;
+};
+
+TEST_F(ImageMoveTest, ItHasAllThatWasWrittenMeanwhile) {
+  ASSERT_EQ(::chmod(old_.c_str(), 0640), 0);
+  unsigned last = 1;
+  obstinate_->before_look = [&] {
+    if (!obstinate_->is_held) {
+      EXPECT_OK(store_->write("a", pattern(30000, ++last)));
+    }
+  };
+  const auto report = move();
+  ASSERT_OK(report);
+  EXPECT_FALSE(report->undecided);
+  EXPECT_GT(last, 1U);
+  EXPECT_EQ(report->place, std::filesystem::absolute(new_).string());
+  EXPECT_FALSE(store_->write("a", pattern(3, 1)).ok());
+  EXPECT_OK(store_->close());
+  EXPECT_KIND(try_open(old_), sealed);
+  const auto store = open(new_);
+  EXPECT_EQ(*store->read("a"), pattern(30000, last));
+  EXPECT_FALSE(store->info().sealed);
+  EXPECT_OK(store->write("a", pattern(3, 9)));
+  EXPECT_EQ(read_public_metadata(store->device())->size(), 0U);
+  struct stat made {};
+  ASSERT_EQ(::stat(new_.c_str(), &made), 0);
+  EXPECT_EQ(made.st_mode & 0777U, 0640U);
+}
+
+TEST_F(ImageMoveTest, ARefusalTakesAwayWhatWasMade) {
+  obstinate_->refusal = Error(ErrorKind::stale, "the hold has ended");
+  EXPECT_KIND(move(), stale);
+  EXPECT_FALSE(obstinate_->is_held);
+  EXPECT_FALSE(std::filesystem::exists(new_));
+  EXPECT_OK(store_->write("a", pattern(3, 1)));
+}
+
+TEST_F(ImageMoveTest, SilenceLeavesBothAndOneOpens) {
+  obstinate_->refusal = Error(ErrorKind::io, "nobody answers");
+  const auto report = move();
+  ASSERT_OK(report);
+  ASSERT_TRUE(report->undecided);
+  EXPECT_OK(store_->close());
+  const auto refused = try_open(new_);
+  EXPECT_KIND(refused, sealed);
+  EXPECT_NE(refused.error().cause().find("an unfinished move"), std::string::npos);
+  EXPECT_OK(open(old_)->write("a", pattern(3, 1)));
+}
+
+TEST_F(ImageMoveTest, ASealedOneStays) {
+  EXPECT_OK(store_->seal());
+  EXPECT_KIND(move(), sealed);
+  EXPECT_FALSE(std::filesystem::exists(new_));
+}
+
+TEST(WrittenBlocksTest, WhatIsNotedIsTakenOnceAndByTheLastWhoBegan) {
+  WrittenBlocks written;
+  std::vector<ByteRange> ranges;
+  written.note(0, 4096);
+  const std::uint64_t first = written.begin();
+  ASSERT_TRUE(written.take(first, ranges));
+  EXPECT_TRUE(ranges.empty());
+  written.note(5000, 1);
+  written.note(8192, 4096);
+  written.note(std::uint64_t{100} << 12U, 4097);
+  ASSERT_TRUE(written.take(first, ranges));
+  ASSERT_EQ(ranges.size(), 2U);
+  EXPECT_EQ(ranges[0].offset_bytes, 4096U);
+  EXPECT_EQ(ranges[0].length_bytes, 8192U);
+  EXPECT_EQ(ranges[1].offset_bytes, std::uint64_t{100} << 12U);
+  EXPECT_EQ(ranges[1].length_bytes, 8192U);
+  ASSERT_TRUE(written.take(first, ranges));
+  EXPECT_TRUE(ranges.empty());
+  written.note(0, 1);
+  const std::uint64_t second = written.begin();
+  EXPECT_FALSE(written.take(first, ranges));
+  ASSERT_TRUE(written.take(second, ranges));
+  EXPECT_TRUE(ranges.empty());
+}
+
+} // namespace
+} // namespace vnvram::test
