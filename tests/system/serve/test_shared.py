@@ -13,7 +13,7 @@ import nbd  # libnbd's own binding
 from harness.child import PATIENCE_SECONDS, Deadline
 from harness.shared_machine import SharedMachine
 from harness.tpm_process import program
-from harness.vnvram import vnvram
+from harness.vnvram import create, vnvram
 from tpm import test_shared_image as of_a_tpm
 from tpm.support import FAIL
 from tpm.test_shared_image import PERMANENT, SEALED, fetch, take
@@ -184,6 +184,13 @@ class HandOver(SharedServeCase, of_a_tpm.HandOver):
         two = [word for number in range(2)
                for word in ("--tpm", f"unix:{self.workspace.file(f'tpm{number}')},blobs=guest{number}/")]
         self.assertIn("--shared with several TPMs", self.refused_serve(*two)[1])
+
+    def test_a_vm_image_is_refused(self):
+        """Nobody can look at it beside the one who has it."""
+        image = create(self.workspace.file("shared.qcow2"), *self.image_words)
+        tpm = ("--tpm", f"unix:{self.workspace.file('tpm')}", "--seccomp", "off")
+        for words in ((), ("--incoming",)):
+            self.assertIn("is a VM image", self.refused_serve(*tpm, *words, image=image)[1])
 
     def test_without_a_seal_it_is_refused(self):
         tpm = f"unix:{self.workspace.file('tpm')}"
