@@ -109,16 +109,38 @@ Status ImageOwner::attach(ImageKeeper& keeper, SharedImage& shared) const {
                                    .accept_sealed = setup_.accept_sealed,
                                    .take_over = setup_.take_over,
                                    .comes_after = setup_.comes_after});
+  if (!attached && setup_.is_shared && setup_.takes_over && setup_.comes_after) {
+    return follow(attached.error(), keeper, shared);
+  }
   if (attached || attached.error().kind() != ErrorKind::sealed) {
     return attached;
-  }
-  if (setup_.is_shared && setup_.takes_over) {
-    setup_.log.warning(attached.error().cause() + "; whoever has let it go may go on");
-    return shared.stand_by(SharedImage::Before::owner_of_it);
   }
   return Error(ErrorKind::sealed, attached.error().cause(),
                setup_.is_shared ? "`unseal`, if its machine does not go on on the other host"
                                 : "--incoming, for a machine that comes back to it; or `unseal`");
+}
+
+// The one before may have let it go, and somebody have gone on with it since.
+Status ImageOwner::follow(const Error& refused, ImageKeeper& keeper, SharedImage& shared) const {
+  const bool may_be_elsewhere = refused.kind() == ErrorKind::sealed ||
+                                refused.kind() == ErrorKind::in_use ||
+                                refused.kind() == ErrorKind::stale;
+  if (!may_be_elsewhere) {
+    return refused;
+  }
+  if (Status seen = shared.stand_by(SharedImage::Before::owner_of_it); !seen) {
+    return seen;
+  }
+  const bool is_as_left = keeper.info().epoch == setup_.comes_after->epoch;
+  if (is_as_left && refused.kind() != ErrorKind::sealed) {
+    return refused; // By somebody who only looks at it, maybe: it is tried again.
+  }
+  if (!is_as_left) {
+    shared.give_up();
+  }
+  setup_.log.warning(refused.cause() + (is_as_left ? "; whoever has let it go may go on"
+                                                   : "; its machine is not here any more"));
+  return shared.see();
 }
 
 Status ImageOwner::serve(ImageKeeper& keeper, SharedImage& shared, const Listener& listener,

@@ -59,6 +59,8 @@ public:
 
 private:
   Status attach(ImageKeeper& keeper, SharedImage& shared) const;
+  /// An owner before this one had it, and it could not be opened.
+  Status follow(const Error& refused, ImageKeeper& keeper, SharedImage& shared) const;
   Status serve(ImageKeeper& keeper, SharedImage& shared, const Listener& listener,
                const std::optional<Listener>& metrics_listener, const UniqueFd& signals) const;
   void wait_for_end(OwnerServer& server, const UniqueFd& signals, const UniqueFd& restarts) const;

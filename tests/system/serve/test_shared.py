@@ -249,6 +249,21 @@ class OwnerDeaths(SharedServeCase):
         self.must_go_on(target, count + 1)
         self.must_not_go_on(source)
 
+    def test_of_the_source_when_somebody_has_gone_on(self):
+        """The next one finds that, and serves those that are there what it sees."""
+        source, count = self.start_source()
+        target = self.start_target()
+        blobs = fetch(source.control)
+        source.begin_to_write(1)
+        self.assertEqual(take(target.control, blobs), 0, target.log_text())
+        self.kill_owner(source)
+        self.must_go_on(target, count)
+        self.must_not_go_on(source)
+        source.writing.join(PATIENCE_SECONDS)
+        self.assertIsNotNone(source.failed)
+        self.must_go_on(target, count + 1)
+        source.tpm.stop()
+
     def test_at_a_random_moment_of_the_switch(self):
         """Either is told to go on then, the target first: one does."""
         source, count = self.start_source()
