@@ -229,8 +229,8 @@ class HandOver(SharedImageCase):
         self.assertEqual(self.refused_to_start(), SEALED)
         late = self.start_target()
         self.assertEqual(late.control.init(), FAIL)
-        self.assertEqual(subprocess.run([program("vnvram"), "put", "--force", self.image, "tpm2.volatile", "-"], input=b"x",
-                                        stderr=subprocess.PIPE, check=False, timeout=60).returncode, SEALED)
+        self.assertEqual(subprocess.run([program("vnvram"), "put", self.image, "tpm2.volatile", "-", "--force"],
+                                         input=b"x", stderr=subprocess.PIPE, check=False, timeout=60).returncode, SEALED)
         vnvram("unseal", self.image)
         new = self.start_host()
         self.assertEqual((new.control.init(), new.guest.startup()), (0, 0))
