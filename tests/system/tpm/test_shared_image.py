@@ -230,7 +230,7 @@ class HandOver(SharedImageCase):
         late = self.start_target()
         self.assertEqual(late.control.init(), FAIL)
         self.assertEqual(subprocess.run([program("vnvram"), "put", self.image, "tpm2.volatile", "-", "--force"],
-                                         input=b"x", stderr=subprocess.PIPE, check=False, timeout=60).returncode, SEALED)
+                                        input=b"x", stderr=subprocess.PIPE, check=False, timeout=60).returncode, SEALED)
         vnvram("unseal", self.image)
         new = self.start_host()
         self.assertEqual((new.control.init(), new.guest.startup()), (0, 0))
