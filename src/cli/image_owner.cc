@@ -92,15 +92,14 @@ Status ImageOwner::attach(ImageKeeper& keeper, SharedImage& shared) {
     return shared.stand_by();
   }
   Status attached = attach_there(keeper);
+  if (!attached && setup_.is_shared && setup_.takes_over && setup_.comes_after) {
+    return follow(attached.error(), keeper, shared);
+  }
   if (is_sealed(attached)) {
     attached = attach_where_it_went(keeper, attached);
   }
   if (!is_sealed(attached)) {
     return attached;
-  }
-  if (setup_.is_shared && setup_.takes_over) {
-    setup_.log.warning(attached.error().cause() + "; whoever has let it go may go on");
-    return shared.stand_by(SharedImage::Before::owner_of_it);
   }
   if (attached.error().remedy() != sealed_error("", 0).remedy()) {
     return attached;
@@ -230,6 +229,29 @@ Status ImageOwner::give_up_rights() const {
                                    .growth = setup_.grow_max_bytes != 0,
                                    .client_library = has_own_threads(location_),
                                    .files = setup_.is_shared});
+}
+
+// The one before may have let it go, and somebody have gone on with it since.
+Status ImageOwner::follow(const Error& refused, ImageKeeper& keeper, SharedImage& shared) const {
+  const bool may_be_elsewhere = refused.kind() == ErrorKind::sealed ||
+                                refused.kind() == ErrorKind::in_use ||
+                                refused.kind() == ErrorKind::stale;
+  if (!may_be_elsewhere) {
+    return refused;
+  }
+  if (Status seen = shared.stand_by(SharedImage::Before::owner_of_it); !seen) {
+    return seen;
+  }
+  const bool is_as_left = keeper.info().epoch == setup_.comes_after->epoch;
+  if (is_as_left && refused.kind() != ErrorKind::sealed) {
+    return refused; // By somebody who only looks at it, maybe: it is tried again.
+  }
+  if (!is_as_left) {
+    shared.give_up();
+  }
+  setup_.log.warning(refused.cause() + (is_as_left ? "; whoever has let it go may go on"
+                                                   : "; its machine is not here any more"));
+  return shared.see();
 }
 
 Status ImageOwner::serve(ImageKeeper& keeper, SharedImage& shared, const Listener& listener,

@@ -75,6 +75,8 @@ private:
   Status attach_there(ImageKeeper& keeper) const;
   /// `attached`: why it was refused at location_, which it is as well if the image is nowhere else.
   Status attach_where_it_went(ImageKeeper& keeper, Status attached);
+  /// An owner before this one had it, and it could not be opened.
+  Status follow(const Error& refused, ImageKeeper& keeper, SharedImage& shared) const;
   /// Whoever starts the next owner hears of it.
   Status announce(const std::string& place);
   [[nodiscard]] Departure::Setup departure(std::function<void()> end);

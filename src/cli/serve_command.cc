@@ -145,6 +145,13 @@ Status ServeCommand::check_shared() const {
                                 "state, and the others would be left behind",
                  "an image for each side, and a migration without --shared");
   }
+  if (!device().image_key_file.empty()) {
+    return Error(
+        ErrorKind::invalid_argument,
+        "--image-key with --shared: a VM image is not handed over, since nobody can look at "
+        "it beside the one who has it",
+        "a raw image, which `create --encrypt` makes an encrypted one");
+  }
   if (descriptor_of(image())) {
     return Error(ErrorKind::invalid_argument,
                  image() +
@@ -161,8 +168,8 @@ Status ServeCommand::check_shared() const {
 
 DeviceOptions ServeCommand::device_of_owner() const {
   DeviceOptions options = device();
-  if (shared_ && seccomp_ != "off" && options.image_format.empty()) {
-    options.image_format = "raw"; // No program can be started when the image comes.
+  if (shared_) {
+    options.image_format = "raw"; // A VM image cannot be looked at beside the one who has it.
   }
   return options;
 }

@@ -13,7 +13,7 @@ import nbd  # libnbd's own binding
 from harness.child import PATIENCE_SECONDS, Deadline
 from harness.shared_machine import SharedMachine
 from harness.tpm_process import program
-from harness.vnvram import vnvram
+from harness.vnvram import create, vnvram
 from tpm import test_shared_image as of_a_tpm
 from tpm.support import FAIL
 from tpm.test_shared_image import PERMANENT, SEALED, fetch, take
@@ -185,6 +185,13 @@ class HandOver(SharedServeCase, of_a_tpm.HandOver):
                for word in ("--tpm", f"unix:{self.workspace.file(f'tpm{number}')},blobs=guest{number}/")]
         self.assertIn("--shared with several TPMs", self.refused_serve(*two)[1])
 
+    def test_a_vm_image_is_refused(self):
+        """Nobody can look at it beside the one who has it."""
+        image = create(self.workspace.file("shared.qcow2"), *self.image_words)
+        tpm = ("--tpm", f"unix:{self.workspace.file('tpm')}", "--seccomp", "off")
+        for words in ((), ("--incoming",)):
+            self.assertIn("is a VM image", self.refused_serve(*tpm, *words, image=image)[1])
+
     def test_without_a_seal_it_is_refused(self):
         tpm = f"unix:{self.workspace.file('tpm')}"
         self.assertIn("no-seal with --shared", self.refused_serve("--tpm", f"{tpm},no-seal")[1])
@@ -241,6 +248,21 @@ class OwnerDeaths(SharedServeCase):
         self.kill_owner(target)
         self.must_go_on(target, count + 1)
         self.must_not_go_on(source)
+
+    def test_of_the_source_when_somebody_has_gone_on(self):
+        """The next one finds that, and serves those that are there what it sees."""
+        source, count = self.start_source()
+        target = self.start_target()
+        blobs = fetch(source.control)
+        source.begin_to_write(1)
+        self.assertEqual(take(target.control, blobs), 0, target.log_text())
+        self.kill_owner(source)
+        self.must_go_on(target, count)
+        self.must_not_go_on(source)
+        source.writing.join(PATIENCE_SECONDS)
+        self.assertIsNotNone(source.failed)
+        self.must_go_on(target, count + 1)
+        source.tpm.stop()
 
     def test_at_a_random_moment_of_the_switch(self):
         """Either is told to go on then, the target first: one does."""
