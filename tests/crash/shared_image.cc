@@ -9,7 +9,7 @@
 namespace vnvram::test {
 namespace {
 
-constexpr std::uint64_t shared_size_bytes = std::uint64_t{384} << 10U;
+constexpr std::uint64_t shared_image_size_bytes = std::uint64_t{384} << 10U;
 constexpr std::uint64_t shared_ring_size_bytes = std::uint64_t{64} << 10U;
 
 } // namespace
@@ -21,7 +21,7 @@ HandOverNumber hand_over_number(unsigned value) {
 }
 
 std::shared_ptr<SimulatedDisk> shared_disk(bool encrypted, StoreState& content) {
-  auto disk = std::make_shared<SimulatedDisk>(std::vector<std::byte>(shared_size_bytes));
+  auto disk = std::make_shared<SimulatedDisk>(std::vector<std::byte>(shared_image_size_bytes));
   CreateOptions create;
   create.ring_size_bytes = shared_ring_size_bytes;
   create.blobs = {{.spec = {.name = "a", .type = "test", .size_max_bytes = 9000}, .content = {}}};
