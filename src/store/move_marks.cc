@@ -50,6 +50,13 @@ Error cannot_look(const std::string& name, const std::string& from, const Error&
           "make that readable; or if it is certain that nobody goes on with that one: `unseal`"};
 }
 
+Error unfinished(const std::string& name, const std::string& from) {
+  return {ErrorKind::sealed,
+          fmt::format("{}: an unfinished move: the image is still {}", name,
+                      plain_text(location_name(from))),
+          "go on with that one, and delete this one"};
+}
+
 /// As it is durably, and with nobody having it open: its owner may have died with the seal in a
 /// cache only, and a cut would take it off again.
 Result<format::Superblock> superblock_at(const std::string& place) {
@@ -75,10 +82,7 @@ Status look_where_it_was(const std::string& name, const format::Superblock& here
     return cannot_look(name, from, Error(ErrorKind::foreign, "another image is there"));
   }
   if (kept(Barrier::move_look) && (!is_sealed(*there) || there->hand_over != here.hand_over)) {
-    return Error(ErrorKind::sealed,
-                 fmt::format("{}: an unfinished move: the image is still {}", name,
-                             plain_text(location_name(from))),
-                 "go on with that one, and delete this one");
+    return unfinished(name, from);
   }
   return {};
 }
@@ -115,6 +119,17 @@ Result<bool> came_by_move(BlockDevice& device, const format::Superblock& superbl
   }
   const Status looked = look_where_it_was(device.name(), superblock, *from);
   return looked ? Result<bool>(true) : looked.error();
+}
+
+Status check_nobody_is_where_it_was(BlockDevice& device, const format::Superblock& superblock) {
+  const auto from = marked_place(device, superblock, moved_from_name);
+  if (!from) {
+    return {};
+  }
+  const Result<format::Superblock> there = superblock_at(*from);
+  const bool is_there = there ? there->uuid == superblock.uuid && !is_sealed(*there)
+                              : there.error().kind() == ErrorKind::in_use;
+  return is_there ? Status(unfinished(device.name(), *from)) : Status();
 }
 
 std::optional<std::string> place_moved_to(BlockDevice& device) {

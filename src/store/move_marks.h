@@ -33,6 +33,10 @@ Status mark_moved_from(BlockDevice& device, const format::Superblock& superblock
 /// move was not finished, and the image is still there; or that cannot be looked at).
 Result<bool> came_by_move(BlockDevice& device, const format::Superblock& superblock);
 
+/// For who has an operator's word that it may be opened whoever it is sealed for: not while the
+/// image is where it was, as somebody has it open there, or could. Error: sealed.
+Status check_nobody_is_where_it_was(BlockDevice& device, const format::Superblock& superblock);
+
 /// Where an image is that is sealed because it was moved; nothing of any other.
 [[nodiscard]] std::optional<std::string> place_moved_to(BlockDevice& device);
 

@@ -157,6 +157,9 @@ TEST_P(MoveCutTest, WhoeverOpensTheNewOneIsRefusedWithoutTheOldOne) {
     ASSERT_OK(device.lock_for_writing());
     ASSERT_OK(ImageMirror(setup, device).run());
   }
+  // While it is there no word helps.
+  put_old(old_->durable());
+  EXPECT_FALSE(unseal_image(std::make_unique<SimulatedDevice>(new_), deterministic_options()));
   ASSERT_OK(source.leave(setup.number, "there"));
   ASSERT_OK((*store)->close());
   old_->set_hook({});
@@ -167,8 +170,7 @@ TEST_P(MoveCutTest, WhoeverOpensTheNewOneIsRefusedWithoutTheOldOne) {
   EXPECT_EQ(refused.error().kind(), ErrorKind::sealed);
   EXPECT_NE(refused.error().cause().find("cannot be looked up there"), std::string::npos);
   // By somebody's word.
-  OpenOptions options = deterministic_options();
-  ASSERT_OK(unseal_image(std::make_unique<SimulatedDevice>(new_), options));
+  ASSERT_OK(unseal_image(std::make_unique<SimulatedDevice>(new_), deterministic_options()));
   ASSERT_OK(open_as(new_, std::nullopt));
 }
 
