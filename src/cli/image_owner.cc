@@ -98,10 +98,7 @@ Status ImageOwner::attach(ImageKeeper& keeper, SharedImage& shared) {
   if (is_sealed(attached)) {
     attached = attach_where_it_went(keeper, attached);
   }
-  if (!is_sealed(attached)) {
-    return attached;
-  }
-  if (attached.error().remedy() != sealed_error("", 0).remedy()) {
+  if (!is_sealed(attached) || attached.error().remedy() != sealed_error("", 0).remedy()) {
     return attached;
   }
   return Error(ErrorKind::sealed, attached.error().cause(),

@@ -15,6 +15,7 @@
 #include "cli/machine_text.h"
 #include "cli/owner_before_text.h"
 #include "cli/reader.h"
+#include "cli/shared_conflicts.h"
 #include "cli/socket_access.h"
 #include "device/location.h"
 #include "device/opened_file.h"
@@ -126,44 +127,18 @@ Result<ExitCode> ServeCommand::run(Output& output) {
   if (!print_.empty()) {
     return print(output);
   }
-  if (Status shared = check_shared(); !shared) {
-    return shared.error();
+  if (shared_ && channel_ < 0) {
+    if (Status shared = check_shared({.image = image(),
+                                      .device = device(),
+                                      .tpm_count = tpm_.size(),
+                                      .is_incoming = incoming_,
+                                      .takes_over = take_over_.word().has_value()});
+        !shared) {
+      return shared.error();
+    }
   }
   const Log log("vnvram serve", log_levels.at(log_level_));
   return tpm_.empty() && nbd_.empty() ? own(log) : supervise(log);
-}
-
-// What says that the machine goes is its TPM.
-Status ServeCommand::check_shared() const {
-  if (!shared_ || channel_ >= 0) {
-    return {};
-  }
-  if (tpm_.size() != 1) {
-    return Error(ErrorKind::invalid_argument,
-                 tpm_.empty() ? "--shared without --tpm: an image is handed over with a TPM's state"
-                              : "--shared with several TPMs: an image is handed over with one's "
-                                "state, and the others would be left behind",
-                 "an image for each side, and a migration without --shared");
-  }
-  if (!device().image_key_file.empty()) {
-    return Error(
-        ErrorKind::invalid_argument,
-        "--image-key with --shared: a VM image is not handed over, since nobody can look at "
-        "it beside the one who has it",
-        "a raw image, which `create --encrypt` makes an encrypted one");
-  }
-  if (descriptor_of(image())) {
-    return Error(ErrorKind::invalid_argument,
-                 image() +
-                     " with --shared: it is opened when its machine comes, and has to be found",
-                 "name a place that this host's owner can open");
-  }
-  if (incoming_ && take_over_.word()) {
-    return Error(ErrorKind::invalid_argument,
-                 "--take-over with --shared --incoming: what comes by a migration is handed over",
-                 "leave out --incoming, if the machine is to start here");
-  }
-  return {};
 }
 
 DeviceOptions ServeCommand::device_of_owner() const {

@@ -28,7 +28,6 @@ private:
   Result<ExitCode> own(const Log& log) const;
   Result<ExitCode> supervise(const Log& log) const;
   /// Errors: invalid_argument.
-  [[nodiscard]] Status check_shared() const;
   /// What the image is opened with.
   [[nodiscard]] DeviceOptions device_of_owner() const;
   /// Opens their sockets, to which the list is added, and says how they are started.

@@ -1,0 +1,38 @@
+#include "cli/shared_conflicts.h"
+
+#include "device/location.h"
+
+namespace vnvram::cli {
+
+// What says that the machine goes is its TPM.
+Status check_shared(const SharedUse& use) {
+  if (use.tpm_count != 1) {
+    return Error(ErrorKind::invalid_argument,
+                 use.tpm_count == 0
+                     ? "--shared without --tpm: an image is handed over with a TPM's state"
+                     : "--shared with several TPMs: an image is handed over with one's "
+                       "state, and the others would be left behind",
+                 "an image for each side, and a migration without --shared");
+  }
+  if (!use.device.image_key_file.empty()) {
+    return Error(
+        ErrorKind::invalid_argument,
+        "--image-key with --shared: a VM image is not handed over, since nobody can look at "
+        "it beside the one who has it",
+        "a raw image, which `create --encrypt` makes an encrypted one");
+  }
+  if (descriptor_of(use.image)) {
+    return Error(ErrorKind::invalid_argument,
+                 use.image +
+                     " with --shared: it is opened when its machine comes, and has to be found",
+                 "name a place that this host's owner can open");
+  }
+  if (use.is_incoming && use.takes_over) {
+    return Error(ErrorKind::invalid_argument,
+                 "--take-over with --shared --incoming: what comes by a migration is handed over",
+                 "leave out --incoming, if the machine is to start here");
+  }
+  return {};
+}
+
+} // namespace vnvram::cli
