@@ -64,7 +64,7 @@ TEST_F(CApi, OpensForAProgramThatWasBuiltWithEarlierHeaders) {
     EXPECT_EQ(vnvram_open(path_.c_str(), options, &store_, nullptr), VNVRAM_INVALID_ARGUMENT);
   }
   memory.options.struct_size = sizeof memory.options;
-  memory.options.flags = VNVRAM_OPEN_OWNER_IS_DEAD << 1U;
+  memory.options.flags = VNVRAM_OPEN_RESERVE << 1U;
   EXPECT_EQ(vnvram_open(path_.c_str(), options, &store_, nullptr), VNVRAM_UNSUPPORTED);
 }
 
