@@ -30,6 +30,7 @@
 #include "service/termination_signals.h"
 #include "store/move_marks.h"
 #include "store/shared_state.h"
+#include "store/where_it_went.h"
 
 namespace vnvram::cli {
 namespace {
@@ -72,6 +73,12 @@ std::optional<std::string> where_it_went(const std::string& location,
                                          const DeviceOptions& options) {
   const auto device = open_device(location, Access::read_only, options);
   return device ? place_moved_to(**device) : std::nullopt;
+}
+
+Status check_it_went(const std::string& from, const std::string& to, const DeviceOptions& options) {
+  const auto left = open_device(from, Access::read_only, options);
+  const auto found = left ? open_device(to, Access::read_only, options) : left.error();
+  return found ? check_it_went_there(**left, **found) : found.error();
 }
 
 } // namespace
@@ -117,6 +124,9 @@ Status ImageOwner::attach_where_it_went(ImageKeeper& keeper, Status attached) {
       break;
     }
     setup_.log.info(attached.error().cause());
+    if (Status went = check_it_went(location_, *place, setup_.device); !went) {
+      return went;
+    }
     location_ = *place;
     attached = attach_there(keeper);
   }
@@ -136,6 +146,7 @@ Status ImageOwner::announce(const std::string& place) {
     return may;
   }
   std::unique_lock lock(place_mutex_);
+  asked_place_ = place;
   place_answer_.reset();
   if (Status told = pass_text(setup_.channel, std::string(move_beginning) + place); !told) {
     return told;
@@ -161,9 +172,8 @@ Status ImageOwner::run() {
                  .anchor = setup_.anchor,
                  .grow_max_bytes = setup_.grow_max_bytes,
                  .grown =
-                     [&log, name = location_name(setup_.image)](std::uint64_t from_bytes,
-                                                                std::uint64_t to_bytes) {
-                       log.info(name + " " + growth_text(from_bytes, to_bytes));
+                     [this, &log](std::uint64_t from_bytes, std::uint64_t to_bytes) {
+                       log.info(location_name(location_) + " " + growth_text(from_bytes, to_bytes));
                      }},
        .space = setup_.space,
        .space_warned = [&log](const Error& error) { log.warning(operator_text(error)); },
@@ -207,8 +217,9 @@ Status ImageOwner::run() {
 
 Departure::Setup ImageOwner::departure(std::function<void()> end) {
   // The next one would be given the key of the VM image that this one is in, the reservation of
-  // this device, and the other host this place.
-  const bool is_bound = !setup_.device.image_key_file.empty() || setup_.reserve || setup_.is_shared;
+  // this device, and the other host this place; and no mark has a key, with which to look back.
+  const bool is_bound = !setup_.device.image_key_file.empty() || setup_.reserve ||
+                        setup_.is_shared || location_name(location_) != location_;
   return {.location = place_of(location_),
           .announce = is_bound ? std::function<Status(const std::string&)>()
                                : [this](const std::string& place) { return announce(place); },
@@ -339,7 +350,9 @@ bool ImageOwner::take_sessions(OwnerServer& server) {
     }
     if ((*passed)->text.starts_with(move_answer_beginning)) {
       const std::lock_guard lock(place_mutex_);
-      place_answer_ = move_outcome((*passed)->text);
+      if (const auto outcome = move_outcome((*passed)->text, asked_place_); outcome) {
+        place_answer_ = *outcome;
+      }
       place_answered_.notify_all();
       continue;
     }

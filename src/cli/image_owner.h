@@ -92,6 +92,7 @@ private:
   std::string goes_on_at_; ///< Of a session's thread, until that has ended.
   bool was_told_to_end_ = false;
   std::mutex place_mutex_; ///< Of the next.
+  std::string asked_place_;
   std::optional<Status> place_answer_;
   std::condition_variable place_answered_;
 };

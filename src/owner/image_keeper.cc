@@ -271,6 +271,10 @@ void ImageKeeper::unbar() {
 // The mark first: it says nothing without the seal.
 Status ImageKeeper::leave(const HandOverNumber& hand_over, const std::string& to) {
   assert(is_attached() && is_held());
+  // By a name that it has lost nobody would find it sealed.
+  if (Status named = store_->device().check_name(); !named) {
+    return named;
+  }
   if (Status marked = store_->set_metadata(moved_to_name, move_mark(hand_over, to)); !marked) {
     return marked;
   }

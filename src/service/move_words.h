@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cerrno>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -32,11 +33,19 @@ inline constexpr std::string_view place_beginning = "is at ";
              : Status();
 }
 
-[[nodiscard]] inline std::string move_answer(const Status& outcome) {
-  return std::string(move_answer_beginning) + (outcome.ok() ? "" : outcome.error().cause());
+/// With the place, since one that comes late is not the next question's.
+[[nodiscard]] inline std::string move_answer(const std::string& place, const Status& outcome) {
+  return std::string(move_answer_beginning) + place + '\n' +
+         (outcome.ok() ? "" : outcome.error().cause());
 }
-[[nodiscard]] inline Status move_outcome(std::string_view answer) {
+/// Nothing: it is about another place.
+[[nodiscard]] inline std::optional<Status> move_outcome(std::string_view answer,
+                                                        const std::string& place) {
   answer.remove_prefix(move_answer_beginning.size());
+  if (!answer.starts_with(place + '\n')) {
+    return std::nullopt;
+  }
+  answer.remove_prefix(place.size() + 1);
   return answer.empty() ? Status()
                         : Error(ErrorKind::absent, std::string(answer),
                                 "name a place that it can open, by a name that it has there, too");

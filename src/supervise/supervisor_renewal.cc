@@ -91,7 +91,7 @@ void Supervisor::take_place(const std::string& place) {
     moved_to_.push_back(place);
   }
   [[maybe_unused]] const Status told =
-      pass_text(owner_.channel.get(), move_answer(may).substr(0, passed_text_max_bytes));
+      pass_text(owner_.channel.get(), move_answer(place, may).substr(0, passed_text_max_bytes));
 }
 
 void Supervisor::answer_renewal(const Status& outcome) {

@@ -3,6 +3,7 @@ the two places is the image."""
 
 import json
 import pathlib
+import shutil
 import signal
 import subprocess
 import time
@@ -104,6 +105,14 @@ class Owners(Moving, ServeCase):
         self.end(places[-1])
         self.assertEqual(self.must_be_one(*places), places[-1])
         self.assertEqual(self.json("meta", "ls", places[-1]).get("vnvram/moved-from"), None)
+
+    def test_a_file_that_was_renamed_stays(self):
+        """The next owner would not find it by its name, and so not see that it is sealed."""
+        to = pathlib.Path(self.path("new.nvram"))
+        pathlib.Path(self.image).rename(self.path("renamed.nvram"))
+        self.vnvram("move", self.owner.address, to, status=ABSENT)
+        self.assertFalse(to.exists())
+        self.vnvram("put", self.owner.address, "eeprom", "-", input=b"goes on")
 
     def test_back_to_where_it_was(self):
         self.begin()
@@ -226,6 +235,26 @@ class Offline(Moving, ServeCase):
 
 class Machines(Moving, MachineCase):
     """With a TPM and exports, and somebody who starts the owner again."""
+
+    def test_what_lies_there_under_another_mount_is_not_the_image(self):
+        machine = self.start_machine()
+        folder = pathlib.Path(self.path("mounted"))
+        folder.mkdir()
+        older = folder / "to.nvram"
+        shutil.copy(self.image, older)
+        before = older.read_bytes()
+        self.vnvram("put", machine.address, "eeprom", "-", input=b"acknowledged")
+        done = subprocess.run(
+            ["unshare", "-m", "sh", "-c", 'mount -t tmpfs none "$1" && exec "$2" move "$3" "$1/to.nvram"', "sh",
+             str(folder), str(program("vnvram")), machine.address],
+            stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=120)
+        self.assertNotEqual(done.returncode, OK)
+        self.assertNotEqual(machine.child.wait(), OK)
+        self.assertIn("an older state is there than the one that was moved", machine.log_text())
+        self.assertEqual(older.read_bytes(), before)
+        older.unlink()
+        self.vnvram("unseal", self.image)
+        self.assertEqual(self.vnvram("get", self.image, "eeprom"), b"acknowledged")
 
     def test_all_devices_go_on(self):
         machine = self.start_machine()
