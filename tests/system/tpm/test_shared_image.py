@@ -5,14 +5,16 @@ import os
 import pathlib
 import statistics
 import subprocess
+import sys
 import time
 import unittest
 
-from support import FAIL, STORE_VOLATILE, TpmCase
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))  # Run by itself, and imported by serve's.
 
-from harness.nbd_server import NbdServer
-from harness.tpm_process import program
-from harness.vnvram import create, info, vnvram
+from harness.nbd_server import NbdServer  # noqa: E402
+from harness.tpm_process import program  # noqa: E402
+from harness.vnvram import create, info, vnvram  # noqa: E402
+from tpm.support import FAIL, STORE_VOLATILE, TpmCase  # noqa: E402
 
 PERMANENT, VOLATILE, SAVE_STATE = KINDS = 1, 2, 3
 DELETE_VOLATILE = 1
