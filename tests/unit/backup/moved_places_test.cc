@@ -106,6 +106,15 @@ TEST_F(MovedPlacesTest, AWordDoesNotOpenTheOldPlaceOnceTheNewOneWasOpened) {
   ASSERT_OK(open(old_));
 }
 
+TEST_F(MovedPlacesTest, NorWhenSomebodyHasBegunAnEpochThere) {
+  move(old_, new_);
+  auto device = open_device(new_, Access::read_write);
+  ASSERT_OK(device);
+  ASSERT_OK(seal_image(*std::move(device))); // Opens it, and the seal stays as it is.
+  must_refuse(unseal(old_), "which was opened since");
+  ASSERT_OK(open(new_));
+}
+
 TEST_F(MovedPlacesTest, NorWhenTheNewOneHasMovedOn) {
   move(old_, new_);
   move(new_, left_);
