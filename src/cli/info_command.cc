@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/hex.h"
+#include "base/plain_text.h"
 #include "base/size_text.h"
 #include "base/uuid.h"
 #include "cli/lost_file.h"
@@ -19,6 +20,7 @@
 #include "cli/text.h"
 #include "device/image_format.h"
 #include "device/place_probe.h"
+#include "store/move_marks.h"
 
 namespace vnvram::cli {
 namespace {
@@ -28,6 +30,7 @@ struct Place {
   ImageFormat format = ImageFormat::raw;
   std::optional<LostFile> lost;
   std::optional<bool> locked; ///< Nothing: that cannot be seen.
+  SeenMove move;
 };
 
 // Nothing: that cannot be seen from here.
@@ -45,7 +48,19 @@ std::optional<bool> seems_alive(const StoreInfo& info, const std::optional<Place
   return ::kill(static_cast<pid_t>(info.owner_pid), 0) == 0 || errno != ESRCH;
 }
 
+std::string move_text(const SeenMove& move) {
+  if (move.to) {
+    return fmt::format("sealed: it was moved to {}", plain_text(*move.to));
+  }
+  return move.came
+             ? fmt::format("sealed: moved from {}, and not opened here yet", plain_text(*move.from))
+             : "sealed; " + move.came.error().cause();
+}
+
 std::string state_text(const StoreInfo& info, const std::optional<Place>& place) {
+  if (place && (place->move.to || place->move.from)) {
+    return move_text(place->move);
+  }
   if (info.sealed) {
     return info.hand_over.is_none()
                ? "sealed: its state was handed over to another machine, a snapshot or a file"
@@ -105,6 +120,10 @@ nlohmann::ordered_json lost_json(const std::optional<LostFile>& lost) {
   return lost ? lost->json() : nlohmann::ordered_json();
 }
 
+nlohmann::ordered_json place_json(const std::optional<std::string>& place) {
+  return place ? nlohmann::ordered_json(*place) : nlohmann::ordered_json();
+}
+
 nlohmann::ordered_json info_json(const StoreInfo& info, const std::optional<Place>& place) {
   nlohmann::ordered_json json = {{"uuid", uuid_text(info.uuid)},
                                  {"format_version", info.format_version},
@@ -135,6 +154,8 @@ nlohmann::ordered_json info_json(const StoreInfo& info, const std::optional<Plac
     json["locked"] =
         place->locked ? nlohmann::ordered_json(*place->locked) : nlohmann::ordered_json();
     json["lost_file"] = lost_json(place->lost);
+    json["moved_to"] = place_json(place->move.to);
+    json["moved_from"] = place_json(place->move.from);
   }
   return json;
 }
@@ -188,9 +209,11 @@ Result<ExitCode> InfoCommand::run(Output& output) {
     return ask_owner(output);
   }
   StoreInfo info;
+  SeenMove move;
   const std::optional<bool> locked = is_locked(image(), device()); // Before a VM image's are taken.
   const Status status = read_image(image(), device(), keys(), [&](Store& store) -> Status {
     info = store.info();
+    move = see_move(store.device());
     return {};
   });
   std::optional<LostFile> lost = find_lost_file(image());
@@ -204,7 +227,8 @@ Result<ExitCode> InfoCommand::run(Output& output) {
   show(info,
        Place{.format = container ? container->format : ImageFormat::raw,
              .lost = std::move(lost),
-             .locked = locked},
+             .locked = locked,
+             .move = std::move(move)},
        json_, output);
   return ExitCode::ok;
 }

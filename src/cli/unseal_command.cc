@@ -13,7 +13,8 @@ UnsealCommand::UnsealCommand(CLI::App& parent)
           "two TPMs that are one. The image must not be in use, or be that of an owner that is\n"
           "named by its control socket; for a TPM with an image of its own that is running there "
           "is\n"
-          "`vnvram tpm unseal`. Harmless on an image that is not sealed.\n\n"
+          "`vnvram tpm unseal`. Harmless on an image that is not sealed. One that was moved stays\n"
+          "sealed while the image goes on, or could, at the move's other place.\n\n"
           "Example:\n"
           "  vnvram unseal vm.nvram"),
       anchor_(AnchorOptions::of_work(app())) {

@@ -84,6 +84,9 @@ Result<std::vector<ByteRange>> ImageKeeper::take_written(std::uint64_t& number) 
   }
   WrittenBlocks& written = CountedDevice::of(**store).written();
   number = number == 0 ? written.begin() : number;
+  if (number == 0) {
+    return Error(ErrorKind::io, location_ + ": no random numbers to begin a move with");
+  }
   std::vector<ByteRange> ranges;
   return written.take(number, ranges)
              ? Result<std::vector<ByteRange>>(std::move(ranges))

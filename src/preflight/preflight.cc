@@ -14,6 +14,7 @@
 #include "device/location.h"
 #include "format/superblock.h"
 #include "preflight/tpm_preflight.h"
+#include "store/move_marks.h"
 #include "store/superblock_reader.h"
 #include "store/written_ranges.h"
 
@@ -212,11 +213,23 @@ void Preflight::check_owner(const StoreInfo& info) {
   }
 }
 
-void Preflight::check_seal(const StoreInfo& info) {
-  if (!info.sealed) {
+// A move's seal is for whoever opens the new place next, and for no machine that comes.
+void Preflight::check_seal(Store& store) {
+  if (!store.info().sealed) {
     return;
   }
-  if (options_.incoming) {
+  const SeenMove move = see_move(store.device());
+  if (move.to) {
+    const std::string to = plain_text(*move.to);
+    refuse("seal",
+           {ErrorKind::sealed, fmt::format("{}: it was moved to {}", location_, to),
+            fmt::format("ask for {}; if that one is lost, or is not to go on: `unseal`", to)});
+  } else if (move.from && !move.came) {
+    refuse("seal", move.came.error());
+  } else if (move.from) {
+    add("seal", Outcome::good,
+        fmt::format("moved from {}, and not opened here yet", plain_text(*move.from)));
+  } else if (options_.incoming) {
     add("seal", Outcome::good, "sealed, for the machine that its state was handed over to");
   } else {
     refuse("seal", {ErrorKind::sealed, location_ + ": sealed: its state was handed over",
@@ -255,7 +268,7 @@ Status Preflight::look_inside() {
   }
   report_.image = (*store)->info();
   check_owner(*report_.image);
-  check_seal(*report_.image);
+  check_seal(**store);
   const bool loses = std::ranges::any_of(checked->problems, &CheckProblem::data_lost);
   if (loses) {
     refuse("content", {ErrorKind::corrupt, location_ + ": " + damage_text(*checked),

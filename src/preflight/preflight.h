@@ -62,7 +62,7 @@ private:
   /// False: there is nothing to look into.
   bool check_format(BlockDevice& device);
   void check_owner(const StoreInfo& info);
-  void check_seal(const StoreInfo& info);
+  void check_seal(Store& store);
   void check_attributes(const std::vector<BlobInfo>& blobs);
   void check_content();
   [[nodiscard]] Status look_inside();

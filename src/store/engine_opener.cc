@@ -72,8 +72,8 @@ Result<bool> check_opening(BlockDevice& device, const format::Superblock& superb
   const bool has_a_word = options.go_on || options.accept_hand_over;
   Result<bool> moved_here = has_a_word ? Result<bool>(false) : came_by_move(device, superblock);
   if (moved_here && options.accept_hand_over) {
-    if (const Status left = check_nobody_is_where_it_was(device, superblock); !left) {
-      return left.error();
+    if (const Status nobody = check_nobody_is_elsewhere(device, superblock); !nobody) {
+      return nobody.error();
     }
   }
   if (!moved_here) {

@@ -42,49 +42,139 @@ std::optional<std::string> marked_place(BlockDevice& device, const format::Super
                                              : std::nullopt;
 }
 
+std::string place_text(const std::string& place) {
+  return plain_text(location_name(place));
+}
+
 Error cannot_look(const std::string& name, const std::string& from, const Error& why) {
   return {ErrorKind::sealed,
           fmt::format("{}: it was moved here from {}, and whether that was finished cannot be "
                       "looked up there: {}",
-                      name, plain_text(location_name(from)), why.cause()),
+                      name, place_text(from), why.cause()),
           "make that readable; or if it is certain that nobody goes on with that one: `unseal`"};
 }
 
-Error unfinished(const std::string& name, const std::string& from) {
-  return {ErrorKind::sealed,
-          fmt::format("{}: an unfinished move: the image is still {}", name,
-                      plain_text(location_name(from))),
-          "go on with that one, and delete this one"};
+/// What is at the other place of a move.
+struct OtherPlace {
+  format::Superblock superblock;
+  std::optional<std::string> moved_to; ///< By its own mark.
+};
+
+Result<OtherPlace> look_at(BlockDevice& device) {
+  Result<format::Superblock> superblock = find_superblock(device);
+  if (!superblock) {
+    return superblock.error();
+  }
+  std::optional<std::string> moved_to = marked_place(device, *superblock, moved_to_name);
+  return OtherPlace{.superblock = *std::move(superblock), .moved_to = std::move(moved_to)};
+}
+
+/// Beside whoever has it open.
+Result<OtherPlace> read_beside(const std::string& place) {
+  const auto device = open_device(place, Access::read_only);
+  return device ? look_at(**device) : Result<OtherPlace>(device.error());
 }
 
 /// As it is durably, and with nobody having it open: its owner may have died with the seal in a
 /// cache only, and a cut would take it off again.
-Result<format::Superblock> superblock_at(const std::string& place) {
+Result<OtherPlace> look_alone(const std::string& place) {
   auto device = open_device(place, Access::read_write);
-  Status ready = device ? (*device)->lock_for_writing() : Status(device.error());
-  ready = ready ? (*device)->flush() : ready;
   if (!device &&
       device.error().kind() == ErrorKind::read_only) { // Nobody else writes there either.
-    device = open_device(place, Access::read_only);
-    ready = device ? Status() : Status(device.error());
+    return read_beside(place);
   }
-  return ready ? find_superblock(**device) : Result<format::Superblock>(ready.error());
+  Status ready = device ? (*device)->lock_for_writing() : Status(device.error());
+  ready = ready ? (*device)->flush() : ready;
+  return ready ? look_at(**device) : Result<OtherPlace>(ready.error());
+}
+
+bool is_of_the_same_move(const format::Superblock& one, const format::Superblock& other) {
+  return is_sealed(one) && is_sealed(other) && one.hand_over == other.hand_over;
+}
+
+Error still_there(const std::string& name, const std::string& from) {
+  return {ErrorKind::sealed,
+          fmt::format("{}: an unfinished move: the image is still {}", name, place_text(from)),
+          "go on with that one, and delete this one"};
+}
+
+/// There is what the move was to begin with, and not sealed by it: this one is left over.
+Error unfinished(const std::string& name, const std::string& from, const OtherPlace& there) {
+  if (there.moved_to) {
+    const std::string to = place_text(*there.moved_to);
+    return {ErrorKind::sealed,
+            fmt::format("{}: an unfinished move: from {} the image went on elsewhere, at {}", name,
+                        place_text(from), to),
+            fmt::format("go on with {}, and delete this one", to)};
+  }
+  if (is_sealed(there.superblock)) {
+    return {
+        ErrorKind::sealed,
+        fmt::format("{}: an unfinished move: the image went on at {}, and from there elsewhere, "
+                    "as it is sealed for something else",
+                    name, place_text(from)),
+        "go on where its state went, and delete this one"};
+  }
+  return still_there(name, from);
 }
 
 // Invariant 7, of an image that is moved: one of its two places is opened, and never both.
-Status look_where_it_was(const std::string& name, const format::Superblock& here,
-                         const std::string& from) {
-  const Result<format::Superblock> there = superblock_at(from);
+Status judge_where_it_was(const std::string& name, const format::Superblock& here,
+                          const std::string& from, const Result<OtherPlace>& there) {
   if (!there) {
     return cannot_look(name, from, there.error());
   }
-  if (there->uuid != here.uuid) {
+  if (there->superblock.uuid != here.uuid) {
     return cannot_look(name, from, Error(ErrorKind::foreign, "another image is there"));
   }
-  if (kept(Barrier::move_look) && (!is_sealed(*there) || there->hand_over != here.hand_over)) {
-    return unfinished(name, from);
+  if (kept(Barrier::move_look) && !is_of_the_same_move(there->superblock, here)) {
+    return unfinished(name, from, *there);
   }
   return {};
+}
+
+Status check_nobody_is_where_it_was(const std::string& name, const format::Superblock& here,
+                                    const std::string& from) {
+  Result<OtherPlace> there = look_alone(from);
+  const bool is_in_use = !there && there.error().kind() == ErrorKind::in_use;
+  if (is_in_use) {
+    there = read_beside(from); // Another image may be there by now.
+  }
+  if (there ? there->superblock.uuid != here.uuid : !is_in_use) {
+    return {};
+  }
+  if (there && !is_of_the_same_move(there->superblock, here)) {
+    return unfinished(name, from, *there);
+  }
+  return is_in_use ? Status(still_there(name, from)) : Status();
+}
+
+Error went_on(const std::string& name, const std::string& to, const char* how) {
+  const std::string place = place_text(to);
+  return {ErrorKind::sealed, fmt::format("{}: it was moved to {}, which {}", name, place, how),
+          fmt::format("go on with {}; if that one is really not to go on: end its machine, delete "
+                      "it, and `unseal` again",
+                      place)};
+}
+
+// Who takes its epoch there has not written yet, but is about to.
+Status check_nobody_is_where_it_went(const std::string& name, const format::Superblock& here,
+                                     const std::string& to) {
+  Result<OtherPlace> there = look_alone(to);
+  const bool is_in_use = !there && there.error().kind() == ErrorKind::in_use;
+  if (is_in_use) {
+    there = read_beside(to); // Another image may be there by now.
+  }
+  if (there ? there->superblock.uuid != here.uuid : !is_in_use) {
+    return {};
+  }
+  if (is_in_use) {
+    return went_on(name, to, "somebody has open");
+  }
+  return is_of_the_same_move(there->superblock, here) &&
+                 there->superblock.epoch_number <= here.epoch_number
+             ? Status()
+             : Status(went_on(name, to, "was opened since"));
 }
 
 } // namespace
@@ -117,24 +207,35 @@ Result<bool> came_by_move(BlockDevice& device, const format::Superblock& superbl
   if (!from) {
     return false;
   }
-  const Status looked = look_where_it_was(device.name(), superblock, *from);
+  const Status looked = judge_where_it_was(device.name(), superblock, *from, look_alone(*from));
   return looked ? Result<bool>(true) : looked.error();
 }
 
-Status check_nobody_is_where_it_was(BlockDevice& device, const format::Superblock& superblock) {
+Status check_nobody_is_elsewhere(BlockDevice& device, const format::Superblock& superblock) {
   const auto from = marked_place(device, superblock, moved_from_name);
-  if (!from) {
-    return {};
-  }
-  const Result<format::Superblock> there = superblock_at(*from);
-  const bool is_there = there ? there->uuid == superblock.uuid && !is_sealed(*there)
-                              : there.error().kind() == ErrorKind::in_use;
-  return is_there ? Status(unfinished(device.name(), *from)) : Status();
+  const Status left =
+      from ? check_nobody_is_where_it_was(device.name(), superblock, *from) : Status();
+  const auto to = left ? marked_place(device, superblock, moved_to_name) : std::nullopt;
+  return to ? check_nobody_is_where_it_went(device.name(), superblock, *to) : left;
 }
 
 std::optional<std::string> place_moved_to(BlockDevice& device) {
   const Result<format::Superblock> superblock = find_superblock(device);
   return superblock ? marked_place(device, *superblock, moved_to_name) : std::nullopt;
+}
+
+SeenMove see_move(BlockDevice& device) {
+  SeenMove seen;
+  const Result<format::Superblock> superblock = find_superblock(device);
+  if (!superblock) {
+    return seen;
+  }
+  seen.to = marked_place(device, *superblock, moved_to_name);
+  seen.from = marked_place(device, *superblock, moved_from_name);
+  if (seen.from) {
+    seen.came = judge_where_it_was(device.name(), *superblock, *seen.from, read_beside(*seen.from));
+  }
+  return seen;
 }
 
 Error with_place_moved_to(BlockDevice& device, const format::Superblock& superblock,

@@ -34,11 +34,21 @@ Status mark_moved_from(BlockDevice& device, const format::Superblock& superblock
 Result<bool> came_by_move(BlockDevice& device, const format::Superblock& superblock);
 
 /// For who has an operator's word that it may be opened whoever it is sealed for: not while the
-/// image is where it was, as somebody has it open there, or could. Error: sealed.
-Status check_nobody_is_where_it_was(BlockDevice& device, const format::Superblock& superblock);
+/// image is where it was, as somebody has it open there, or could, nor if it went on from there to
+/// another place than this; and not while it is where it was moved to, opened there since. What
+/// cannot be read there is nobody. Error: sealed.
+Status check_nobody_is_elsewhere(BlockDevice& device, const format::Superblock& superblock);
 
 /// Where an image is that is sealed because it was moved; nothing of any other.
 [[nodiscard]] std::optional<std::string> place_moved_to(BlockDevice& device);
+
+/// What one sees of a move who only reads: no lock is taken at the other place either.
+struct SeenMove {
+  std::optional<std::string> to;   ///< As place_moved_to().
+  std::optional<std::string> from; ///< Where it was, and nobody has opened it here for writing.
+  Status came; ///< With `from`: whether the move was finished, as came_by_move().
+};
+[[nodiscard]] SeenMove see_move(BlockDevice& device);
 
 /// Why it is sealed: the same, or that it was moved, and where to.
 [[nodiscard]] Error with_place_moved_to(BlockDevice& device, const format::Superblock& superblock,

@@ -1,7 +1,9 @@
 #include "store/written_blocks.h"
 
 #include <algorithm>
+#include <span>
 
+#include "base/random_bytes.h"
 #include "vnvram/block_device.h"
 
 namespace vnvram {
@@ -26,14 +28,17 @@ void WrittenBlocks::note_blocks(std::uint64_t offset_bytes, std::uint64_t size_b
 std::uint64_t WrittenBlocks::begin() {
   const std::lock_guard lock(mutex_);
   written_.clear();
-  notes_ = true;
-  return ++number_;
+  if (!random_bytes(std::as_writable_bytes(std::span(&number_, 1)))) {
+    number_ = 0;
+  }
+  notes_ = number_ != 0;
+  return number_;
 }
 
 bool WrittenBlocks::take(std::uint64_t number, std::vector<ByteRange>& ranges) {
   ranges.clear();
   const std::lock_guard lock(mutex_);
-  if (number != number_) {
+  if (number == 0 || number != number_) {
     return false;
   }
   for (std::uint64_t block = 0; block < written_.size(); ++block) {

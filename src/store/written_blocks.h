@@ -22,7 +22,9 @@ public:
     }
   }
   /// From now on, for somebody else than until now: what was noted before is forgotten. Returns a
-  /// number for take().
+  /// number for take(), which nobody has had before, also of another store: who began with one that
+  /// was closed meanwhile does not take what the next one notes. 0: no random numbers, and nothing
+  /// is noted.
   std::uint64_t begin();
   /// What was noted since it was last taken, in whole blocks and in order; blocks that lie close to
   /// each other come as one range, with what is between them. False: it is noted for somebody else

@@ -35,11 +35,13 @@ class JsonTest(Case):
             "uuid", "format_version", "generation", "epoch", "image_size_bytes", "ring_size_bytes",
             "ring_used_bytes", "space_size_bytes", "space_free_bytes", "blob_size_max_bytes",
             "blob_count", "clean", "owner_pid", "owner_host", "sealed", "encrypted", "image_format",
-            "owner_since_seconds", "owner_seems_alive", "hand_over", "locked", "lost_file"})
+            "owner_since_seconds", "owner_seems_alive", "hand_over", "locked", "lost_file",
+            "moved_to", "moved_from"})
         self.assertFalse(info["locked"])
         self.assertEqual((info["owner_since_seconds"], info["owner_seems_alive"], info["hand_over"]),
                          (0, None, None))
         self.assertIsNone(info["lost_file"])
+        self.assertEqual((info["moved_to"], info["moved_from"]), (None, None))
         self.assertEqual(info["image_format"], "raw")
         self.assertRegex(info["uuid"], r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
         self.assertEqual((info["format_version"], info["blob_count"], info["clean"]), (1, 3, True))

@@ -131,6 +131,21 @@ TEST_F(ImageMoveTest, ASealedOneStays) {
   EXPECT_FALSE(std::filesystem::exists(new_));
 }
 
+TEST(WrittenBlocksTest, WhoBeganWithAnotherStoreTakesNothing) {
+  WrittenBlocks closed;
+  WrittenBlocks written;
+  std::vector<ByteRange> ranges;
+  const std::uint64_t before = closed.begin();
+  EXPECT_FALSE(written.take(0, ranges)); // Nobody has begun.
+  const std::uint64_t number = written.begin();
+  written.note(0, 4096);
+  EXPECT_NE(before, 0U);
+  EXPECT_FALSE(written.take(before, ranges));
+  EXPECT_FALSE(written.take(0, ranges));
+  ASSERT_TRUE(written.take(number, ranges));
+  EXPECT_EQ(ranges.size(), 1U);
+}
+
 TEST(WrittenBlocksTest, WhatIsNotedIsTakenOnceAndByTheLastWhoBegan) {
   WrittenBlocks written;
   std::vector<ByteRange> ranges;
