@@ -10,7 +10,6 @@
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
 
-#include "backup/owner_move_source.h"
 #include "backup/store_move_source.h"
 #include "base/plain_text.h"
 #include "base/size_text.h"
@@ -123,11 +122,12 @@ Result<MoveReport> MoveCommand::move_by_owner(const Run& run) const {
   }
   OwnerMoveSource source(**owner, image());
   Result<MoveReport> report = move_image(source, run.target, run.before_read);
-  return report ? wait_for_next(*std::move(report)) : report;
+  return report ? wait_for_next(source, *std::move(report)) : report;
 }
 
 // The socket stays, or comes back: whoever connects is answered by one of the two, or by nobody.
-Result<MoveReport> MoveCommand::wait_for_next(MoveReport report) const {
+Result<MoveReport> MoveCommand::wait_for_next(const OwnerMoveSource& source,
+                                              MoveReport report) const {
   const auto until = std::chrono::steady_clock::now() + wait_max;
   for (;;) {
     const auto owner = connect_owner(image());
@@ -137,8 +137,7 @@ Result<MoveReport> MoveCommand::wait_for_next(MoveReport report) const {
       return report;
     }
     if (status && report.undecided && !is_sealed(*status)) {
-      // What was asked for before may still be on its way. Once it is released it finds no hold.
-      static_cast<void>((*owner)->release());
+      source.end_hold(**owner, *status);
       const Result<OwnerStatus> now = (*owner)->status();
       if (now && !is_sealed(*now)) {
         return Error(

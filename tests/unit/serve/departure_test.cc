@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "backup/owner_move_source.h"
 #include "support/full_device.h"
 #include "unit/serve/served_image.h"
 
@@ -74,6 +75,33 @@ TEST_F(DepartureTest, WithoutItsHoldNothingHappens) {
   EXPECT_KIND(owner->leave(*held, number(), "there"), stale);
   EXPECT_TRUE(places_.empty());
   ASSERT_OK(put(*client(), "a", "one"));
+}
+
+TEST_F(DepartureTest, WhoMovesItEndsOnlyTheirOwnHold) {
+  begin();
+  const auto mover = operators();
+  OwnerMoveSource source(*mover, "owner");
+  ASSERT_OK(source.begin());
+  ASSERT_OK(source.hold());
+  const auto another = operators();
+  source.end_hold(*another, *another->status());
+  EXPECT_FALSE(another->status()->held);
+  EXPECT_KIND(source.leave(number(), "there"), stale);
+  ASSERT_OK(another->hold(held_max));
+  source.end_hold(*another, *another->status());
+  EXPECT_TRUE(another->status()->held);
+}
+
+TEST_F(DepartureTest, WhatAnOwnerHoldsThatHasComeSinceIsNotTheirs) {
+  begin();
+  const auto mover = operators();
+  OwnerMoveSource source(*mover, "owner");
+  ASSERT_OK(source.begin());
+  ASSERT_OK(source.hold());
+  OwnerStatus next = *mover->status();
+  ++next.pid;
+  source.end_hold(*mover, next);
+  EXPECT_TRUE(mover->status()->held);
 }
 
 TEST_F(DepartureTest, NorWhereTheNextOwnerCouldNotOpenIt) {
