@@ -46,7 +46,8 @@ Result<std::string> place_for_others(const std::string& path) {
   }
   std::error_code failed;
   const fs::path place = fs::absolute(path, failed);
-  return failed ? Result<std::string>(Error(ErrorKind::io, path + ": " + failed.message()))
+  return failed ? Result<std::string>(
+                      Error(ErrorKind::io, location_name(path) + ": " + failed.message()))
                 : place.string();
 }
 
@@ -67,7 +68,8 @@ Result<std::optional<FileRights>> rights_like(const std::string& from) {
     }
     if (S_ISREG(was.st_mode) && was.st_uid != ::geteuid()) {
       return Error(ErrorKind::unsupported,
-                   from + ": it is a link, and what is made belongs to whom a file belongs",
+                   location_name(from) +
+                       ": it is a link, and what is made belongs to whom a file belongs",
                    "let its owner open the file by its own name, or move it as its user");
     }
   }
@@ -110,7 +112,7 @@ Result<MoveReport> Move::run() {
   const HoldEnd afterwards(source_);
   Status done = make();
   if (done && !is_made_) { // Something else was made there: never to be called the image.
-    done = Error(ErrorKind::io, target_.path + ": nothing was copied to it");
+    done = Error(ErrorKind::io, location_name(target_.path) + ": nothing was copied to it");
   }
   done = done ? decide() : done;
   return done ? Result<MoveReport>(std::move(report_)) : done.error();
@@ -153,6 +155,7 @@ Status Move::mirror(BlockDevice& device) {
   }
   is_made_ = true;
   from_ = mirror.location();
+  report_.from = location_name(from_);
   const format::Superblock& superblock = mirror.superblock();
   report_.uuid = superblock.uuid;
   report_.generation = superblock.generation;

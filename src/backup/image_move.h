@@ -17,7 +17,8 @@ namespace vnvram {
 
 struct MoveReport {
   Uuid uuid = {};
-  std::string place;            ///< Where it is now, for its next owner.
+  std::string place;            ///< Where it is now, for its next owner, who may need a key in it.
+  std::string from = {};        ///< Where it was, as its owner calls it.
   HandOverNumber number;        ///< That it is sealed for until somebody opens it.
   std::uint64_t generation = 0; ///< With which it goes on.
   std::uint64_t image_size_bytes = 0;

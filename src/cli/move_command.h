@@ -22,6 +22,8 @@ private:
   /// Until the owner that comes next has the image, wherever that is then.
   Result<MoveReport> wait_for_next(const OwnerMoveSource& source, MoveReport report) const;
   Result<MoveReport> move(const Run& run) const;
+  /// At the new place, where it is sealed for that number.
+  [[nodiscard]] Status go_on(const OpenOptions& by_number) const;
   void show(const MoveReport& report, Output& output) const;
 
   AnchorOptions anchor_;
