@@ -1,24 +1,26 @@
 #include "backup/image_move.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <system_error>
 #include <utility>
 
+#include <fcntl.h>
 #include <fmt/core.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "backup/image_mirror.h"
 #include "backup/replaced_file.h"
 #include "backup/superblock_look.h"
 #include "base/random_bytes.h"
+#include "base/unique_fd.h"
 #include "device/location.h"
 #include "format/superblock.h"
 #include "provision/image_creator.h"
+#include "provision/new_file.h"
 #include "vnvram/store.h"
 
 namespace vnvram {
@@ -44,38 +46,36 @@ Result<std::string> place_for_others(const std::string& path) {
   }
   std::error_code failed;
   const fs::path place = fs::absolute(path, failed);
-  return failed ? Result<std::string>(Error(ErrorKind::io, path + ": " + failed.message()))
+  return failed ? Result<std::string>(
+                      Error(ErrorKind::io, location_name(path) + ": " + failed.message()))
                 : place.string();
 }
 
-// Who has made the file may be another user than who has the image open.
-Status give_rights(const std::string& from, const std::string& to) {
+/// Who has made the file may be another user than who has the image open. What may be done with a
+/// file goes over, and nothing else of its mode.
+Result<std::optional<FileRights>> rights_like(const std::string& from) {
+  constexpr mode_t use = 0666;
   struct stat was {};
-  struct stat made {};
-  if (scheme_of(from) != LocationScheme::path || ::stat(from.c_str(), &was) != 0 ||
-      ::stat(to.c_str(), &made) != 0 || !S_ISREG(was.st_mode) || !S_ISREG(made.st_mode)) {
-    return {};
+  const UniqueFd file(scheme_of(from) == LocationScheme::path
+                          ? ::open(from.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC)
+                          : -1);
+  if (!file.valid() || ::fstat(file.get(), &was) != 0) {
+    return std::optional<FileRights>();
   }
-  const bool is_given = was.st_uid == made.st_uid && was.st_gid == made.st_gid;
-  constexpr mode_t rights = 07777;
-  if ((!is_given && ::chown(to.c_str(), was.st_uid, was.st_gid) != 0) ||
-      ::chmod(to.c_str(), was.st_mode & rights) != 0) {
-    return Error(ErrorKind::read_only,
-                 fmt::format("{}: it cannot be given to whom {} belongs: {}", to, from,
-                             std::system_category().message(errno)),
-                 "move it as that user, or as root");
+  if (S_ISLNK(was.st_mode)) { // By somebody's link nobody else's file is given away.
+    if (::stat(from.c_str(), &was) != 0) {
+      return std::optional<FileRights>();
+    }
+    if (S_ISREG(was.st_mode) && was.st_uid != ::geteuid()) {
+      return Error(ErrorKind::unsupported,
+                   location_name(from) +
+                       ": it is a link, and what is made belongs to whom a file belongs",
+                   "let its owner open the file by its own name, or move it as its user");
+    }
   }
-  return {};
-}
-
-Status take_away(const BlockCopyTarget& target) {
-  std::error_code failed;
-  if (fs::is_regular_file(target.path, failed) && fs::remove(target.path, failed)) {
-    return {};
-  }
-  const auto device = open_device(target.path, Access::read_write, target.device);
-  const Status locked = device ? (*device)->lock_for_writing() : Status(device.error());
-  return locked ? ImageMirror::take_away(**device) : locked;
+  FileRights rights = FileRights::of(was);
+  rights.mode &= use;
+  return S_ISREG(was.st_mode) ? std::optional(rights) : std::nullopt;
 }
 
 class Move {
@@ -90,6 +90,8 @@ private:
   Status make();
   Status mirror(BlockDevice& device);
   Status decide();
+  Result<std::optional<FileRights>> rights();
+  [[nodiscard]] Status take_away() const;
 
   MoveSource& source_;
   const BlockCopyTarget& target_;
@@ -97,6 +99,7 @@ private:
   std::string from_;
   MoveReport report_;
   bool is_made_ = false;
+  bool is_new_file_ = false;
 };
 
 Result<MoveReport> Move::run() {
@@ -109,7 +112,7 @@ Result<MoveReport> Move::run() {
   const HoldEnd afterwards(source_);
   Status done = make();
   if (done && !is_made_) { // Something else was made there: never to be called the image.
-    done = Error(ErrorKind::io, target_.path + ": nothing was copied to it");
+    done = Error(ErrorKind::io, location_name(target_.path) + ": nothing was copied to it");
   }
   done = done ? decide() : done;
   return done ? Result<MoveReport>(std::move(report_)) : done.error();
@@ -132,9 +135,11 @@ Status Move::make() {
   options.force = target_.force;
   options.device = target_.device;
   return make_image_file(
-      target_.path, size_bytes, options, [&](BlockDevice& device, const CreateOptions& made) {
+      target_.path, size_bytes, options,
+      [&](BlockDevice& device, const CreateOptions& made) {
         return make_on_free_device(device, made.force, [&] { return mirror(device); });
-      });
+      },
+      [this] { return rights(); });
 }
 
 Status Move::mirror(BlockDevice& device) {
@@ -150,6 +155,7 @@ Status Move::mirror(BlockDevice& device) {
   }
   is_made_ = true;
   from_ = mirror.location();
+  report_.from = location_name(from_);
   const format::Superblock& superblock = mirror.superblock();
   report_.uuid = superblock.uuid;
   report_.generation = superblock.generation;
@@ -163,8 +169,7 @@ Status Move::mirror(BlockDevice& device) {
 // What is there has its name, and is durable. With its owner's refusal nothing has happened; with
 // silence, nobody knows.
 Status Move::decide() {
-  Status done = give_rights(from_, target_.path);
-  done = done ? source_.leave(report_.number, report_.place) : done;
+  const Status done = source_.leave(report_.number, report_.place);
   if (done) {
     return {};
   }
@@ -172,12 +177,32 @@ Status Move::decide() {
     report_.undecided = done.error();
     return {};
   }
-  const Status taken = take_away(target_);
+  const Status taken = take_away();
   return taken ? done
                : Error(done.error().kind(),
                        fmt::format("{}; and what was made there could not be taken away: {}",
                                    done.error().cause(), taken.error().cause()),
                        "delete it: nobody can open it");
+}
+
+Result<std::optional<FileRights>> Move::rights() {
+  is_new_file_ = true;
+  return rights_like(from_);
+}
+
+// Nothing is written to what has the name of a new file by now: somebody may have put it there.
+Status Move::take_away() const {
+  std::error_code failed;
+  if ((is_new_file_ || fs::is_regular_file(target_.path, failed)) &&
+      fs::remove(target_.path, failed)) {
+    return {};
+  }
+  if (is_new_file_) {
+    return failed ? Error(ErrorKind::io, target_.path + ": " + failed.message()) : Status();
+  }
+  const auto device = open_device(target_.path, Access::read_write, target_.device);
+  const Status locked = device ? (*device)->lock_for_writing() : Status(device.error());
+  return locked ? ImageMirror::take_away(**device) : locked;
 }
 
 } // namespace

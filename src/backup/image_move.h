@@ -17,7 +17,8 @@ namespace vnvram {
 
 struct MoveReport {
   Uuid uuid = {};
-  std::string place;            ///< Where it is now, for its next owner.
+  std::string place;            ///< Where it is now, for its next owner, who may need a key in it.
+  std::string from = {};        ///< Where it was, as its owner calls it.
   HandOverNumber number;        ///< That it is sealed for until somebody opens it.
   std::uint64_t generation = 0; ///< With which it goes on.
   std::uint64_t image_size_bytes = 0;
@@ -33,8 +34,10 @@ struct MoveReport {
 /// changes it has all of it, and then the other one is sealed for the same hand-over: that one
 /// write decides. Whenever it is cut, exactly one of the two can be opened for writing, and has all
 /// that was acknowledged. An error has left the image where it was, and takes away what was made.
-/// What is damaged is as damaged there. Of `target` the keys are not used. A file gets the rights
-/// that the image's file has. Errors: those of copy_blocks() and of `source`.
+/// What is damaged is as damaged there. Of `target` the keys are not used. A new file
+/// has, before it has its name, the rights that the image's file has, without the bits beside them;
+/// one that takes another one's place has those of that one. Errors: those of copy_blocks() and of
+/// `source`.
 Result<MoveReport> move_image(MoveSource& source, const BlockCopyTarget& target,
                               const std::function<Status(std::size_t size_bytes)>& before_read);
 

@@ -13,6 +13,11 @@ constexpr std::chrono::seconds held_max{20};
 
 Status OwnerMoveSource::begin() {
   mirror_ = 0;
+  const Result<OwnerStatus> status = owner_.status();
+  if (!status) {
+    return status.error();
+  }
+  owner_pid_ = status->pid;
   const auto begun = owner_.take_written(mirror_);
   return begun ? Status() : begun.error();
 }
@@ -33,6 +38,7 @@ Status OwnerMoveSource::hold() {
   const Result<std::uint64_t> held = owner_.hold_alone(held_max);
   if (held) {
     hold_ = *held;
+    last_hold_ = *held;
   }
   return held ? Status() : held.error();
 }
@@ -42,6 +48,12 @@ void OwnerMoveSource::let_go() {
     // If that fails, it ends by itself.
     static_cast<void>(owner_.release_own(*hold_));
     hold_.reset();
+  }
+}
+
+void OwnerMoveSource::end_hold(OwnerClient& same_owner, const OwnerStatus& status) const {
+  if (last_hold_ != 0 && status.pid == owner_pid_) { // None is everybody's.
+    static_cast<void>(same_owner.release_own(last_hold_));
   }
 }
 

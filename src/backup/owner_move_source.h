@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include <sys/types.h>
+
 #include "backup/move_source.h"
 #include "backup/owner_device.h"
 #include "rpc/owner_client.h"
@@ -25,12 +27,17 @@ public:
   void let_go() override;
   Result<Sealed> sealed_superblocks(const HandOverNumber& number) override;
   Status leave(const HandOverNumber& number, const std::string& to) override;
+  /// What was asked for over a connection that is lost may still be on its way to that owner: it
+  /// finds no hold of ours there any more. What somebody else holds stays held.
+  void end_hold(OwnerClient& same_owner, const OwnerStatus& status) const;
 
 private:
   OwnerClient& owner_;
   OwnerDevice device_;
   std::uint64_t mirror_ = 0;
   std::optional<std::uint64_t> hold_; ///< The number of ours.
+  std::uint64_t last_hold_ = 0;       ///< Also when it was let go.
+  pid_t owner_pid_ = 0;               ///< Another one counts its holds anew.
 };
 
 } // namespace vnvram

@@ -33,7 +33,9 @@ Result<MoveSource::Sealed> StoreMoveSource::sealed_superblocks(const HandOverNum
 
 Status StoreMoveSource::leave(const HandOverNumber& number, const std::string& to) {
   const Status marked = store_.set_metadata(moved_to_name, move_mark(number, to));
-  return marked ? store_.seal(number) : marked;
+  const Status sealed = marked ? store_.seal(number) : marked;
+  return sealed || !marked ? sealed // Whatever has gone wrong, the seal may be there.
+                           : Error(ErrorKind::io, sealed.error().cause(), sealed.error().remedy());
 }
 
 } // namespace vnvram

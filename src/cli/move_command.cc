@@ -1,16 +1,17 @@
 #include "cli/move_command.h"
 
 #include <chrono>
+#include <cstdio>
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <string_view>
 #include <thread>
 #include <utility>
 
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
 
-#include "backup/owner_move_source.h"
 #include "backup/store_move_source.h"
 #include "base/plain_text.h"
 #include "base/size_text.h"
@@ -35,6 +36,31 @@ std::string place_of(const std::string& image) {
                          ? std::filesystem::absolute(name, failed)
                          : std::filesystem::path(name);
   return failed ? name : place.string();
+}
+
+/// What is left to be done by hand when nobody knows which of the two is the image.
+Error undecided(const MoveReport& report, const Error& error) {
+  return {error.kind(),
+          fmt::format("{}; one of {} and {} opens, and is the image", error.cause(), report.from,
+                      location_name(report.place)),
+          "`vnvram check` of both says which; delete none before"};
+}
+
+Error at_new_place(const MoveReport& report, const Error& error) {
+  const std::string place = location_name(report.place);
+  return {error.kind(),
+          fmt::format("{}; the image is at {}: it was moved, and {} is sealed", error.cause(),
+                      place, report.from),
+          error.remedy().empty() ? fmt::format("open it at {}", place) : error.remedy()};
+}
+
+Error no_owner_came(const std::string& socket, const MoveReport& report) {
+  constexpr const char* silence = "{}: no owner has come within {} s{}{}";
+  const std::string_view why = report.undecided ? report.undecided->cause() : std::string_view();
+  const Error silent(ErrorKind::io,
+                     fmt::format(silence, socket, wait_max.count(), why.empty() ? "" : ": ", why),
+                     report.undecided ? "" : "the log of vnvram serve says why");
+  return report.undecided ? undecided(report, silent) : at_new_place(report, silent);
 }
 
 bool is_sealed(const OwnerStatus& status) {
@@ -96,7 +122,8 @@ MoveCommand::MoveCommand(CLI::App& parent)
 Status MoveCommand::check_places() const {
   std::error_code absent; // Then they are not the same.
   if (image() == to_ || std::filesystem::equivalent(image(), to_, absent)) {
-    return Error(ErrorKind::invalid_argument, fmt::format("{}: IMAGE and TO are the same", to_),
+    return Error(ErrorKind::invalid_argument,
+                 fmt::format("{}: IMAGE and TO are the same", location_name(to_)),
                  "name another place");
   }
   if (is_owner_socket(image())) {
@@ -106,7 +133,8 @@ Status MoveCommand::check_places() const {
   }
   return is_owner_socket(to_)
              ? Error(ErrorKind::invalid_argument,
-                     fmt::format("{}: the socket of an image's owner is no place for one", to_),
+                     fmt::format("{}: the socket of an image's owner is no place for one",
+                                 location_name(to_)),
                      "name a file, a block device or an export")
              : Status();
 }
@@ -123,11 +151,12 @@ Result<MoveReport> MoveCommand::move_by_owner(const Run& run) const {
   }
   OwnerMoveSource source(**owner, image());
   Result<MoveReport> report = move_image(source, run.target, run.before_read);
-  return report ? wait_for_next(*std::move(report)) : report;
+  return report ? wait_for_next(source, *std::move(report)) : report;
 }
 
 // The socket stays, or comes back: whoever connects is answered by one of the two, or by nobody.
-Result<MoveReport> MoveCommand::wait_for_next(MoveReport report) const {
+Result<MoveReport> MoveCommand::wait_for_next(const OwnerMoveSource& source,
+                                              MoveReport report) const {
   const auto until = std::chrono::steady_clock::now() + wait_max;
   for (;;) {
     const auto owner = connect_owner(image());
@@ -137,24 +166,17 @@ Result<MoveReport> MoveCommand::wait_for_next(MoveReport report) const {
       return report;
     }
     if (status && report.undecided && !is_sealed(*status)) {
-      // What was asked for before may still be on its way. Once it is released it finds no hold.
-      static_cast<void>((*owner)->release());
+      source.end_hold(**owner, *status);
       const Result<OwnerStatus> now = (*owner)->status();
       if (now && !is_sealed(*now)) {
         return Error(
             report.undecided->kind(),
             fmt::format("{}; the image is still {}", report.undecided->cause(), now->location),
-            fmt::format("delete {}: nobody can open it", report.place));
+            fmt::format("delete {}: nobody can open it", location_name(report.place)));
       }
     }
     if (std::chrono::steady_clock::now() >= until) {
-      return Error(ErrorKind::io,
-                   fmt::format("{}: the image {} {}, and no owner has come there within 60 s{}",
-                               image(), report.undecided ? "may be at" : "was moved to",
-                               report.place,
-                               report.undecided ? ": " + report.undecided->cause() : ""),
-                   "the log of vnvram serve says why; whichever of the two places can be opened is "
-                   "the image");
+      return no_owner_came(image(), report);
     }
     std::this_thread::sleep_for(pause);
   }
@@ -176,27 +198,35 @@ Result<MoveReport> MoveCommand::move(const Run& run) const {
   StoreMoveSource source(**store, place_of(image()), keys());
   Result<MoveReport> report = move_image(source, run.target, run.before_read);
   const Status closed = (*store)->close();
-  if (!report || report->undecided) {
-    return report ? Result<MoveReport>(*report->undecided) : report;
+  if (!report) {
+    return report;
   }
-  if (!closed) {
-    return closed.error();
+  if (report->undecided) {
+    return undecided(*report, *report->undecided);
   }
-  auto moved = open_device(to_, Access::read_write, to_device_);
+  if (!closed) { // The seal is there: whatever this is, it is not at the new place.
+    std::fputs(fmt::format("vnvram: note: {}\n", plain_text(closed.error().cause())).c_str(),
+               stderr);
+  }
   OpenOptions by_number = options;
   by_number.go_on = GoOn{.hand_over = report->number};
-  const auto opened = moved ? Store::open(*std::move(moved), std::move(by_number))
+  const Status gone_on = go_on(by_number);
+  return gone_on ? report : at_new_place(*report, gone_on.error());
+}
+
+Status MoveCommand::go_on(const OpenOptions& by_number) const {
+  auto moved = open_device(to_, Access::read_write, to_device_);
+  const auto opened = moved ? Store::open(*std::move(moved), by_number)
                             : Result<std::unique_ptr<Store>>(moved.error());
   Status done = opened ? (*opened)->unseal() : Status(opened.error());
   done = done ? (*opened)->set_metadata(moved_from_name, std::nullopt) : done;
-  done = done ? (*opened)->close() : done;
-  return done ? report : Result<MoveReport>(done.error());
+  return done ? (*opened)->close() : done;
 }
 
 void MoveCommand::show(const MoveReport& report, Output& output) const {
   if (json_) {
     output.write_json({{"uuid", uuid_text(report.uuid)},
-                       {"place", report.place},
+                       {"place", location_name(report.place)},
                        {"generation", report.generation},
                        {"image_size_bytes", report.image_size_bytes},
                        {"encrypted", report.encrypted},
@@ -205,7 +235,7 @@ void MoveCommand::show(const MoveReport& report, Output& output) const {
     return;
   }
   output.write_text(fmt::format("{}: image {}, {}, from generation {} on\n",
-                                plain_text(report.place), uuid_text(report.uuid),
+                                plain_text(location_name(report.place)), uuid_text(report.uuid),
                                 format_size(report.image_size_bytes), report.generation));
   output.write_text("note: name it wherever the old place is named; that one is sealed, and can be "
                     "deleted\n");

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "backup/image_move.h"
+#include "backup/owner_move_source.h"
 #include "cli/anchor_options.h"
 #include "cli/command.h"
 
@@ -19,8 +20,10 @@ private:
   [[nodiscard]] Status check_places() const;
   Result<MoveReport> move_by_owner(const Run& run) const;
   /// Until the owner that comes next has the image, wherever that is then.
-  Result<MoveReport> wait_for_next(MoveReport report) const;
+  Result<MoveReport> wait_for_next(const OwnerMoveSource& source, MoveReport report) const;
   Result<MoveReport> move(const Run& run) const;
+  /// At the new place, where it is sealed for that number.
+  [[nodiscard]] Status go_on(const OpenOptions& by_number) const;
   void show(const MoveReport& report, Output& output) const;
 
   AnchorOptions anchor_;

@@ -4,8 +4,10 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 
+#include "provision/new_file.h"
 #include "vnvram/block_device.h"
 #include "vnvram/result.h"
 #include "vnvram/store.h"
@@ -30,10 +32,15 @@ using MakeImage = std::function<Status(BlockDevice& device, const CreateOptions&
 /// Errors: read_only, in_use; exists; those of `make`.
 Status make_on_free_device(BlockDevice& device, bool force, const std::function<Status()>& make);
 
+/// Asked when a new file is complete, and before it has its name: whose it is to be; nothing: it
+/// stays this user's.
+using RightsWhenMade = std::function<Result<std::optional<FileRights>>()>;
+
 /// create_image_file(), with what is made there in other hands. Of the options it takes force,
-/// device and, unless there is a size, blobs.
+/// device and, unless there is a size, blobs. A file whose place it takes has given it its rights.
 Status make_image_file(const std::string& path, std::uint64_t size_bytes,
-                       const CreateOptions& options, const MakeImage& make);
+                       const CreateOptions& options, const MakeImage& make,
+                       const RightsWhenMade& rights = {});
 
 /// What create_image_file() would refuse, as far as it can be known: for who does something in
 /// between that is not to be done for nothing.

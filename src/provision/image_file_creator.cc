@@ -60,6 +60,7 @@ struct Plan {
   const struct stat* old = nullptr;
   BlockDevice* old_device = nullptr; ///< Locked; what it holds may be written over.
   std::uint64_t old_size_bytes = 0;
+  RightsWhenMade rights = {}; ///< Of one that takes nobody's place.
 };
 
 // The file that is there, as a block device is formatted: no superblock until all is complete. It
@@ -84,6 +85,8 @@ Status create_file(const Plan& plan, std::uint64_t size_bytes, const CreateOptio
       .target = plan.target, .format = plan.format, .size_bytes = *size, .make = make};
   if (plan.old != nullptr) {
     image.rights = FileRights::of(*plan.old);
+  } else {
+    image.rights_when_made = plan.rights;
   }
   bool forbidden = false;
   const Status done = create_new_image_file(image, options, forbidden);
@@ -198,7 +201,8 @@ Status create_image_file(const std::string& path, std::uint64_t size_bytes,
 }
 
 Status make_image_file(const std::string& path, std::uint64_t size_bytes,
-                       const CreateOptions& options, const MakeImage& make) {
+                       const CreateOptions& options, const MakeImage& make,
+                       const RightsWhenMade& rights) {
   if (path.empty()) {
     return Error(ErrorKind::invalid_argument, "the name of the image to be made is empty",
                  "name a file or a block device");
@@ -227,7 +231,8 @@ Status make_image_file(const std::string& path, std::uint64_t size_bytes,
                  "remove the link, or name the file itself"};
   }
   const Result<ImageFormat> format = choose_format(path, ImageFormat::raw, options);
-  return format ? create_file({.target = path, .format = *format}, size_bytes, options, make)
+  return format ? create_file({.target = path, .format = *format, .rights = rights}, size_bytes,
+                              options, make)
                 : Status(format.error());
 }
 

@@ -77,6 +77,21 @@ Result<NewFile> make_file(const NewImageFile& image, bool& forbidden) {
                              forbidden);
 }
 
+// By its descriptor, and before it has a name that somebody else may put another file at.
+Status give_rights(const NewImageFile& image, NewFile& file, bool& forbidden) {
+  Result<std::optional<FileRights>> rights = image.rights_when_made();
+  if (!rights || !*rights) {
+    return rights ? Status() : rights.error();
+  }
+  struct stat made {};
+  if (::fstat(file.fd(), &made) == 0) { // Not every file system can give what is given.
+    (*rights)->user = made.st_uid == (*rights)->user ? FileRights::as_made : (*rights)->user;
+    (*rights)->group = made.st_gid == (*rights)->group ? FileRights::as_made : (*rights)->group;
+  }
+  const Status given = file.set_rights(**rights, forbidden);
+  return given && ::fsync(file.fd()) != 0 ? file_error(image.target, "cannot flush") : given;
+}
+
 Status try_to_create(const NewImageFile& image, const CreateOptions& options, bool& forbidden) {
   Result<NewFile> file = make_file(image, forbidden);
   if (!file) {
@@ -84,6 +99,7 @@ Status try_to_create(const NewImageFile& image, const CreateOptions& options, bo
   }
   Status done = image.rights ? file->set_rights(*image.rights, forbidden) : Status();
   done = done ? fill(*file, image, options) : done;
+  done = done && image.rights_when_made ? give_rights(image, *file, forbidden) : done;
   return done ? file->take_name(forbidden) : done;
 }
 

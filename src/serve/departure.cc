@@ -1,6 +1,14 @@
 #include "serve/departure.h"
 
 namespace vnvram {
+namespace {
+
+/// Whatever has gone wrong, the seal may be there.
+Error nobody_knows(const Error& error) {
+  return {ErrorKind::io, error.cause(), error.remedy()};
+}
+
+} // namespace
 
 Status Departure::check() const {
   if (!setup_.announce) {
@@ -23,7 +31,10 @@ Status Departure::leave(std::uint64_t hold, const HandOverNumber& number, const 
   }
   const Status left = holds_.while_held(hold, [&] {
     const Status announced = setup_.announce(to);
-    return announced ? keeper_.leave(number, to) : announced;
+    const bool had_left = keeper_.has_left(); // For another one, who is to hear so.
+    const Status sealed = announced ? keeper_.leave(number, to) : announced;
+    const bool was_asked_for = keeper_.has_left() && !had_left;
+    return sealed || !was_asked_for ? sealed : nobody_knows(sealed.error());
   });
   if (keeper_.has_left()) { // Also if nobody knows whether it has: who comes next looks.
     setup_.end();

@@ -37,7 +37,7 @@ public:
   /// machine has gone, or goes, to another host).
   [[nodiscard]] Status check() const;
   /// Errors: those, and stale (the hold has ended), invalid_argument, those of announcing and of
-  /// ImageKeeper::leave().
+  /// ImageKeeper::leave(). Once the seal has been asked for there is only io: nobody knows.
   Status leave(std::uint64_t hold, const HandOverNumber& number, const std::string& to);
 
 private:

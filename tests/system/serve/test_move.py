@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import time
+import unittest
 
 from cli.command import (ABSENT, BLANK, EXISTS, FOREIGN, IN_USE, IO, MIB, NO_SPACE, OK, SEALED, USAGE)
 from harness.child import PATIENCE_SECONDS, Deadline
@@ -225,6 +226,54 @@ class Offline(Moving, ServeCase):
             self.assertEqual(self.vnvram("get", to, "nvram"), before)
             self.assertEqual(self.must_be_one(image, to), to)
             image = to
+
+    def without_room(self, path, first, *words):
+        """None of that file's writes succeeds from this one on."""
+        writes = "pwrite64,pwritev2,fdatasync"
+        return subprocess.run(
+            [str(word) for word in ("strace", "-f", "-qqq", "-o", "/dev/null", "-P", path, "-e", f"trace={writes}", "-e",
+                                    f"inject={writes}:error=ENOSPC:when={first}+", program("vnvram"), *words)],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=PATIENCE_SECONDS, check=False)
+
+    @unittest.skipUnless(shutil.which("strace"), "strace is not installed")
+    def test_who_has_no_room_is_told_where_the_image_is(self):
+        self.owner.stop()
+        seen = set()
+        for number in range(1, 40):
+            image, to = self.path(f"from{number}.nvram"), self.path(f"to{number}.nvram")
+            shutil.copy(self.image, image)
+            done = self.without_room(image, number, "move", image, to)
+            errors = done.stderr.decode()
+            stays = pathlib.Path(to).exists()
+            found = self.must_be_one(image, to)
+            seen.add((done.returncode == OK, stays, found == to))
+            if done.returncode == OK:
+                self.assertEqual(found, to)
+                if not errors:
+                    break
+            elif stays:
+                self.assertIn(f"one of {image} and {to} opens", errors)
+                self.assertIn("`vnvram check` of both", errors)
+            else:
+                self.assertEqual(found, image)
+        self.assertTrue({(False, False, False), (False, True, False), (False, True, True)} <= seen, seen)
+
+    @unittest.skipUnless(shutil.which("strace"), "strace is not installed")
+    def test_who_cannot_open_the_new_place_is_told_that_it_is_the_image(self):
+        self.owner.stop()
+        to = self.path("to.nvram")
+        done = self.without_room(to, 1, "move", self.image, to)
+        self.assertNotEqual(done.returncode, OK)
+        self.assertIn(f"the image is at {to}", done.stderr.decode())
+        self.assertIn(f"{self.image} is sealed", done.stderr.decode())
+        self.assertEqual(self.must_be_one(self.image, to), to)
+
+    def test_no_key_is_shown(self):
+        for place in ("rbd:pool/vm:key=c2VjcmV0", "rbd:pool/vm:id=x:key=c2VjcmV0"):
+            done = self.run_vnvram("move", place, place)
+            self.assertEqual(done.returncode, USAGE)
+            self.assertIn("rbd:pool/vm", done.stderr.decode())
+            self.assertNotIn("c2VjcmV0", done.stderr.decode())
 
     def test_a_sealed_one_stays(self):
         self.owner.stop()

@@ -2,9 +2,14 @@
 #include <atomic>
 #include <chrono>
 #include <future>
+#include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "backup/owner_move_source.h"
+#include "support/full_device.h"
 #include "unit/serve/served_image.h"
 
 namespace vnvram::test {
@@ -30,6 +35,11 @@ protected:
     return made;
   }
 
+  std::unique_ptr<BlockDevice> opened(std::unique_ptr<BlockDevice> device) override {
+    return std::make_unique<FullDevice>(std::move(device), room_);
+  }
+
+  const FullDevice::Room room_ = std::make_shared<std::optional<unsigned>>();
   std::vector<std::string> places_;
   Status announced_;
   std::atomic<int> ends_ = 0;
@@ -67,6 +77,33 @@ TEST_F(DepartureTest, WithoutItsHoldNothingHappens) {
   ASSERT_OK(put(*client(), "a", "one"));
 }
 
+TEST_F(DepartureTest, WhoMovesItEndsOnlyTheirOwnHold) {
+  begin();
+  const auto mover = operators();
+  OwnerMoveSource source(*mover, "owner");
+  ASSERT_OK(source.begin());
+  ASSERT_OK(source.hold());
+  const auto another = operators();
+  source.end_hold(*another, *another->status());
+  EXPECT_FALSE(another->status()->held);
+  EXPECT_KIND(source.leave(number(), "there"), stale);
+  ASSERT_OK(another->hold(held_max));
+  source.end_hold(*another, *another->status());
+  EXPECT_TRUE(another->status()->held);
+}
+
+TEST_F(DepartureTest, WhatAnOwnerHoldsThatHasComeSinceIsNotTheirs) {
+  begin();
+  const auto mover = operators();
+  OwnerMoveSource source(*mover, "owner");
+  ASSERT_OK(source.begin());
+  ASSERT_OK(source.hold());
+  OwnerStatus next = *mover->status();
+  ++next.pid;
+  source.end_hold(*mover, next);
+  EXPECT_TRUE(mover->status()->held);
+}
+
 TEST_F(DepartureTest, NorWhereTheNextOwnerCouldNotOpenIt) {
   begin();
   announced_ = Error(ErrorKind::absent, "not there");
@@ -77,6 +114,18 @@ TEST_F(DepartureTest, NorWhereTheNextOwnerCouldNotOpenIt) {
   ASSERT_OK(owner->release_own(*held));
   ASSERT_OK(put(*client(), "a", "one"));
   EXPECT_EQ(ends_, 0);
+}
+
+TEST_F(DepartureTest, WhetherASealThatFailedIsThereNobodyKnows) {
+  begin();
+  const auto owner = operators();
+  const auto held = owner->hold_alone(held_max);
+  ASSERT_OK(held);
+  *room_ = 1;
+  const Status left = owner->leave(*held, number(), "there");
+  EXPECT_KIND(left, io);
+  EXPECT_NE(left.error().cause().find("no space left"), std::string::npos);
+  EXPECT_EQ(ends_, 1);
 }
 
 TEST_F(DepartureTest, WhatIsWantedAfterwardsIsNeitherDoneNorAnswered) {
