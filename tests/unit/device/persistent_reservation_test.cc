@@ -16,6 +16,7 @@
 #include <gtest/gtest.h>
 
 #include "device/block_reservation_calls.h"
+#include "device/location.h"
 #include "support/expect_status.h"
 #include "support/temporary_directory.h"
 #include "vnvram/open_device.h"
@@ -358,6 +359,17 @@ TEST(PersistentReservationTest, AFileIsNotReserved) {
     ASSERT_OK(opened);
     EXPECT_EQ(reserve_when_locked(**opened).error().kind(), ErrorKind::invalid_argument);
   }
+}
+
+TEST(PersistentReservationTest, WhatCannotBeTheDeviceIsToldApart) {
+  const test::TemporaryDirectory directory;
+  const std::string path = directory.path("file");
+  EXPECT_TRUE(may_be_block_device(path)); // It may be made yet.
+  std::ofstream(path) << "x";
+  EXPECT_FALSE(may_be_block_device(path));
+  EXPECT_FALSE(may_be_block_device("nbd://host/x"));
+  EXPECT_FALSE(may_be_block_device("rbd:pool/x"));
+  EXPECT_TRUE(may_be_block_device("fd:999")); // Not open.
 }
 
 } // namespace
