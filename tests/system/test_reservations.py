@@ -165,7 +165,8 @@ class Reservations(ShowsLogs, unittest.TestCase):
         self.vnvram(f"seal {A}")  # Whose host has it reserved.
         self.vnvram(f"unseal {B}", IN_USE, "another host has reserved it")
         self.vnvram(f"takeover {B}", SEALED, "unseal")
-        self.vnvram(f"put {A} counter /set_up_san", SEALED)
+        written = self.guest.run(f"dd if=/set_up_san of={A} bs=512 count=1 conv=notrunc oflag=direct 2>&1")
+        self.assertNotEqual(written.status, 0, written.output)
         self.vnvram(f"unseal {B}")
         new = Owner(self, "new", B, "--reservation").started()
         new.must_put(1)
