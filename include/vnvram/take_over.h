@@ -25,9 +25,11 @@ enum class OwnerWord {
 /// holder lives, as the kernel knows, and Store::open() refuses with in_use.
 ///
 /// Nobody is shut out for what could not be opened then: an image that is none, or damaged, or does
-/// not open with `keys`, and one that is sealed, whose state goes on elsewhere.
-/// Errors: in_use (nothing shuts the owner out, and nobody says that it is dead), sealed, those of
-/// Store::open() and of BlockDevice::shut_out_owner().
+/// not open with `keys`. Of one that is sealed, whose state goes on elsewhere, the storage shuts
+/// the owner out, if it can, and the seal stays: the error is sealed, and what it names, unsealing,
+/// is then possible from here, also where a dead host had the device reserved. Errors: in_use
+/// (nothing shuts the owner out, and nobody says that it is dead), sealed, those of Store::open()
+/// and of BlockDevice::shut_out_owner().
 VNVRAM_API Status take_over(BlockDevice& device, OwnerWord word, const KeyRing& keys);
 
 } // namespace vnvram

@@ -7,13 +7,14 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstddef>
 #include <filesystem>
 #include <span>
+#include <string>
 #include <system_error>
-#include <utility>
 
 #include <fmt/core.h>
 
@@ -42,6 +43,8 @@ constexpr std::size_t type_at = 21;
 constexpr unsigned timeout_milliseconds = 30000;
 
 constexpr unsigned char check_condition = 0x02;
+constexpr unsigned illegal_request = 0x05;
+constexpr unsigned unit_attention = 0x06;
 constexpr unsigned char reservation_conflict = 0x18;
 constexpr int nvme_reservation_conflict = 0x83;
 
@@ -74,11 +77,12 @@ bool may_have_been_told_something_else(int answer) {
   return answer > 0 && (answer & 0xff) == check_condition;
 }
 
-// SPC-4, 4.5: in the fixed format the sense key is in byte 2, in that of descriptors in byte 1.
-bool was_told_something_else(std::span<const unsigned char> sense) {
-  constexpr unsigned char unit_attention = 0x06;
-  const bool has_descriptors = (sense[0] & 0x7fU) >= 0x72;
-  return (sense[has_descriptors ? 1 : 2] & 0x0fU) == unit_attention;
+// SPC-4, 4.5: in the fixed format the sense key is in byte 2, in that of descriptors in byte 1. One
+// that is not there is 0, "no sense".
+unsigned sense_key(std::span<const unsigned char> sense) {
+  const bool has_descriptors = !sense.empty() && (sense[0] & 0x7fU) >= 0x72;
+  const std::size_t place = has_descriptors ? 1 : 2;
+  return place < sense.size() ? sense[place] & 0x0fU : 0;
 }
 
 } // namespace
@@ -91,8 +95,26 @@ bool is_reservation_conflict(int answer) {
          ((answer & 0xff) == reservation_conflict || (answer & 0x7ff) == nvme_reservation_conflict);
 }
 
-BlockReservationCalls::BlockReservationCalls(int fd, std::string name)
-    : fd_(fd), name_(std::move(name)), is_whole_(is_whole(fd)) {}
+bool has_no_reservations(int answer) {
+  return answer == -EOPNOTSUPP || answer == -ENOTTY || answer == -EINVAL;
+}
+
+bool lacks_right_to_reserve(int answer) {
+  return answer == -EPERM || answer == -EACCES;
+}
+
+int answer_of_scsi(unsigned status, unsigned host_status, std::span<const unsigned char> sense) {
+  if (status == check_condition && host_status == 0) {
+    switch (sense_key(sense)) {
+    case illegal_request: return -EOPNOTSUPP;
+    case unit_attention: return -EAGAIN;
+    default: break;
+    }
+  }
+  return status == 0 && host_status == 0 ? 0 : -EIO;
+}
+
+BlockReservationCalls::BlockReservationCalls(int fd) : fd_(fd), is_whole_(is_whole(fd)) {}
 
 template <typename Argument>
 int BlockReservationCalls::call(unsigned long request, Argument& argument) const {
@@ -142,57 +164,68 @@ int BlockReservationCalls::preempt(std::uint64_t key, std::uint64_t other) {
   return call(IOC_PR_PREEMPT_ABORT, preemption);
 }
 
-Result<std::optional<ReservationCalls::Held>> BlockReservationCalls::held() {
+// Where the kernel has no such ioctl, or asks for a right that this process has not, SCSI's own
+// command may still answer.
+int BlockReservationCalls::held(std::optional<Held>& found) {
   if (!is_whole_) {
-    return Error(ErrorKind::unsupported, name_ + ": it is no device of its own");
+    return -EOPNOTSUPP;
   }
-  ReadReservation found = {};
-  if (::ioctl(fd_, read_reservation_request, &found) == 0) {
-    return found.type == 0 ? std::optional<Held>() : Held{found.key, found.type};
+  ReadReservation read = {};
+  const int answer = call(read_reservation_request, read);
+  if (answer == 0) {
+    found = read.type == 0 ? std::optional<Held>() : Held{read.key, read.type};
+    return 0;
   }
-  return read_by_scsi();
+  const bool is_known = !has_no_reservations(answer) && !lacks_right_to_reserve(answer);
+  if (is_known && answer < 0) {
+    return answer;
+  }
+  const int by_scsi = read_by_scsi(found);
+  return is_known && has_no_reservations(by_scsi) ? -EIO : by_scsi;
 }
 
-Result<std::optional<ReservationCalls::Held>> BlockReservationCalls::read_by_scsi() {
-  std::array<std::byte, answer_size_bytes> answer{};
+int BlockReservationCalls::read_by_scsi(std::optional<Held>& found) const {
+  std::array<std::byte, answer_size_bytes> data{};
   std::array<unsigned char, 10> command{persistent_reserve_in, read_reservation_action};
-  command[8] = answer.size();
-  std::array<unsigned char, 32> sense{};
+  command[8] = data.size();
   struct sg_io_hdr request = {};
-  for (int attempt = 0; attempt < attempts_max; ++attempt) {
+  int answer = -EAGAIN;
+  for (int attempt = 0; answer == -EAGAIN && attempt < attempts_max; ++attempt) {
+    std::array<unsigned char, 32> sense{};
     request = {};
     request.interface_id = 'S';
     request.dxfer_direction = SG_DXFER_FROM_DEV;
     request.cmd_len = command.size();
     request.cmdp = command.data();
-    request.dxfer_len = answer.size();
-    request.dxferp = answer.data();
+    request.dxfer_len = data.size();
+    request.dxferp = data.data();
     request.mx_sb_len = sense.size();
     request.sbp = sense.data();
     request.timeout = timeout_milliseconds;
     if (::ioctl(fd_, SG_IO, &request) < 0) {
-      return Error(ErrorKind::unsupported,
-                   fmt::format("{}: cannot tell who has reserved it: {}", name_,
-                               std::generic_category().message(errno)));
+      return -errno;
     }
-    if (request.status != check_condition || !was_told_something_else(sense)) {
-      break;
-    }
+    answer = answer_of_scsi(
+        request.status, request.host_status,
+        std::span(sense).first(std::min<std::size_t>(request.sb_len_wr, sense.size())));
   }
-  if (request.status == check_condition) {
-    return Error(ErrorKind::unsupported, name_ + ": it has no persistent reservations");
+  if (answer != 0) {
+    return answer == -EAGAIN ? -EIO : answer;
   }
-  if (request.status != 0 || request.host_status != 0 || request.resid < 0 ||
-      static_cast<std::size_t>(request.resid) > answer.size() - key_at) {
-    return Error(ErrorKind::io,
-                 fmt::format("{}: cannot tell who has reserved it: status {:#x}, {:#x}", name_,
-                             request.status, request.host_status));
+  if (request.resid < 0 || static_cast<std::size_t>(request.resid) > data.size() - key_at) {
+    return -EIO;
   }
-  if (load_big_endian<std::uint32_t>(answer, length_at) < answer.size() - key_at) {
-    return std::optional<Held>();
+  // Of a reservation all is told, or it is none.
+  if (load_big_endian<std::uint32_t>(data, length_at) < data.size() - key_at) {
+    found.reset();
+    return 0;
   }
-  return std::optional<Held>({load_big_endian<std::uint64_t>(answer, key_at),
-                              std::to_integer<std::uint32_t>(answer[type_at]) & 0x0fU});
+  if (request.resid != 0) {
+    return -EIO;
+  }
+  found = Held{load_big_endian<std::uint64_t>(data, key_at),
+               std::to_integer<std::uint32_t>(data[type_at]) & 0x0fU};
+  return 0;
 }
 
 } // namespace vnvram

@@ -1,7 +1,8 @@
 // Persistent reservations of a host's block device, by its ioctls.
 #pragma once
 
-#include <string>
+#include <optional>
+#include <span>
 
 #include "device/reservation_calls.h"
 
@@ -12,9 +13,9 @@ namespace vnvram {
 /// which passes the calls on to all that is below it; and not of a disk on SATA or USB.
 class BlockReservationCalls final : public ReservationCalls {
 public:
-  /// `fd`: of a block device, open for writing; it outlives this. `name` is for messages. What the
-  /// device is is asked here: later the process may have no right to look.
-  BlockReservationCalls(int fd, std::string name);
+  /// `fd`: of a block device, open for writing; it outlives this. What the device is is asked here:
+  /// later the process may have no right to look.
+  explicit BlockReservationCalls(int fd);
 
   int set_key(std::uint64_t key) override;
   int drop_key(std::uint64_t key) override;
@@ -22,15 +23,20 @@ public:
   int preempt(std::uint64_t key, std::uint64_t other) override;
   /// By IOC_PR_READ_RESERVATION where the kernel has it (7.0), else by SCSI's own command: of an
   /// NVMe namespace older kernels cannot tell.
-  Result<std::optional<Held>> held() override;
+  int held(std::optional<Held>& found) override;
 
 private:
   template <typename Argument> int call(unsigned long request, Argument& argument) const;
-  Result<std::optional<Held>> read_by_scsi();
+  int read_by_scsi(std::optional<Held>& found) const;
 
   const int fd_;
-  const std::string name_;
   const bool is_whole_;
 };
+
+/// What a SCSI command that was passed on has come to, as ReservationCalls answers; -EAGAIN: the
+/// device has said something else in its place, and it is to be asked again. `sense` is as much as
+/// was written. Only "illegal request" says that a device does not know the command.
+[[nodiscard]] int answer_of_scsi(unsigned status, unsigned host_status,
+                                 std::span<const unsigned char> sense);
 
 } // namespace vnvram

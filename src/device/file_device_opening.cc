@@ -53,8 +53,7 @@ Result<std::unique_ptr<FileDevice>> FileDevice::of_open_file(OpenedFile file, st
   }
   const int fd = device->buffered();
   if (access == Access::read_write && device->file_.block_special) {
-    device->reservation_.emplace(std::make_unique<BlockReservationCalls>(fd, device->path_),
-                                 device->path_);
+    device->reservation_.emplace(std::make_unique<BlockReservationCalls>(fd), device->path_);
   }
   // No read-ahead: it would fill the page cache with large folios that span what is read and what
   // is written directly beside it, and the engine keeps its own cache.

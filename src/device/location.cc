@@ -67,6 +67,16 @@ std::string location_name(const std::string& location) {
   return error || !name.is_absolute() ? location : name.string();
 }
 
+bool may_be_block_device(const std::string& location) {
+  if (is_served(location)) {
+    return false;
+  }
+  const std::optional<int> descriptor = descriptor_of(location);
+  struct stat status = {};
+  const int failed = descriptor ? ::fstat(*descriptor, &status) : ::stat(location.c_str(), &status);
+  return failed != 0 || S_ISBLK(status.st_mode);
+}
+
 bool is_served(std::string_view location) {
   switch (scheme_of(location)) {
   case LocationScheme::path:

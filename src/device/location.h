@@ -31,6 +31,10 @@ enum class LocationScheme {
 /// Whether servers have it and no file of this host: it is raw, whatever its first bytes say.
 [[nodiscard]] bool is_served(std::string_view location);
 
+/// Whether it is a block device of this host. Also yes if that cannot be told, as of what is not
+/// there yet.
+[[nodiscard]] bool may_be_block_device(const std::string& location);
+
 /// Whether opening it takes the right to open files: libraries, configuration and keys are some.
 [[nodiscard]] bool needs_files(std::string_view location);
 

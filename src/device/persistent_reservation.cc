@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <cstddef>
 #include <optional>
 #include <span>
@@ -48,22 +47,27 @@ PersistentReservation::PersistentReservation(std::unique_ptr<ReservationCalls> c
 
 Error PersistentReservation::refused(const char* what, int answer) const {
   const std::string cause = fmt::format("{}: cannot {}", name_, what);
-  switch (answer) {
-  case -EPERM:
-  case -EACCES:
-    return {ErrorKind::unsupported, cause + ": this process has no right to reserve it",
-            "kernels before 6.6 ask for CAP_SYS_ADMIN: be root"};
-  case -EOPNOTSUPP:
-  case -ENOTTY:
-  case -EINVAL:
+  if (lacks_right_to_reserve(answer)) {
+    return {ErrorKind::unsupported, cause + ": this process has no right to",
+            "be root, or have CAP_SYS_RAWIO, and with kernels before 6.6 CAP_SYS_ADMIN as well"};
+  }
+  if (has_no_reservations(answer)) {
     return {ErrorKind::unsupported, cause + ": it has no persistent reservations",
             "a whole SCSI or NVMe device may have some; what is made of one, or a part, has none"};
-  default: break;
   }
   return answer < 0 ? Error(ErrorKind::io,
                             fmt::format("{}: {}", cause, std::generic_category().message(-answer)))
                     : Error(ErrorKind::unsupported,
                             fmt::format("{}: the device refuses it (status {:#x})", cause, answer));
+}
+
+Error PersistentReservation::unseen(int answer) const {
+  if (has_no_reservations(answer)) {
+    return {ErrorKind::unsupported,
+            name_ + ": who has reserved it cannot be told: it has no persistent reservations, or "
+                    "this kernel cannot read them"};
+  }
+  return refused("tell who has reserved it", answer);
 }
 
 Status PersistentReservation::register_key() {
@@ -87,29 +91,42 @@ Status PersistentReservation::drop_key(Error error) {
   return error;
 }
 
+// With the key a reservation would go that this host may hold, of an owner that was killed or by a
+// take-over: what an owner elsewhere has on its way would land. Not by give_back() either.
+Status PersistentReservation::leave_key(Error error) {
+  key_ = 0;
+  return error;
+}
+
 // Once: a process that is confined by now takes it again without a look, which its filter does not
 // let through.
-Result<std::optional<ReservationCalls::Held>> PersistentReservation::look_once() {
-  if (std::exchange(looked_, true)) {
-    return std::optional<ReservationCalls::Held>();
+Result<std::optional<ReservationCalls::Held>> PersistentReservation::look_once(Sight sight) {
+  std::optional<ReservationCalls::Held> held;
+  if (looked_) {
+    return held;
   }
-  Result<std::optional<ReservationCalls::Held>> held = calls_->held();
-  return held || held.error().kind() != ErrorKind::unsupported
-             ? held
-             : Result<std::optional<ReservationCalls::Held>>(
-                   std::optional<ReservationCalls::Held>());
+  const int answer = calls_->held(held);
+  looked_ = answer == 0 || has_no_reservations(answer) ||
+            (sight == Sight::if_possible && lacks_right_to_reserve(answer));
+  if (!looked_) {
+    return unseen(answer);
+  }
+  is_nobodys_ = answer == 0 && !held;
+  return held;
 }
 
 Error PersistentReservation::not_ours(const ReservationCalls::Held& held) const {
   return {ErrorKind::in_use,
           fmt::format("{}: something that is not vNVRAM has reserved it (key {:#x}, type {})",
                       name_, held.key, held.type),
-          "end that; a reservation that is left behind goes by `sg_persist --clear`"};
+          "end that; a reservation that is left behind goes by `sg_persist --out "
+          "--register-ignore --param-sark=1 DEVICE`, then `sg_persist --out --clear "
+          "--param-rk=1 DEVICE`"};
 }
 
 // Somebody else's on this very host would be lost with the key that is exchanged.
 Status PersistentReservation::take() {
-  const Result<std::optional<ReservationCalls::Held>> held = look_once();
+  const Result<std::optional<ReservationCalls::Held>> held = look_once(Sight::needed);
   if (!held) {
     return held.error();
   }
@@ -120,7 +137,7 @@ Status PersistentReservation::join() {
   if (key_ != 0) {
     return reserve();
   }
-  const Result<std::optional<ReservationCalls::Held>> held = look_once();
+  const Result<std::optional<ReservationCalls::Held>> held = look_once(Sight::if_possible);
   if (!held) {
     return held.error();
   }
@@ -133,29 +150,32 @@ Status PersistentReservation::reserve() {
     return registered;
   }
   const int answer = calls_->reserve(key_);
+  const bool was_nobodys = std::exchange(is_nobodys_, false);
   if (answer == 0) {
     return {};
   }
-  return drop_key(is_reservation_conflict(answer)
-                      ? Error(ErrorKind::in_use, name_ + ": another host has reserved it",
-                              "end its owner there; if that host is dead, take it over")
-                      : refused("reserve it", answer));
+  if (is_reservation_conflict(answer)) {
+    return drop_key({ErrorKind::in_use, name_ + ": another host has reserved it",
+                     "end its owner there; if that host is dead, take it over"});
+  }
+  return was_nobodys ? drop_key(refused("reserve it", answer))
+                     : leave_key(refused("reserve it", answer));
 }
 
 Status PersistentReservation::shut_out_holder() {
   for (int attempt = 0; attempt < attempts_max; ++attempt) {
-    const Result<std::optional<ReservationCalls::Held>> held = calls_->held();
-    if (!held) {
-      return drop_key(held.error());
+    std::optional<ReservationCalls::Held> held;
+    if (const int answer = calls_->held(held); answer != 0) {
+      return leave_key(unseen(answer));
     }
-    if (!*held) {
+    if (!held) {
       return drop_key(Error(ErrorKind::unsupported, name_ + ": nobody has reserved it"));
     }
-    if (key_ != 0 && (*held)->key == key_) {
+    if (key_ != 0 && held->key == key_) {
       return {};
     }
-    if (!is_own_kind(**held)) {
-      return drop_key(not_ours(**held));
+    if (!is_own_kind(*held)) {
+      return drop_key(not_ours(*held));
     }
     if (key_ == 0) { // If it is held by this host it is by this key then.
       if (const Status registered = register_key(); !registered) {
@@ -163,9 +183,9 @@ Status PersistentReservation::shut_out_holder() {
       }
       continue;
     }
-    const int answer = calls_->preempt(key_, (*held)->key);
-    if (answer != 0 && !is_reservation_conflict(answer)) {
-      return drop_key(refused("take its reservation", answer));
+    const int answer = calls_->preempt(key_, held->key);
+    if (answer != 0 && !is_reservation_conflict(answer)) { // It may be taken all the same.
+      return leave_key(refused("take its reservation", answer));
     }
   }
   return drop_key(Error(ErrorKind::io, name_ + ": who has reserved it changes all the time",

@@ -29,8 +29,8 @@ public:
   ~PersistentReservation() = default; // Gives nothing back.
 
   /// Returns when only this host can write. Errors: in_use (another host has reserved it, or
-  /// something that is not vNVRAM); unsupported (the device has none, or this process no right to);
-  /// io.
+  /// something that is not vNVRAM); unsupported (the device has none, or this process no right to,
+  /// be it to see who has it); io: what this host held before it still holds.
   Status take();
   /// For who was not asked to take it: the same if it is taken, by whichever host; if nobody has
   /// it, or something that is not vNVRAM, or this device or process cannot tell, nothing is done.
@@ -39,7 +39,8 @@ public:
   /// Takes it from whoever has it, and has the storage abort what that one has on its way. Success
   /// also if it is this host's already, since nobody else can write then. Errors: unsupported
   /// (nothing is reserved; this device does not tell, or this process has no right to); in_use (by
-  /// something that is not vNVRAM); io. After an error nothing is this host's that was not before.
+  /// something that is not vNVRAM); io. After an error nothing is this host's that was not before,
+  /// unless the device did what it said to have failed; nor has anything gone that was.
   Status shut_out_holder();
   /// Whether another host has taken it from this one since.
   [[nodiscard]] bool is_lost();
@@ -47,19 +48,24 @@ public:
   void give_back();
 
 private:
+  /// To see who has it takes a right that not every user of a device has.
+  enum class Sight { needed, if_possible };
   /// Who has it, where that can be told; the first time only.
-  Result<std::optional<ReservationCalls::Held>> look_once();
+  Result<std::optional<ReservationCalls::Held>> look_once(Sight sight);
   Status reserve();
   Status register_key();
-  /// Returns `error`.
+  /// Both return `error`.
   Status drop_key(Error error);
+  Status leave_key(Error error);
   [[nodiscard]] Error not_ours(const ReservationCalls::Held& held) const;
   [[nodiscard]] Error refused(const char* what, int answer) const;
+  [[nodiscard]] Error unseen(int answer) const;
 
   const std::unique_ptr<ReservationCalls> calls_;
   const std::string name_;
   std::uint64_t key_ = 0; ///< Of this opening; 0: it has registered none.
   bool looked_ = false;
+  bool is_nobodys_ = false; ///< As the look has shown; until something is done.
 };
 
 } // namespace vnvram

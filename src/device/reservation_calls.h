@@ -4,8 +4,6 @@
 #include <cstdint>
 #include <optional>
 
-#include "vnvram/result.h"
-
 namespace vnvram {
 
 /// Which host may write, as the storage keeps it: "Persistent Reservations" of SPC-4 (5.13) and
@@ -38,11 +36,18 @@ public:
   /// Whoever has `other` loses his key, and what he has on its way is aborted; if he held the
   /// reservation it is this host's.
   virtual int preempt(std::uint64_t key, std::uint64_t other) = 0;
-  /// Nothing: nobody has reserved it. Errors: unsupported (this cannot be read here); io.
-  virtual Result<std::optional<Held>> held() = 0;
+  /// What is reserved, into `found`; nothing there: nobody has. What it does not answer by 0 leaves
+  /// that as it was.
+  virtual int held(std::optional<Held>& found) = 0;
 };
 
 /// Of what a call has answered: another host has reserved it, or this one has lost its key.
 [[nodiscard]] bool is_reservation_conflict(int answer);
+
+/// Of what a call has answered: this device, or this kernel for it, has no such thing.
+[[nodiscard]] bool has_no_reservations(int answer);
+
+/// Of what a call has answered: this process may not ask.
+[[nodiscard]] bool lacks_right_to_reserve(int answer);
 
 } // namespace vnvram

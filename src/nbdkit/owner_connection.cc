@@ -31,7 +31,10 @@ bool is_started_again(const std::string& address) {
 }
 
 Status give_up_rights(const std::string& address, Seccomp mode) {
-  return confine(mode, {.connections = !is_passed_on(address), .sessions = true, .threads = true});
+  return confine(mode, {.connections = !is_passed_on(address),
+                        .sessions = true,
+                        .threads = true,
+                        .block_device = false});
 }
 
 } // namespace vnvram::nbdkit

@@ -34,11 +34,15 @@ Status ImageKeeper::check_taken(StoreGate::Purpose purpose) const {
 std::optional<Result<StoreUse>> ImageKeeper::try_to_change() {
   std::optional<StoreGate::Pass> pass = gate_.try_to_change();
   if (!pass || has_left_) {
-    has_turned_away_ = has_turned_away_ || barred_;
+    if (barred_) {
+      has_turned_away_ = true;
+    }
     return std::nullopt;
   }
   const Status taken = check_taken(StoreGate::Purpose::change);
-  has_turned_away_ = has_turned_away_ || !taken;
+  if (!taken) {
+    has_turned_away_ = true;
+  }
   return taken ? use(*std::move(pass)) : taken.error();
 }
 

@@ -112,19 +112,22 @@ constexpr std::array administering_calls = {
     SCMP_SYS(bpf), SCMP_SYS(perf_event_open), SCMP_SYS(userfaultfd), SCMP_SYS(keyctl),
     SCMP_SYS(add_key), SCMP_SYS(request_key), SCMP_SYS(io_uring_setup), SCMP_SYS(personality)};
 
-// Of ioctl only what asks a block device for its size, tells it to forget or zero a range, or
-// reserves it, and gives that back.
-constexpr std::array<unsigned long, 5> allowed_ioctls = {BLKGETSIZE64, BLKDISCARD, BLKZEROOUT,
-                                                         IOC_PR_REGISTER, IOC_PR_RESERVE};
+// Of ioctl only what asks a block device for its size, or tells it to forget or zero a range.
+constexpr std::array<unsigned long, 3> allowed_ioctls = {BLKGETSIZE64, BLKDISCARD, BLKZEROOUT};
+
+// Reserves a block device, and gives that back.
+constexpr std::array<unsigned long, 2> reserving_ioctls = {IOC_PR_REGISTER, IOC_PR_RESERVE};
 
 // IOC_PR_READ_RESERVATION, which linux/pr.h has since 7.0; its answer has 16 bytes.
 using ReservationRead = std::array<std::uint64_t, 2>;
 constexpr unsigned long read_reservation_ioctl = _IOR('p', 207, ReservationRead);
 
-// What a device says of being read-only, and of who has reserved it (by a SCSI command, which the
-// kernel looks at, or by that), and a file of its holes.
-constexpr std::array<unsigned long, 4> file_ioctls = {BLKROGET, FS_IOC_FIEMAP, SG_IO,
-                                                      read_reservation_ioctl};
+// What a device says of who has reserved it, when it is opened. SG_IO passes any SCSI command on,
+// which is in memory, where no filter looks.
+constexpr std::array<unsigned long, 2> looking_ioctls = {SG_IO, read_reservation_ioctl};
+
+// What a device says of being read-only, and a file of its holes.
+constexpr std::array<unsigned long, 2> file_ioctls = {BLKROGET, FS_IOC_FIEMAP};
 constexpr std::array<unsigned long, 1> growth_ioctls = {FS_IOC_FIEMAP};
 
 // Of fcntl only flags and locks. With F_SETOWN and F_SETSIG a descriptor sends any signal to any
@@ -187,6 +190,31 @@ int refuse(void* filter, std::span<const int> calls) {
     }
   }
   return 0;
+}
+
+int refuse_if_equal(void* filter, int call, unsigned argument,
+                    std::span<const unsigned long> values) {
+  for (const unsigned long value : values) {
+    const scmp_arg_cmp is_value{.arg = argument, .op = SCMP_CMP_EQ, .datum_a = value, .datum_b = 0};
+    const int result = seccomp_rule_add_array(filter, SCMP_ACT_ERRNO(EACCES), call, 1, &is_value);
+    if (result != 0) {
+      return result;
+    }
+  }
+  return 0;
+}
+
+// Where no device was to be expected, one that is opened after all is used as by somebody who may
+// not look.
+int add_reservations(void* filter, SandboxNeeds needs) {
+  const int result = needs.block_device
+                         ? allow_if_equal(filter, SCMP_SYS(ioctl), 1, reserving_ioctls)
+                         : refuse_if_equal(filter, SCMP_SYS(ioctl), 1, reserving_ioctls);
+  if (result != 0 || !needs.files) {
+    return result;
+  }
+  return needs.block_device ? allow_if_equal(filter, SCMP_SYS(ioctl), 1, looking_ioctls)
+                            : refuse_if_equal(filter, SCMP_SYS(ioctl), 1, looking_ioctls);
 }
 
 int refuse(void* filter) {
@@ -256,6 +284,9 @@ int fill_filter(void* filter, SandboxNeeds needs) {
   }
   if (result == 0 && needs.files) {
     result = allow_if_equal(filter, SCMP_SYS(ioctl), 1, file_ioctls);
+  }
+  if (result == 0) {
+    result = add_reservations(filter, needs);
   }
   if (result == 0 && needs.growth && !needs.files) {
     result = allow(filter, growth_calls);

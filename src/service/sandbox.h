@@ -29,6 +29,10 @@ struct SandboxNeeds {
   /// sees fit, for as long as the process lives (librbd).
   bool client_library = false;
   bool files = false; ///< Opening, making, renaming and removing some: images that come later.
+  /// The image is one, or may be: it is reserved, and with `files` asked who has reserved it, which
+  /// takes the right to any SCSI command that the kernel lets the process give. Without, those
+  /// calls fail (EACCES), and the process goes on.
+  bool block_device = true;
 };
 
 /// From now on no thread of the process gets new privileges, nor makes a system call that serving a

@@ -35,13 +35,16 @@ Status take_over(BlockDevice& device, OwnerWord word, const KeyRing& keys) {
   if (!superblock) {
     return superblock.error();
   }
-  if ((superblock->features_must_know & format::feature_sealed) != 0) {
-    return sealed_error(device.name(), superblock->generation);
-  }
-  if (const Result<format::Codec> opens = unlock(device, *superblock, keys); !opens) {
+  const bool is_sealed = (superblock->features_must_know & format::feature_sealed) != 0;
+  const Result<format::Codec> opens = unlock(device, *superblock, keys);
+  if (!opens && !is_sealed) {
     return opens.error();
   }
-  Status shut_out = device.shut_out_owner();
+  Status shut_out = opens ? device.shut_out_owner() : Status(opens.error());
+  if (is_sealed) { // To be unsealed, by a word, it has to take this host's writes.
+    const bool has_failed = opens && !shut_out && shut_out.error().kind() != ErrorKind::unsupported;
+    return has_failed ? shut_out : Status(sealed_error(device.name(), superblock->generation));
+  }
   if (shut_out || shut_out.error().kind() != ErrorKind::unsupported) {
     return shut_out;
   }

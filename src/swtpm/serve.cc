@@ -11,6 +11,7 @@
 
 #include <fmt/core.h>
 
+#include "device/location.h"
 #include "service/idle_memory.h"
 #include "service/sandbox.h"
 #include "service/service_notify.h"
@@ -139,7 +140,8 @@ private:
                    {.connections = setup_.has_owner(),
                     .sessions = setup_.has_owner(),
                     .threads = true,
-                    .files = true});
+                    .files = true,
+                    .block_device = options_.state && may_be_block_device(options_.state->path)});
   }
 
   // --flags not-need-init and startup-...: as the control channel's INIT would.

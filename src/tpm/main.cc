@@ -124,7 +124,8 @@ Status give_up_privileges(const Options& options) {
                                    .threads = opens_later,
                                    .growth = options.grow_max_bytes != 0,
                                    .client_library = has_own_threads(options.image),
-                                   .files = opens_later});
+                                   .files = opens_later,
+                                   .block_device = may_be_block_device(options.image)});
 }
 
 enum class End { by_signal, by_successor };

@@ -7,7 +7,7 @@ Real iSCSI, a real target with SCSI's persistent reservations, and the real comm
 import re
 import unittest
 
-from cli.command import IN_USE, UNSUPPORTED
+from cli.command import IN_USE, SEALED, UNSUPPORTED
 from guest.guest_image import SAN_MODULES
 from harness.san_machine import HOSTS, start_san_machine
 from harness.shows_logs import ShowsLogs
@@ -159,6 +159,18 @@ class Reservations(ShowsLogs, unittest.TestCase):
         taker.must_put(3)
         taker.end()
         self.vnvram(f"put {A} counter /set_up_san")  # It was given back.
+
+    def test_what_a_dead_host_has_reserved_and_sealed_can_be_unsealed(self):
+        Owner(self, "old", A, "--reservation").started().kill()
+        self.vnvram(f"seal {A}")  # Whose host has it reserved.
+        self.vnvram(f"unseal {B}", IN_USE, "another host has reserved it")
+        self.vnvram(f"takeover {B}", SEALED, "unseal")
+        written = self.guest.run(f"dd if=/set_up_san of={A} bs=512 count=1 conv=notrunc oflag=direct 2>&1")
+        self.assertNotEqual(written.status, 0, written.output)
+        self.vnvram(f"unseal {B}")
+        new = Owner(self, "new", B, "--reservation").started()
+        new.must_put(1)
+        new.end()
 
     def test_a_confined_process_gives_it_back(self):
         self.vnvram(f"register {A} --tpm2")

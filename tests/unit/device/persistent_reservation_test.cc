@@ -11,9 +11,12 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <gtest/gtest.h>
 
+#include "device/block_reservation_calls.h"
+#include "device/location.h"
 #include "support/expect_status.h"
 #include "support/temporary_directory.h"
 #include "vnvram/open_device.h"
@@ -61,6 +64,9 @@ public:
     return 0;
   }
   int reserve(std::uint64_t key) override {
+    if (failure != 0) {
+      return std::exchange(failure, 0);
+    }
     if (!has(key) || (!lun_.holder.empty() && lun_.holder != host_)) {
       return conflict_says;
     }
@@ -68,6 +74,9 @@ public:
     return 0;
   }
   int preempt(std::uint64_t key, std::uint64_t other) override {
+    if (failure != 0) {
+      return std::exchange(failure, 0);
+    }
     if (before_preempting) {
       std::exchange(before_preempting, nullptr)();
     }
@@ -79,17 +88,24 @@ public:
     ++lun_.aborts;
     return 0;
   }
-  Result<std::optional<Held>> held() override {
+  int held(std::optional<Held>& found) override {
     ++lun_.looks;
-    if (cannot_tell) {
-      return Error(ErrorKind::unsupported, "no such command");
+    if (before_looking) {
+      before_looking();
     }
-    return lun_.holder.empty() ? std::optional<Held>() : Held{lun_.keys.at(lun_.holder), lun_.type};
+    if (cannot_tell != 0) {
+      return cannot_tell;
+    }
+    found =
+        lun_.holder.empty() ? std::optional<Held>() : Held{lun_.keys.at(lun_.holder), lun_.type};
+    return 0;
   }
 
   int refusal = 0;
   int conflict_says = conflict;
-  bool cannot_tell = false;
+  int cannot_tell = 0;
+  int failure = 0; ///< Of what reserves or preempts, once.
+  std::function<void()> before_looking;
   std::function<void()> before_preempting;
 
 private:
@@ -198,11 +214,11 @@ TEST(PersistentReservationTest, WhatSomethingElseHasReservedIsLeftAlone) {
 TEST(PersistentReservationTest, ADeviceThatDoesNotTellIsReservedAndNotTakenOver) {
   Lun lun;
   Opening first(lun, "a");
-  first.calls.cannot_tell = true;
+  first.calls.cannot_tell = -ENOTTY;
   first.calls.conflict_says = nvme_conflict;
   EXPECT_OK(first.reservation.take());
   Opening second(lun, "b");
-  second.calls.cannot_tell = true;
+  second.calls.cannot_tell = -ENOTTY;
   second.calls.conflict_says = nvme_conflict;
   EXPECT_EQ(second.reservation.shut_out_holder().error().kind(), ErrorKind::unsupported);
   EXPECT_EQ(second.reservation.take().error().kind(), ErrorKind::in_use);
@@ -218,6 +234,94 @@ TEST(PersistentReservationTest, WhoHasNoRightOrNoSuchDeviceHearsOfIt) {
   Opening opening(lun, "a");
   opening.calls.refusal = -EIO;
   EXPECT_EQ(opening.reservation.take().error().kind(), ErrorKind::io);
+}
+
+TEST(PersistentReservationTest, WhoCannotSeeWhoHasItTakesItFromNobody) {
+  for (const int blind : {-EPERM, -EACCES, -EIO}) {
+    Lun lun;
+    lun.holder = "a"; // Something else on this very host.
+    lun.keys["a"] = foreign_key;
+    Opening opening(lun, "a");
+    opening.calls.cannot_tell = blind;
+    for (int attempt = 0; attempt < 2; ++attempt) { // Nor at the next attempt.
+      const Status refused = opening.reservation.take();
+      ASSERT_FALSE(refused) << blind;
+      EXPECT_EQ(refused.error().kind(), blind == -EIO ? ErrorKind::io : ErrorKind::unsupported);
+      EXPECT_EQ(refused.error().remedy().find("CAP_SYS_RAWIO") != std::string::npos, blind != -EIO);
+    }
+    const Status not_shut_out = opening.reservation.shut_out_holder();
+    ASSERT_FALSE(not_shut_out);
+    EXPECT_EQ(not_shut_out.error().remedy().find("CAP_SYS_RAWIO") != std::string::npos,
+              blind != -EIO);
+    EXPECT_EQ(lun.keys.at("a"), foreign_key);
+    EXPECT_EQ(lun.holder, "a");
+  }
+}
+
+TEST(PersistentReservationTest, AnOrdinaryUserUsesWhatHeCannotSeeAsReserved) {
+  Lun lun;
+  Opening opening(lun, "a");
+  opening.calls.cannot_tell = -EPERM;
+  EXPECT_OK(opening.reservation.join());
+  EXPECT_OK(opening.reservation.join());
+  EXPECT_EQ(lun.looks, 1);
+  Opening broken(lun, "a");
+  broken.calls.cannot_tell = -EIO;
+  EXPECT_EQ(broken.reservation.join().error().kind(), ErrorKind::io);
+  EXPECT_TRUE(lun.keys.empty());
+}
+
+TEST(PersistentReservationTest, APassingFailureGivesNothingUpThatThisHostHeld) {
+  for (const bool joins : {false, true}) {
+    Lun lun;
+    ASSERT_OK(Opening(lun, "a").reservation.take()); // And was killed.
+    Opening next(lun, "a");
+    next.calls.failure = -EIO;
+    const Status failed = joins ? next.reservation.join() : next.reservation.take();
+    EXPECT_EQ(failed.error().kind(), ErrorKind::io);
+    next.reservation.give_back(); // As a device does that could not be locked.
+    EXPECT_FALSE(lun.takes_writes_of("b"));
+    EXPECT_OK(next.reservation.take());
+  }
+}
+
+TEST(PersistentReservationTest, AFailureOnWhatNobodyHeldLeavesNoKey) {
+  Lun lun;
+  Opening opening(lun, "a");
+  opening.calls.failure = -EIO;
+  EXPECT_EQ(opening.reservation.take().error().kind(), ErrorKind::io);
+  EXPECT_TRUE(lun.keys.empty());
+}
+
+TEST(PersistentReservationTest, ATakeOverThatFailsGivesNothingUpThatThisHostHeld) {
+  Lun lun;
+  ASSERT_OK(Opening(lun, "a").reservation.take());
+  Opening next(lun, "a"); // The key was exchanged when the second look fails.
+  next.calls.before_looking = [&] { next.calls.cannot_tell = lun.looks == 2 ? -EIO : 0; };
+  EXPECT_EQ(next.reservation.shut_out_holder().error().kind(), ErrorKind::io);
+  next.reservation.give_back();
+  EXPECT_FALSE(lun.takes_writes_of("b"));
+  EXPECT_OK(next.reservation.shut_out_holder());
+  EXPECT_FALSE(lun.takes_writes_of("b"));
+}
+
+TEST(PersistentReservationTest, WhatSCSISaysIsNotAllTheSame) {
+  const auto fixed = [](unsigned char key) { return std::vector<unsigned char>{0x70, 0, key}; };
+  const auto descriptors = [](unsigned char key) { return std::vector<unsigned char>{0x72, key}; };
+  EXPECT_EQ(answer_of_scsi(0, 0, {}), 0);
+  for (const auto& sense : {fixed(0x25), descriptors(0x05)}) { // With a flag beside it.
+    EXPECT_EQ(answer_of_scsi(0x02, 0, sense), -EOPNOTSUPP);
+  }
+  for (const auto& sense : {fixed(0x06), descriptors(0x06)}) {
+    EXPECT_EQ(answer_of_scsi(0x02, 0, sense), -EAGAIN);
+  }
+  const std::vector<std::vector<unsigned char>> others = {
+      fixed(0x02), descriptors(0x04), fixed(0x0b), {}, {0x70, 0}, {0x72}};
+  for (const auto& sense : others) {
+    EXPECT_EQ(answer_of_scsi(0x02, 0, sense), -EIO);
+  }
+  EXPECT_EQ(answer_of_scsi(0x08, 0, {}), -EIO);
+  EXPECT_EQ(answer_of_scsi(0, 1, {}), -EIO);
 }
 
 TEST(PersistentReservationTest, WhoWasNotAskedToTakeItKeepsToWhoHasIt) {
@@ -255,6 +359,17 @@ TEST(PersistentReservationTest, AFileIsNotReserved) {
     ASSERT_OK(opened);
     EXPECT_EQ(reserve_when_locked(**opened).error().kind(), ErrorKind::invalid_argument);
   }
+}
+
+TEST(PersistentReservationTest, WhatCannotBeTheDeviceIsToldApart) {
+  const test::TemporaryDirectory directory;
+  const std::string path = directory.path("file");
+  EXPECT_TRUE(may_be_block_device(path)); // It may be made yet.
+  std::ofstream(path) << "x";
+  EXPECT_FALSE(may_be_block_device(path));
+  EXPECT_FALSE(may_be_block_device("nbd://host/x"));
+  EXPECT_FALSE(may_be_block_device("rbd:pool/x"));
+  EXPECT_TRUE(may_be_block_device("fd:999")); // Not open.
 }
 
 } // namespace

@@ -1,8 +1,10 @@
 // One image that two hosts reach: who may go on with it, and who may not.
 #include <optional>
 
+#include "device/forwarding_device.h"
 #include "format/layout.h"
 #include "unit/store/store_fixture.h"
+#include "vnvram/take_over.h"
 
 namespace vnvram {
 namespace {
@@ -52,6 +54,38 @@ protected:
     return store;
   }
 };
+
+class FencingDevice final : public ForwardingDevice {
+public:
+  using ForwardingDevice::ForwardingDevice;
+  Status shut_out_owner() override {
+    ++fences;
+    return answer;
+  }
+
+  int fences = 0;
+  Status answer;
+};
+
+// Nothing else could be done with it where a dead host has the device reserved.
+TEST_F(HandOverOfImage, WhoHasSealedItIsShutOutAndTheSealStays) {
+  hand_over(number(1));
+  MemoryDevice target = device();
+  FencingDevice fencing(target);
+  EXPECT_KIND(take_over(fencing, OwnerWord::nothing, {}), sealed);
+  EXPECT_EQ(fencing.fences, 1);
+  EXPECT_TRUE(come_for(number(1))->info().hand_over.is_none()); // It was sealed as before.
+}
+
+TEST_F(HandOverOfImage, AFenceThatFailsIsSaidOfASealedImage) {
+  hand_over(number(1));
+  MemoryDevice target = device();
+  FencingDevice fencing(target);
+  fencing.answer = Error(ErrorKind::io, "the device failed");
+  EXPECT_KIND(take_over(fencing, OwnerWord::nothing, {}), io);
+  fencing.answer = Error(ErrorKind::unsupported, "this storage cannot");
+  EXPECT_KIND(take_over(fencing, OwnerWord::nothing, {}), sealed);
+}
 
 TEST_F(HandOverOfImage, WhoHasItsNumberGoesOn) {
   hand_over(number(1));

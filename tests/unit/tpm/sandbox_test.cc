@@ -243,6 +243,25 @@ TEST_F(SandboxTest, ADescriptorIsAskedForItsSizeAndItsReservationAndNothingElse)
   }
 }
 
+TEST_F(SandboxTest, SCSICommandsAreForABlockDeviceThatIsOpenedLater) {
+  const auto fate = [](bool files, bool block_device, unsigned long request) {
+    return fate_with({.files = files, .block_device = block_device},
+                     [&] { return call(SYS_ioctl, -1, static_cast<long>(request)); });
+  };
+  EXPECT_EQ(fate(true, true, SG_IO), passed);
+  EXPECT_EQ(fate(true, false, SG_IO), failed_with_eacces);
+  EXPECT_EQ(fate(false, true, SG_IO), killed);
+  EXPECT_EQ(fate(false, false, SG_IO), killed);
+  for (const bool files : {false, true}) {
+    for (const unsigned long request :
+         std::initializer_list<unsigned long>{IOC_PR_REGISTER, IOC_PR_RESERVE}) {
+      EXPECT_EQ(fate(files, true, request), passed);
+      EXPECT_EQ(fate(files, false, request), failed_with_eacces);
+    }
+    EXPECT_EQ(fate(files, true, IOC_PR_CLEAR), killed);
+  }
+}
+
 TEST_F(SandboxTest, NoLogIsATerminal) {
   EXPECT_EQ(fate_of(false, [] { return ::isatty(STDERR_FILENO) == 0 && errno == ENOTTY ? 0 : 2; }),
             passed);
