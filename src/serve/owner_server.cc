@@ -75,7 +75,7 @@ OwnerServer::~OwnerServer() {
 
 void OwnerServer::devices_end() {
   if (setup_.shared != nullptr) {
-    holds_.in_turn([this] { setup_.shared->give_up(); });
+    holds_.in_turn([this] { setup_.shared->end(); });
   }
 }
 
