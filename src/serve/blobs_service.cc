@@ -8,6 +8,7 @@
 
 #include "rpc/wire.h"
 #include "serve/request_lists.h"
+#include "serve/shared_blobs.h"
 
 namespace vnvram {
 namespace {
