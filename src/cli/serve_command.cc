@@ -132,7 +132,8 @@ Result<ExitCode> ServeCommand::run(Output& output) {
                                       .device = device(),
                                       .tpm_count = tpm_.size(),
                                       .is_incoming = incoming_,
-                                      .takes_over = take_over_.word().has_value()});
+                                      .takes_over = take_over_.word().has_value(),
+                                      .reserves = reservation_});
         !shared) {
       return shared.error();
     }

@@ -1,6 +1,7 @@
 #include "cli/shared_conflicts.h"
 
 #include "device/location.h"
+#include "owner/named_server.h"
 
 namespace vnvram::cli {
 
@@ -26,6 +27,15 @@ Status check_shared(const SharedUse& use) {
                  use.image +
                      " with --shared: it is opened when its machine comes, and has to be found",
                  "name a place that this host's owner can open");
+  }
+  if (is_named_server(use.image)) {
+    return named_server_error(use.image);
+  }
+  if (use.reserves) {
+    return Error(ErrorKind::invalid_argument,
+                 "--reservation with --shared: nobody has tried yet how a reservation goes over to "
+                 "the other host",
+                 "leave out one of them");
   }
   if (use.is_incoming && use.takes_over) {
     return Error(ErrorKind::invalid_argument,

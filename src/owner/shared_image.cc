@@ -52,14 +52,18 @@ Result<OwnerEpoch> SharedImage::hand_over(const HandOverNumber& number) {
   }
   standing_ = Standing::came; // Until it is let go it can be had by begin().
   if (Status sealed = keeper_.seal(number); !sealed) {
-    return sealed.error();
+    if (sealed.error().kind() != ErrorKind::in_use && sealed.error().kind() != ErrorKind::stale) {
+      return sealed.error();
+    }
+    lose(); // Else what waits would wait for ever: nobody would take it back.
+    return Error(ErrorKind::stale, sealed.error().cause(), sealed.error().remedy());
   }
   const OwnerEpoch epoch = keeper_.epoch();
   keeper_.abandon(); // It is all on the image, and nobody waits longer than he has to.
   has_all_ = true;
   was_let_go_ = true;
   let_go_ = number;
-  standing_ = Standing::elsewhere;
+  let_go_here();
   return epoch;
 }
 
@@ -82,6 +86,10 @@ Status SharedImage::go_on(const GoOn& from) {
 Status SharedImage::open(const GoOn& from) {
   if (standing_ == Standing::ours || standing_ == Standing::came) {
     return {};
+  }
+  if (ends_) {
+    return Error(ErrorKind::sealed, location_ + ": what serves it ends, and opens it no more",
+                 "start it anew");
   }
   const bool was_gone = standing_ == Standing::gone;
   keeper_.bar();
@@ -119,14 +127,26 @@ Status SharedImage::begin() {
 void SharedImage::leave() {
   if (standing_ == Standing::came && keeper_.info().sealed && !keeper_.info().hand_over.is_none()) {
     keeper_.abandon();
-    standing_ = Standing::elsewhere;
+    let_go_here();
+  }
+}
+
+void SharedImage::let_go_here() {
+  standing_ = Standing::elsewhere;
+  if (ends_) {
+    lose();
   }
 }
 
 void SharedImage::give_up() {
-  if (standing_ == Standing::elsewhere) {
+  if (standing_ != Standing::ours) {
     lose();
   }
+}
+
+void SharedImage::end() {
+  ends_ = true;
+  give_up();
 }
 
 // INV7e: what has changed underneath is not opened anew, as an own drive is: it may be the other's.

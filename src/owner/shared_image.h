@@ -57,7 +57,7 @@ public:
   /// It has all that was answered, is sealed for this hand-over, and let go when this returns; also
   /// one that was sealed for it and let go already. Returns whose it was, for go_on(). Errors:
   /// in_use (it is held: as it was); those of go_on(), of one that was let go; those of
-  /// Store::seal(): it has come then.
+  /// Store::seal(): it has come then; but stale (somebody else has opened it): it is gone.
   Result<OwnerEpoch> hand_over(const HandOverNumber& number);
   /// It is open here when this returns. Errors: those of OpenOptions::go_on, and of opening it. If
   /// it was let go here, and `from` says so, stale is for good. unsupported: it was let go here,
@@ -69,8 +69,10 @@ public:
   Status begin();
   /// One that has come for a hand-over and that nobody has gone on with is let go as it is.
   void leave();
-  /// Nobody goes on with it here any more: of one that is elsewhere, what waits is refused.
+  /// Nobody goes on with it here any more: of one that is not ours, what waits is refused.
   void give_up();
+  /// The same for good: what is let go from now on is given up as well, and none is opened.
+  void end();
   /// Whether nobody else has opened it since. If somebody has, it is gone, and let go: stale.
   /// Other errors: io; absent (it is elsewhere).
   Status check_ours();
@@ -78,12 +80,14 @@ public:
 private:
   [[nodiscard]] bool would_change_what_is_newer(const GoOn& from) const;
   Status open(const GoOn& from);
+  void let_go_here();
   void lose();
 
   ImageKeeper& keeper_;
   const std::string location_;
   std::atomic<Standing> standing_ = Standing::ours;
   std::atomic<bool> has_all_ = false;
+  bool ends_ = false;
   bool was_let_go_ = false;              ///< Also by an owner before this one.
   std::optional<HandOverNumber> let_go_; ///< For which hand-over, if by this one.
 };

@@ -8,6 +8,7 @@
 
 #include "rpc/wire.h"
 #include "serve/request_lists.h"
+#include "serve/shared_blobs.h"
 
 namespace vnvram {
 namespace {
@@ -201,6 +202,12 @@ std::optional<Status> BlobsService::carry_out(Store& store, const std::vector<Ne
     if (!scope_.registers(blob.spec.name)) {
       return Error(ErrorKind::read_only,
                    blob.spec.name + ": this session may not register a blob of this name");
+    }
+    if (session_.owner.shared != nullptr) {
+      if (Status may = check_shared_blob(session_.owner.location, blob.spec.name, blob.spec.type);
+          !may) {
+        return may;
+      }
     }
     if (blob.content) {
       written.push_back(blob.spec.name);

@@ -78,6 +78,7 @@ private:
   /// What the image's seal says, or is going to say, is not for who may only read.
   [[nodiscard]] Status may_change_anything() const;
   [[nodiscard]] Status may_hand_over_image() const;
+  Status check_what_is_shared();
   /// The image is another host's: changes wait, and what is read was seen.
   [[nodiscard]] bool is_elsewhere() const;
   /// Or has come, and is not ours yet.

@@ -5,6 +5,7 @@
 
 #include "rpc/wire.h"
 #include "serve/blobs_service.h"
+#include "serve/shared_blobs.h"
 
 namespace vnvram {
 namespace {
@@ -67,6 +68,11 @@ Status BlobsService::may_hand_over_image() const {
              : may;
 }
 
+Status BlobsService::check_what_is_shared() {
+  const auto blobs = session_.client.blobs();
+  return blobs ? check_shared_blobs(session_.owner.location, *blobs) : blobs.error();
+}
+
 kj::Promise<void> BlobsService::letGo(LetGoContext context) {
   const Status may = may_hand_over_image();
   const auto number = may ? read_number(context.getParams().getNumber()) : may.error();
@@ -79,7 +85,12 @@ kj::Promise<void> BlobsService::letGo(LetGoContext context) {
     session_.owner.holds.in_turn([&] { shared.leave(); });
     return kj::READY_NOW;
   }
-  if (shared.standing() == Standing::ours) { // What was sent is answered already, some of it.
+  if (shared.standing() == Standing::ours) {
+    if (const Status may = check_what_is_shared(); !may) {
+      answer(context, may.error());
+      return kj::READY_NOW;
+    }
+    // What was sent is answered already, some of it.
     session_.owner.roundup.run(session_.number, roundup_max);
   }
   const Result<OwnerEpoch> epoch =
@@ -107,7 +118,15 @@ kj::Promise<void> BlobsService::goOn(GoOnContext context) {
     from.own_epoch = {.number = asked.getEpoch().getNumber(),
                       .random = asked.getEpoch().getRandom()};
   }
-  answer(context, session_.owner.holds.in_turn([&] { return session_.owner.shared->go_on(from); }));
+  SharedImage& shared = *session_.owner.shared;
+  Status gone_on = session_.owner.holds.in_turn([&] { return shared.go_on(from); });
+  if (gone_on && shared.standing() == Standing::came) {
+    gone_on = check_what_is_shared();
+    if (!gone_on) {
+      session_.owner.holds.in_turn([&] { shared.leave(); });
+    }
+  }
+  answer(context, gone_on);
   return kj::READY_NOW;
 }
 

@@ -14,7 +14,8 @@ Status Departure::check() const {
   if (!setup_.announce) {
     return Error(ErrorKind::unsupported,
                  "nothing would start an owner of the image at another place",
-                 "end this one, move the image, and start one there");
+                 "end this one, move the image, and start one there; one that has --shared, "
+                 "--reservation or --image-key is not moved while it runs");
   }
   return hand_over_.was_said()
              ? Error(ErrorKind::sealed, "the machine is about to go on elsewhere, or has gone",

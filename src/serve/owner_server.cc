@@ -13,6 +13,7 @@
 #include <fmt/core.h>
 
 #include "serve/metrics_text.h"
+#include "serve/shared_blobs.h"
 #include "service/poll_timeout.h"
 
 namespace vnvram {
@@ -34,6 +35,14 @@ Peer peer_of(const UniqueFd& socket, std::uint64_t session) {
 } // namespace
 
 Result<std::unique_ptr<OwnerServer>> OwnerServer::start(const Setup& setup) {
+  if (setup.shared != nullptr && setup.keeper.is_attached()) {
+    Result<StoreUse> store = setup.keeper.use(StoreGate::Purpose::read);
+    const Status may =
+        store ? check_shared_blobs(setup.location, (*store)->blobs()) : store.error();
+    if (!may) {
+      return may.error();
+    }
+  }
   Result<UniqueFd> bell_fd = Bell::make_fd();
   if (!bell_fd) {
     return bell_fd.error();
@@ -75,7 +84,7 @@ OwnerServer::~OwnerServer() {
 
 void OwnerServer::devices_end() {
   if (setup_.shared != nullptr) {
-    holds_.in_turn([this] { setup_.shared->give_up(); });
+    holds_.in_turn([this] { setup_.shared->end(); });
   }
 }
 

@@ -64,7 +64,7 @@ public:
     std::optional<uid_t> uid = std::nullopt; ///< Nothing: as the socket says.
   };
 
-  /// Errors: io (no descriptor left, or no thread).
+  /// Errors: io (no descriptor left, or no thread); those of check_shared_blobs().
   static Result<std::unique_ptr<OwnerServer>> start(const Setup& setup);
   /// One more session, over a socket that is connected, with the rights of the scope and no others.
   /// It never makes room for another one. Any thread.

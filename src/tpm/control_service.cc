@@ -238,8 +238,10 @@ void ControlService::note_shutdown() const {
 TpmResult ControlService::lock_storage(std::uint32_t retry_count) {
   const bool hands_over = host_ != nullptr && host_->hands_image_over();
   if (hands_over && custody_.state() == Custody::State::gone && !may_come_back_) {
-    log_.error("CMD_LOCK_STORAGE is refused: it was not this controller's machine that was handed "
-               "over; if it is to go on here: vnvram tpm unseal");
+    log_.error(
+        "CMD_LOCK_STORAGE is refused: it was not this controller's machine that was handed "
+        "over; if it is to go on here, and does nowhere else: vnvram tpm unseal, where there "
+        "is an --admin socket; else end what serves it, and vnvram unseal IMAGE");
     return tpm_fail;
   }
   const TpmResult opened = open_storage(ControlHost::Purpose::go_on, retry_count);

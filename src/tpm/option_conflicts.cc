@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "device/location.h"
+#include "owner/named_server.h"
 
 namespace vnvram {
 
@@ -43,6 +44,14 @@ Status check_options(const Options& options) {
     return usage_error("--shared is for an image that is handed over with its seal",
                        "leave out --detached, --no-seal, and with --incoming --take-over and "
                        "--startup");
+  }
+  if (options.shared && options.reservation) {
+    return usage_error("--reservation with --shared: nobody has tried yet how a reservation goes "
+                       "over to the other host",
+                       "leave out one of them");
+  }
+  if (options.shared && is_named_server(options.image)) {
+    return named_server_error(options.image);
   }
   if (options.detached && !options.admin) {
     return usage_error("--detached needs --admin: nobody could attach the image");

@@ -92,7 +92,8 @@ bool TpmStorage::is_at_hand() {
   if (setup_.shared && !custody_.is_ours()) {
     if (!std::exchange(complained_, true)) {
       log_.warning("TPM commands fail: the state was handed over to another host, with the image; "
-                   "if it is to go on here: vnvram tpm unseal");
+                   "if it is to go on here, and does nowhere else: vnvram tpm unseal, where there "
+                   "is an --admin socket; else end what serves it, and vnvram unseal IMAGE");
     }
     return false;
   }

@@ -230,8 +230,8 @@ Status TpmStorage::open_to_power_on() {
   }
   return Error(
       ErrorKind::sealed, image_.location() + ": the TPM's state was handed over to another host",
-      "if it is to go on here, and does nowhere else: vnvram tpm unseal; or end vnvram-tpm, "
-      "and vnvram unseal");
+      "if it is to go on here, and does nowhere else: vnvram tpm unseal, where there is an --admin "
+      "socket; else end what serves it, and vnvram unseal");
 }
 
 void TpmStorage::leave_what_is_sealed() {

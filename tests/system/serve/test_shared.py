@@ -3,6 +3,7 @@
 writes, as a flash does."""
 
 import os
+import shutil
 import signal
 import subprocess
 import threading
@@ -55,7 +56,7 @@ class MachineHost(of_a_tpm.Host):
 
 
 class SharedServeCase(of_a_tpm.SharedImageCase):
-    image_words = ("--tpm2", "--blob", f"{FLASH}:uefi-vars:{FLASH_SIZE}")
+    image_words = ("--tpm2", "--blob", f"{FLASH}:edk2.variables:{FLASH_SIZE}")
     written = 0
     key_words = ()
 
@@ -191,6 +192,42 @@ class HandOver(SharedServeCase, of_a_tpm.HandOver):
         tpm = ("--tpm", f"unix:{self.workspace.file('tpm')}", "--seccomp", "off")
         for words in ((), ("--incoming",)):
             self.assertIn("is a VM image", self.refused_serve(*tpm, *words, image=image)[1])
+
+    def test_blobs_of_other_devices_are_refused(self):
+        """QEMU's device has read its drive by the switch, and may write that."""
+        tpm = ("--tpm", f"unix:{self.workspace.file('another.tpm')}")
+        image = create(self.workspace.file("eeprom.img"), *self.image_words, "--blob", "eeprom:at24c:256")
+        for words in ((), ("--incoming",)):
+            self.assertIn("blob eeprom of type at24c", self.refused_serve(*tpm, *words, image=image)[1])
+        source, count = self.start_source()
+        done = subprocess.run([program("vnvram"), "register", source.tpm.address, "--blob", "eeprom:at24c:256"],
+                              capture_output=True, text=True, timeout=60, check=False)
+        self.assertIn("blob eeprom of type at24c", done.stderr)
+        self.must_go_on(source, count)
+
+    def test_what_cannot_be_handed_over_is_refused(self):
+        tpm = f"unix:{self.workspace.file('tpm')}"
+        self.assertIn("by a name", self.refused_serve("--tpm", tpm, image="nbd://localhost:1/x")[1])
+        self.assertIn("--reservation with --shared", self.refused_serve("--tpm", tpm, "--reservation")[1])
+        for words, why in ((("nbd://localhost:1/x",), "by a name"), ((self.image, "--reservation"), "--reservation with")):
+            done = subprocess.run([program("vnvram-tpm"), *words, "--shared", "--ctrl", tpm], stdin=subprocess.DEVNULL,
+                                  capture_output=True, text=True, timeout=60, check=False)
+            self.assertNotEqual(done.returncode, 0)
+            self.assertIn(why, done.stderr)
+
+    def test_somebody_has_opened_it_before_the_seal(self):
+        """As without a lock: nothing waits then, and everything ends."""
+        source, _ = self.start_source()
+        other = self.workspace.file("other.img")
+        shutil.copyfile(self.image, other)
+        vnvram("takeover", other, "--owner-is-dead")
+        with open(other, "rb") as taken, open(self.image, "r+b") as image:
+            shutil.copyfileobj(taken, image)
+        self.assertEqual(source.control.get_blob(PERMANENT)[0], FAIL)
+        source.begin_to_write(7)
+        source.writing.join(PATIENCE_SECONDS)
+        self.assertIsNotNone(source.failed)
+        source.tpm.stop()
 
     def test_without_a_seal_it_is_refused(self):
         tpm = f"unix:{self.workspace.file('tpm')}"

@@ -1,10 +1,12 @@
 // One image that two owners see: whose it is, what waits meanwhile, and what is lost by nobody.
 #include "owner/shared_image.h"
 
+#include <memory>
 #include <optional>
 #include <string>
 
 #include "support/temporary_directory.h"
+#include "unit/store/hooked_device.h"
 #include "unit/store/store_fixture.h"
 
 namespace vnvram {
@@ -157,6 +159,43 @@ TEST_F(SharedImageTest, WhatWaitsIsRefusedWhenNobodyGoesOnHere) {
   EXPECT_TRUE(target_.shared.has_all());
   source_.shared.give_up(); // It has the image.
   must_have(source_, "one");
+}
+
+TEST_F(SharedImageTest, WhoIsOvertakenBeforeTheSealLetsGo) {
+  const auto disk = std::make_shared<MemoryDisk>(std::uint64_t{4} << 20U);
+  CreateOptions options;
+  options.blobs = {{.spec = spec("a", 100)}};
+  MemoryDevice created(disk);
+  ASSERT_OK(create_image(created, options));
+  const auto hook = std::make_shared<HookedDevice::Hook>();
+  const auto unlocked = [&] { return std::make_unique<HookedDevice>(disk, hook, false); };
+  Owner here("disk");
+  Owner there("disk");
+  ASSERT_OK(here.keeper.attach(unlocked(), {.location = "disk"}));
+  ASSERT_OK(there.keeper.attach(unlocked(), {.location = "disk"}));
+  EXPECT_KIND(here.shared.hand_over(number(1)), stale);
+  EXPECT_EQ(here.shared.standing(), Standing::gone);
+  EXPECT_KIND(here.write("two"), sealed);
+}
+
+TEST_F(SharedImageTest, WhatHasComeIsGivenUpAsWell) {
+  ASSERT_OK(target_.shared.stand_by());
+  ASSERT_OK(source_.shared.hand_over(number(1)));
+  ASSERT_OK(target_.shared.go_on({.hand_over = number(1)}));
+  EXPECT_KIND(target_.write("two"), in_use);
+  target_.shared.end();
+  EXPECT_KIND(target_.write("two"), sealed);
+  ASSERT_OK(source_.shared.go_on({.hand_over = number(1)}));
+}
+
+TEST_F(SharedImageTest, WhatIsLetGoBehindTheEndIsGivenUp) {
+  source_.shared.end();
+  must_have(source_, "one");
+  ASSERT_OK(source_.shared.hand_over(number(1)));
+  EXPECT_KIND(source_.write("two"), sealed);
+  EXPECT_KIND(source_.shared.go_on({.hand_over = number(1)}), sealed);
+  ASSERT_OK(target_.shared.stand_by());
+  ASSERT_OK(target_.shared.go_on({.hand_over = number(1)}));
 }
 
 TEST_F(SharedImageTest, WhoWasOvertakenLetsGoAndHasNotAll) {
