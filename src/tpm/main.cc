@@ -203,6 +203,14 @@ std::string opening_words(const Tpm& made, const Options& options) {
                                      : "which is not attached yet");
 }
 
+Result<std::optional<PidFile>> write_pid_file(const Options& options) {
+  if (options.pid_file.empty()) {
+    return std::optional<PidFile>();
+  }
+  Result<PidFile> written = PidFile::write(options.pid_file);
+  return written.ok() ? Result<std::optional<PidFile>>(std::move(*written)) : written.error();
+}
+
 Status run(const Options& options, const Log& log) {
   keep_memory_small();
   const Result<UniqueFd> signals = take_termination_signals();
@@ -234,16 +242,12 @@ Status run(const Options& options, const Log& log) {
   if (Status opened = open_sockets(sockets, options); !opened.ok()) {
     return opened;
   }
-  std::optional<PidFile> pid_file;
-  if (!options.pid_file.empty()) {
-    Result<PidFile> written = PidFile::write(options.pid_file);
-    if (!written.ok()) {
-      return written.error();
-    }
-    pid_file.emplace(std::move(*written));
+  const Result<std::optional<PidFile>> pid_file = write_pid_file(options);
+  if (!pid_file.ok()) {
+    return pid_file.error();
   }
   const std::unique_ptr<NameRemover> remover = *std::move(started); // Ends before the sockets do.
-  if (Status handed_over = hand_over_names(*remover, sockets, pid_file); !handed_over.ok()) {
+  if (Status handed_over = hand_over_names(*remover, sockets, *pid_file); !handed_over.ok()) {
     return handed_over;
   }
   if (options.admin || options.shared) {
