@@ -242,7 +242,7 @@ Status run(const Options& options, const Log& log) {
   if (Status opened = open_sockets(sockets, options); !opened.ok()) {
     return opened;
   }
-  const Result<std::optional<PidFile>> pid_file = write_pid_file(options);
+  Result<std::optional<PidFile>> pid_file = write_pid_file(options);
   if (!pid_file.ok()) {
     return pid_file.error();
   }
