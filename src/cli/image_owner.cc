@@ -236,7 +236,8 @@ Status ImageOwner::give_up_rights() const {
                                    .threads = true,
                                    .growth = setup_.grow_max_bytes != 0,
                                    .client_library = has_own_threads(location_),
-                                   .files = setup_.is_shared});
+                                   .files = setup_.is_shared,
+                                   .block_device = may_be_block_device(location_)});
 }
 
 // The one before may have let it go, and somebody have gone on with it since.
