@@ -1,11 +1,9 @@
 #include "service/sandbox.h"
 
-#include <grp.h>
 #include <linux/fiemap.h>
 #include <linux/fs.h>
 #include <linux/pr.h>
 #include <linux/sched.h>
-#include <pwd.h>
 #include <scsi/sg.h>
 #include <seccomp.h>
 #include <sys/ioctl.h>
@@ -21,7 +19,6 @@
 #include <span>
 #include <string_view>
 #include <system_error>
-#include <vector>
 
 namespace vnvram {
 namespace {
@@ -327,45 +324,7 @@ std::unique_ptr<void, FilterRelease> make_filter(std::uint32_t otherwise, std::u
   return filter;
 }
 
-struct FoundUser {
-  uid_t uid;
-  gid_t gid;
-};
-
-Result<FoundUser> look_up_user(const std::string& user) {
-  passwd entry{};
-  passwd* found = nullptr;
-  std::vector<char> text(16384);
-  const int looked_up = ::getpwnam_r(user.c_str(), &entry, text.data(), text.size(), &found);
-  if (found == nullptr) {
-    return Error(
-        ErrorKind::invalid_argument,
-        "user '" + user + "': " +
-            (looked_up == 0 ? "there is no such user" : std::system_category().message(looked_up)));
-  }
-  return FoundUser{entry.pw_uid, entry.pw_gid};
-}
-
 } // namespace
-
-Result<uid_t> find_user(const std::string& user) {
-  const Result<FoundUser> found = look_up_user(user);
-  return found ? Result<uid_t>(found->uid) : found.error();
-}
-
-Status become_user(const std::string& user) {
-  const Result<FoundUser> found = look_up_user(user);
-  if (!found) {
-    return found.error();
-  }
-  if (::initgroups(user.c_str(), found->gid) != 0 ||
-      ::setresgid(found->gid, found->gid, found->gid) != 0 ||
-      ::setresuid(found->uid, found->uid, found->uid) != 0) {
-    Error error = system_error("cannot become user '" + user + "'", errno);
-    return Error(error.kind(), error.cause(), "start vnvram-tpm as root, or leave out --user");
-  }
-  return {};
-}
 
 Status confine(Seccomp mode, SandboxNeeds needs) {
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
