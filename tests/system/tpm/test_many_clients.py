@@ -195,9 +195,13 @@ class ManyClients(TpmCase):
     # ---- No descriptors left.
 
     @staticmethod
-    def leave_descriptors(tpm, count):
-        """So many more than it has open now."""
-        opened = [int(number) for number in os.listdir(f"/proc/{tpm.pid}/fd")]
+    def leave_descriptors(tpm, count, go_round=lambda: None):
+        """So many more than it has open now, with nothing open that it is about to close: `go_round` asks it something."""
+        seen, opened = None, []
+        while opened != seen:
+            seen = opened
+            go_round()
+            opened = sorted(int(number) for number in os.listdir(f"/proc/{tpm.pid}/fd"))
         limit = max(opened) + 1
         free = limit - len(opened)
         limit += count - free
@@ -224,7 +228,7 @@ class ManyClients(TpmCase):
             tpm = self.start_server(self.new_image())
             machine = self.control(tpm)
             command = machine.take_control()
-            self.leave_descriptors(tpm, 0)
+            self.leave_descriptors(tpm, 0, machine.capability)
             sock = connect(socket_of(tpm))
             self.addCleanup(sock.close)
             sock.sendall(struct.pack(">HII", 0x8001, 10, 0x181) if socket_of(tpm) == self.server
