@@ -88,6 +88,7 @@ class NeedsAKey(Case):
             "register": [("register", image, "--blob", "b:test:100")],
             "get": [("get", image, "a")], "put": [("put", image, "a", "-")], "rm": [("rm", image, "a")],
             "salvage": [("salvage", image, out, *new_key)],
+            "move": [("move", image, out)],
             "resize": [("resize", image, "16M")],
             "serve": [("serve", image, "--control", f"unix:{self.path('owner.sock')}")],
             "export": [("export", image, out, *new_key), ("export", image, out, "--decrypt")],
