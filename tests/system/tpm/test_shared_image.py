@@ -19,7 +19,7 @@ from tpm.support import FAIL, STORE_VOLATILE, TpmCase  # noqa: E402
 PERMANENT, VOLATILE, SAVE_STATE = KINDS = 1, 2, 3
 DELETE_VOLATILE = 1
 SEALED = 30  # An exit code.
-ROUNDS = 200 if os.environ.get("VNVRAM_LONG_TESTS") else 10
+ROUNDS = 300 if os.environ.get("VNVRAM_LONG_TESTS") else 10
 
 
 def fetch(control):
