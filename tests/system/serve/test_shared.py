@@ -308,7 +308,7 @@ class OwnerDeaths(SharedServeCase):
         for number in range(of_a_tpm.ROUNDS):
             target = self.start_target()
             victim = (source, target)[number % 2]
-            killing = threading.Timer(number * 0.002, os.kill, (victim.tpm.pid, signal.SIGKILL))  # Random, no synchronisation.
+            killing = threading.Timer(number % 20 * 0.001, os.kill, (victim.tpm.pid, signal.SIGKILL))  # Random, no synchronisation.
             killing.start()
             try:
                 blobs = fetch(source.control)
