@@ -24,7 +24,7 @@ SOURCE = Path(__file__).resolve().parent.parent
 HOLDS, REFUTED, REACHED = "holds", "refuted", "reached"
 MEMORY_MIB = 2048
 # The hash table is as large as the search is: 2^24 slots for millions of states.
-HASH_SLOTS_LOG2 = {"store": 24, "anchors": 21, "keys": 21, "handover": 21}
+HASH_SLOTS_LOG2 = {"store": 24, "anchors": 21, "keys": 21, "handover": 21, "moves": 23}
 
 
 @dataclass
@@ -49,6 +49,8 @@ VARIANTS = [
     Variant("handover", "LOCK_ONLY", HOLDS, "a lock that ends with its owner, and no fence"),
     Variant("handover", "NO_LOCK", HOLDS, "no lock: operators and managers may err, no stalls"),
     Variant("handover", "NO_LOCK CAREFUL", HOLDS, "no lock: nobody errs, stalls anywhere"),
+    Variant("moves", "", HOLDS, "an image that moves between two places", every_line=True),
+    Variant("moves", "STRANGERS=1 MOVES=1 OPENINGS=2 DEATHS=1", HOLDS, "the same, with two who open places at once", every_line=True),
     Variant("store", "WRONG_EARLY_ANSWER", REFUTED, "acknowledge before the record is durable"),
     Variant("store", "WRONG_NO_FLUSH", REFUTED, "no flush before the superblock"),
     Variant("store", "WRONG_SAME_SLOT", REFUTED, "homes written over the current slot"),
@@ -92,6 +94,15 @@ VARIANTS = [
     Variant("keys", "WRONG_RING_STAYS", REFUTED, "no noise over the ring"),
     Variant("keys", "WRONG_LEFTOVERS", REFUTED, "wraps that a cut has left are kept"),
     Variant("keys", "LIMIT_CHANGED_SLOT", REFUTED, "known limit: a slot changed behind an exchange that was cut"),
+    Variant("moves", "WRONG_NO_LOOK", REFUTED, "who opens the new place does not look at the old one"),
+    Variant("moves", "WRONG_LOOK_AT_A_CACHE", REFUTED, "looks at what is in a cache only"),
+    Variant("moves", "WRONG_LOOK_BESIDE STRANGERS=1 MOVES=1 OPENINGS=2 DEATHS=1", REFUTED, "looks while somebody has it open"),
+    Variant("moves", "WRONG_WORD_WITHOUT_A_LOOK", REFUTED, "a word opens what has gone on elsewhere"),
+    Variant("moves", "WRONG_LEAVE_UNHELD", REFUTED, "left although changes are held no more"),
+    Variant("moves", "WRONG_NO_FLUSH", REFUTED, "the copy's superblock before its content is durable"),
+    Variant("moves", "WRONG_NOT_SEALED", REFUTED, "the copy is not sealed from its first moment on"),
+    Variant("moves", "WRONG_SILENCE_IS_A_REFUSAL", REFUTED, "the copy is taken away when nobody answers"),
+    Variant("moves", "WRONG_LATE_BEGINNING", REFUTED, "written over before the owner knows that a move begins"),
     Variant("handover", "NO_LOCK WRONG_BEFORE_SEAL", REFUTED, "the destination opens before the source has sealed"),
     Variant("handover", "WRONG_NO_SYNC", REFUTED, "the source seals without what it has deferred"),
     Variant("handover", "WRONG_SEAL_IN_CACHE", REFUTED, "the source lets go before the seal is durable"),

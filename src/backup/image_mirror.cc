@@ -60,13 +60,16 @@ Status ImageMirror::prepare() {
                              device_block_count_ * block_size_bytes),
                  "make it larger");
   }
+  // INV7k: what is there may be what somebody else has just moved the image to. From here on he
+  // cannot.
+  Status done = setup_.source.begin();
   const bool is_blank = check_creatable(device_).ok();
-  return TargetWipe(setup_.source.device(), device_, *look).run(is_blank);
+  return done ? TargetWipe(setup_.source.device(), device_, *look).run(is_blank) : done;
 }
 
 // What is torn because it is just being written is written, and so copied, once more.
 Status ImageMirror::follow() {
-  Status done = setup_.source.begin();
+  Status done;
   std::vector<ByteRange> ranges{
       {.offset_bytes = begin_bytes,
        .length_bytes = superblock_.image_block_count * block_size_bytes - begin_bytes}};

@@ -23,7 +23,8 @@ public:
 
   /// To be read beside all that is written to it.
   [[nodiscard]] virtual BlockDevice& device() = 0;
-  /// What is written is noted from now on.
+  /// What is written is noted from now on, and nobody who has begun before leaves. Errors: in_use
+  /// (somebody holds, who may be about to), sealed (somebody has left).
   virtual Status begin() = 0;
   /// What was written since it was asked last. Errors: in_use (somebody else has begun).
   virtual Result<std::vector<ByteRange>> take_written() = 0;

@@ -81,10 +81,23 @@ Result<CheckReport> ImageKeeper::check_at_rest() {
   return at_rest ? check_image((*store)->device(), {}, setup_.store.keys) : at_rest.error();
 }
 
+// INV7k: who begins is about to write to another place, and who holds changes to say that the image
+// is there from now on. It may be the same place.
+Status ImageKeeper::check_free_to_move() const {
+  if (has_left_) {
+    return Error(ErrorKind::sealed, location_ + ": the image was moved", "look where it is now");
+  }
+  return is_held() ? Error(ErrorKind::in_use,
+                           location_ + ": changes are held, maybe for another move of the image",
+                           "`release` them if nobody moves it")
+                   : Status();
+}
+
 Result<std::vector<ByteRange>> ImageKeeper::take_written(std::uint64_t& number) {
   Result<StoreUse> store = use(StoreGate::Purpose::read);
-  if (!store) {
-    return store.error();
+  const Status may = number == 0 ? check_free_to_move() : Status();
+  if (!store || !may) {
+    return store ? may.error() : store.error();
   }
   WrittenBlocks& written = CountedDevice::of(**store).written();
   number = number == 0 ? written.begin() : number;

@@ -82,8 +82,9 @@ public:
   /// for that, they wait until it is done. One at a time. Errors: its own, those of a checkpoint,
   /// absent.
   Result<CheckReport> check();
-  /// For who mirrors the image's device (WrittenBlocks). `number`: 0 begins, and is set. Errors:
-  /// in_use (somebody else mirrors it by now), absent.
+  /// For who mirrors the image's device (WrittenBlocks). `number`: 0 begins, and is set; while
+  /// nobody else can begin to hold changes. Errors: in_use (somebody else mirrors it by now; to
+  /// begin: changes are held), absent; to begin: sealed (it was moved).
   Result<std::vector<ByteRange>> take_written(std::uint64_t& number);
   /// While changes are held: what the superblocks would be if it was sealed. Errors: those of
   /// sealed_superblocks(), absent.
@@ -168,6 +169,7 @@ public:
 private:
   Result<StoreUse> use(StoreGate::Pass pass);
   [[nodiscard]] Status check_taken(StoreGate::Purpose purpose) const;
+  [[nodiscard]] Status check_free_to_move() const;
   Result<CheckReport> check_at_rest();
   Status open(std::unique_ptr<BlockDevice> device, const Opening& opening);
   [[nodiscard]] std::unique_ptr<Store> take_store();

@@ -396,7 +396,7 @@ interface Owner extends(Blobs) {
 
   # For who mirrors the device: which bytes of it were written since the call before, in whole blocks and in
   # order. `mirror` 0 begins, and whoever has begun before is refused from then on (in use); the answer has the
-  # number for the next call.
+  # number for the next call. It does not begin while changes are held (in use), nor when it was left (sealed).
   written @19 (mirror :UInt64) -> (mirror :UInt64, ranges :List(WrittenRange), failure :Failure);
   # While changes are held: what the superblocks would be if the image was sealed for a hand-over of this number,
   # 16 bytes: both, and the third copy. `location`: of the image, for who opens what they are written to.

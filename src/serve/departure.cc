@@ -23,6 +23,7 @@ Status Departure::check() const {
              : Status();
 }
 
+// INV7j: from the hold on, which was there before the rest was copied, nothing was acknowledged.
 Status Departure::leave(std::uint64_t hold, const HandOverNumber& number, const std::string& to) {
   if (Status may = check(); !may) {
     return may;

@@ -23,7 +23,9 @@ Result<HandOverNumber> read_number(capnp::Data::Reader data) {
 kj::Promise<void> OwnerService::written(WrittenContext context) {
   std::uint64_t mirror = context.getParams().getMirror();
   const Status may = session_.owner.departure.check();
-  const auto ranges = may ? session_.owner.keeper.take_written(mirror)
+  const auto ranges = may ? session_.owner.holds.in_turn([&] { // Nobody begins to hold meanwhile.
+    return session_.owner.keeper.take_written(mirror);
+  })
                           : Result<std::vector<ByteRange>>(may.error());
   if (!ranges) {
     answer(context, ranges.error());

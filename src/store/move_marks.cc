@@ -118,7 +118,7 @@ Error unfinished(const std::string& name, const std::string& from, const OtherPl
   return still_there(name, from);
 }
 
-// Invariant 7, of an image that is moved: one of its two places is opened, and never both.
+// INV7i, INV7j: one of its two places is opened, never both, and not the one that has less.
 Status judge_where_it_was(const std::string& name, const format::Superblock& here,
                           const std::string& from, const Result<OtherPlace>& there) {
   if (!there) {

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <iterator>
 #include <optional>
 #include <string>
 
@@ -27,7 +28,9 @@ public:
   explicit ObstinateSource(MoveSource& source) : source_(source) {}
 
   BlockDevice& device() override { return source_.device(); }
-  Status begin() override { return source_.begin(); }
+  Status begin() override {
+    return begins ? source_.begin() : Status(Error(ErrorKind::in_use, "held"));
+  }
   Result<std::vector<ByteRange>> take_written() override {
     if (before_look) {
       before_look();
@@ -54,10 +57,16 @@ public:
   std::function<void()> before_leave;
   std::optional<Error> refusal;
   bool is_held = false;
+  bool begins = true;
 
 private:
   MoveSource& source_;
 };
+
+std::string content_of(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
 
 class ImageMoveTest : public ::testing::Test {
 protected:
@@ -88,6 +97,16 @@ protected:
   std::optional<StoreMoveSource> source_;
   std::optional<ObstinateSource> obstinate_;
 };
+
+// Somebody else may have moved it there just now.
+TEST_F(ImageMoveTest, WhereItCannotBeginNothingThereIsWrittenOver) {
+  ASSERT_OK(create_image_file(new_, 0, {.blobs = {{.spec = spec("b", 512), .content = {}}}}));
+  const std::string before = content_of(new_);
+  obstinate_->begins = false;
+  EXPECT_KIND(move_image(*obstinate_, {.path = new_, .force = true}, {}), in_use);
+  EXPECT_TRUE(content_of(new_) == before);
+  EXPECT_OK(store_->write("a", pattern(3, 1)));
+}
 
 TEST_F(ImageMoveTest, ItHasAllThatWasWrittenMeanwhile) {
   ASSERT_EQ(::chmod(old_.c_str(), 0640), 0);

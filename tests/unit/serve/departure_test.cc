@@ -66,6 +66,22 @@ TEST_F(DepartureTest, OnlyTheLastWhoBeganHearsWhatIsWritten) {
   EXPECT_KIND(first->take_written(firsts), in_use);
 }
 
+// Whoever holds may be about to leave for the very place that the other one is going to write over.
+TEST_F(DepartureTest, NobodyBeginsWhileChangesAreHeldNorWhenItWasLeft) {
+  begin();
+  const auto first = operators();
+  std::uint64_t firsts = 0;
+  ASSERT_OK(first->take_written(firsts));
+  const auto held = first->hold_alone(held_max);
+  ASSERT_OK(held);
+  const auto second = operators();
+  std::uint64_t seconds = 0;
+  EXPECT_KIND(second->take_written(seconds), in_use);
+  EXPECT_OK(first->take_written(firsts));
+  ASSERT_OK(first->leave(*held, number(), "there"));
+  EXPECT_KIND(second->take_written(seconds), sealed);
+}
+
 TEST_F(DepartureTest, WithoutItsHoldNothingHappens) {
   begin();
   const auto owner = operators();
