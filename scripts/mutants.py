@@ -67,6 +67,7 @@ EXPECTED = {
     "hand_over_look": "store_test:HandOverOfImage.NobodyElseDoes",
     "take_back_look": "store_test:HandOverOfImage.ItDoesNotTakeBackWhatHasGoneOnElsewhere",
     "hand_over_word": "store_test:HandOverOfImage.NobodyElseDoes",
+    "unclosed_word": "store_test:Unclosed.ItIsRefusedWhereNoLockTells",
     "replaced_content": "store_test:Ownership.ContentThatWasPutInTheImagesPlace*",
     "file_named": "device_test:FileNameTest.*",
     "medium_reads": "block_device_test:BlockDeviceTest.AnotherLoopDevicesWritesAreSeen",

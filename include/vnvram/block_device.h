@@ -21,6 +21,9 @@ struct DeviceCapabilities {
   bool write = false;  ///< Opened for writing.
   bool resize = false; ///< resize() can grow it.
   bool lock = false;   ///< lock_for_writing() keeps other owners out.
+  /// Other hosts do not see that lock: a block device's. What their owners have not closed they may
+  /// have open.
+  bool lock_here_only = false;
   /// Someone else may change the content underneath (a drive that QEMU owns).
   bool content_may_change = false;
   /// Each call is a round trip to another process. Where such a device cannot lock, the check that

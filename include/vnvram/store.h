@@ -120,6 +120,10 @@ struct OpenOptions {
   /// who has not sealed it), sealed (for another hand-over, or for none), stale (somebody has gone
   /// on with it since).
   std::optional<GoOn> go_on = std::nullopt;
+  /// By somebody's word, or behind take_over(): an image that an owner on another host has not
+  /// closed, too, where no lock says that it has ended (NBD exports, block devices). Without it
+  /// such an image is refused with in_use.
+  bool accept_unclosed = false;
   /// Refused with in_use, before anything is written, if somebody else has opened the image for
   /// writing since: what the machine's devices remember may be older then. An image that was put
   /// back to an older state has another epoch as well, and is not refused for that.

@@ -49,6 +49,7 @@ enum class Barrier {
   hand_over_look,             // 7: who goes on from a hand-over opens what is sealed for it only
   take_back_look,             // 7: and who takes back, what nobody has had since
   hand_over_word,             // 7: what was let go is opened by nobody else without a word
+  unclosed_word,              // 7: nor what another host has not closed, if no lock says more
   move_look,                  // 7: where an image was moved to counts once the old place is sealed
   file_named,                 // 1: nothing is acknowledged that no later opener finds
   medium_reads,               // 7: what a cache can hide of another's writes is read around it

@@ -111,6 +111,7 @@ vnvram_kind vnvram_open(const char* path, const vnvram_open_options* options, vn
           !taken) {
         return taken;
       }
+      open->accept_unclosed = true;
     }
     if (options != nullptr && (options->flags & VNVRAM_OPEN_RESERVE) != 0) {
       if (Status possible = reserve_when_locked(**device); !possible) {

@@ -80,8 +80,9 @@ Result<ExitCode> TakeoverCommand::run(Output& output) {
       !read) {
     return read.error();
   }
-  const auto store =
-      Store::open(*std::move(device), {.background = false, .keys = keys(), .anchor = *anchor});
+  const auto store = Store::open(
+      *std::move(device),
+      {.background = false, .keys = keys(), .accept_unclosed = true, .anchor = *anchor});
   if (!store) {
     return store.error();
   }

@@ -172,6 +172,7 @@ Status ImageKeeper::open(std::unique_ptr<BlockDevice> device, const Opening& ope
   options.accept_sealed = opening.accept_sealed;
   options.go_on = opening.go_on;
   options.comes_after = opening.comes_after;
+  options.accept_unclosed = options.accept_unclosed || opening.take_over;
   if (only_looks) {
     options.anchor = {};
   }

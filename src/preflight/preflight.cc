@@ -1,21 +1,21 @@
 #include "preflight/preflight.h"
 
 #include <algorithm>
-#include <array>
 #include <iterator>
 #include <string_view>
 #include <utility>
 
 #include <fmt/core.h>
-#include <unistd.h>
 
 #include "backup/opened_part.h"
+#include "base/host_name.h"
 #include "base/plain_text.h"
 #include "device/location.h"
 #include "format/superblock.h"
 #include "preflight/tpm_preflight.h"
 #include "store/move_marks.h"
 #include "store/superblock_reader.h"
+#include "store/unclosed_image.h"
 #include "store/written_ranges.h"
 
 namespace vnvram {
@@ -29,8 +29,7 @@ std::string milliseconds(std::chrono::nanoseconds time) {
 }
 
 bool is_this_host(const std::string& name) {
-  std::array<char, 256> host{};
-  return ::gethostname(host.data(), host.size() - 1) == 0 && name == host.data();
+  return name == host_name();
 }
 
 std::string owner_text(const StoreInfo& info) {
@@ -107,6 +106,7 @@ void Preflight::check_lock() {
 }
 
 bool Preflight::check_format(BlockDevice& device) {
+  device_can_ = device.capabilities();
   const Result<format::Superblock> superblock = find_superblock(device);
   if (!superblock) {
     refuse("format", superblock.error());
@@ -202,6 +202,9 @@ void Preflight::check_owner(const StoreInfo& info) {
   } else if (info.clean) {
     add("lock", is_locked_ ? Outcome::good : Outcome::unknown,
         is_locked_ ? "nobody has it" : "its last owner has closed it; there is no lock to look at");
+  } else if (const LastOwner owner{.pid = info.owner_pid, .host = info.owner_host};
+             !options_.incoming && may_be_open_elsewhere(device_can_, owner)) {
+    refuse("lock", open_elsewhere(location_, owner));
   } else if (is_locked_) {
     add("lock", Outcome::note,
         fmt::format("not closed in good order by {}, and no lock of it is seen here{}", who,

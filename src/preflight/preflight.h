@@ -72,6 +72,7 @@ private:
   PreflightReport report_;
   std::optional<bool> is_locked_ = {};   ///< Nothing: that cannot be seen.
   std::optional<Error> lock_error_ = {}; ///< If it is.
+  DeviceCapabilities device_can_ = {};
   ImageFormat image_format_ = ImageFormat::raw;
   std::vector<ByteRange> written_ranges_; ///< By its owner, once there is one.
 };

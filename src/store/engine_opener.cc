@@ -1,13 +1,13 @@
 #include "store/engine_opener.h"
 
 #include <algorithm>
-#include <array>
 #include <string>
 #include <vector>
 
 #include <fmt/core.h>
-#include <unistd.h>
 
+#include "base/barrier.h"
+#include "base/host_name.h"
 #include "device/space_keeper.h"
 #include "format/superblock_pair.h"
 #include "keys/key_rotation.h"
@@ -16,6 +16,7 @@
 #include "store/move_marks.h"
 #include "store/registration.h"
 #include "store/superblock_reader.h"
+#include "store/unclosed_image.h"
 #include "store/unlock.h"
 #include "store/written_ranges.h"
 
@@ -39,19 +40,13 @@ Error in_use(BlockDevice& device, const Error& error) {
           "stop it first; reading beside it is possible"};
 }
 
-std::string this_host() {
-  std::array<char, 64> name{}; // As long as the superblock has room for.
-  return ::gethostname(name.data(), name.size() - 1) == 0 ? std::string(name.data())
-                                                          : std::string();
-}
-
 // INV7a, of whole machines: the store of an owner that was overtaken is poisoned, but the next one
 // of the same machine would read on, and its devices write what they remember.
 Status check_nobody_since(const std::string& name, const format::Superblock& superblock,
                           const OwnerBefore& before) {
   const bool is_one_of_ours = std::find(before.pids.begin(), before.pids.end(),
                                         superblock.owner_pid) != before.pids.end() &&
-                              superblock.owner_host.data() == this_host();
+                              superblock.owner_host.data() == host_name();
   if (superblock.epoch_number <= before.epoch || is_one_of_ours) {
     return {};
   }
@@ -64,6 +59,18 @@ Status check_nobody_since(const std::string& name, const format::Superblock& sup
                            "this machine's was {})",
                            name, who, superblock.epoch_number, before.epoch),
                "end this machine: what it remembers may be older than the image");
+}
+
+// INV7e: nobody who serves is overtaken without a word.
+Status check_closed(const BlockDevice& device, const format::Superblock& superblock,
+                    const OpenOptions& options) {
+  const LastOwner owner{.pid = superblock.owner_pid, .host = superblock.owner_host.data()};
+  const bool is_sealed = (superblock.features_must_know & format::feature_sealed) != 0;
+  const bool is_told = is_sealed || options.accept_unclosed;
+  return !is_told && kept(Barrier::unclosed_word) &&
+                 may_be_open_elsewhere(device.capabilities(), owner)
+             ? Status(open_elsewhere(device.name(), owner))
+             : Status();
 }
 
 // Whether who opens it may, and then whether it was moved here, so that its seal comes off.
@@ -87,7 +94,8 @@ Result<bool> check_opening(BlockDevice& device, const format::Superblock& superb
   const Status free = options.comes_after
                           ? check_nobody_since(device.name(), superblock, *options.comes_after)
                           : Status();
-  return free ? moved_here : free.error();
+  const Status closed = free ? check_closed(device, superblock, options) : Status(free.error());
+  return closed ? moved_here : closed.error();
 }
 
 // From here on it is an image like others, and nobody looks any more at where it was. The seal

@@ -89,7 +89,8 @@ Options ProgramSetup::tpm_options() const {
   options.version = options_.version;
   options.detached = !has_owner();
   options.on_demand = options.detached;
-  options.seals = false; // Managers do not say when a machine comes back.
+  options.seals = false;           // Managers do not say when a machine comes back.
+  options.accepts_unclosed = true; // Nor that they have shut out the host where it was.
   options.shuts_down = options_.flags.shuts_down;
   options.seccomp = Seccomp::off; // To what is confined files can still be opened.
   options.keys = image_keys();

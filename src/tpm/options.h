@@ -38,6 +38,7 @@ struct Options {
   bool incoming = false;              ///< A sealed image is accepted: QEMU is going to set a state.
   std::optional<OwnerWord> take_over; ///< See ImageKeeper::Opening.
   bool reservation = false;           ///< See ImageKeeper::Setup.
+  bool accepts_unclosed = false;      ///< See OpenOptions::accept_unclosed.
   /// The other host of a migration sees the image as well, and goes on with it.
   bool shared = false;
   bool seals = true; ///< A state that QEMU has fetched is not committed until it is ours again.

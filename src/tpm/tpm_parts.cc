@@ -79,6 +79,7 @@ Result<Tpm> make_without_tpm(const Options& options, const Log& log) {
   ImageKeeper::Setup setup{
       .device = {.image_key_file = options.image_key_file, .image_format = options.image_format},
       .store = {.keys = options.keys,
+                .accept_unclosed = options.accepts_unclosed,
                 .anchor = *std::move(anchor),
                 .grow_max_bytes = options.grow_max_bytes,
                 .grown =
