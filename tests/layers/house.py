@@ -150,6 +150,15 @@ class House:
                     found.append(f"{path}: {declared['name']}: {count} methods")
         return found
 
+    def tests_of_nobody(self):
+        """Files of the tests with real programs that no CMakeLists.txt runs: they name a test by its file, or by
+        what is behind "test_" in their own folder."""
+        root = self.folder / "tests/system"
+        lists = {path.parent: set(re.findall(r"\w+", path.read_text())) for path in root.rglob("CMakeLists.txt")}
+        named = set().union(*lists.values())
+        return [str(path.relative_to(self.folder)) for path in sorted(root.rglob("test_*.py"))
+                if path.stem not in named and path.stem.removeprefix("test_") not in lists.get(path.parent, set())]
+
     def command_lines_below(self):
         """Texts that quote a command line where nobody knows that there is a command."""
         return [f"{path}: {text}" for path, content in self.sources("src").items()

@@ -60,6 +60,9 @@ class OurHouse(unittest.TestCase):
     def test_only_front_ends_quote_command_lines(self):
         self.assertEqual(self.house.command_lines_below(), [])
 
+    def test_every_test_with_real_programs_is_run(self):
+        self.assertEqual(self.house.tests_of_nobody(), [])
+
 
 class FaultsAreSeen(OneFault):
     """A house with one fault of each kind."""
@@ -116,6 +119,14 @@ class FaultsAreSeen(OneFault):
         self.assertEqual(house.command_lines_below(),
                          ['src/store/a.cc: "first vnvram repair',
                           'src/store/b.cc: "an nbd+unix:// is no file: vnvram ls'])
+
+    def test_a_test_that_nobody_runs(self):
+        house = self.house_of({"tests/system/serve/CMakeLists.txt": "foreach(name move)\nserve.test_${name}\n",
+                               "tests/system/serve/test_move.py": "", "tests/system/serve/test_moved.py": "",
+                               "tests/system/guest/CMakeLists.txt": "run(test_power.Cycle)\n",
+                               "tests/system/test_power.py": "", "tests/system/test_move.py": ""})
+        self.assertEqual(house.tests_of_nobody(),
+                         ["tests/system/serve/test_moved.py", "tests/system/test_move.py"])
 
     def test_a_class_of_too_many_methods(self):
         methods = "  [[nodiscard]] int one() const { return {1}; }\n" * METHODS_MAX
