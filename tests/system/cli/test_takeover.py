@@ -1,11 +1,14 @@
 """`vnvram takeover`, and --take-over: an image whose owner is silent, on storage that cannot shut it out."""
 
+import json
 import os
 import signal
+import subprocess
 
+from harness.child import PATIENCE_SECONDS
 from harness.nbd_server import NbdServer
 from harness.owner_process import OwnerProcess
-from harness.tpm_process import TpmProcess
+from harness.tpm_process import TpmProcess, program
 
 from .command import ABSENT, Case, IN_USE, MIB, OK, POISONED, SEALED, USAGE, WRONG_KEY
 
@@ -57,6 +60,32 @@ class TakeoverTest(Case):
         self.must_commit_nothing(owner)
         self.put(self.image, b"goes on")
         self.vnvram("check", self.image)
+
+    def elsewhere(self, *words):
+        """On a host of another name."""
+        return subprocess.run(["unshare", "--uts", "sh", "-c", 'hostname elsewhere && exec "$@"', "sh", program("vnvram"),
+                               *words], input=b"theirs", capture_output=True, check=False, timeout=PATIENCE_SECONDS)
+
+    def test_a_start_on_another_host_takes_nothing_from_who_runs(self):
+        owner = self.own()
+        self.put(owner.address, b"acknowledged")
+        before = self.json("info", self.image)
+        address = f"unix:{self.workspace.file('elsewhere')}"
+        for words in (("put", self.image, "x", "-"), ("serve", self.image, "--control", address)):
+            done = self.elsewhere(*words)
+            self.assertEqual(done.returncode, IN_USE, done.stderr)
+            self.assertIn(f"process {before['owner_pid']} on {before['owner_host']} has not closed it",
+                          done.stderr.decode())
+        report = json.loads(self.elsewhere("can-run", self.image, "--json").stdout)
+        self.assertFalse(report["can_run"])
+        self.assertEqual(self.json("info", self.image), before)
+        self.put(owner.address, b"goes on")
+        owner.kill()
+        self.assertEqual(self.elsewhere("put", self.image, "x", "-").returncode, IN_USE)
+        done = self.elsewhere("takeover", self.image, "--owner-is-dead")
+        self.assertEqual(done.returncode, OK, done.stderr)
+        self.assertEqual(self.elsewhere("put", self.image, "x", "-").returncode, OK)
+        self.put(self.image, b"closed there")
 
     def test_what_opens_takes_over_as_well(self):
         owner = self.own()
