@@ -21,9 +21,9 @@ struct DeviceCapabilities {
   bool write = false;  ///< Opened for writing.
   bool resize = false; ///< resize() can grow it.
   bool lock = false;   ///< lock_for_writing() keeps other owners out.
-  /// Other hosts do not see that lock: a block device's. What their owners have not closed they may
-  /// have open.
-  bool lock_here_only = false;
+  /// Owners on other hosts reach it, and no lock of theirs is seen here: a block device, an export
+  /// over TCP. What they have not closed they may have open.
+  bool unseen_owners = false;
   /// Someone else may change the content underneath (a drive that QEMU owns).
   bool content_may_change = false;
   /// Each call is a round trip to another process. Where such a device cannot lock, the check that

@@ -121,8 +121,8 @@ struct OpenOptions {
   /// on with it since).
   std::optional<GoOn> go_on = std::nullopt;
   /// By somebody's word, or behind take_over(): an image that an owner on another host has not
-  /// closed, too, where no lock says that it has ended (NBD exports, block devices). Without it
-  /// such an image is refused with in_use.
+  /// closed, too, where no lock says that it has ended (DeviceCapabilities::unseen_owners). Without
+  /// it such an image is refused with in_use.
   bool accept_unclosed = false;
   /// Refused with in_use, before anything is written, if somebody else has opened the image for
   /// writing since: what the machine's devices remember may be older then. An image that was put

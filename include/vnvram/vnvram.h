@@ -194,7 +194,7 @@ VNVRAM_API vnvram_kind vnvram_accept_anchor(const char* path, const char* image_
  * that its host has reserved). Where the storage cannot, an image that was not closed is
  * VNVRAM_IN_USE, unless somebody vouches that its owner is dead. A lock that a living process holds
  * is not broken. Without it an image that an owner on another host has not closed is VNVRAM_IN_USE
- * where no lock says that it has ended (an NBD export, a block device).
+ * where no lock says that it has ended (an NBD export over TCP, a block device).
  */
 #define VNVRAM_OPEN_TAKE_OVER (1U << 7)
 /* With it: its owner has ended, or its host has no power. */

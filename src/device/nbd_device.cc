@@ -63,8 +63,11 @@ Status check_export(const NbdConnection& connection, Access access) {
 
 } // namespace
 
-NbdDevice::NbdDevice(std::unique_ptr<NbdConnection> connection, bool private_server, Access access)
-    : connection_(std::move(connection)), private_server_(private_server), access_(access) {}
+NbdDevice::NbdDevice(std::unique_ptr<NbdConnection> connection, const NbdTarget& target,
+                     Access access)
+    : connection_(std::move(connection)), private_server_(target.private_server),
+      over_tcp_(target.uri.starts_with("nbd://") || target.uri.starts_with("nbds://")),
+      access_(access) {}
 
 NbdDevice::~NbdDevice() = default;
 
@@ -76,8 +79,7 @@ Result<std::unique_ptr<NbdDevice>> NbdDevice::connect(const NbdTarget& target, A
   if (const Status usable = check_export(**connection, access); !usable) {
     return usable.error();
   }
-  return std::unique_ptr<NbdDevice>(
-      new NbdDevice(std::move(*connection), target.private_server, access));
+  return std::unique_ptr<NbdDevice>(new NbdDevice(std::move(*connection), target, access));
 }
 
 std::string NbdDevice::name() const {
@@ -89,6 +91,7 @@ DeviceCapabilities NbdDevice::capabilities() const {
   return {.write = writable,
           .resize = false,
           .lock = private_server_,
+          .unseen_owners = over_tcp_,
           .content_may_change = !private_server_,
           .remote = true};
 }

@@ -68,7 +68,7 @@ public:
   void unlock() override {}
 
 private:
-  NbdDevice(std::unique_ptr<NbdConnection> connection, bool private_server, Access access);
+  NbdDevice(std::unique_ptr<NbdConnection> connection, const NbdTarget& target, Access access);
 
   Status check_range(const char* verb, std::uint64_t offset_bytes,
                      std::uint64_t length_bytes) const;
@@ -82,6 +82,7 @@ private:
 
   std::unique_ptr<NbdConnection> connection_;
   bool private_server_;
+  bool over_tcp_; ///< Other hosts reach it as well.
   Access access_;
 };
 

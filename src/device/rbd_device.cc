@@ -44,6 +44,7 @@ DeviceCapabilities RbdDevice::capabilities() const {
   return {.write = writable,
           .resize = writable,
           .lock = image_->has_lock(),
+          .unseen_owners = !image_->has_lock(),
           .content_may_change = !image_->has_lock(),
           .remote = true,
           .fences = image_->has_lock()};

@@ -172,7 +172,7 @@ Status ImageKeeper::open(std::unique_ptr<BlockDevice> device, const Opening& ope
   options.accept_sealed = opening.accept_sealed;
   options.go_on = opening.go_on;
   options.comes_after = opening.comes_after;
-  options.accept_unclosed = options.accept_unclosed || opening.take_over;
+  options.accept_unclosed = options.accept_unclosed || opening.accept_unclosed || opening.take_over;
   if (only_looks) {
     options.anchor = {};
   }
@@ -244,7 +244,8 @@ Status ImageKeeper::reopen() {
   release();
   std::unique_ptr<BlockDevice> device = store_->abandon();
   store_.reset();
-  return open(std::move(device), {.location = location_, .accept_sealed = true});
+  return open(std::move(device),
+              {.location = location_, .accept_sealed = true, .accept_unclosed = true});
 }
 
 Status ImageKeeper::hold() {

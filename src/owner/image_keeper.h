@@ -54,6 +54,7 @@ public:
   struct Opening {
     std::string location; ///< See open_device().
     bool accept_sealed = false;
+    bool accept_unclosed = false; ///< See OpenOptions; beside what Setup says.
     /// See OpenOptions::go_on.
     std::optional<GoOn> go_on = {};
     /// Whoever has it in use is shut out before: see vnvram::take_over(). Nothing: as usual.

@@ -9,9 +9,7 @@ namespace vnvram {
 // One of this host that lives has its lock, or is overtaken in order: its epoch is not the image's
 // any more.
 bool may_be_open_elsewhere(const DeviceCapabilities& can, const LastOwner& owner) {
-  const bool is_told_by_a_lock = can.lock && !can.lock_here_only;
-  return !is_told_by_a_lock && !can.content_may_change && owner.pid != 0 &&
-         owner.host != host_name();
+  return can.unseen_owners && owner.pid != 0 && owner.host != host_name();
 }
 
 Error open_elsewhere(const std::string& name, const LastOwner& owner) {

@@ -16,8 +16,7 @@ struct LastOwner {
   std::string_view host;
 };
 
-/// Whether it may be open on another host as far as anybody can see here. It is not if a lock would
-/// say so, or QEMU, whose drive the device is.
+/// Whether it may be open on another host as far as anybody can see here.
 [[nodiscard]] bool may_be_open_elsewhere(const DeviceCapabilities& can, const LastOwner& owner);
 
 /// Why such an image is not opened for writing without a word: in_use. `name`: of the device.

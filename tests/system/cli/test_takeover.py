@@ -13,10 +13,12 @@ from harness.tpm_process import TpmProcess, program
 from .command import ABSENT, Case, IN_USE, MIB, OK, POISONED, SEALED, USAGE, WRONG_KEY
 
 
-class TakeoverTest(Case):
+class TakeoverCase(Case):
+    server = "nbdkit"
+
     def setUp(self):
         super().setUp()
-        server = NbdServer(self.workspace, "nbdkit", self.file("disk", bytes(8 * MIB)))
+        server = NbdServer(self.workspace, self.server, self.file("disk", bytes(8 * MIB)))
         self.addCleanup(server.kill)
         self.image = server.uri
         self.create("--tpm2", "--blob", "x:t:8K")
@@ -43,6 +45,8 @@ class TakeoverTest(Case):
         self.assertIn("another owner has opened it since", done.stderr.decode())
         self.assertNotIn(b"late", self.vnvram("get", self.image, "x"))
 
+
+class TakeoverTest(TakeoverCase):
     def test_a_silent_owners_image_takes_the_operators_word(self):
         owner = self.own()
         self.put(owner.address, b"acknowledged")
@@ -60,32 +64,6 @@ class TakeoverTest(Case):
         self.must_commit_nothing(owner)
         self.put(self.image, b"goes on")
         self.vnvram("check", self.image)
-
-    def elsewhere(self, *words):
-        """On a host of another name."""
-        return subprocess.run(["unshare", "--uts", "sh", "-c", 'hostname elsewhere && exec "$@"', "sh", program("vnvram"),
-                               *words], input=b"theirs", capture_output=True, check=False, timeout=PATIENCE_SECONDS)
-
-    def test_a_start_on_another_host_takes_nothing_from_who_runs(self):
-        owner = self.own()
-        self.put(owner.address, b"acknowledged")
-        before = self.json("info", self.image)
-        address = f"unix:{self.workspace.file('elsewhere')}"
-        for words in (("put", self.image, "x", "-"), ("serve", self.image, "--control", address)):
-            done = self.elsewhere(*words)
-            self.assertEqual(done.returncode, IN_USE, done.stderr)
-            self.assertIn(f"process {before['owner_pid']} on {before['owner_host']} has not closed it",
-                          done.stderr.decode())
-        report = json.loads(self.elsewhere("can-run", self.image, "--json").stdout)
-        self.assertFalse(report["can_run"])
-        self.assertEqual(self.json("info", self.image), before)
-        self.put(owner.address, b"goes on")
-        owner.kill()
-        self.assertEqual(self.elsewhere("put", self.image, "x", "-").returncode, IN_USE)
-        done = self.elsewhere("takeover", self.image, "--owner-is-dead")
-        self.assertEqual(done.returncode, OK, done.stderr)
-        self.assertEqual(self.elsewhere("put", self.image, "x", "-").returncode, OK)
-        self.put(self.image, b"closed there")
 
     def test_what_opens_takes_over_as_well(self):
         owner = self.own()
@@ -135,3 +113,35 @@ class TakeoverTest(Case):
     def test_the_word_alone_is_no_order(self):
         self.vnvram("serve", self.image, "--control", f"unix:{self.path('c')}", "--owner-is-dead",
                     status=USAGE)
+
+
+class OnAnotherHostTest(TakeoverCase):
+    """Who does not see whether the owner lives."""
+
+    server = "nbdkit-tcp"
+
+    def elsewhere(self, *words):
+        """On a host of another name."""
+        return subprocess.run(["unshare", "--uts", "sh", "-c", 'hostname elsewhere && exec "$@"', "sh", program("vnvram"),
+                               *words], input=b"theirs", capture_output=True, check=False, timeout=PATIENCE_SECONDS)
+
+    def test_a_start_on_another_host_takes_nothing_from_who_runs(self):
+        owner = self.own()
+        self.put(owner.address, b"acknowledged")
+        before = self.json("info", self.image)
+        address = f"unix:{self.workspace.file('elsewhere')}"
+        for words in (("put", self.image, "x", "-"), ("serve", self.image, "--control", address)):
+            done = self.elsewhere(*words)
+            self.assertEqual(done.returncode, IN_USE, done.stderr)
+            self.assertIn(f"process {before['owner_pid']} on {before['owner_host']} has not closed it",
+                          done.stderr.decode())
+        report = json.loads(self.elsewhere("can-run", self.image, "--json").stdout)
+        self.assertFalse(report["can_run"])
+        self.assertEqual(self.json("info", self.image), before)
+        self.put(owner.address, b"goes on")
+        owner.kill()
+        self.assertEqual(self.elsewhere("put", self.image, "x", "-").returncode, IN_USE)
+        done = self.elsewhere("takeover", self.image, "--owner-is-dead")
+        self.assertEqual(done.returncode, OK, done.stderr)
+        self.assertEqual(self.elsewhere("put", self.image, "x", "-").returncode, OK)
+        self.put(self.image, b"closed there")

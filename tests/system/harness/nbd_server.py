@@ -1,6 +1,7 @@
-"""NBD servers that people use, each with one raw image, on a unix socket."""
+"""NBD servers that people use, each with one raw image, on a unix socket; and nbdkit over TCP."""
 
 import itertools
+import socket as sockets
 import time
 
 from .child import Child, Deadline, PATIENCE_SECONDS
@@ -32,6 +33,11 @@ def _storage_daemon(image, socket, pid_file):
             "--export", "type=nbd,id=e0,node-name=nv,name=,writable=on", "--pidfile", pid_file]
 
 
+def free_port():
+    with sockets.create_server(("127.0.0.1", 0)) as there:
+        return there.getsockname()[1]
+
+
 SERVERS = {"nbdkit": _nbdkit, "qemu-nbd": _qemu_nbd, "qemu-storage-daemon": _storage_daemon}
 
 
@@ -44,11 +50,15 @@ class NbdServer:
         name = f"nbd{next(self._numbers)}"
         self._socket = workspace.file(f"{name}.sock")
         self._pid_file = workspace.file(f"{name}.pid")
-        servers = {**SERVERS, "qemu-nbd-qcow2": _qemu_nbd_qcow2,
+        servers = {**SERVERS, "nbdkit-tcp": _nbdkit, "qemu-nbd-qcow2": _qemu_nbd_qcow2,
                    "qemu-nbd-uncached": _qemu_nbd_uncached}
         self._argv = servers[kind](image, self._socket, self._pid_file)
         self._log = workspace.log(kind)
         self.uri = f"nbd+unix:///?socket={self._socket}"
+        if kind == "nbdkit-tcp":
+            port = str(free_port())
+            self._argv[2:4] = ["--ipaddr", "127.0.0.1", "--port", port]
+            self.uri = f"nbd://127.0.0.1:{port}"
         self.child = None
         self.start()
 
