@@ -79,6 +79,7 @@ private:
   [[nodiscard]] Status may_change_anything() const;
   [[nodiscard]] Status may_hand_over_image() const;
   Status check_what_is_shared();
+  Status check_no_tpm_uses_it();
   /// The image is another host's: changes wait, and what is read was seen.
   [[nodiscard]] bool is_elsewhere() const;
   /// Or has come, and is not ours yet.
