@@ -1,7 +1,8 @@
 #include "cli/hand_over_command.h"
 
 #include <algorithm>
-#include <optional>
+#include <chrono>
+#include <thread>
 
 #include <nlohmann/json.hpp>
 
@@ -11,6 +12,9 @@
 
 namespace vnvram::cli {
 namespace {
+
+constexpr std::chrono::milliseconds look_period{5};
+constexpr std::chrono::seconds looks_for{5};
 
 Result<HandOverNumber> parse_token(const std::string& text) {
   const auto bytes = parse_hex(text);
@@ -38,6 +42,19 @@ Result<HandOverNumber> number_for(const OwnerStatus& status) {
   HandOverNumber number;
   const Status made = random_bytes(number.bytes);
   return made ? Result<HandOverNumber>(number) : made.error();
+}
+
+/// Storage may show late that it was let go on the other host.
+Status go_on_in_time(OwnerClient& owner, const GoOn& from) {
+  const auto deadline = std::chrono::steady_clock::now() + looks_for;
+  for (;;) {
+    Status gone_on = owner.go_on(from);
+    if (gone_on || !from.hand_over || gone_on.error().kind() != ErrorKind::in_use ||
+        std::chrono::steady_clock::now() >= deadline) {
+      return gone_on;
+    }
+    std::this_thread::sleep_for(look_period);
+  }
 }
 
 } // namespace
@@ -118,7 +135,7 @@ Result<ExitCode> GoOnCommand::run(Output& /*output*/) {
   if (!owner) {
     return owner.error();
   }
-  Status gone_on = (*owner)->go_on(from);
+  Status gone_on = go_on_in_time(**owner, from);
   gone_on = gone_on ? (*owner)->take_back() : gone_on;
   return gone_on ? Result<ExitCode>(ExitCode::ok) : gone_on.error();
 }
