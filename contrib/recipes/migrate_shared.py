@@ -10,6 +10,7 @@ is not heard of, nobody takes it from there: run `vnvram go-on` and `cont` there
 """
 
 import argparse
+import json
 import subprocess
 import sys
 
@@ -49,6 +50,12 @@ class SharedMigration(Migration):
         self.source_control = source_control
         self.destination_control = destination_control
         self.runs = source.execute("query-status")["running"]
+
+    def check_owners(self):
+        """Before the guest is stopped, and cannot go on without one of them."""
+        for control, stands_by in ((self.source_control, False), (self.destination_control, True)):
+            if json.loads(owner("status", control, "--json")).get("stands_by") != stands_by:
+                raise VerbFailed(f"{control}: the image is {'here' if stands_by else 'not here'}: are the sockets in the right order?")
 
     def start(self, uri, **parameters):
         self.destination.execute("stop")  # It is not to start by itself when it has come.
@@ -90,6 +97,7 @@ class SharedMigration(Migration):
 
 
 def migrate(migration, uri):
+    migration.check_owners()
     try:
         migration.start(uri)
         migration.wait_for_switchover()

@@ -99,7 +99,7 @@ Status SharedImage::take_back() {
 }
 
 std::optional<HandOverNumber> SharedImage::let_go_for() const {
-  return is_seen_only() && let_go_ ? let_go_->hand_over : std::nullopt;
+  return standing_ == Standing::elsewhere && let_go_ ? let_go_->hand_over : std::nullopt;
 }
 
 void SharedImage::is_seen_as_left() {

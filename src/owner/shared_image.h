@@ -67,7 +67,7 @@ public:
   /// The same by what this owner knows of how it was let go here, or the one before it. Errors:
   /// sealed (it was not let go here), stale (somebody has gone on with it), too.
   Status take_back();
-  /// Of one that was let go here: for which hand-over.
+  /// Of one that was let go here, and is not known to have gone on elsewhere: for which hand-over.
   [[nodiscard]] std::optional<HandOverNumber> let_go_for() const;
   /// Of one that another owner had before: what is seen of it is as that one has left it.
   void is_seen_as_left();

@@ -107,6 +107,7 @@ class Moves(HandedOver):
             migration.wait_for_switchover()
             token = migration.hand_over()
             migration.send_state()
+            self.assertEqual(migration.destination.execute("query-status")["status"], "paused")
             self.host.kill()
             self.record += self.qemu.kill()
             migration.go_on(token)
@@ -159,10 +160,25 @@ class Failures(HandedOver):
 
     def the_destinations_owner_dies(self, host, qemu):
         """The whole machine is at the destination then, without an image."""
-        host.kill()
-        with self.assertRaisesRegex(RecipeFailed, "does `vnvram serve .* run"):
-            self.migrate(host, qemu)
+        with self.migration_to(host, qemu, FAST_BYTES_PER_SECOND) as migration:
+            migration.wait_for_switchover()
+            token = migration.hand_over()
+            migration.send_state()
+            host.kill()
+            with self.assertRaisesRegex(VerbFailed, "does `vnvram serve .* run"):
+                migration.go_on(token)
+            migration.go_back()
         qemu.child.wait(PATIENCE_SECONDS)
+
+    def test_what_would_fail_is_not_begun(self):
+        """The guest is not stopped for it."""
+        host, qemu = self.destination()
+        for here, there, why in ((host, self.host, "not here"), (self.host, self.host, "here"),
+                                 (self.host, self.workspace.file("none"), "does `vnvram serve .* run")):
+            with self.assertRaisesRegex(RecipeFailed, why):
+                recipe("migrate_shared.py", self.qemu.operator, qemu.operator, self.channel(), "--source-control", here.address,
+                       "--destination-control", getattr(there, "address", f"unix:{there}"))
+            self.goes_on()
 
 
 if __name__ == "__main__":

@@ -153,7 +153,7 @@ class WithoutATpm(InCluster, test_handed_over.HandedOverCase):
     def test_monitors_with_names(self):
         """They are looked up again when the image is opened again, which whoever has given up the right to is able to."""
         port = re.search(r"mon host = \[v2:127\.0\.0\.1:(\d+)", self.cluster.conf.read_text("ascii"))[1]
-        self.image = self.location(self.name, f"mon_host=v2\\:localhost\\:{port}")
+        self.image = self.location(self.name, f"mon_host=localhost\\:{port}")
         vnvram("check", self.image)
         here, there = self.start_source(), self.start_target()
         for _ in range(2):

@@ -94,6 +94,14 @@ class HandedOverCase(TpmCase):
         self.assertEqual(self.owner(), before)
         return done.returncode
 
+    def asked_until_it_is_said(self, verb, host, *words):
+        """As long as its owner is not there, or dies with the answer."""
+        deadline = Deadline(PATIENCE_SECONDS)
+        while True:
+            done = self.run_verb(verb, host, *words)
+            if done.returncode not in (1, 10, 21) or deadline.passed():
+                return done
+
     def must_go_on(self, host):
         """It has what was written, and writes more."""
         self.assertEqual(host.number(), self.written)
@@ -208,6 +216,13 @@ class HandOver(HandedOverCase):
         target.machine.stop()
         self.assertEqual(self.refused("go-on", source, message="has gone on elsewhere"), STALE)
         self.assertEqual(self.refused("go-on", source, "--from", token, message="has gone on elsewhere"), STALE)
+        self.assertEqual(self.refused("hand-over", source, message="another host's"), SEALED)
+
+    def test_of_one_that_has_gone_on_unheard_of(self):
+        source, target = self.start_source(), self.start_target()
+        self.go_on(target, self.hand_over(source))
+        target.qemu_ends()
+        target.machine.stop()
         self.assertEqual(self.refused("hand-over", source, message="has gone on elsewhere"), STALE)
 
     def test_a_held_image_is_not_handed_over(self):
@@ -314,7 +329,7 @@ class Deaths(HandedOverCase):
         self.go_on(target, token)
         self.must_go_on(target)
         self.kill_owner(target)
-        self.go_on(target, token)  # By a script that has had no answer.
+        self.assertEqual(self.asked_until_it_is_said("go-on", target, "--from", token).returncode, 0)
         self.must_go_on(target)
         self.must_not_go_on(source)
 
@@ -355,14 +370,6 @@ class Deaths(HandedOverCase):
         done = self.asked_until_it_is_said("hand-over", source)
         self.assertEqual(done.returncode, 0, done.stderr)
         return done.stdout.strip()
-
-    def asked_until_it_is_said(self, verb, host, *words):
-        """As long as its owner is not there, or dies with the answer."""
-        deadline = Deadline(PATIENCE_SECONDS)
-        while True:
-            done = self.run_verb(verb, host, *words)
-            if done.returncode not in (1, 10, 21) or deadline.passed():
-                return done
 
 
 class Encrypted(HandOver):
