@@ -27,7 +27,8 @@ class VerbFailed(Exception):
 
 def owner(verb, control, *words):
     """Returns what it prints."""
-    for tries_left in reversed(range(TRIES)):
+    said = ""
+    for _ in range(TRIES):
         try:
             done = subprocess.run(["vnvram", verb, control, *words], stdin=subprocess.DEVNULL, capture_output=True,
                                   text=True, timeout=ANSWER_SECONDS, check=False)
@@ -37,9 +38,7 @@ def owner(verb, control, *words):
             if done.returncode == 0:
                 return done.stdout.strip()
             said = done.stderr.strip()
-        if tries_left == 0:
-            raise VerbFailed(said)
-    return None
+    raise VerbFailed(said)
 
 
 class SharedMigration(Migration):

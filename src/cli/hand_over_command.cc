@@ -44,6 +44,12 @@ Result<HandOverNumber> number_for(const OwnerStatus& status) {
   return made ? Result<HandOverNumber>(number) : made.error();
 }
 
+Result<HandOverNumber> hand_over(OwnerClient& owner, const OwnerStatus& status) {
+  const Result<HandOverNumber> number = number_for(status);
+  const Status gone = number ? owner.let_go(*number) : Status(number.error());
+  return gone ? number : gone.error();
+}
+
 /// Storage may show late that it was let go on the other host.
 Status go_on_in_time(OwnerClient& owner, const GoOn& from) {
   const auto deadline = std::chrono::steady_clock::now() + looks_for;
@@ -82,13 +88,15 @@ Result<ExitCode> HandOverCommand::run(Output& output) {
   if (!owner) {
     return owner.error();
   }
-  const Result<OwnerStatus> status = (*owner)->status();
-  const Result<HandOverNumber> number = status ? number_for(*status) : status.error();
+  Result<OwnerStatus> status = (*owner)->status();
+  Result<HandOverNumber> number = status ? hand_over(**owner, *status) : status.error();
+  if (!number && status && !status->let_go) {
+    // One whose answer nobody has had may have been under way, and be done now.
+    status = (*owner)->status();
+    number = status && status->let_go ? hand_over(**owner, *status) : number;
+  }
   if (!number) {
     return number.error();
-  }
-  if (Status gone = (*owner)->let_go(*number); !gone) {
-    return gone.error();
   }
   const std::string token = hex(number->bytes);
   if (json_) {

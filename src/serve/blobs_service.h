@@ -84,6 +84,8 @@ private:
   [[nodiscard]] bool is_elsewhere() const;
   /// Or has come, and is not ours yet.
   [[nodiscard]] bool is_shared_and_waits() const;
+  /// Or is ours, takes changes, and nothing of it was handed over.
+  [[nodiscard]] bool is_shared_and_goes_on() const;
   /// So that there is something to be read.
   void see_image();
   /// What was to be read there was overwritten, and it was looked at anew.

@@ -38,6 +38,14 @@ bool BlobsService::is_shared_and_waits() const {
   return session_.owner.shared != nullptr && session_.owner.shared->standing() != Standing::ours;
 }
 
+bool BlobsService::is_shared_and_goes_on() const {
+  if (session_.owner.shared == nullptr || session_.owner.hand_over.was_said()) {
+    return false;
+  }
+  Result<StoreUse> store = session_.owner.keeper.use(StoreGate::Purpose::read);
+  return store && !(*store)->info().sealed && !(*store)->info().poisoned;
+}
+
 void BlobsService::see_image() {
   if (is_elsewhere()) { // What is wrong with it says who reads.
     [[maybe_unused]] const Status seen =
@@ -124,8 +132,13 @@ kj::Promise<void> BlobsService::letGo(LetGoContext context) {
     // What was sent is answered already, some of it.
     session_.owner.roundup.run(session_.number, roundup_max);
   }
-  const Result<OwnerEpoch> epoch =
-      session_.owner.holds.in_turn([&] { return shared.hand_over(**number); });
+  const Result<OwnerEpoch> epoch = session_.owner.holds.in_turn([&]() -> Result<OwnerEpoch> {
+    // Another one may have said since, to whom that was known, that the machine goes on here.
+    if (session_.owner.sessions.is_ending(session_.number)) {
+      return Error(ErrorKind::absent, "whoever wanted the image to be handed over has gone");
+    }
+    return shared.hand_over(**number);
+  });
   if (epoch) {
     auto written = context.getResults().initEpoch();
     written.setNumber(epoch->number);

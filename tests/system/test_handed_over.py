@@ -12,7 +12,7 @@ from harness.qemu import complaints_of, drops_in, values_of
 from harness.recipe import RecipeFailed, recipe
 from harness.shared_machine import SharedMachine
 from harness.uefi_case import UefiCase
-from harness.vnvram import info
+from harness.vnvram import info, vnvram
 
 # pylint: disable=wrong-import-order
 from migrate_shared import SharedMigration, VerbFailed
@@ -118,8 +118,8 @@ class Moves(HandedOver):
 class Failures(HandedOver):
     def test_the_source_goes_on(self):
         """From every stage, and can be migrated after all."""
-        for stage in (self.cancelled_in_the_memory_phase, self.cancelled_at_the_switch, self.cancelled_when_let_go,
-                      self.the_destination_dies_when_let_go, self.the_destinations_owner_dies):
+        for stage in (self.cancelled_in_the_memory_phase, self.cancelled_at_the_switch, self.held_at_the_switch,
+                      self.cancelled_when_let_go, self.the_destination_dies_when_let_go, self.the_destinations_owner_dies):
             with self.subTest(stage.__name__):
                 host, qemu = self.destination()
                 stage(host, qemu)
@@ -140,6 +140,15 @@ class Failures(HandedOver):
         with self.migration_to(host, qemu, FAST_BYTES_PER_SECOND) as migration:
             migration.wait_for_switchover()
             migration.go_back()
+
+    def held_at_the_switch(self, host, qemu):
+        with self.migration_to(host, qemu, FAST_BYTES_PER_SECOND) as migration:
+            migration.wait_for_switchover()
+            vnvram("hold", self.host.address, "--seconds", "3600")
+            with self.assertRaisesRegex(VerbFailed, "changes are held"):
+                migration.hand_over()
+            migration.go_back()
+            vnvram("release", self.host.address)
 
     def cancelled_when_let_go(self, host, qemu):
         with self.migration_to(host, qemu, FAST_BYTES_PER_SECOND) as migration:

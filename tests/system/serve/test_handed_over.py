@@ -191,6 +191,17 @@ class HandOver(HandedOverCase):
         self.must_go_on(target)
         self.assertIsNone(json.loads(target.machine.status("--json"))["let_go"])
 
+    def test_two_ask_at_once(self):
+        """Or one again whose first word is on its way still."""
+        source = self.start_source()
+        for _ in range(ROUNDS):
+            both = [subprocess.Popen([program("vnvram"), "hand-over", source.machine.address], stdin=subprocess.DEVNULL,
+                                     stdout=subprocess.PIPE, text=True) for _ in range(2)]
+            tokens = {verb.communicate(timeout=PATIENCE_SECONDS)[0].strip() for verb in both}
+            self.assertEqual([verb.returncode for verb in both], [0, 0])
+            self.assertEqual(tokens, {self.hand_over(source)})
+            self.go_on(source)
+
     def test_what_is_not_for_it_is_refused(self):
         source, target = self.start_source(), self.start_target()
         self.assertEqual(self.refused("go-on", target, message="has not come here"), SEALED)
@@ -227,8 +238,9 @@ class HandOver(HandedOverCase):
 
     def test_a_held_image_is_not_handed_over(self):
         source, target = self.start_source(), self.start_target()
-        vnvram("hold", source.machine.address, "--seconds", "60")
+        vnvram("hold", source.machine.address, "--seconds", "3600")
         self.assertEqual(self.refused("hand-over", source, message="changes are held"), IN_USE)
+        self.go_on(source)  # As a script does that was refused: it waits for no hold.
         self.assertEqual(vnvram("release", source.machine.address), "")
         self.must_go_on(source)
         self.go_on(target, self.hand_over(source))
@@ -281,6 +293,16 @@ class Deaths(HandedOverCase):
         source.machine.kill()
         self.go_on(target, token)
         self.must_go_on(target)
+
+    def test_of_the_source_that_is_to_go_on(self):
+        """It starts as a target of its own hand-over."""
+        source, target = self.start_source(), self.start_target()
+        token = self.hand_over(source)
+        source.machine.kill()
+        again = self.start_target()
+        self.go_on(again, token)
+        self.must_go_on(again)
+        self.refused("go-on", target, "--from", token)
 
     def test_of_both_when_it_was_let_go(self):
         """Nobody starts it without a word."""
@@ -357,6 +379,19 @@ class Deaths(HandedOverCase):
                 target.machine.kill()
                 self.go_on(source)
                 self.must_go_on(source)
+
+    def test_of_a_hand_over_that_is_given_up(self):
+        """Nothing of it comes behind the word that the machine goes on here."""
+        source = self.start_source()
+        dice = random.Random(2)
+        for _ in range(ROUNDS):
+            verb = subprocess.Popen([program("vnvram"), "hand-over", source.machine.address], stdin=subprocess.DEVNULL,
+                                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            time.sleep(dice.uniform(0, 0.03))  # Random, no synchronisation.
+            verb.kill()
+            verb.wait(PATIENCE_SECONDS)
+            self.go_on(source)
+            self.must_go_on(source)
 
     def hand_over_with_a_death(self, source, dice, number):
         verb = subprocess.Popen([program("vnvram"), "hand-over", source.machine.address], stdin=subprocess.DEVNULL,

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
 import unittest
 
 from cli.command import UNSUPPORTED
