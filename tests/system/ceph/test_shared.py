@@ -9,8 +9,9 @@ from cli.command import IN_USE, SEALED
 from harness.child import PATIENCE_SECONDS
 from harness.tpm_process import program
 from harness.vnvram import create, vnvram
-from serve import test_handed_over, test_shared
+from serve import test_handed_over, test_handed_over_deaths, test_shared
 from serve.flash_host import FlashHost
+from serve.handed_over_case import DEVICES, HandedOverCase
 from tpm import test_shared_image as of_a_tpm
 from tpm.test_shared_image import fetch, take
 
@@ -107,25 +108,22 @@ class TpmAlone(InCluster, of_a_tpm.SharedImageCase):
 
     devices = of_a_tpm.SharedImageCase.image_words
 
-    def start_target(self):
-        return self.start_host("--incoming")
-
     test_there_and_back_again = of_a_tpm.HandOver.test_there_and_back_again
     test_a_migration_that_did_not_come_about = of_a_tpm.HandOver.test_a_migration_that_did_not_come_about
 
 
-class WithoutATpm(InCluster, test_handed_over.HandedOverCase):
-    devices = test_handed_over.DEVICES
+class WithoutATpm(InCluster, HandedOverCase):
+    devices = DEVICES
 
     test_what_is_written_waits_for_the_word = test_handed_over.HandOver.test_what_is_written_waits_for_the_word
     test_it_is_taken_back = test_handed_over.HandOver.test_it_is_taken_back
     test_it_is_asked_again = test_handed_over.HandOver.test_it_is_asked_again
     test_what_is_not_for_it_is_refused = test_handed_over.HandOver.test_what_is_not_for_it_is_refused
-    test_of_the_sources_owner_when_it_has_let_go = test_handed_over.Deaths.test_of_the_sources_owner_when_it_has_let_go
-    test_of_the_source_when_it_has_let_go = test_handed_over.Deaths.test_of_the_source_when_it_has_let_go
-    test_of_the_source_before_it_has_let_go = test_handed_over.Deaths.test_of_the_source_before_it_has_let_go
-    test_of_the_target_when_it_has_gone_on = test_handed_over.Deaths.test_of_the_target_when_it_has_gone_on
-    test_of_the_targets_owner = test_handed_over.Deaths.test_of_the_targets_owner
+    test_of_the_sources_owner_when_it_has_let_go = test_handed_over_deaths.Deaths.test_of_the_sources_owner_when_it_has_let_go
+    test_of_the_source_when_it_has_let_go = test_handed_over_deaths.Deaths.test_of_the_source_when_it_has_let_go
+    test_of_the_source_before_it_has_let_go = test_handed_over_deaths.Deaths.test_of_the_source_before_it_has_let_go
+    test_of_the_target_when_it_has_gone_on = test_handed_over_deaths.Deaths.test_of_the_target_when_it_has_gone_on
+    test_of_the_targets_owner = test_handed_over_deaths.Deaths.test_of_the_targets_owner
 
     def test_there_and_back_again(self):
         here, there = self.start_source(), self.start_target()
