@@ -68,14 +68,14 @@ Status go_on_in_time(OwnerClient& owner, const GoOn& from) {
 HandOverCommand::HandOverCommand(CLI::App& parent)
     : Command(
           parent, "hand-over", "let an image go that two hosts see, to the other one",
-          "CONTROL is what `vnvram serve --shared` has behind --control, where the machine is; it\n"
-          "has no TPM, or says so itself. The machine is to be stopped. When this ends with 0\n"
-          "everything that was answered is on the image, it is sealed for this one hand-over, and\n"
-          "let go. What is printed is the hand-over's token, for `vnvram go-on` on the other "
-          "host;\n"
-          "it is no secret. Asked again, it prints the same. Until somebody has gone on with it\n"
-          "`vnvram go-on CONTROL` takes the image back, and that is what to do here if this "
-          "fails.\n\n"
+          "CONTROL is what `vnvram serve --shared` has behind --control, where the machine is,\n"
+          "which has no TPM: that one's state would take the image along. The machine is to be\n"
+          "stopped. When this ends with 0 everything that was answered is on the image, it is\n"
+          "sealed for this one hand-over, and let go. What is printed is the hand-over's token,\n"
+          "for `vnvram go-on` on the other host; it is no secret. Asked again, it prints the "
+          "same.\n"
+          "Until somebody has gone on with it `vnvram go-on CONTROL` takes the image back, and\n"
+          "that is what to do here if this fails.\n\n"
           "Example, between the migration's stop and its end:\n"
           "  token=$(vnvram hand-over unix:/run/vm1/owner.sock)      # on the source\n"
           "  vnvram go-on unix:/run/vm1/owner.sock --from $token     # on the destination") {
