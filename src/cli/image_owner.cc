@@ -255,7 +255,9 @@ Status ImageOwner::follow(const Error& refused, ImageKeeper& keeper, SharedImage
   if (is_as_left && refused.kind() != ErrorKind::sealed) {
     return refused; // By somebody who only looks at it, maybe: it is tried again.
   }
-  if (!is_as_left) {
+  if (is_as_left) {
+    shared.is_seen_as_left();
+  } else {
     shared.give_up();
   }
   setup_.log.warning(refused.cause() + (is_as_left ? "; whoever has let it go may go on"
@@ -286,6 +288,7 @@ Status ImageOwner::serve(ImageKeeper& keeper, SharedImage& shared, const Listene
        .is_incoming = setup_.is_incoming,
        .takes_over = setup_.takes_over,
        .shared = setup_.is_shared ? &shared : nullptr,
+       .tpm_hands_over = setup_.tpm_hands_over,
        .restart = setup_.channel < 0 ? std::function<void()>() : restart,
        .renew_front_ends = setup_.channel < 0 ? std::function<Status()>()
                            : setup_.is_shared ? std::function<Status()>(refuse_renewal)

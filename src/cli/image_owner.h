@@ -45,6 +45,7 @@ public:
     bool is_shared = false;
     /// And has it; else what is found sealed for a hand-over is taken for that, by a next one.
     bool stands_by = false;
+    bool tpm_hands_over = false;        ///< See OwnerParts.
     std::optional<OwnerWord> take_over; ///< See ImageKeeper::Opening.
     bool is_incoming = false;           ///< See OwnerServer::Setup, also for the next.
     bool takes_over = false;

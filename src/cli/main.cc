@@ -23,6 +23,7 @@
 #include "cli/export_command.h"
 #include "cli/export_swtpm_command.h"
 #include "cli/get_command.h"
+#include "cli/hand_over_command.h"
 #include "cli/hold_command.h"
 #include "cli/import_command.h"
 #include "cli/import_swtpm_command.h"
@@ -136,11 +137,11 @@ int run(int argument_count, const char* const* arguments) {
       make_commands<CreateCommand, SizeCommand, RegisterCommand, LsCommand, InfoCommand, GetCommand,
                     PutCommand, RmCommand, CheckCommand, RepairCommand, SalvageCommand, DumpCommand,
                     ResizeCommand, SealCommand, UnsealCommand, TpmCommand, ServeCommand,
-                    StatusCommand, HoldCommand, ReleaseCommand, RestartCommand, ExportCommand,
-                    ImportCommand, ImportSwtpmCommand, ExportSwtpmCommand, MetricsCommand,
-                    WatchCommand, AnchorCommand, KeyCommand, MetaCommand, EraseCommand,
-                    EncryptCommand, DecryptCommand, CopyCommand, MoveCommand, CanRunCommand,
-                    TakeoverCommand>(app);
+                    StatusCommand, HoldCommand, ReleaseCommand, HandOverCommand, GoOnCommand,
+                    RestartCommand, ExportCommand, ImportCommand, ImportSwtpmCommand,
+                    ExportSwtpmCommand, MetricsCommand, WatchCommand, AnchorCommand, KeyCommand,
+                    MetaCommand, EraseCommand, EncryptCommand, DecryptCommand, CopyCommand,
+                    MoveCommand, CanRunCommand, TakeoverCommand>(app);
   Output output(STDOUT_FILENO);
   try {
     app.parse(argument_count, arguments);

@@ -93,8 +93,9 @@ ServeCommand::ServeCommand(CLI::App& parent)
                  "more when its devices change something");
   app().add_flag("--shared", shared_,
                  "the other host of a migration sees the image as well: the one that QEMU carries "
-                 "the TPM's state to takes it; with --incoming it is not opened before that. For "
-                 "one TPM, and what belongs to its machine");
+                 "the TPM's state to takes it, or without --tpm the one that `vnvram go-on` names; "
+                 "with --incoming it is not opened before that. For one machine, with its TPM and "
+                 "its UEFI variables");
   app().add_option("--mode", mode_,
                    "mode of the sockets, octal; unless given 0600, and 0660 of --tpm and --nbd");
   app().add_option("--group", group_, "group of the sockets");
@@ -118,6 +119,7 @@ ServeCommand::ServeCommand(CLI::App& parent)
   app().add_option("--after", after_)->group("");
   app().add_option("--place", place_)->group("");
   app().add_option("--moved-to", moved_to_)->group("");
+  app().add_flag("--tpm-hands-over", tpm_hands_over_)->group("");
 }
 
 Result<ExitCode> ServeCommand::run(Output& output) {
@@ -209,6 +211,7 @@ Result<ExitCode> ServeCommand::own(const Log& log) const {
                           .is_shared = shared_,
                           // As long as none of those before has opened it.
                           .stands_by = shared_ && incoming_ && after_.empty(),
+                          .tpm_hands_over = tpm_hands_over_,
                           // Not by the next: the image may be another host's by then.
                           .take_over = again_ ? std::nullopt : take_over_.word(),
                           .is_incoming = incoming_ && !again_ && !shared_,
@@ -250,6 +253,9 @@ std::vector<std::string> ServeCommand::owner_options() const {
   }
   if (shared_) {
     options.emplace_back("--shared");
+    if (!tpm_.empty()) {
+      options.emplace_back("--tpm-hands-over");
+    }
   }
   const std::vector<std::string> take_over = take_over_.arguments();
   options.insert(options.end(), take_over.begin(), take_over.end());

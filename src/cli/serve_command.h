@@ -55,6 +55,7 @@ private:
   bool incoming_ = false;
   bool reservation_ = false;
   bool shared_ = false;
+  bool tpm_hands_over_ = false;
   int channel_ = -1;                  ///< Given by a process of this command to the owner.
   bool again_ = false;                ///< Likewise, to one that is not the first.
   std::string after_;                 ///< Likewise: whom it comes after.

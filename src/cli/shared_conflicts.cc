@@ -5,15 +5,15 @@
 
 namespace vnvram::cli {
 
-// What says that the machine goes is its TPM.
+// What says that the machine goes is its TPM, or whoever migrates it. QEMU has one TPM for each
+// machine, so several are several machines, of which one would take the others' image along.
 Status check_shared(const SharedUse& use) {
-  if (use.tpm_count != 1) {
-    return Error(ErrorKind::invalid_argument,
-                 use.tpm_count == 0
-                     ? "--shared without --tpm: an image is handed over with a TPM's state"
-                     : "--shared with several TPMs: an image is handed over with one's "
-                       "state, and the others would be left behind",
-                 "an image for each side, and a migration without --shared");
+  if (use.tpm_count > 1) {
+    return Error(
+        ErrorKind::invalid_argument,
+        "--shared with several TPMs: they are of several machines, and an image is handed "
+        "over with one's state, so the others would be left behind",
+        "an image for each machine; or one for each side, and a migration without --shared");
   }
   if (!use.device.image_key_file.empty()) {
     return Error(

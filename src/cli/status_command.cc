@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
 
+#include "base/hex.h"
 #include "base/uuid.h"
 #include "cli/owner_socket.h"
 #include "cli/owner_text.h"
@@ -28,6 +29,10 @@ std::string status_text(const OwnerStatus& status, const Result<StoreInfo>& info
   const bool is_elsewhere = status.image && status.image->elsewhere;
   if (is_elsewhere) {
     line("stands by", "the image is another host's, or on its way; this is how it was seen");
+  }
+  if (status.let_go) {
+    line("let go",
+         hex(status.let_go->bytes) + " is the token for `go-on --from` on the other host");
   }
   if (status.image) {
     line("generation", std::to_string(status.image->generation));
@@ -77,6 +82,8 @@ nlohmann::ordered_json status_json(const OwnerStatus& status, const Result<Store
     json["owner_host"] = info->owner_host;
     json["owner_since_seconds"] = info->owner_since_seconds;
   }
+  json["let_go"] =
+      status.let_go ? nlohmann::ordered_json(hex(status.let_go->bytes)) : nlohmann::ordered_json();
   json["refusal"] =
       status.refusal ? nlohmann::ordered_json(status.refusal->text()) : nlohmann::ordered_json();
   if (status.key_exchange) {

@@ -62,14 +62,14 @@ Result<OwnerEpoch> SharedImage::hand_over(const HandOverNumber& number) {
   keeper_.abandon(); // It is all on the image, and nobody waits longer than he has to.
   has_all_ = true;
   was_let_go_ = true;
-  let_go_ = number;
+  let_go_ = GoOn{.hand_over = number, .own_epoch = epoch};
   let_go_here();
   return epoch;
 }
 
 // What has waited is of the machine that was here, and another host may have changed the same.
 bool SharedImage::would_change_what_is_newer(const GoOn& from) const {
-  const bool is_taken_back = from.own_epoch || (let_go_ && from.hand_over == let_go_);
+  const bool is_taken_back = from.own_epoch || (let_go_ && from.hand_over == let_go_->hand_over);
   return was_let_go_ && !is_taken_back && keeper_.has_turned_away();
 }
 
@@ -83,7 +83,36 @@ Status SharedImage::go_on(const GoOn& from) {
   return open(from);
 }
 
-Status SharedImage::open(const GoOn& from) {
+// With its own epoch it is known for good that somebody else has gone on.
+Status SharedImage::take_back() {
+  const bool is_here = standing_ == Standing::ours || standing_ == Standing::came;
+  if (is_here || let_go_) {
+    return go_on(let_go_.value_or(GoOn()));
+  }
+  return standing_ == Standing::gone
+             ? Error(ErrorKind::stale, location_ + ": the machine has gone on elsewhere",
+                     "it is not to go on here")
+             : Error(ErrorKind::sealed,
+                     location_ + ": the image has not come here yet: it is another host's, and was "
+                                 "not let go here",
+                     "go on from the hand-over that the other host names");
+}
+
+std::optional<HandOverNumber> SharedImage::let_go_for() const {
+  return standing_ == Standing::elsewhere && let_go_ ? let_go_->hand_over : std::nullopt;
+}
+
+void SharedImage::is_seen_as_left() {
+  if (keeper_.is_attached() && !keeper_.info().hand_over.is_none()) {
+    let_go_ = GoOn{.hand_over = keeper_.info().hand_over, .own_epoch = keeper_.epoch()};
+  }
+}
+
+Status SharedImage::open(const GoOn& asked) {
+  GoOn from = asked;
+  if (let_go_ && from.hand_over == let_go_->hand_over && !from.own_epoch) {
+    from.own_epoch = let_go_->own_epoch;
+  }
   if (standing_ == Standing::ours || standing_ == Standing::came) {
     return {};
   }

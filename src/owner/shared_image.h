@@ -16,8 +16,8 @@ namespace vnvram {
 /// until the machine goes on with it here, what front ends change waits, and what they read is what
 /// was there at the last look: they are there before the image is.
 ///
-/// It knows no more than that. Which hand-over it is is known to whoever asks for it, so an owner
-/// that dies is followed by one that knows as much.
+/// Which hand-over it is is known to whoever asks for it, and to the image: an owner that dies is
+/// followed by one that knows as much.
 ///
 /// Threads: standing() by any; the others by the one that makes the keeper's calls.
 class SharedImage {
@@ -60,10 +60,17 @@ public:
   /// Store::seal(): it has come then; but stale (somebody else has opened it): it is gone.
   Result<OwnerEpoch> hand_over(const HandOverNumber& number);
   /// It is open here when this returns. Errors: those of OpenOptions::go_on, and of opening it. If
-  /// it was let go here, and `from` says so, stale is for good. unsupported: it was let go here,
-  /// has come back by another hand-over, and something that was to be changed before that waits
-  /// still.
+  /// it was let go here, and `from` is for that, stale is for good. unsupported: it was let go
+  /// here, has come back by another hand-over, and something that was to be changed before that
+  /// waits still.
   Status go_on(const GoOn& from);
+  /// The same by what this owner knows of how it was let go here, or the one before it. Errors:
+  /// sealed (it was not let go here), stale (somebody has gone on with it), too.
+  Status take_back();
+  /// Of one that was let go here, and is not known to have gone on elsewhere: for which hand-over.
+  [[nodiscard]] std::optional<HandOverNumber> let_go_for() const;
+  /// Of one that another owner had before: what is seen of it is as that one has left it.
+  void is_seen_as_left();
   /// Of one that has come: the seal is off, and what has waited goes on. Errors: sealed (it is
   /// elsewhere); those of Store::unseal(), and then changes fail.
   Status begin();
@@ -79,7 +86,7 @@ public:
 
 private:
   [[nodiscard]] bool would_change_what_is_newer(const GoOn& from) const;
-  Status open(const GoOn& from);
+  Status open(const GoOn& asked);
   void let_go_here();
   void lose();
 
@@ -88,8 +95,8 @@ private:
   std::atomic<Standing> standing_ = Standing::ours;
   std::atomic<bool> has_all_ = false;
   bool ends_ = false;
-  bool was_let_go_ = false;              ///< Also by an owner before this one.
-  std::optional<HandOverNumber> let_go_; ///< For which hand-over, if by this one.
+  bool was_let_go_ = false;    ///< Also by an owner before this one.
+  std::optional<GoOn> let_go_; ///< How, if that is known.
 };
 
 } // namespace vnvram

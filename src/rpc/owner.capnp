@@ -183,7 +183,8 @@ interface Blobs {
   # Opens it, if it is sealed for that hand-over, or not sealed, and nobody has opened it since that
   # epoch. Nothing to one that is open here. Changes wait for takeBack(), which takes the seal off.
   # Fails with in use as long as somebody has it who has not handed it over, and with stale if somebody
-  # has gone on with it.
+  # has gone on with it. With neither: as it was let go here (else: sealed).
+  # Of a machine with a TPM letGo() and goOn() are the TPM's (of another session: unsupported).
   goOn @15 (number :Data, epoch :Epoch) -> (failure :Failure);
 }
 
@@ -231,6 +232,7 @@ struct OwnerStatus {
   pid @5 :Int32;              # The owner's process.
   keyExchange @6 :Progress;   # Of a rotateDataKey() that is under way; null: of none.
   refusal @7 :Failure;        # Why no change is taken any more until the owner has been started anew; null: they are.
+  letGo @8 :Data;             # Of an image that was let go here: the number of that hand-over. Empty: it was not.
 }
 
 struct Progress {

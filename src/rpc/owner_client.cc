@@ -37,6 +37,9 @@ OwnerStatus read_status(rpc::OwnerStatus::Reader from) {
     status.key_exchange = OwnerStatus::Progress{.done_bytes = progress.getDoneBytes(),
                                                 .all_bytes = progress.getAllBytes()};
   }
+  if (from.getLetGo().size() == sizeof(HandOverNumber::bytes)) {
+    std::ranges::copy(to_span(from.getLetGo()), status.let_go.emplace().bytes.begin());
+  }
   if (from.hasRefusal()) {
     status.refusal = read_failure(from.getRefusal());
   }

@@ -49,6 +49,7 @@ struct OwnerStatus {
   std::optional<ImageState> image; ///< None: no image is attached.
   std::vector<Session> sessions;
   std::optional<Progress> key_exchange; ///< None: none is under way, or an older owner.
+  std::optional<HandOverNumber> let_go; ///< For which hand-over the image was let go here.
   std::optional<Error> refusal; ///< Why no change is taken until the owner has been started anew.
 };
 
@@ -151,6 +152,12 @@ public:
   Result<SealedImage> sealed_superblocks(const HandOverNumber& number);
   /// See leave() there. Errors: stale (the hold has ended), too.
   Status leave(std::uint64_t hold, const HandOverNumber& number, const std::string& location);
+
+  /// See letGo(), goOn() there: of a machine without a TPM. Errors: unsupported (it has one, no
+  /// other host sees the image, or an older owner); those that are told there.
+  Status let_go(const HandOverNumber& number);
+  /// Neither number nor epoch: as it was let go there.
+  Status go_on(const GoOn& from);
 
   /// In Prometheus's text format. Errors: unsupported (an older owner).
   Result<std::string> metrics();

@@ -79,10 +79,13 @@ private:
   [[nodiscard]] Status may_change_anything() const;
   [[nodiscard]] Status may_hand_over_image() const;
   Status check_what_is_shared();
+  Status check_no_tpm_uses_it();
   /// The image is another host's: changes wait, and what is read was seen.
   [[nodiscard]] bool is_elsewhere() const;
   /// Or has come, and is not ours yet.
   [[nodiscard]] bool is_shared_and_waits() const;
+  /// Or is ours, takes changes, and nothing of it was handed over.
+  [[nodiscard]] bool is_shared_and_goes_on() const;
   /// So that there is something to be read.
   void see_image();
   /// What was to be read there was overwritten, and it was looked at anew.

@@ -98,6 +98,10 @@ kj::Promise<void> BlobsService::takeBack(TakeBackContext context) {
     answer(context, done);
     return kj::READY_NOW;
   }
+  if (is_shared_and_goes_on()) { // Who asks may have had no answer, and waits for no hold.
+    answer(context, may_change_anything());
+    return kj::READY_NOW;
+  }
   return session_.changes.run([this, context](Result<StoreUse>& store) mutable {
     Status done = store ? may_change_anything() : Status(store.error());
     if (done) {

@@ -38,6 +38,14 @@ bool BlobsService::is_shared_and_waits() const {
   return session_.owner.shared != nullptr && session_.owner.shared->standing() != Standing::ours;
 }
 
+bool BlobsService::is_shared_and_goes_on() const {
+  if (session_.owner.shared == nullptr || session_.owner.hand_over.was_said()) {
+    return false;
+  }
+  Result<StoreUse> store = session_.owner.keeper.use(StoreGate::Purpose::read);
+  return store && !(*store)->info().sealed && !(*store)->info().poisoned;
+}
+
 void BlobsService::see_image() {
   if (is_elsewhere()) { // What is wrong with it says who reads.
     [[maybe_unused]] const Status seen =
@@ -61,11 +69,40 @@ Result<ImageState> BlobsService::seen_state() {
 }
 
 Status BlobsService::may_hand_over_image() const {
+  const OwnerParts& owner = session_.owner;
   const Status may = may_change_anything();
-  return may && session_.owner.shared == nullptr
-             ? Error(ErrorKind::unsupported, session_.owner.location + ": no other host sees it",
-                     "serve it as one that both hosts see, on both")
-             : may;
+  if (may && owner.shared == nullptr) {
+    return Error(ErrorKind::unsupported, owner.location + ": no other host sees it",
+                 "serve it as one that both hosts see, on both");
+  }
+  // The image alone would leave the TPM's state behind.
+  if (may && owner.tpm_hands_over && !owner.sessions.is_devices(session_.number)) {
+    return Error(ErrorKind::unsupported,
+                 owner.location + ": its machine has a TPM, with whose state it is handed over, "
+                                  "when QEMU fetches and sets that",
+                 "nothing has to be said to its owner: migrate the machine");
+  }
+  return may;
+}
+
+// A TPM that has come by itself, as its owner was not told.
+Status BlobsService::check_no_tpm_uses_it() {
+  const auto blobs = session_.client.blobs();
+  if (!blobs) {
+    return blobs.error();
+  }
+  for (const Peer& peer : session_.owner.sessions.peers()) {
+    for (const std::string& name : session_.owner.writers.blobs_of(peer.session)) {
+      const auto blob = std::ranges::find(*blobs, name, &BlobInfo::name);
+      if (peer.session != session_.number && blob != blobs->end() && is_tpm_type(blob->type)) {
+        return Error(ErrorKind::unsupported,
+                     session_.owner.location +
+                         ": a TPM uses it, with whose state it is handed over",
+                     "migrate its machine");
+      }
+    }
+  }
+  return {};
 }
 
 Status BlobsService::check_what_is_shared() {
@@ -86,15 +123,22 @@ kj::Promise<void> BlobsService::letGo(LetGoContext context) {
     return kj::READY_NOW;
   }
   if (shared.standing() == Standing::ours) {
-    if (const Status may = check_what_is_shared(); !may) {
+    Status may = check_what_is_shared();
+    may = may ? check_no_tpm_uses_it() : may;
+    if (!may) {
       answer(context, may.error());
       return kj::READY_NOW;
     }
     // What was sent is answered already, some of it.
     session_.owner.roundup.run(session_.number, roundup_max);
   }
-  const Result<OwnerEpoch> epoch =
-      session_.owner.holds.in_turn([&] { return shared.hand_over(**number); });
+  const Result<OwnerEpoch> epoch = session_.owner.holds.in_turn([&]() -> Result<OwnerEpoch> {
+    // Another one may have said since, to whom that was known, that the machine goes on here.
+    if (session_.owner.sessions.is_ending(session_.number)) {
+      return Error(ErrorKind::absent, "whoever wanted the image to be handed over has gone");
+    }
+    return shared.hand_over(**number);
+  });
   if (epoch) {
     auto written = context.getResults().initEpoch();
     written.setNumber(epoch->number);
@@ -119,7 +163,9 @@ kj::Promise<void> BlobsService::goOn(GoOnContext context) {
                       .random = asked.getEpoch().getRandom()};
   }
   SharedImage& shared = *session_.owner.shared;
-  Status gone_on = session_.owner.holds.in_turn([&] { return shared.go_on(from); });
+  const bool is_taken_back = !from.hand_over && !from.own_epoch;
+  Status gone_on = session_.owner.holds.in_turn(
+      [&] { return is_taken_back ? shared.take_back() : shared.go_on(from); });
   if (gone_on && shared.standing() == Standing::came) {
     gone_on = check_what_is_shared();
     if (!gone_on) {

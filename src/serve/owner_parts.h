@@ -44,6 +44,8 @@ struct OwnerParts {
   /// Of an image that both hosts of a migration see, whose calls are made by holds.in_turn(). Null:
   /// it is seen here only.
   SharedImage* shared = nullptr;
+  /// It is handed over with the state of a TPM that is one of its front ends, and by nobody else.
+  bool tpm_hands_over = false;
 };
 
 } // namespace vnvram

@@ -60,9 +60,10 @@ OwnerServer::OwnerServer(const Setup& setup, UniqueFd bell_fd)
       fullness_(setup.clock, [this](const NearlyFull& full) { say_nearly_full(full); }),
       holds_(setup.keeper, setup.clock), front_ends_(setup.renew_front_ends), header_(setup.keeper),
       departure_(setup.keeper, holds_, hand_over_, setup.departure),
-      parts_{setup.location, setup.keeper, writers_,  events_,    holds_,      list_,
-             hand_over_,     image_,       fullness_, counters_,  setup.rates, setup.restart,
-             front_ends_,    roundup_,     header_,   departure_, setup.shared},
+      parts_{
+          setup.location, setup.keeper, writers_,  events_,    holds_,       list_,
+          hand_over_,     image_,       fullness_, counters_,  setup.rates,  setup.restart,
+          front_ends_,    roundup_,     header_,   departure_, setup.shared, setup.tpm_hands_over},
       door_(setup.listener, setup.limits, setup.log), thread_([this] { run(); }) {
   if (const Result<StoreUse> store = setup.keeper.use(StoreGate::Purpose::read); store) {
     fullness_.begin(**store);

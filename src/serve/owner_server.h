@@ -48,6 +48,7 @@ public:
     bool takes_over = false;
     /// See OwnerParts. It outlives the server, as the others do.
     SharedImage* shared = nullptr;
+    bool tpm_hands_over = false; ///< See OwnerParts.
     /// Has another owner take this one's place, soon. Empty: nobody would start it. Any thread.
     std::function<void()> restart = {};
     /// Asks whoever has started the front ends to exchange them; front_ends_renewed() is the

@@ -34,6 +34,12 @@ kj::Promise<void> OwnerService::status(StatusContext context) {
     write_state(written, *state);
     written.setSealed(state->sealed || owner.hand_over.was_said());
   }
+  if (owner.shared != nullptr && owner.shared->is_seen_only()) {
+    const auto let_go = owner.holds.in_turn([&owner] { return owner.shared->let_go_for(); });
+    if (let_go) {
+      status.setLetGo(to_data(let_go->bytes));
+    }
+  }
   if (const auto exchange = owner.header.rotation_under_way(); exchange) {
     auto progress = status.initKeyExchange();
     progress.setDoneBytes(exchange->done_bytes);

@@ -46,6 +46,13 @@ public:
     pollfd entry{.fd = found->socket, .events = 0, .revents = 0};
     return ::poll(&entry, 1, 0) > 0; // POLLHUP
   }
+  /// It was admitted for a device of the machine; else it came by itself.
+  [[nodiscard]] bool is_devices(std::uint64_t session) const {
+    const std::lock_guard lock(mutex_);
+    return std::any_of(peers_.begin(), peers_.end(), [session](const Peer& peer) {
+      return peer.session == session && !peer.device.empty();
+    });
+  }
   /// In the order in which they came.
   [[nodiscard]] std::vector<Peer> peers() const {
     const std::lock_guard lock(mutex_);

@@ -12,9 +12,13 @@ constexpr std::string_view tpm_types = "libtpms.";
 
 } // namespace
 
+bool is_tpm_type(const std::string& type) {
+  return type.starts_with(tpm_types);
+}
+
 Status check_shared_blob(const std::string& location, const std::string& name,
                          const std::string& type) {
-  if (type.starts_with(tpm_types) || type == uefi_variables_type) {
+  if (is_tpm_type(type) || type == uefi_variables_type) {
     return {};
   }
   return Error(ErrorKind::unsupported,

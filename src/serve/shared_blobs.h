@@ -15,6 +15,7 @@ namespace vnvram {
 /// known to come with the stream, a TPM's and UEFI's variables. Error: unsupported.
 Status check_shared_blob(const std::string& location, const std::string& name,
                          const std::string& type);
+[[nodiscard]] bool is_tpm_type(const std::string& type);
 /// Of the first that may not be there.
 Status check_shared_blobs(const std::string& location, const std::vector<BlobInfo>& blobs);
 

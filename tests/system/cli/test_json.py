@@ -119,7 +119,7 @@ class HelpTest(Case):
         self.assertGreaterEqual(set(names), {"create", "size", "register", "ls", "info", "get",
                                              "put", "rm", "check", "repair", "salvage", "dump",
                                              "resize", "seal", "unseal", "tpm", "serve", "status",
-                                             "hold", "release", "restart", "export", "import",
+                                             "hold", "release", "hand-over", "go-on", "restart", "export", "import",
                                              "metrics", "watch", "import-swtpm", "export-swtpm"})
         for name in set(names) - {"vnvram"}:
             self.assertRegex(self.vnvram(name, "--help").decode(), rf"(?m)^  .*vnvram {name} ")

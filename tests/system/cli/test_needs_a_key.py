@@ -28,6 +28,7 @@ EXCEPTIONS = {
     "erase": "makes the image unreadable, whoever asks for it: it may be all that is left to do",
     "meta ls": PUBLIC, "meta get": PUBLIC, "meta set": PUBLIC, "meta rm": PUBLIC,
     "status": OWNER, "hold": OWNER, "release": OWNER, "restart": OWNER, "metrics": OWNER, "watch": OWNER,
+    "hand-over": OWNER, "go-on": OWNER,
     "tpm status": TPM, "tpm hold": TPM, "tpm resume": TPM, "tpm detach": TPM, "tpm attach": TPM,
     "tpm unseal": TPM,
 }

@@ -9,8 +9,7 @@ import subprocess
 import threading
 import unittest
 
-import nbd  # libnbd's own binding
-
+from cli.command import UNSUPPORTED
 from harness.child import PATIENCE_SECONDS, Deadline
 from harness.shared_machine import SharedMachine
 from harness.tpm_process import program
@@ -19,40 +18,19 @@ from tpm import test_shared_image as of_a_tpm
 from tpm.support import FAIL
 from tpm.test_shared_image import PERMANENT, SEALED, fetch, take
 
-FLASH = "flash"
-FLASH_SIZE = 65536
+from .flash_host import FLASH, FLASH_SIZE, FlashHost
 
 
-class MachineHost(of_a_tpm.Host):
+class MachineHost(FlashHost, of_a_tpm.Host):
     """With an NBD client of its flash."""
 
     def __init__(self, case, machine):
-        super().__init__(case, machine)
-        self.case = case
-        self.flash = nbd.NBD()
-        self.flash.connect_uri(machine.uri(FLASH))
-
-    def number(self):
-        return int.from_bytes(self.flash.pread(8, 0), "big")
-
-    def write(self, number, flags=nbd.CMD_FLAG_FUA):
-        self.flash.pwrite(number.to_bytes(8, "big"), 0, flags)
-
-    def begin_to_write(self, number):
-        """It waits as long as the image is not this host's."""
-        self.failed = None
-
-        def write():
-            try:
-                self.write(number)
-            except nbd.Error as error:
-                self.failed = error
-        self.writing = threading.Thread(target=write, daemon=True)
-        self.writing.start()
+        of_a_tpm.Host.__init__(self, case, machine)
+        FlashHost.__init__(self, machine)
 
     def qemu_ends(self):
-        self.flash.shutdown()
-        super().qemu_ends()
+        FlashHost.qemu_ends(self)
+        of_a_tpm.Host.qemu_ends(self)
 
 
 class SharedServeCase(of_a_tpm.SharedImageCase):
@@ -169,6 +147,21 @@ class HandOver(SharedServeCase, of_a_tpm.HandOver):
         self.assertEqual(take(target.control, fetch(source.control)), 0, target.log_text())
         self.must_go_on(target, count + 1)
 
+    def test_the_word_is_the_tpms(self):
+        """An operator's would leave its state behind."""
+        source, count = self.start_source()
+        target = self.start_target()
+        token = "0" * 31 + "1"
+        for host, words in ((source, ("hand-over",)), (source, ("go-on",)), (target, ("go-on",)),
+                            (target, ("go-on", "--from", token))):
+            done = subprocess.run([program("vnvram"), words[0], host.tpm.address, *words[1:]], stdin=subprocess.DEVNULL,
+                                  capture_output=True, text=True, timeout=60, check=False)
+            self.assertEqual(done.returncode, UNSUPPORTED, done.stderr)
+            self.assertIn("its machine has a TPM", done.stderr)
+        self.must_go_on(source, count)
+        self.assertEqual(take(target.control, fetch(source.control)), 0, target.log_text())
+        self.must_go_on(target, count + 1)
+
     def test_status_says_where_it_is(self):
         source, _ = self.start_source()
         target = self.start_target()
@@ -178,10 +171,8 @@ class HandOver(SharedServeCase, of_a_tpm.HandOver):
         self.assertNotIn("stands by", target.tpm.status())
         self.assertIn("stands by", source.tpm.status())
 
-    def test_without_a_tpm_it_is_refused(self):
-        """Nobody would say that the machine goes."""
-        nbd_words = ("--nbd", f"unix:{self.workspace.file('nbd')}")
-        self.assertIn("--shared without --tpm", self.refused_serve(*nbd_words)[1])
+    def test_with_two_tpms_it_is_refused(self):
+        """They are of two machines."""
         two = [word for number in range(2)
                for word in ("--tpm", f"unix:{self.workspace.file(f'tpm{number}')},blobs=guest{number}/")]
         self.assertIn("--shared with several TPMs", self.refused_serve(*two)[1])

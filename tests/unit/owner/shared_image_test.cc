@@ -123,8 +123,47 @@ TEST_F(SharedImageTest, AnOwnerThatComesAfterOneThatDiedLetsGoAnew) {
   ASSERT_OK(target_.shared.stand_by());
   ASSERT_OK(target_.shared.go_on({.hand_over = number(1)}));
   ASSERT_OK(target_.shared.begin());
-  EXPECT_KIND(next.shared.hand_over(number(1)), in_use);
+  EXPECT_KIND(next.shared.hand_over(number(1)), stale);
   must_have(target_, "one");
+}
+
+TEST_F(SharedImageTest, ItIsTakenBackByWhoHasLetItGo) {
+  ASSERT_OK(target_.shared.stand_by());
+  EXPECT_KIND(target_.shared.take_back(), sealed); // It was not there.
+  ASSERT_OK(source_.shared.take_back());           // Nothing: it is here.
+  ASSERT_OK(source_.shared.hand_over(number(1)));
+  EXPECT_EQ(source_.shared.let_go_for(), number(1));
+  EXPECT_EQ(target_.shared.let_go_for(), std::nullopt);
+  EXPECT_KIND(target_.shared.take_back(), sealed);
+  ASSERT_OK(source_.shared.take_back());
+  EXPECT_EQ(source_.shared.let_go_for(), std::nullopt);
+  ASSERT_OK(source_.shared.begin());
+  must_have(source_, "one");
+
+  ASSERT_OK(source_.shared.hand_over(number(2)));
+  ASSERT_OK(target_.shared.see_anew());
+  ASSERT_OK(target_.shared.go_on({.hand_over = number(2)}));
+  ASSERT_OK(target_.shared.begin());
+  target_.keeper.abandon(); // Without its lock: what is found is the epoch.
+  EXPECT_KIND(source_.shared.take_back(), stale);
+  EXPECT_EQ(source_.shared.standing(), Standing::gone);
+  EXPECT_KIND(source_.shared.go_on({.hand_over = number(2)}), stale);
+  EXPECT_KIND(source_.shared.hand_over(number(2)), stale);
+  EXPECT_KIND(source_.write("two"), sealed);
+}
+
+TEST_F(SharedImageTest, AnOwnerThatComesAfterOneThatDiedTakesBack) {
+  ASSERT_OK(source_.shared.hand_over(number(1)));
+  Owner next(location_);
+  ASSERT_OK(next.shared.stand_by(SharedImage::Before::owner_of_it));
+  EXPECT_KIND(next.shared.take_back(), sealed); // It may be another one's.
+  next.shared.is_seen_as_left();
+  EXPECT_EQ(next.shared.let_go_for(), number(1));
+  EXPECT_KIND(next.write("two"), in_use); // That is this machine's.
+  ASSERT_OK(next.shared.take_back());
+  ASSERT_OK(next.shared.begin());
+  must_have(next, "one");
+  EXPECT_KIND(target_.keeper.attach({.location = location_}), in_use);
 }
 
 TEST_F(SharedImageTest, WhatIsHeldIsNotHandedOver) {
