@@ -3,45 +3,34 @@
 #include <array>
 #include <cerrno>
 #include <string>
-#include <string_view>
 #include <thread>
 
 #include <fmt/core.h>
 
 #include "device/rbd_error.h"
+#include "device/rbd_lockers.h"
 
 namespace vnvram {
 namespace {
 
-// What librbd calls the locks that are its own; others are of `rbd lock add`.
-constexpr std::string_view librbd_tag = "internal";
 constexpr std::chrono::milliseconds between_questions{50};
 
 /// Who has taken it by hand, of which librbd is told; empty: nobody.
 Result<std::string> find_lockers_by_hand(const RbdHandle& image) {
-  std::array<char, 256> tag{};
-  std::array<char, 1024> clients{};
-  std::array<char, 1024> cookies{};
-  std::array<char, 1024> addresses{};
-  std::size_t tag_size = tag.size();
-  std::size_t clients_size = clients.size();
-  std::size_t cookies_size = cookies.size();
-  std::size_t addresses_size = addresses.size();
-  int is_exclusive = 0;
-  const ssize_t count = image.library().rbd_list_lockers(
-      image.image(), &is_exclusive, tag.data(), &tag_size, clients.data(), &clients_size,
-      cookies.data(), &cookies_size, addresses.data(), &addresses_size);
-  if (count == -ERANGE) { // librbd's own is one.
+  RbdLockers found;
+  const int listed = find_rbd_lockers(image.library(), image.image(), found);
+  if (listed == -ERANGE) { // librbd's own is one.
     return std::string("many clients have locked it by hand");
   }
-  if (count < 0 && count != -ENOENT) {
-    return image.cluster().error("find out who has its lock", static_cast<int>(count));
+  if (listed < 0) {
+    return image.cluster().error("find out who has its lock", listed);
   }
-  if (count <= 0 || tag.data() == librbd_tag) {
+  if (found.lockers.empty() || found.are_librbds()) {
     return std::string();
   }
-  return fmt::format("{} at {} has locked it by hand{}{}", clients.data(), addresses.data(),
-                     tag.front() == '\0' ? "" : ", as ", tag.data());
+  const RbdLockers::Locker& first = found.lockers.front();
+  return fmt::format("{} at {} has locked it by hand{}{}", first.client, first.address,
+                     found.tag.empty() ? "" : ", as ", found.tag);
 }
 
 // librbd waits without end for who has locked it by hand, and holds no watch that could time out.
