@@ -270,10 +270,11 @@ class Offline(Moving, ServeCase):
 
     def test_no_key_is_shown(self):
         for place in ("rbd:pool/vm:key=c2VjcmV0", "rbd:pool/vm:id=x:key=c2VjcmV0"):
-            done = self.run_vnvram("move", place, place)
-            self.assertEqual(done.returncode, USAGE)
-            self.assertIn("rbd:pool/vm", done.stderr.decode())
-            self.assertNotIn("c2VjcmV0", done.stderr.decode())
+            for command in ("move", "copy"):
+                done = self.run_vnvram(command, place, place)
+                self.assertEqual(done.returncode, USAGE)
+                self.assertIn("rbd:pool/vm", done.stderr.decode())
+                self.assertNotIn("c2VjcmV0", done.stderr.decode())
 
     def test_a_sealed_one_stays(self):
         self.owner.stop()
@@ -284,6 +285,15 @@ class Offline(Moving, ServeCase):
 
 class Machines(Moving, MachineCase):
     """With a TPM and exports, and somebody who starts the owner again."""
+
+    def end(self, machine, counter, writer, image):
+        """All that was acknowledged is where the image is now."""
+        counter.stop()
+        content = writer.stop()
+        counter.tpm.off()
+        machine.stop()
+        self.must_be_clean(image)
+        self.assertEqual(self.stored("nvram", image)[:len(content)], content)
 
     def test_what_lies_there_under_another_mount_is_not_the_image(self):
         machine = self.start_machine()
@@ -326,12 +336,7 @@ class Machines(Moving, MachineCase):
         self.vnvram("restart", machine.address)
         counter.must_go_on(5)
         self.assertEqual(self.place(machine), str(image))
-        counter.stop()
-        content = writer.stop()
-        counter.tpm.off()
-        machine.stop()
-        self.must_be_clean(image)
-        self.assertEqual(self.stored("nvram", image)[:len(content)], content)
+        self.end(machine, counter, writer, image)
 
     def test_the_owner_dies_while_it_is_moved(self):
         dice = dice_of_a_seed()
@@ -356,12 +361,7 @@ class Machines(Moving, MachineCase):
                 self.assertEqual(self.place(machine), str(image))
                 self.assertFalse(self.opens(to))
         print(f"{moved} of {deaths()} had moved", flush=True)
-        counter.stop()
-        content = writer.stop()
-        counter.tpm.off()
-        machine.stop()
-        self.must_be_clean(image)
-        self.assertEqual(self.stored("nvram", image)[:len(content)], content)
+        self.end(machine, counter, writer, image)
 
 
 class Encrypted(Moving, EncryptedCase):
