@@ -1,10 +1,8 @@
 #include "cli/move_command.h"
 
 #include <chrono>
-#include <cstdio>
 #include <memory>
 #include <string_view>
-#include <thread>
 #include <utility>
 
 #include <fmt/core.h>
@@ -13,6 +11,7 @@
 #include "backup/store_move_source.h"
 #include "base/plain_text.h"
 #include "base/size_text.h"
+#include "cli/input.h"
 #include "cli/owner_socket.h"
 #include "device/location.h"
 #include "store/move_marks.h"
@@ -93,15 +92,15 @@ Result<MoveReport> MoveCommand::move_by_owner(CopyRun& run) const {
   }
   OwnerMoveSource source(**owner, image());
   Result<MoveReport> report = move_image(source, run.target(), run.before_read());
-  return report ? wait_for_next(source, *std::move(report)) : report;
+  return report ? wait_for_next(run, source, *std::move(report)) : report;
 }
 
 // The socket stays, or comes back: whoever connects is answered by one of the two, or by nobody.
-Result<MoveReport> MoveCommand::wait_for_next(const OwnerMoveSource& source,
+Result<MoveReport> MoveCommand::wait_for_next(CopyRun& run, const OwnerMoveSource& source,
                                               MoveReport report) const {
   const auto until = std::chrono::steady_clock::now() + wait_max;
   for (;;) {
-    const auto owner = connect_owner(image());
+    const auto owner = run.connect(image());
     const Result<OwnerStatus> status = owner ? (*owner)->status() : owner.error();
     if (status && status->location == location_name(report.place)) {
       report.undecided.reset();
@@ -120,7 +119,13 @@ Result<MoveReport> MoveCommand::wait_for_next(const OwnerMoveSource& source,
     if (std::chrono::steady_clock::now() >= until) {
       return no_owner_came(image(), report);
     }
-    std::this_thread::sleep_for(pause);
+    const Status waited = run.end().wait_until(std::chrono::steady_clock::now() + pause);
+    if (!waited) { // Nobody else would say so of a command that ends by a signal.
+      const Error ended = report.undecided ? undecided(report, waited.error())
+                                           : at_new_place(report, waited.error());
+      show_note(plain_text(ended.text()));
+      return ended;
+    }
   }
 }
 
@@ -147,8 +152,7 @@ Result<MoveReport> MoveCommand::move(CopyRun& run) const {
     return undecided(*report, *report->undecided);
   }
   if (!closed) { // The seal is there: whatever this is, it is not at the new place.
-    std::fputs(fmt::format("vnvram: note: {}\n", plain_text(closed.error().cause())).c_str(),
-               stderr);
+    show_note(plain_text(closed.error().cause()));
   }
   OpenOptions by_number = options;
   by_number.go_on = GoOn{.hand_over = report->number};

@@ -19,7 +19,8 @@ private:
   [[nodiscard]] Status check_places() const;
   Result<MoveReport> move_by_owner(CopyRun& run) const;
   /// Until the owner that comes next has the image, wherever that is then.
-  Result<MoveReport> wait_for_next(const OwnerMoveSource& source, MoveReport report) const;
+  Result<MoveReport> wait_for_next(CopyRun& run, const OwnerMoveSource& source,
+                                   MoveReport report) const;
   Result<MoveReport> move(CopyRun& run) const;
   /// At the new place, where it is sealed for that number.
   [[nodiscard]] Status go_on(const OpenOptions& by_number) const;

@@ -28,8 +28,11 @@ class Moving:
         return self.vnvram("move", owner.address, to, *options, **expected)
 
     def begin_move(self, owner, to, *options):
-        moving = subprocess.Popen([str(program("vnvram")), "move", owner.address, str(to), *options],
-                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        return self.begun([program("vnvram"), "move", owner.address, to, *options])
+
+    def begun(self, words):
+        moving = subprocess.Popen([str(word) for word in words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE)
         self.addCleanup(moving.stdout.close)
         self.addCleanup(moving.stderr.close)
         self.addCleanup(moving.wait)
@@ -303,12 +306,14 @@ class Machines(Moving, MachineCase):
         shutil.copy(self.image, older)
         before = older.read_bytes()
         self.vnvram("put", machine.address, "eeprom", "-", input=b"acknowledged")
-        done = subprocess.run(
+        moving = self.begun(
             ["unshare", "-m", "sh", "-c", 'mount -t tmpfs none "$1" && exec "$2" move "$3" "$1/to.nvram"', "sh",
-             str(folder), str(program("vnvram")), machine.address],
-            stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=120)
-        self.assertNotEqual(done.returncode, OK)
+             folder, program("vnvram"), machine.address])
         self.assertNotEqual(machine.child.wait(), OK)
+        moving.send_signal(signal.SIGINT)  # It waits for another owner.
+        said = moving.communicate(timeout=PATIENCE_SECONDS)[1].decode()
+        self.assertEqual(moving.returncode, -signal.SIGINT)
+        self.assertIn(f"ended by signal {int(signal.SIGINT)}; the image is at {older}", said)
         self.assertIn("an older state is there than the one that was moved", machine.log_text())
         self.assertEqual(older.read_bytes(), before)
         older.unlink()
