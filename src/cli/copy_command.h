@@ -1,6 +1,8 @@
 // `vnvram copy`: the same image at another place.
 #pragma once
 
+#include <string>
+
 #include "backup/block_copy.h"
 #include "cli/command.h"
 #include "cli/copy_options.h"
@@ -11,6 +13,7 @@ namespace vnvram::cli {
 class CopyCommand : public Command {
 public:
   explicit CopyCommand(CLI::App& parent);
+  [[nodiscard]] std::string made_place() const override { return copy_.place(); }
   Result<ExitCode> run(Output& output) override;
 
 private:

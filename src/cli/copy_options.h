@@ -6,6 +6,7 @@
 #include <string>
 
 #include "backup/block_copy.h"
+#include "cli/noted_device.h"
 #include "vnvram/open_device.h"
 #include "vnvram/result.h"
 
@@ -41,7 +42,7 @@ private:
   std::string place_;
   std::string size_;
   std::string rate_;
-  DeviceOptions device_;
+  DeviceOptions device_ = noted_device();
   bool force_ = false;
   bool json_ = false;
 };

@@ -1,6 +1,8 @@
 // `vnvram move`: an image goes on at another place, while its machine runs.
 #pragma once
 
+#include <string>
+
 #include "backup/image_move.h"
 #include "backup/owner_move_source.h"
 #include "cli/anchor_options.h"
@@ -13,6 +15,7 @@ namespace vnvram::cli {
 class MoveCommand : public Command {
 public:
   explicit MoveCommand(CLI::App& parent);
+  [[nodiscard]] std::string made_place() const override { return copy_.place(); }
   Result<ExitCode> run(Output& output) override;
 
 private:

@@ -15,8 +15,9 @@ namespace {
 
 constexpr std::chrono::milliseconds between_questions{50};
 
-/// Who has taken it by hand, of which librbd is told; empty: nobody.
-Result<std::string> find_lockers_by_hand(const RbdHandle& image) {
+/// Who has taken it by hand, of which librbd is told; empty: nobody. Another one's that librbd asks
+/// for it is in `holder`.
+Result<std::string> find_lockers_by_hand(const RbdHandle& image, RbdLockHolder& holder) {
   RbdLockers found;
   const int listed = find_rbd_lockers(image.library(), image.image(), found);
   if (listed == -ERANGE) { // librbd's own is one.
@@ -25,17 +26,21 @@ Result<std::string> find_lockers_by_hand(const RbdHandle& image) {
   if (listed < 0) {
     return image.cluster().error("find out who has its lock", listed);
   }
-  if (found.lockers.empty() || found.are_librbds()) {
+  if (found.lockers.empty()) {
     return std::string();
   }
   const RbdLockers::Locker& first = found.lockers.front();
+  if (found.are_librbds()) {
+    holder.set(fmt::format("{} at {}", first.client, first.address));
+    return std::string();
+  }
   return fmt::format("{} at {} has locked it by hand{}{}", first.client, first.address,
                      found.tag.empty() ? "" : ", as ", found.tag);
 }
 
 // librbd waits without end for who has locked it by hand, and holds no watch that could time out.
-Status check_lockers_by_hand(const RbdHandle& image) {
-  const Result<std::string> found = find_lockers_by_hand(image);
+Status check_lockers_by_hand(const RbdHandle& image, RbdLockHolder& holder) {
+  const Result<std::string> found = find_lockers_by_hand(image, holder);
   if (!found || found->empty()) {
     return found ? Status() : Status(found.error());
   }
@@ -69,13 +74,14 @@ Error not_taken(const RbdHandle& image, int result) {
   return {ErrorKind::in_use,
           fmt::format("{}: {} has its exclusive lock", cluster.name(),
                       address.empty() ? "another client" : "a client at " + address),
-          "end that owner first; reading beside it is possible"};
+          "end that owner first, or if it is silent take it over: `takeover`; reading beside it is "
+          "possible"};
 }
 
 } // namespace
 
-Status take_rbd_lock(const RbdHandle& image) {
-  if (Status free = check_lockers_by_hand(image); !free) {
+Status take_rbd_lock(const RbdHandle& image, RbdLockHolder& holder) {
+  if (Status free = check_lockers_by_hand(image, holder); !free) {
     return free;
   }
   const int taken = image.library().rbd_lock_acquire(image.image(), RBD_LOCK_MODE_EXCLUSIVE);
