@@ -77,6 +77,25 @@ std::vector<CommitCost> count_commits(const std::string& directory, const Amount
   return costs;
 }
 
+CommitCost count_commits_on(std::unique_ptr<BlockDevice> device, const Amount& amount) {
+  const auto counter = std::make_shared<test::DeviceCounter>();
+  const auto store = require(Store::open(
+      std::make_unique<test::CountingDevice>(std::move(device), counter), {.background = false}));
+  CommitKind kind = commit_kinds().at(1);
+  CommitCost cost{.name = kind.name, .commits = 0, .worst = {}};
+  for (std::uint64_t i = 0; i < amount.counted_commits; ++i) {
+    const test::DeviceCost before = counter->cost();
+    kind.commit(*store);
+    const test::DeviceCost spent = counter->cost() - before;
+    if (spent.flushes == 0) { // Else a checkpoint was in it.
+      ++cost.commits;
+      keep_worst(cost.worst, spent);
+    }
+  }
+  require(store->close());
+  return cost;
+}
+
 LatencyResult time_commits(const std::string& directory, const Amount& amount) {
   const BenchImage image(directory, image_size_bytes, all_blobs());
   const std::unique_ptr<Store> store = image.open(true);

@@ -79,24 +79,6 @@ std::unique_ptr<BlockDevice> connect(const NbdServer& server, bool private_serve
   return std::make_unique<FirstPart>(require(NbdDevice::connect(target, Access::read_write)));
 }
 
-void count(NbdResult& result, const NbdServer& server, const Kind& kind, const Amount& amount) {
-  const auto counter = std::make_shared<test::DeviceCounter>();
-  const auto store = require(Store::open(
-      std::make_unique<test::CountingDevice>(connect(server, kind.private_server), counter),
-      {.background = false}));
-  CommitKind commit = commit_kinds().at(1);
-  for (std::uint64_t i = 0; i < amount.counted_commits; ++i) {
-    const test::DeviceCost before = counter->cost();
-    commit.commit(*store);
-    const test::DeviceCost spent = counter->cost() - before;
-    if (spent.flushes == 0) { // Else a checkpoint was in it.
-      ++result.commits;
-      keep_worst(result.worst, spent);
-    }
-  }
-  require(store->close());
-}
-
 void time(NbdResult& result, const NbdServer& server, const Kind& kind, const Amount& amount) {
   const auto store = require(Store::open(connect(server, kind.private_server)));
   NbdFloor floor(server.uri(), nbd_image_size_bytes, floor_size_bytes);
@@ -116,7 +98,9 @@ NbdResult measure(const std::string& directory, const Kind& kind, const Amount& 
   result.server = kind.name;
   const std::unique_ptr<BlockDevice> device = connect(*server, kind.private_server);
   require(create_image(*device, options_for({range_blobs().front(), whole_blobs().front()})));
-  count(result, *server, kind, amount);
+  const CommitCost counted = count_commits_on(connect(*server, kind.private_server), amount);
+  result.commits = counted.commits;
+  result.worst = counted.worst;
   time(result, *server, kind, amount);
   std::filesystem::remove(disk);
   return result;

@@ -21,23 +21,6 @@ std::unique_ptr<BlockDevice> open_image(const CephCluster& cluster) {
   return require(open_device(cluster.location(image_name), Access::read_write));
 }
 
-void count_rbd(RbdResult& result, const CephCluster& cluster, const Amount& amount) {
-  const auto counter = std::make_shared<test::DeviceCounter>();
-  const auto store = require(Store::open(
-      std::make_unique<test::CountingDevice>(open_image(cluster), counter), {.background = false}));
-  CommitKind commit = commit_kinds().at(1);
-  for (std::uint64_t i = 0; i < amount.counted_commits; ++i) {
-    const test::DeviceCost before = counter->cost();
-    commit.commit(*store);
-    const test::DeviceCost spent = counter->cost() - before;
-    if (spent.flushes == 0) { // Else a checkpoint was in it.
-      ++result.commits;
-      keep_worst(result.worst, spent);
-    }
-  }
-  require(store->close());
-}
-
 void time_rbd_commits(RbdResult& result, const CephCluster& cluster, const Amount& amount) {
   RbdFloor uncached(cluster.conf(), "rbd", RbdFloor::Cache::off);
   RbdFloor cached(cluster.conf(), "rbd", RbdFloor::Cache::on);
@@ -83,8 +66,10 @@ RbdResult measure_rbd(const Amount& amount) {
   }
   CreateOptions options = options_for({range_blobs().front(), whole_blobs().front()});
   require(create_image_file(cluster.location(image_name), rbd_image_size_bytes, options));
+  const CommitCost counted = count_commits_on(open_image(cluster), amount);
   RbdResult result;
-  count_rbd(result, cluster, amount);
+  result.commits = counted.commits;
+  result.worst = counted.worst;
   time_rbd_commits(result, cluster, amount);
   time_rbd_openings(result, cluster, amount);
   return result;

@@ -1,10 +1,12 @@
 // What is measured, and how much of it.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "bench/results.h"
+#include "vnvram/block_device.h"
 
 namespace vnvram::bench {
 
@@ -19,6 +21,9 @@ struct Amount {
 /// Device cost of each kind of commit, by counting. `checkpoints` gets what came on top.
 [[nodiscard]] std::vector<CommitCost>
 count_commits(const std::string& directory, const Amount& amount, CheckpointCost& checkpoints);
+/// Of a whole blob's commits, on a device with an image of one blob for each form of them.
+[[nodiscard]] CommitCost count_commits_on(std::unique_ptr<BlockDevice> device,
+                                          const Amount& amount);
 /// Every kind of commit and both forms of the floor in turn, so that noise hits all alike.
 [[nodiscard]] LatencyResult time_commits(const std::string& directory, const Amount& amount);
 /// A store on each NBD server, on a unix socket: what a commit costs, then commits and the floor in

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -22,6 +23,9 @@ struct DeviceOptions {
   std::string image_format = {};
   /// For connecting to a server, and for each of its answers.
   std::chrono::milliseconds timeout{30000};
+  /// Told, from any thread, what who opens or makes it may want to know: whom it is waited for when
+  /// that takes longer than expected, and for how long at most; what others have left behind there.
+  std::function<void(const std::string& text)> note = {};
 };
 
 /// Opens a regular file, a host block device, a VM image in one of these (qcow2, VMDK, VHDX, VDI,

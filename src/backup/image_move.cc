@@ -39,18 +39,6 @@ private:
   MoveSource& source_;
 };
 
-/// Its owner has another folder.
-Result<std::string> place_for_others(const std::string& path) {
-  if (scheme_of(path) != LocationScheme::path) {
-    return path;
-  }
-  std::error_code failed;
-  const fs::path place = fs::absolute(path, failed);
-  return failed ? Result<std::string>(
-                      Error(ErrorKind::io, location_name(path) + ": " + failed.message()))
-                : place.string();
-}
-
 /// Who has made the file may be another user than who has the image open. What may be done with a
 /// file goes over, and nothing else of its mode.
 Result<std::optional<FileRights>> rights_like(const std::string& from) {
@@ -103,12 +91,10 @@ private:
 };
 
 Result<MoveReport> Move::run() {
-  const Result<std::string> place = place_for_others(target_.path);
-  const Status numbered = random_bytes(report_.number.bytes);
-  if (!place || !numbered) {
-    return place ? numbered.error() : place.error();
+  if (const Status numbered = random_bytes(report_.number.bytes); !numbered) {
+    return numbered.error();
   }
-  report_.place = *place;
+  report_.place = location_name_elsewhere(target_.path);
   const HoldEnd afterwards(source_);
   Status done = make();
   if (done && !is_made_) { // Something else was made there: never to be called the image.

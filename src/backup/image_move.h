@@ -17,7 +17,7 @@ namespace vnvram {
 
 struct MoveReport {
   Uuid uuid = {};
-  std::string place;            ///< Where it is now, for its next owner, who may need a key in it.
+  std::string place;            ///< Where it is now, for its next owner, without a key.
   std::string from = {};        ///< Where it was, as its owner calls it.
   HandOverNumber number;        ///< That it is sealed for until somebody opens it.
   std::uint64_t generation = 0; ///< With which it goes on.

@@ -7,6 +7,7 @@
 
 #include "base/exit_code.h"
 #include "cli/key_options.h"
+#include "cli/noted_device.h"
 #include "cli/output.h"
 #include "vnvram/open_device.h"
 #include "vnvram/result.h"
@@ -29,6 +30,8 @@ public:
   }
   /// What the user gave as IMAGE; empty when there is none.
   [[nodiscard]] const std::string& image() const { return image_; }
+  /// What it makes of that, as the user gave it: messages may be about either.
+  [[nodiscard]] virtual std::string made_place() const { return {}; }
   /// The exit code, or why it gave up. What it wrote to `output` still has to be delivered.
   virtual Result<ExitCode> run(Output& output) = 0;
 
@@ -115,7 +118,7 @@ private:
 
   CLI::App* app_; ///< Owned by the parent, which outlives every command.
   std::string image_;
-  DeviceOptions device_;
+  DeviceOptions device_ = noted_device();
   KeyRing keys_;
 };
 

@@ -11,6 +11,7 @@ namespace vnvram::cli {
 /// What both of them do.
 class ConversionCommand : public Command {
 public:
+  [[nodiscard]] std::string made_place() const override { return out_; }
   Result<ExitCode> run(Output& output) override;
 
 protected:
@@ -19,7 +20,7 @@ protected:
 
 private:
   std::string out_; ///< Empty: the image's own place.
-  DeviceOptions out_device_;
+  DeviceOptions out_device_ = noted_device();
   NewKeyOptions new_keys_;
   const bool encrypts_;
   bool force_ = false;

@@ -1,6 +1,8 @@
 // `vnvram export`: one generation of everything, as an image.
 #pragma once
 
+#include <string>
+
 #include "backup/export_image.h"
 #include "cli/command.h"
 #include "cli/export_options.h"
@@ -10,6 +12,7 @@ namespace vnvram::cli {
 class ExportCommand : public Command {
 public:
   explicit ExportCommand(CLI::App& parent);
+  [[nodiscard]] std::string made_place() const override { return out_; }
   Result<ExitCode> run(Output& output) override;
 
 private:

@@ -7,7 +7,6 @@
 #include <array>
 #include <chrono>
 #include <csignal>
-#include <filesystem>
 #include <functional>
 #include <system_error>
 #include <utility>
@@ -53,16 +52,6 @@ Status refuse_renewal() {
   return Error(ErrorKind::unsupported,
                "the front ends of an image that two hosts see are not exchanged while they serve",
                "move the machine to a host that has the other version");
-}
-
-/// For who opens the image as somebody else, from elsewhere.
-std::string place_of(const std::string& location) {
-  const std::string name = location_name(location);
-  std::error_code failed;
-  const auto place = scheme_of(name) == LocationScheme::path
-                         ? std::filesystem::absolute(name, failed)
-                         : std::filesystem::path(name);
-  return failed ? name : place.string();
 }
 
 bool is_sealed(const Status& attached) {
@@ -220,7 +209,7 @@ Departure::Setup ImageOwner::departure(std::function<void()> end) {
   // this device, and the other host this place; and no mark has a key, with which to look back.
   const bool is_bound = !setup_.device.image_key_file.empty() || setup_.reserve ||
                         setup_.is_shared || location_name(location_) != location_;
-  return {.location = place_of(location_),
+  return {.location = location_name_elsewhere(location_),
           .announce = is_bound ? std::function<Status(const std::string&)>()
                                : [this](const std::string& place) { return announce(place); },
           .end = std::move(end)};

@@ -16,7 +16,7 @@ public:
 
 private:
   ExportOptions options_;
-  DeviceOptions device_;
+  DeviceOptions device_ = noted_device();
   KeyRing part_keys_;
   std::vector<std::string> parts_;
   std::string out_;

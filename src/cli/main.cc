@@ -89,12 +89,17 @@ Error with_lost_file(const std::string& image, const Error& error) {
   return lost ? Error(error.kind(), error.cause(), lost->text()) : error;
 }
 
-int report_error(const std::string& image, const Error& error) {
+bool begins_with(const std::string& text, const std::string& place) {
+  return !place.empty() &&
+         (text.starts_with(place + ":") || text.starts_with(location_name(place) + ":"));
+}
+
+int report_error(const Error& error, const Command* command = nullptr) {
+  const std::string image = command == nullptr ? "" : command->image();
   const std::string text = operator_text(with_lost_file(image, error));
-  const std::string name = location_name(image);
-  const bool names_image = image.empty() || text.starts_with(image + ":");
-  const std::string line = names_image ? text : fmt::format("{}: {}", name, text);
-  say(line);
+  const bool names_place =
+      image.empty() || begins_with(text, image) || begins_with(text, command->made_place());
+  say(names_place ? text : fmt::format("{}: {}", location_name(image), text));
   return static_cast<int>(exit_code(error.kind()));
 }
 
@@ -105,15 +110,12 @@ template <typename... Each> std::vector<std::unique_ptr<Command>> make_commands(
 }
 
 /// A result that could not be delivered is a failure, whatever the command thinks of it.
-int finish(Output& output, const std::string& image, const Result<ExitCode>& result) {
+int finish(Output& output, const Result<ExitCode>& result, const Command* command = nullptr) {
   const Status delivered = output.finish();
   if (!result) {
-    return report_error(image, result.error());
+    return report_error(result.error(), command);
   }
-  if (!delivered) {
-    return report_error("", delivered.error());
-  }
-  return static_cast<int>(*result);
+  return delivered ? static_cast<int>(*result) : report_error(delivered.error());
 }
 
 bool blob_is_asked_for(const std::vector<std::unique_ptr<Command>>& commands) {
@@ -147,19 +149,19 @@ int run(int argument_count, const char* const* arguments) {
     app.parse(argument_count, arguments);
   } catch (const CLI::CallForAllHelp&) {
     if (blob_is_asked_for(commands)) {
-      return report_error("", help_for_a_blob());
+      return report_error(help_for_a_blob());
     }
     output.write_text(app.help("", CLI::AppFormatMode::All));
-    return finish(output, "", ExitCode::ok);
+    return finish(output, ExitCode::ok);
   } catch (const CLI::CallForHelp&) {
     if (blob_is_asked_for(commands)) {
-      return report_error("", help_for_a_blob());
+      return report_error(help_for_a_blob());
     }
     output.write_text(app.help());
-    return finish(output, "", ExitCode::ok);
+    return finish(output, ExitCode::ok);
   } catch (const CLI::CallForVersion& version_text) {
     output.write_text(std::string(version_text.what()) + '\n');
-    return finish(output, "", ExitCode::ok);
+    return finish(output, ExitCode::ok);
   } catch (const CLI::ParseError& error) {
     const char* const hint =
         blob_is_asked_for(commands) ? "; a name that begins with - is written after --" : "";
@@ -168,8 +170,7 @@ int run(int argument_count, const char* const* arguments) {
   }
   for (const auto& command : commands) {
     if (command->chosen()) {
-      const Result<ExitCode> result = command->run(output);
-      return finish(output, command->image(), result);
+      return finish(output, command->run(output), command.get());
     }
   }
   return static_cast<int>(ExitCode::usage);

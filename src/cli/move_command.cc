@@ -1,12 +1,8 @@
 #include "cli/move_command.h"
 
 #include <chrono>
-#include <cstdio>
-#include <filesystem>
-#include <functional>
 #include <memory>
 #include <string_view>
-#include <thread>
 #include <utility>
 
 #include <fmt/core.h>
@@ -15,10 +11,8 @@
 #include "backup/store_move_source.h"
 #include "base/plain_text.h"
 #include "base/size_text.h"
-#include "cli/copy_pace.h"
-#include "cli/end_request.h"
+#include "cli/input.h"
 #include "cli/owner_socket.h"
-#include "cli/progress.h"
 #include "device/location.h"
 #include "store/move_marks.h"
 
@@ -27,16 +21,6 @@ namespace {
 
 constexpr std::chrono::seconds wait_max{60};
 constexpr std::chrono::milliseconds pause{10};
-
-/// Where it is, for whoever opens it as somebody else, from elsewhere.
-std::string place_of(const std::string& image) {
-  const std::string name = location_name(image);
-  std::error_code failed;
-  const auto place = scheme_of(name) == LocationScheme::path
-                         ? std::filesystem::absolute(name, failed)
-                         : std::filesystem::path(name);
-  return failed ? name : place.string();
-}
 
 /// What is left to be done by hand when nobody knows which of the two is the image.
 Error undecided(const MoveReport& report, const Error& error) {
@@ -69,13 +53,6 @@ bool is_sealed(const OwnerStatus& status) {
 
 } // namespace
 
-/// What there is while it goes on.
-struct MoveCommand::Run {
-  BlockCopyTarget target;
-  EndRequest& end;
-  std::function<Status(std::size_t size_bytes)> before_read;
-};
-
 MoveCommand::MoveCommand(CLI::App& parent)
     : Command(
           parent, "move", "let an image go on at another place, under a machine that runs",
@@ -100,66 +77,30 @@ MoveCommand::MoveCommand(CLI::App& parent)
           "  vnvram move vm.nvram /srv/new/vm.nvram"),
       anchor_(AnchorOptions::of_work(app())) {
   add_image_or_owner();
-  app()
-      .add_option("TO", to_,
-                  "the new place: a file, a VM image by its name's ending, a block device, an NBD "
-                  "export or an RBD image")
-      ->required();
-  app().add_option("--size", size_, "the size of TO (K, M, G: 1024-fold)")->type_name("N");
-  app()
-      .add_option("--out-format", to_device_.image_format,
-                  "the format of TO, as --format of create")
-      ->type_name("FORMAT");
-  app()
-      .add_option("--rate-bytes", rate_,
-                  "bytes that are read in a second, at first (K, M, G: 1024-fold); no limit unless "
-                  "given")
-      ->type_name("N");
-  app().add_flag("--force", force_, "write over what TO holds");
-  app().add_flag("--json", json_, "print JSON");
+  copy_.add_to(app(), "the new place", ", at first");
 }
 
 Status MoveCommand::check_places() const {
-  std::error_code absent; // Then they are not the same.
-  if (image() == to_ || std::filesystem::equivalent(image(), to_, absent)) {
-    return Error(ErrorKind::invalid_argument,
-                 fmt::format("{}: IMAGE and TO are the same", location_name(to_)),
-                 "name another place");
-  }
-  if (is_owner_socket(image())) {
-    if (Status fit = check_for_owner(); !fit) {
-      return fit;
-    }
-  }
-  return is_owner_socket(to_)
-             ? Error(ErrorKind::invalid_argument,
-                     fmt::format("{}: the socket of an image's owner is no place for one",
-                                 location_name(to_)),
-                     "name a file, a block device or an export")
-             : Status();
+  const Status fit = copy_.check_places(image());
+  return fit && is_owner_socket(image()) ? check_for_owner() : fit;
 }
 
-Result<MoveReport> MoveCommand::move_by_owner(const Run& run) const {
-  Result<UniqueFd> socket = connect_socket(image());
-  if (!socket) {
-    return socket.error();
-  }
-  run.end.when_stuck(hang_up(*socket));
-  const auto owner = OwnerClient::connect(*std::move(socket));
+Result<MoveReport> MoveCommand::move_by_owner(CopyRun& run) const {
+  const auto owner = run.connect(image());
   if (!owner) {
     return owner.error();
   }
   OwnerMoveSource source(**owner, image());
-  Result<MoveReport> report = move_image(source, run.target, run.before_read);
-  return report ? wait_for_next(source, *std::move(report)) : report;
+  Result<MoveReport> report = move_image(source, run.target(), run.before_read());
+  return report ? wait_for_next(run, source, *std::move(report)) : report;
 }
 
 // The socket stays, or comes back: whoever connects is answered by one of the two, or by nobody.
-Result<MoveReport> MoveCommand::wait_for_next(const OwnerMoveSource& source,
+Result<MoveReport> MoveCommand::wait_for_next(CopyRun& run, const OwnerMoveSource& source,
                                               MoveReport report) const {
   const auto until = std::chrono::steady_clock::now() + wait_max;
   for (;;) {
-    const auto owner = connect_owner(image());
+    const auto owner = run.connect(image());
     const Result<OwnerStatus> status = owner ? (*owner)->status() : owner.error();
     if (status && status->location == location_name(report.place)) {
       report.undecided.reset();
@@ -178,12 +119,18 @@ Result<MoveReport> MoveCommand::wait_for_next(const OwnerMoveSource& source,
     if (std::chrono::steady_clock::now() >= until) {
       return no_owner_came(image(), report);
     }
-    std::this_thread::sleep_for(pause);
+    const Status waited = run.end().wait_until(std::chrono::steady_clock::now() + pause);
+    if (!waited) { // Nobody else would say so of a command that ends by a signal.
+      const Error ended = report.undecided ? undecided(report, waited.error())
+                                           : at_new_place(report, waited.error());
+      show_note(plain_text(ended.text()));
+      return ended;
+    }
   }
 }
 
 // Its next owner need not look at where it was: that may be gone by then.
-Result<MoveReport> MoveCommand::move(const Run& run) const {
+Result<MoveReport> MoveCommand::move(CopyRun& run) const {
   const Result<AnchorUse> anchor = anchor_.open();
   auto device = anchor ? open_image(Access::read_write)
                        : Result<std::unique_ptr<BlockDevice>>(anchor.error());
@@ -195,8 +142,8 @@ Result<MoveReport> MoveCommand::move(const Run& run) const {
   if (!store) {
     return store.error();
   }
-  StoreMoveSource source(**store, place_of(image()), keys());
-  Result<MoveReport> report = move_image(source, run.target, run.before_read);
+  StoreMoveSource source(**store, location_name_elsewhere(image()), keys());
+  Result<MoveReport> report = move_image(source, run.target(), run.before_read());
   const Status closed = (*store)->close();
   if (!report) {
     return report;
@@ -205,8 +152,7 @@ Result<MoveReport> MoveCommand::move(const Run& run) const {
     return undecided(*report, *report->undecided);
   }
   if (!closed) { // The seal is there: whatever this is, it is not at the new place.
-    std::fputs(fmt::format("vnvram: note: {}\n", plain_text(closed.error().cause())).c_str(),
-               stderr);
+    show_note(plain_text(closed.error().cause()));
   }
   OpenOptions by_number = options;
   by_number.go_on = GoOn{.hand_over = report->number};
@@ -215,7 +161,7 @@ Result<MoveReport> MoveCommand::move(const Run& run) const {
 }
 
 Status MoveCommand::go_on(const OpenOptions& by_number) const {
-  auto moved = open_device(to_, Access::read_write, to_device_);
+  auto moved = open_device(copy_.place(), Access::read_write, copy_.device());
   const auto opened = moved ? Store::open(*std::move(moved), by_number)
                             : Result<std::unique_ptr<Store>>(moved.error());
   Status done = opened ? (*opened)->unseal() : Status(opened.error());
@@ -224,7 +170,7 @@ Status MoveCommand::go_on(const OpenOptions& by_number) const {
 }
 
 void MoveCommand::show(const MoveReport& report, Output& output) const {
-  if (json_) {
+  if (copy_.json()) {
     output.write_json({{"uuid", uuid_text(report.uuid)},
                        {"place", location_name(report.place)},
                        {"generation", report.generation},
@@ -245,34 +191,13 @@ Result<ExitCode> MoveCommand::run(Output& output) {
   if (const Status fit = check_places(); !fit) {
     return fit.error();
   }
-  std::uint64_t rate_bytes = 0;
-  BlockCopyTarget target{.path = to_, .device = to_device_, .force = force_};
-  for (const auto& [text, number] :
-       {std::pair{&size_, &target.size_bytes}, std::pair{&rate_, &rate_bytes}}) {
-    const Result<std::uint64_t> parsed =
-        text->empty() ? Result<std::uint64_t>(0) : parse_size(*text);
-    if (!parsed) {
-      return parsed.error();
-    }
-    *number = *parsed;
+  const auto run = CopyRun::begin(copy_, "move");
+  if (!run) {
+    return run.error();
   }
-  const auto end = EndRequest::expect(); // Half a copy of a TPM is cleared away.
-  if (!end) {
-    return end.error();
-  }
-  Progress progress("move");
-  CopyPace pace(rate_bytes, **end);
-  target.progress = [&](const BlockCopyProgress& made) {
-    progress.show(made.done_bytes, made.all_bytes);
-    pace.hurry(made.hurries);
-  };
-  const Run run{.target = std::move(target),
-                .end = **end,
-                .before_read = [&pace](std::size_t bytes) { return pace.keep(bytes); }};
-  const Result<MoveReport> report = is_owner_socket(image()) ? move_by_owner(run) : move(run);
-  progress.clear(); // Before what may have to be said.
+  const Result<MoveReport> report = is_owner_socket(image()) ? move_by_owner(**run) : move(**run);
+  (*run)->finish(!report.ok());
   if (!report) {
-    (*end)->obey();
     return report.error();
   }
   show(*report, output);

@@ -7,32 +7,30 @@
 #include "backup/owner_move_source.h"
 #include "cli/anchor_options.h"
 #include "cli/command.h"
+#include "cli/copy_options.h"
+#include "cli/copy_run.h"
 
 namespace vnvram::cli {
 
 class MoveCommand : public Command {
 public:
   explicit MoveCommand(CLI::App& parent);
+  [[nodiscard]] std::string made_place() const override { return copy_.place(); }
   Result<ExitCode> run(Output& output) override;
 
 private:
-  struct Run;
   [[nodiscard]] Status check_places() const;
-  Result<MoveReport> move_by_owner(const Run& run) const;
+  Result<MoveReport> move_by_owner(CopyRun& run) const;
   /// Until the owner that comes next has the image, wherever that is then.
-  Result<MoveReport> wait_for_next(const OwnerMoveSource& source, MoveReport report) const;
-  Result<MoveReport> move(const Run& run) const;
+  Result<MoveReport> wait_for_next(CopyRun& run, const OwnerMoveSource& source,
+                                   MoveReport report) const;
+  Result<MoveReport> move(CopyRun& run) const;
   /// At the new place, where it is sealed for that number.
   [[nodiscard]] Status go_on(const OpenOptions& by_number) const;
   void show(const MoveReport& report, Output& output) const;
 
   AnchorOptions anchor_;
-  std::string to_;
-  std::string size_;
-  std::string rate_;
-  DeviceOptions to_device_;
-  bool force_ = false;
-  bool json_ = false;
+  CopyOptions copy_{"TO"};
 };
 
 } // namespace vnvram::cli

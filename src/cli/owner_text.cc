@@ -8,6 +8,9 @@
 namespace vnvram::cli {
 
 std::string owner_text(const StoreInfo& info) {
+  if (info.owner_pid == 0) {
+    return "an owner that nothing is known of";
+  }
   return fmt::format("process {} on {}{}", info.owner_pid,
                      info.owner_host.empty() ? "an unnamed host" : printable(info.owner_host),
                      info.owner_since_seconds == 0

@@ -144,8 +144,9 @@ Result<ExitCode> ServeCommand::run(Output& output) {
   return tpm_.empty() && nbd_.empty() ? own(log) : supervise(log);
 }
 
-DeviceOptions ServeCommand::device_of_owner() const {
+DeviceOptions ServeCommand::device_of_owner(const Log& log) const {
   DeviceOptions options = device();
+  options.note = [&log](const std::string& text) { log.warning(text); };
   if (shared_) {
     options.image_format = "raw"; // A VM image cannot be looked at beside the one who has it.
   }
@@ -201,7 +202,7 @@ Result<ExitCode> ServeCommand::own(const Log& log) const {
   }
   ImageOwner::Setup setup{.image = place_.empty() ? image() : place_,
                           .moved_to = moved_to_,
-                          .device = device_of_owner(),
+                          .device = device_of_owner(log),
                           .anchor = *anchor,
                           .keys = keys(),
                           .space = *space,

@@ -29,7 +29,7 @@ private:
   Result<ExitCode> supervise(const Log& log) const;
   /// Errors: invalid_argument.
   /// What the image is opened with.
-  [[nodiscard]] DeviceOptions device_of_owner() const;
+  [[nodiscard]] DeviceOptions device_of_owner(const Log& log) const;
   /// Opens their sockets, to which the list is added, and says how they are started.
   Result<std::vector<FrontEnd>> front_ends(std::list<Listener>& listeners,
                                            const SocketAccess& access) const;

@@ -55,6 +55,7 @@ public:
   Status resize(std::uint64_t size_bytes) override;
   /// A regular file is locked here. A block device was opened exclusively, which keeps mounts and
   /// other owners on this host out; here it gets the same locks as a file, for QEMU's sake.
+  /// Who writes nothing before unlock() leaves its reservation as it was.
   Status lock_for_writing() override;
   /// A block device that another host has reserved is taken from it, and is this host's from then
   /// on. Who has asked for the reservation gives it back by unlock(); else it stays for this host's
@@ -96,6 +97,7 @@ private:
   std::optional<FileName> file_name_; ///< Of a regular file that is open for writing.
   std::optional<PersistentReservation> reservation_; ///< Of a block device that is so.
   bool reserves_ = false;                            ///< Was asked to.
+  std::atomic<bool> has_written_{false};             ///< Since it was locked.
   std::atomic<std::chrono::steady_clock::time_point> name_checked_{};
   std::atomic<std::uint64_t> size_bytes_{0};
 };

@@ -51,6 +51,7 @@ Status FileDevice::lock_for_writing() {
   if (Status status = lock_file(buffered(), path_); !status) {
     return status;
   }
+  has_written_ = false;
   // From here on nobody writes, on whatever host: what is read is what there is.
   Status status;
   if (reservation_) {
@@ -82,8 +83,10 @@ Status FileDevice::drop_cache() {
 }
 
 void FileDevice::unlock() {
-  if (reserves_) {
+  if (reserves_ && has_written_) {
     reservation_->give_back();
+  } else if (reserves_) { // It has not become its owner.
+    reservation_->undo_take();
   }
   unlock_file(buffered());
 }

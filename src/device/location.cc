@@ -67,6 +67,15 @@ std::string location_name(const std::string& location) {
   return error || !name.is_absolute() ? location : name.string();
 }
 
+std::string location_name_elsewhere(const std::string& location) {
+  const std::string name = location_name(location);
+  std::error_code failed;
+  const auto place = scheme_of(name) == LocationScheme::path
+                         ? std::filesystem::absolute(name, failed)
+                         : std::filesystem::path(name);
+  return failed ? name : place.string();
+}
+
 bool may_be_block_device(const std::string& location) {
   if (is_served(location)) {
     return false;

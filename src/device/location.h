@@ -28,6 +28,9 @@ enum class LocationScheme {
 /// that somebody has written into it is left out.
 [[nodiscard]] std::string location_name(const std::string& location);
 
+/// The same for who is somebody else, and has another folder: the name of a file is a whole path.
+[[nodiscard]] std::string location_name_elsewhere(const std::string& location);
+
 /// Whether servers have it and no file of this host: it is raw, whatever its first bytes say.
 [[nodiscard]] bool is_served(std::string_view location);
 

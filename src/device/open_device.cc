@@ -46,7 +46,7 @@ Result<std::unique_ptr<BlockDevice>> open_rbd(const std::string& location, Acces
                  fmt::format("{}: an RBD image is raw, not {}", location, options.image_format),
                  "leave the format out");
   }
-  return as_block_device(RbdDevice::open(location, access, options.timeout));
+  return as_block_device(RbdDevice::open(location, access, options.timeout, options.note));
 }
 
 Error needs_a_name(const std::string& location, ImageFormat format) {

@@ -85,6 +85,13 @@ Status PersistentReservation::register_key() {
   return {};
 }
 
+void PersistentReservation::undo_take() {
+  if (is_new_) {
+    give_back();
+  }
+  key_ = 0; // With it what this host holds would go.
+}
+
 // A key of this host's alone reserves nothing.
 Status PersistentReservation::drop_key(Error error) {
   give_back();
@@ -152,11 +159,12 @@ Status PersistentReservation::reserve() {
   const int answer = calls_->reserve(key_);
   const bool was_nobodys = std::exchange(is_nobodys_, false);
   if (answer == 0) {
+    is_new_ = is_new_ || was_nobodys;
     return {};
   }
   if (is_reservation_conflict(answer)) {
     return drop_key({ErrorKind::in_use, name_ + ": another host has reserved it",
-                     "end its owner there; if that host is dead, take it over"});
+                     "end its owner there; if that host is dead, take it over: `takeover`"});
   }
   return was_nobodys ? drop_key(refused("reserve it", answer))
                      : leave_key(refused("reserve it", answer));
@@ -201,6 +209,8 @@ void PersistentReservation::give_back() {
     // Not answered by a conflict alone: another host may have taken it, and the key with it.
     (void)calls_->drop_key(key_);
     key_ = 0;
+    is_new_ = false;
+    is_nobodys_ = true; // Or another host's, which reserving it again would show.
   }
 }
 

@@ -44,6 +44,9 @@ public:
   Status shut_out_holder();
   /// Whether another host has taken it from this one since.
   [[nodiscard]] bool is_lost();
+  /// For who has done nothing with what was taken: every host may write again if nobody had it
+  /// before; what this host held, of an owner that was killed or by a take-over, it still holds.
+  void undo_take();
   /// Every host may write again. Harmless when nothing was taken, or it is another host's by now.
   void give_back();
 
@@ -66,6 +69,7 @@ private:
   std::uint64_t key_ = 0; ///< Of this opening; 0: it has registered none.
   bool looked_ = false;
   bool is_nobodys_ = false; ///< As the look has shown; until something is done.
+  bool is_new_ = false;     ///< Nobody had what was taken.
 };
 
 } // namespace vnvram

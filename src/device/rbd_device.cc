@@ -16,10 +16,16 @@ RbdDevice::RbdDevice(std::unique_ptr<RbdImage> image, Access access)
 
 RbdDevice::~RbdDevice() = default;
 
-Result<std::unique_ptr<RbdDevice>> RbdDevice::open(const std::string& location, Access access,
-                                                   std::chrono::milliseconds timeout) {
+Result<std::unique_ptr<RbdDevice>>
+RbdDevice::open(const std::string& location, Access access, std::chrono::milliseconds timeout,
+                std::function<void(const std::string& text)> note) {
   const Result<RbdLocation> where = RbdLocation::parse(location);
-  return where ? open(*where, access, timeout) : where.error();
+  auto opened =
+      where ? open(*where, access, timeout) : Result<std::unique_ptr<RbdDevice>>(where.error());
+  if (opened) {
+    (*opened)->note_ = std::move(note);
+  }
+  return opened;
 }
 
 Result<std::unique_ptr<RbdDevice>> RbdDevice::open(const RbdLocation& location, Access access,
@@ -160,7 +166,7 @@ Status RbdDevice::lock_for_writing() {
   if (!image_->has_lock() || locked_) {
     return {};
   }
-  Status taken = image_->lock();
+  Status taken = image_->lock(note_);
   locked_ = taken.ok();
   return taken;
 }

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -24,9 +25,11 @@ struct RbdLocation;
 /// there is no lock, as on an NBD export.
 class RbdDevice final : public BlockDevice {
 public:
-  /// Errors: absent, read_only (a snapshot), invalid_argument (the location), unsupported, io.
-  static Result<std::unique_ptr<RbdDevice>> open(const std::string& location, Access access,
-                                                 std::chrono::milliseconds timeout);
+  /// `note`: see DeviceOptions. Errors: absent, read_only (a snapshot), invalid_argument (the
+  /// location), unsupported, io.
+  static Result<std::unique_ptr<RbdDevice>>
+  open(const std::string& location, Access access, std::chrono::milliseconds timeout,
+       std::function<void(const std::string& text)> note = {});
   static Result<std::unique_ptr<RbdDevice>> open(const RbdLocation& location, Access access,
                                                  std::chrono::milliseconds timeout);
   ~RbdDevice() override;
@@ -59,6 +62,7 @@ private:
 
   std::unique_ptr<RbdImage> image_;
   const Access access_;
+  std::function<void(const std::string& text)> note_ = {};
   bool locked_ = false;
 };
 

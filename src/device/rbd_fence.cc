@@ -5,14 +5,13 @@
 #include <cerrno>
 #include <set>
 #include <string>
-#include <string_view>
-#include <vector>
 
 #include <fmt/core.h>
 
 #include "device/call_in_time.h"
 #include "device/rbd_cluster.h"
 #include "device/rbd_handle.h"
+#include "device/rbd_lockers.h"
 #include "vnvram/block_device.h"
 
 namespace vnvram {
@@ -20,44 +19,20 @@ namespace {
 
 // An image has a few; those of `rbd lock add --shared` are others'.
 constexpr std::size_t clients_max = 64;
-constexpr std::size_t text_max_bytes = 64 * clients_max;
 // Until the monitors have agreed and the map is here, each of which librados waits for.
 constexpr int waits = 4;
 
 /// Addresses of clients, as the blocklist takes them, or what failed.
 using Addresses = std::set<std::string>;
 
-std::vector<std::string> words_of(const std::array<char, text_max_bytes>& text, std::size_t count) {
-  std::vector<std::string> words;
-  const char* at = text.data();
-  for (std::size_t number = 0; number < count; ++number) {
-    words.emplace_back(at);
-    at += words.back().size() + 1;
-  }
-  return words;
-}
-
 int find_lockers(const RbdHandle& handle, const std::string& own, Addresses& found) {
-  std::array<char, text_max_bytes> tag{};
-  std::array<char, text_max_bytes> clients{};
-  std::array<char, text_max_bytes> cookies{};
-  std::array<char, text_max_bytes> addresses{};
-  std::size_t tag_size = tag.size();
-  std::size_t clients_size = clients.size();
-  std::size_t cookies_size = cookies.size();
-  std::size_t addresses_size = addresses.size();
-  int is_exclusive = 0;
-  const ssize_t count = handle.library().rbd_list_lockers(
-      handle.image(), &is_exclusive, tag.data(), &tag_size, clients.data(), &clients_size,
-      cookies.data(), &cookies_size, addresses.data(), &addresses_size);
-  if (count < 0) {
-    return count == -ENOENT ? 0 : static_cast<int>(count);
+  RbdLockers lockers;
+  if (const int listed = find_rbd_lockers(handle.library(), handle.image(), lockers); listed < 0) {
+    return listed;
   }
-  const std::vector<std::string> who = words_of(clients, static_cast<std::size_t>(count));
-  const std::vector<std::string> where = words_of(addresses, static_cast<std::size_t>(count));
-  for (std::size_t number = 0; number < who.size(); ++number) {
-    if (who[number] != own) {
-      found.insert(where[number]);
+  for (const RbdLockers::Locker& locker : lockers.lockers) {
+    if (locker.client != own) {
+      found.insert(locker.address);
     }
   }
   return 0;

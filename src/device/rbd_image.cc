@@ -7,11 +7,14 @@
 
 #include <fmt/core.h>
 
+#include "base/alarm_clock.h"
 #include "base/suspended_time.h"
+#include "base/system_clock.h"
 #include "device/call_in_time.h"
 #include "device/rbd_error.h"
 #include "device/rbd_fence.h"
 #include "device/rbd_lock.h"
+#include "device/rbd_lock_holder.h"
 #include "device/rbd_settings.h"
 
 namespace vnvram {
@@ -20,6 +23,8 @@ namespace {
 // For the cluster to find out that the lock's owner has died (30 s where nothing is said), for that
 // owner to be shut out, and for librbd, which asks it a few times first.
 constexpr std::chrono::seconds lock_patience{90};
+// One that lives answers in less.
+constexpr std::chrono::seconds silent_max{5};
 // In less nobody changes an image's features, opens it and comes to write to it.
 constexpr std::chrono::milliseconds recent_max{10};
 // A request that took longer may have met a cluster that has lost sight of this client, and given
@@ -256,13 +261,24 @@ Status RbdImage::give_up(const Error& why, bool is_open_question) {
 }
 
 // In time or not at all: then it is given up, because it may be locked later.
-Status RbdImage::lock() {
+Status RbdImage::lock(const std::function<void(const std::string& what)>& note) {
   if (Status usable = check_usable(); !usable) {
     return usable;
   }
   const auto patience = cluster().timeout() + lock_patience;
-  const std::optional<Status> taken =
-      call_in_time(patience, [handle = handle_] { return take_rbd_lock(*handle); });
+  const auto holder = std::make_shared<RbdLockHolder>();
+  SystemClock clock;
+  AlarmClock alarm(clock, [&] {
+    note(fmt::format("{}: waits for {}, which has its exclusive lock and does not answer, until "
+                     "the cluster takes it for dead: 30 s where nothing else is set, {} s at most",
+                     name(), holder->text(),
+                     std::chrono::ceil<std::chrono::seconds>(patience).count()));
+  });
+  if (note) { // Without a thread nothing is said.
+    static_cast<void>(alarm.set(clock.now() + silent_max));
+  }
+  const std::optional<Status> taken = call_in_time(
+      patience, [handle = handle_, holder] { return take_rbd_lock(*handle, *holder); });
   if (!taken) {
     return give_up(rbd_error(name(), "take its exclusive lock", -ETIMEDOUT, patience), false);
   }

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -48,8 +49,8 @@ public:
   /// could still come, or the deadline has passed.
   Status run(std::span<const RbdRequest> requests);
 
-  /// See take_rbd_lock(). Errors: in_use, io.
-  Status lock();
+  /// See take_rbd_lock(). `note`: see DeviceOptions. Errors: in_use, io.
+  Status lock(const std::function<void(const std::string& what)>& note = {});
   void unlock();
   /// See shut_out_other_clients().
   Status shut_out_owner();

@@ -61,6 +61,8 @@ Result<RbdLibrary> RbdLibrary::find_all() {
       find_in_librbd(library, "rbd_image_options_destroy", found.rbd_image_options_destroy) &&
       find_in_librbd(library, "rbd_image_options_set_uint64", found.rbd_image_options_set_uint64) &&
       find_in_librbd(library, "rbd_create4", found.rbd_create4) &&
+      find_in_librbd(library, "rbd_list2", found.rbd_list2) &&
+      find_in_librbd(library, "rbd_image_spec_list_cleanup", found.rbd_image_spec_list_cleanup) &&
       find_in_librbd(library, "rbd_rename", found.rbd_rename) &&
       find_in_librbd(library, "rbd_remove", found.rbd_remove) &&
       find_in_librbd(library, "rbd_open", found.rbd_open) &&

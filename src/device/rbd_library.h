@@ -37,6 +37,8 @@ public:
   decltype(&::rbd_image_options_destroy) rbd_image_options_destroy = nullptr;
   decltype(&::rbd_image_options_set_uint64) rbd_image_options_set_uint64 = nullptr;
   decltype(&::rbd_create4) rbd_create4 = nullptr;
+  decltype(&::rbd_list2) rbd_list2 = nullptr;
+  decltype(&::rbd_image_spec_list_cleanup) rbd_image_spec_list_cleanup = nullptr;
   decltype(&::rbd_rename) rbd_rename = nullptr;
   decltype(&::rbd_remove) rbd_remove = nullptr;
   decltype(&::rbd_open) rbd_open = nullptr;

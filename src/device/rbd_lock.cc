@@ -3,50 +3,44 @@
 #include <array>
 #include <cerrno>
 #include <string>
-#include <string_view>
 #include <thread>
 
 #include <fmt/core.h>
 
 #include "device/rbd_error.h"
+#include "device/rbd_lockers.h"
 
 namespace vnvram {
 namespace {
 
-// What librbd calls the locks that are its own; others are of `rbd lock add`.
-constexpr std::string_view librbd_tag = "internal";
 constexpr std::chrono::milliseconds between_questions{50};
 
-/// Who has taken it by hand, of which librbd is told; empty: nobody.
-Result<std::string> find_lockers_by_hand(const RbdHandle& image) {
-  std::array<char, 256> tag{};
-  std::array<char, 1024> clients{};
-  std::array<char, 1024> cookies{};
-  std::array<char, 1024> addresses{};
-  std::size_t tag_size = tag.size();
-  std::size_t clients_size = clients.size();
-  std::size_t cookies_size = cookies.size();
-  std::size_t addresses_size = addresses.size();
-  int is_exclusive = 0;
-  const ssize_t count = image.library().rbd_list_lockers(
-      image.image(), &is_exclusive, tag.data(), &tag_size, clients.data(), &clients_size,
-      cookies.data(), &cookies_size, addresses.data(), &addresses_size);
-  if (count == -ERANGE) { // librbd's own is one.
+/// Who has taken it by hand, of which librbd is told; empty: nobody. Another one's that librbd asks
+/// for it is in `holder`.
+Result<std::string> find_lockers_by_hand(const RbdHandle& image, RbdLockHolder& holder) {
+  RbdLockers found;
+  const int listed = find_rbd_lockers(image.library(), image.image(), found);
+  if (listed == -ERANGE) { // librbd's own is one.
     return std::string("many clients have locked it by hand");
   }
-  if (count < 0 && count != -ENOENT) {
-    return image.cluster().error("find out who has its lock", static_cast<int>(count));
+  if (listed < 0) {
+    return image.cluster().error("find out who has its lock", listed);
   }
-  if (count <= 0 || tag.data() == librbd_tag) {
+  if (found.lockers.empty()) {
     return std::string();
   }
-  return fmt::format("{} at {} has locked it by hand{}{}", clients.data(), addresses.data(),
-                     tag.front() == '\0' ? "" : ", as ", tag.data());
+  const RbdLockers::Locker& first = found.lockers.front();
+  if (found.are_librbds()) {
+    holder.set(fmt::format("{} at {}", first.client, first.address));
+    return std::string();
+  }
+  return fmt::format("{} at {} has locked it by hand{}{}", first.client, first.address,
+                     found.tag.empty() ? "" : ", as ", found.tag);
 }
 
 // librbd waits without end for who has locked it by hand, and holds no watch that could time out.
-Status check_lockers_by_hand(const RbdHandle& image) {
-  const Result<std::string> found = find_lockers_by_hand(image);
+Status check_lockers_by_hand(const RbdHandle& image, RbdLockHolder& holder) {
+  const Result<std::string> found = find_lockers_by_hand(image, holder);
   if (!found || found->empty()) {
     return found ? Status() : Status(found.error());
   }
@@ -80,13 +74,14 @@ Error not_taken(const RbdHandle& image, int result) {
   return {ErrorKind::in_use,
           fmt::format("{}: {} has its exclusive lock", cluster.name(),
                       address.empty() ? "another client" : "a client at " + address),
-          "end that owner first; reading beside it is possible"};
+          "end that owner first, or if it is silent take it over: `takeover`; reading beside it is "
+          "possible"};
 }
 
 } // namespace
 
-Status take_rbd_lock(const RbdHandle& image) {
-  if (Status free = check_lockers_by_hand(image); !free) {
+Status take_rbd_lock(const RbdHandle& image, RbdLockHolder& holder) {
+  if (Status free = check_lockers_by_hand(image, holder); !free) {
     return free;
   }
   const int taken = image.library().rbd_lock_acquire(image.image(), RBD_LOCK_MODE_EXCLUSIVE);

@@ -4,13 +4,14 @@
 #include <chrono>
 
 #include "device/rbd_handle.h"
+#include "device/rbd_lock_holder.h"
 
 namespace vnvram {
 
-/// For good: not given to who asks for it. The lock of a dead owner is waited for, one that was
-/// taken by hand is not. Like all of these it may wait without end: it is for call_in_time().
-/// Errors: in_use, with who has it; io, then it may be locked all the same.
-Status take_rbd_lock(const RbdHandle& image);
+/// For good: not given to who asks for it. The lock of a dead owner, who is in `holder` then, is
+/// waited for, one that was taken by hand is not. Like all of these it may wait without end: it is
+/// for call_in_time(). Errors: in_use, with who has it; io, then it may be locked all the same.
+Status take_rbd_lock(const RbdHandle& image, RbdLockHolder& holder);
 
 /// Error: io.
 Status give_rbd_lock_up(const RbdHandle& image);

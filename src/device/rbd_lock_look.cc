@@ -4,10 +4,8 @@
 #include <array>
 #include <cerrno>
 #include <memory>
-#include <optional>
 #include <span>
 #include <string>
-#include <string_view>
 
 #include <fmt/core.h>
 
@@ -15,6 +13,7 @@
 #include "device/rbd_cluster.h"
 #include "device/rbd_error.h"
 #include "device/rbd_location.h"
+#include "device/rbd_lockers.h"
 
 namespace vnvram {
 namespace {
@@ -23,12 +22,6 @@ namespace {
 constexpr std::size_t watcher_count_max = 64;
 // To connect, and to ask, one after the other: librados gives up first, and says so.
 constexpr unsigned deadline_count = 4;
-
-struct SeenLocker {
-  std::string client;
-  std::string address;
-  bool is_by_hand = false; ///< By `rbd lock add`: librbd has its own tag for its own locks.
-};
 
 /// Opened to be looked at, which nobody is asked for.
 class LookedAtImage {
@@ -45,18 +38,21 @@ public:
   Status look() {
     Status done = open();
     done = done ? check_feature() : done;
-    const Result<std::optional<SeenLocker>> seen =
-        done ? locker() : Result<std::optional<SeenLocker>>(done.error());
-    if (!seen || !*seen) {
-      return seen ? Status() : Status(seen.error());
+    RbdLockers found;
+    const int listed = done ? find_rbd_lockers(library(), image_, found) : 0;
+    if (listed < 0) {
+      return cluster_.error("find out who has its lock", listed);
     }
-    const Result<bool> has_it = (*seen)->is_by_hand ? true : is_alive((*seen)->address);
+    if (found.lockers.empty()) {
+      return done;
+    }
+    const RbdLockers::Locker& locker = found.lockers.front();
+    const Result<bool> has_it = found.are_librbds() ? is_alive(locker.address) : Result<bool>(true);
     if (!has_it || !*has_it) {
       return has_it ? Status() : Status(has_it.error());
     }
-    return Error(ErrorKind::in_use,
-                 fmt::format("{}: {} at {} has its exclusive lock", cluster_.name(),
-                             (*seen)->client, (*seen)->address));
+    return Error(ErrorKind::in_use, fmt::format("{}: {} at {} has its exclusive lock",
+                                                cluster_.name(), locker.client, locker.address));
   }
 
 private:
@@ -81,31 +77,6 @@ private:
                : Error(ErrorKind::unsupported,
                        cluster_.name() + ": it has no lock to look at: its feature exclusive-lock "
                                          "is off");
-  }
-
-  [[nodiscard]] Result<std::optional<SeenLocker>> locker() const {
-    std::array<char, 256> tag{};
-    std::array<char, 4096> clients{};
-    std::array<char, 4096> cookies{};
-    std::array<char, 4096> addresses{};
-    std::size_t tag_size = tag.size();
-    std::size_t clients_size = clients.size();
-    std::size_t cookies_size = cookies.size();
-    std::size_t addresses_size = addresses.size();
-    int is_exclusive = 0;
-    const ssize_t count = library().rbd_list_lockers(
-        image_, &is_exclusive, tag.data(), &tag_size, clients.data(), &clients_size, cookies.data(),
-        &cookies_size, addresses.data(), &addresses_size);
-    if (count < 0 && count != -ENOENT) {
-      return cluster_.error("find out who has its lock", static_cast<int>(count));
-    }
-    std::optional<SeenLocker> seen;
-    if (count > 0) {
-      seen = SeenLocker{.client = clients.data(),
-                        .address = addresses.data(),
-                        .is_by_hand = std::string_view(tag.data()) != "internal"};
-    }
-    return seen;
   }
 
   /// Whether the cluster hears of a client at this address that has the image open.

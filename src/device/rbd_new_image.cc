@@ -1,7 +1,10 @@
 #include "device/rbd_new_image.h"
 
 #include <cerrno>
+#include <span>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include <fmt/core.h>
 
@@ -21,6 +24,8 @@ constexpr std::uint64_t needed_features = RBD_FEATURE_LAYERING | RBD_FEATURE_EXC
 constexpr std::uint64_t object_order = 22;
 
 constexpr std::size_t random_letter_count = 12;
+constexpr int listings_max = 5;
+constexpr const char* unfinished = ".new-"; // And random letters.
 
 int make_image(const RbdCluster& cluster, std::uint64_t size_bytes) {
   const RbdLibrary& library = cluster.library();
@@ -42,10 +47,49 @@ int make_image(const RbdCluster& cluster, std::uint64_t size_bytes) {
   return made;
 }
 
+/// Those in the pool that were to become `name`, whoever makes them. Nothing if the cluster does
+/// not say.
+std::vector<std::string> unfinished_images(const RbdCluster& cluster, const std::string& name) {
+  const RbdLibrary& library = cluster.library();
+  std::vector<rbd_image_spec_t> images;
+  std::size_t count = 0;
+  int listed = -ERANGE;
+  for (int attempt = 0; listed == -ERANGE && attempt < listings_max; ++attempt) {
+    images.resize(count); // As many as there were a moment ago.
+    listed = library.rbd_list2(cluster.pool(), images.data(), &count);
+  }
+  std::vector<std::string> found;
+  if (listed < 0) {
+    return found;
+  }
+  const std::string beginning = name + unfinished;
+  for (const rbd_image_spec_t& image : std::span(images).first(count)) {
+    const std::string_view each = image.name;
+    if (each.starts_with(beginning) && each.size() == beginning.size() + random_letter_count) {
+      found.emplace_back(each);
+    }
+  }
+  library.rbd_image_spec_list_cleanup(images.data(), count);
+  return found;
+}
+
 /// What the call returns, or -ETIMEDOUT: then it may be done later.
 template <typename Call> int in_time(const std::shared_ptr<RbdCluster>& cluster, Call call) {
   return call_in_time(cluster->patience(), [cluster, call] { return call(*cluster); })
       .value_or(-ETIMEDOUT);
+}
+
+void note_unfinished(const std::shared_ptr<RbdCluster>& cluster, RbdLocation wanted,
+                     const std::function<void(const std::string& text)>& note) {
+  const auto found = call_in_time(cluster->patience(), [cluster, name = wanted.image] {
+    return unfinished_images(*cluster, name);
+  });
+  for (const std::string& each : found.value_or(std::vector<std::string>())) {
+    wanted.image = each;
+    note(fmt::format("{0} is there, too: who makes it, or has left it behind; if nobody does any "
+                     "more, `rbd rm {0}` removes it",
+                     wanted.spec()));
+  }
 }
 
 } // namespace
@@ -108,7 +152,8 @@ Status RbdNewImage::take_name() {
 }
 
 Result<RbdNewImage> RbdNewImage::make(const std::string& location, std::uint64_t size_bytes,
-                                      std::chrono::milliseconds timeout) {
+                                      std::chrono::milliseconds timeout,
+                                      const std::function<void(const std::string& text)>& note) {
   Result<RbdLocation> where = RbdLocation::parse(location);
   if (!where) {
     return where.error();
@@ -121,11 +166,14 @@ Result<RbdNewImage> RbdNewImage::make(const std::string& location, std::uint64_t
   if (!letters) {
     return letters.error();
   }
-  std::string name = where->image;
-  where->image += ".new-" + *letters;
+  const RbdLocation wanted = *where;
+  where->image += unfinished + *letters;
   Result<std::shared_ptr<RbdCluster>> cluster = RbdCluster::connect(*where, timeout);
   if (!cluster) {
     return cluster.error();
+  }
+  if (note) {
+    note_unfinished(*cluster, wanted, note);
   }
   const int made = in_time(
       *cluster, [size_bytes](const RbdCluster& pool) { return make_image(pool, size_bytes); });
@@ -138,7 +186,7 @@ Result<RbdNewImage> RbdNewImage::make(const std::string& location, std::uint64_t
                                    "answers again (see `ceph status`)",
                                    where->spec()));
   }
-  return RbdNewImage(*std::move(cluster), std::move(name));
+  return RbdNewImage(*std::move(cluster), wanted.image);
 }
 
 } // namespace vnvram

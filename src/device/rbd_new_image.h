@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -18,10 +19,13 @@ class RbdCluster;
 /// that is not complete.
 class RbdNewImage {
 public:
-  /// Empty, with Ceph's exclusive lock among its features. Errors: invalid_argument, absent (the
+  /// Empty, with Ceph's exclusive lock among its features. `note` is told what others have left
+  /// behind who were killed while they made one of that name: whether they were nobody can tell,
+  /// so it stays. Errors: invalid_argument, absent (the
   /// pool), read_only (a snapshot), no_space, unsupported, io.
   static Result<RbdNewImage> make(const std::string& location, std::uint64_t size_bytes,
-                                  std::chrono::milliseconds timeout);
+                                  std::chrono::milliseconds timeout,
+                                  const std::function<void(const std::string& text)>& note = {});
   RbdNewImage(RbdNewImage&&) noexcept;
   RbdNewImage& operator=(RbdNewImage&&) = delete;
   /// Removes it if nobody has said what is to become of it, and tells nobody if that fails.

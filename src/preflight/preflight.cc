@@ -33,6 +33,9 @@ bool is_this_host(const std::string& name) {
 }
 
 std::string owner_text(const StoreInfo& info) {
+  if (info.owner_pid == 0) {
+    return "an owner that nothing is known of";
+  }
   const std::string host =
       info.owner_host.empty() ? "an unnamed host" : plain_text(info.owner_host);
   return fmt::format("process {} on {}{}", info.owner_pid, host,
@@ -211,8 +214,11 @@ void Preflight::check_owner(const StoreInfo& info) {
                     is_this_host(info.owner_host) ? "" : ": make sure that it is not running"));
   } else {
     add("lock", Outcome::unknown,
-        fmt::format("in use, or not closed in good order, by {}: there is no lock to look at",
-                    who));
+        fmt::format("in use, or not closed in good order, by {}: there is no lock to look at{}",
+                    who,
+                    options_.incoming ? ""
+                                      : ", and none to keep out who starts here: if that one "
+                                        "lives, the image is taken from it"));
   }
 }
 

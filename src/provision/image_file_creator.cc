@@ -130,7 +130,8 @@ Status create_rbd_image(const std::string& location, std::uint64_t size_bytes,
   if (!size) {
     return size.error();
   }
-  Result<RbdNewImage> made = RbdNewImage::make(location, *size, options.device.timeout);
+  Result<RbdNewImage> made =
+      RbdNewImage::make(location, *size, options.device.timeout, options.device.note);
   if (!made) {
     return made.error();
   }

@@ -1,5 +1,7 @@
 #include "serve/departure.h"
 
+#include "device/location.h"
+
 namespace vnvram {
 namespace {
 
@@ -30,6 +32,12 @@ Status Departure::leave(std::uint64_t hold, const HandOverNumber& number, const 
   }
   if (number.is_none() || to.empty()) {
     return Error(ErrorKind::invalid_argument, "a move has a number, and a place where it leads to");
+  }
+  if (location_name(to) != to) { // Of whoever comes next everybody sees with what it was started.
+    return Error(ErrorKind::invalid_argument,
+                 location_name(to) + ": a place with a key in it, or that is a descriptor, is none "
+                                     "for another owner",
+                 "keep the key in a file: keyring=FILE, or keyfile=FILE");
   }
   const Status left = holds_.while_held(hold, [&] {
     const Status announced = setup_.announce(to);

@@ -36,7 +36,8 @@ public:
   /// Errors, before a copy is made: unsupported (nobody would start another owner), sealed (the
   /// machine has gone, or goes, to another host).
   [[nodiscard]] Status check() const;
-  /// Errors: those, and stale (the hold has ended), invalid_argument, those of announcing and of
+  /// Errors: those, and stale (the hold has ended), invalid_argument (also a place that only who
+  /// names it can open, or whose name has a key in it), those of announcing and of
   /// ImageKeeper::leave(). Once the seal has been asked for there is only io: nobody knows.
   Status leave(std::uint64_t hold, const HandOverNumber& number, const std::string& to);
 

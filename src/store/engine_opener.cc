@@ -14,6 +14,7 @@
 #include "store/hand_over_look.h"
 #include "store/header_area_device.h"
 #include "store/move_marks.h"
+#include "store/owner_name.h"
 #include "store/registration.h"
 #include "store/superblock_reader.h"
 #include "store/unclosed_image.h"
@@ -34,10 +35,8 @@ Error in_use(BlockDevice& device, const Error& error) {
   if (error.kind() != ErrorKind::in_use || current == nullptr || current->owner_pid == 0) {
     return error;
   }
-  return {ErrorKind::in_use,
-          fmt::format("{}: in use by process {} on {}", device.name(), current->owner_pid,
-                      current->owner_host.data()),
-          "stop it first; reading beside it is possible"};
+  return {ErrorKind::in_use, fmt::format("{}: in use by {}", device.name(), owner_name(*current)),
+          error.remedy()};
 }
 
 // INV7a, of whole machines: the store of an owner that was overtaken is poisoned, but the next one
@@ -50,14 +49,10 @@ Status check_nobody_since(const std::string& name, const format::Superblock& sup
   if (superblock.epoch_number <= before.epoch || is_one_of_ours) {
     return {};
   }
-  const std::string who =
-      superblock.owner_pid == 0
-          ? std::string("somebody")
-          : fmt::format("process {} on {}", superblock.owner_pid, superblock.owner_host.data());
   return Error(ErrorKind::in_use,
                fmt::format("{}: {} has opened it since this machine's owner ended (epoch {}, and "
                            "this machine's was {})",
-                           name, who, superblock.epoch_number, before.epoch),
+                           name, owner_name(superblock), superblock.epoch_number, before.epoch),
                "end this machine: what it remembers may be older than the image");
 }
 

@@ -3,23 +3,18 @@
 #include <fmt/core.h>
 
 #include "base/barrier.h"
+#include "store/owner_name.h"
 #include "store/shared_state.h"
 #include "store/superblock_reader.h"
 
 namespace vnvram {
 namespace {
 
-std::string owner_text(const format::Superblock& superblock) {
-  return superblock.owner_pid == 0
-             ? std::string("somebody")
-             : fmt::format("process {} on {}", superblock.owner_pid, superblock.owner_host.data());
-}
-
 Error gone_on_elsewhere(const std::string& name, const format::Superblock& superblock) {
   return {ErrorKind::stale,
           fmt::format("{}: the machine has gone on elsewhere: {} has opened the image since it was "
                       "let go (epoch {}, generation {})",
-                      name, owner_text(superblock), superblock.epoch_number, superblock.generation),
+                      name, owner_name(superblock), superblock.epoch_number, superblock.generation),
           "it is not to go on here"};
 }
 
@@ -27,7 +22,7 @@ Error not_handed_over(const std::string& name, const format::Superblock& superbl
   if (superblock.owner_pid != 0) {
     return {ErrorKind::in_use,
             fmt::format("{}: {} has it, and has not handed it over with this state", name,
-                        owner_text(superblock)),
+                        owner_name(superblock)),
             "the machine goes on there, or has gone on from this state already"};
   }
   return {ErrorKind::stale,

@@ -1,6 +1,8 @@
 #include "store/move_marks.h"
 
+#include <filesystem>
 #include <memory>
+#include <system_error>
 #include <utility>
 
 #include <fmt/core.h>
@@ -52,6 +54,23 @@ Error cannot_look(const std::string& name, const std::string& from, const Error&
                       "looked up there: {}",
                       name, place_text(from), why.cause()),
           "make that readable; or if it is certain that nobody goes on with that one: `unseal`"};
+}
+
+/// Whether the other place is this one by now: whoever has moved or renamed it has put it there.
+bool is_at(const BlockDevice& device, const std::string& place) {
+  std::error_code absent; // Then they are not the same.
+  const std::string here = location_name_elsewhere(device.name());
+  return here == location_name_elsewhere(place) ||
+         (scheme_of(here) == LocationScheme::path && scheme_of(place) == LocationScheme::path &&
+          std::filesystem::equivalent(here, place, absent));
+}
+
+Error took_its_place(const std::string& name) {
+  return {ErrorKind::sealed,
+          fmt::format("{}: it was moved here from a place that it has taken itself since: whether "
+                      "that was finished cannot be looked up any more",
+                      name),
+          "if nobody goes on with what was there before: `unseal`"};
 }
 
 /// What is at the other place of a move.
@@ -133,46 +152,58 @@ Status judge_where_it_was(const std::string& name, const format::Superblock& her
   return {};
 }
 
-Status check_nobody_is_where_it_was(const std::string& name, const format::Superblock& here,
-                                    const std::string& from) {
-  Result<OtherPlace> there = look_alone(from);
+/// The same image, at the other place.
+struct SameImage {
+  std::optional<OtherPlace> seen; ///< Nothing: only who has it open can see it.
+  bool is_in_use = false;
+};
+
+/// Nothing: another image is there, or what cannot be read, which is nobody.
+std::optional<SameImage> find_same_image(const std::string& place, const format::Superblock& here) {
+  Result<OtherPlace> there = look_alone(place);
   const bool is_in_use = !there && there.error().kind() == ErrorKind::in_use;
   if (is_in_use) {
-    there = read_beside(from); // Another image may be there by now.
+    there = read_beside(place); // Another image may be there by now.
   }
   if (there ? there->superblock.uuid != here.uuid : !is_in_use) {
+    return std::nullopt;
+  }
+  return SameImage{.seen = there ? std::optional(*std::move(there)) : std::nullopt,
+                   .is_in_use = is_in_use};
+}
+
+Status check_nobody_is_where_it_was(const std::string& name, const format::Superblock& here,
+                                    const std::string& from) {
+  const std::optional<SameImage> there = find_same_image(from, here);
+  if (!there) {
     return {};
   }
-  if (there && !is_of_the_same_move(there->superblock, here)) {
-    return unfinished(name, from, *there);
+  if (there->seen && !is_of_the_same_move(there->seen->superblock, here)) {
+    return unfinished(name, from, *there->seen);
   }
-  return is_in_use ? Status(still_there(name, from)) : Status();
+  return there->is_in_use ? Status(still_there(name, from)) : Status();
 }
 
 Error went_on(const std::string& name, const std::string& to, const char* how) {
   const std::string place = place_text(to);
   return {ErrorKind::sealed, fmt::format("{}: it was moved to {}, which {}", name, place, how),
           fmt::format("go on with {}; if that one is really not to go on: end its machine, delete "
-                      "it, and `unseal` again",
+                      "it, and `unseal`",
                       place)};
 }
 
 // Who takes its epoch there has not written yet, but is about to.
 Status check_nobody_is_where_it_went(const std::string& name, const format::Superblock& here,
                                      const std::string& to) {
-  Result<OtherPlace> there = look_alone(to);
-  const bool is_in_use = !there && there.error().kind() == ErrorKind::in_use;
-  if (is_in_use) {
-    there = read_beside(to); // Another image may be there by now.
-  }
-  if (there ? there->superblock.uuid != here.uuid : !is_in_use) {
+  const std::optional<SameImage> there = find_same_image(to, here);
+  if (!there) {
     return {};
   }
-  if (is_in_use) {
+  if (there->is_in_use) {
     return went_on(name, to, "somebody has open");
   }
-  return is_of_the_same_move(there->superblock, here) &&
-                 there->superblock.epoch_number <= here.epoch_number
+  return is_of_the_same_move(there->seen->superblock, here) &&
+                 there->seen->superblock.epoch_number <= here.epoch_number
              ? Status()
              : Status(went_on(name, to, "was opened since"));
 }
@@ -207,16 +238,21 @@ Result<bool> came_by_move(BlockDevice& device, const format::Superblock& superbl
   if (!from) {
     return false;
   }
+  if (is_at(device, *from)) {
+    return took_its_place(device.name());
+  }
   const Status looked = judge_where_it_was(device.name(), superblock, *from, look_alone(*from));
   return looked ? Result<bool>(true) : looked.error();
 }
 
 Status check_nobody_is_elsewhere(BlockDevice& device, const format::Superblock& superblock) {
   const auto from = marked_place(device, superblock, moved_from_name);
-  const Status left =
-      from ? check_nobody_is_where_it_was(device.name(), superblock, *from) : Status();
+  const Status left = from && !is_at(device, *from)
+                          ? check_nobody_is_where_it_was(device.name(), superblock, *from)
+                          : Status();
   const auto to = left ? marked_place(device, superblock, moved_to_name) : std::nullopt;
-  return to ? check_nobody_is_where_it_went(device.name(), superblock, *to) : left;
+  return to && !is_at(device, *to) ? check_nobody_is_where_it_went(device.name(), superblock, *to)
+                                   : left;
 }
 
 std::optional<std::string> place_moved_to(BlockDevice& device) {
@@ -233,7 +269,9 @@ SeenMove see_move(BlockDevice& device) {
   seen.to = marked_place(device, *superblock, moved_to_name);
   seen.from = marked_place(device, *superblock, moved_from_name);
   if (seen.from) {
-    seen.came = judge_where_it_was(device.name(), *superblock, *seen.from, read_beside(*seen.from));
+    seen.came = is_at(device, *seen.from) ? Status(took_its_place(device.name()))
+                                          : judge_where_it_was(device.name(), *superblock,
+                                                               *seen.from, read_beside(*seen.from));
   }
   return seen;
 }
@@ -243,7 +281,7 @@ Error with_place_moved_to(BlockDevice& device, const format::Superblock& superbl
   const auto to = refusal.kind() == ErrorKind::sealed
                       ? marked_place(device, superblock, moved_to_name)
                       : std::nullopt;
-  if (!to) {
+  if (!to || is_at(device, *to)) {
     return refusal;
   }
   const std::string place = plain_text(location_name(*to));

@@ -7,6 +7,7 @@
 
 #include "base/barrier.h"
 #include "base/suspended_time.h"
+#include "store/owner_name.h"
 
 namespace vnvram {
 
@@ -122,9 +123,8 @@ Status OwnerWatch::judge(const SuperblockBytes& bytes, const format::Superblock&
       went_back = went_back || copy == own.copy;
     } else if (found.sequence >= own.sequence) {
       return Error(ErrorKind::in_use,
-                   fmt::format("{}: another owner has opened it since (epoch {}, process {} on {})",
-                               device_.name(), found.epoch_number, found.owner_pid,
-                               found.owner_host.data()),
+                   fmt::format("{}: another owner has opened it since (epoch {}, {})",
+                               device_.name(), found.epoch_number, owner_name(found)),
                    fmt::format("end one of the two owners; {}", remedy));
     }
   }

@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include "store/owner_name.h"
 #include "store/shared_state.h"
 #include "store/superblock_reader.h"
 #include "store/unlock.h"
@@ -22,9 +23,8 @@ Status look_at_lock_of(BlockDevice& device, const format::Superblock& superblock
   return locked.error().kind() != ErrorKind::in_use || superblock.owner_pid == 0
              ? locked
              : Status(Error(ErrorKind::in_use,
-                            fmt::format("{}: in use by process {} on {}, which has its lock",
-                                        device.name(), superblock.owner_pid,
-                                        superblock.owner_host.data()),
+                            fmt::format("{}: in use by {}, which has its lock", device.name(),
+                                        owner_name(superblock)),
                             "stop it first: nobody is shut out who holds a lock and lives"));
 }
 
@@ -55,9 +55,8 @@ Status take_over(BlockDevice& device, OwnerWord word, const KeyRing& keys) {
     return {};
   }
   return Error(ErrorKind::in_use,
-               fmt::format("{}: process {} on {} has not closed it, and this storage cannot shut "
-                           "it out",
-                           device.name(), superblock->owner_pid, superblock->owner_host.data()),
+               fmt::format("{}: {} has not closed it, and this storage cannot shut it out",
+                           device.name(), owner_name(*superblock)),
                "end that process, or cut its host's power; then --owner-is-dead is your word that "
                "it writes nothing any more");
 }

@@ -18,7 +18,7 @@ Error open_elsewhere(const std::string& name, const LastOwner& owner) {
                       "this storage says that it has ended",
                       name, owner.pid, owner.host),
           "end it there; if that process or its host is dead, or this is a copy of what was open "
-          "there: `vnvram takeover`"};
+          "there: `takeover`"};
 }
 
 } // namespace vnvram

@@ -77,7 +77,9 @@ Result<Tpm> make_without_tpm(const Options& options, const Log& log) {
     return anchor.error();
   }
   ImageKeeper::Setup setup{
-      .device = {.image_key_file = options.image_key_file, .image_format = options.image_format},
+      .device = {.image_key_file = options.image_key_file,
+                 .image_format = options.image_format,
+                 .note = [&log](const std::string& text) { log.warning(text); }},
       .store = {.keys = options.keys,
                 .accept_unclosed = options.accepts_unclosed,
                 .anchor = *std::move(anchor),

@@ -3,7 +3,6 @@
 //
 // An input: flags, then steps; see ControlChannel::step().
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -11,7 +10,6 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <cstring>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -21,6 +19,7 @@
 #include "client/local_blob_client.h"
 #include "convert/swtpm_state_blob.h"
 #include "device/memory_device.h"
+#include "fuzz/control_talker.h"
 #include "fuzz/fuzz_input.h"
 #include "fuzz/require.h"
 #include "fuzz/wait_readable.h"
@@ -28,7 +27,6 @@
 #include "soft_tpm/soft_tpm.h"
 #include "soft_tpm/tpm_blobs.h"
 #include "tpm/adopted_image.h"
-#include "tpm/control_connection.h"
 #include "tpm/control_service.h"
 #include "tpm/custody.h"
 #include "tpm/image_trouble.h"
@@ -80,82 +78,6 @@ const MadeTpm& made_tpm(TpmVersion version) {
                                               make_tpm(TpmVersion::tpm2_0)};
   return made.at(static_cast<std::size_t>(version));
 }
-
-std::pair<UniqueFd, UniqueFd> socket_pair() {
-  std::array<int, 2> fds{};
-  require(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds.data()) == 0,
-          "there are descriptors left");
-  return {UniqueFd(fds[0]), UniqueFd(fds[1])};
-}
-
-class Client {
-public:
-  Client(std::uint64_t number, CommandSource source, bool over_network)
-      : Client(socket_pair(), {.number = number,
-                               .source = source,
-                               .over_network = over_network,
-                               .blob_type = {},
-                               .blob = {}}) {}
-
-  [[nodiscard]] const ControlClient& identity() const { return connection_.client(); }
-
-  /// Sends it, with a descriptor if there is one, and has it served. The replies.
-  Bytes talk(ControlService& service, std::span<const std::byte> bytes, int fd = -1) {
-    if (bytes.empty()) {
-      return {};
-    }
-    send(bytes, fd);
-    Bytes replies;
-    do {
-      if (has_work()) {
-        require(connection_.advance(service), "a client that is there stays");
-      }
-      receive(replies);
-    } while (has_work());
-    return replies;
-  }
-
-private:
-  Client(std::pair<UniqueFd, UniqueFd> sockets, ControlClient identity)
-      : ours_(std::move(sockets.first)),
-        connection_(std::move(sockets.second), std::move(identity)) {}
-
-  void send(std::span<const std::byte> bytes, int fd) {
-    // sendmsg() changes nothing.
-    iovec vector{const_cast<std::byte*>(bytes.data()), bytes.size()};
-    alignas(cmsghdr) std::array<std::byte, CMSG_SPACE(sizeof(int))> control{};
-    msghdr message{};
-    message.msg_iov = &vector;
-    message.msg_iovlen = 1;
-    if (fd >= 0) {
-      message.msg_control = control.data();
-      message.msg_controllen = control.size();
-      cmsghdr* header = CMSG_FIRSTHDR(&message);
-      header->cmsg_level = SOL_SOCKET;
-      header->cmsg_type = SCM_RIGHTS;
-      header->cmsg_len = CMSG_LEN(sizeof(int));
-      std::memcpy(CMSG_DATA(header), &fd, sizeof(fd));
-    }
-    require(::sendmsg(ours_.get(), &message, MSG_NOSIGNAL) == static_cast<ssize_t>(bytes.size()),
-            "a short message fits a socket");
-  }
-
-  void receive(Bytes& replies) {
-    std::array<std::byte, 65536> buffer{};
-    ssize_t received = 0;
-    while ((received = ::recv(ours_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT)) > 0) {
-      replies.insert(replies.end(), buffer.begin(), buffer.begin() + received);
-    }
-  }
-
-  [[nodiscard]] bool has_work() const {
-    pollfd entry{.fd = connection_.fd(), .events = connection_.poll_events(), .revents = 0};
-    return ::poll(&entry, 1, 0) > 0;
-  }
-
-  UniqueFd ours_;
-  ControlConnection connection_;
-};
 
 class ControlChannel {
 public:
@@ -221,7 +143,7 @@ public:
   void finish() {
     static constexpr std::array get_capability = {std::byte{0}, std::byte{0}, std::byte{0},
                                                   std::byte{1}};
-    Client last(next_number_++, CommandSource::vm, false);
+    ControlTalker last(next_number_++, CommandSource::vm, false);
     require(last.talk(service_, get_capability).size() == sizeof(std::uint64_t),
             "the service answers");
     tpm_.stop();
@@ -242,12 +164,12 @@ private:
     return *std::move(made);
   }
 
-  Client& client(FuzzInput& input) { return clients_.at(input.below(clients_.size())); }
+  ControlTalker& client(FuzzInput& input) { return clients_.at(input.below(clients_.size())); }
 
-  void replace(Client& leaving) {
+  void replace(ControlTalker& leaving) {
     const ControlClient& old = leaving.identity();
     service_.client_gone(old);
-    leaving = Client(next_number_++, old.source, old.over_network);
+    leaving = ControlTalker(next_number_++, old.source, old.over_network);
   }
 
   /// By a client that says nothing else, so that it is known what must come of it.
@@ -399,10 +321,10 @@ private:
   TpmWorker worker_;
   ControlService service_;
   std::uint64_t next_number_ = 10;
-  std::array<Client, 3> clients_ = {Client(1, CommandSource::vm, false),
-                                    Client(2, CommandSource::vm, false),
-                                    Client(3, CommandSource::server, true)};
-  Client monitor_{4, CommandSource::vm, false};
+  std::array<ControlTalker, 3> clients_ = {ControlTalker(1, CommandSource::vm, false),
+                                           ControlTalker(2, CommandSource::vm, false),
+                                           ControlTalker(3, CommandSource::server, true)};
+  ControlTalker monitor_{4, CommandSource::vm, false};
   UniqueFd command_socket_;
 };
 

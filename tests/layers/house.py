@@ -85,9 +85,13 @@ class House:
 
     def sources(self, *folders):
         """{path from the root: content} of C and C++."""
+        return {name: content for folder in folders
+                for name, content in self.texts(folder, ".cc", ".h", ".c").items()}
+
+    def texts(self, folder, *endings):
+        """{path from the root: content} of files whose names end so."""
         return {str(path.relative_to(self.folder)): path.read_text()
-                for folder in folders for path in sorted((self.folder / folder).rglob("*"))
-                if path.suffix in (".cc", ".h", ".c")}
+                for path in sorted((self.folder / folder).rglob("*")) if path.suffix in endings}
 
     def upward_layers(self):
         """The layers are written lowest first."""
@@ -134,10 +138,10 @@ class House:
         return sorted(found)
 
     def long_files(self):
-        """Too long to be one concept."""
+        """Too long to be one concept; tests as well, in Python, too."""
+        texts = self.sources("src", "tests") | self.texts("tests", ".py")
         return [f"{path}: {len(content.splitlines())} lines"
-                for path, content in self.sources("src").items()
-                if len(content.splitlines()) > LINES_MAX]
+                for path, content in texts.items() if len(content.splitlines()) > LINES_MAX]
 
     def large_classes(self):
         """Classes with too many methods, and no reason beside them."""

@@ -104,8 +104,9 @@ class FaultsAreSeen(OneFault):
                          ["src/base/a.h: lonely", "src/base/a.h: unused_one"])
 
     def test_a_long_file(self):
-        house = self.house_of({"src/base/a.cc": "x\n" * (LINES_MAX + 1)})
-        self.assertEqual(house.long_files(), [f"src/base/a.cc: {LINES_MAX + 1} lines"])
+        names = ("src/base/a.cc", "tests/unit/b.h", "tests/system/c.py")
+        house = self.house_of({name: "x\n" * (LINES_MAX + 1) for name in names})
+        self.assertEqual(house.long_files(), [f"{name}: {LINES_MAX + 1} lines" for name in names])
 
     def test_a_command_line_below_the_front_ends(self):
         quoting = 'return Error{kind, cause, "first vnvram repair, then try again"};\n'

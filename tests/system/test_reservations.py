@@ -43,10 +43,10 @@ class Owner:
         answer = self.put(number)
         self.case.assertEqual(answer.status, 0, answer.output)
 
-    def refused(self):
+    def refused(self, status=IN_USE):
         """It does not start; what it says."""
         answer = self.guest.run(f"wait {self.pid}")
-        self.case.assertEqual(answer.status, IN_USE, self.log_text())
+        self.case.assertEqual(answer.status, status, self.log_text())
         return self.log_text()
 
     def end(self):
@@ -163,6 +163,8 @@ class Reservations(ShowsLogs, unittest.TestCase):
     def test_what_a_dead_host_has_reserved_and_sealed_can_be_unsealed(self):
         Owner(self, "old", A, "--reservation").started().kill()
         self.vnvram(f"seal {A}")  # Whose host has it reserved.
+        # Who cannot become its owner there lets nobody else write by trying.
+        self.assertRegex(Owner(self, "sealed", A, "--reservation").refused(SEALED), "sealed at generation")
         self.vnvram(f"unseal {B}", IN_USE, "another host has reserved it")
         self.vnvram(f"takeover {B}", SEALED, "unseal")
         written = self.guest.run(f"dd if=/set_up_san of={A} bs=512 count=1 conv=notrunc oflag=direct 2>&1")

@@ -3,6 +3,7 @@
 The guest counts all the time; harness/migration_case.py says what is checked.
 """
 
+import contextlib
 import os
 import unittest
 
@@ -32,10 +33,7 @@ class OneImage(MigrationCase):
     def moved_to(self, image, tpm, qemu):
         self.records.append(self.qemu.kill())
         self.tpm.stop()
-        last = values_of(self.records[-1])[-1]
-        self.image, self.tpm, self.qemu = image, tpm, qemu
-        self.qemu.wait_value(last + 20)
-        self.assert_goes_on(tpm)
+        self.goes_on_at(image, tpm, qemu)
 
     def assert_goes_on(self, tpm):
         owner = info(self.image)
@@ -48,6 +46,24 @@ class OneImage(MigrationCase):
             stopped_ms = migration.switch_over()
         self.moved_to(image, tpm, qemu)
         return stopped_ms
+
+    @contextlib.contextmanager
+    def migration_that_has_come(self):
+        """All of its state; the machine stands still there, and the source has not ended. Gives what destination()
+        does, and the migration."""
+        image, tpm, qemu = self.destination("-S")
+        with self.migration_to(qemu, FAST_BYTES_PER_SECOND) as migration:
+            migration.wait_for_switchover()
+            migration.source.execute("migrate-continue", state="pre-switchover")
+            migration.wait_status(migration.destination, "completed")
+            yield image, tpm, qemu, migration
+
+    def goes_on_at(self, image, tpm, qemu):
+        """The destination, and the source has ended."""
+        last = values_of(self.records[-1])[-1]
+        self.image, self.tpm, self.qemu = image, tpm, qemu
+        self.qemu.wait_value(last + 20)
+        self.assert_goes_on(tpm)
 
     def count_on(self):
         self.qemu.start_loop(COUNTER)
@@ -64,18 +80,11 @@ class Moves(OneImage):
     def test_the_source_dies_when_its_state_has_left(self):
         """With its QEMU; as a host does."""
         self.count_on()
-        image, tpm, qemu = self.destination("-S")
-        with self.migration_to(qemu, FAST_BYTES_PER_SECOND) as migration:
-            migration.wait_for_switchover()
-            migration.source.execute("migrate-continue", state="pre-switchover")
-            migration.wait_status(migration.destination, "completed")
+        with self.migration_that_has_come() as (image, tpm, qemu, migration):
             self.tpm.kill()
             self.records.append(self.qemu.kill())
             migration.destination.execute("cont")
-        last = values_of(self.records[-1])[-1]
-        self.image, self.tpm, self.qemu = image, tpm, qemu
-        self.qemu.wait_value(last + 20)
-        self.assert_goes_on(tpm)
+        self.goes_on_at(image, tpm, qemu)
         self.end()
 
 
@@ -136,11 +145,8 @@ class Failures(OneImage):
     def test_the_destination_dies_with_the_image(self):
         """It has powered the TPM on: the machine starts anew, where the image is seen, and has lost nothing."""
         self.count_on()
-        image, tpm, qemu = self.destination("-S")
-        with self.migration_to(qemu, FAST_BYTES_PER_SECOND) as migration:
-            migration.wait_for_switchover()
-            migration.source.execute("migrate-continue", state="pre-switchover")
-            migration.wait_status(migration.destination, "completed")
+        with self.migration_that_has_come() as (image, tpm, qemu, _):
+            pass
         record = self.qemu.kill()
         tpm.kill()
         qemu.kill()

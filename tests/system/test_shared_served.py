@@ -78,19 +78,12 @@ class Moves(OneServedImage, of_a_tpm.Moves):
     def test_the_owner_dies_when_it_has_let_go(self):
         """At the source, and its front ends wait for the next one; the machine goes on at the destination."""
         self.count_on()
-        image, tpm, qemu = self.destination("-S")
-        with self.migration_to(qemu, FAST_BYTES_PER_SECOND) as migration:
-            migration.wait_for_switchover()
-            migration.source.execute("migrate-continue", state="pre-switchover")
-            migration.wait_status(migration.destination, "completed")
+        with self.migration_that_has_come() as (image, tpm, qemu, migration):
             os.kill(self.tpm.pid, signal.SIGKILL)
             migration.destination.execute("cont")
         self.records.append(self.qemu.kill())
         self.tpm.kill()
-        last = values_of(self.records[-1])[-1]
-        self.image, self.tpm, self.qemu = image, tpm, qemu
-        self.qemu.wait_value(last + 20)
-        self.assert_goes_on(tpm)
+        self.goes_on_at(image, tpm, qemu)
         self.end()
 
 

@@ -85,6 +85,38 @@ class CommandsTest(OnCeph, EveryCommandCase):
         self.vnvram("create", self.location(foreign), "--tpm2", status=EXISTS)
         self.vnvram("create", self.location(foreign), "--tpm2", "--force")
 
+    def test_what_a_killed_create_has_left_is_named(self):
+        name = self.new_name()
+        left, others = f"{name}.new-abcdefghijkl", f"{name}.new-mine"
+        for each in (left, others):
+            self.cluster.rbd("create", each, "--size", "1M")
+        image = self.location(name)
+        done = self.run_vnvram("create", image, "--tpm2")
+        said = done.stderr.decode()
+        self.assertEqual(done.returncode, OK, said)
+        self.assertRegex(said, f"^vnvram: note: rbd/{left} is there, too: .*`rbd rm rbd/{left}` removes it\n$")
+        self.assertLessEqual({left, others}, set(self.images()))  # Whose they are nobody knows.
+        self.vnvram("check", image)
+
+    @long_test
+    def test_who_waits_for_a_dead_owner_says_for_whom(self):
+        name = self.new_name()
+        image = self.location(name)
+        self.vnvram("create", image, "--blob", "x:t:8K")
+        owner = OwnerProcess(self.workspace, image)
+        self.addCleanup(owner.kill)
+        address = self.owner_of(name)
+        owner.kill()
+        self.vnvram("put", image, "x", "-", input=b"y",
+                    message=f"note: {image}: waits for client.")
+        self.assertNotEqual(self.owner_of(name), address)
+        # And in the log of an owner.
+        OwnerProcess(self.workspace, image).kill()
+        owner = OwnerProcess(self.workspace, image)
+        self.addCleanup(owner.kill)
+        self.assertRegex(owner.log.read_text(), r"waits for client\.\d+ at [^ ]+, which has its exclusive lock")
+        owner.stop()
+
     @long_test
     def test_what_is_not_there(self):
         for location in (self.location("nothing"), self.location("nothing/image"),

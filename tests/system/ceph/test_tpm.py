@@ -32,6 +32,7 @@ class OnRbdTest(OnCeph, TpmCase):
         tpm.kill()
         # Its lock goes when the cluster has found out that it is dead.
         tpm = self.start_server(self.image)
+        self.assertIn("waits for client.", tpm.log.read_text(errors="replace"))
         self.assertEqual(self.client().counter(), expected)
         self.assertGreaterEqual(info(self.image)["generation"], generation)
         tpm.stop()

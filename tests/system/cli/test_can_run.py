@@ -306,6 +306,12 @@ class EveryPlace(CanRunCase):
         server = NbdServer(self.workspace, "nbdkit", self.create("--tpm2"))
         self.addCleanup(server.kill)
         self.assertEqual(self.finding(self.ask(image=server.uri), "lock")["outcome"], "unknown")
+        owner = OwnerProcess(self.workspace, server.uri)
+        self.addCleanup(owner.kill)
+        found = self.finding(self.ask(image=server.uri), "lock")
+        self.assertEqual(found["outcome"], "unknown")
+        self.assertIn("if that one lives, the image is taken from it", found["text"])
+        self.assertNotIn("taken from it", self.finding(self.ask("--incoming", image=server.uri), "lock")["text"])
 
     def test_a_vm_image_in_use_cannot_be_looked_at(self):
         image = self.path("vm.qcow2")

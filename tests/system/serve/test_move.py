@@ -28,8 +28,11 @@ class Moving:
         return self.vnvram("move", owner.address, to, *options, **expected)
 
     def begin_move(self, owner, to, *options):
-        moving = subprocess.Popen([str(program("vnvram")), "move", owner.address, str(to), *options],
-                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        return self.begun([program("vnvram"), "move", owner.address, to, *options])
+
+    def begun(self, words):
+        moving = subprocess.Popen([str(word) for word in words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE)
         self.addCleanup(moving.stdout.close)
         self.addCleanup(moving.stderr.close)
         self.addCleanup(moving.wait)
@@ -270,10 +273,11 @@ class Offline(Moving, ServeCase):
 
     def test_no_key_is_shown(self):
         for place in ("rbd:pool/vm:key=c2VjcmV0", "rbd:pool/vm:id=x:key=c2VjcmV0"):
-            done = self.run_vnvram("move", place, place)
-            self.assertEqual(done.returncode, USAGE)
-            self.assertIn("rbd:pool/vm", done.stderr.decode())
-            self.assertNotIn("c2VjcmV0", done.stderr.decode())
+            for command in ("move", "copy"):
+                done = self.run_vnvram(command, place, place)
+                self.assertEqual(done.returncode, USAGE)
+                self.assertIn("rbd:pool/vm", done.stderr.decode())
+                self.assertNotIn("c2VjcmV0", done.stderr.decode())
 
     def test_a_sealed_one_stays(self):
         self.owner.stop()
@@ -285,6 +289,15 @@ class Offline(Moving, ServeCase):
 class Machines(Moving, MachineCase):
     """With a TPM and exports, and somebody who starts the owner again."""
 
+    def end(self, machine, counter, writer, image):
+        """All that was acknowledged is where the image is now."""
+        counter.stop()
+        content = writer.stop()
+        counter.tpm.off()
+        machine.stop()
+        self.must_be_clean(image)
+        self.assertEqual(self.stored("nvram", image)[:len(content)], content)
+
     def test_what_lies_there_under_another_mount_is_not_the_image(self):
         machine = self.start_machine()
         folder = pathlib.Path(self.path("mounted"))
@@ -293,12 +306,14 @@ class Machines(Moving, MachineCase):
         shutil.copy(self.image, older)
         before = older.read_bytes()
         self.vnvram("put", machine.address, "eeprom", "-", input=b"acknowledged")
-        done = subprocess.run(
+        moving = self.begun(
             ["unshare", "-m", "sh", "-c", 'mount -t tmpfs none "$1" && exec "$2" move "$3" "$1/to.nvram"', "sh",
-             str(folder), str(program("vnvram")), machine.address],
-            stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=120)
-        self.assertNotEqual(done.returncode, OK)
+             folder, program("vnvram"), machine.address])
         self.assertNotEqual(machine.child.wait(), OK)
+        moving.send_signal(signal.SIGINT)  # It waits for another owner.
+        said = moving.communicate(timeout=PATIENCE_SECONDS)[1].decode()
+        self.assertEqual(moving.returncode, -signal.SIGINT)
+        self.assertIn(f"ended by signal {int(signal.SIGINT)}; the image is at {older}", said)
         self.assertIn("an older state is there than the one that was moved", machine.log_text())
         self.assertEqual(older.read_bytes(), before)
         older.unlink()
@@ -326,12 +341,7 @@ class Machines(Moving, MachineCase):
         self.vnvram("restart", machine.address)
         counter.must_go_on(5)
         self.assertEqual(self.place(machine), str(image))
-        counter.stop()
-        content = writer.stop()
-        counter.tpm.off()
-        machine.stop()
-        self.must_be_clean(image)
-        self.assertEqual(self.stored("nvram", image)[:len(content)], content)
+        self.end(machine, counter, writer, image)
 
     def test_the_owner_dies_while_it_is_moved(self):
         dice = dice_of_a_seed()
@@ -356,12 +366,7 @@ class Machines(Moving, MachineCase):
                 self.assertEqual(self.place(machine), str(image))
                 self.assertFalse(self.opens(to))
         print(f"{moved} of {deaths()} had moved", flush=True)
-        counter.stop()
-        content = writer.stop()
-        counter.tpm.off()
-        machine.stop()
-        self.must_be_clean(image)
-        self.assertEqual(self.stored("nvram", image)[:len(content)], content)
+        self.end(machine, counter, writer, image)
 
 
 class Encrypted(Moving, EncryptedCase):

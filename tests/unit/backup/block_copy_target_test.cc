@@ -1,18 +1,11 @@
 // What becomes of the place that an image is copied to, and of who is held for it.
 #include <algorithm>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <string>
-
-#include <sys/stat.h>
 
 #include "format/geometry.h"
 #include "store/third_copy.h"
 #include "support/simulated_device.h"
-#include "support/temporary_directory.h"
 #include "unit/backup/block_copy_fixture.h"
-#include "vnvram/open_device.h"
 
 namespace vnvram::test {
 namespace {
@@ -362,45 +355,6 @@ TEST_F(BlockCopyTest, ARecordIsNoLongerThanRecordsAre) {
   MemoryDevice target(out_);
   ASSERT_OK(copy({.device = source}, target));
   EXPECT_FALSE(was_long);
-}
-
-class ReplacedFileTest : public ::testing::Test {
-protected:
-  void SetUp() override {
-    CreateOptions options;
-    options.blobs.push_back({.spec = spec("a", 1000)});
-    ASSERT_OK(create_image_file(path_, 0, options));
-  }
-  static Bytes bytes_of(const std::string& path) {
-    std::ifstream file(path, std::ios::binary);
-    const std::string text(std::istreambuf_iterator<char>(file), {});
-    const auto bytes = std::as_bytes(std::span(text));
-    return {bytes.begin(), bytes.end()};
-  }
-
-  const TemporaryDirectory folder_;
-  const std::string path_ = folder_.path("vm.nvram");
-};
-
-TEST_F(ReplacedFileTest, WhatIsItsSourceKeepsItsName) {
-  const Bytes before = bytes_of(path_);
-  const auto source = open_device(path_, Access::read_only);
-  ASSERT_OK(source);
-  BlockCopyTarget target{.path = path_, .force = true};
-  EXPECT_KIND(copy_blocks({.device = **source}, target), invalid_argument);
-  EXPECT_EQ(bytes_of(path_), before);
-  struct stat now {};
-  ASSERT_EQ(::stat(path_.c_str(), &now), 0);
-  EXPECT_EQ(now.st_nlink, 1U);
-  EXPECT_OK((*source)->check_name());
-}
-
-TEST_F(ReplacedFileTest, YesterdaysCopyIsAnotherStorage) {
-  BlockCopyTarget target{.path = folder_.path("copy.nvram"), .force = true};
-  std::filesystem::copy_file(path_, target.path);
-  const auto source = open_device(path_, Access::read_only);
-  ASSERT_OK(source);
-  EXPECT_OK(copy_blocks({.device = **source}, target));
 }
 
 } // namespace

@@ -98,7 +98,7 @@ TEST_F(MovedPlacesTest, AWordDoesNotOpenTheOldPlaceOnceTheNewOneWasOpened) {
     must_refuse(unseal(old_), "which somebody has open");
   }
   must_refuse(unseal(old_), "which was opened since");
-  must_refuse(unseal(old_), "delete it, and `unseal` again");
+  must_refuse(unseal(old_), "delete it, and `unseal`");
   EXPECT_KIND(open(old_), sealed);
   ASSERT_OK(open(new_));
   std::filesystem::remove(new_);
@@ -137,6 +137,34 @@ TEST_F(MovedPlacesTest, AnotherImageThereIsNobody) {
   ASSERT_OK(another);
   ASSERT_OK(unseal(old_));
   ASSERT_OK(open(old_));
+}
+
+TEST_F(MovedPlacesTest, TheNewPlaceInTheOldOnesPlaceTakesAWord) {
+  for (const bool is_linked : {false, true}) { // By its name, and by another one.
+    move_cut(old_, new_);
+    std::filesystem::rename(new_, old_);
+    const std::string place = is_linked ? folder_.path("link.nvram") : old_;
+    if (is_linked) {
+      std::filesystem::create_symlink(old_, place);
+    }
+    const auto refused = open(place);
+    ASSERT_FALSE(refused.ok());
+    must_refuse(Status(refused.error()), "a place that it has taken itself since");
+    must_refuse(seen(place).came, "a place that it has taken itself since");
+    ASSERT_OK(unseal(place));
+    ASSERT_OK(open(place));
+  }
+}
+
+TEST_F(MovedPlacesTest, SoDoesTheOldOneInTheNewOnesPlace) {
+  move(old_, new_);
+  std::filesystem::rename(old_, new_);
+  const auto refused = open(new_);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_KIND(refused, sealed);
+  EXPECT_EQ(refused.error().text().find("open " + new_), std::string::npos);
+  ASSERT_OK(unseal(new_));
+  ASSERT_OK(open(new_));
 }
 
 TEST_F(MovedPlacesTest, WhoReadsSeesWhereItIs) {

@@ -1,60 +1,15 @@
-// What every BlobClient promises, asked of each implementation: one more joins by its factory.
-#include <algorithm>
-#include <atomic>
-#include <future>
-#include <memory>
+// What every BlobClient promises of blobs, asked of each implementation.
 #include <string>
-#include <thread>
 #include <vector>
 
-#include <gtest/gtest.h>
-
-#include "support/expect_status.h"
-#include "unit/client/blob_host.h"
-#include "unit/store/store_fixture.h"
+#include "unit/client/blob_client_conformance.h"
 
 namespace vnvram::test {
 namespace {
 
-using std::chrono::microseconds;
+class BlobContentConformance : public BlobClientConformance {};
 
-constexpr microseconds not_by_the_clock = std::chrono::hours(1);
-constexpr auto deadline = std::chrono::seconds(20);
-constexpr std::uint64_t large_bytes = 64U << 10U;
-
-struct Implementation {
-  const char* name;
-  MakeBlobHost make;
-};
-
-class BlobClientConformance : public ::testing::TestWithParam<Implementation> {
-protected:
-  void SetUp() override { make(not_by_the_clock); }
-  void make(microseconds deferral) {
-    client_.reset();
-    host_ = GetParam().make({spec("vars", large_bytes), spec("eeprom", 4096)}, deferral);
-    client_ = host_->connect();
-  }
-  Status write(std::string_view blob, std::uint64_t offset_bytes, std::string_view text,
-               Durability durability = Durability::on_return) {
-    return client_->write(blob, offset_bytes, bytes(text), durability);
-  }
-  std::uint64_t generation() {
-    const auto state = client_->state();
-    EXPECT_TRUE(state.ok());
-    return state ? state->generation : 0;
-  }
-  Bytes content(std::string_view blob) {
-    auto read = client_->read_all(blob);
-    EXPECT_TRUE(read.ok());
-    return read ? *std::move(read) : Bytes();
-  }
-
-  std::unique_ptr<BlobHost> host_;
-  std::unique_ptr<BlobClient> client_;
-};
-
-TEST_P(BlobClientConformance, BlobsAreListedByName) {
+TEST_P(BlobContentConformance, BlobsAreListedByName) {
   const auto blobs = client_->blobs();
   ASSERT_OK(blobs);
   ASSERT_EQ(blobs->size(), 2U);
@@ -66,7 +21,7 @@ TEST_P(BlobClientConformance, BlobsAreListedByName) {
   EXPECT_EQ(blobs->at(1).name, "vars");
 }
 
-TEST_P(BlobClientConformance, WhatIsBehindABlobsSizeReadsAsZeros) {
+TEST_P(BlobContentConformance, WhatIsBehindABlobsSizeReadsAsZeros) {
   ASSERT_OK(write("eeprom", 0, "abc"));
   Bytes read(5, std::byte{0xff});
   ASSERT_OK(client_->read("eeprom", 1, read));
@@ -77,20 +32,20 @@ TEST_P(BlobClientConformance, WhatIsBehindABlobsSizeReadsAsZeros) {
   EXPECT_EQ(last, Bytes(1));
 }
 
-TEST_P(BlobClientConformance, AWriteLeavesZerosInTheGapBeforeIt) {
+TEST_P(BlobContentConformance, AWriteLeavesZerosInTheGapBeforeIt) {
   ASSERT_OK(write("eeprom", 2, "x"));
   EXPECT_EQ(content("eeprom"), (Bytes{{}, {}, std::byte{'x'}}));
   EXPECT_EQ(client_->blob("eeprom")->size_bytes, 3U);
 }
 
-TEST_P(BlobClientConformance, WhatIsWrittenOnReturnIsDurable) {
+TEST_P(BlobContentConformance, WhatIsWrittenOnReturnIsDurable) {
   ASSERT_OK(write("eeprom", 0, "abcdef"));
   EXPECT_EQ(host_->after_a_cut("eeprom"), bytes("abcdef"));
   ASSERT_OK(client_->zero("eeprom", 1, 2, Durability::on_return));
   EXPECT_EQ(host_->after_a_cut("eeprom"), bytes(std::string_view("a\0\0def", 6)));
 }
 
-TEST_P(BlobClientConformance, WhatIsDeferredIsSeenAtOnceAndDurableWithAFlush) {
+TEST_P(BlobContentConformance, WhatIsDeferredIsSeenAtOnceAndDurableWithAFlush) {
   ASSERT_OK(write("eeprom", 0, "abc", Durability::deferred));
   ASSERT_OK(client_->zero("eeprom", 1, 1, Durability::deferred));
   EXPECT_EQ(content("eeprom"), bytes(std::string_view("a\0c", 3)));
@@ -99,7 +54,7 @@ TEST_P(BlobClientConformance, WhatIsDeferredIsSeenAtOnceAndDurableWithAFlush) {
   EXPECT_EQ(host_->after_a_cut("eeprom"), bytes(std::string_view("a\0c", 3)));
 }
 
-TEST_P(BlobClientConformance, WhatIsDurableComesBehindWhatWasDeferredBeforeIt) {
+TEST_P(BlobContentConformance, WhatIsDurableComesBehindWhatWasDeferredBeforeIt) {
   ASSERT_OK(write("vars", 0, "first", Durability::deferred));
   ASSERT_OK(write("eeprom", 0, "second"));
   EXPECT_EQ(host_->after_a_cut("vars"), bytes("first"));
@@ -111,7 +66,7 @@ TEST_P(BlobClientConformance, WhatIsDurableComesBehindWhatWasDeferredBeforeIt) {
   EXPECT_EQ(host_->after_a_cut("eeprom"), bytes("fourth"));
 }
 
-TEST_P(BlobClientConformance, TheLastOfTwoClientsWritesStays) {
+TEST_P(BlobContentConformance, TheLastOfTwoClientsWritesStays) {
   const auto other = host_->connect();
   ASSERT_OK(write("eeprom", 0, "aaaa", Durability::deferred));
   if (host_->gives_rights_to_one()) {
@@ -128,7 +83,7 @@ TEST_P(BlobClientConformance, TheLastOfTwoClientsWritesStays) {
   EXPECT_EQ(host_->after_a_cut("eeprom"), bytes("aabc"));
 }
 
-TEST_P(BlobClientConformance, ATransactionIsThereAsAWhole) {
+TEST_P(BlobContentConformance, ATransactionIsThereAsAWhole) {
   ASSERT_OK(write("vars", 0, "the first content"));
   const std::uint64_t before = generation();
   Transaction transaction;
@@ -145,7 +100,7 @@ TEST_P(BlobClientConformance, ATransactionIsThereAsAWhole) {
   EXPECT_EQ(host_->after_a_cut("eeprom"), bytes(std::string_view("\0x\0\0", 4)));
 }
 
-TEST_P(BlobClientConformance, OfATransactionThatIsRefusedNothingIsThere) {
+TEST_P(BlobContentConformance, OfATransactionThatIsRefusedNothingIsThere) {
   ASSERT_OK(write("vars", 0, "stays"));
   const std::uint64_t before = generation();
   Transaction unknown;
@@ -160,7 +115,7 @@ TEST_P(BlobClientConformance, OfATransactionThatIsRefusedNothingIsThere) {
   EXPECT_EQ(generation(), before);
 }
 
-TEST_P(BlobClientConformance, ATransactionThatChangesNothingMakesNoGeneration) {
+TEST_P(BlobContentConformance, ATransactionThatChangesNothingMakesNoGeneration) {
   ASSERT_OK(write("vars", 0, "stays"));
   const std::uint64_t before = generation();
   Transaction transaction;
@@ -171,7 +126,7 @@ TEST_P(BlobClientConformance, ATransactionThatChangesNothingMakesNoGeneration) {
   EXPECT_EQ(*client_->commit(Transaction()), before);
 }
 
-TEST_P(BlobClientConformance, ASizeCutsAndLengthensWithZeros) {
+TEST_P(BlobContentConformance, ASizeCutsAndLengthensWithZeros) {
   ASSERT_OK(write("eeprom", 0, "abcd"));
   Transaction shorter;
   shorter.set_size("eeprom", 2);
@@ -182,7 +137,7 @@ TEST_P(BlobClientConformance, ASizeCutsAndLengthensWithZeros) {
   EXPECT_EQ(host_->after_a_cut("eeprom"), bytes(std::string_view("ab\0", 3)));
 }
 
-TEST_P(BlobClientConformance, NothingIsWrittenOrReadBehindALargestSize) {
+TEST_P(BlobContentConformance, NothingIsWrittenOrReadBehindALargestSize) {
   EXPECT_KIND(write("eeprom", 4095, "ab"), too_large);
   EXPECT_KIND(write("eeprom", 4096, "a", Durability::deferred), too_large);
   EXPECT_KIND(write("eeprom", ~std::uint64_t{0}, "a"), too_large);
@@ -193,7 +148,7 @@ TEST_P(BlobClientConformance, NothingIsWrittenOrReadBehindALargestSize) {
   ASSERT_OK(write("eeprom", 4095, "a"));
 }
 
-TEST_P(BlobClientConformance, ABlobThatIsNotThereIsNotFound) {
+TEST_P(BlobContentConformance, ABlobThatIsNotThereIsNotFound) {
   Bytes read(1);
   EXPECT_KIND(client_->blob("nvram"), not_found);
   EXPECT_KIND(client_->read_all("nvram"), not_found);
@@ -203,7 +158,7 @@ TEST_P(BlobClientConformance, ABlobThatIsNotThereIsNotFound) {
   EXPECT_KIND(client_->zero("nvram", 0, 1, Durability::deferred), not_found);
 }
 
-TEST_P(BlobClientConformance, ABlobThatWasRemovedIsNotFoundAndTheOthersStay) {
+TEST_P(BlobContentConformance, ABlobThatWasRemovedIsNotFoundAndTheOthersStay) {
   ASSERT_OK(write("eeprom", 0, "a"));
   ASSERT_OK(write("vars", 0, "b"));
   host_->remove("eeprom");
@@ -213,7 +168,7 @@ TEST_P(BlobClientConformance, ABlobThatWasRemovedIsNotFoundAndTheOthersStay) {
   EXPECT_EQ(content("vars"), bytes("b"));
 }
 
-TEST_P(BlobClientConformance, ABlobIsRegisteredAtALargerSizeAndKeepsItsContent) {
+TEST_P(BlobContentConformance, ABlobIsRegisteredAtALargerSizeAndKeepsItsContent) {
   ASSERT_OK(write("eeprom", 0, "abc"));
   ASSERT_OK(client_->register_blobs(std::vector{spec("eeprom", 8192), spec("vars", 1)}));
   EXPECT_EQ(client_->blob("eeprom")->size_max_bytes, 8192U);
@@ -224,7 +179,7 @@ TEST_P(BlobClientConformance, ABlobIsRegisteredAtALargerSizeAndKeepsItsContent) 
   ASSERT_OK(write("nvram", 0, "new"));
 }
 
-TEST_P(BlobClientConformance, WhatCannotBeRegisteredChangesNothing) {
+TEST_P(BlobContentConformance, WhatCannotBeRegisteredChangesNothing) {
   BlobSpec other_type = spec("eeprom", 8192);
   other_type.type = "other";
   EXPECT_KIND(client_->register_blobs(std::vector{spec("vars", 2 * large_bytes), other_type}),
@@ -235,182 +190,7 @@ TEST_P(BlobClientConformance, WhatCannotBeRegisteredChangesNothing) {
   EXPECT_EQ(client_->blobs()->size(), 2U);
 }
 
-TEST_P(BlobClientConformance, TheStateSaysHowMuchRoomThereIs) {
-  const auto before = client_->state();
-  ASSERT_OK(before);
-  EXPECT_FALSE(before->sealed);
-  ASSERT_OK(client_->register_blobs(std::vector{spec("more", 10U << 12U)}));
-  EXPECT_EQ(client_->state()->space_free_bytes, before->space_free_bytes - (10U << 12U));
-  std::vector<BlobSpec> too_many;
-  for (std::uint64_t bytes_left = before->space_free_bytes; bytes_left > 0;) {
-    const std::uint64_t size_bytes = std::min(bytes_left, before->blob_size_max_bytes);
-    too_many.push_back(spec("fill" + std::to_string(too_many.size()), size_bytes));
-    bytes_left -= size_bytes;
-  }
-  EXPECT_KIND(client_->register_blobs(too_many), no_space);
-}
-
-TEST_P(BlobClientConformance, ASealedImageIsReadAndNotChanged) {
-  ASSERT_OK(write("eeprom", 0, "abc"));
-  host_->seal();
-  EXPECT_TRUE(client_->state()->sealed);
-  EXPECT_KIND(write("eeprom", 0, "x"), sealed);
-  EXPECT_KIND(write("eeprom", 0, "x", Durability::deferred), sealed);
-  Transaction transaction;
-  transaction.write("eeprom", bytes("x"));
-  EXPECT_KIND(client_->commit(transaction), sealed);
-  ASSERT_OK(client_->flush());
-  EXPECT_EQ(content("eeprom"), bytes("abc"));
-  host_->unseal();
-  ASSERT_OK(write("eeprom", 0, "x"));
-}
-
-TEST_P(BlobClientConformance, WhatWasHandedOverIsSealedUntilItIsTakenBack) {
-  ASSERT_OK(client_->claim({"eeprom"}));
-  ASSERT_OK(write("eeprom", 0, "abc"));
-  ASSERT_OK(client_->hand_over());
-  EXPECT_TRUE(client_->state()->sealed);
-  EXPECT_KIND(write("eeprom", 0, "x"), sealed);
-  ASSERT_OK(client_->hand_over());
-  ASSERT_OK(client_->take_back());
-  EXPECT_FALSE(client_->state()->sealed);
-  ASSERT_OK(write("eeprom", 0, "x"));
-  ASSERT_OK(client_->take_back());
-}
-
-TEST_P(BlobClientConformance, WhatIsNotThereIsNotClaimed) {
-  EXPECT_KIND(client_->claim({"eeprom", "nobody"}), not_found);
-  ASSERT_OK(client_->claim({"eeprom", "vars"}));
-  ASSERT_OK(client_->claim({}));
-  host_->detach();
-  EXPECT_KIND(client_->hand_over(), absent);
-  EXPECT_KIND(client_->take_back(), absent);
-  EXPECT_KIND(client_->look_again(), absent);
-}
-
-TEST_P(BlobClientConformance, AnImageThatNobodyElseChangesIsFoundAsItWasLeft) {
-  ASSERT_OK(write("vars", 0, "deferred", Durability::deferred));
-  const auto changed = client_->look_again();
-  ASSERT_OK(changed);
-  EXPECT_FALSE(*changed);
-  EXPECT_EQ(content("vars"), bytes("deferred"));
-}
-
-TEST_P(BlobClientConformance, AClientOutlivesTheImage) {
-  ASSERT_OK(write("eeprom", 0, "abc"));
-  host_->detach();
-  EXPECT_KIND(client_->state(), absent);
-  EXPECT_KIND(client_->blobs(), absent);
-  EXPECT_KIND(client_->read_all("eeprom"), absent);
-  EXPECT_KIND(write("eeprom", 0, "x"), absent);
-  EXPECT_KIND(client_->flush(), absent);
-  host_->attach();
-  EXPECT_EQ(content("eeprom"), bytes("abc"));
-  ASSERT_OK(write("eeprom", 0, "x"));
-}
-
-TEST_P(BlobClientConformance, WhatTheOwnerHoldsWaitsAndReadersDoNot) {
-  ASSERT_OK(write("vars", 0, "before", Durability::deferred));
-  host_->hold();
-  EXPECT_EQ(host_->after_a_cut("vars"), bytes("before")); // A hold leaves nothing on its way.
-  std::atomic<bool> released = false;
-  std::promise<void> starts;
-  std::thread writer([&] {
-    starts.set_value();
-    EXPECT_TRUE(write("vars", 0, "behind").ok());
-    EXPECT_TRUE(released);
-  });
-  starts.get_future().wait();
-  for (int look = 0; look < 100; ++look) {
-    EXPECT_EQ(content("vars"), bytes("before"));
-    EXPECT_TRUE(client_->flush().ok());
-  }
-  released = true;
-  host_->release();
-  writer.join();
-  EXPECT_EQ(host_->after_a_cut("vars"), bytes("behind"));
-}
-
-TEST_P(BlobClientConformance, EveryCallMayComeFromAnyThread) {
-  constexpr int writers = 4;
-  constexpr int rounds = 50;
-  constexpr std::size_t range_bytes = 6000; // Several pages: what tears shows.
-  ASSERT_OK(client_->write("vars", 0, Bytes(writers * range_bytes), Durability::on_return));
-  std::vector<std::thread> threads;
-  threads.reserve(writers);
-  for (int number = 0; number < writers; ++number) {
-    threads.emplace_back([&, number] {
-      const auto offset_bytes = static_cast<std::uint64_t>(number) * range_bytes;
-      for (int round = 1; round <= rounds; ++round) {
-        const Bytes same(range_bytes, static_cast<std::byte>(round));
-        EXPECT_TRUE(client_
-                        ->write("vars", offset_bytes, same,
-                                round % 3 == 0 ? Durability::on_return : Durability::deferred)
-                        .ok());
-        Bytes neighbours(range_bytes);
-        EXPECT_TRUE(
-            client_
-                ->read("vars", (offset_bytes + range_bytes) % (writers * range_bytes), neighbours)
-                .ok());
-        EXPECT_EQ(std::count(neighbours.begin(), neighbours.end(), neighbours.front()),
-                  static_cast<std::ptrdiff_t>(range_bytes));
-      }
-    });
-  }
-  for (std::thread& thread : threads) {
-    thread.join();
-  }
-  ASSERT_OK(client_->flush());
-  EXPECT_EQ(host_->after_a_cut("vars"),
-            Bytes(writers * range_bytes, static_cast<std::byte>(rounds)));
-}
-
-TEST_P(BlobClientConformance, ACloseLeavesNothingUndone) {
-  ASSERT_OK(write("eeprom", 0, "last", Durability::deferred));
-  ASSERT_OK(client_->close());
-  EXPECT_EQ(host_->after_a_cut("eeprom"), bytes("last"));
-  client_.reset();
-  EXPECT_EQ(*host_->connect()->read_all("eeprom"), bytes("last"));
-}
-
-TEST_P(BlobClientConformance, AWriteThatFailsPoisonsAndWhatWasDurableStays) {
-  ASSERT_OK(write("eeprom", 0, "abc"));
-  host_->break_device();
-  EXPECT_KIND(write("eeprom", 0, "xyz"), io);
-  Transaction transaction;
-  transaction.write("eeprom", bytes("xyz"));
-  EXPECT_KIND(client_->commit(transaction), poisoned);
-  EXPECT_KIND(write("eeprom", 0, "xyz", Durability::deferred), poisoned);
-  EXPECT_EQ(host_->after_a_cut("eeprom"), bytes("abc"));
-}
-
-TEST_P(BlobClientConformance, WhatFailsInTheBackgroundIsToldToWhoWatches) {
-  make(microseconds(1));
-  const auto watches = host_->connect();
-  std::atomic<bool> earlier_ran = false;
-  std::promise<ErrorKind> told;
-  std::atomic<int> count = 0;
-  watches->watch_failures([&](const Error&) { earlier_ran = true; });
-  watches->watch_failures([&](const Error& error) {
-    if (count++ == 0) {
-      told.set_value(error.kind());
-    }
-  });
-  host_->break_device();
-  ASSERT_OK(write("eeprom", 0, "abc", Durability::deferred));
-  auto kind = told.get_future();
-  ASSERT_EQ(kind.wait_for(deadline), std::future_status::ready);
-  EXPECT_EQ(kind_name(kind.get()), "io");
-  EXPECT_FALSE(earlier_ran);
-  EXPECT_KIND(client_->flush(), poisoned);
-}
-
-INSTANTIATE_TEST_SUITE_P(All, BlobClientConformance,
-                         ::testing::Values(Implementation{"Local", make_local_blob_host},
-                                           Implementation{"Remote", make_remote_blob_host},
-                                           Implementation{"Lasting", make_lasting_blob_host},
-                                           Implementation{"Memory", make_memory_blob_host}),
-                         [](const auto& each) { return std::string(each.param.name); });
+INSTANTIATE_TEST_SUITE_P(All, BlobContentConformance, all_implementations(), implementation_name);
 
 } // namespace
 } // namespace vnvram::test

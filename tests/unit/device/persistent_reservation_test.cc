@@ -285,6 +285,25 @@ TEST(PersistentReservationTest, APassingFailureGivesNothingUpThatThisHostHeld) {
   }
 }
 
+TEST(PersistentReservationTest, WhoDoesNothingWithItLeavesItAsItWas) {
+  for (const bool was_held : {false, true}) {
+    Lun lun;
+    if (was_held) {
+      ASSERT_OK(Opening(lun, "a").reservation.take()); // And was killed.
+    }
+    Opening next(lun, "a");
+    for (int attempt = 0; attempt < 2; ++attempt) {
+      ASSERT_OK(next.reservation.take());
+      next.reservation.undo_take();
+      next.reservation.give_back(); // Of nothing.
+      EXPECT_EQ(lun.takes_writes_of("b"), !was_held);
+    }
+    ASSERT_OK(next.reservation.take());
+    next.reservation.give_back();
+    EXPECT_TRUE(lun.takes_writes_of("b"));
+  }
+}
+
 TEST(PersistentReservationTest, AFailureOnWhatNobodyHeldLeavesNoKey) {
   Lun lun;
   Opening opening(lun, "a");

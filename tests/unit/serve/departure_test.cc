@@ -132,6 +132,20 @@ TEST_F(DepartureTest, NorWhereTheNextOwnerCouldNotOpenIt) {
   EXPECT_EQ(ends_, 0);
 }
 
+TEST_F(DepartureTest, NorWhereNobodyIsToSeeHowItIsOpened) {
+  begin();
+  const auto owner = operators();
+  const auto held = owner->hold_alone(held_max);
+  ASSERT_OK(held);
+  const Status left = owner->leave(*held, number(), "rbd:pool/vm:key=c2VjcmV0");
+  EXPECT_KIND(left, invalid_argument);
+  EXPECT_EQ(left.error().text().find("c2VjcmV0"), std::string::npos);
+  EXPECT_TRUE(places_.empty());
+  ASSERT_OK(owner->release_own(*held));
+  ASSERT_OK(put(*client(), "a", "one"));
+  EXPECT_EQ(ends_, 0);
+}
+
 TEST_F(DepartureTest, WhetherASealThatFailedIsThereNobodyKnows) {
   begin();
   const auto owner = operators();
