@@ -6,7 +6,7 @@ A volume's lock manager is not there: it is what two hosts have that did not kee
 
 import unittest
 
-from cli.command import IN_USE, UNSUPPORTED
+from cli.command import ABSENT, IN_USE, UNSUPPORTED
 from guest.guest_image import SAN_MODULES, VOLUME_MODULES, module_files, program_files
 from harness.nv_machine import nv_machine_files
 from harness.san_machine import HOSTS, SIZE_BYTES, start_san_machine
@@ -25,9 +25,10 @@ class SharedVolume(ShowsLogs, TwoHosts, unittest.TestCase):
     def setUpClass(cls):
         cls.workspace = Workspace()
         cls.addClassCleanup(cls.workspace.close)
-        files = {**module_files(VOLUME_MODULES), **nv_machine_files(cls.workspace), **program_files("/usr/sbin/dmsetup")}
+        files = {**module_files(VOLUME_MODULES), **nv_machine_files(cls.workspace), **program_files("/usr/sbin/dmsetup", "/usr/sbin/lvm")}
         cls.guest = start_san_machine(cls.workspace, SAN_MODULES + VOLUME_MODULES, files)
         cls.addClassCleanup(cls.guest.kill)
+        cls.guest.must("mkdir -p /etc/lvm /run/lock/lvm /run/lvm /var/lock")
         length = SIZE_BYTES // SECTOR_BYTES - BEGIN_SECTORS
         for host, (disk, _) in HOSTS.items():
             cls.guest.must(f"DM_DISABLE_UDEV=1 dmsetup create vm-{host} --table '0 {length} linear {disk} {BEGIN_SECTORS}'; "
@@ -102,6 +103,25 @@ class SharedVolume(ShowsLogs, TwoHosts, unittest.TestCase):
         self.assertEqual(self.number("b"), 1)
         new.must_put(2)
         new.end()
+
+    def test_a_volume_that_is_active_on_one_host(self):
+        """LVM's own, which names its devices alike on both hosts: so it is active on one of them here as well."""
+        def lvm(host, words):
+            self.guest.must(f"DM_DISABLE_UDEV=1 lvm {words} --devices {self.place(host)} 2>&1")
+        self.guest.must(f"dd if=/dev/zero of={self.place('a')} bs=1M count=15 conv=fsync 2>/dev/null")
+        lvm("a", f"pvcreate {self.place('a')}")
+        lvm("a", f"vgcreate -s 1M vms {self.place('a')}")
+        lvm("a", "lvcreate -an -Zn -Wn -L 8M -n vm1 vms")
+        for number, host in enumerate(("a", "b", "a")):
+            lvm(host, "lvchange -ay vms/vm1")
+            if number == 0:
+                self.guest.must("vnvram create /dev/vms/vm1 --blob counter:raw:4096")
+            owner = Owner(self, host, f"volume{number}", place="/dev/vms/vm1").started()
+            owner.must_put(number)
+            owner.end()
+            self.assertEqual(int(self.guest.must("vnvram get /dev/vms/vm1 counter")[:8]), number)
+            lvm(host, "lvchange -an vms/vm1")
+            self.assertEqual(self.guest.run("vnvram info /dev/vms/vm1").status, ABSENT)
 
     def test_it_is_not_reserved(self):
         owner = Owner(self, "a", "old", "--reservation")

@@ -38,10 +38,10 @@ class Process:
 class Owner(Process):
     """`vnvram serve`."""
 
-    def __init__(self, case, host, name, *options, ready=None):
+    def __init__(self, case, host, name, *options, ready=None, place=None):
         self.address = f"unix:/run/{name}.sock"
         super().__init__(case, host, name,
-                         f"vnvram serve {case.place(host)} --control {self.address} {' '.join(options)}",
+                         f"vnvram serve {place or case.place(host)} --control {self.address} {' '.join(options)}",
                          ready or f"grep -q ': serves /' /run/{name}.log")
 
     def put(self, number):
