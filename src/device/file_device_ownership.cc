@@ -53,6 +53,7 @@ Status FileDevice::lock_descriptors() {
   if (!status) {
     unlock_file(buffered());
   }
+  lost_lock_ = false; // Of before.
   return status;
 }
 
