@@ -11,7 +11,8 @@ system=(qemu-system-x86 qemu-system-arm qemu-system-ppc qemu-utils qemu-system-c
   python3-libnbd python3-prometheus-client ceph-mon ceph-osd ceph-common
   python3-cryptography python3-nacl python3-xxhash fio gnutls-bin python3 busybox-static cpio kmod
   file groff-base tpm2-tools libtss2-tcti-device0 libtss2-tcti-swtpm0 swtpm swtpm-tools util-linux xfsprogs dpkg-dev
-  procps sbsigntool openssl e2fsprogs strace systemd nodejs npm
+  procps sbsigntool openssl e2fsprogs strace systemd nodejs npm iproute2 dmsetup lvm2
+  libtirpc3 libevent-core-2.1-7 libwrap0 libkeyutils1 libsqlite3-0 libnl-3-200 libnl-genl-3-200 libxml2
   libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients apparmor clevis clevis-tpm2 jose jq curl)
 
 # Debian 13 has libvirt's secrets in a package of their own.

@@ -71,6 +71,7 @@ EXPECTED = {
     "replaced_content": "store_test:Ownership.ContentThatWasPutInTheImagesPlace*",
     "file_named": "device_test:FileNameTest.*",
     "medium_reads": "block_device_test:BlockDeviceTest.AnotherLoopDevicesWritesAreSeen",
+    "writer_locked": "device_test:FileLockTest.WhateverAnOwnerWritesByHasALock",
     "drop_cache": "device_test:FileDeviceTest.ANewOwnerReadsFromTheDiskAndNotFromTheCache",
     "create_superblocks_wipe": "damage_test:ForeignImageTest.AForcedCreateThatIsCut*",
     "create_superblocks_flush": "damage_test:ForeignImageTest.AForcedCreateThatIsCut*",

@@ -53,6 +53,7 @@ enum class Barrier {
   move_look,                  // 7: where an image was moved to counts once the old place is sealed
   file_named,                 // 1: nothing is acknowledged that no later opener finds
   medium_reads,               // 7: what a cache can hide of another's writes is read around it
+  writer_locked,              // 7: a server that has given its lock away takes no write of it
   drop_cache,                 // 1: a new owner reads what the disk holds, not what a cache kept
   create_superblocks_wipe,    // 2: create clears both superblocks first
   create_superblocks_flush,   // 2: and durably, before anything else

@@ -59,7 +59,8 @@ void clear(const Folder& folder, const std::string& lock_name = {}) {
   }
 }
 
-// By its name: whatever else has that by now, only an empty folder goes.
+// By its name: whatever else has that by now, only an empty folder goes. Its lock is let go before:
+// an NFS client keeps a file that is removed while it is open, in the same folder.
 void remove_empty(const Folder& parent, const std::string& name) {
   (void)::unlinkat(parent.fd(), name.c_str(), AT_REMOVEDIR);
 }
@@ -73,12 +74,13 @@ void remove_if_left(const Folder& parent, const std::string& name) {
     return;
   }
   const std::string lock_name = lock_name_of(name);
-  const UniqueFd lock = folder->open_file(lock_name, O_RDWR);
+  UniqueFd lock = folder->open_file(lock_name, O_RDWR);
   if (!lock.valid()) {
     // Just made, or left just then. Who has just made it makes another one. Or it is none.
     remove_empty(parent, name);
   } else if (take(lock) == Lock::taken && has_name(lock)) {
     clear(*folder, lock_name);
+    lock.reset();
     remove_empty(parent, name);
   }
 }
@@ -155,6 +157,7 @@ WorkFolder::WorkFolder(WorkFolder&& other) noexcept
 WorkFolder::~WorkFolder() {
   if (!name_.empty()) {
     clear(folder_, lock_name_of(name_));
+    lock_.reset();
     remove_empty(parent_, name_);
   }
 }

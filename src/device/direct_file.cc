@@ -10,6 +10,7 @@
 
 #include "base/aligned_buffer.h"
 #include "device/file_io.h"
+#include "device/file_lock.h"
 #include "vnvram/block_device.h"
 
 namespace vnvram {
@@ -21,6 +22,16 @@ void DirectFile::open(int buffered, Access access) {
   const int mode = access == Access::read_write ? O_RDWR : O_RDONLY;
   fd_ = UniqueFd(::open(again.c_str(), mode | O_CLOEXEC | O_DIRECT));
   works_ = fd_.valid();
+}
+
+Status DirectFile::lock(const std::string& name) {
+  return works_.load() ? lock_writer(fd_.get(), name) : Status{};
+}
+
+void DirectFile::unlock() {
+  if (fd_.valid()) {
+    unlock_file(fd_.get());
+  }
 }
 
 bool DirectFile::read(std::uint64_t offset_bytes, std::span<std::byte> buffer, int& error) {

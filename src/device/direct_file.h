@@ -6,10 +6,12 @@
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <string>
 
 #include "base/unique_fd.h"
 #include "device/async_io.h"
 #include "vnvram/open_device.h"
+#include "vnvram/result.h"
 
 namespace vnvram {
 
@@ -22,6 +24,9 @@ public:
   /// `buffered`: the descriptor that it stands beside.
   void open(int buffered, Access access);
   [[nodiscard]] bool works() const { return works_.load(); }
+  /// See lock_writer(); success if it does not work.
+  Status lock(const std::string& name);
+  void unlock();
 
   // Offsets and lengths are aligned to blocks.
 

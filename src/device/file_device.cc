@@ -38,21 +38,30 @@ DeviceCapabilities FileDevice::capabilities() const {
           .named = file_name_.has_value() && file_name_->known()};
 }
 
-Error FileDevice::failure(ErrorKind kind, const std::string& what, int error) const {
+Error FileDevice::failure(ErrorKind kind, const std::string& what, int error) {
   if (error == EBADE) { // What the kernel makes of a reservation conflict (BLK_STS_RESV_CONFLICT).
     return reserved_elsewhere(what);
+  }
+  if (error == EIO && has_lost_lock()) {
+    return lock_lost(what);
+  }
+  if (error == ESTALE) { // What a file server says of a file that is no more.
+    return {ErrorKind::stale,
+            fmt::format("{}: {}: was removed while it was open, by another host or on its server",
+                        path_, what),
+            "it is gone there: the image has to come from a backup"};
   }
   return {kind, fmt::format("{}: {}: {}", path_, what, error_reason(error))};
 }
 
 Error FileDevice::failure_at(const char* verb, std::uint64_t offset_bytes,
-                             std::uint64_t length_bytes, int error) const {
+                             std::uint64_t length_bytes, int error) {
   return space_failure(fmt::format("cannot {} {} bytes at {}", verb, length_bytes, offset_bytes),
                        error);
 }
 
 // Where there may be no room; what to do about that is said.
-Error FileDevice::space_failure(const std::string& what, int error) const {
+Error FileDevice::space_failure(const std::string& what, int error) {
   const bool is_full = change_error_kind(error) == ErrorKind::no_space;
   return is_full ? change_error(path_, what, error) : failure(ErrorKind::io, what, error);
 }
@@ -77,7 +86,7 @@ Status FileDevice::check_range(const char* verb, std::uint64_t offset_bytes,
 
 // A write beyond the end of a file would lengthen it again, and succeed, and one to a file without
 // a name succeeds and is lost: asked before each. A block device refuses by itself.
-Status FileDevice::check_there() const {
+Status FileDevice::check_there() {
   if (file_.block_special) {
     return {};
   }
@@ -127,7 +136,7 @@ Status FileDevice::read(std::uint64_t offset_bytes, std::span<std::byte> buffer)
   // Long reads (the ring, at an opening) are cut into small ones by the page cache when it is cold.
   const bool is_long = buffer.size() >= direct_read_min_bytes && is_block_aligned(buffer.data());
   int error = 0;
-  if ((medium_reads_ || is_long) && direct_.read(offset_bytes, buffer, error)) {
+  if ((medium_reads_ || is_long) && read_directly(offset_bytes, buffer, error)) {
     return {};
   }
   if (error != 0 && medium_reads_) {
@@ -138,6 +147,16 @@ Status FileDevice::read(std::uint64_t offset_bytes, std::span<std::byte> buffer)
                           static_cast<off_t>(buffer.size()), POSIX_FADV_DONTNEED);
   }
   return read_buffered(offset_bytes, buffer);
+}
+
+// Who has lost the lock may still see who has it.
+bool FileDevice::read_directly(std::uint64_t offset_bytes, std::span<std::byte> buffer,
+                               int& error) {
+  if (!lost_lock_.load() && direct_.read(offset_bytes, buffer, error)) {
+    return true;
+  }
+  return (lost_lock_.load() || (error == EIO && has_lost_lock())) &&
+         unlocked_.read(offset_bytes, buffer, error);
 }
 
 Status FileDevice::read_buffered(std::uint64_t offset_bytes, std::span<std::byte> buffer) {

@@ -72,25 +72,30 @@ private:
   Status check_range(const char* verb, std::uint64_t offset_bytes,
                      std::uint64_t length_bytes) const;
   Status check_writable() const;
-  Status check_there() const;
+  Status check_there();
   Status check_durable_is_found();
   Status check_still_named() const;
   Status drop_cache();
   [[nodiscard]] bool reads_directly() const { return medium_reads_ && direct_.works(); }
+  bool read_directly(std::uint64_t offset_bytes, std::span<std::byte> buffer, int& error);
   Status read_buffered(std::uint64_t offset_bytes, std::span<std::byte> buffer);
   AsyncIo::Ends begin_both(std::uint64_t write_offset_bytes, std::span<const std::byte> data,
                            std::uint64_t read_offset_bytes, std::span<std::byte> buffer,
                            Status& written);
   Status grow_file(std::uint64_t old_size_bytes, std::uint64_t new_size_bytes);
-  [[nodiscard]] Error failure(ErrorKind kind, const std::string& what, int error) const;
+  [[nodiscard]] Error failure(ErrorKind kind, const std::string& what, int error);
   [[nodiscard]] Error reserved_elsewhere(const std::string& what) const;
-  [[nodiscard]] Error space_failure(const std::string& what, int error) const;
+  [[nodiscard]] Error lock_lost(const std::string& what) const;
+  [[nodiscard]] Error space_failure(const std::string& what, int error);
   [[nodiscard]] Error failure_at(const char* verb, std::uint64_t offset_bytes,
-                                 std::uint64_t length_bytes, int error) const;
+                                 std::uint64_t length_bytes, int error);
+  Status lock_descriptors();
+  bool has_lost_lock();
 
   std::string path_;
   OpenedFile file_;
   DirectFile direct_;
+  DirectFile unlocked_; ///< To read by when the lock is lost; where a file's lock can be.
   Access access_;
   bool medium_reads_;                 ///< The page cache is not to be trusted.
   bool has_path_ = false;             ///< What it was opened by, and is to be found by again.
@@ -98,6 +103,7 @@ private:
   std::optional<PersistentReservation> reservation_; ///< Of a block device that is so.
   bool reserves_ = false;                            ///< Was asked to.
   std::atomic<bool> has_written_{false};             ///< Since it was locked.
+  std::atomic<bool> lost_lock_{false};
   std::atomic<std::chrono::steady_clock::time_point> name_checked_{};
   std::atomic<std::uint64_t> size_bytes_{0};
 };

@@ -61,6 +61,9 @@ Result<std::unique_ptr<FileDevice>> FileDevice::of_open_file(OpenedFile file, st
   if (access == Access::read_write || device->medium_reads_) {
     device->direct_.open(fd, access);
   }
+  if (access == Access::read_write && device->medium_reads_ && !device->file_.block_special) {
+    device->unlocked_.open(fd, Access::read_only);
+  }
   return device;
 }
 

@@ -4,6 +4,7 @@
 
 #include <fmt/core.h>
 
+#include "base/aligned_buffer.h"
 #include "base/barrier.h"
 #include "device/file_device.h"
 #include "device/file_lock.h"
@@ -44,11 +45,46 @@ Status FileDevice::check_still_named() const {
                "open it again");
 }
 
+Status FileDevice::lock_descriptors() {
+  Status status = lock_file(buffered(), path_);
+  if (status && !file_.block_special && kept(Barrier::writer_locked)) {
+    status = direct_.lock(path_);
+  }
+  if (!status) {
+    unlock_file(buffered());
+  }
+  lost_lock_ = false; // Of before.
+  return status;
+}
+
+// The kernel says no more than EIO, of all that comes by a descriptor whose lock it has lost.
+bool FileDevice::has_lost_lock() {
+  if (!lost_lock_.load() && unlocked_.works() && direct_.works()) {
+    AlignedBuffer block(block_size_bytes);
+    int error = 0;
+    int other_error = 0;
+    if (!direct_.read(0, block.span(), error) && error == EIO &&
+        unlocked_.read(0, block.span(), other_error)) {
+      lost_lock_ = true;
+    }
+  }
+  return lost_lock_.load();
+}
+
+Error FileDevice::lock_lost(const std::string& what) const {
+  return {
+      ErrorKind::in_use,
+      fmt::format("{}: {}: its lock is lost: the file server has not heard of this host for "
+                  "longer than its lease, or did not get the lock back when it was restarted",
+                  path_, what),
+      "another host may have the image by now: open it again only if it is this machine's turn"};
+}
+
 Status FileDevice::lock_for_writing() {
   if (Status status = check_writable(); !status) {
     return status;
   }
-  if (Status status = lock_file(buffered(), path_); !status) {
+  if (Status status = lock_descriptors(); !status) {
     return status;
   }
   has_written_ = false;
@@ -88,6 +124,7 @@ void FileDevice::unlock() {
   } else if (reserves_) { // It has not become its owner.
     reservation_->undo_take();
   }
+  direct_.unlock();
   unlock_file(buffered());
 }
 

@@ -124,6 +124,12 @@ Status lock_file(int fd, const std::string& name) {
   return status;
 }
 
+// Shared: an owner that goes on in another process has two of them for a while.
+Status lock_writer(int fd, const std::string& name) {
+  const int error = set_lock(fd, F_RDLCK, file_lock_writer_byte);
+  return error == 0 ? Status{} : Status(cannot_lock(name, error));
+}
+
 Status look_at_lock(int fd, const std::string& name) {
   int error = 0;
   if (held_by_other(fd, file_lock_arbiter_byte, error)) {
@@ -135,6 +141,7 @@ Status look_at_lock(int fd, const std::string& name) {
 void unlock_file(int fd) {
   // Nothing can be done about a failure, and closing the descriptor gives the locks up in any case.
   (void)set_lock(fd, F_UNLCK, used_base, qemu_bytes_end - used_base);
+  (void)set_lock(fd, F_UNLCK, file_lock_writer_byte);
   (void)set_lock(fd, F_UNLCK, file_lock_arbiter_byte);
 }
 

@@ -19,10 +19,19 @@ namespace vnvram {
 /// The byte on which two of ours compete.
 inline constexpr long file_lock_arbiter_byte = 64;
 
+/// The byte that an owner locks by each further descriptor that it writes by.
+inline constexpr long file_lock_writer_byte = 65;
+
 /// Takes the locks on `fd`, which must be open for writing, without waiting; they belong to its
 /// open file description and end with it. Errors: in_use; io or unsupported when the file system
 /// cannot lock. After an error none of them is held.
 Status lock_file(int fd, const std::string& name);
+
+/// For another open file description of the same file that the owner writes by, beside the one with
+/// the locks. Those of its own are what an NFS server knows a write by: once it has given a host's
+/// locks up it refuses what that host has still under way by a locked description, and takes what
+/// comes by another one, over whatever the next owner has written. Errors: as above.
+Status lock_writer(int fd, const std::string& name);
 
 /// Whether somebody else has them, or does not share what an owner needs: a question only, on a
 /// `fd` that may be open for reading alone. The errors of lock_file(); success if they are to be

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstring>
+#include <string>
 
 #include <fmt/core.h>
 
@@ -41,6 +42,12 @@ bool is_own(const format::Superblock& found, unsigned copy, const format::Superb
 
 bool is_valid(std::span<const std::byte, block_size_bytes> block, unsigned copy) {
   return format::check_superblock(block, copy).state == format::SuperblockState::valid;
+}
+
+/// Who has closed it in good order since has left no name.
+std::string owner_of(const format::Superblock& found) {
+  const std::string epoch = fmt::format("epoch {}", found.epoch_number);
+  return found.owner_pid == 0 ? epoch : fmt::format("{}, {}", epoch, owner_name(found));
 }
 
 } // namespace
@@ -123,8 +130,8 @@ Status OwnerWatch::judge(const SuperblockBytes& bytes, const format::Superblock&
       went_back = went_back || copy == own.copy;
     } else if (found.sequence >= own.sequence) {
       return Error(ErrorKind::in_use,
-                   fmt::format("{}: another owner has opened it since (epoch {}, {})",
-                               device_.name(), found.epoch_number, owner_name(found)),
+                   fmt::format("{}: another owner has opened it since ({})", device_.name(),
+                               owner_of(found)),
                    fmt::format("end one of the two owners; {}", remedy));
     }
   }

@@ -1,7 +1,11 @@
 // The right to write a file: between two of ours, and against the real QEMU tools in both
 // directions.
+#include <fcntl.h>
+
 #include <atomic>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <latch>
 #include <thread>
 #include <vector>
@@ -45,6 +49,41 @@ TEST_F(FileLockTest, ASecondOwnerIsRefusedUntilTheFirstGivesItUp) {
   EXPECT_EQ(first->lock_for_writing().error().kind(), ErrorKind::in_use);
   second.reset();
   EXPECT_TRUE(first->lock_for_writing());
+}
+
+/// Of the descriptors that this process writes a file by: how many there are, and how many of them
+/// are of an open file description with a lock of its own.
+struct Writers {
+  int all = 0;
+  int locked = 0;
+};
+
+Writers writers_of(const std::string& path) {
+  Writers found;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    std::error_code gone; // The one of the folder itself.
+    const int fd = std::stoi(entry.path().filename());
+    if (std::filesystem::read_symlink(entry.path(), gone) != path ||
+        (::fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY) {
+      continue;
+    }
+    std::ifstream file("/proc/self/fdinfo/" + std::to_string(fd));
+    const std::string text(std::istreambuf_iterator<char>(file), {});
+    ++found.all;
+    found.locked += text.find("\nlock:") == std::string::npos ? 0 : 1;
+  }
+  return found;
+}
+
+// Or an NFS server takes what an owner whose lock it has given away had under way.
+TEST_F(FileLockTest, WhateverAnOwnerWritesByHasALock) {
+  const auto owner = open();
+  ASSERT_TRUE(owner->lock_for_writing());
+  const Writers writers = writers_of(path_);
+  EXPECT_GE(writers.all, 1);
+  EXPECT_EQ(writers.locked, writers.all);
+  owner->unlock();
+  EXPECT_EQ(writers_of(path_).locked, 0);
 }
 
 TEST_F(FileLockTest, WhoLooksSeesItAndTakesNothing) {

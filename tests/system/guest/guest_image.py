@@ -26,9 +26,18 @@ KERNEL_PACKAGE = "linux-image-cloud-amd64"
 # loaded. A kernel that has one of them built in has no file for it.
 SAN_MODULES = ("configfs", "scsi_common", "scsi_mod", "sd_mod", "target_core_mod", "target_core_file", "libcrc32c",
                "iscsi_target_mod", "scsi_transport_iscsi", "libiscsi", "libiscsi_tcp", "iscsi_tcp")
-MODULES = ("efivarfs", *SAN_MODULES)
+# An NFS server within the guest, hosts that mount from it, and a disk for what it exports.
+NFS_MODULES = ("virtio_ring", "virtio", "virtio_pci_modern_dev", "virtio_pci_legacy_dev", "virtio_pci", "virtio_blk",
+               "veth", "sunrpc", "auth_rpcgss", "grace", "nfs_localio", "lockd", "nfs_acl", "nfsd", "dns_resolver",
+               "netfs", "fscache", "nfs", "nfsv3", "nfsv4")
+# What logical volumes are made of.
+VOLUME_MODULES = ("dm-mod",)
+MODULES = ("efivarfs", *SAN_MODULES, *NFS_MODULES, *VOLUME_MODULES)
 # What logs in without a daemon, as an initramfs does that boots from iSCSI; and a library of its own.
 ISCSI_PACKAGES = ("open-iscsi", "libopeniscsiusr")
+# Which would start a server on this host, too, if they were installed.
+NFS_PACKAGES = ("nfs-kernel-server", "nfs-common")
+NFS_PROGRAMS = ("exportfs", "mount.nfs", "nfsdcld", "rpc.mountd", "rpc.nfsd")
 TPM2_TOOLS = "/usr/bin/tpm2"
 TCTI_DEVICE = "/usr/lib/x86_64-linux-gnu/libtss2-tcti-device.so.0"
 BUSYBOX = "/bin/busybox"
@@ -101,28 +110,47 @@ def guest_image():
         return GuestImage(kernel, _initramfs(cache, _module_of(kernel, "efivarfs")))
 
 
-def san_files():
-    """What a guest needs beside guest_image() for a storage network of its own: {path in the guest: content}."""
+def module_files(names):
+    """The kernel's modules: {path in the guest: content}. Empty ones are built in, or not needed."""
     with locked_cache() as cache:
         kernel = _kernel(cache)
-        modules = {f"lib/san/{name}.ko": _module_of(kernel, name).read_bytes() for name in SAN_MODULES}
-        folder = cache / "iscsi"
+        return {f"lib/modules/{name}.ko": _module_of(kernel, name).read_bytes() for name in names}
+
+
+def san_files():
+    """What a guest needs beside guest_image() for a storage network of its own: {path in the guest: content}."""
+    folder = _unpacked("iscsi", ISCSI_PACKAGES)
+    (program,) = folder.rglob("sbin/iscsistart")
+    own = [library for library in folder.rglob("lib*.so.*") if library.is_file()]
+    paths = {"LD_LIBRARY_PATH": ":".join(sorted({str(library.parent) for library in own}))}
+    libraries = {library.name: library for library in own} | {
+        pathlib.Path(path).name: path for path in libraries_of(program, env={**os.environ, **paths})}
+    return {"bin/iscsistart": program.read_bytes(), **module_files(SAN_MODULES),
+            **{f"lib/x86_64-linux-gnu/{name}": pathlib.Path(path).read_bytes()
+               for name, path in libraries.items()}}
+
+
+def nfs_files():
+    """The same for an NFS server and its clients."""
+    folder = _unpacked("nfs", NFS_PACKAGES)
+    programs = [next(path for path in folder.rglob(f"sbin/{name}") if not path.is_symlink()) for name in NFS_PROGRAMS]
+    return {**module_files(NFS_MODULES), **program_files(*programs),
+            "etc/netconfig": pathlib.Path("/etc/netconfig").read_bytes()}
+
+
+def _unpacked(name, packages):
+    """A folder with what is in packages that are not installed."""
+    with locked_cache() as cache:
+        folder = cache / name
         if not folder.exists():
-            with tempfile.TemporaryDirectory(dir=cache, prefix="iscsi-") as scratch:
-                for package in ISCSI_PACKAGES:
+            with tempfile.TemporaryDirectory(dir=cache, prefix=f"{name}-") as scratch:
+                for package in packages:
                     with tempfile.TemporaryDirectory(dir=scratch) as unpacked:
-                        unpack_package(lambda _options, name=package: name, unpacked)
+                        unpack_package(lambda _options, found=package: found, unpacked)
                         shutil.copytree(unpacked, pathlib.Path(scratch, "root"), symlinks=True,
                                         dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.deb", "lists", "archives"))
                 os.replace(pathlib.Path(scratch, "root"), folder)
-        (program,) = folder.rglob("sbin/iscsistart")
-        own = [library for library in folder.rglob("lib*.so.*") if library.is_file()]
-        paths = {"LD_LIBRARY_PATH": ":".join(sorted({str(library.parent) for library in own}))}
-        libraries = {library.name: library for library in own} | {
-            pathlib.Path(path).name: path for path in libraries_of(program, env={**os.environ, **paths})}
-        return {"bin/iscsistart": program.read_bytes(), **modules,
-                **{f"lib/x86_64-linux-gnu/{name}": pathlib.Path(path).read_bytes()
-                   for name, path in libraries.items()}}
+        return folder
 
 
 def program_files(*programs):
@@ -181,12 +209,12 @@ def _kernel(cache):
 
 def _module(root, name):
     """A module's content. Debian 13 has its modules below /usr, and compressed. Nothing if there is none: other kernels
-    have some of those for a storage network built in, or do without; a boot says what is missing."""
+    have some of those for storage built in, or do without; a boot says what is missing."""
     for folder in ("lib/modules", "usr/lib/modules"):
         for module in pathlib.Path(root, folder).glob(f"*/kernel/**/{name}.ko*"):
             data = module.read_bytes()
             return lzma.decompress(data) if module.suffix == ".xz" else data
-    if name in SAN_MODULES:
+    if name != "efivarfs":
         return b""
     raise RuntimeError(f"guest image: the kernel's package has no {name}")
 

@@ -18,7 +18,7 @@ _SET_UP = r"""
 set -e
 mkdir -p /etc/target/pr /run  # The target keeps reservations there, and refuses them without.
 for module in $MODULES; do
-  if [ -s /lib/san/$module.ko ]; then insmod /lib/san/$module.ko; fi
+  if [ -s /lib/modules/$module.ko ]; then insmod /lib/modules/$module.ko; fi
 done
 mount -t configfs configfs /sys/kernel/config
 target=/sys/kernel/config/target
@@ -46,14 +46,15 @@ done
 """
 
 
-def start_san_machine(workspace, modules):
-    """A machine that has its two disks, `vnvram` and `vnvram-tpm`. `modules`: what the kernel loads, in order."""
+def start_san_machine(workspace, modules, files=()):
+    """A machine that has its two disks, `vnvram` and `vnvram-tpm`. `modules`: what the kernel loads, in order; `files`:
+    what is there beside, {path in the guest: content}."""
     variables = {"MODULES": " ".join(modules), "SIZE": SIZE_BYTES, "TARGET": TARGET,
                  "HOSTS": " ".join(f"{name}={address}" for name, (_, address) in HOSTS.items())}
     script = "".join(f"{name}='{value}'\n" for name, value in variables.items()) + _SET_UP
     image = with_files(guest_image(),
                        {**san_files(), **program_files(program("vnvram"), program("vnvram-tpm")),
-                        "set_up_san": script.encode()},
+                        "set_up_san": script.encode(), **dict(files)},
                        workspace.file("initramfs"))
     qemu = Qemu(workspace, image)
     try:
