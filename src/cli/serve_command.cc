@@ -132,8 +132,7 @@ Result<ExitCode> ServeCommand::run(Output& output) {
                                       .device = device(),
                                       .tpm_count = tpm_.size(),
                                       .is_incoming = incoming_,
-                                      .takes_over = take_over_.word().has_value(),
-                                      .reserves = reservation_});
+                                      .takes_over = take_over_.word().has_value()});
         !shared) {
       return shared.error();
     }

@@ -147,6 +147,24 @@ int BlockReservationCalls::drop_key(std::uint64_t key) {
   return call(IOC_PR_REGISTER, registration);
 }
 
+int BlockReservationCalls::has_key(std::uint64_t key) {
+  struct pr_registration registration = {};
+  registration.old_key = key;
+  registration.new_key = key;
+  return call(IOC_PR_REGISTER, registration);
+}
+
+// Rights and what the driver has are looked at before what is to be registered is read.
+int BlockReservationCalls::may_register() {
+  if (!is_whole_) {
+    return -EOPNOTSUPP;
+  }
+  if (::ioctl(fd_, IOC_PR_REGISTER, nullptr) < 0 && errno != EFAULT) {
+    return -errno;
+  }
+  return 0;
+}
+
 int BlockReservationCalls::reserve(std::uint64_t key) {
   struct pr_reservation reservation = {};
   reservation.key = key;

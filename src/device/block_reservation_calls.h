@@ -21,6 +21,9 @@ public:
   int drop_key(std::uint64_t key) override;
   int reserve(std::uint64_t key) override;
   int preempt(std::uint64_t key, std::uint64_t other) override;
+  /// By registering the key in its own place, which a host that has another one, or none, may not.
+  int has_key(std::uint64_t key) override;
+  int may_register() override;
   /// By IOC_PR_READ_RESERVATION where the kernel has it (7.0), else by SCSI's own command: of an
   /// NVMe namespace older kernels cannot tell.
   int held(std::optional<Held>& found) override;

@@ -40,6 +40,10 @@ public:
   /// From here on lock_for_writing() reserves it as well: see vnvram::reserve_when_locked().
   /// Errors: invalid_argument (no block device, or not for writing).
   Status reserve_when_locked();
+  /// After unlock(): whether another host can have it. Errors: io (to give it back has failed);
+  /// unsupported (so, for lack of a right; or this host had it reserved before, by an owner that
+  /// was killed or by a take-over, and nobody has asked this one to).
+  [[nodiscard]] Status given_back() const;
 
   [[nodiscard]] std::string name() const override { return path_; }
   [[nodiscard]] DeviceCapabilities capabilities() const override;
@@ -96,6 +100,7 @@ private:
   std::optional<FileName> file_name_; ///< Of a regular file that is open for writing.
   std::optional<PersistentReservation> reservation_; ///< Of a block device that is so.
   bool reserves_ = false;                            ///< Was asked to.
+  Status given_back_;                                ///< What came of that, by unlock().
   std::atomic<std::chrono::steady_clock::time_point> name_checked_{};
   std::atomic<std::uint64_t> size_bytes_{0};
 };

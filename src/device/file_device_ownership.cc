@@ -19,6 +19,17 @@ Status FileDevice::reserve_when_locked() {
   return {};
 }
 
+Status FileDevice::given_back() const {
+  if (reserves_ || !reservation_ || !reservation_->is_held()) {
+    return given_back_;
+  }
+  return Error(ErrorKind::unsupported,
+               path_ + ": this host has it reserved from before, by an owner that was killed or by "
+                       "a take-over, and nobody has asked for its being given back",
+               "start what serves it with --reservation, which goes on with that one, and gives it "
+               "back");
+}
+
 Error FileDevice::reserved_elsewhere(const std::string& what) const {
   return {ErrorKind::in_use,
           fmt::format("{}: {}: another host has reserved it, and its storage takes no writes of "
@@ -83,7 +94,7 @@ Status FileDevice::drop_cache() {
 
 void FileDevice::unlock() {
   if (reserves_) {
-    reservation_->give_back();
+    given_back_ = reservation_->give_back();
   }
   unlock_file(buffered());
 }

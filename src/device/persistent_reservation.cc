@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstddef>
 #include <optional>
 #include <span>
@@ -87,7 +88,7 @@ Status PersistentReservation::register_key() {
 
 // A key of this host's alone reserves nothing.
 Status PersistentReservation::drop_key(Error error) {
-  give_back();
+  [[maybe_unused]] const Status given_back = give_back();
   return error;
 }
 
@@ -156,7 +157,8 @@ Status PersistentReservation::reserve() {
   }
   if (is_reservation_conflict(answer)) {
     return drop_key({ErrorKind::in_use, name_ + ": another host has reserved it",
-                     "end its owner there; if that host is dead, take it over"});
+                     "end its owner there; if that host is dead: `vnvram takeover` here, which "
+                     "leaves an image sealed that is so"});
   }
   return was_nobodys ? drop_key(refused("reserve it", answer))
                      : leave_key(refused("reserve it", answer));
@@ -196,12 +198,49 @@ bool PersistentReservation::is_lost() {
   return key_ != 0 && is_reservation_conflict(calls_->reserve(key_));
 }
 
-void PersistentReservation::give_back() {
-  if (key_ != 0) {
-    // Not answered by a conflict alone: another host may have taken it, and the key with it.
-    (void)calls_->drop_key(key_);
-    key_ = 0;
+// Not answered by a conflict: another host may have taken it, and the key with it.
+Status PersistentReservation::give_back() {
+  const std::uint64_t key = std::exchange(key_, 0);
+  const int answer = key == 0 ? 0 : calls_->drop_key(key);
+  if (answer == 0 || is_reservation_conflict(answer)) {
+    return {};
   }
+  const Error error = refused("give its reservation back", answer);
+  return Error(error.kind(), error.cause(),
+               "it is this host's still: the next owner here goes on with it, and another host "
+               "takes it by `vnvram takeover`");
+}
+
+ReservationLook PersistentReservation::look() {
+  ReservationLook look;
+  std::optional<ReservationCalls::Held> held;
+  const int seen = calls_->held(held);
+  const int may = calls_->may_register();
+  look.lacks_right = lacks_right_to_reserve(seen) || lacks_right_to_reserve(may);
+  if (seen == -EOPNOTSUPP ||
+      may != 0) { // A device that says so itself, or whoever stands before it.
+    look.possible = refused("reserve it", seen == -EOPNOTSUPP ? seen : may);
+  } else if (seen != 0 && !has_no_reservations(seen)) {
+    look.possible = unseen(seen);
+  }
+  if (seen != 0) {
+    return look;
+  }
+  if (!held) {
+    look.holder = ReservationLook::Holder::nobody;
+    return look;
+  }
+  look.key = held->key;
+  if (!is_own_kind(*held)) {
+    look.holder = ReservationLook::Holder::something_else;
+    look.possible = look.possible ? not_ours(*held) : look.possible;
+    return look;
+  }
+  const int is_here = may == 0 ? calls_->has_key(held->key) : may;
+  look.holder = is_here == 0                       ? ReservationLook::Holder::this_host
+                : is_reservation_conflict(is_here) ? ReservationLook::Holder::another_host
+                                                   : ReservationLook::Holder::some_host;
+  return look;
 }
 
 } // namespace vnvram

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "device/reservation_calls.h"
+#include "device/reservation_look.h"
 #include "vnvram/result.h"
 
 namespace vnvram {
@@ -45,7 +46,12 @@ public:
   /// Whether another host has taken it from this one since.
   [[nodiscard]] bool is_lost();
   /// Every host may write again. Harmless when nothing was taken, or it is another host's by now.
-  void give_back();
+  /// Errors: unsupported (this process has no right to any more), io: nobody knows whether it is.
+  Status give_back();
+  /// Whether this host has it, as far as this opening knows.
+  [[nodiscard]] bool is_held() const { return key_ != 0; }
+  /// Takes nothing, and leaves everything as it is.
+  ReservationLook look();
 
 private:
   /// To see who has it takes a right that not every user of a device has.

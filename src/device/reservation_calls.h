@@ -36,6 +36,10 @@ public:
   /// Whoever has `other` loses his key, and what he has on its way is aborted; if he held the
   /// reservation it is this host's.
   virtual int preempt(std::uint64_t key, std::uint64_t other) = 0;
+  /// Whether this host has registered `key`: 0 if so, a conflict if not. Nothing changes.
+  virtual int has_key(std::uint64_t key) = 0;
+  /// 0: this process may register a key, and the kernel knows how to. The device is asked nothing.
+  virtual int may_register() = 0;
   /// What is reserved, into `found`; nothing there: nobody has. What it does not answer by 0 leaves
   /// that as it was.
   virtual int held(std::optional<Held>& found) = 0;

@@ -15,6 +15,7 @@
 #include "base/unique_fd.h"
 #include "device/left_behind.h"
 #include "device/location.h"
+#include "device/reservation_look.h"
 #include "owner/image_keeper.h"
 #include "rpc/owner_address.h"
 #include "service/idle_memory.h"
@@ -108,16 +109,23 @@ Status hand_over_names(NameRemover& remover, Sockets& sockets, std::optional<Pid
 }
 
 Status give_up_privileges(const Options& options) {
+  const bool has_owner = scheme_of(options.image) == LocationScheme::owner;
+  const bool opens_later = options.shared && !has_owner;
+  const bool reserves_later = opens_later && options.reservation;
   if (!options.user.empty()) {
-    if (Status status = become_user(options.user); !status.ok()) {
+    const KeptRights kept = reserves_later ? KeptRights::to_reserve : KeptRights::none;
+    if (Status status = become_user(options.user, kept); !status.ok()) {
       return status;
+    }
+  }
+  if (reserves_later) { // What is missing for the switch is to be said before it.
+    if (Status possible = check_reservable(options.image); !possible.ok()) {
+      return possible;
     }
   }
   if (options.seccomp == Seccomp::on) {
     KeyRing(options.keys).run_no_more_commands(); // For an image that comes later.
   }
-  const bool has_owner = scheme_of(options.image) == LocationScheme::owner;
-  const bool opens_later = options.shared && !has_owner;
   return confine(options.seccomp, {.connections = options.admin.has_value() || opens_later ||
                                                   (has_owner && !is_passed_on(options.image)),
                                    .sessions = has_owner,

@@ -192,7 +192,7 @@ Status TpmStorage::hand_over(const HandOverNumber& number) {
 }
 
 // It is all on the image then: nothing is left to be written, and nobody waits longer than he has
-// to.
+// to. What was let go, and no other host can have, is taken back like one that was handed over.
 Result<OwnerEpoch> TpmStorage::seal_and_let_go(const HandOverNumber& number) {
   if (keeper_ == nullptr) {
     return client_.let_go(number);
@@ -201,7 +201,12 @@ Result<OwnerEpoch> TpmStorage::seal_and_let_go(const HandOverNumber& number) {
     return sealed.error();
   }
   const OwnerEpoch epoch = keeper_->epoch();
-  keeper_->abandon();
+  if (Status left = keeper_->let_go(); !left.ok()) {
+    let_go_ = GoOn{.hand_over = number, .own_epoch = epoch};
+    leave_place();
+    custody_.image_given_up();
+    return left.error();
+  }
   return epoch;
 }
 

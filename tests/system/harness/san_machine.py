@@ -46,13 +46,14 @@ done
 """
 
 
-def start_san_machine(workspace, modules):
-    """A machine that has its two disks, `vnvram` and `vnvram-tpm`. `modules`: what the kernel loads, in order."""
+def start_san_machine(workspace, modules, files=()):
+    """A machine that has its two disks, `vnvram` and `vnvram-tpm`. `modules`: what the kernel loads, in order. `files`: what
+    it has beside, {path: content}."""
     variables = {"MODULES": " ".join(modules), "SIZE": SIZE_BYTES, "TARGET": TARGET,
                  "HOSTS": " ".join(f"{name}={address}" for name, (_, address) in HOSTS.items())}
     script = "".join(f"{name}='{value}'\n" for name, value in variables.items()) + _SET_UP
     image = with_files(guest_image(),
-                       {**san_files(), **program_files(program("vnvram"), program("vnvram-tpm")),
+                       {**dict(files), **san_files(), **program_files(program("vnvram"), program("vnvram-tpm")),
                         "set_up_san": script.encode()},
                        workspace.file("initramfs"))
     qemu = Qemu(workspace, image)

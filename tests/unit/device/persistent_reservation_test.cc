@@ -88,6 +88,8 @@ public:
     ++lun_.aborts;
     return 0;
   }
+  int has_key(std::uint64_t key) override { return has(key) ? 0 : conflict_says; }
+  int may_register() override { return refusal; }
   int held(std::optional<Held>& found) override {
     ++lun_.looks;
     if (before_looking) {
