@@ -17,6 +17,7 @@ public:
   /// later the process may have no right to look.
   explicit BlockReservationCalls(int fd);
 
+  [[nodiscard]] Kind kind() const override { return kind_; }
   int set_key(std::uint64_t key) override;
   int drop_key(std::uint64_t key) override;
   int reserve(std::uint64_t key) override;
@@ -33,7 +34,7 @@ private:
   int read_by_scsi(std::optional<Held>& found) const;
 
   const int fd_;
-  const bool is_whole_;
+  const Kind kind_;
 };
 
 /// What a SCSI command that was passed on has come to, as ReservationCalls answers; -EAGAIN: the

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <optional>
 #include <span>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
@@ -33,6 +34,30 @@ Result<std::uint64_t> new_key() {
   return load_big_endian<std::uint64_t>(bytes, 0);
 }
 
+using Kind = ReservationCalls::Kind;
+
+// Why one has none, if that is known.
+std::string_view being_what(Kind kind) {
+  switch (kind) {
+  case Kind::part: return ", being a part of a device";
+  case Kind::multipath: return ", being a multipath device: a reservation is one path's alone";
+  case Kind::mapped: return ", being made of other devices";
+  case Kind::on_cable: return ", being on a SATA or USB cable";
+  case Kind::whole:
+  case Kind::other: break;
+  }
+  return "";
+}
+
+const char* remedy_without(Kind kind) {
+  return kind == Kind::multipath
+             ? "leave the reservation out; where another host is dead, cut its power, and "
+               "--owner-is-dead is your word. A LUN that has one path can be reserved, and NVMe's "
+               "own multipath"
+             : "a whole SCSI or NVMe device may have some; what is made of one, or a part, has "
+               "none";
+}
+
 bool is_own_kind(const ReservationCalls::Held& held) {
   std::array<std::byte, sizeof(std::uint64_t)> bytes{};
   store_big_endian(std::span(bytes), 0, held.key);
@@ -53,8 +78,10 @@ Error PersistentReservation::refused(const char* what, int answer) const {
             "be root, or have CAP_SYS_RAWIO, and with kernels before 6.6 CAP_SYS_ADMIN as well"};
   }
   if (has_no_reservations(answer)) {
-    return {ErrorKind::unsupported, cause + ": it has no persistent reservations",
-            "a whole SCSI or NVMe device may have some; what is made of one, or a part, has none"};
+    return {
+        ErrorKind::unsupported,
+        fmt::format("{}: it has no persistent reservations{}", cause, being_what(calls_->kind())),
+        remedy_without(calls_->kind())};
   }
   return answer < 0 ? Error(ErrorKind::io,
                             fmt::format("{}: {}", cause, std::generic_category().message(-answer)))
@@ -64,9 +91,13 @@ Error PersistentReservation::refused(const char* what, int answer) const {
 
 Error PersistentReservation::unseen(int answer) const {
   if (has_no_reservations(answer)) {
+    const bool is_whole = calls_->kind() == Kind::whole;
     return {ErrorKind::unsupported,
-            name_ + ": who has reserved it cannot be told: it has no persistent reservations, or "
-                    "this kernel cannot read them"};
+            fmt::format("{}: who has reserved it cannot be told: it has no persistent "
+                        "reservations{}{}",
+                        name_, being_what(calls_->kind()),
+                        is_whole ? ", or this kernel cannot read them" : ""),
+            remedy_without(calls_->kind())};
   }
   return refused("tell who has reserved it", answer);
 }
@@ -158,7 +189,7 @@ Status PersistentReservation::reserve() {
   if (is_reservation_conflict(answer)) {
     return drop_key({ErrorKind::in_use, name_ + ": another host has reserved it",
                      "end its owner there; if that host is dead: `vnvram takeover` here, which "
-                     "leaves an image sealed that is so"});
+                     "leaves a seal as it is"});
   }
   return was_nobodys ? drop_key(refused("reserve it", answer))
                      : leave_key(refused("reserve it", answer));

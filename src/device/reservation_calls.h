@@ -22,11 +22,22 @@ public:
     std::uint32_t type = 0; ///< pr_type.
   };
 
+  /// What the device is. All but a whole one answer that they have no reservations.
+  enum class Kind {
+    whole,
+    part,      ///< A partition.
+    multipath, ///< dm-multipath's.
+    mapped,    ///< Something else of device-mapper's.
+    on_cable,  ///< Of this host's alone: SATA, USB.
+    other,     ///< Nobody here knows.
+  };
+
   ReservationCalls() = default;
   ReservationCalls(const ReservationCalls&) = delete;
   ReservationCalls& operator=(const ReservationCalls&) = delete;
   virtual ~ReservationCalls() = default;
 
+  [[nodiscard]] virtual Kind kind() const = 0;
   /// This host has `key` from now on, whatever it had; a reservation that it holds stays.
   virtual int set_key(std::uint64_t key) = 0;
   /// This host has none any more, and a reservation that it held has gone, if `key` is its own.

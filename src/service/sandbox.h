@@ -20,8 +20,9 @@ enum class KeptRights {
   to_reserve,
 };
 
-/// Becomes this user, with its group and supplementary groups, for good. Errors: invalid_argument
-/// (no such user), unsupported (not started as root).
+/// Becomes this user, with its group and supplementary groups, for good. What is kept is kept by
+/// the thread that calls, and by those that it starts afterwards. Errors: invalid_argument (no such
+/// user), unsupported (not started as root).
 Status become_user(const std::string& user, KeptRights kept = KeptRights::none);
 
 /// What happens at a system call that the daemon never makes.

@@ -108,31 +108,37 @@ Status hand_over_names(NameRemover& remover, Sockets& sockets, std::optional<Pid
   return {};
 }
 
-Status give_up_privileges(const Options& options) {
-  const bool has_owner = scheme_of(options.image) == LocationScheme::owner;
-  const bool opens_later = options.shared && !has_owner;
-  const bool reserves_later = opens_later && options.reservation;
+bool opens_later(const Options& options) {
+  return options.shared && scheme_of(options.image) != LocationScheme::owner;
+}
+
+// Before other threads are there: a right that is kept is this thread's, and of those that it
+// starts.
+Status become_user(const Options& options) {
+  const bool reserves_later = opens_later(options) && options.reservation;
   if (!options.user.empty()) {
     const KeptRights kept = reserves_later ? KeptRights::to_reserve : KeptRights::none;
     if (Status status = become_user(options.user, kept); !status.ok()) {
       return status;
     }
   }
-  if (reserves_later) { // What is missing for the switch is to be said before it.
-    if (Status possible = check_reservable(options.image); !possible.ok()) {
-      return possible;
-    }
-  }
+  // What is missing for the switch is to be said before it.
+  return reserves_later ? check_reservable(options.image) : Status();
+}
+
+Status give_up_privileges(const Options& options) {
   if (options.seccomp == Seccomp::on) {
     KeyRing(options.keys).run_no_more_commands(); // For an image that comes later.
   }
-  return confine(options.seccomp, {.connections = options.admin.has_value() || opens_later ||
+  const bool has_owner = scheme_of(options.image) == LocationScheme::owner;
+  const bool opens_files = opens_later(options);
+  return confine(options.seccomp, {.connections = options.admin.has_value() || opens_files ||
                                                   (has_owner && !is_passed_on(options.image)),
                                    .sessions = has_owner,
-                                   .threads = opens_later,
+                                   .threads = opens_files,
                                    .growth = options.grow_max_bytes != 0,
                                    .client_library = has_own_threads(options.image),
-                                   .files = opens_later,
+                                   .files = opens_files,
                                    .block_device = may_be_block_device(options.image)});
 }
 
@@ -260,6 +266,9 @@ Status run(const Options& options, const Log& log) {
   }
   if (options.admin || options.shared) {
     ImageKeeper::load_libraries(); // A drive that needs them and is there has them.
+  }
+  if (Status became = become_user(options); !became.ok()) {
+    return became;
   }
   TpmWorker worker(*made->tpm, *made->custody, *made->storage, *std::move(wake_fd),
                    ConnectionLimits(), log);
