@@ -62,7 +62,8 @@ public:
   Status lock_for_writing() override;
   /// A block device that another host has reserved is taken from it, and is this host's from then
   /// on. Who has asked for the reservation gives it back by unlock(); else it stays for this host's
-  /// next owner, and what was shut out stays shut out.
+  /// next owner, and what was shut out stays shut out. So it does if this host had it already, and
+  /// who has locked it then has written nothing: its image could not be opened.
   Status shut_out_owner() override;
   void unlock() override;
   Status check_name() override;
@@ -100,6 +101,7 @@ private:
   std::optional<FileName> file_name_; ///< Of a regular file that is open for writing.
   std::optional<PersistentReservation> reservation_; ///< Of a block device that is so.
   bool reserves_ = false;                            ///< Was asked to.
+  std::atomic<bool> was_written_ = false;            ///< Since it was locked.
   Status given_back_;                                ///< What came of that, by unlock().
   std::atomic<std::chrono::steady_clock::time_point> name_checked_{};
   std::atomic<std::uint64_t> size_bytes_{0};

@@ -64,6 +64,7 @@ Status FileDevice::lock_for_writing() {
   }
   // From here on nobody writes, on whatever host: what is read is what there is.
   Status status;
+  was_written_ = false;
   if (reservation_) {
     status = reserves_ ? reservation_->take() : reservation_->join();
   }
@@ -93,7 +94,9 @@ Status FileDevice::drop_cache() {
 }
 
 void FileDevice::unlock() {
-  if (reserves_) {
+  if (reserves_ && reservation_->was_here() && !was_written_) {
+    reservation_->leave();
+  } else if (reserves_) {
     given_back_ = reservation_->give_back();
   }
   unlock_file(buffered());

@@ -126,7 +126,7 @@ Status PersistentReservation::drop_key(Error error) {
 // With the key a reservation would go that this host may hold, of an owner that was killed or by a
 // take-over: what an owner elsewhere has on its way would land. Not by give_back() either.
 Status PersistentReservation::leave_key(Error error) {
-  key_ = 0;
+  leave();
   return error;
 }
 
@@ -162,7 +162,12 @@ Status PersistentReservation::take() {
   if (!held) {
     return held.error();
   }
-  return *held && !is_own_kind(**held) ? Status(not_ours(**held)) : reserve();
+  if (*held && !is_own_kind(**held)) {
+    return not_ours(**held);
+  }
+  Status reserved = reserve();
+  was_here_ = was_here_ || (reserved && *held);
+  return reserved;
 }
 
 Status PersistentReservation::join() {
@@ -231,6 +236,7 @@ bool PersistentReservation::is_lost() {
 
 // Not answered by a conflict: another host may have taken it, and the key with it.
 Status PersistentReservation::give_back() {
+  was_here_ = false;
   const std::uint64_t key = std::exchange(key_, 0);
   const int answer = key == 0 ? 0 : calls_->drop_key(key);
   if (answer == 0 || is_reservation_conflict(answer)) {
@@ -240,6 +246,10 @@ Status PersistentReservation::give_back() {
   return Error(error.kind(), error.cause(),
                "it is this host's still: the next owner here goes on with it, and another host "
                "takes it by `vnvram takeover`");
+}
+
+void PersistentReservation::leave() {
+  key_ = 0;
 }
 
 ReservationLook PersistentReservation::look() {

@@ -48,6 +48,11 @@ public:
   /// Every host may write again. Harmless when nothing was taken, or it is another host's by now.
   /// Errors: unsupported (this process has no right to any more), io: nobody knows whether it is.
   Status give_back();
+  /// Whether this host had it already when it was taken, as far as that could be seen: what was
+  /// shut out by that stays so if it is left.
+  [[nodiscard]] bool was_here() const { return was_here_; }
+  /// To this host's next opening.
+  void leave();
   /// Whether this host has it, as far as this opening knows.
   [[nodiscard]] bool is_held() const { return key_ != 0; }
   /// Takes nothing, and leaves everything as it is.
@@ -71,6 +76,7 @@ private:
   const std::string name_;
   std::uint64_t key_ = 0; ///< Of this opening; 0: it has registered none.
   bool looked_ = false;
+  bool was_here_ = false;
   bool is_nobodys_ = false; ///< As the look has shown; until something is done.
 };
 

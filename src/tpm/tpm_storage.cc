@@ -78,7 +78,7 @@ bool TpmStorage::prepare() {
     return false;
   }
   if (const Status marked = mark_image_ours(); !marked.ok()) {
-    return fail(marked.error(), "unsealing");
+    return fail_to_unseal(marked.error());
   }
   custody_.command_runs();
   return true;
@@ -158,7 +158,7 @@ Status TpmStorage::settle() {
 
 void TpmStorage::commit_as_ours() {
   if (const Status marked = mark_image_ours(); !marked.ok()) {
-    [[maybe_unused]] const bool failed = fail(marked.error(), "unsealing");
+    [[maybe_unused]] const bool failed = fail_to_unseal(marked.error());
     return;
   }
   [[maybe_unused]] const bool committed = commit();

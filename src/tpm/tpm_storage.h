@@ -132,6 +132,7 @@ private:
   Result<std::optional<GoOn>> what_to_go_on_from() const;
   Status bring_up_to_date();
   [[nodiscard]] bool fail(const Error& error, std::string_view during);
+  [[nodiscard]] bool fail_to_unseal(const Error& error);
   [[nodiscard]] bool look_again();
   [[nodiscard]] bool is_still_there();
   Result<bool> is_current();

@@ -4,6 +4,7 @@
 
 #include <fmt/core.h>
 
+#include "base/operator_text.h"
 #include "client/blob_client.h"
 #include "owner/image_keeper.h"
 #include "tpm/handed_over_states.h"
@@ -217,6 +218,21 @@ Status TpmStorage::unseal_image() {
   }
   const Status here = client_.go_on(*let_go_);
   return here.ok() ? client_.take_back() : here;
+}
+
+// Of an image that its owner has let go, and storage refuses now, nothing is lost: it is taken back
+// by a later command, or when QEMU says that its machine goes on.
+bool TpmStorage::fail_to_unseal(const Error& error) {
+  const auto state = keeper_ == nullptr && let_go_ && error.kind() != ErrorKind::stale
+                         ? client_.state()
+                         : Result<ImageState>(error);
+  if (!state.ok() || !state->elsewhere) {
+    return fail(error, "unsealing");
+  }
+  custody_.image_given_up();
+  complained_ = true;
+  log_.error("TPM commands fail: " + operator_text(error));
+  return false;
 }
 
 Status TpmStorage::take_image_back() {

@@ -335,6 +335,24 @@ TEST(PersistentReservationTest, WhatIsNotGivenBackIsSaidAndIsTheNextOnesOfItsHos
   EXPECT_FALSE(lun.takes_writes_of("a"));
 }
 
+TEST(PersistentReservationTest, WhatThisHostHadAlreadyCanBeLeft) {
+  Lun lun;
+  Opening first(lun, "a");
+  ASSERT_OK(first.reservation.take());
+  EXPECT_FALSE(first.reservation.was_here());
+  Opening next(lun, "a");
+  ASSERT_OK(next.reservation.take());
+  EXPECT_TRUE(next.reservation.was_here());
+  next.reservation.leave();
+  EXPECT_FALSE(next.reservation.is_held());
+  EXPECT_FALSE(lun.takes_writes_of("b"));
+  ASSERT_OK(next.reservation.take());
+  EXPECT_TRUE(next.reservation.was_here()); // Which is not looked for again.
+  ASSERT_OK(next.reservation.give_back());
+  EXPECT_FALSE(next.reservation.was_here());
+  EXPECT_TRUE(lun.takes_writes_of("b"));
+}
+
 using Holder = ReservationLook::Holder;
 
 TEST(PersistentReservationTest, ALookSaysWhoHasItAndLeavesItSo) {
