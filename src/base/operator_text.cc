@@ -6,10 +6,10 @@
 namespace vnvram {
 namespace {
 
-constexpr std::array<std::string_view, 22> operations = {
-    "create", "register", "ls",    "info",   "get",     "put",    "rm",     "check",
-    "repair", "salvage",  "dump",  "size",   "resize",  "seal",   "unseal", "import-swtpm",
-    "key",    "meta",     "erase", "anchor", "encrypt", "decrypt"};
+constexpr std::array<std::string_view, 23> operations = {
+    "create", "register", "ls",    "info",   "get",     "put",     "rm",      "check",
+    "repair", "salvage",  "dump",  "size",   "resize",  "seal",    "unseal",  "import-swtpm",
+    "key",    "meta",     "erase", "anchor", "encrypt", "decrypt", "takeover"};
 
 /// What else may be in backquotes is somebody's name for a file.
 bool is_operation(std::string_view quoted) {

@@ -193,7 +193,7 @@ Status PersistentReservation::reserve() {
   }
   if (is_reservation_conflict(answer)) {
     return drop_key({ErrorKind::in_use, name_ + ": another host has reserved it",
-                     "end its owner there; if that host is dead: `vnvram takeover` here, which "
+                     "end its owner there; if that host is dead: `takeover` here, which "
                      "leaves a seal as it is"});
   }
   return was_nobodys ? drop_key(refused("reserve it", answer))
@@ -245,7 +245,7 @@ Status PersistentReservation::give_back() {
   const Error error = refused("give its reservation back", answer);
   return Error(error.kind(), error.cause(),
                "it is this host's still: the next owner here goes on with it, and another host "
-               "takes it by `vnvram takeover`");
+               "takes it by `takeover`");
 }
 
 void PersistentReservation::leave() {

@@ -163,6 +163,7 @@ private:
   const Setup setup_;
   /// Of an image that was let go while its TPM is in use: how it is known again.
   std::optional<GoOn> let_go_;
+  bool is_nobodys_ = false; ///< Another process has let it go, and then failed.
   bool complained_ = false;
 
   mutable std::mutex mutex_;

@@ -195,8 +195,14 @@ Status TpmStorage::hand_over(const HandOverNumber& number) {
 // It is all on the image then: nothing is left to be written, and nobody waits longer than he has
 // to. What was let go, and no other host can have, is taken back like one that was handed over.
 Result<OwnerEpoch> TpmStorage::seal_and_let_go(const HandOverNumber& number) {
+  is_nobodys_ = false;
   if (keeper_ == nullptr) {
-    return client_.let_go(number);
+    Result<OwnerEpoch> epoch = client_.let_go(number);
+    if (!epoch.ok() && epoch.error().kind() != ErrorKind::stale) {
+      const Result<ImageState> state = client_.state();
+      is_nobodys_ = state.ok() && state->elsewhere;
+    }
+    return epoch;
   }
   if (Status sealed = keeper_->seal(number); !sealed.ok()) {
     return sealed.error();
@@ -220,13 +226,10 @@ Status TpmStorage::unseal_image() {
   return here.ok() ? client_.take_back() : here;
 }
 
-// Of an image that its owner has let go, and storage refuses now, nothing is lost: it is taken back
-// by a later command, or when QEMU says that its machine goes on.
+// What its owner has let go, and no other host can have, is nobody's: nothing is lost if storage
+// refuses it now. It is taken back by a later command, or when QEMU says that its machine goes on.
 bool TpmStorage::fail_to_unseal(const Error& error) {
-  const auto state = keeper_ == nullptr && let_go_ && error.kind() != ErrorKind::stale
-                         ? client_.state()
-                         : Result<ImageState>(error);
-  if (!state.ok() || !state->elsewhere) {
+  if (!is_nobodys_) {
     return fail(error, "unsealing");
   }
   custody_.image_given_up();

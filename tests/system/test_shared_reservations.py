@@ -243,7 +243,7 @@ class HandOver:
         source.kill()
         ask(f'reserve("{A}", {KEY_OF_OURS})')
         self.assertNotEqual(target.take(), 0)
-        self.assertRegex(target.log_text(), r"another host has reserved it \(end its owner there; if that host is dead: `vnvram takeover`")
+        self.assertRegex(target.log_text(), r"another host has reserved it \(end its owner there; if that host is dead: vnvram takeover here")
         self.assertTrue(self.info(B)["sealed"])
         self.vnvram(f"takeover {B}", SEALED)  # Which has shut out who is dead, and leaves the seal.
         target.must_take()
