@@ -192,6 +192,9 @@ Status ImageOwner::run() {
   if (Status attached = attach(keeper, shared); !attached) {
     return attached;
   }
+  if (const Status goes = setup_.is_shared ? keeper.check_let_go() : Status(); !goes) {
+    log.warning(operator_text(goes.error()));
+  }
   give_back_memory(); // Opening took more than serving does.
   const Result<Listener> listener = Listener::open(setup_.control, setup_.access);
   if (!listener) {

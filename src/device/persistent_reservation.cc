@@ -258,9 +258,9 @@ ReservationLook PersistentReservation::look() {
   const int seen = calls_->held(held);
   const int may = calls_->may_register();
   look.lacks_right = lacks_right_to_reserve(seen) || lacks_right_to_reserve(may);
-  if (seen == -EOPNOTSUPP ||
-      may != 0) { // A device that says so itself, or whoever stands before it.
-    look.possible = refused("reserve it", seen == -EOPNOTSUPP ? seen : may);
+  const bool device_has_none = seen == -EOPNOTSUPP; // As it says itself.
+  if (device_has_none || may != 0) {
+    look.possible = refused("reserve it", device_has_none ? seen : may);
   } else if (seen != 0 && !has_no_reservations(seen)) {
     look.possible = unseen(seen);
   }

@@ -222,6 +222,10 @@ Status ImageKeeper::let_go() {
   return store == nullptr ? Status() : given_back(*store->abandon());
 }
 
+Status ImageKeeper::check_let_go() const {
+  return store_ == nullptr ? Status() : given_back(store_->device());
+}
+
 Result<bool> ImageKeeper::is_current() {
   assert(is_attached());
   const StoreGate::Closure closed = gate_.close();

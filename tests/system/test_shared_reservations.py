@@ -271,6 +271,7 @@ class HandOver:
         unasked = Host(self, "a", A).started()
         self.assertEqual(ask("a.init()"), 0, unasked.log_text())
         self.assertEqual(ask("a_guest.startup()"), 0)
+        self.assertIn("this host has it reserved from before", unasked.log_text())  # Said at the start already.
         self.assertRegex(unasked.fetch_refused(), "this host has it reserved from before.*start what serves it with --reservation")
         self.must_have(unasked, count + 1)
         unasked.end()
