@@ -126,6 +126,18 @@ Status become_user(const Options& options) {
   return reserves_later ? check_reservable(options.image) : Status();
 }
 
+Status prepare_to_serve(const Tpm& made, const Options& options, const Log& log) {
+  if (options.shared && made.keeper != nullptr) {
+    if (const Status goes = made.keeper->check_let_go(); !goes.ok()) {
+      log.warning(operator_text(goes.error()));
+    }
+  }
+  if (options.admin || options.shared) {
+    ImageKeeper::load_libraries(); // A drive that needs them and is there has them.
+  }
+  return become_user(options);
+}
+
 Status give_up_privileges(const Options& options) {
   if (options.seccomp == Seccomp::on) {
     KeyRing(options.keys).run_no_more_commands(); // For an image that comes later.
@@ -264,11 +276,8 @@ Status run(const Options& options, const Log& log) {
   if (Status handed_over = hand_over_names(*remover, sockets, *pid_file); !handed_over.ok()) {
     return handed_over;
   }
-  if (options.admin || options.shared) {
-    ImageKeeper::load_libraries(); // A drive that needs them and is there has them.
-  }
-  if (Status became = become_user(options); !became.ok()) {
-    return became;
+  if (Status prepared = prepare_to_serve(*made, options, log); !prepared.ok()) {
+    return prepared;
   }
   TpmWorker worker(*made->tpm, *made->custody, *made->storage, *std::move(wake_fd),
                    ConnectionLimits(), log);

@@ -159,9 +159,6 @@ Result<Tpm> open_image(const Options& options, const Log& log) {
   const Status attached = made->keeper->attach({.location = options.image,
                                                 .accept_sealed = options.incoming,
                                                 .take_over = options.take_over});
-  if (const Status goes = options.shared ? made->keeper->check_let_go() : Status(); !goes.ok()) {
-    log.warning(operator_text(goes.error()));
-  }
   return attached.ok() ? std::move(made) : attached.error();
 }
 
