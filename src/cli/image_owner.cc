@@ -19,6 +19,7 @@
 #include "base/size_text.h"
 #include "base/system_clock.h"
 #include "device/location.h"
+#include "device/reservation_look.h"
 #include "service/ending_words.h"
 #include "service/idle_memory.h"
 #include "service/move_words.h"
@@ -84,8 +85,9 @@ Status ImageOwner::attach(ImageKeeper& keeper, SharedImage& shared) {
   if (setup_.is_shared) { // Nothing can be loaded for it when it comes.
     ImageKeeper::load_libraries();
   }
-  if (setup_.stands_by) {
-    return shared.stand_by();
+  if (setup_.stands_by) { // What is missing for the switch is to be said before it.
+    const Status possible = setup_.reserve ? check_reservable(location_) : Status();
+    return possible ? shared.stand_by() : possible;
   }
   Status attached = attach_there(keeper);
   if (!attached && setup_.is_shared && setup_.takes_over && setup_.comes_after) {
@@ -179,6 +181,9 @@ Status ImageOwner::run() {
   if (Status attached = attach(keeper, shared); !attached) {
     return attached;
   }
+  if (const Status goes = setup_.is_shared ? keeper.check_let_go() : Status(); !goes) {
+    log.warning(operator_text(goes.error()));
+  }
   give_back_memory(); // Opening took more than serving does.
   const Result<Listener> listener = Listener::open(setup_.control, setup_.access);
   if (!listener) {
@@ -192,7 +197,9 @@ Status ImageOwner::run() {
     return served;
   }
   keeper.end_watch(watch);
-  shared.leave();
+  if (const Status left = shared.leave(); !left) {
+    log.warning(operator_text(left.error()));
+  }
   if (was_told_to_end_ || !keeper.has_left()) {
     goes_on_at_.clear();
   }

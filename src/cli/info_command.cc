@@ -17,6 +17,7 @@
 #include "cli/owner_socket.h"
 #include "cli/owner_text.h"
 #include "cli/reader.h"
+#include "cli/reservation_json.h"
 #include "cli/text.h"
 #include "device/image_format.h"
 #include "device/place_probe.h"
@@ -30,6 +31,7 @@ struct Place {
   ImageFormat format = ImageFormat::raw;
   std::optional<LostFile> lost;
   std::optional<bool> locked; ///< Nothing: that cannot be seen.
+  std::optional<ReservationLook> reservation;
   SeenMove move;
 };
 
@@ -110,6 +112,9 @@ std::string info_text(const StoreInfo& info, const std::optional<Place>& place) 
                                       format_size(info.space_free_bytes)));
   line("largest blob", format_size(info.blob_size_max_bytes));
   line("blobs", std::to_string(info.blob_count));
+  if (place && place->reservation) {
+    line("reservation", place->reservation->text());
+  }
   if (place && place->lost) {
     line("trouble", place->lost->text());
   }
@@ -153,6 +158,7 @@ nlohmann::ordered_json info_json(const StoreInfo& info, const std::optional<Plac
     json["owner_seems_alive"] = lives ? nlohmann::ordered_json(*lives) : nlohmann::ordered_json();
     json["locked"] =
         place->locked ? nlohmann::ordered_json(*place->locked) : nlohmann::ordered_json();
+    json["reservation"] = reservation_json(place->reservation);
     json["lost_file"] = lost_json(place->lost);
     json["moved_to"] = place_json(place->move.to);
     json["moved_from"] = place_json(place->move.from);
@@ -181,7 +187,8 @@ InfoCommand::InfoCommand(CLI::App& parent)
               "Works beside a program that has the image in use, and says whether that has its "
               "lock still: whose it was that has none is gone, or is on a host whose locks are not "
               "seen here. Says so if one has a file of this "
-              "name open that was removed or replaced.\n"
+              "name open that was removed or replaced; and of a block device which host has it "
+              "reserved, and whether this one could reserve it.\n"
               "An owner is asked by unix:PATH; it does not say in what kind of file the image is, "
               "nor whether that was lost.\n\n"
               "Examples:\n"
@@ -228,6 +235,7 @@ Result<ExitCode> InfoCommand::run(Output& output) {
        Place{.format = container ? container->format : ImageFormat::raw,
              .lost = std::move(lost),
              .locked = locked,
+             .reservation = look_for_reservation(image()),
              .move = std::move(move)},
        json_, output);
   return ExitCode::ok;

@@ -70,9 +70,10 @@ ServeCommand::ServeCommand(CLI::App& parent)
       grow_(app()) {
   add_image();
   add_space_option(app(), space_);
-  app().add_flag("--reservation", reservation_,
-                 "have a whole SCSI or NVMe device take writes from this host alone for as long as "
-                 "the image is open (a persistent reservation)");
+  app().add_flag(
+      "--reservation", reservation_,
+      "have a whole SCSI or NVMe device take writes from this host alone for as long as "
+      "the image is open (a persistent reservation); with --shared that goes over with it");
   app()
       .add_option("--control", control_, "the control socket: unix:PATH, or fd:N of an open one")
       ->type_name("ADDRESS")
@@ -134,8 +135,7 @@ Result<ExitCode> ServeCommand::run(Output& output) {
                                       .device = device(),
                                       .tpm_count = tpm_.size(),
                                       .is_incoming = incoming_,
-                                      .takes_over = take_over_.word().has_value(),
-                                      .reserves = reservation_});
+                                      .takes_over = take_over_.word().has_value()});
         !shared) {
       return shared.error();
     }

@@ -31,12 +31,6 @@ Status check_shared(const SharedUse& use) {
   if (is_named_server(use.image)) {
     return named_server_error(use.image);
   }
-  if (use.reserves) {
-    return Error(ErrorKind::invalid_argument,
-                 "--reservation with --shared: nobody has tried yet how a reservation goes over to "
-                 "the other host",
-                 "leave out one of them");
-  }
   if (use.is_incoming && use.takes_over) {
     return Error(ErrorKind::invalid_argument,
                  "--take-over with --shared --incoming: what comes by a migration is handed over",

@@ -15,7 +15,6 @@ struct SharedUse {
   std::size_t tpm_count = 0;
   bool is_incoming = false;
   bool takes_over = false;
-  bool reserves = false;
 };
 
 /// Error: invalid_argument.

@@ -12,7 +12,7 @@ Status BlockDevice::write_durable_and_read(std::uint64_t write_offset_bytes,
 }
 
 Status BlockDevice::shut_out_owner() {
-  return Error(ErrorKind::unsupported, name() + ": this storage cannot shut an owner out");
+  return Error(ErrorKind::unsupported, name() + ": nothing here refuses an owner's writes");
 }
 
 } // namespace vnvram

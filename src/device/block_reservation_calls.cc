@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <filesystem>
+#include <fstream>
 #include <span>
 #include <string>
 #include <system_error>
@@ -54,23 +55,34 @@ constexpr int attempts_max = 8;
 
 // Nothing is known without sysfs. What hangs on one host's cable is asked nothing: SATA has no
 // reservations, and USB's bridges may not bear the question.
-bool is_whole(int fd) {
+ReservationCalls::Kind kind_of(int fd) {
+  using Kind = ReservationCalls::Kind;
   struct stat status = {};
   if (::fstat(fd, &status) != 0 || !S_ISBLK(status.st_mode)) {
-    return false;
+    return Kind::other;
   }
   const std::string of_kernel =
       fmt::format("/sys/dev/block/{}:{}", major(status.st_rdev), minor(status.st_rdev));
   std::error_code failed;
   const std::string place = std::filesystem::read_symlink(of_kernel, failed).string();
-  if (failed || place.find("/ata") != std::string::npos ||
-      place.find("/usb") != std::string::npos) {
-    return false;
+  if (failed) {
+    return Kind::other;
+  }
+  if (place.find("/ata") != std::string::npos || place.find("/usb") != std::string::npos) {
+    return Kind::on_cable;
   }
   const auto has = [&](const char* name) {
     return ::access((of_kernel + name).c_str(), F_OK) == 0 || errno != ENOENT;
   };
-  return !has("/partition") && !has("/dm");
+  if (has("/partition")) {
+    return Kind::part;
+  }
+  if (!has("/dm")) {
+    return Kind::whole;
+  }
+  std::string uuid;
+  std::ifstream(of_kernel + "/dm/uuid") >> uuid;
+  return uuid.starts_with("mpath-") ? Kind::multipath : Kind::mapped;
 }
 
 bool may_have_been_told_something_else(int answer) {
@@ -114,7 +126,7 @@ int answer_of_scsi(unsigned status, unsigned host_status, std::span<const unsign
   return status == 0 && host_status == 0 ? 0 : -EIO;
 }
 
-BlockReservationCalls::BlockReservationCalls(int fd) : fd_(fd), is_whole_(is_whole(fd)) {}
+BlockReservationCalls::BlockReservationCalls(int fd) : fd_(fd), kind_(kind_of(fd)) {}
 
 template <typename Argument>
 int BlockReservationCalls::call(unsigned long request, Argument& argument) const {
@@ -132,7 +144,7 @@ int BlockReservationCalls::call(unsigned long request, Argument& argument) const
 }
 
 int BlockReservationCalls::set_key(std::uint64_t key) {
-  if (!is_whole_) {
+  if (kind_ != Kind::whole) {
     return -EOPNOTSUPP;
   }
   struct pr_registration registration = {};
@@ -145,6 +157,24 @@ int BlockReservationCalls::drop_key(std::uint64_t key) {
   struct pr_registration registration = {};
   registration.old_key = key;
   return call(IOC_PR_REGISTER, registration);
+}
+
+int BlockReservationCalls::has_key(std::uint64_t key) {
+  struct pr_registration registration = {};
+  registration.old_key = key;
+  registration.new_key = key;
+  return call(IOC_PR_REGISTER, registration);
+}
+
+// Rights and what the driver has are looked at before what is to be registered is read.
+int BlockReservationCalls::may_register() {
+  if (kind_ != Kind::whole) {
+    return -EOPNOTSUPP;
+  }
+  if (::ioctl(fd_, IOC_PR_REGISTER, nullptr) < 0 && errno != EFAULT) {
+    return -errno;
+  }
+  return 0;
 }
 
 int BlockReservationCalls::reserve(std::uint64_t key) {
@@ -167,7 +197,7 @@ int BlockReservationCalls::preempt(std::uint64_t key, std::uint64_t other) {
 // Where the kernel has no such ioctl, or asks for a right that this process has not, SCSI's own
 // command may still answer.
 int BlockReservationCalls::held(std::optional<Held>& found) {
-  if (!is_whole_) {
+  if (kind_ != Kind::whole) {
     return -EOPNOTSUPP;
   }
   ReadReservation read = {};

@@ -17,10 +17,14 @@ public:
   /// later the process may have no right to look.
   explicit BlockReservationCalls(int fd);
 
+  [[nodiscard]] Kind kind() const override { return kind_; }
   int set_key(std::uint64_t key) override;
   int drop_key(std::uint64_t key) override;
   int reserve(std::uint64_t key) override;
   int preempt(std::uint64_t key, std::uint64_t other) override;
+  /// By registering the key in its own place, which a host that has another one, or none, may not.
+  int has_key(std::uint64_t key) override;
+  int may_register() override;
   /// By IOC_PR_READ_RESERVATION where the kernel has it (7.0), else by SCSI's own command: of an
   /// NVMe namespace older kernels cannot tell.
   int held(std::optional<Held>& found) override;
@@ -30,7 +34,7 @@ private:
   int read_by_scsi(std::optional<Held>& found) const;
 
   const int fd_;
-  const bool is_whole_;
+  const Kind kind_;
 };
 
 /// What a SCSI command that was passed on has come to, as ReservationCalls answers; -EAGAIN: the

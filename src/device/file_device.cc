@@ -182,7 +182,7 @@ Status FileDevice::write(std::uint64_t offset_bytes, std::span<const std::byte> 
   if (Status status = check_there(); !status) {
     return status;
   }
-  has_written_ = true;
+  was_written_ = true;
   if (const int error = write_all(buffered(), offset_bytes, data, 0); error != 0) {
     return failure_at("write", offset_bytes, data.size(), error);
   }
@@ -199,7 +199,7 @@ Status FileDevice::write_durable(std::uint64_t offset_bytes, std::span<const std
   if (Status status = check_durable_is_found(); !status) {
     return status;
   }
-  has_written_ = true;
+  was_written_ = true;
   int error = 0;
   const std::size_t done_bytes = direct_.write_durable(offset_bytes, data, error);
   if (error == 0) {
@@ -246,7 +246,7 @@ Status FileDevice::write_durable_and_read(std::uint64_t write_offset_bytes,
   if (!status) {
     return status;
   }
-  has_written_ = true;
+  was_written_ = true;
   const AsyncIo::Ends ends =
       begin_both(write_offset_bytes, data, read_offset_bytes, buffer, status);
   if (!status) {

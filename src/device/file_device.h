@@ -40,6 +40,10 @@ public:
   /// From here on lock_for_writing() reserves it as well: see vnvram::reserve_when_locked().
   /// Errors: invalid_argument (no block device, or not for writing).
   Status reserve_when_locked();
+  /// After unlock(): whether another host can have it. Errors: io (to give it back has failed);
+  /// unsupported (so, for lack of a right; or this host had it reserved before, by an owner that
+  /// was killed or by a take-over, and nobody has asked this one to).
+  [[nodiscard]] Status given_back() const;
 
   [[nodiscard]] std::string name() const override { return path_; }
   [[nodiscard]] DeviceCapabilities capabilities() const override;
@@ -59,7 +63,8 @@ public:
   Status lock_for_writing() override;
   /// A block device that another host has reserved is taken from it, and is this host's from then
   /// on. Who has asked for the reservation gives it back by unlock(); else it stays for this host's
-  /// next owner, and what was shut out stays shut out.
+  /// next owner, and what was shut out stays shut out. So it does if this host had it already, and
+  /// who has locked it then has written nothing: its image could not be opened.
   Status shut_out_owner() override;
   void unlock() override;
   Status check_name() override;
@@ -102,7 +107,8 @@ private:
   std::optional<FileName> file_name_; ///< Of a regular file that is open for writing.
   std::optional<PersistentReservation> reservation_; ///< Of a block device that is so.
   bool reserves_ = false;                            ///< Was asked to.
-  std::atomic<bool> has_written_{false};             ///< Since it was locked.
+  std::atomic<bool> was_written_ = false;            ///< Since it was locked.
+  Status given_back_;                                ///< What came of that, by unlock().
   std::atomic<bool> lost_lock_{false};
   std::atomic<std::chrono::steady_clock::time_point> name_checked_{};
   std::atomic<std::uint64_t> size_bytes_{0};

@@ -20,6 +20,17 @@ Status FileDevice::reserve_when_locked() {
   return {};
 }
 
+Status FileDevice::given_back() const {
+  if (reserves_ || !reservation_ || !reservation_->is_held()) {
+    return given_back_;
+  }
+  return Error(ErrorKind::unsupported,
+               path_ + ": this host has it reserved from before, by an owner that was killed or by "
+                       "a take-over, and nobody has asked for its being given back",
+               "start what serves it with --reservation, which goes on with that one, and gives it "
+               "back");
+}
+
 Error FileDevice::reserved_elsewhere(const std::string& what) const {
   return {ErrorKind::in_use,
           fmt::format("{}: {}: another host has reserved it, and its storage takes no writes of "
@@ -87,9 +98,9 @@ Status FileDevice::lock_for_writing() {
   if (Status status = lock_descriptors(); !status) {
     return status;
   }
-  has_written_ = false;
   // From here on nobody writes, on whatever host: what is read is what there is.
   Status status;
+  was_written_ = false;
   if (reservation_) {
     status = reserves_ ? reservation_->take() : reservation_->join();
   }
@@ -119,10 +130,10 @@ Status FileDevice::drop_cache() {
 }
 
 void FileDevice::unlock() {
-  if (reserves_ && has_written_) {
-    reservation_->give_back();
-  } else if (reserves_) { // It has not become its owner.
-    reservation_->undo_take();
+  if (reserves_ && reservation_->was_here() && !was_written_) {
+    reservation_->leave();
+  } else if (reserves_) {
+    given_back_ = reservation_->give_back();
   }
   direct_.unlock();
   unlock_file(buffered());

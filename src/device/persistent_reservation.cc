@@ -4,9 +4,11 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstddef>
 #include <optional>
 #include <span>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
@@ -32,6 +34,30 @@ Result<std::uint64_t> new_key() {
   return load_big_endian<std::uint64_t>(bytes, 0);
 }
 
+using Kind = ReservationCalls::Kind;
+
+// Why one has none, if that is known.
+std::string_view being_what(Kind kind) {
+  switch (kind) {
+  case Kind::part: return ", being a part of a device";
+  case Kind::multipath: return ", being a multipath device: a reservation is one path's alone";
+  case Kind::mapped: return ", being made of other devices";
+  case Kind::on_cable: return ", being on a SATA or USB cable";
+  case Kind::whole:
+  case Kind::other: break;
+  }
+  return "";
+}
+
+const char* remedy_without(Kind kind) {
+  return kind == Kind::multipath
+             ? "leave the reservation out; where another host is dead, cut its power, and "
+               "--owner-is-dead is your word. A LUN that has one path can be reserved, and NVMe's "
+               "own multipath"
+             : "a whole SCSI or NVMe device may have some; what is made of one, or a part, has "
+               "none";
+}
+
 bool is_own_kind(const ReservationCalls::Held& held) {
   std::array<std::byte, sizeof(std::uint64_t)> bytes{};
   store_big_endian(std::span(bytes), 0, held.key);
@@ -52,8 +78,10 @@ Error PersistentReservation::refused(const char* what, int answer) const {
             "be root, or have CAP_SYS_RAWIO, and with kernels before 6.6 CAP_SYS_ADMIN as well"};
   }
   if (has_no_reservations(answer)) {
-    return {ErrorKind::unsupported, cause + ": it has no persistent reservations",
-            "a whole SCSI or NVMe device may have some; what is made of one, or a part, has none"};
+    return {
+        ErrorKind::unsupported,
+        fmt::format("{}: it has no persistent reservations{}", cause, being_what(calls_->kind())),
+        remedy_without(calls_->kind())};
   }
   return answer < 0 ? Error(ErrorKind::io,
                             fmt::format("{}: {}", cause, std::generic_category().message(-answer)))
@@ -63,9 +91,13 @@ Error PersistentReservation::refused(const char* what, int answer) const {
 
 Error PersistentReservation::unseen(int answer) const {
   if (has_no_reservations(answer)) {
+    const bool is_whole = calls_->kind() == Kind::whole;
     return {ErrorKind::unsupported,
-            name_ + ": who has reserved it cannot be told: it has no persistent reservations, or "
-                    "this kernel cannot read them"};
+            fmt::format("{}: who has reserved it cannot be told: it has no persistent "
+                        "reservations{}{}",
+                        name_, being_what(calls_->kind()),
+                        is_whole ? ", or this kernel cannot read them" : ""),
+            remedy_without(calls_->kind())};
   }
   return refused("tell who has reserved it", answer);
 }
@@ -85,23 +117,16 @@ Status PersistentReservation::register_key() {
   return {};
 }
 
-void PersistentReservation::undo_take() {
-  if (is_new_) {
-    give_back();
-  }
-  key_ = 0; // With it what this host holds would go.
-}
-
 // A key of this host's alone reserves nothing.
 Status PersistentReservation::drop_key(Error error) {
-  give_back();
+  [[maybe_unused]] const Status given_back = give_back();
   return error;
 }
 
 // With the key a reservation would go that this host may hold, of an owner that was killed or by a
 // take-over: what an owner elsewhere has on its way would land. Not by give_back() either.
 Status PersistentReservation::leave_key(Error error) {
-  key_ = 0;
+  leave();
   return error;
 }
 
@@ -137,7 +162,12 @@ Status PersistentReservation::take() {
   if (!held) {
     return held.error();
   }
-  return *held && !is_own_kind(**held) ? Status(not_ours(**held)) : reserve();
+  if (*held && !is_own_kind(**held)) {
+    return not_ours(**held);
+  }
+  Status reserved = reserve();
+  was_here_ = was_here_ || (reserved && *held);
+  return reserved;
 }
 
 Status PersistentReservation::join() {
@@ -159,12 +189,12 @@ Status PersistentReservation::reserve() {
   const int answer = calls_->reserve(key_);
   const bool was_nobodys = std::exchange(is_nobodys_, false);
   if (answer == 0) {
-    is_new_ = is_new_ || was_nobodys;
     return {};
   }
   if (is_reservation_conflict(answer)) {
     return drop_key({ErrorKind::in_use, name_ + ": another host has reserved it",
-                     "end its owner there; if that host is dead, take it over: `takeover`"});
+                     "end its owner there; if that host is dead: `takeover` here, which "
+                     "leaves a seal as it is"});
   }
   return was_nobodys ? drop_key(refused("reserve it", answer))
                      : leave_key(refused("reserve it", answer));
@@ -204,14 +234,54 @@ bool PersistentReservation::is_lost() {
   return key_ != 0 && is_reservation_conflict(calls_->reserve(key_));
 }
 
-void PersistentReservation::give_back() {
-  if (key_ != 0) {
-    // Not answered by a conflict alone: another host may have taken it, and the key with it.
-    (void)calls_->drop_key(key_);
-    key_ = 0;
-    is_new_ = false;
-    is_nobodys_ = true; // Or another host's, which reserving it again would show.
+// Not answered by a conflict: another host may have taken it, and the key with it.
+Status PersistentReservation::give_back() {
+  was_here_ = false;
+  const std::uint64_t key = std::exchange(key_, 0);
+  const int answer = key == 0 ? 0 : calls_->drop_key(key);
+  if (answer == 0 || is_reservation_conflict(answer)) {
+    return {};
   }
+  const Error error = refused("give its reservation back", answer);
+  return Error(error.kind(), error.cause(),
+               "it is this host's still: the next owner here goes on with it, and another host "
+               "takes it by `takeover`");
+}
+
+void PersistentReservation::leave() {
+  key_ = 0;
+}
+
+ReservationLook PersistentReservation::look() {
+  ReservationLook look;
+  std::optional<ReservationCalls::Held> held;
+  const int seen = calls_->held(held);
+  const int may = calls_->may_register();
+  look.lacks_right = lacks_right_to_reserve(seen) || lacks_right_to_reserve(may);
+  const bool device_has_none = seen == -EOPNOTSUPP; // As it says itself.
+  if (device_has_none || may != 0) {
+    look.possible = refused("reserve it", device_has_none ? seen : may);
+  } else if (seen != 0 && !has_no_reservations(seen)) {
+    look.possible = unseen(seen);
+  }
+  if (seen != 0) {
+    return look;
+  }
+  if (!held) {
+    look.holder = ReservationLook::Holder::nobody;
+    return look;
+  }
+  look.key = held->key;
+  if (!is_own_kind(*held)) {
+    look.holder = ReservationLook::Holder::something_else;
+    look.possible = look.possible ? not_ours(*held) : look.possible;
+    return look;
+  }
+  const int is_here = may == 0 ? calls_->has_key(held->key) : may;
+  look.holder = is_here == 0                       ? ReservationLook::Holder::this_host
+                : is_reservation_conflict(is_here) ? ReservationLook::Holder::another_host
+                                                   : ReservationLook::Holder::some_host;
+  return look;
 }
 
 } // namespace vnvram

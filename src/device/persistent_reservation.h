@@ -7,6 +7,7 @@
 #include <string>
 
 #include "device/reservation_calls.h"
+#include "device/reservation_look.h"
 #include "vnvram/result.h"
 
 namespace vnvram {
@@ -44,11 +45,18 @@ public:
   Status shut_out_holder();
   /// Whether another host has taken it from this one since.
   [[nodiscard]] bool is_lost();
-  /// For who has done nothing with what was taken: every host may write again if nobody had it
-  /// before; what this host held, of an owner that was killed or by a take-over, it still holds.
-  void undo_take();
   /// Every host may write again. Harmless when nothing was taken, or it is another host's by now.
-  void give_back();
+  /// Errors: unsupported (this process has no right to any more), io: nobody knows whether it is.
+  Status give_back();
+  /// Whether this host had it already when it was taken, as far as that could be seen: what was
+  /// shut out by that stays so if it is left.
+  [[nodiscard]] bool was_here() const { return was_here_; }
+  /// To this host's next opening.
+  void leave();
+  /// Whether this host has it, as far as this opening knows.
+  [[nodiscard]] bool is_held() const { return key_ != 0; }
+  /// Takes nothing, and leaves everything as it is.
+  ReservationLook look();
 
 private:
   /// To see who has it takes a right that not every user of a device has.
@@ -68,8 +76,8 @@ private:
   const std::string name_;
   std::uint64_t key_ = 0; ///< Of this opening; 0: it has registered none.
   bool looked_ = false;
+  bool was_here_ = false;
   bool is_nobodys_ = false; ///< As the look has shown; until something is done.
-  bool is_new_ = false;     ///< Nobody had what was taken.
 };
 
 } // namespace vnvram

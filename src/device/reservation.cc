@@ -2,8 +2,17 @@
 
 #include "device/file_device.h"
 #include "device/forwarding_device.h"
+#include "device/given_back.h"
 
 namespace vnvram {
+
+Status given_back(BlockDevice& device) {
+  if (const auto* const file = dynamic_cast<FileDevice*>(&device)) {
+    return file->given_back();
+  }
+  auto* const forwarding = dynamic_cast<ForwardingDevice*>(&device);
+  return forwarding != nullptr ? given_back(forwarding->target()) : Status();
+}
 
 Status reserve_when_locked(BlockDevice& device) {
   if (auto* const file = dynamic_cast<FileDevice*>(&device)) {

@@ -22,11 +22,22 @@ public:
     std::uint32_t type = 0; ///< pr_type.
   };
 
+  /// What the device is. All but a whole one answer that they have no reservations.
+  enum class Kind {
+    whole,
+    part,      ///< A partition.
+    multipath, ///< dm-multipath's.
+    mapped,    ///< Something else of device-mapper's.
+    on_cable,  ///< Of this host's alone: SATA, USB.
+    other,     ///< Nobody here knows.
+  };
+
   ReservationCalls() = default;
   ReservationCalls(const ReservationCalls&) = delete;
   ReservationCalls& operator=(const ReservationCalls&) = delete;
   virtual ~ReservationCalls() = default;
 
+  [[nodiscard]] virtual Kind kind() const = 0;
   /// This host has `key` from now on, whatever it had; a reservation that it holds stays.
   virtual int set_key(std::uint64_t key) = 0;
   /// This host has none any more, and a reservation that it held has gone, if `key` is its own.
@@ -36,6 +47,10 @@ public:
   /// Whoever has `other` loses his key, and what he has on its way is aborted; if he held the
   /// reservation it is this host's.
   virtual int preempt(std::uint64_t key, std::uint64_t other) = 0;
+  /// Whether this host has registered `key`: 0 if so, a conflict if not. Nothing changes.
+  virtual int has_key(std::uint64_t key) = 0;
+  /// 0: this process may register a key, and the kernel knows how to. The device is asked nothing.
+  virtual int may_register() = 0;
   /// What is reserved, into `found`; nothing there: nobody has. What it does not answer by 0 leaves
   /// that as it was.
   virtual int held(std::optional<Held>& found) = 0;

@@ -5,6 +5,7 @@
 #include <cassert>
 #include <utility>
 
+#include "device/given_back.h"
 #include "device/location.h"
 #include "device/nbd_library.h"
 #include "store/counted_device.h"
@@ -227,9 +228,16 @@ Status ImageKeeper::detach() {
 }
 
 void ImageKeeper::abandon() {
-  if (const std::unique_ptr<Store> store = take_store(); store != nullptr) {
-    store->abandon();
-  }
+  [[maybe_unused]] const Status given_back = let_go();
+}
+
+Status ImageKeeper::let_go() {
+  const std::unique_ptr<Store> store = take_store();
+  return store == nullptr ? Status() : given_back(*store->abandon());
+}
+
+Status ImageKeeper::check_let_go() const {
+  return store_ == nullptr ? Status() : given_back(store_->device());
 }
 
 Result<bool> ImageKeeper::is_current() {

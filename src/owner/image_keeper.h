@@ -121,6 +121,11 @@ public:
   Status detach();
   /// Lets go of the image as it is (Store::abandon()). Harmless when none is attached.
   void abandon();
+  /// The same, for another host to take it. Errors: those of given_back(): it is let go here all
+  /// the same, but no other host can write to it.
+  Status let_go();
+  /// Whether that will fail, as far as it is known before: to be said when it is attached.
+  [[nodiscard]] Status check_let_go() const;
 
   /// Whether the image still holds what was written (Store::is_current()). Error: io.
   Result<bool> is_current();

@@ -59,12 +59,13 @@ Result<OwnerEpoch> SharedImage::hand_over(const HandOverNumber& number) {
     return Error(ErrorKind::stale, sealed.error().cause(), sealed.error().remedy());
   }
   const OwnerEpoch epoch = keeper_.epoch();
-  keeper_.abandon(); // It is all on the image, and nobody waits longer than he has to.
+  // It is all on the image, and nobody waits longer than he has to.
+  const Status let_go = keeper_.let_go();
   has_all_ = true;
   was_let_go_ = true;
   let_go_ = GoOn{.hand_over = number, .own_epoch = epoch};
   let_go_here();
-  return epoch;
+  return let_go ? Result<OwnerEpoch>(epoch) : let_go.error();
 }
 
 // What has waited is of the machine that was here, and another host may have changed the same.
@@ -153,11 +154,13 @@ Status SharedImage::begin() {
   return unsealed;
 }
 
-void SharedImage::leave() {
-  if (standing_ == Standing::came && keeper_.info().sealed && !keeper_.info().hand_over.is_none()) {
-    keeper_.abandon();
-    let_go_here();
+Status SharedImage::leave() {
+  if (standing_ != Standing::came || !keeper_.info().sealed || keeper_.info().hand_over.is_none()) {
+    return {};
   }
+  Status left = keeper_.let_go();
+  let_go_here();
+  return left;
 }
 
 void SharedImage::let_go_here() {

@@ -57,7 +57,8 @@ public:
   /// It has all that was answered, is sealed for this hand-over, and let go when this returns; also
   /// one that was sealed for it and let go already. Returns whose it was, for go_on(). Errors:
   /// in_use (it is held: as it was); those of go_on(), of one that was let go; those of
-  /// Store::seal(): it has come then; but stale (somebody else has opened it): it is gone.
+  /// Store::seal(): it has come then; but stale (somebody else has opened it): it is gone; those of
+  /// ImageKeeper::let_go(): it is let go, for go_on() with this number, and no other host has it.
   Result<OwnerEpoch> hand_over(const HandOverNumber& number);
   /// It is open here when this returns. Errors: those of OpenOptions::go_on, and of opening it. If
   /// it was let go here, and `from` is for that, stale is for good. unsupported: it was let go
@@ -75,7 +76,8 @@ public:
   /// elsewhere); those of Store::unseal(), and then changes fail.
   Status begin();
   /// One that has come for a hand-over and that nobody has gone on with is let go as it is.
-  void leave();
+  /// Errors: those of ImageKeeper::let_go().
+  Status leave();
   /// Nobody goes on with it here any more: of one that is not ours, what waits is refused.
   void give_up();
   /// The same for good: what is let go from now on is given up as well, and none is opened.

@@ -11,6 +11,7 @@
 #include "base/host_name.h"
 #include "base/plain_text.h"
 #include "device/location.h"
+#include "device/reservation_look.h"
 #include "format/superblock.h"
 #include "preflight/tpm_preflight.h"
 #include "store/move_marks.h"
@@ -89,6 +90,7 @@ PreflightReport Preflight::run() {
   if (std::ranges::find(report_.findings, "place", &PreflightFinding::about) ==
       report_.findings.end()) {
     check_rights();
+    check_reservation();
     check_space();
     check_durability();
   }
@@ -128,6 +130,26 @@ void Preflight::check_rights() {
   } else {
     refuse("rights", may.error());
   }
+}
+
+// What is asked for a reservation says so when it starts; who did not ask for one only learns here
+// that there could be none.
+void Preflight::check_reservation() {
+  const std::optional<ReservationLook> look = look_for_reservation(location_);
+  if (!look) {
+    return;
+  }
+  using Holder = ReservationLook::Holder;
+  if (look->holder == Holder::another_host && !options_.incoming) {
+    refuse("reservation", {ErrorKind::in_use, location_ + ": " + look->text(),
+                           "end its owner there; if that host is dead: `takeover`"});
+    return;
+  }
+  const bool is_as_may_be = look->holder == Holder::nobody || look->holder == Holder::this_host ||
+                            look->holder == Holder::another_host;
+  const bool has_none = !look->possible && !look->lacks_right && !look->holder;
+  add("reservation", (is_as_may_be && look->possible) || has_none ? Outcome::good : Outcome::note,
+      look->text());
 }
 
 void Preflight::check_space() {

@@ -57,6 +57,7 @@ private:
   void refuse(const char* about, const Error& error);
   void check_lock();
   void check_rights();
+  void check_reservation();
   void check_space();
   void check_durability();
   /// False: there is nothing to look into.

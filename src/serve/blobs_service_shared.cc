@@ -119,7 +119,7 @@ kj::Promise<void> BlobsService::letGo(LetGoContext context) {
   }
   SharedImage& shared = *session_.owner.shared;
   if (!*number) {
-    session_.owner.holds.in_turn([&] { shared.leave(); });
+    answer(context, session_.owner.holds.in_turn([&] { return shared.leave(); }));
     return kj::READY_NOW;
   }
   if (shared.standing() == Standing::ours) {
@@ -169,7 +169,8 @@ kj::Promise<void> BlobsService::goOn(GoOnContext context) {
   if (gone_on && shared.standing() == Standing::came) {
     gone_on = check_what_is_shared();
     if (!gone_on) {
-      session_.owner.holds.in_turn([&] { shared.leave(); });
+      [[maybe_unused]] const Status left =
+          session_.owner.holds.in_turn([&] { return shared.leave(); });
     }
   }
   answer(context, gone_on);

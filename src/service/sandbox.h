@@ -12,9 +12,18 @@ namespace vnvram {
 /// Errors: invalid_argument (there is no such user).
 Result<uid_t> find_user(const std::string& user);
 
-/// Becomes this user, with its group and supplementary groups, for good. Errors: invalid_argument
-/// (no such user), unsupported (not started as root).
-Status become_user(const std::string& user);
+/// What a user keeps of root's rights.
+enum class KeptRights {
+  none,
+  /// To reserve a block device and to see who has, as far as this kernel asks for one:
+  /// CAP_SYS_RAWIO, and before Linux 6.6 CAP_SYS_ADMIN.
+  to_reserve,
+};
+
+/// Becomes this user, with its group and supplementary groups, for good. What is kept is kept by
+/// the thread that calls, and by those that it starts afterwards. Errors: invalid_argument (no such
+/// user), unsupported (not started as root).
+Status become_user(const std::string& user, KeptRights kept = KeptRights::none);
 
 /// What happens at a system call that the daemon never makes.
 enum class Seccomp { on, log, off };

@@ -113,8 +113,9 @@ Result<std::unique_ptr<Engine>> EngineOpener::open_for_writing(std::unique_ptr<B
     }
   }
   const Status locked = device->lock_for_writing();
-  if (!locked) {
-    return in_use(*device, locked.error());
+  if (!locked) { // Of what was let go the superblock names who has let it go, and not who is in the
+                 // way.
+    return options.go_on ? locked.error() : in_use(*device, locked.error());
   }
   const Result<format::Superblock> superblock = find_superblock(*device);
   if (!superblock) {

@@ -28,6 +28,13 @@ Status look_at_lock_of(BlockDevice& device, const format::Superblock& superblock
                             "stop it first: nobody is shut out who holds a lock and lives"));
 }
 
+// Where there is more to say of it than that it is so; without the device's name.
+std::string why(const BlockDevice& device, const Error& not_shut_out) {
+  const std::string name = device.name() + ": ";
+  const std::string& cause = not_shut_out.cause();
+  return cause.starts_with(name) ? cause.substr(name.size()) : cause;
+}
+
 } // namespace
 
 Status take_over(BlockDevice& device, OwnerWord word, const KeyRing& keys) {
@@ -55,8 +62,8 @@ Status take_over(BlockDevice& device, OwnerWord word, const KeyRing& keys) {
     return {};
   }
   return Error(ErrorKind::in_use,
-               fmt::format("{}: {} has not closed it, and this storage cannot shut it out",
-                           device.name(), owner_name(*superblock)),
+               fmt::format("{}: {} has not closed it, and this storage cannot shut it out ({})",
+                           device.name(), owner_name(*superblock), why(device, shut_out.error())),
                "end that process, or cut its host's power; then --owner-is-dead is your word that "
                "it writes nothing any more");
 }

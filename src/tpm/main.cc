@@ -15,6 +15,7 @@
 #include "base/unique_fd.h"
 #include "device/left_behind.h"
 #include "device/location.h"
+#include "device/reservation_look.h"
 #include "owner/image_keeper.h"
 #include "rpc/owner_address.h"
 #include "service/idle_memory.h"
@@ -107,24 +108,49 @@ Status hand_over_names(NameRemover& remover, Sockets& sockets, std::optional<Pid
   return {};
 }
 
-Status give_up_privileges(const Options& options) {
+bool opens_later(const Options& options) {
+  return options.shared && scheme_of(options.image) != LocationScheme::owner;
+}
+
+// Before other threads are there: a right that is kept is this thread's, and of those that it
+// starts.
+Status become_user(const Options& options) {
+  const bool reserves_later = opens_later(options) && options.reservation;
   if (!options.user.empty()) {
-    if (Status status = become_user(options.user); !status.ok()) {
+    const KeptRights kept = reserves_later ? KeptRights::to_reserve : KeptRights::none;
+    if (Status status = become_user(options.user, kept); !status.ok()) {
       return status;
     }
   }
+  // What is missing for the switch is to be said before it.
+  return reserves_later ? check_reservable(options.image) : Status();
+}
+
+Status prepare_to_serve(const Tpm& made, const Options& options, const Log& log) {
+  if (options.shared && made.keeper != nullptr) {
+    if (const Status goes = made.keeper->check_let_go(); !goes.ok()) {
+      log.warning(operator_text(goes.error()));
+    }
+  }
+  if (options.admin || options.shared) {
+    ImageKeeper::load_libraries(); // A drive that needs them and is there has them.
+  }
+  return become_user(options);
+}
+
+Status give_up_privileges(const Options& options) {
   if (options.seccomp == Seccomp::on) {
     KeyRing(options.keys).run_no_more_commands(); // For an image that comes later.
   }
   const bool has_owner = scheme_of(options.image) == LocationScheme::owner;
-  const bool opens_later = options.shared && !has_owner;
-  return confine(options.seccomp, {.connections = options.admin.has_value() || opens_later ||
+  const bool opens_files = opens_later(options);
+  return confine(options.seccomp, {.connections = options.admin.has_value() || opens_files ||
                                                   (has_owner && !is_passed_on(options.image)),
                                    .sessions = has_owner,
-                                   .threads = opens_later,
+                                   .threads = opens_files,
                                    .growth = options.grow_max_bytes != 0,
                                    .client_library = has_own_threads(options.image),
-                                   .files = opens_later,
+                                   .files = opens_files,
                                    .block_device = may_be_block_device(options.image)});
 }
 
@@ -250,8 +276,8 @@ Status run(const Options& options, const Log& log) {
   if (Status handed_over = hand_over_names(*remover, sockets, *pid_file); !handed_over.ok()) {
     return handed_over;
   }
-  if (options.admin || options.shared) {
-    ImageKeeper::load_libraries(); // A drive that needs them and is there has them.
+  if (Status prepared = prepare_to_serve(*made, options, log); !prepared.ok()) {
+    return prepared;
   }
   TpmWorker worker(*made->tpm, *made->custody, *made->storage, *std::move(wake_fd),
                    ConnectionLimits(), log);

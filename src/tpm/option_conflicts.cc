@@ -45,11 +45,6 @@ Status check_options(const Options& options) {
                        "leave out --detached, --no-seal, and with --incoming --take-over and "
                        "--startup");
   }
-  if (options.shared && options.reservation) {
-    return usage_error("--reservation with --shared: nobody has tried yet how a reservation goes "
-                       "over to the other host",
-                       "leave out one of them");
-  }
   if (options.shared && is_named_server(options.image)) {
     return named_server_error(options.image);
   }

@@ -78,7 +78,7 @@ bool TpmStorage::prepare() {
     return false;
   }
   if (const Status marked = mark_image_ours(); !marked.ok()) {
-    return fail(marked.error(), "unsealing");
+    return fail_to_unseal(marked.error());
   }
   custody_.command_runs();
   return true;
@@ -158,7 +158,7 @@ Status TpmStorage::settle() {
 
 void TpmStorage::commit_as_ours() {
   if (const Status marked = mark_image_ours(); !marked.ok()) {
-    [[maybe_unused]] const bool failed = fail(marked.error(), "unsealing");
+    [[maybe_unused]] const bool failed = fail_to_unseal(marked.error());
     return;
   }
   [[maybe_unused]] const bool committed = commit();
@@ -377,12 +377,15 @@ void TpmStorage::leave_image() {
 }
 
 void TpmStorage::let_go_as_it_is() {
+  Status left;
   if (keeper_ != nullptr) {
-    keeper_->abandon();
+    left = keeper_->let_go();
   } else if (setup_.shared) { // If it is sealed: other devices go on with one that is not.
-    if (const auto left = client_.let_go({}); !left.ok()) {
-      log_.warning("the image could not be let go: " + operator_text(left.error()));
-    }
+    const auto by_owner = client_.let_go({});
+    left = by_owner.ok() ? Status() : by_owner.error();
+  }
+  if (!left.ok()) {
+    log_.warning("the image could not be let go: " + operator_text(left.error()));
   }
 }
 

@@ -132,6 +132,7 @@ private:
   Result<std::optional<GoOn>> what_to_go_on_from() const;
   Status bring_up_to_date();
   [[nodiscard]] bool fail(const Error& error, std::string_view during);
+  [[nodiscard]] bool fail_to_unseal(const Error& error);
   [[nodiscard]] bool look_again();
   [[nodiscard]] bool is_still_there();
   Result<bool> is_current();
@@ -162,6 +163,7 @@ private:
   const Setup setup_;
   /// Of an image that was let go while its TPM is in use: how it is known again.
   std::optional<GoOn> let_go_;
+  bool is_nobodys_ = false; ///< Another process has let it go, and then failed.
   bool complained_ = false;
 
   mutable std::mutex mutex_;

@@ -4,6 +4,7 @@
 
 #include <fmt/core.h>
 
+#include "base/operator_text.h"
 #include "client/blob_client.h"
 #include "owner/image_keeper.h"
 #include "tpm/handed_over_states.h"
@@ -192,16 +193,27 @@ Status TpmStorage::hand_over(const HandOverNumber& number) {
 }
 
 // It is all on the image then: nothing is left to be written, and nobody waits longer than he has
-// to.
+// to. What was let go, and no other host can have, is taken back like one that was handed over.
 Result<OwnerEpoch> TpmStorage::seal_and_let_go(const HandOverNumber& number) {
+  is_nobodys_ = false;
   if (keeper_ == nullptr) {
-    return client_.let_go(number);
+    Result<OwnerEpoch> epoch = client_.let_go(number);
+    if (!epoch.ok() && epoch.error().kind() != ErrorKind::stale) {
+      const Result<ImageState> state = client_.state();
+      is_nobodys_ = state.ok() && state->elsewhere;
+    }
+    return epoch;
   }
   if (Status sealed = keeper_->seal(number); !sealed.ok()) {
     return sealed.error();
   }
   const OwnerEpoch epoch = keeper_->epoch();
-  keeper_->abandon();
+  if (Status left = keeper_->let_go(); !left.ok()) {
+    let_go_ = GoOn{.hand_over = number, .own_epoch = epoch};
+    leave_place();
+    custody_.image_given_up();
+    return left.error();
+  }
   return epoch;
 }
 
@@ -212,6 +224,18 @@ Status TpmStorage::unseal_image() {
   }
   const Status here = client_.go_on(*let_go_);
   return here.ok() ? client_.take_back() : here;
+}
+
+// What its owner has let go, and no other host can have, is nobody's: nothing is lost if storage
+// refuses it now. It is taken back by a later command, or when QEMU says that its machine goes on.
+bool TpmStorage::fail_to_unseal(const Error& error) {
+  if (!is_nobodys_) {
+    return fail(error, "unsealing");
+  }
+  custody_.image_given_up();
+  complained_ = true;
+  log_.error("TPM commands fail: " + operator_text(error));
+  return false;
 }
 
 Status TpmStorage::take_image_back() {

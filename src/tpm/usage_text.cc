@@ -27,7 +27,7 @@ the control socket of an owner that has it open (vnvram serve).
   --owner-is-dead         with it, where the storage cannot: your word that whoever had the image
                           has ended, or that its host has no power
   --reservation           have a whole SCSI or NVMe device take writes from this host alone for as
-                          long as the image is open
+                          long as the image is open; with --shared that goes over with it
   --no-seal               for a QEMU before 7.2: go on after it has fetched the state
   --no-auto-shutdown      do not send TPM2_Shutdown in the stead of a guest that is reset or ends
                           without

@@ -174,6 +174,18 @@ class Reservations(ShowsLogs, unittest.TestCase):
         new.must_put(1)
         new.end()
 
+    def test_who_cannot_open_it_gives_nothing_up_that_its_host_held(self):
+        Owner(self, "old", A, "--reservation").started().kill()
+        self.vnvram(f"takeover {B}")
+        self.vnvram(f"seal {B}")
+        owner = Owner(self, "refused", B, "--reservation")
+        self.assertEqual(self.guest.run(f"wait {owner.pid}").status, SEALED, owner.log_text())
+        written = self.guest.run(f"dd if=/set_up_san of={A} bs=512 count=1 conv=notrunc oflag=direct 2>&1")
+        self.assertNotEqual(written.status, 0, written.output)
+        self.vnvram(f"unseal {B}")
+        Owner(self, "new", B, "--reservation").started().end()
+        self.vnvram(f"put {A} counter /set_up_san")  # Nobody has it any more.
+
     def test_a_confined_process_gives_it_back(self):
         self.vnvram(f"register {A} --tpm2")
         tpm = Owner(self, "tpm", A, program=f"vnvram-tpm {A} --ctrl unix:/run/tpm.ctrl --server unix:/run/tpm.commands "

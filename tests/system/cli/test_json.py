@@ -36,8 +36,9 @@ class JsonTest(Case):
             "ring_used_bytes", "space_size_bytes", "space_free_bytes", "blob_size_max_bytes",
             "blob_count", "clean", "owner_pid", "owner_host", "sealed", "encrypted", "image_format",
             "owner_since_seconds", "owner_seems_alive", "hand_over", "locked", "lost_file",
-            "moved_to", "moved_from"})
+            "moved_to", "moved_from", "reservation"})
         self.assertFalse(info["locked"])
+        self.assertIsNone(info["reservation"])  # Of a file there is none.
         self.assertEqual((info["owner_since_seconds"], info["owner_seems_alive"], info["hand_over"]),
                          (0, None, None))
         self.assertIsNone(info["lost_file"])

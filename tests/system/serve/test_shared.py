@@ -199,8 +199,10 @@ class HandOver(SharedServeCase, of_a_tpm.HandOver):
     def test_what_cannot_be_handed_over_is_refused(self):
         tpm = f"unix:{self.workspace.file('tpm')}"
         self.assertIn("by a name", self.refused_serve("--tpm", tpm, image="nbd://localhost:1/x")[1])
-        self.assertIn("--reservation with --shared", self.refused_serve("--tpm", tpm, "--reservation")[1])
-        for words, why in ((("nbd://localhost:1/x",), "by a name"), ((self.image, "--reservation"), "--reservation with")):
+        for words in ((), ("--incoming",)):
+            self.assertIn("no block device to reserve", self.refused_serve("--tpm", tpm, "--reservation", *words)[1])
+        for words, why in ((("nbd://localhost:1/x",), "by a name"), ((self.image, "--reservation"), "no block device to reserve"),
+                           ((self.image, "--reservation", "--incoming"), "no block device to reserve")):
             done = subprocess.run([program("vnvram-tpm"), *words, "--shared", "--ctrl", tpm], stdin=subprocess.DEVNULL,
                                   capture_output=True, text=True, timeout=60, check=False)
             self.assertNotEqual(done.returncode, 0)

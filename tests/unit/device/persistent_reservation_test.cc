@@ -48,6 +48,7 @@ class LunCalls final : public ReservationCalls {
 public:
   LunCalls(Lun& lun, Host host) : lun_(lun), host_(std::move(host)) {}
 
+  [[nodiscard]] Kind kind() const override { return is; }
   int set_key(std::uint64_t key) override {
     if (refusal != 0) {
       return refusal;
@@ -56,6 +57,9 @@ public:
     return 0;
   }
   int drop_key(std::uint64_t key) override {
+    if (failure != 0) {
+      return std::exchange(failure, 0);
+    }
     if (!has(key)) {
       return conflict;
     }
@@ -88,6 +92,8 @@ public:
     ++lun_.aborts;
     return 0;
   }
+  int has_key(std::uint64_t key) override { return has(key) ? 0 : conflict_says; }
+  int may_register() override { return refusal; }
   int held(std::optional<Held>& found) override {
     ++lun_.looks;
     if (before_looking) {
@@ -101,10 +107,11 @@ public:
     return 0;
   }
 
+  Kind is = Kind::whole;
   int refusal = 0;
   int conflict_says = conflict;
   int cannot_tell = 0;
-  int failure = 0; ///< Of what reserves or preempts, once.
+  int failure = 0; ///< Of what reserves, preempts or drops, once.
   std::function<void()> before_looking;
   std::function<void()> before_preempting;
 
@@ -139,7 +146,7 @@ TEST(PersistentReservationTest, IsOneHostsUntilItIsGivenBack) {
   const Status refused = second.reservation.take();
   EXPECT_EQ(refused.error().kind(), ErrorKind::in_use);
   EXPECT_EQ(lun.keys.size(), 1U) << "who was refused left a key behind";
-  first.reservation.give_back();
+  EXPECT_OK(first.reservation.give_back());
   EXPECT_TRUE(lun.keys.empty());
   EXPECT_OK(second.reservation.take());
   EXPECT_FALSE(first.reservation.is_lost()); // He has given it back.
@@ -150,7 +157,7 @@ TEST(PersistentReservationTest, WhatAKilledOwnerLeavesIsTheNextOnesOfItsHost) {
   ASSERT_OK(Opening(lun, "a").reservation.take()); // And nothing more.
   Opening next(lun, "a");
   EXPECT_OK(next.reservation.take());
-  next.reservation.give_back();
+  EXPECT_OK(next.reservation.give_back());
   EXPECT_TRUE(lun.takes_writes_of("b"));
 }
 
@@ -164,7 +171,7 @@ TEST(PersistentReservationTest, IsTakenFromALivingHostWhichNoticesAndLeavesItAlo
   EXPECT_FALSE(lun.takes_writes_of("a"));
   EXPECT_TRUE(lun.takes_writes_of("b"));
   EXPECT_TRUE(old.reservation.is_lost());
-  old.reservation.give_back();
+  EXPECT_OK(old.reservation.give_back());
   EXPECT_FALSE(lun.takes_writes_of("a"));
   EXPECT_OK(next.reservation.take()); // It is his.
   EXPECT_EQ(Opening(lun, "a").reservation.take().error().kind(), ErrorKind::in_use);
@@ -279,28 +286,9 @@ TEST(PersistentReservationTest, APassingFailureGivesNothingUpThatThisHostHeld) {
     next.calls.failure = -EIO;
     const Status failed = joins ? next.reservation.join() : next.reservation.take();
     EXPECT_EQ(failed.error().kind(), ErrorKind::io);
-    next.reservation.give_back(); // As a device does that could not be locked.
+    EXPECT_OK(next.reservation.give_back()); // As a device does that could not be locked.
     EXPECT_FALSE(lun.takes_writes_of("b"));
     EXPECT_OK(next.reservation.take());
-  }
-}
-
-TEST(PersistentReservationTest, WhoDoesNothingWithItLeavesItAsItWas) {
-  for (const bool was_held : {false, true}) {
-    Lun lun;
-    if (was_held) {
-      ASSERT_OK(Opening(lun, "a").reservation.take()); // And was killed.
-    }
-    Opening next(lun, "a");
-    for (int attempt = 0; attempt < 2; ++attempt) {
-      ASSERT_OK(next.reservation.take());
-      next.reservation.undo_take();
-      next.reservation.give_back(); // Of nothing.
-      EXPECT_EQ(lun.takes_writes_of("b"), !was_held);
-    }
-    ASSERT_OK(next.reservation.take());
-    next.reservation.give_back();
-    EXPECT_TRUE(lun.takes_writes_of("b"));
   }
 }
 
@@ -318,10 +306,126 @@ TEST(PersistentReservationTest, ATakeOverThatFailsGivesNothingUpThatThisHostHeld
   Opening next(lun, "a"); // The key was exchanged when the second look fails.
   next.calls.before_looking = [&] { next.calls.cannot_tell = lun.looks == 2 ? -EIO : 0; };
   EXPECT_EQ(next.reservation.shut_out_holder().error().kind(), ErrorKind::io);
-  next.reservation.give_back();
+  EXPECT_OK(next.reservation.give_back());
   EXPECT_FALSE(lun.takes_writes_of("b"));
   EXPECT_OK(next.reservation.shut_out_holder());
   EXPECT_FALSE(lun.takes_writes_of("b"));
+}
+
+TEST(PersistentReservationTest, WhatIsNotGivenBackIsSaidAndIsTheNextOnesOfItsHost) {
+  for (const int answer : {-EIO, -EPERM, 0x2}) {
+    Lun lun;
+    Opening opening(lun, "a");
+    ASSERT_OK(opening.reservation.take());
+    opening.calls.failure = answer;
+    const Status failed = opening.reservation.give_back();
+    EXPECT_EQ(failed.error().kind(), answer == -EIO ? ErrorKind::io : ErrorKind::unsupported);
+    EXPECT_NE(failed.error().remedy().find("takeover"), std::string::npos);
+    EXPECT_FALSE(lun.takes_writes_of("b"));
+    Opening next(lun, "a");
+    ASSERT_OK(next.reservation.take());
+    EXPECT_OK(next.reservation.give_back());
+    EXPECT_TRUE(lun.takes_writes_of("b"));
+  }
+  Lun lun;
+  Opening opening(lun, "a");
+  ASSERT_OK(opening.reservation.take());
+  ASSERT_OK(Opening(lun, "b").reservation.shut_out_holder());
+  EXPECT_OK(opening.reservation.give_back()); // It is another host's by now.
+  EXPECT_FALSE(lun.takes_writes_of("a"));
+}
+
+TEST(PersistentReservationTest, WhatThisHostHadAlreadyCanBeLeft) {
+  Lun lun;
+  Opening first(lun, "a");
+  ASSERT_OK(first.reservation.take());
+  EXPECT_FALSE(first.reservation.was_here());
+  Opening next(lun, "a");
+  ASSERT_OK(next.reservation.take());
+  EXPECT_TRUE(next.reservation.was_here());
+  next.reservation.leave();
+  EXPECT_FALSE(next.reservation.is_held());
+  EXPECT_FALSE(lun.takes_writes_of("b"));
+  ASSERT_OK(next.reservation.take());
+  EXPECT_TRUE(next.reservation.was_here()); // Which is not looked for again.
+  ASSERT_OK(next.reservation.give_back());
+  EXPECT_FALSE(next.reservation.was_here());
+  EXPECT_TRUE(lun.takes_writes_of("b"));
+}
+
+using Holder = ReservationLook::Holder;
+
+TEST(PersistentReservationTest, ALookSaysWhoHasItAndLeavesItSo) {
+  Lun lun;
+  const auto look = [&](const Host& host) { return Opening(lun, host).reservation.look(); };
+  EXPECT_EQ(look("a").holder, Holder::nobody);
+  EXPECT_OK(look("a").possible);
+  ASSERT_OK(Opening(lun, "a").reservation.take());
+  const auto keys = lun.keys;
+  EXPECT_EQ(look("a").holder, Holder::this_host);
+  EXPECT_EQ(look("b").holder, Holder::another_host);
+  EXPECT_EQ(look("b").key, keys.at("a"));
+  EXPECT_OK(look("b").possible); // Once that one has given it back.
+  EXPECT_EQ(lun.keys, keys);
+  lun.keys["a"] = foreign_key;
+  EXPECT_EQ(look("a").holder, Holder::something_else);
+  EXPECT_EQ(look("a").possible.error().kind(), ErrorKind::in_use);
+  EXPECT_EQ(lun.holder, "a");
+}
+
+TEST(PersistentReservationTest, ALookSaysWhatIsInTheWayOfAReservation) {
+  struct Case {
+    int cannot_tell;
+    int refusal;
+    bool possible;
+    bool lacks_right;
+  };
+  for (const Case& each : {Case{-EPERM, 0, false, true}, Case{-EOPNOTSUPP, 0, false, false},
+                           Case{-ENOTTY, 0, true, false}, // Such as an NVMe namespace's kernel.
+                           Case{-ENOTTY, -EOPNOTSUPP, false, false}, Case{0, -EPERM, false, true},
+                           Case{-EIO, 0, false, false}}) {
+    Lun lun;
+    ASSERT_OK(Opening(lun, "a").reservation.take());
+    Opening opening(lun, "a");
+    opening.calls.cannot_tell = each.cannot_tell;
+    opening.calls.refusal = each.refusal;
+    const ReservationLook look = opening.reservation.look();
+    EXPECT_EQ(look.holder, each.cannot_tell == 0 ? std::optional(Holder::some_host) : std::nullopt);
+    EXPECT_EQ(look.possible.ok(), each.possible) << each.cannot_tell << " " << each.refusal;
+    EXPECT_EQ(look.lacks_right, each.lacks_right);
+    EXPECT_FALSE(look.text().empty());
+  }
+}
+
+TEST(PersistentReservationTest, WhatHasNoneSaysWhyAndWhatToDo) {
+  using Kind = ReservationCalls::Kind;
+  for (const auto& [kind, why] : std::map<Kind, std::string>{{Kind::part, "a part of a device"},
+                                                             {Kind::multipath, "one path's alone"},
+                                                             {Kind::mapped, "of other devices"},
+                                                             {Kind::on_cable, "SATA"}}) {
+    Lun lun;
+    Opening opening(lun, "a");
+    opening.calls.is = kind;
+    opening.calls.cannot_tell = -EOPNOTSUPP;
+    opening.calls.refusal = -EOPNOTSUPP;
+    for (const Status& status : {opening.reservation.take(), opening.reservation.shut_out_holder(),
+                                 opening.reservation.look().possible}) {
+      EXPECT_EQ(status.error().kind(), ErrorKind::unsupported);
+      EXPECT_NE(status.error().cause().find(why), std::string::npos) << status.error().cause();
+      EXPECT_EQ(status.error().remedy().find("--owner-is-dead") != std::string::npos,
+                kind == Kind::multipath);
+    }
+  }
+}
+
+TEST(PersistentReservationTest, OfAFileThereIsNothingToSee) {
+  const test::TemporaryDirectory directory;
+  const std::string path = directory.path("file");
+  EXPECT_EQ(check_reservable(path).error().kind(), ErrorKind::absent);
+  std::ofstream(path) << std::string(block_size_bytes, 'x');
+  EXPECT_FALSE(look_for_reservation(path));
+  EXPECT_EQ(check_reservable(path).error().kind(), ErrorKind::invalid_argument);
+  EXPECT_EQ(check_reservable("rbd:pool/x").error().kind(), ErrorKind::invalid_argument);
 }
 
 TEST(PersistentReservationTest, WhatSCSISaysIsNotAllTheSame) {
@@ -364,7 +468,7 @@ TEST(PersistentReservationTest, LooksForOthersOnce) {
   Opening opening(lun, "a");
   for (int turn = 0; turn < 3; ++turn) {
     ASSERT_OK(opening.reservation.take());
-    opening.reservation.give_back();
+    EXPECT_OK(opening.reservation.give_back());
   }
   EXPECT_EQ(lun.looks, 1);
 }

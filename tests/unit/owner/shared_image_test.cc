@@ -105,7 +105,7 @@ TEST_F(SharedImageTest, ItIsTakenBackUnlessSomebodyHasGoneOn) {
   const auto epoch = source_.shared.hand_over(number(1));
   ASSERT_OK(epoch);
   ASSERT_OK(target_.shared.go_on({.hand_over = number(1)}));
-  target_.shared.leave(); // As after a power-on that has failed.
+  ASSERT_OK(target_.shared.leave()); // As after a power-on that has failed.
   EXPECT_EQ(target_.shared.standing(), Standing::elsewhere);
   EXPECT_KIND(source_.write("two"), in_use);
   ASSERT_OK(source_.shared.go_on({.hand_over = number(1), .own_epoch = *epoch}));

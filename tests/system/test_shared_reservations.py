@@ -1,0 +1,418 @@
+"""One LUN that two hosts see, which is reserved for the one that has the machine: it goes over with the image.
+
+As in test_reservations.py the LUN is real, of a real target, and the two hosts are two logins of one guest. What QEMU says
+is said by Python in that guest (harness/guest_python.py).
+"""
+
+import json
+import re
+import unittest
+
+from cli.command import IN_USE, SEALED, UNSUPPORTED
+from guest.guest_image import SAN_MODULES
+from harness.guest_python import GuestPython, python_files
+from harness.san_machine import HOSTS, start_san_machine
+from harness.workspace import Workspace
+
+A, B = HOSTS["a"][0], HOSTS["b"][0]
+MODULES = ("tpm.support", "tpm.test_shared_image", "harness.reserved_device")
+TAKES_RESERVATIONS = "/sys/kernel/config/target/core/fileio_0/lun/attrib/emulate_pr"
+FAIL = 9
+FOREIGN_KEY = 0xABCDEF
+KEY_OF_OURS = 0x764E560000000001
+
+
+class Guest:
+    """One for all tests of this module."""
+    shell = None
+    python = None
+
+
+def setUpModule():
+    workspace = Workspace()
+    unittest.addModuleCleanup(workspace.close)
+    Guest.shell = start_san_machine(workspace, SAN_MODULES, python_files(*MODULES))
+    unittest.addModuleCleanup(Guest.shell.kill)
+    Guest.shell.must("mkdir -p /etc /tmp && echo root:x:0:0::/root:/bin/sh >/etc/passwd && "
+                     "echo machine:x:1000:1000::/:/bin/sh >>/etc/passwd && echo machine:x:1000: >/etc/group")
+    Guest.python = GuestPython(Guest.shell, *MODULES)
+
+
+class Host:
+    """A program on one of the two hosts, and the QEMU that is its client."""
+
+    def __init__(self, case, name, device, *options):
+        self.case, self.name, self.device = case, name, device
+        self.log = f"/run/{name}.log"
+        self.tpm = f"/run/{name}.tpm"
+        words = case.words(self, *options)
+        self.pid = Guest.shell.must(f"{words} >{self.log} 2>&1 & echo $!")
+
+    def started(self):
+        """With its QEMU connected."""
+        Guest.shell.must(f"until grep -q 'serves the TPM' {self.log}; do kill -0 {self.pid} || exit 1; sleep 0.2; done", seconds=120)
+        return self.connected()
+
+    def connected(self):
+        ask(f'{self.name} := ControlClient("{self.tpm}")')
+        ask(f"{self.name}_guest := {self.name}.take_control()")
+        return self
+
+    def disconnect(self):
+        ask(f"[{self.name}_guest.close(), {self.name}.close()]")
+
+    def log_text(self):
+        return Guest.shell.must(f"cat {self.log}")
+
+    def powered_on(self):
+        """A new machine; what its counter is."""
+        self.case.assertEqual(ask(f"{self.name}.init()"), 0, self.log_text())
+        self.case.assertEqual(ask(f"{self.name}_guest.startup()"), 0)
+        ask(f"{self.name}_guest.define_counter()")
+        return self.count()
+
+    def count(self):
+        ask(f"{self.name}_guest.must_increment()")
+        return ask(f"{self.name}_guest.counter()")
+
+    def fetch(self):
+        """QEMU at the source has the state then."""
+        try:
+            ask(f"len(blobs := fetch({self.name}))")
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {self.log_text()}") from error
+
+    def fetch_refused(self):
+        with self.case.assertRaisesRegex(AssertionError, "is not given"):
+            self.fetch()
+        return self.log_text()
+
+    def take(self):
+        """QEMU at the destination sets the state, and powers the TPM on; the result."""
+        return ask(f"take({self.name}, blobs)")
+
+    def must_take(self):
+        self.case.assertEqual(self.take(), 0, self.log_text())
+
+    def go_on(self):
+        """QEMU at the source says that its machine goes on after all; the result."""
+        return ask(f"{self.name}.lock_storage()")
+
+    def refused(self, status):
+        """It does not start; what it says."""
+        answer = Guest.shell.run(f"wait {self.pid}")
+        self.case.assertEqual(answer.status, status, self.log_text())
+        return self.log_text()
+
+    def end(self):
+        self.disconnect()
+        Guest.shell.must(f"kill {self.pid} && wait {self.pid}")
+
+    def kill(self):
+        """All of its processes, before one of them can do anything about another one's death."""
+        Guest.shell.must(f"children=$(ps -o pid,ppid | awk '$2 == {self.pid} {{ print $1 }}'); kill -STOP {self.pid}; "
+                         f"kill -9 $children {self.pid}; while kill -0 $children 2>/dev/null; do sleep 0.1; done; true")
+        self.disconnect()
+        Guest.shell.must(f"rm -f {self.tpm} /run/{self.name}.sock")
+
+
+def ask(expression):
+    return Guest.python.ask(expression)
+
+
+class Case(unittest.TestCase):
+    """Each test leaves the LUN to nobody."""
+
+    def setUp(self):
+        Guest.shell.run("killall -9 vnvram vnvram-tpm; rm -f /run/*; chown 0 /dev/sda /dev/sdb; "
+                        f"echo 1 >{TAKES_RESERVATIONS}")
+        for device in (A, B):
+            ask(f'give_back("{device}")')
+        Guest.shell.must(f"dd if=/dev/zero of={A} bs=1M count=16 conv=fsync 2>/dev/null")
+        self.vnvram(f"create {A} --tpm2")
+
+    def vnvram(self, words, status=0, message=""):
+        answer = Guest.shell.run(f"vnvram {words} 2>&1")
+        self.assertEqual(answer.status, status, f"{words}: {answer.output}")
+        self.assertTrue(re.search(message, answer.output), answer.output)
+        return answer.output
+
+    def info(self, device):
+        return json.loads(self.vnvram(f"info --json {device}"))
+
+    def holders(self):
+        """As A and as B see it."""
+        return tuple(self.info(device)["reservation"]["holder"] for device in (A, B))
+
+    def must_not_write(self, device):
+        """Whatever command it is, the storage refuses it."""
+        block = Guest.shell.run(f"dd if={device} of=/block bs=512 count=1 2>&1 && "
+                                f"dd if=/block of={device} bs=512 count=1 conv=notrunc oflag=direct 2>&1")
+        self.assertNotEqual(block.status, 0, block.output)
+
+    def must_have(self, host, number):
+        """It goes on with the machine, on what only its host can write to."""
+        self.assertEqual(host.count(), number, host.log_text())
+        self.assertEqual(self.holders(), ("this_host", "another_host") if host.device == A else ("another_host", "this_host"))
+        self.must_not_write(B if host.device == A else A)
+
+    def must_not_go_on(self, host):
+        before = self.info(host.device)
+        self.assertEqual(host.go_on(), FAIL)
+        self.assertNotEqual(ask(f"{host.name}_guest.increment()"), 0)
+        for name in ("epoch", "generation", "owner_pid"):
+            self.assertEqual(self.info(host.device)[name], before[name])
+
+
+class HandOver:
+    """For both programs."""
+
+    def host(self, name, device, *options):
+        return Host(self, name, device, "--reservation", *options)
+
+    def test_there_and_back_again(self):
+        here = self.host("a", A).started()
+        count = here.powered_on()
+        there = self.host("b", B, "--incoming").started()
+        for _ in range(2):
+            self.must_have(here, count + 1)
+            here.fetch()
+            self.assertEqual(self.holders(), ("nobody", "nobody"))
+            self.assertTrue(self.info(A)["sealed"])
+            there.must_take()
+            self.must_have(there, count + 2)
+            self.must_not_go_on(here)
+            self.must_have(there, count + 3)
+            here.disconnect()
+            here, there, count = there, here.connected(), count + 3
+        there.disconnect()
+        here.end()
+        self.assertEqual(self.holders(), ("nobody", "nobody"))
+
+    def test_what_is_taken_back_is_reserved_again(self):
+        source = self.host("a", A).started()
+        count = source.powered_on()
+        for number in range(2):
+            source.fetch()
+            self.assertEqual(self.holders(), ("nobody", "nobody"))
+            self.assertEqual(source.go_on(), 0, source.log_text())
+            self.must_have(source, count + number + 1)
+        source.end()
+
+    def test_only_one_of_them_reserves(self):
+        source = self.host("a", A).started()
+        count = source.powered_on()
+        target = Host(self, "b", B, "--incoming").started()
+        source.fetch()
+        target.must_take()
+        self.assertEqual(target.count(), count + 1)
+        self.assertEqual(self.holders(), ("nobody", "nobody"))
+        source.disconnect()
+        source.connected()
+        target.fetch()
+        source.must_take()
+        self.must_have(source, count + 2)
+        source.end()
+        target.disconnect()
+
+    def test_it_cannot_be_given_back(self):
+        """The target takes no such commands for a while."""
+        source = self.host("a", A).started()
+        count = source.powered_on()
+        Guest.shell.must(f"echo 0 >{TAKES_RESERVATIONS}")
+        said = source.fetch_refused()
+        self.assertRegex(said, "cannot give its reservation back")
+        self.assertRegex(said, "the next owner here goes on with it, and another host takes it")
+        self.assertNotEqual(ask("a_guest.increment()"), 0)  # Nor is it reserved again yet.
+        Guest.shell.must(f"echo 1 >{TAKES_RESERVATIONS}")
+        self.assertEqual(self.holders(), ("this_host", "another_host"))  # As it was.
+        self.must_have(source, count + 1)
+        source.fetch()
+        target = self.host("b", B, "--incoming").started()
+        target.must_take()
+        self.must_have(target, count + 2)
+        source.disconnect()
+        target.end()
+
+    def test_a_host_has_reserved_what_was_let_go(self):
+        """A process there has begun to open it, and has died of that."""
+        source = self.host("a", A).started()
+        count = source.powered_on()
+        target = self.host("b", B, "--incoming").started()
+        source.fetch()
+        source.kill()
+        ask(f'reserve("{A}", {KEY_OF_OURS})')
+        self.assertNotEqual(target.take(), 0)
+        self.assertRegex(target.log_text(), r"another host has reserved it \(end its owner there; if that host is dead: vnvram takeover here")
+        self.assertTrue(self.info(B)["sealed"])
+        self.vnvram(f"takeover {B}", SEALED)  # Which has shut out who is dead, and leaves the seal.
+        target.must_take()
+        self.must_have(target, count + 1)
+        target.end()
+
+    def test_of_a_dead_host_it_is_taken(self):
+        source = self.host("a", A).started()
+        count = source.powered_on()
+        target = self.host("b", B, "--incoming").started()
+        target.end()
+        source.kill()
+        self.vnvram(f"takeover {B}", message="taken over from process")
+        new = self.host("b", B).started()
+        self.assertEqual(ask("b.init()"), 0, new.log_text())
+        self.assertEqual(ask("b_guest.startup()"), 0)
+        self.must_have(new, count + 1)
+        self.assertIn("in use by process", self.host("again", A).refused(IN_USE))
+        new.end()
+
+    def test_what_was_reserved_before_is_not_given_back_unasked(self):
+        source = self.host("a", A).started()
+        count = source.powered_on()
+        source.kill()
+        unasked = Host(self, "a", A).started()
+        self.assertEqual(ask("a.init()"), 0, unasked.log_text())
+        self.assertEqual(ask("a_guest.startup()"), 0)
+        self.assertIn("this host has it reserved from before", unasked.log_text())  # Said at the start already.
+        self.assertRegex(unasked.fetch_refused(), "this host has it reserved from before.*start what serves it with --reservation")
+        self.must_have(unasked, count + 1)
+        unasked.end()
+        asked = self.host("a", A).started()
+        self.assertEqual(ask("a.init()"), 0, asked.log_text())
+        self.assertEqual(ask("a_guest.startup()"), 0)
+        asked.fetch()
+        self.assertEqual(self.holders(), ("nobody", "nobody"))
+        asked.kill()
+
+    def test_what_the_switch_would_lack_is_said_at_the_start(self):
+        entry = r"\000\000\000\000\203\000\000\000\000\010\000\000\000\160\000\000"
+        Guest.shell.must(f"printf '{entry}' | dd of={A} bs=1 seek=446 conv=notrunc 2>/dev/null; "
+                         fr"printf '\125\252' | dd of={A} bs=1 seek=510 conv=notrunc 2>/dev/null; "
+                         f"blockdev --rereadpt {B}; until [ -b {B}1 ]; do sleep 0.1; done")
+        self.vnvram(f"create {B}1 --tpm2")
+        self.assertIn("has no persistent reservations", self.host("part", f"{B}1", "--incoming").refused(UNSUPPORTED))
+        Guest.shell.must(f"dd if=/dev/zero of={A} bs=1M count=2 conv=fsync 2>/dev/null; blockdev --rereadpt {B}")
+        self.vnvram(f"create {A} --force --tpm2")
+        ask(f'reserve("{A}", {FOREIGN_KEY})')
+        self.assertIn("something that is not vNVRAM has reserved it", self.host("foreign", B, "--incoming").refused(IN_USE))
+        ask(f'give_back("{A}")')
+        Guest.shell.must(f"chown 1000 {B}; chmod 777 /run")
+        user = UserHost(self, "user", B, "--reservation", "--incoming")
+        self.assertRegex(user.refused(UNSUPPORTED), r"this process has no right to \(be root, or have CAP_SYS_RAWIO")
+
+
+class UserHost(Host):
+    """Started by somebody who is not root."""
+
+    def __init__(self, case, name, *options):
+        words = case.words
+        case.words = lambda *of_host: f"su machine -c '{words(*of_host)}'"
+        try:
+            super().__init__(case, name, *options)
+        finally:
+            case.words = words
+
+
+class OfATpm(HandOver, Case):
+    @staticmethod
+    def words(host, *options):
+        version = ("--tpm2",) if "--incoming" in options else ()
+        return " ".join(["exec vnvram-tpm", host.device, "--shared", "--ctrl", f"unix:{host.tpm}", *version, *options])
+
+    def test_as_another_user(self):
+        """Who gives up what root may keeps the right to reserve, and is confined all the same."""
+        Guest.shell.must(f"chown 1000 {A} {B}")
+        source = self.host("a", A, "--user", "machine").started()
+        count = source.powered_on()
+        target = self.host("b", B, "--user", "machine", "--incoming").started()
+        for host in (source, target):
+            status = Guest.shell.must(f"cat /proc/{host.pid}/status")
+            self.assertRegex(status, r"Uid:\s1000\s1000")
+            self.assertRegex(status, r"Seccomp:\s2")
+            self.assertRegex(status, r"CapPrm:\s0*220000\n|CapPrm:\s0*20000\n")  # CAP_SYS_ADMIN and CAP_SYS_RAWIO.
+        source.fetch()
+        target.must_take()
+        self.must_have(target, count + 1)
+        source.disconnect()
+        source.connected()
+        target.fetch()
+        source.must_take()
+        self.must_have(source, count + 2)
+        source.end()
+        target.disconnect()
+
+
+class OfAMachine(HandOver, Case):
+    @staticmethod
+    def words(host, *options):
+        return " ".join(["exec vnvram serve", host.device, "--shared", "--control", f"unix:/run/{host.name}.sock",
+                         "--tpm", f"unix:{host.tpm}", *options])
+
+    def test_the_next_owner_of_the_same_host(self):
+        """What an owner that was killed has reserved is reserved by the next one, and what it has let go is not."""
+        source = self.host("a", A).started()
+        count = source.powered_on()
+        self.kill_owner(source)
+        self.must_have(source, count + 1)
+        source.fetch()
+        self.kill_owner(source)
+        self.assertEqual(self.holders(), ("nobody", "nobody"))
+        target = self.host("b", B, "--incoming").started()
+        self.kill_owner(target)
+        target.must_take()
+        self.must_have(target, count + 2)
+        self.must_not_go_on(source)
+        source.disconnect()
+        target.end()
+
+    def kill_owner(self, host):
+        """And wait for the next."""
+        owner = f"$(ps -o pid,ppid,comm | awk '$2 == {host.pid} && $3 == \"vnvram\" {{ print $1 }}')"
+        Guest.shell.must(f"old={owner}; kill -9 $old; until new={owner}; [ -n \"$new\" -a \"$new\" != $old ]; do sleep 0.1; done")
+        self.vnvram(f"status unix:/run/{host.name}.sock")
+
+
+class Looks(Case):
+    """What `info` and `can-run` say of a reservation."""
+
+    def words(self, *_):
+        raise NotImplementedError
+
+    def said(self, device, *words):
+        """By both, and how the second one ends."""
+        answer = Guest.shell.run(f"vnvram can-run {device} {' '.join(words)} 2>&1")
+        return self.vnvram(f"info {device}"), answer.output, answer.status
+
+    def test_nobodys(self):
+        for text in self.said(A)[:2]:
+            self.assertIn("nobody has reserved it, and this host can", text)
+        found = self.info(A)["reservation"]
+        self.assertEqual(found, {"holder": "nobody", "key": None, "possible": True, "reason": None})
+
+    def test_a_hosts(self):
+        ask(f'reserve("{A}", {KEY_OF_OURS})')
+        info, can_run, status = self.said(A)
+        for text in (info, can_run):
+            self.assertIn(f"this host has reserved it (key {KEY_OF_OURS:#x})", text)
+        self.assertEqual(status, 0, can_run)
+        info, can_run, status = self.said(B)
+        for text in (info, can_run):
+            self.assertIn(f"another host has reserved it (key {KEY_OF_OURS:#x})", text)
+        self.assertEqual(status, IN_USE, can_run)
+        self.assertEqual(self.said(B, "--incoming")[2], 0)
+        self.assertEqual(self.holders(), ("this_host", "another_host"))  # Nor has a look changed anything.
+        self.must_not_write(B)
+
+    def test_something_elses(self):
+        ask(f'reserve("{A}", {FOREIGN_KEY})')
+        for device in (A, B):
+            for text in self.said(device)[:2]:
+                self.assertIn(f"something that is not vNVRAM has reserved it (key {FOREIGN_KEY:#x})", text)
+        self.assertFalse(self.info(A)["reservation"]["possible"])
+
+    def test_who_may_not_look(self):
+        Guest.shell.must(f"chown 1000 {A}")
+        said = Guest.shell.must(f"su machine -c 'vnvram info {A} && vnvram can-run {A}'")
+        self.assertEqual(len(re.findall("this process has no right to", said)), 2, said)
+
+
+if __name__ == "__main__":
+    unittest.main()
