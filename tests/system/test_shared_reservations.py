@@ -1,167 +1,20 @@
 """One LUN that two hosts see, which is reserved for the one that has the machine: it goes over with the image.
 
-As in test_reservations.py the LUN is real, of a real target, and the two hosts are two logins of one guest. What QEMU says
-is said by Python in that guest (harness/guest_python.py).
+As in test_reservations.py the LUN is real, of a real target, and the two hosts are two logins of one guest.
 """
 
-import json
 import re
 import unittest
 
 from cli.command import IN_USE, SEALED, UNSUPPORTED
-from guest.guest_image import SAN_MODULES
-from harness.guest_python import GuestPython, python_files
-from harness.san_machine import HOSTS, start_san_machine
-from harness.workspace import Workspace
+from harness.reserved_hosts import A, B, Case, Guest, Host, TAKES_RESERVATIONS, ask, start_guest
 
-A, B = HOSTS["a"][0], HOSTS["b"][0]
-MODULES = ("tpm.support", "tpm.test_shared_image", "harness.reserved_device")
-TAKES_RESERVATIONS = "/sys/kernel/config/target/core/fileio_0/lun/attrib/emulate_pr"
-FAIL = 9
 FOREIGN_KEY = 0xABCDEF
 KEY_OF_OURS = 0x764E560000000001
 
 
-class Guest:
-    """One for all tests of this module."""
-    shell = None
-    python = None
-
-
 def setUpModule():
-    workspace = Workspace()
-    unittest.addModuleCleanup(workspace.close)
-    Guest.shell = start_san_machine(workspace, SAN_MODULES, python_files(*MODULES))
-    unittest.addModuleCleanup(Guest.shell.kill)
-    Guest.shell.must("mkdir -p /etc /tmp && echo root:x:0:0::/root:/bin/sh >/etc/passwd && "
-                     "echo machine:x:1000:1000::/:/bin/sh >>/etc/passwd && echo machine:x:1000: >/etc/group")
-    Guest.python = GuestPython(Guest.shell, *MODULES)
-
-
-class Host:
-    """A program on one of the two hosts, and the QEMU that is its client."""
-
-    def __init__(self, case, name, device, *options):
-        self.case, self.name, self.device = case, name, device
-        self.log = f"/run/{name}.log"
-        self.tpm = f"/run/{name}.tpm"
-        words = case.words(self, *options)
-        self.pid = Guest.shell.must(f"{words} >{self.log} 2>&1 & echo $!")
-
-    def started(self):
-        """With its QEMU connected."""
-        Guest.shell.must(f"until grep -q 'serves the TPM' {self.log}; do kill -0 {self.pid} || exit 1; sleep 0.2; done", seconds=120)
-        return self.connected()
-
-    def connected(self):
-        ask(f'{self.name} := ControlClient("{self.tpm}")')
-        ask(f"{self.name}_guest := {self.name}.take_control()")
-        return self
-
-    def disconnect(self):
-        ask(f"[{self.name}_guest.close(), {self.name}.close()]")
-
-    def log_text(self):
-        return Guest.shell.must(f"cat {self.log}")
-
-    def powered_on(self):
-        """A new machine; what its counter is."""
-        self.case.assertEqual(ask(f"{self.name}.init()"), 0, self.log_text())
-        self.case.assertEqual(ask(f"{self.name}_guest.startup()"), 0)
-        ask(f"{self.name}_guest.define_counter()")
-        return self.count()
-
-    def count(self):
-        ask(f"{self.name}_guest.must_increment()")
-        return ask(f"{self.name}_guest.counter()")
-
-    def fetch(self):
-        """QEMU at the source has the state then."""
-        try:
-            ask(f"len(blobs := fetch({self.name}))")
-        except AssertionError as error:
-            raise AssertionError(f"{error}: {self.log_text()}") from error
-
-    def fetch_refused(self):
-        with self.case.assertRaisesRegex(AssertionError, "is not given"):
-            self.fetch()
-        return self.log_text()
-
-    def take(self):
-        """QEMU at the destination sets the state, and powers the TPM on; the result."""
-        return ask(f"take({self.name}, blobs)")
-
-    def must_take(self):
-        self.case.assertEqual(self.take(), 0, self.log_text())
-
-    def go_on(self):
-        """QEMU at the source says that its machine goes on after all; the result."""
-        return ask(f"{self.name}.lock_storage()")
-
-    def refused(self, status):
-        """It does not start; what it says."""
-        answer = Guest.shell.run(f"wait {self.pid}")
-        self.case.assertEqual(answer.status, status, self.log_text())
-        return self.log_text()
-
-    def end(self):
-        self.disconnect()
-        Guest.shell.must(f"kill {self.pid} && wait {self.pid}")
-
-    def kill(self):
-        """All of its processes, before one of them can do anything about another one's death."""
-        Guest.shell.must(f"children=$(ps -o pid,ppid | awk '$2 == {self.pid} {{ print $1 }}'); kill -STOP {self.pid}; "
-                         f"kill -9 $children {self.pid}; while kill -0 $children 2>/dev/null; do sleep 0.1; done; true")
-        self.disconnect()
-        Guest.shell.must(f"rm -f {self.tpm} /run/{self.name}.sock")
-
-
-def ask(expression):
-    return Guest.python.ask(expression)
-
-
-class Case(unittest.TestCase):
-    """Each test leaves the LUN to nobody."""
-
-    def setUp(self):
-        Guest.shell.run("killall -9 vnvram vnvram-tpm; rm -f /run/*; chown 0 /dev/sda /dev/sdb; "
-                        f"echo 1 >{TAKES_RESERVATIONS}")
-        for device in (A, B):
-            ask(f'give_back("{device}")')
-        Guest.shell.must(f"dd if=/dev/zero of={A} bs=1M count=16 conv=fsync 2>/dev/null")
-        self.vnvram(f"create {A} --tpm2")
-
-    def vnvram(self, words, status=0, message=""):
-        answer = Guest.shell.run(f"vnvram {words} 2>&1")
-        self.assertEqual(answer.status, status, f"{words}: {answer.output}")
-        self.assertTrue(re.search(message, answer.output), answer.output)
-        return answer.output
-
-    def info(self, device):
-        return json.loads(self.vnvram(f"info --json {device}"))
-
-    def holders(self):
-        """As A and as B see it."""
-        return tuple(self.info(device)["reservation"]["holder"] for device in (A, B))
-
-    def must_not_write(self, device):
-        """Whatever command it is, the storage refuses it."""
-        block = Guest.shell.run(f"dd if={device} of=/block bs=512 count=1 2>&1 && "
-                                f"dd if=/block of={device} bs=512 count=1 conv=notrunc oflag=direct 2>&1")
-        self.assertNotEqual(block.status, 0, block.output)
-
-    def must_have(self, host, number):
-        """It goes on with the machine, on what only its host can write to."""
-        self.assertEqual(host.count(), number, host.log_text())
-        self.assertEqual(self.holders(), ("this_host", "another_host") if host.device == A else ("another_host", "this_host"))
-        self.must_not_write(B if host.device == A else A)
-
-    def must_not_go_on(self, host):
-        before = self.info(host.device)
-        self.assertEqual(host.go_on(), FAIL)
-        self.assertNotEqual(ask(f"{host.name}_guest.increment()"), 0)
-        for name in ("epoch", "generation", "owner_pid"):
-            self.assertEqual(self.info(host.device)[name], before[name])
+    start_guest()
 
 
 class HandOver:
