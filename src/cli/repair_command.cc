@@ -4,7 +4,9 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/progress.h"
+#include "cli/take_over_options.h"
 #include "cli/text.h"
+#include "keys/closed_image.h"
 #include "vnvram/open_device.h"
 #include "vnvram/rescue.h"
 
@@ -54,6 +56,7 @@ RepairCommand::RepairCommand(CLI::App& parent)
   app().add_flag("--dry-run", dry_run_, "say what would be done and write nothing");
   app().add_flag("--discard-stray", discard_stray_,
                  "drop a commit that arrived after the content was put back to a snapshot");
+  add_owner_is_dead(app(), owner_is_dead_);
   app().add_flag("--json", json_, "print JSON");
 }
 
@@ -61,6 +64,11 @@ Result<ExitCode> RepairCommand::run(Output& output) {
   const auto device = open_image(dry_run_ ? Access::read_only : Access::read_write);
   if (!device) {
     return device.error();
+  }
+  const bool must_be_closed = !dry_run_ && !owner_is_dead_;
+  if (const Status closed = must_be_closed ? check_closed(**device) : Status(); !closed) {
+    return Error(closed.error().kind(), closed.error().cause(),
+                 "end it there; --owner-is-dead is your word that it writes nothing any more");
   }
   Progress progress("repair");
   const auto report =

@@ -13,6 +13,7 @@ public:
 private:
   bool dry_run_ = false;
   bool discard_stray_ = false;
+  bool owner_is_dead_ = false;
   bool json_ = false;
 };
 

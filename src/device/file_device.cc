@@ -31,7 +31,7 @@ DeviceCapabilities FileDevice::capabilities() const {
   return {.write = writable,
           .resize = writable && !file_.block_special,
           .lock = true,
-          .unseen_owners = file_.block_special,
+          .unseen_owners = unseen_owners_,
           .content_may_change = false,
           .remote = false,
           .read_beside_write = medium_reads_,

@@ -103,6 +103,7 @@ private:
   DirectFile unlocked_; ///< To read by when the lock is lost; where a file's lock can be.
   Access access_;
   bool medium_reads_;                 ///< The page cache is not to be trusted.
+  bool unseen_owners_;                ///< Locks say nothing of other hosts.
   bool has_path_ = false;             ///< What it was opened by, and is to be found by again.
   std::optional<FileName> file_name_; ///< Of a regular file that is open for writing.
   std::optional<PersistentReservation> reservation_; ///< Of a block device that is so.

@@ -14,7 +14,8 @@ namespace vnvram {
 
 FileDevice::FileDevice(std::string path, OpenedFile file, Access access)
     : path_(std::move(path)), file_(std::move(file)), access_(access),
-      medium_reads_(kept(Barrier::medium_reads) && cache_may_hide_writes(file_.fd.get())) {}
+      medium_reads_(kept(Barrier::medium_reads) && cache_may_hide_writes(file_.fd.get())),
+      unseen_owners_(owners_may_be_unseen(file_.fd.get())) {}
 
 Result<std::unique_ptr<FileDevice>> FileDevice::open(const std::string& path, Access access) {
   const bool is_open = scheme_of(path) == LocationScheme::descriptor;

@@ -30,6 +30,10 @@ constexpr std::array<std::uint64_t, 16> shared_file_systems = {
     0xbacbacbc, // VMware's
 };
 
+// FUSE (virtiofs and sshfs, as they are set up by default), 9p, VirtualBox's and VMware's folders.
+constexpr std::array<std::uint64_t, 4> with_locks_of_one_host = {0x65735546, 0x01021997, 0x786f4256,
+                                                                 0xbacbacbc};
+
 constexpr std::array<std::uint64_t, 5> without_inode_numbers = {0x517b, 0xff534d42, 0xfe534d42,
                                                                 0x786f4256, 0xbacbacbc};
 
@@ -53,6 +57,15 @@ bool cache_may_hide_writes(int fd) {
     return true;
   }
   return is_shared_file_system(magic_of(fd));
+}
+
+bool owners_may_be_unseen(int fd) {
+  struct stat status = {};
+  if (::fstat(fd, &status) == 0 && S_ISBLK(status.st_mode)) {
+    return true;
+  }
+  return std::find(with_locks_of_one_host.begin(), with_locks_of_one_host.end(), magic_of(fd)) !=
+         with_locks_of_one_host.end();
 }
 
 bool inodes_last(int fd) {

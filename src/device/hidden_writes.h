@@ -11,6 +11,11 @@ namespace vnvram {
 /// loop device's included, go by its one page cache.
 [[nodiscard]] bool cache_may_hide_writes(int fd);
 
+/// Whether owners on other hosts may have the same bytes open and have locks that are not seen
+/// here: a block device, whose locks are its host's, and files of clients that may keep locks to
+/// themselves.
+[[nodiscard]] bool owners_may_be_unseen(int fd);
+
 /// Whether an open file keeps its inode number, as seen by its name. Not where it is made up by the
 /// client, anew with each look.
 [[nodiscard]] bool inodes_last(int fd);

@@ -165,8 +165,10 @@ Status PersistentReservation::take() {
   if (*held && !is_own_kind(**held)) {
     return not_ours(**held);
   }
+  // Before anything is done: who had it then may give it back before it is taken.
+  const bool is_here = *held && calls_->has_key((*held)->key) == 0;
   Status reserved = reserve();
-  was_here_ = was_here_ || (reserved && *held);
+  was_here_ = was_here_ || (reserved && is_here);
   return reserved;
 }
 

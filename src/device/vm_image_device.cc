@@ -15,6 +15,7 @@
 #include "base/file_error.h"
 #include "base/unique_fd.h"
 #include "device/file_space.h"
+#include "device/hidden_writes.h"
 #include "device/nbd_device.h"
 #include "device/qcow2_clusters.h"
 #include "device/qemu_nbd_server.h"
@@ -97,6 +98,9 @@ Result<std::unique_ptr<VmImageDevice>> VmImageDevice::open(const QemuFile& file,
     }
   }
   std::unique_ptr<VmImageDevice> device(new VmImageDevice(file, image, access, options));
+  if (const UniqueFd there = file.open(O_RDONLY | O_NONBLOCK); there.valid()) {
+    device->unseen_owners_ = owners_may_be_unseen(there.get());
+  }
   if (const Status started = device->start(); !started) {
     return started.error();
   }
@@ -173,6 +177,7 @@ DeviceCapabilities VmImageDevice::capabilities() const {
   return {.write = access_ == Access::read_write,
           .resize = false,
           .lock = true,
+          .unseen_owners = unseen_owners_,
           .content_may_change = false,
           .remote = true,
           .read_beside_write = false,

@@ -66,7 +66,8 @@ private:
   const ImageContainer image_;
   const Access access_;
   const DeviceOptions options_;
-  UniqueFd file_; ///< The image's file, to look at: O_PATH.
+  bool unseen_owners_ = false; ///< Of what the VM image is in.
+  UniqueFd file_;              ///< The image's file, to look at: O_PATH.
   std::optional<FileName> file_name_;
   std::mutex starting_;
   std::unique_ptr<QemuNbdServer> server_;

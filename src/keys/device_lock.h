@@ -3,6 +3,7 @@
 
 #include <fmt/core.h>
 
+#include "keys/closed_image.h"
 #include "vnvram/block_device.h"
 #include "vnvram/result.h"
 
@@ -10,6 +11,9 @@ namespace vnvram {
 
 class DeviceLock {
 public:
+  /// What an owner on another host has not closed.
+  enum class Unclosed { refused, accepted };
+
   explicit DeviceLock(BlockDevice& device) : device_(&device) {}
   DeviceLock(const DeviceLock&) = delete;
   DeviceLock& operator=(const DeviceLock&) = delete;
@@ -20,14 +24,14 @@ public:
   }
 
   /// Errors: in_use, read_only.
-  Status take() {
+  Status take(Unclosed unclosed = Unclosed::refused) {
     if (!device_->capabilities().write) {
       return Error(ErrorKind::read_only,
                    fmt::format("{}: the device is read-only", device_->name()));
     }
     Status locked = device_->lock_for_writing();
     taken_ = locked.ok();
-    return locked;
+    return locked && unclosed == Unclosed::refused ? check_closed(*device_) : locked;
   }
 
 private:

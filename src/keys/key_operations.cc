@@ -97,9 +97,10 @@ Status remove_key_slot(BlockDevice& device, unsigned number, bool allow_last) {
   return image ? remove_slot(device, *image, number, allow_last) : image.error();
 }
 
+// Whoever has it: nobody is to open it any more.
 Status erase_keys(BlockDevice& device) {
   DeviceLock lock(device);
-  if (const Status locked = lock.take(); !locked) {
+  if (const Status locked = lock.take(DeviceLock::Unclosed::accepted); !locked) {
     return locked;
   }
   // Also of an image whose superblocks say nothing any more: its keys are to go all the same.

@@ -250,10 +250,14 @@ Status ImageKeeper::reopen() {
   assert(is_attached());
   const StoreGate::Closure closed = gate_.close();
   release();
+  Opening again{.location = location_, .accept_sealed = true, .accept_unclosed = true};
+  if (store_->device().capabilities().unseen_owners) { // What was not put back, but taken over.
+    again.comes_after = {.epoch = store_->info().epoch,
+                         .pids = {static_cast<std::uint32_t>(::getpid())}};
+  }
   std::unique_ptr<BlockDevice> device = store_->abandon();
   store_.reset();
-  return open(std::move(device),
-              {.location = location_, .accept_sealed = true, .accept_unclosed = true});
+  return open(std::move(device), again);
 }
 
 Status ImageKeeper::hold() {

@@ -115,7 +115,7 @@ Status SharedImage::open(const GoOn& asked) {
     from.own_epoch = let_go_->own_epoch;
   }
   if (standing_ == Standing::ours || standing_ == Standing::came) {
-    return {};
+    return check_ours();
   }
   if (ends_) {
     return Error(ErrorKind::sealed, location_ + ": what serves it ends, and opens it no more",

@@ -12,11 +12,11 @@
 #include "base/plain_text.h"
 #include "device/location.h"
 #include "device/reservation_look.h"
+#include "device/unclosed_image.h"
 #include "format/superblock.h"
 #include "preflight/tpm_preflight.h"
 #include "store/move_marks.h"
 #include "store/superblock_reader.h"
-#include "store/unclosed_image.h"
 #include "store/written_ranges.h"
 
 namespace vnvram {

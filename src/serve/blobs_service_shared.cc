@@ -130,7 +130,13 @@ kj::Promise<void> BlobsService::letGo(LetGoContext context) {
       return kj::READY_NOW;
     }
     // What was sent is answered already, some of it.
-    session_.owner.roundup.run(session_.number, roundup_max);
+    if (!session_.owner.roundup.run(session_.number, roundup_max)) {
+      answer(context, Error(ErrorKind::in_use,
+                            session_.owner.location + ": a device is busy still, and what it was "
+                                                      "answered may not be on the image yet",
+                            "say it again"));
+      return kj::READY_NOW;
+    }
   }
   const Result<OwnerEpoch> epoch = session_.owner.holds.in_turn([&]() -> Result<OwnerEpoch> {
     // Another one may have said since, to whom that was known, that the machine goes on here.
@@ -163,6 +169,12 @@ kj::Promise<void> BlobsService::goOn(GoOnContext context) {
                       .random = asked.getEpoch().getRandom()};
   }
   SharedImage& shared = *session_.owner.shared;
+  if (shared.standing() != Standing::ours && !session_.owner.sessions.is_devices(session_.number)) {
+    if (const Status may = check_no_tpm_uses_it(); !may) {
+      answer(context, may.error());
+      return kj::READY_NOW;
+    }
+  }
   const bool is_taken_back = !from.hand_over && !from.own_epoch;
   Status gone_on = session_.owner.holds.in_turn(
       [&] { return is_taken_back ? shared.take_back() : shared.go_on(from); });

@@ -42,8 +42,10 @@ std::optional<RotationProgress> HeaderChanges::rotation_under_way() const {
 Result<StoreUse> HeaderChanges::begin() {
   std::optional<Result<StoreUse>> store = keeper_.try_to_change();
   return store ? *std::move(store)
-               : Error(ErrorKind::in_use, "changes of the image are held",
-                       "wait until the hold has ended, or end it: `release`");
+               : Error(ErrorKind::in_use,
+                       "changes of the image are held, or it is another host's for now",
+                       "wait until the hold has ended, or end it: `release`; what another host has "
+                       "is changed there");
 }
 
 // Beside a change there are the old entries or the new ones: nobody waits.

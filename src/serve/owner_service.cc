@@ -71,7 +71,7 @@ kj::Promise<void> OwnerService::hold(HoldContext context) {
   const std::chrono::milliseconds duration(context.getParams().getDurationMs());
   HoldClock& holds = session_.owner.holds;
   if (!session_.owner.keeper.is_held()) {
-    session_.owner.roundup.run(session_.number, roundup_max);
+    [[maybe_unused]] const bool have_all = session_.owner.roundup.run(session_.number, roundup_max);
   }
   const Result<std::uint64_t> number =
       duration.count() <= 0 || duration > hold_max
@@ -127,6 +127,13 @@ kj::Promise<void> OwnerService::changes(ChangesContext context) {
 
 // Changers wait until it is done, which is why the contents are bounded.
 Result<Moment> OwnerService::moment_since(std::uint64_t after, std::uint64_t content_max_bytes) {
+  SharedImage* const shared = session_.owner.shared;
+  if (shared != nullptr && shared->is_seen_only()) { // A copy of what was there once is no backup.
+    const Status seen = session_.owner.holds.in_turn([&] { return shared->see_anew(); });
+    if (!seen) {
+      return seen.error();
+    }
+  }
   Result<StoreUse> store = settled_store();
   if (!store) {
     return store.error();

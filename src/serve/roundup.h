@@ -39,15 +39,16 @@ public:
     changed_.notify_all();
   }
 
-  /// By a session's thread: all others have. Who is busy for longer than that is not waited for.
-  void run(std::uint64_t session, std::chrono::milliseconds wait_max) {
+  /// By a session's thread: all others have. Who is busy for longer than that is not waited for:
+  /// false.
+  [[nodiscard]] bool run(std::uint64_t session, std::chrono::milliseconds wait_max) {
     std::unique_lock lock(mutex_);
     const std::uint64_t round = ++round_;
     set_waits(session, true);
     for (const auto& [number, member] : members_) {
       member.rings();
     }
-    changed_.wait_for(lock, wait_max, [&] {
+    const bool have_all = changed_.wait_for(lock, wait_max, [&] {
       for (const auto& [number, member] : members_) {
         if (!member.waits && member.done_round < round) {
           return false;
@@ -56,6 +57,7 @@ public:
       return true;
     });
     set_waits(session, false);
+    return have_all;
   }
 
 private:

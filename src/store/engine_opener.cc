@@ -9,6 +9,7 @@
 #include "base/barrier.h"
 #include "base/host_name.h"
 #include "device/space_keeper.h"
+#include "device/unclosed_image.h"
 #include "format/superblock_pair.h"
 #include "keys/key_rotation.h"
 #include "store/hand_over_look.h"
@@ -17,7 +18,6 @@
 #include "store/owner_name.h"
 #include "store/registration.h"
 #include "store/superblock_reader.h"
-#include "store/unclosed_image.h"
 #include "store/unlock.h"
 #include "store/written_ranges.h"
 
@@ -61,7 +61,9 @@ Status check_closed(const BlockDevice& device, const format::Superblock& superbl
                     const OpenOptions& options) {
   const LastOwner owner{.pid = superblock.owner_pid, .host = superblock.owner_host.data()};
   const bool is_sealed = (superblock.features_must_know & format::feature_sealed) != 0;
-  const bool is_told = is_sealed || options.accept_unclosed;
+  const bool is_own = options.go_on || (options.comes_after &&
+                                        superblock.epoch_number <= options.comes_after->epoch);
+  const bool is_told = is_sealed || is_own || options.accept_unclosed;
   return !is_told && kept(Barrier::unclosed_word) &&
                  may_be_open_elsewhere(device.capabilities(), owner)
              ? Status(open_elsewhere(device.name(), owner))

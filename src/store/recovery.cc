@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/barrier.h"
+#include "base/host_name.h"
 #include "base/random_bytes.h"
 #include "store/image_view.h"
 
@@ -91,10 +92,8 @@ Status Recovery::begin_epoch() {
     superblock.clean = 0;
     superblock.owner_pid = static_cast<std::uint32_t>(::getpid());
     superblock.owner_host = {};
+    host_name().copy(superblock.owner_host.data(), superblock.owner_host.size() - 1);
     superblock.owner_since = seconds_since_1970();
-    if (::gethostname(superblock.owner_host.data(), superblock.owner_host.size() - 1) != 0) {
-      superblock.owner_host = {};
-    }
   });
   if (!done) {
     return done;

@@ -9,6 +9,7 @@ from harness.child import PATIENCE_SECONDS
 from harness.nbd_server import NbdServer
 from harness.owner_process import OwnerProcess
 from harness.tpm_process import TpmProcess, program
+from tpm.support import ControlClient
 
 from .command import ABSENT, Case, IN_USE, MIB, OK, POISONED, SEALED, USAGE, WRONG_KEY
 
@@ -145,3 +146,38 @@ class OnAnotherHostTest(TakeoverCase):
         self.assertEqual(done.returncode, OK, done.stderr)
         self.assertEqual(self.elsewhere("put", self.image, "x", "-").returncode, OK)
         self.put(self.image, b"closed there")
+
+    def must_not_take_back(self, control):
+        """A guest's reset has the TPM look again; its machine was taken over."""
+        control = ControlClient(control)
+        self.addCleanup(control.close)
+        guest = control.take_control()
+        self.addCleanup(guest.close)
+        self.assertEqual((control.init(), guest.startup()), (0, 0))
+        guest.define_counter()
+        guest.must_increment()
+        self.assertEqual(self.elsewhere("takeover", self.image, "--owner-is-dead").returncode, OK)
+        self.assertEqual(self.elsewhere("put", self.image, "x", "-").returncode, OK)
+        there = self.json("info", self.image)
+        control.init()
+        guest.startup()
+        self.assertNotEqual(guest.increment(), 0)
+        self.assertEqual(self.json("info", self.image), there)
+        self.assertEqual(self.vnvram("get", self.image, "x"), b"theirs")
+
+    def test_a_reset_of_a_tpm_that_was_taken_over_takes_nothing_back(self):
+        tpm = TpmProcess(self.workspace, self.image)
+        self.addCleanup(tpm.kill)
+        self.must_not_take_back(tpm.control)
+
+    def test_a_reset_of_a_machine_that_was_taken_over_takes_nothing_back(self):
+        tpm = self.workspace.file("machine.tpm")
+        self.own("--tpm", f"unix:{tpm}")
+        self.must_not_take_back(tpm)
+
+    def test_what_changes_an_image_without_opening_it_asks_as_well(self):
+        self.own()
+        for words in (("meta", "set", self.image, "name", "value"), ("repair", self.image)):
+            done = self.elsewhere(*words)
+            self.assertEqual(done.returncode, IN_USE, (words, done.stderr))
+        self.assertEqual(self.elsewhere("repair", self.image, "--owner-is-dead").returncode, OK)

@@ -104,6 +104,14 @@ TEST_F(Unclosed, OfThisHostItIsOpened) {
   }
 }
 
+// The host may have been called otherwise then.
+TEST_F(Unclosed, WhoComesAfterAnOwnerOfTheSameMachineIsNotAsked) {
+  was_of("as-it-was-called");
+  OpenOptions options = inline_options();
+  options.comes_after = {.epoch = open_read_only()->info().epoch};
+  EXPECT_OK(open_on(nbd_export, options));
+}
+
 TEST_F(Unclosed, WhatItsOwnerHasClosedIsOpenedAnywhere) {
   ASSERT_OK(open()->close());
   was_of("another-host");

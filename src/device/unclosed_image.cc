@@ -1,4 +1,4 @@
-#include "store/unclosed_image.h"
+#include "device/unclosed_image.h"
 
 #include <fmt/core.h>
 
@@ -16,7 +16,7 @@ Error open_elsewhere(const std::string& name, const LastOwner& owner) {
   return {ErrorKind::in_use,
           fmt::format("{}: process {} on {} has not closed it, and may have it open: nothing on "
                       "this storage says that it has ended",
-                      name, owner.pid, owner.host),
+                      name, owner.pid, owner.host.empty() ? "an unnamed host" : owner.host),
           "end it there; if that process or its host is dead, or this is a copy of what was open "
           "there: `takeover`"};
 }
