@@ -22,7 +22,10 @@ class Qmp:
         self._events = []
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            self._socket.connect(self.path)
+            try:
+                self._socket.connect(self.path)
+            except OSError as error:
+                raise QmpError(f"QMP socket {self.path}: {error.strerror}") from error
             self._deadline = time.monotonic() + seconds
             self._message()  # the greeting
             self.execute("qmp_capabilities")

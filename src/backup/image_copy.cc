@@ -98,9 +98,12 @@ Status take_the_place(const std::string& path, std::uint64_t size_bytes,
     return format.error();
   }
   bool forbidden = false;
-  return create_new_image_file(
-      {.target = *name, .format = *format, .rights = FileRights::of(old), .size_bytes = size_bytes},
-      options, forbidden);
+  return create_new_image_file({.target = *name,
+                                .format = *format,
+                                .rights = FileRights::of(old),
+                                .replaces = true,
+                                .size_bytes = size_bytes},
+                               options, forbidden);
 }
 
 } // namespace

@@ -86,6 +86,9 @@ Result<PublicMetadata> MetaCommand::read() const {
 
 Status MetaCommand::change(const std::optional<std::string>& value) const {
   if (is_owner_socket(image())) {
+    if (Status here = check_image_is_here(image()); !here) {
+      return here;
+    }
     const auto owner = connect_owner(image());
     return owner ? (*owner)->change_metadata(name_, value) : owner.error();
   }

@@ -43,4 +43,16 @@ Result<std::unique_ptr<OwnerClient>> connect_owner(const std::string& image) {
   return socket ? OwnerClient::connect(*std::move(socket)) : socket.error();
 }
 
+Status check_image_is_here(const std::string& image) {
+  const auto owner = connect_owner(image);
+  const auto status = owner ? (*owner)->status() : Result<OwnerStatus>(owner.error());
+  if (!status) {
+    return status.error();
+  }
+  return status->image && status->image->elsewhere
+             ? Status(Error(ErrorKind::sealed, status->location + ": another host has the image",
+                            "change it where its machine is"))
+             : Status();
+}
+
 } // namespace vnvram::cli

@@ -23,5 +23,8 @@ Result<UniqueFd> connect_socket(const std::string& image);
 Result<std::unique_ptr<RemoteBlobClient>> connect_blobs(const std::string& image);
 /// Its calls for operators. The same errors.
 Result<std::unique_ptr<OwnerClient>> connect_owner(const std::string& image);
+/// For who is about to change something: what is to be changed while another host has the image
+/// waits, as devices' changes have to, and nobody waits for a command. Error: sealed, too.
+Status check_image_is_here(const std::string& image);
 
 } // namespace vnvram::cli

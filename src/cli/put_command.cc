@@ -91,7 +91,8 @@ Result<ExitCode> PutCommand::put_to_owner() {
 
 Result<ExitCode> PutCommand::run(Output& /*output*/) {
   if (is_owner_socket(image())) {
-    return put_to_owner();
+    const Status here = check_image_is_here(image());
+    return here ? put_to_owner() : here.error();
   }
   // Look first, so that a wrong name or size is found before anything is written at all.
   BlobInfo blob;

@@ -64,7 +64,8 @@ Result<ExitCode> RegisterCommand::run(Output& /*output*/) {
                  "name some with --tpm2, --tpm12, --uefi FILE or --blob NAME:TYPE:MAX");
   }
   if (is_owner_socket(image())) {
-    const Status fit = check_for_owner();
+    Status fit = check_for_owner();
+    fit = fit ? check_image_is_here(image()) : fit;
     const Status registered = fit ? register_with_owner(image(), *blobs) : fit;
     return registered ? Result<ExitCode>(ExitCode::ok) : registered.error();
   }

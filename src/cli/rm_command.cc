@@ -18,7 +18,9 @@ RmCommand::RmCommand(CLI::App& parent)
 
 Result<ExitCode> RmCommand::run(Output& /*output*/) {
   if (is_owner_socket(image())) {
-    if (Status fit = check_for_owner(); !fit) {
+    Status fit = check_for_owner();
+    fit = fit ? check_image_is_here(image()) : fit;
+    if (!fit) {
       return fit.error();
     }
     const auto owner = connect_owner(image());

@@ -1,5 +1,6 @@
 #include "cli/shared_conflicts.h"
 
+#include "device/image_format.h"
 #include "device/location.h"
 #include "owner/named_server.h"
 
@@ -21,6 +22,13 @@ Status check_shared(const SharedUse& use) {
         "--image-key with --shared: a VM image is not handed over, since nobody can look at "
         "it beside the one who has it",
         "a raw image, which `create --encrypt` makes an encrypted one");
+  }
+  if (const auto found = find_container(use.image, use.device);
+      found && found->format != ImageFormat::raw) {
+    return Error(ErrorKind::unsupported,
+                 use.image + ": a VM image is not handed over with --shared, since nobody can look "
+                             "at it beside the one who has it",
+                 "a raw image");
   }
   if (descriptor_of(use.image)) {
     return Error(ErrorKind::invalid_argument,

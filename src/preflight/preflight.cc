@@ -228,8 +228,15 @@ void Preflight::check_owner(const StoreInfo& info) {
     add("lock", is_locked_ ? Outcome::good : Outcome::unknown,
         is_locked_ ? "nobody has it" : "its last owner has closed it; there is no lock to look at");
   } else if (const LastOwner owner{.pid = info.owner_pid, .host = info.owner_host};
-             !options_.incoming && may_be_open_elsewhere(device_can_, owner)) {
-    refuse("lock", open_elsewhere(location_, owner));
+             may_be_open_elsewhere(device_can_, owner)) {
+    if (options_.incoming) {
+      add("lock", Outcome::note,
+          fmt::format("{} has not closed it: it can come by a hand-over (--shared); without that a "
+                      "start is refused until that one has ended, or `takeover`",
+                      who));
+    } else {
+      refuse("lock", open_elsewhere(location_, owner));
+    }
   } else if (is_locked_) {
     add("lock", Outcome::note,
         fmt::format("not closed in good order by {}, and no lock of it is seen here{}", who,

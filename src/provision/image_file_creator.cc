@@ -85,6 +85,7 @@ Status create_file(const Plan& plan, std::uint64_t size_bytes, const CreateOptio
       .target = plan.target, .format = plan.format, .size_bytes = *size, .make = make};
   if (plan.old != nullptr) {
     image.rights = FileRights::of(*plan.old);
+    image.replaces = true;
   } else {
     image.rights_when_made = plan.rights;
   }

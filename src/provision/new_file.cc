@@ -8,6 +8,7 @@
 #include <utility>
 
 #include <fcntl.h>
+#include <stdio.h> // RENAME_NOREPLACE
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -118,11 +119,31 @@ Status NewFile::check_is_it() const {
                      "what was there is as it was; look who changes its folder");
 }
 
-Status NewFile::take_name(bool& forbidden) {
+// Where the file system cannot rename so it gets a second name, and loses the first one with the
+// folder.
+bool NewFile::give_name(Replaces replaces) const {
+  const int from = folder_.folder().fd();
+  const int to = folder_.parent().fd();
+  if (replaces == Replaces::old_file) {
+    return ::renameat(from, name_.c_str(), to, name_.c_str()) == 0;
+  }
+  if (::renameat2(from, name_.c_str(), to, name_.c_str(), RENAME_NOREPLACE) == 0) {
+    return true;
+  }
+  return (errno == EINVAL || errno == ENOSYS) &&
+         ::linkat(from, name_.c_str(), to, name_.c_str(), 0) == 0;
+}
+
+Status NewFile::take_name(Replaces replaces, bool& forbidden) {
   if (const Status is_it = check_is_it(); !is_it) {
     return is_it;
   }
-  if (::renameat(folder_.folder().fd(), name_.c_str(), folder_.parent().fd(), name_.c_str()) != 0) {
+  if (!give_name(replaces)) {
+    if (errno == EEXIST && replaces == Replaces::nothing) {
+      return Error(ErrorKind::exists,
+                   target_ + ": somebody has made something of this name meanwhile",
+                   "it is as it was, and what was made for it is gone; look what it is");
+    }
     forbidden = forbids_replacing(errno);
     return file_error(target_, "cannot rename the new image to this name");
   }

@@ -52,13 +52,16 @@ public:
   [[nodiscard]] Result<QemuFile> for_qemu() const;
 
   Status set_rights(const FileRights& rights, bool& forbidden);
-  /// Whatever has that name is replaced. The name is durable on return; the content is the caller's
-  /// business. Errors: stale: it is empty, or another file is there instead: whoever was to write
-  /// it has written elsewhere.
-  Status take_name(bool& forbidden);
+  /// What has that name by then: nothing, or the file that this one is to take the place of.
+  enum class Replaces { nothing, old_file };
+  /// The name is durable on return; the content is the caller's business. Errors: stale: it is
+  /// empty, or another file is there instead: whoever was to write it has written elsewhere;
+  /// exists: somebody else has made something of that name meanwhile, which is as it was.
+  Status take_name(Replaces replaces, bool& forbidden);
 
 private:
   [[nodiscard]] Status check_is_it() const;
+  [[nodiscard]] bool give_name(Replaces replaces) const;
   NewFile(WorkFolder folder, std::string name, std::string target, UniqueFd fd)
       : folder_(std::move(folder)), name_(std::move(name)), target_(std::move(target)),
         fd_(std::move(fd)) {}

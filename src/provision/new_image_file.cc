@@ -100,7 +100,9 @@ Status try_to_create(const NewImageFile& image, const CreateOptions& options, bo
   Status done = image.rights ? file->set_rights(*image.rights, forbidden) : Status();
   done = done ? fill(*file, image, options) : done;
   done = done && image.rights_when_made ? give_rights(image, *file, forbidden) : done;
-  return done ? file->take_name(forbidden) : done;
+  using Replaces = NewFile::Replaces;
+  return done ? file->take_name(image.replaces ? Replaces::old_file : Replaces::nothing, forbidden)
+              : done;
 }
 
 } // namespace

@@ -19,6 +19,7 @@ struct NewImageFile {
   const Folder* folder = nullptr; ///< The target's, if it is open already.
   ImageFormat format = ImageFormat::raw;
   std::optional<FileRights> rights = {}; ///< Nothing: for this user only.
+  bool replaces = false;                 ///< A file that has the name, and is to lose it.
   RightsWhenMade rights_when_made = {};
   std::uint64_t size_bytes = 0;
   MakeImage make = create_image;

@@ -138,6 +138,15 @@ Result<Moment> OwnerService::moment_since(std::uint64_t after, std::uint64_t con
   if (!store) {
     return store.error();
   }
+  // Of an owner that was overtaken it would be what the image held once.
+  const Result<bool> is_current =
+      shared != nullptr && shared->is_seen_only() ? true : (*store)->is_current();
+  if (!is_current || !*is_current) {
+    return is_current ? Error(ErrorKind::stale,
+                              session_.owner.location + ": somebody else has opened it since",
+                              "ask the owner that has it")
+                      : is_current.error();
+  }
   Moment moment{.state = image_state((*store)->info()), .blobs = (*store)->blobs()};
   std::vector<const BlobInfo*> changed;
   std::uint64_t size_bytes = 0;

@@ -196,7 +196,7 @@ std::size_t Committer::carry_out_group(Waiting waiting) {
     }
     count = add_to_stage(waiting);
   }
-  const Status written = stage_.empty() ? Status{} : record_writer_.write();
+  const Status written = stage_.empty() ? record_writer_.write_nothing() : record_writer_.write();
   for (std::size_t i = 0; i < count && !written; ++i) {
     waiting[i]->result = waiting[i]->result ? written : waiting[i]->result;
   }

@@ -38,6 +38,12 @@ Status RecordWriter::look_before(std::uint32_t block_count) {
   return still_ours;
 }
 
+// Where a lock keeps others out there is nothing to look for.
+Status RecordWriter::write_nothing() {
+  const Status still_ours = state_.device->capabilities().unseen_owners ? owner_.look() : Status();
+  return still_ours ? still_ours : Status(state_.poison(still_ours.error(), "a commit"));
+}
+
 Status RecordWriter::write(Directory* changed_directory) {
   const Status countable = state_.refuse_worn_counters();
   if (!countable) {

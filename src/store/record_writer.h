@@ -22,6 +22,9 @@ public:
   /// `changed_directory` takes the directory's place if the record changes it. An error that has
   /// not poisoned the store: nothing was written, and what is staged is to be thrown away.
   Status write(Directory* changed_directory = nullptr);
+  /// In its place, if what was asked for changes nothing: it is as well an answer that the image
+  /// has it. An error has poisoned the store.
+  Status write_nothing();
 
 private:
   Result<RingPlace> wait_for_room(std::uint32_t block_count);

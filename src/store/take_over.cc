@@ -65,7 +65,8 @@ Status take_over(BlockDevice& device, OwnerWord word, const KeyRing& keys) {
                fmt::format("{}: {} has not closed it, and this storage cannot shut it out ({})",
                            device.name(), owner_name(*superblock), why(device, shut_out.error())),
                "end that process, or cut its host's power; then --owner-is-dead is your word that "
-               "it writes nothing any more");
+               "it writes nothing any more here; also if this is a copy of what it has open, which "
+               "can go on then");
 }
 
 } // namespace vnvram

@@ -190,9 +190,12 @@ Status FolderPlace::make_image(TpmImageRecipe::Contents contents) const {
   rights.owner_is_needed = false; // Only root can give it another one; swtpm's have none either.
   rights.mode = mode_.value_or(rights.mode);
   bool forbidden = false;
-  Status made = create_new_image_file(
-      {.target = image_path_, .folder = &*folder_, .rights = rights, .size_bytes = *size_bytes},
-      *options, forbidden);
+  Status made = create_new_image_file({.target = image_path_,
+                                       .folder = &*folder_,
+                                       .rights = rights,
+                                       .replaces = replaces,
+                                       .size_bytes = *size_bytes},
+                                      *options, forbidden);
   TpmImageRecipe::wipe(*options);
   return made;
 }

@@ -108,6 +108,13 @@ TEST_F(ImageMoveTest, WhereItCannotBeginNothingThereIsWrittenOver) {
   EXPECT_OK(store_->write("a", pattern(3, 1)));
 }
 
+TEST_F(ImageMoveTest, WhatHasGotItsNameMeanwhileIsNotReplaced) {
+  obstinate_->before_look = [&] { std::ofstream(new_) << "somebody's"; };
+  EXPECT_KIND(move(), exists);
+  EXPECT_EQ(content_of(new_), "somebody's");
+  EXPECT_OK(store_->write("a", pattern(3, 1)));
+}
+
 TEST_F(ImageMoveTest, ItHasAllThatWasWrittenMeanwhile) {
   ASSERT_EQ(::chmod(old_.c_str(), 0640), 0);
   unsigned last = 1;
