@@ -34,7 +34,7 @@ TEST_F(ExchangedFolderTest, AFileTakesItsNameWhereItWasMade) {
   ASSERT_OK(file);
   ASSERT_EQ(::write(file->fd(), "new", 3), 3);
   folder_.exchange();
-  EXPECT_OK(file->take_name(forbidden_));
+  EXPECT_OK(file->take_name(NewFile::Replaces::nothing, forbidden_));
   EXPECT_TRUE(std::filesystem::exists(folder_.moved() + "/vm.nvram"));
   folder_.expect_victim_as_it_was();
 }
@@ -72,7 +72,7 @@ TEST_F(ExchangedFolderTest, OnlyTheFileThatWasMadeTakesTheName) {
   {
     Result<NewFile> empty = NewFile::make(target(), forbidden_);
     ASSERT_OK(empty);
-    EXPECT_KIND(empty->take_name(forbidden_), stale);
+    EXPECT_KIND(empty->take_name(NewFile::Replaces::nothing, forbidden_), stale);
   }
   {
     Result<NewFile> file = NewFile::make(target(), forbidden_);
@@ -85,7 +85,7 @@ TEST_F(ExchangedFolderTest, OnlyTheFileThatWasMadeTakesTheName) {
         std::ofstream(made) << "other";
       }
     }
-    EXPECT_KIND(file->take_name(forbidden_), stale);
+    EXPECT_KIND(file->take_name(NewFile::Replaces::nothing, forbidden_), stale);
   }
   std::ifstream kept(target());
   EXPECT_EQ(std::string((std::istreambuf_iterator<char>(kept)), {}), "old");
