@@ -11,7 +11,7 @@ from harness.vm_image import wait_until_let_go
 from .command import Case
 
 # A new file is written, flushed and renamed.
-MOMENTS = ("pwritev2", "pwrite64", "fsync", "fdatasync", "renameat")
+MOMENTS = ("pwritev2", "pwrite64", "fsync", "fdatasync", "renameat2")
 
 
 class LeftoverTest(Case):
@@ -79,7 +79,7 @@ class LeftoverTest(Case):
         self.assertEqual(self.names(run), [])
 
     def test_one_that_is_at_work_is_left_alone(self):
-        tracer = self.traced("renameat", "delay_enter=600000000", "create", self.image)
+        tracer = self.traced("renameat2", "delay_enter=600000000", "create", self.image)
         self.addCleanup(tracer.communicate)
         self.addCleanup(tracer.kill)
         self.wait_for(lambda: len(self.hidden()) == 1)

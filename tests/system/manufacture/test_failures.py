@@ -25,7 +25,7 @@ exec /usr/bin/swtpm_localca "$@"
 """
 # Of the program itself, in the order in which they come: its folder, the key, swtpm_setup, and the image.
 STEPS = (("mkdirat", 3), ("mkdirat", 4), ("memfd_create", 1), ("poll", 1), ("fallocate", 1), ("fdatasync", 1),
-         ("fdatasync", 6), ("renameat", 1))
+         ("fdatasync", 6), ("renameat2", 1))
 BEHIND_ALL = ("fsync", 1)
 
 

@@ -10,7 +10,7 @@ from .case import SwtpmCase
 from .programs import SWTPM, TPM2, content
 
 # What taking over consists of.
-STEPS = ("fallocate", "fsync", "fdatasync", "fchmod", "mkdirat", "linkat", "renameat", "unlinkat",
+STEPS = ("fallocate", "fsync", "fdatasync", "fchmod", "mkdirat", "linkat", "renameat", "renameat2", "unlinkat",
          "pwritev2")
 
 
