@@ -9,6 +9,7 @@ from harness.child import PATIENCE_SECONDS
 from harness.nbd_server import NbdServer
 from harness.owner_process import OwnerProcess
 from harness.tpm_process import TpmProcess, program
+from swtpm.case import loop_device
 from tpm.support import ControlClient
 
 from .command import ABSENT, Case, IN_USE, MIB, OK, POISONED, SEALED, USAGE, WRONG_KEY
@@ -45,6 +46,11 @@ class TakeoverCase(Case):
         self.assertIn(done.returncode, (IN_USE, POISONED), done.stderr)
         self.assertRegex(done.stderr.decode(), r"another owner has opened it since \(epoch \d+(\)|, process [1-9])")
         self.assertNotIn(b"late", self.vnvram("get", self.image, "x"))
+
+    def elsewhere(self, *words):
+        """On a host of another name."""
+        return subprocess.run(["unshare", "--uts", "sh", "-c", 'hostname elsewhere && exec "$@"', "sh", program("vnvram"),
+                               *words], input=b"theirs", capture_output=True, check=False, timeout=PATIENCE_SECONDS)
 
 
 class TakeoverTest(TakeoverCase):
@@ -121,11 +127,6 @@ class OnAnotherHostTest(TakeoverCase):
 
     server = "nbdkit-tcp"
 
-    def elsewhere(self, *words):
-        """On a host of another name."""
-        return subprocess.run(["unshare", "--uts", "sh", "-c", 'hostname elsewhere && exec "$@"', "sh", program("vnvram"),
-                               *words], input=b"theirs", capture_output=True, check=False, timeout=PATIENCE_SECONDS)
-
     def test_a_start_on_another_host_takes_nothing_from_who_runs(self):
         owner = self.own()
         self.put(owner.address, b"acknowledged")
@@ -181,3 +182,31 @@ class OnAnotherHostTest(TakeoverCase):
             done = self.elsewhere(*words)
             self.assertEqual(done.returncode, IN_USE, (words, done.stderr))
         self.assertEqual(self.elsewhere("repair", self.image, "--owner-is-dead").returncode, OK)
+
+
+class OnAVolumeTest(TakeoverCase):
+    """That two hosts see: two loop devices over one file."""
+
+    def check_it_asks(self, here, there):
+        self.image = here
+        self.create("--blob", "x:t:8K")
+        owner = self.own()
+        self.put(owner.address, b"acknowledged")
+        done = self.elsewhere("put", there, "x", "-")
+        self.assertEqual(done.returncode, IN_USE, done.stderr)
+        self.assertIn(b"has not closed it", done.stderr)
+        self.assertFalse(json.loads(self.elsewhere("can-run", there, "--json").stdout)["can_run"])
+        self.put(owner.address, b"goes on")
+        owner.stop()
+        self.assertEqual(self.elsewhere("put", there, "x", "-").returncode, OK)
+
+    def test_a_raw_image(self):
+        disk = self.file("volume", bytes(8 * MIB))
+        self.check_it_asks(loop_device(self, disk), loop_device(self, disk))
+
+    def test_a_vm_image(self):
+        disk = self.file("volume", bytes(16 * MIB))
+        here, there = loop_device(self, disk), loop_device(self, disk)
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", here, "8M"], check=True,
+                       timeout=PATIENCE_SECONDS)
+        self.check_it_asks(here, there)
