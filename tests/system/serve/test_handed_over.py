@@ -53,6 +53,19 @@ class HandOver(HandedOverCase):
         self.assertIsNotNone(source.failed)
         self.must_go_on(target)
 
+    def test_commands_do_not_wait(self):
+        """Nobody would be there to hear of it when the image comes back."""
+        source, target = self.start_source(), self.start_target()
+        token = self.hand_over(source)
+        for host in (source, target):
+            for words in (("put", host.machine.address, FLASH, "-"), ("register", host.machine.address, "--tpm2"),
+                          ("meta", "set", host.machine.address, "name", "value")):
+                done = subprocess.run([program("vnvram"), *words], input=b"late", capture_output=True, check=False,
+                                      timeout=PATIENCE_SECONDS)
+                self.assertEqual(done.returncode, SEALED, (words, done.stderr))
+        self.go_on(target, token)
+        self.must_go_on(target)
+
     def test_it_is_taken_back(self):
         source, target = self.start_source(), self.start_target()
         for by_token in (False, True):
