@@ -7,6 +7,7 @@ front of it if it has failed. A line is
 kill, restart, freeze or thaw, which concern the OSD, kill-monitor, restart-monitor, or a command line of the cluster's tools."""
 
 import os
+import pathlib
 import random
 import shlex
 import shutil
@@ -26,6 +27,7 @@ _DISK_BYTES = 2 << 30
 _PORTS = range(20000, 32000)
 _PORT_TRIES = 20
 
+# Of Debian 13 the OSD's own idea of where its classes are is a relative path.
 _CONFIGURATION = """\
 [global]
 fsid = {fsid}
@@ -45,6 +47,7 @@ log file = {folder}/$name.log
 mon cluster log file = {folder}/cluster.log
 debug rocksdb = 0
 osd objectstore = bluestore
+osd class dir = {classes}
 bluestore block size = {disk_bytes}
 # Small: many of these run beside each other.
 bluestore cache autotune = false
@@ -168,6 +171,7 @@ class CephCluster:
     def _configure(self, port):
         self.conf.write_text(_CONFIGURATION.format(
             fsid=self._fsid, port=port, folder=self.folder, disk_bytes=_DISK_BYTES,
+            classes=next(pathlib.Path("/usr/lib").glob("*/rados-classes")),
             lease_ratio=30 if self._freezes else 0.05,
             auth="cephx" if self._cephx else "none"), encoding="ascii")
         if not self.keyring.exists():
