@@ -103,6 +103,7 @@ class HandOver(SharedImageCase):
         source, count = self.start_source()
         blobs = fetch(source.control)
         self.assertEqual(source.control.lock_storage(), 0)
+        self.assertEqual(source.guest.counter(), count)  # The seal is off before that is answered.
         target = self.start_target()
         self.assertEqual(target.control.init(), FAIL)  # Of a machine that was started, not moved.
         self.assertEqual(take(target.control, blobs), FAIL)
