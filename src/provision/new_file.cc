@@ -1,6 +1,7 @@
 #include "provision/new_file.h"
 
 #include <cerrno>
+#include <cstdio> // RENAME_NOREPLACE
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -8,7 +9,6 @@
 #include <utility>
 
 #include <fcntl.h>
-#include <stdio.h> // RENAME_NOREPLACE
 #include <sys/stat.h>
 #include <unistd.h>
 
