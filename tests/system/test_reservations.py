@@ -191,7 +191,8 @@ class Reservations(ShowsLogs, unittest.TestCase):
         tpm = Owner(self, "tpm", A, program=f"vnvram-tpm {A} --ctrl unix:/run/tpm.ctrl --server unix:/run/tpm.commands "
                                             "--startup clear --tpm2 --reservation --pid /run/tpm.pid")
         self.guest.must(f"until [ -s /run/tpm.pid ]; do kill -0 {tpm.pid} || exit 1; sleep 0.2; done", seconds=120)
-        self.guest.must(f"grep -q '^Seccomp:.2' /proc/{tpm.pid}/status")
+        self.guest.must(f"until grep -q '^Seccomp:.2' /proc/{tpm.pid}/status; do kill -0 {tpm.pid} || exit 1; sleep 0.2; done",
+                        seconds=120)
         self.vnvram(f"put {B} counter /set_up_san", IN_USE, f"in use by process {tpm.pid} on")
         tpm.end()
         self.vnvram(f"put {B} counter /set_up_san")
