@@ -1,8 +1,5 @@
 #include "cli/info_command.h"
 
-#include <unistd.h>
-
-#include <array>
 #include <cerrno>
 #include <csignal>
 
@@ -10,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/hex.h"
+#include "base/host_name.h"
 #include "base/plain_text.h"
 #include "base/size_text.h"
 #include "base/uuid.h"
@@ -43,8 +41,7 @@ std::optional<bool> seems_alive(const StoreInfo& info, const std::optional<Place
   if (place->locked) {
     return place->locked;
   }
-  std::array<char, 256> host{};
-  if (::gethostname(host.data(), host.size() - 1) != 0 || info.owner_host != host.data()) {
+  if (info.owner_host.empty() || info.owner_host != host_name()) {
     return std::nullopt;
   }
   return ::kill(static_cast<pid_t>(info.owner_pid), 0) == 0 || errno != ESRCH;

@@ -8,6 +8,8 @@
 
 #include <fmt/core.h>
 
+#include "base/host_name.h"
+
 namespace vnvram::cli {
 namespace {
 
@@ -34,8 +36,8 @@ std::string user_text() {
 }
 
 std::string host_text() {
-  std::array<char, 256> name{};
-  return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "an unnamed host";
+  const std::string name = host_name();
+  return name.empty() ? "an unnamed host" : name;
 }
 
 } // namespace
