@@ -142,9 +142,7 @@ void OwnerServer::accept() {
     setup_.log.warning("too many sessions that wait for the image: refused one");
     return;
   }
-  const auto count = std::count_if(sessions_.begin(), sessions_.end(),
-                                   [](const Session& session) { return !session.is_stopping(); });
-  if (static_cast<std::size_t>(count) >= setup_.limits.clients_max && !drop_a_silent_one()) {
+  if (!has_room() && !drop_a_silent_one() && !has_room()) { // One may have ended in between.
     setup_.log.warning("too many sessions, all of which write: refused one");
     return;
   }
@@ -196,6 +194,12 @@ void OwnerServer::begin_session(UniqueFd socket, Peer peer, std::optional<Scope>
 
 void OwnerServer::forget_the_ended() {
   sessions_.remove_if([](const Session& session) { return session.is_over(); });
+}
+
+bool OwnerServer::has_room() const {
+  const auto count = std::count_if(sessions_.begin(), sessions_.end(),
+                                   [](const Session& session) { return !session.is_stopping(); });
+  return static_cast<std::size_t>(count) < setup_.limits.clients_max;
 }
 
 bool OwnerServer::drop_a_silent_one() {

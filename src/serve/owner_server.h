@@ -94,6 +94,7 @@ private:
   void begin_admitted();
   void begin_session(UniqueFd socket, Peer peer, std::optional<Scope> scope);
   void forget_the_ended();
+  [[nodiscard]] bool has_room() const; ///< For one more session.
   bool drop_a_silent_one();
 
   const Setup setup_;
