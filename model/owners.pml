@@ -2,10 +2,11 @@
  * Two owners of one image on a device that cannot lock, for spin: invariant 7 as far as the epoch upholds it.
  * store.pml models everything else, with one owner.
  *
- * What is modelled: the two superblocks; owners that open (new epoch, both copies), look at the superblocks before each
- * record and each checkpoint (OwnerCheck::look) or at the same time as a record is under way (OwnerCheck::put_record),
- * and close, in any interleaving. Looks read what is on the medium. Nothing is cut here: what a cut does to a superblock
- * is in store.pml. Nor is content replaced: whoever does that is no owner.
+ * What is modelled: the two superblocks; owners that open (recovery, a claim, a second look at the ring, a new epoch,
+ * both copies), look at the superblocks before each record and each checkpoint (OwnerCheck::look) or at the same time as
+ * a record is under way (OwnerCheck::put_record), and close, in any interleaving. Looks read what is on the medium.
+ * Nothing is cut here: what a cut does to a superblock is in store.pml. Nor is content replaced: whoever does that is no
+ * owner.
  *
  * INV7a: of two open stores only one has commits acknowledged: whoever is overtaken has none from then on.
  * INV7b: a record that goes out together with its look, and is one too many, lands where the other owner has no record
@@ -13,12 +14,14 @@
  * there. The engine measures time (OwnerWatch::looks_first): what the other can do between a look and a record is a
  * matter of how long ago the look is.
  *
+ * INV7l: whoever has opened it knows all that was acknowledged to the other one, though that one may have gone on
+ * committing until the claim was there.
+ *
  * Variants
- *   (none)       No lock. An opening is one step, and so is a check with the write that follows: what the epoch upholds.
+ *   (none)       No lock. A check with the write that follows is one step: what epoch and claim uphold.
  *   LOCK         With the lock INV7a holds although each read and write is a step of its own.
  *   LIMIT_STALL  No lock, and an owner may stall between a check and its write: two owners commit. Only a lock closes
  *                that gap, which is why the invariant promises nothing on a device without one.
- *   LIMIT_RACE   No lock, and an opening may stall between its steps: two that race can overwrite each other's claim.
  */
 
 #ifndef OPENINGS
@@ -37,23 +40,21 @@ typedef Superblock {
   byte sequence;
   byte number; /* of the epoch; its random part tells apart two that raced */
   byte random;
+  byte claim;
 };
 Superblock block[COPIES];
 
 byte fresh = 2;
 bool is_open[OWNERS], overtaken[OWNERS]; /* known to us, who judge; overtaken: the other has committed since */
 byte since_look[OWNERS];                 /* records of the other since we last looked; HALF: that many, or more */
+bool is_behind[OWNERS];                  /* the other has committed since we last read the ring */
 bool locked;
 
 #ifdef LOCK
 #define STALL
-#define RACE
 #endif
 #ifdef LIMIT_STALL
 #define STALL
-#endif
-#ifdef LIMIT_RACE
-#define RACE
 #endif
 
 #define CURRENT (block[1].sequence > block[0].sequence -> 1 : 0)
@@ -66,7 +67,12 @@ bool locked;
 #else
 #define SEEN(copy) block[copy]
 #endif
-#define CLAIMED(copy) ((SEEN(copy).number != number || SEEN(copy).random != random) && \
+#ifdef WRONG_CLAIM_UNSEEN /* an owner that knows epochs only */
+#define OTHER_CLAIM(copy) false
+#else
+#define OTHER_CLAIM(copy) (SEEN(copy).claim != claim)
+#endif
+#define CLAIMED(copy) ((SEEN(copy).number != number || SEEN(copy).random != random || OTHER_CLAIM(copy)) && \
   SEEN(copy).number >= number && SEEN(copy).sequence >= sequence)
 #endif
 #ifdef WRONG_NO_LOOK_FIRST
@@ -82,15 +88,18 @@ inline write_superblock() {
   block[copy].sequence = sequence;
   block[copy].number = number;
   block[copy].random = random;
+  block[copy].claim = claim;
   seen[copy].sequence = sequence;
   seen[copy].number = number;
-  seen[copy].random = random
+  seen[copy].random = random;
+  seen[copy].claim = claim
 }
 
 inline fill_cache(which) {
   seen[which].sequence = block[which].sequence;
   seen[which].number = block[which].number;
-  seen[which].random = block[which].random
+  seen[which].random = block[which].random;
+  seen[which].claim = block[which].claim
 }
 
 #ifdef STALL
@@ -115,20 +124,30 @@ inline recover() {
   copy = CURRENT;
   sequence = block[copy].sequence;
   number = block[copy].number;
-  random = block[copy].random
+  random = block[copy].random;
+  claim = block[copy].claim;
+  is_behind[me] = false
 }
 
-inline claim() { /* Recovery::begin_epoch */
+inline claim_it() { /* Recovery::claim; in the epoch as it is, since its records are to count */
+  claim = fresh;
+  fresh++;
+  write_superblock()
+}
+
+inline begin_epoch() { /* Recovery::begin_epoch */
 #ifndef WRONG_SAME_EPOCH
   number++;
   random = fresh;
   fresh++;
 #endif
+  claim = 0;
   write_superblock()
 }
 
 inline finish_opening() {
   write_superblock();
+  assert(!is_behind[me]); /* INV7l */
   is_open[me] = true;
   since_look[me] = 0
 }
@@ -136,6 +155,7 @@ inline finish_opening() {
 inline commit() {
   assert(!overtaken[me]); /* INV7a */
   overtaken[1 - me] = is_open[1 - me];
+  is_behind[1 - me] = true;
   since_look[me] = 0;
   since_look[1 - me] = (since_look[1 - me] < HALF -> since_look[1 - me] + 1 : HALF)
 }
@@ -145,7 +165,7 @@ inline land_record() {
 }
 
 proctype owner(byte me) {
-  byte openings_left = OPENINGS, checkpoints_left, sequence, number, random;
+  byte openings_left = OPENINGS, checkpoints_left, sequence, number, random, claim;
   bit copy;
   Superblock seen[COPIES]; /* by a cache, if looks went to one */
   do
@@ -154,17 +174,28 @@ proctype owner(byte me) {
 #ifdef LOCK
     atomic { !locked -> locked = true };
 #endif
-#ifdef RACE
+again:
     atomic { recover() };
-    CHECKED(claim());
-    atomic { finish_opening() };
-#else
+#ifndef WRONG_NO_CLAIM
+    if
+    :: block[CURRENT].sequence != sequence -> goto again
+    :: block[CURRENT].sequence == sequence
+    fi;
+    CHECKED(claim_it());
     atomic {
-      recover();
-      claim();
-      finish_opening()
+      if
+      :: !STILL_OURS -> goto poisoned
+#ifndef WRONG_NO_SECOND_LOOK
+      :: STILL_OURS && is_behind[me] -> goto again
+      :: STILL_OURS && !is_behind[me]
+#else
+      :: STILL_OURS
+#endif
+      fi
     };
 #endif
+    CHECKED(begin_epoch());
+    CHECKED(finish_opening());
     checkpoints_left = CHECKPOINTS;
     do
     :: CHECKED(commit())
@@ -184,7 +215,8 @@ proctype owner(byte me) {
     od;
 poisoned:
     atomic {
-      sequence = 0; number = 0; random = 0; copy = 0; checkpoints_left = 0;
+      sequence = 0; number = 0; random = 0; claim = 0; copy = 0; checkpoints_left = 0;
+      is_behind[me] = false;
       is_open[me] = false;
       overtaken[me] = false;
       since_look[me] = 0;

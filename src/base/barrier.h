@@ -41,6 +41,7 @@ enum class Barrier {
   second_superblock_at_open,  // 1, 5: both superblocks know the epoch before its first commit
   second_superblock_at_close, // 5: both superblocks know the last checkpoint, and a new image
   third_superblock,           // 5: each epoch, seal and end is in the third superblock, too
+  opening_claim,              // 7: who opens what was not closed first says so, and looks again
   owner_check,                // 7: an owner that was overtaken writes no more
   look_first,                 // 7: one that was idle looks before it writes a record, not with it
   wait_for_overtaken,         // 7: nor is a new one where its last record may land, before that

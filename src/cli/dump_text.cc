@@ -63,6 +63,7 @@ std::string superblock_text(const ImageDump::Superblock& superblock) {
   line("owner",
        fmt::format("process {} on {}", fields.owner_pid, printable(fixed_text(fields.owner_host))));
   line("owner since", std::to_string(fields.owner_since));
+  line("claim", hex64(fields.claim));
   line("creator", printable(fixed_text(fields.creator)));
   line("hand-over", hex(fields.hand_over));
   return text;
@@ -151,6 +152,7 @@ Json superblock_json(const ImageDump::Superblock& superblock) {
   json["owner_pid"] = fields.owner_pid;
   json["owner_host"] = fixed_text(fields.owner_host);
   json["owner_since_seconds"] = fields.owner_since;
+  json["claim"] = hex64(fields.claim);
   json["hand_over"] = hex(fields.hand_over);
   json["creator"] = fixed_text(fields.creator);
   return json;

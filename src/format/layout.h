@@ -115,8 +115,10 @@ struct Superblock {
 
   HandOverBytes hand_over;   // the number of the hand-over that it is sealed for; zero: none
   std::uint64_t owner_since; // seconds since 1970; for messages only
+  std::uint64_t claim;       // random, of who is opening it after an owner that has not closed it;
+                             // zero: nobody is
 
-  std::array<std::byte, 3656> reserved;
+  std::array<std::byte, 3648> reserved;
   std::uint64_t checksum; // XXH3-64 of all bytes before it, seed 0
 };
 static_assert(sizeof(Superblock) == block_size_bytes);
@@ -130,6 +132,7 @@ static_assert(offsetof(Superblock, key_id) == 360);
 static_assert(offsetof(Superblock, mac) == 376);
 static_assert(offsetof(Superblock, hand_over) == 408);
 static_assert(offsetof(Superblock, owner_since) == 424);
+static_assert(offsetof(Superblock, claim) == 432);
 static_assert(offsetof(Superblock, checksum) == 4088);
 
 // One commit: this header, then extent_count extents, then the extents' bytes one after the other,

@@ -39,6 +39,9 @@ const char* field_error(const Superblock& superblock) {
   if ((superblock.features_must_know & feature_sealed) == 0 && !all_zero(superblock.hand_over)) {
     return "a hand-over without a seal";
   }
+  if (superblock.clean != 0 && superblock.claim != 0) {
+    return "a claim of what was closed";
+  }
   if (encrypted ? !all_zero(std::as_bytes(std::span(superblock.index_entries)))
                 : !all_zero(std::as_bytes(std::span(superblock.sealed_entries))) ||
                       !all_zero(superblock.key_id) || !all_zero(superblock.mac)) {

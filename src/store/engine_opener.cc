@@ -27,6 +27,9 @@ namespace {
 
 // How often a read-only opener starts over when the owner is faster than it.
 constexpr int read_attempts_max = 100;
+// How often one for writing does, for an owner that nothing keeps out. Once is enough, unless that
+// one has made a checkpoint at that very moment.
+constexpr int claim_attempts_max = 10;
 
 // The lock says only that someone has it; the superblock says who wrote there last.
 Error in_use(BlockDevice& device, const Error& error) {
@@ -95,6 +98,13 @@ Result<bool> check_opening(BlockDevice& device, const format::Superblock& superb
   return closed ? moved_here : closed.error();
 }
 
+// INV7l. Who is sealed commits nothing, and who is shut out cannot.
+bool is_to_be_claimed(const DeviceCapabilities& can, const format::Superblock& superblock) {
+  const bool is_sealed = (superblock.features_must_know & format::feature_sealed) != 0;
+  return superblock.clean == 0 && !is_sealed && !(can.lock && can.fences) &&
+         kept(Barrier::opening_claim);
+}
+
 // From here on it is an image like others, and nobody looks any more at where it was. The seal
 // first: without it the mark says nothing.
 Status end_move(Engine& engine) {
@@ -142,22 +152,19 @@ Result<std::unique_ptr<Engine>> EngineOpener::open_for_writing(std::unique_ptr<B
     device->unlock();
     return ensured.error();
   }
-  Result<format::Codec> codec = unlock(*device, *superblock, options.keys);
-  if (!codec) {
-    device->unlock();
-    return codec.error();
+  auto engine = recover(std::move(device), *superblock, options);
+  if (!engine) {
+    return engine;
   }
-  std::unique_ptr<Engine> engine(
-      new Engine(std::move(device), *superblock, *std::move(codec), std::move(options)));
-  Status done = take_over(*engine);
+  Status done = begin_epoch(**engine);
   if (done && *moved_here) {
-    done = end_move(*engine);
+    done = end_move(**engine);
   }
   if (done) {
-    done = start(*engine);
+    done = start(**engine);
   }
   if (!done) {
-    engine->abandon();
+    (*engine)->abandon();
     return done.error();
   }
   return engine;
@@ -167,17 +174,57 @@ Recovery EngineOpener::recovery_of(Engine& engine) {
   return {engine.state_, engine.owner_, engine.superblocks_, engine.checkpointer_, engine.anchor_};
 }
 
-Status EngineOpener::take_over(Engine& engine) {
-  Recovery recovery = recovery_of(engine);
+// INV7l: an owner of whom nobody knew may live, and commit while it is opened. What it was told it
+// has is on the device, so what is there is recovered once more.
+Result<std::unique_ptr<Engine>> EngineOpener::recover(std::unique_ptr<BlockDevice> device,
+                                                      format::Superblock superblock,
+                                                      const OpenOptions& options) {
+  for (int attempt = 0; attempt < claim_attempts_max; ++attempt) {
+    Result<format::Codec> codec = unlock(*device, superblock, options.keys);
+    if (!codec) {
+      device->unlock();
+      return codec.error();
+    }
+    const bool is_claimed = is_to_be_claimed(device->capabilities(), superblock);
+    std::unique_ptr<Engine> engine(
+        new Engine(std::move(device), superblock, *std::move(codec), options));
+    const Status recovered = recover(*engine);
+    const Result<bool> is_all = !recovered   ? Result<bool>(recovered.error())
+                                : is_claimed ? recovery_of(*engine).claim()
+                                             : Result<bool>(true);
+    if (!is_all) {
+      engine->abandon();
+      return is_all.error();
+    }
+    if (*is_all) {
+      return engine;
+    }
+    device = engine->give_up_device();
+    const Status locked = device->lock_for_writing();
+    const Result<format::Superblock> found =
+        locked ? find_superblock(*device) : Result<format::Superblock>(locked.error());
+    if (!found) {
+      device->unlock();
+      return found.error();
+    }
+    superblock = *found;
+  }
+  device->unlock();
+  return Error(ErrorKind::in_use,
+               fmt::format("{}: {} goes on writing while it is opened", device->name(),
+                           owner_name(superblock)),
+               "end that process first");
+}
+
+Status EngineOpener::recover(Engine& engine) {
   Status done = engine.anchor_.begin();
-  done = done ? recovery.recover() : done;
-  if (done) {
-    done = engine.state_.refuse_worn_counters();
-  }
-  if (done) {
-    engine.superblocks_.find_third_copy(engine.state_.superblock);
-    done = recovery.begin_epoch();
-  }
+  done = done ? recovery_of(engine).recover() : done;
+  return done ? engine.state_.refuse_worn_counters() : done;
+}
+
+Status EngineOpener::begin_epoch(Engine& engine) {
+  engine.superblocks_.find_third_copy(engine.state_.superblock);
+  const Status done = recovery_of(engine).begin_epoch();
   if (done && engine.state_.codec.seals()) {
     // What an exchange of the data key that was cut has left behind. If it stays, another opening
     // takes it away.

@@ -21,8 +21,12 @@ public:
 
 private:
   static Recovery recovery_of(Engine& engine);
-  /// Recovers, and begins an epoch.
-  static Status take_over(Engine& engine);
+  /// With all that was acknowledged to whoever had it, and nobody adds to it any more.
+  static Result<std::unique_ptr<Engine>> recover(std::unique_ptr<BlockDevice> device,
+                                                 format::Superblock superblock,
+                                                 const OpenOptions& options);
+  static Status recover(Engine& engine);
+  static Status begin_epoch(Engine& engine);
   /// The threads, and what the options want registered.
   static Status start(Engine& engine);
 };

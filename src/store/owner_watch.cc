@@ -33,11 +33,19 @@ bool same_epoch(const format::Superblock& found, const format::Superblock& own) 
   return found.epoch_number == own.epoch_number && found.epoch_random == own.epoch_random;
 }
 
+// Who opens it in its owner's place says so within that owner's epoch first: what that one has
+// written until then counts.
+bool is_claimed(const format::Superblock& found, const format::Superblock& own) {
+  return same_epoch(found, own) && found.claim != own.claim && found.sequence >= own.sequence &&
+         kept(Barrier::opening_claim);
+}
+
 /// By what it names alone: while it is being written it may be torn, and damage to it is nobody's
 /// claim. The copies are written in turn, so that the other one is the one before the current.
 bool is_own(const format::Superblock& found, unsigned copy, const format::Superblock& own) {
   return found.magic == format::superblock_magic && found.uuid == own.uuid &&
-         same_epoch(found, own) && found.sequence + (copy == own.copy ? 0 : 1) >= own.sequence;
+         same_epoch(found, own) && !is_claimed(found, own) &&
+         found.sequence + (copy == own.copy ? 0 : 1) >= own.sequence;
 }
 
 bool is_valid(std::span<const std::byte, block_size_bytes> block, unsigned copy) {
@@ -126,7 +134,8 @@ Status OwnerWatch::judge(const SuperblockBytes& bytes, const format::Superblock&
     }
     // Only a whole one counts: damage to a copy is nobody's claim. Nor is one that was there, and
     // older, when we opened: two that raced to open may have left one each.
-    if (same_epoch(found, own)) { // An earlier one of our own in a newer one's place.
+    if (same_epoch(found, own) &&
+        !is_claimed(found, own)) { // An earlier one of our own in a newer one's place.
       went_back = went_back || copy == own.copy;
     } else if (found.sequence >= own.sequence) {
       return Error(ErrorKind::in_use,

@@ -12,6 +12,7 @@
 #include "base/host_name.h"
 #include "base/random_bytes.h"
 #include "store/image_view.h"
+#include "store/superblock_reader.h"
 
 namespace vnvram {
 namespace {
@@ -20,6 +21,13 @@ std::uint64_t seconds_since_1970() {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
   return static_cast<std::uint64_t>(
       std::max<std::int64_t>(std::chrono::duration_cast<std::chrono::seconds>(now).count(), 0));
+}
+
+void name_owner(format::Superblock& superblock) {
+  superblock.owner_pid = static_cast<std::uint32_t>(::getpid());
+  superblock.owner_host = {};
+  host_name().copy(superblock.owner_host.data(), superblock.owner_host.size() - 1);
+  superblock.owner_since = seconds_since_1970();
 }
 
 } // namespace
@@ -63,6 +71,39 @@ Status Recovery::recover() {
   return view.read_directory({});
 }
 
+// INV7l: in the epoch as it is, so that its records go on to count, and from the very superblock
+// that was recovered. The flush as in begin_epoch(). A write of that owner may be under way with
+// its look behind it: it has as long to land as ours took.
+Result<bool> Recovery::claim() {
+  format::Superblock claimed = state_.superblock;
+  name_owner(claimed);
+  Status done = random_bytes(std::as_writable_bytes(std::span(&claimed.claim, 1)));
+  done = done && kept(Barrier::open_flush) ? state_.device->flush() : done;
+  if (!done) {
+    return done.error();
+  }
+  const Result<format::Superblock> found = find_superblock(*state_.device);
+  if (!found) {
+    return found.error();
+  }
+  if (found->sequence != state_.superblock.sequence) {
+    return false;
+  }
+  const Clock::Time begin = state_.clock.now();
+  done = superblocks_.write(claimed);
+  const Clock::Time end = state_.clock.now();
+  if (done) {
+    state_.clock.sleep_until(end + (end - begin));
+    done = owner_.look();
+  }
+  if (!done) {
+    return done.error();
+  }
+  RingScanner ring(*state_.device, state_.superblock, state_.codec);
+  const Result<bool> goes_on = ring.goes_on_behind(state_.ring);
+  return goes_on ? Result<bool>(!*goes_on) : goes_on;
+}
+
 // INV2c: what was read may be in a cache only, and what it replaced is overwritten next. So flush,
 // then a checkpoint with a new epoch and an empty ring half a ring away. The superblock goes
 // to both copies: if one rots later, the other still knows the epoch, and with it which records
@@ -90,10 +131,8 @@ Status Recovery::begin_epoch() {
     }
     superblock.ring_position = (state_.ring.position + (ring_block_count / 2)) % ring_block_count;
     superblock.clean = 0;
-    superblock.owner_pid = static_cast<std::uint32_t>(::getpid());
-    superblock.owner_host = {};
-    host_name().copy(superblock.owner_host.data(), superblock.owner_host.size() - 1);
-    superblock.owner_since = seconds_since_1970();
+    superblock.claim = 0;
+    name_owner(superblock);
   });
   if (!done) {
     return done;

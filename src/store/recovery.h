@@ -19,6 +19,12 @@ public:
 
   /// Replays the ring and loads the directory. An opener for writing may checkpoint on the way.
   Status recover();
+  /// After recover(), where an owner that has not closed the image may live. True: what was
+  /// recovered is all, and that owner commits nothing any more, by the first thing that it looks
+  /// at. False: it has gone on meanwhile, and is to be recovered once more. Nothing but the claim
+  /// was written: who opens the image finds all of it. Errors: in_use (somebody else has opened it
+  /// or is about to), and those of writes.
+  Result<bool> claim();
   /// From now on records of earlier owners count no more.
   Status begin_epoch();
 

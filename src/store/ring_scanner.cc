@@ -162,6 +162,13 @@ Result<bool> RingScanner::next_record(Candidate& candidate, End& end) {
   return found;
 }
 
+Result<bool> RingScanner::goes_on_behind(const RingPosition& place) {
+  End end;
+  end.behind = place;
+  Candidate candidate;
+  return next_record(candidate, end);
+}
+
 Status RingScanner::scan_to_the_break(const OnRecord& on_record, End& end) {
   for (;;) {
     Candidate candidate;

@@ -85,6 +85,9 @@ public:
   };
   Result<End> scan(const OnRecord& on_record);
 
+  /// Whether there is one more record that counts.
+  Result<bool> goes_on_behind(const RingPosition& place);
+
 private:
   struct Candidate {
     std::uint32_t position = 0;

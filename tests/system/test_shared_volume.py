@@ -8,7 +8,6 @@ import unittest
 
 from cli.command import ABSENT, IN_USE, POISONED, UNSUPPORTED
 from guest.guest_image import SAN_MODULES, VOLUME_MODULES, module_files, program_files
-from harness.long_test import long_test
 from harness.nv_machine import nv_machine_files
 from harness.san_machine import HOSTS, SIZE_BYTES, start_san_machine
 from harness.shows_logs import ShowsLogs
@@ -79,9 +78,7 @@ class SharedVolume(ShowsLogs, TwoHosts, unittest.TestCase):
         new.end()
         self.vnvram("a", "check")
 
-    @long_test
     def test_who_is_overtaken_under_load(self):
-        """Promised where an opening does not stall (docs/reliability.md), so for a machine that has time."""
         old = Owner(self, "a", "old").started()
         self.guest.must(f"i=0; (while printf %08d $((i + 1)) | vnvram put {old.address} counter - 2>/run/said; "
                         "do i=$((i + 1)); echo $i >/run/acknowledged; done; echo done >/run/done) &")

@@ -21,7 +21,7 @@ COUNTER_MAX = 1 << 62
 ENTRY_BYTES = {False: 8, True: 40}  # By whether the image is encrypted.
 ENTRIES_PER_BLOCK = {False: 512, True: 102}
 
-_FIELDS = struct.Struct("<8sIIQQ16sQQQIIIIQQQQII16sII64s64s80s16s32s16sQ3656s")
+_FIELDS = struct.Struct("<8sIIQQ16sQQQIIIIQQQQII16sII64s64s80s16s32s16sQQ3648s")
 _CHECKSUM_AT = 4088
 MAC_AT, MAC_BYTES = 376, 32
 
@@ -63,6 +63,7 @@ class Superblock:
     mac: bytes = bytes(32)
     hand_over: bytes = bytes(16)
     owner_since: int = 0
+    claim: int = 0
     reserved_end: bytes = b""
 
     @property
@@ -98,6 +99,7 @@ class Superblock:
         must_be(self.ring_position <= self.ring_block_count, "ring position")
         must_be(not self.reserved and not any(self.reserved_end), "reserved bytes")
         must_be(not self.clean or not self.owner_pid and not self.owner_since, "clean, and has an owner")
+        must_be(not self.clean or not self.claim, "clean, and somebody is about to open it")
         must_be(not any(self.hand_over) or self.features_must_know & SEALED, "a hand-over without a seal")
         for text in (self.owner_host, self.creator):
             must_be(b"\0" in text, "a text has no end")

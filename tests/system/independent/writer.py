@@ -252,6 +252,7 @@ class Writer:
         self._copy = 1 - self._copy
         self.superblock.owner_pid = 0 if self.superblock.clean else os.getpid()
         self.superblock.owner_since = 0
+        self.superblock.claim = 0
         for copy, block in ((layout.THIRD_COPY, third_copy_block(self.content)), (self._copy, self._copy)):
             if block is None or copy == layout.THIRD_COPY and not self._third_copy_is_ours(block):
                 continue

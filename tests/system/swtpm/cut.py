@@ -12,6 +12,8 @@ from .programs import SWTPM, TPM2, content
 # What taking over consists of.
 STEPS = ("fallocate", "fsync", "fdatasync", "fchmod", "mkdirat", "linkat", "renameat", "renameat2", "unlinkat",
          "pwritev2")
+# The number of its first, where the start of the program takes some: the names of its two sockets.
+FIRST = {"renameat2": 3}
 
 
 @unittest.skipUnless(shutil.which("strace"), "strace is not installed")

@@ -4,7 +4,7 @@ ours is."""
 import unittest
 
 from . import facts
-from .cut import STEPS, CutCase
+from .cut import FIRST, STEPS, CutCase
 from .programs import SWTPM, content
 
 IMAGE = "tpm2-00.permall"
@@ -18,7 +18,7 @@ class KilledTakeover(CutCase):
     def cuts(self, whole, steps):
         """Copies of the place, each of which was cut."""
         for call in STEPS:
-            for number in range(1, 1000, steps.get(call, 1)):
+            for number in range(FIRST.get(call, 1), 1000, steps.get(call, 1)):
                 place = self.copy(whole)
                 if not self.cut(place, call, number):
                     break
