@@ -67,6 +67,8 @@ EXPECTED = {
     "hand_over_look": "store_test:HandOverOfImage.NobodyElseDoes",
     "take_back_look": "store_test:HandOverOfImage.ItDoesNotTakeBackWhatHasGoneOnElsewhere",
     "hand_over_word": "store_test:HandOverOfImage.NobodyElseDoes",
+    "opening_claim": "damage_test:*EveryOvertakenOpeningTest.*",
+    "move_look": "cut_test:*MoveCutTest.*",
     "unclosed_word": "store_test:Unclosed.ItIsRefusedWhereNoLockTells",
     "replaced_content": "store_test:Ownership.ContentThatWasPutInTheImagesPlace*",
     "file_named": "device_test:FileNameTest.*",

@@ -33,8 +33,8 @@ bool same_epoch(const format::Superblock& found, const format::Superblock& own) 
   return found.epoch_number == own.epoch_number && found.epoch_random == own.epoch_random;
 }
 
-// Who opens it in its owner's place says so within that owner's epoch first: what that one has
-// written until then counts.
+// INV7l: who opens it in its owner's place says so within that owner's epoch first: what that one
+// has written until then counts.
 bool is_claimed(const format::Superblock& found, const format::Superblock& own) {
   return same_epoch(found, own) && found.claim != own.claim && found.sequence >= own.sequence &&
          kept(Barrier::opening_claim);

@@ -12,6 +12,7 @@ from pathlib import Path
 SOURCE = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(SOURCE / "scripts"))
 
+import mutants  # noqa: E402
 from check_model import searched  # noqa: E402
 TAG = re.compile(r"\bINV\d+[a-z]\b")
 
@@ -52,7 +53,10 @@ class Links(unittest.TestCase):
                 for function in functions:
                     self.assertRegex(text, rf"(?m)^[\w:<> ]*\b{re.escape(function)}\(", row)
             checked += 1
-        self.assertEqual(checked, 32)
+        self.assertEqual(checked, 33)
+
+    def test_each_barrier_has_a_test_that_misses_it(self):
+        self.assertEqual(mutants.EXPECTED.keys(), mutants.barriers().keys())
 
     def test_this_very_model_was_searched(self):
         self.assertEqual((SOURCE / "model" / "searched").read_text(), searched(),
