@@ -168,7 +168,7 @@ Status Move::decide() {
                : Error(done.error().kind(),
                        fmt::format("{}; and what was made there could not be taken away: {}",
                                    done.error().cause(), taken.error().cause()),
-                       "delete it: nobody can open it");
+                       "look what is there: what this move has made, nobody can open");
 }
 
 Result<std::optional<FileRights>> Move::rights() {
@@ -176,8 +176,20 @@ Result<std::optional<FileRights>> Move::rights() {
   return rights_like(from_);
 }
 
-// Nothing is written to what has the name of a new file by now: somebody may have put it there.
+// INV7k: it has no more than the name of what was made here by now, maybe: another move has come
+// there since, and its owner. What is taken away is sealed for this move, and locked.
 Status Move::take_away() const {
+  const auto device = open_device(target_.path, Access::read_write, target_.device);
+  const Status locked = device ? (*device)->lock_for_writing() : Status(device.error());
+  const auto there = locked ? look_at_superblocks(**device) : locked.error();
+  if (!there && there.error().kind() == ErrorKind::absent) {
+    return {};
+  }
+  if (!there || there->current.hand_over != report_.number.bytes) {
+    return there
+               ? Error(ErrorKind::stale, location_name(target_.path) + ": something else is there")
+               : there.error();
+  }
   std::error_code failed;
   if ((is_new_file_ || fs::is_regular_file(target_.path, failed)) &&
       fs::remove(target_.path, failed)) {
@@ -186,9 +198,7 @@ Status Move::take_away() const {
   if (is_new_file_) {
     return failed ? Error(ErrorKind::io, target_.path + ": " + failed.message()) : Status();
   }
-  const auto device = open_device(target_.path, Access::read_write, target_.device);
-  const Status locked = device ? (*device)->lock_for_writing() : Status(device.error());
-  return locked ? ImageMirror::take_away(**device) : locked;
+  return ImageMirror::take_away(**device);
 }
 
 } // namespace

@@ -45,7 +45,15 @@ Error FileDevice::failure(ErrorKind kind, const std::string& what, int error) {
   if (error == EIO && has_lost_lock()) {
     return lock_lost(what);
   }
-  if (error == ESTALE) { // What a file server says of a file that is no more.
+  // What a file server says of a file that is no more, and of all files when it has just started.
+  if (error == ESTALE && !was_written_) {
+    return {
+        ErrorKind::absent,
+        fmt::format("{}: {}: its server does not know it: it was removed, or is not exported yet",
+                    path_, what),
+        "try again; if it is gone there, the image has to come from a backup"};
+  }
+  if (error == ESTALE) {
     return {ErrorKind::stale,
             fmt::format("{}: {}: was removed while it was open, by another host or on its server",
                         path_, what),

@@ -30,9 +30,11 @@ constexpr std::array<std::uint64_t, 16> shared_file_systems = {
     0xbacbacbc, // VMware's
 };
 
-// FUSE (virtiofs and sshfs, as they are set up by default), 9p, VirtualBox's and VMware's folders.
-constexpr std::array<std::uint64_t, 4> with_locks_of_one_host = {0x65735546, 0x01021997, 0x786f4256,
-                                                                 0xbacbacbc};
+// FUSE (virtiofs and sshfs, as they are set up by default), 9p, VirtualBox's and VMware's folders;
+// OCFS2 (but with a cluster stack of its user space), BeeGFS (unless tuned), AFS and Coda, whose
+// locks of parts of a file are the host's own.
+constexpr std::array<std::uint64_t, 8> with_locks_of_one_host = {
+    0x65735546, 0x01021997, 0x786f4256, 0xbacbacbc, 0x7461636f, 0x19830326, 0x5346414f, 0x73757245};
 
 constexpr std::array<std::uint64_t, 5> without_inode_numbers = {0x517b, 0xff534d42, 0xfe534d42,
                                                                 0x786f4256, 0xbacbacbc};
@@ -64,7 +66,11 @@ bool owners_may_be_unseen(int fd) {
   if (::fstat(fd, &status) == 0 && S_ISBLK(status.st_mode)) {
     return true;
   }
-  return std::find(with_locks_of_one_host.begin(), with_locks_of_one_host.end(), magic_of(fd)) !=
+  return has_locks_of_one_host(magic_of(fd));
+}
+
+bool has_locks_of_one_host(std::uint64_t magic) {
+  return std::find(with_locks_of_one_host.begin(), with_locks_of_one_host.end(), magic) !=
          with_locks_of_one_host.end();
 }
 

@@ -20,6 +20,9 @@ namespace vnvram {
 /// client, anew with each look.
 [[nodiscard]] bool inodes_last(int fd);
 
+/// The same for a file by its file system's magic number (statfs(2)).
+[[nodiscard]] bool has_locks_of_one_host(std::uint64_t magic);
+
 /// The same as the first by a file system's magic number (statfs(2)).
 [[nodiscard]] bool is_shared_file_system(std::uint64_t magic);
 

@@ -193,6 +193,11 @@ Status SharedImage::check_ours() {
   if (*current) {
     return {};
   }
+  // What it could not write may be there all the same: that was nobody else.
+  const std::optional<Error> poisoned = keeper_.info().poisoned;
+  if (poisoned && poisoned->kind() != ErrorKind::in_use && poisoned->kind() != ErrorKind::stale) {
+    return *poisoned;
+  }
   lose();
   return Error(ErrorKind::stale,
                location_ + ": the image is let go: somebody else has opened it since, or its "

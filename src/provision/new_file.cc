@@ -130,8 +130,17 @@ bool NewFile::give_name(Replaces replaces) const {
   if (::renameat2(from, name_.c_str(), to, name_.c_str(), RENAME_NOREPLACE) == 0) {
     return true;
   }
-  return (errno == EINVAL || errno == ENOSYS) &&
-         ::linkat(from, name_.c_str(), to, name_.c_str(), 0) == 0;
+  if (errno != EINVAL && errno != ENOSYS) {
+    return false;
+  }
+  if (::linkat(from, name_.c_str(), to, name_.c_str(), 0) == 0) {
+    return true;
+  }
+  // Neither (shared folders of VirtualBox, FAT behind FUSE): a look has to do.
+  struct stat there {};
+  return (errno == EPERM || errno == EOPNOTSUPP || errno == ENOSYS) &&
+         ::fstatat(to, name_.c_str(), &there, AT_SYMLINK_NOFOLLOW) != 0 && errno == ENOENT &&
+         ::renameat(from, name_.c_str(), to, name_.c_str()) == 0;
 }
 
 Status NewFile::take_name(Replaces replaces, bool& forbidden) {

@@ -133,8 +133,9 @@ kj::Promise<void> BlobsService::letGo(LetGoContext context) {
     // What was sent is answered already, some of it.
     if (!session_.owner.roundup.run(session_.number, roundup_max)) {
       answer(context, Error(ErrorKind::in_use,
-                            session_.owner.location + ": a device is busy still, and what it was "
-                                                      "answered may not be on the image yet",
+                            session_.owner.location +
+                                ": a device, or a long command of an operator's, is busy still, "
+                                "and what a device was answered may not be on the image yet",
                             "say it again"));
       return kj::READY_NOW;
     }
@@ -177,11 +178,16 @@ kj::Promise<void> BlobsService::goOn(GoOnContext context) {
     }
   }
   const bool is_taken_back = !from.hand_over && !from.own_epoch;
-  Status gone_on = session_.owner.holds.in_turn(
-      [&] { return is_taken_back ? shared.take_back() : shared.go_on(from); });
+  // Who has gone begins nothing here, and has maybe told the other host to go on.
+  const auto has_gone = [&] { return session_.owner.sessions.is_ending(session_.number); };
+  Status gone_on = session_.owner.holds.in_turn([&] {
+    return has_gone()      ? Status(Error(ErrorKind::absent, "whoever wanted to go on has gone"))
+           : is_taken_back ? shared.take_back()
+                           : shared.go_on(from);
+  });
   if (gone_on && shared.standing() == Standing::came) {
     gone_on = check_what_is_shared();
-    if (!gone_on) {
+    if (!gone_on || has_gone()) {
       [[maybe_unused]] const Status left =
           session_.owner.holds.in_turn([&] { return shared.leave(); });
     }

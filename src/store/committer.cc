@@ -180,7 +180,10 @@ void Committer::carry_out_change(CommitQueue::Request& request) {
   }
   if (request.result && !stage_.empty()) {
     request.result = record_writer_.write(&changed);
-  } else if (request.result) {
+    return;
+  }
+  request.result = request.result ? record_writer_.write_nothing() : request.result;
+  if (request.result) {
     const std::lock_guard lock(state_.mutex); // What only this process knows: who writes from now.
     state_.directory = std::move(changed);
   }

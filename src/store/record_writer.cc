@@ -38,9 +38,10 @@ Status RecordWriter::look_before(std::uint32_t block_count) {
   return still_ours;
 }
 
-// Where a lock keeps others out there is nothing to look for.
+// INV7a: what this owner has in memory need not be what the image says. Also behind a lock: one can
+// be taken away, or end with a lease.
 Status RecordWriter::write_nothing() {
-  const Status still_ours = state_.device->capabilities().unseen_owners ? owner_.look() : Status();
+  const Status still_ours = owner_.look();
   return still_ours ? still_ours : Status(state_.poison(still_ours.error(), "a commit"));
 }
 

@@ -189,8 +189,19 @@ TEST_F(ImageMoveTest, WhatWasPutThereInsteadIsNotWrittenTo) {
     std::filesystem::create_symlink(others, new_);
   };
   EXPECT_KIND(move(), stale);
-  EXPECT_FALSE(std::filesystem::is_symlink(new_));
+  EXPECT_TRUE(std::filesystem::is_symlink(new_)); // It is theirs.
   EXPECT_TRUE(std::filesystem::exists(others));
+}
+
+// Such as the next move to the same place, behind a hold that has ended.
+TEST_F(ImageMoveTest, AnotherImageThatCameThereIsNotTakenAway) {
+  obstinate_->refusal = Error(ErrorKind::stale, "the hold has ended");
+  obstinate_->before_leave = [&] {
+    std::filesystem::remove(new_);
+    ASSERT_OK(create_image_file(new_, std::uint64_t{4} << 20U, {}));
+  };
+  EXPECT_KIND(move(), stale);
+  EXPECT_OK(Store::open(*open_device(new_, Access::read_write)));
 }
 
 TEST_F(ImageMoveTest, ARefusalTakesAwayWhatWasMade) {

@@ -224,6 +224,15 @@ TEST_F(FileNameTest, AnOwnerWithNothingToDoNoticesBySelf) {
   EXPECT_KIND(store->write("a", bytes("refused")), poisoned);
 }
 
+TEST(HiddenWrites, WhereLocksAreOfOneHost) {
+  for (const std::uint64_t magic : {0x65735546UL, 0x01021997UL, 0x7461636fUL, 0x19830326UL}) {
+    EXPECT_TRUE(has_locks_of_one_host(magic)) << std::hex << magic;
+  }
+  for (const std::uint64_t magic : {0x6969UL, 0x00c36400UL, 0x01161970UL, 0x0bd00bd0UL, 0xef53UL}) {
+    EXPECT_FALSE(has_locks_of_one_host(magic)) << std::hex << magic; // GFS2, Lustre
+  }
+}
+
 TEST(HiddenWrites, ByTheFileSystem) {
   for (const std::uint64_t magic :
        {0x6969UL, 0xff534d42UL, 0xfe534d42UL, 0x65735546UL, 0x01021997UL, 0x00c36400UL,

@@ -217,6 +217,31 @@ TEST_F(SharedImageTest, WhoIsOvertakenBeforeTheSealLetsGo) {
   EXPECT_KIND(here.write("two"), sealed);
 }
 
+// It is there, though nobody could be told so: that was nobody else.
+TEST_F(SharedImageTest, WhoCouldNotWriteHasNotLostIt) {
+  const auto disk = std::make_shared<MemoryDisk>(std::uint64_t{4} << 20U);
+  CreateOptions options;
+  options.blobs = {{.spec = spec("a", 100)}};
+  MemoryDevice medium(disk);
+  ASSERT_OK(create_image(medium, options));
+  const auto hook = std::make_shared<HookedDevice::Hook>();
+  Owner here("disk");
+  ASSERT_OK(
+      here.keeper.attach(std::make_unique<HookedDevice>(disk, hook, false), {.location = "disk"}));
+  *hook = [&](HookedDevice::Call call, std::uint64_t offset_bytes,
+              std::span<const std::byte> data) {
+    if (call != HookedDevice::Call::write_durable) {
+      return Status();
+    }
+    EXPECT_OK(medium.write_durable(offset_bytes, data));
+    return Status(Error(ErrorKind::io, "hooked: written, and not answered"));
+  };
+  EXPECT_KIND(here.write("two"), io);
+  *hook = nullptr;
+  EXPECT_KIND(here.shared.check_ours(), io);
+  EXPECT_EQ(here.shared.standing(), Standing::ours);
+}
+
 TEST_F(SharedImageTest, WhatHasComeIsGivenUpAsWell) {
   ASSERT_OK(target_.shared.stand_by());
   ASSERT_OK(source_.shared.hand_over(number(1)));

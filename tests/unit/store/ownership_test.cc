@@ -44,6 +44,25 @@ protected:
   std::shared_ptr<HookedDevice::Hook> hook_ = std::make_shared<HookedDevice::Hook>();
 };
 
+// Behind a lock as well: one that can be taken away, or that ends with a lease.
+TEST_F(Ownership, WhoWasOvertakenIsNotToldThatNothingHadToBeWritten) {
+  for (const DeviceCapabilities& can :
+       {here, beside, DeviceCapabilities{.write = true, .lock = true, .fences = true}}) {
+    create({spec("a", 100)});
+    const auto first = open_hooked(inline_options(), can);
+    ASSERT_OK(first->write("a", bytes("one")));
+    ASSERT_OK(first->write("a", bytes("one")));
+    ASSERT_OK(first->write_range_deferred("a", 0, bytes("one")));
+    ASSERT_OK(first->flush());
+    const auto second = open_hooked(inline_options(), can);
+    ASSERT_OK(second->write("a", bytes("two")));
+    ASSERT_OK(first->write_range_deferred("a", 0, bytes("one")));
+    EXPECT_KIND(first->flush(), in_use);
+    EXPECT_FALSE(first->write("a", bytes("one")).ok());
+    EXPECT_FALSE(first->register_blobs(std::vector{spec("a", 100)}).ok());
+  }
+}
+
 TEST_F(Ownership, ACheckpointThatCannotSeeTheOwnerPoisons) {
   create({spec("a", 100)});
   auto store = open_hooked();
