@@ -133,11 +133,17 @@ def each_with(option, values):
     return [word for value in values for word in (option, value)]
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+def migration_parser(description):
+    """With what every migration has to be told."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("source", help="QMP socket of the QEMU that runs the guest")
     parser.add_argument("destination", help="QMP socket of the QEMU that is to run it")
     parser.add_argument("uri", help="between the two, e.g. tcp:HOST:PORT or unix:PATH")
+    return parser
+
+
+def main():
+    parser = migration_parser(__doc__)
     parser.add_argument("--image", help="the destination's, if this is run there: asked first whether it can run")
     parser.add_argument("--key", action="append", default=[], help="of --image, if that is encrypted: as vnvram takes it")
     parser.add_argument("--image-key", help="of --image, if that is an encrypted VM image")

@@ -9,12 +9,11 @@ Whatever fails before the destination has the image, the source takes it back, a
 is not heard of, nobody takes it from there: run `vnvram go-on` and `cont` there by hand, or start the machine anew.
 """
 
-import argparse
 import json
 import subprocess
 import sys
 
-from migrate import Migration, microseconds
+from migrate import Migration, microseconds, migration_parser
 from qmp import Qmp, QmpError
 
 ANSWER_SECONDS = 60
@@ -109,10 +108,7 @@ def migrate(migration, uri):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("source", help="QMP socket of the QEMU that runs the guest")
-    parser.add_argument("destination", help="QMP socket of the QEMU that is to run it")
-    parser.add_argument("uri", help="between the two, e.g. tcp:HOST:PORT or unix:PATH")
+    parser = migration_parser(__doc__)
     parser.add_argument("--source-control", required=True, help="unix:PATH, what vnvram serve has behind --control")
     parser.add_argument("--destination-control", required=True, help="the same of the destination's")
     options = parser.parse_args()

@@ -11,11 +11,10 @@ with the drive as its node `nvram`.
 If anything fails before the switch the guest goes on at the source.
 """
 
-import argparse
 import json
 
 import nvram_export
-from migrate import Migration
+from migrate import Migration, migration_parser
 from move_image import start_mirror
 from qmp import Qmp
 from tpm_admin import tpm
@@ -117,10 +116,7 @@ def migrate(migration, uri, mirror, drive, destination_admin, nbd):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("source", help="QMP socket of the QEMU that runs the guest")
-    parser.add_argument("destination", help="QMP socket of the QEMU that is to run it")
-    parser.add_argument("uri", help="between the two, e.g. tcp:HOST:PORT or unix:PATH")
+    parser = migration_parser(__doc__)
     parser.add_argument("--nbd", required=True, help="socket of the destination's export")
     parser.add_argument("--source-admin", required=True, help="of the source's vnvram-tpm")
     parser.add_argument("--destination-admin", required=True, help="of the destination's")

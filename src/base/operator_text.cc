@@ -6,10 +6,11 @@
 namespace vnvram {
 namespace {
 
-constexpr std::array<std::string_view, 23> operations = {
-    "create", "register", "ls",    "info",   "get",     "put",     "rm",      "check",
-    "repair", "salvage",  "dump",  "size",   "resize",  "seal",    "unseal",  "import-swtpm",
-    "key",    "meta",     "erase", "anchor", "encrypt", "decrypt", "takeover"};
+constexpr std::array<std::string_view, 26> operations = {
+    "create",  "register",     "ls",      "info", "get",    "put",    "rm",
+    "check",   "repair",       "salvage", "dump", "size",   "resize", "seal",
+    "unseal",  "import-swtpm", "key",     "meta", "erase",  "anchor", "encrypt",
+    "decrypt", "takeover",     "export",  "move", "release"};
 
 /// What else may be in backquotes is somebody's name for a file.
 bool is_operation(std::string_view quoted) {

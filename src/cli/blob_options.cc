@@ -4,6 +4,7 @@
 
 #include "base/size_text.h"
 #include "cli/input.h"
+#include "cli/repeated_option.h"
 #include "soft_tpm/tpm_blobs.h"
 #include "uefi/flash_chip.h"
 #include "uefi/variable_store_template.h"
@@ -79,13 +80,12 @@ void BlobOptions::add_to(CLI::App& app, bool with_file) {
       ->type_name("FILE")
       ->check(refuse_empty);
   const std::string shape = with_file ? "NAME:TYPE:MAX[=FILE]" : "NAME:TYPE:MAX";
-  app.add_option("--blob", blobs_,
-                 with_file ? "a blob of up to MAX bytes (K, M: 1024-fold) that begins as FILE; "
-                             "may be repeated"
-                           : "a blob of up to MAX bytes (K, M: 1024-fold); may be repeated")
+  repeated(app.add_option("--blob", blobs_,
+                          with_file
+                              ? "a blob of up to MAX bytes (K, M: 1024-fold) that begins as FILE; "
+                                "may be repeated"
+                              : "a blob of up to MAX bytes (K, M: 1024-fold); may be repeated"))
       ->type_name(shape)
-      ->expected(1)
-      ->take_all()
       ->delimiter('\0');
 }
 

@@ -6,6 +6,7 @@
 #include "cli/owner_keys.h"
 #include "cli/owner_socket.h"
 #include "cli/progress.h"
+#include "cli/repeated_option.h"
 #include "cli/text.h"
 #include "vnvram/store.h"
 
@@ -68,12 +69,10 @@ KeyCommand::KeyCommand(CLI::App& parent)
   anchor_ = AnchorOptions::of_work(rotating);
   rotating.add_flag("--leave-out-others", leave_out_others_,
                     "slots without their key open the image no more");
-  rotating
-      .add_option("--without", without_,
-                  "this slot opens the image no more; may be repeated: how a holder is shut out")
+  repeated(rotating.add_option(
+               "--without", without_,
+               "this slot opens the image no more; may be repeated: how a holder is shut out"))
       ->type_name("SLOT")
-      ->expected(1)
-      ->take_all()
       ->check(CLI::Range(0U, number_max));
 }
 

@@ -3,15 +3,14 @@
 #include <algorithm>
 #include <utility>
 
+#include "cli/repeated_option.h"
 #include "service/private_memory.h"
 
 namespace vnvram::cli {
 
 void KeyOptions::add_to(CLI::App& app) {
-  app.add_option("--key", keys_, "a key of the encrypted image; may be repeated")
-      ->type_name("KEY")
-      ->expected(1)
-      ->take_all();
+  repeated(app.add_option("--key", keys_, "a key of the encrypted image; may be repeated"))
+      ->type_name("KEY");
 }
 
 Result<std::vector<KeySource>> KeyOptions::keys() const {
@@ -38,13 +37,11 @@ void add_keys(CLI::App& app, KeyRing& keys) {
       keys.add(*std::move(key));
     }
   };
-  app.add_option_function<std::vector<std::string>>(
-         "--key", take,
-         "opens an encrypted image: file:PATH[,remove], fd:N, passphrase[:fd:N], exec:COMMAND; "
-         "may be repeated")
-      ->type_name("KEY")
-      ->expected(1)
-      ->take_all();
+  repeated(app.add_option_function<std::vector<std::string>>(
+               "--key", take,
+               "opens an encrypted image: file:PATH[,remove], fd:N, passphrase[:fd:N], "
+               "exec:COMMAND; may be repeated"))
+      ->type_name("KEY");
 }
 
 void NewKeyOptions::add_of_copy_to(CLI::App& app) {
@@ -53,14 +50,10 @@ void NewKeyOptions::add_of_copy_to(CLI::App& app) {
 }
 
 void NewKeyOptions::add_to(CLI::App& app, const std::string& option) {
-  app.add_option(option, keys_, "who can open what is made: as --key, and public:PATH")
-      ->type_name("KEY")
-      ->expected(1)
-      ->take_all();
-  app.add_option("--label", labels_, "whose key that is, readable by everybody")
-      ->type_name("TEXT")
-      ->expected(1)
-      ->take_all();
+  repeated(app.add_option(option, keys_, "who can open what is made: as --key, and public:PATH"))
+      ->type_name("KEY");
+  repeated(app.add_option("--label", labels_, "whose key that is, readable by everybody"))
+      ->type_name("TEXT");
 }
 
 bool NewKeyOptions::are_public() const {

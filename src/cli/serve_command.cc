@@ -15,6 +15,7 @@
 #include "cli/machine_text.h"
 #include "cli/owner_before_text.h"
 #include "cli/reader.h"
+#include "cli/repeated_option.h"
 #include "cli/shared_conflicts.h"
 #include "cli/socket_access.h"
 #include "device/location.h"
@@ -78,16 +79,16 @@ ServeCommand::ServeCommand(CLI::App& parent)
       .add_option("--control", control_, "the control socket: unix:PATH, or fd:N of an open one")
       ->type_name("ADDRESS")
       ->required();
-  app()
-      .add_option("--tpm", tpm_,
-                  "serve a TPM here: unix:PATH or fd:N, and behind it ,blobs=PREFIX (of several "
-                  "TPMs the one of `create --tpm2=PREFIX`) ,tpm2 ,tpm12 ,no-seal "
-                  ",no-auto-shutdown; may be repeated with other prefixes")
+  repeated(app().add_option(
+               "--tpm", tpm_,
+               "serve a TPM here: unix:PATH or fd:N, and behind it ,blobs=PREFIX (of several TPMs "
+               "the one of `create --tpm2=PREFIX`) ,tpm2 ,tpm12 ,no-seal ,no-auto-shutdown; may "
+               "be repeated with other prefixes"))
       ->type_name("ADDRESS[,WORD]...");
-  app()
-      .add_option("--nbd", nbd_,
-                  "serve the blobs that are no TPM's as NBD exports here: unix:PATH or fd:N, and "
-                  "behind it ,export=NAME ,readonly=NAME; may be repeated")
+  repeated(app().add_option(
+               "--nbd", nbd_,
+               "serve the blobs that are no TPM's as NBD exports here: unix:PATH or fd:N, and "
+               "behind it ,export=NAME ,readonly=NAME; may be repeated"))
       ->type_name("ADDRESS[,WORD]...");
   app().add_flag("--incoming", incoming_,
                  "the machine comes from elsewhere: accept a sealed image, which is not sealed any "

@@ -5,8 +5,8 @@
 
 namespace vnvram::format {
 
-bool is_word(std::string_view text, std::size_t bytes_max) {
-  return !text.empty() && text.size() <= bytes_max &&
+bool is_word(std::string_view text, std::size_t size_max_bytes) {
+  return !text.empty() && text.size() <= size_max_bytes &&
          std::all_of(text.begin(), text.end(), [](char c) {
            return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
                   std::string_view("._/+@-").find(c) != std::string_view::npos;

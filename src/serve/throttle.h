@@ -15,7 +15,8 @@ class Throttle {
 public:
   using Clock = TokenBucket::Clock;
 
-  explicit Throttle(const SessionRates& rates) : bytes_(rates.bytes_max), calls_(rates.calls_max) {}
+  explicit Throttle(const SessionRates& rates)
+      : bytes_(rates.sent_max_bytes), calls_(rates.calls_max) {}
 
   /// What has come, and how many calls there were in it.
   void count(std::uint64_t size_bytes, std::uint64_t call_count, Clock::time_point now) {

@@ -15,7 +15,7 @@ Status check_it_went_there(BlockDevice& from, BlockDevice& to) {
   if (!found) {
     return found.error();
   }
-  const std::string remedy = "`vnvram move` may have seen another folder or cluster by that name; "
+  const std::string remedy = "`move` may have seen another folder or cluster by that name; "
                              "find its copy, or `unseal` the old place if that is lost";
   if (found->uuid != left->uuid) {
     return Error(ErrorKind::foreign,

@@ -27,7 +27,8 @@ A TPM that is reached by sockets; its state is in a vNVRAM image.
                         each connection is for one command
   --server type=unixio,path=PATH|fd=FD[,mode=0...][,uid=USER][,gid=GROUP]
                         over a unix socket: to be made, or one that listens
-  --server fd=FD        from one connection that is there; so does -f, --fd FD
+  --server fd=FD        from one connection that is there
+  -f, --fd FD           as --server fd=FD
   -p, --port PORT       as --server port=PORT,disconnect
   -t, --terminate       end when the data channel's client goes
 )";

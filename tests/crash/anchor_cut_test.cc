@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "crash/crash_explorer.h"
+#include "crash/shared_image.h"
 #include "support/crash_state.h"
 #include "support/expect_status.h"
 #include "support/memory_anchor.h"
@@ -254,6 +255,42 @@ TEST_P(AnchorCutTest, Invariant12RefusesACopyThatWentOn) {
   // The image itself goes on.
   const auto store = Store::open(std::make_unique<SimulatedDevice>(disk), anchored(anchor));
   ASSERT_OK(store);
+}
+
+// It has the same generation as what was handed over: only the seal tells the two apart.
+TEST_P(AnchorCutTest, Invariant12RefusesWhatIsFromBeforeAHandOver) {
+  const auto disk = new_disk(GetParam());
+  const auto anchor = accepted(disk);
+  std::vector<Content> earlier;
+  {
+    const auto store = Store::open(std::make_unique<SimulatedDevice>(disk), anchored(anchor));
+    ASSERT_OK(store);
+    ASSERT_OK((*store)->write("a", content(1)));
+    disk->set_hook([&](const SimulatedOperation& operation) {
+      if (operation.kind == OperationKind::write_durable) {
+        earlier.push_back(disk->durable());
+      }
+    });
+    ASSERT_OK((*store)->seal(hand_over_number(1)));
+    (void)(*store)->abandon();
+  }
+  disk->set_hook({});
+  const AnchorPoint point = *anchor->point();
+  ASSERT_TRUE(point.sealed);
+  unsigned refused = 0;
+  for (const Content& image : earlier) {
+    const auto found = compare_with_anchor(
+        std::make_unique<SimulatedDevice>(std::make_shared<SimulatedDisk>(image)), *anchor,
+        deterministic_options().keys);
+    ASSERT_OK(found);
+    EXPECT_EQ(found->image.generation, point.generation);
+    if (!found->image.sealed) {
+      expect_refused(image, point, AnchorVerdict::rolled_back, std::to_string(refused++));
+    }
+  }
+  EXPECT_GT(refused, 0U);
+  // Nor does one that has gone on since, wherever that was.
+  expect_refused(gone_on(earlier.front(), 3, false), point, AnchorVerdict::forked, "went on");
 }
 
 TEST_P(AnchorCutTest, Invariant12RefusesAnotherImage) {

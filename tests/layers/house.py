@@ -17,10 +17,10 @@ DECLARATION = re.compile(
 WORD = re.compile(r"\b[a-z_]\w*\b")
 COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 TEXT = re.compile(r'"(?:\\.|[^"\\\n])*"')
-# How the command line is called, and its verbs, in a text that somebody is shown.
+# Who may quote a command line in a text that somebody is shown.
 FRONT_ENDS = ("cli", "tpm", "swtpm", "nbdkit", "capi")
-COMMAND_LINE = re.compile(r'"[^"\n]*\bvnvram (?:create|register|ls|info|get|put|rm|check|repair|salvage|dump|'
-                          r'resize|size|seal|unseal|tpm|serve|status|hold|release|key|meta|erase|copy|can-run|takeover)\b')
+# Where a source of the command `vnvram` makes one of its verbs.
+MADE_VERB = re.compile(r'\bparent,\s*"([a-z-]+)"')
 # Of packages that call a folder as we call one.
 HEADERS_OF_OTHERS = {"swtpm/tpm_ioctl.h"}
 INCLUDE = re.compile(r'^\s*#\s*include\s*["<]([^">]+)[">]', re.MULTILINE)
@@ -163,8 +163,22 @@ class House:
         return [str(path.relative_to(self.folder)) for path in sorted(root.rglob("test_*.py"))
                 if path.stem not in named and path.stem.removeprefix("test_") not in lists.get(path.parent, set())]
 
+    def verbs(self):
+        """Of the command `vnvram`."""
+        return sorted({verb for content in self.sources("src/cli").values() for verb in MADE_VERB.findall(content)})
+
     def command_lines_below(self):
         """Texts that quote a command line where nobody knows that there is a command."""
+        # Who has made a blob is no command line.
+        command_line = re.compile(rf'(?<!\.producer = )"[^"\n]*\bvnvram (?:{"|".join(self.verbs())})\b')
         return [f"{path}: {text}" for path, content in self.sources("src").items()
                 if path.split("/")[1] not in FRONT_ENDS
-                for text in COMMAND_LINE.findall(without_comments(content))]
+                for text in command_line.findall(without_comments(content))]
+
+    def operations_without_a_command(self):
+        """Verbs in backquotes, of texts below the front ends, that src/base/operator_text.cc makes no command line of."""
+        known = TEXT.findall((self.folder / "src/base/operator_text.cc").read_text())
+        unknown = [verb for verb in self.verbs() if f'"{verb}"' not in known]
+        quoted = re.compile(rf"`({'|'.join(unknown)})(?: [^`]*)?`")
+        return [f"{path}: {verb}" for path, content in self.sources("src").items()
+                if path.split("/")[1] not in FRONT_ENDS for verb in quoted.findall(without_comments(content))]

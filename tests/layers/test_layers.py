@@ -16,6 +16,11 @@ SOURCE = pathlib.Path(sys.argv[1])
 LAYERS = pathlib.Path(sys.argv[2])
 
 
+# How a small house has verbs.
+VERBS = {f"src/cli/{verb}_command.cc": f': Command(\n          parent, "{verb}", "what it does") {{}}\n'
+         for verb in ("repair", "ls")}
+
+
 class OneFault(unittest.TestCase):
     """For tests that a fault of each kind is seen."""
 
@@ -58,7 +63,11 @@ class OurHouse(unittest.TestCase):
         self.assertEqual(self.house.large_classes(), [])
 
     def test_only_front_ends_quote_command_lines(self):
+        self.assertGreater(len(self.house.verbs()), 30)
         self.assertEqual(self.house.command_lines_below(), [])
+
+    def test_each_operation_of_a_remedy_is_a_command_to_operators(self):
+        self.assertEqual(self.house.operations_without_a_command(), [])
 
     def test_every_test_with_real_programs_is_run(self):
         self.assertEqual(self.house.tests_of_nobody(), [])
@@ -110,13 +119,22 @@ class FaultsAreSeen(OneFault):
 
     def test_a_command_line_below_the_front_ends(self):
         quoting = 'return Error{kind, cause, "first vnvram repair, then try again"};\n'
-        house = self.house_of({"src/store/a.cc": quoting, "src/cli/b.cc": quoting})
+        house = self.house_of({"src/store/a.cc": quoting, "src/cli/b.cc": quoting, **VERBS})
         self.assertEqual(house.command_lines_below(),
                          ['src/store/a.cc: "first vnvram repair'])
 
+    def test_the_producer_of_a_blob_is_no_command_line(self):
+        house = self.house_of({"src/store/a.cc": 'spec = {.producer = "vnvram repair"};\n', **VERBS})
+        self.assertEqual(house.command_lines_below(), [])
+
+    def test_an_operation_that_operators_are_told_no_command_for(self):
+        house = self.house_of({"src/base/operator_text.cc": 'operations = {"repair"};\n',
+                               "src/store/a.cc": 'x = "`repair` mends it; `ls --json` shows it, `-` is a name";\n', **VERBS})
+        self.assertEqual(house.operations_without_a_command(), ["src/store/a.cc: ls"])
+
     def test_a_command_line_that_goes_on_in_the_next_line_or_is_behind_an_address(self):
         house = self.house_of({"src/store/a.cc": 'x = "first vnvram "\n    "repair, then more";\n',
-                               "src/store/b.cc": 'x = "an nbd+unix:// is no file: vnvram ls";\n'})
+                               "src/store/b.cc": 'x = "an nbd+unix:// is no file: vnvram ls";\n', **VERBS})
         self.assertEqual(house.command_lines_below(),
                          ['src/store/a.cc: "first vnvram repair',
                           'src/store/b.cc: "an nbd+unix:// is no file: vnvram ls'])

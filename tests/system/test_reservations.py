@@ -4,11 +4,12 @@ Real iSCSI, a real target with SCSI's persistent reservations, and the real comm
 (harness/san_machine.py).
 """
 
-import re
 import unittest
 
 from cli.command import IN_USE, SEALED, UNSUPPORTED
 from guest.guest_image import SAN_MODULES
+from harness import two_hosts
+from harness.on_san import OnSan
 from harness.san_machine import HOSTS, start_san_machine
 from harness.shows_logs import ShowsLogs
 from harness.workspace import Workspace
@@ -16,48 +17,18 @@ from harness.workspace import Workspace
 A, B = HOSTS["a"][0], HOSTS["b"][0]
 
 
-class Owner:
-    """`vnvram serve` on one of the two hosts, or another program that has the image open."""
+class Owner(two_hosts.Owner):
+    """`vnvram serve` on one of the two hosts, which is named by its device."""
 
-    def __init__(self, case, name, device, *options, program=None):
-        self.case = case
-        self.guest = case.guest
-        self.address = f"unix:/run/{name}.sock"
-        self.log = f"/run/{name}.log"
-        words = program or " ".join(["vnvram", "serve", device, "--control", self.address, *options])
-        self.pid = self.guest.must(f"{words} >{self.log} 2>&1 & echo $!")
-
-    def started(self):
-        self.guest.must(f"until grep -q 'serves /dev' {self.log}; do kill -0 {self.pid} || exit 1; sleep 0.2; done",
-                        seconds=120)
-        return self
-
-    def log_text(self):
-        return self.guest.must(f"cat {self.log}")
-
-    def put(self, number):
-        """How it ends, and what is said."""
-        return self.guest.run(f"printf %08d {number} | vnvram put {self.address} counter - 2>&1")
-
-    def must_put(self, number):
-        answer = self.put(number)
-        self.case.assertEqual(answer.status, 0, answer.output)
-
-    def refused(self, status=IN_USE):
-        """It does not start; what it says."""
-        answer = self.guest.run(f"wait {self.pid}")
-        self.case.assertEqual(answer.status, status, self.log_text())
-        return self.log_text()
-
-    def end(self):
-        self.guest.must(f"kill {self.pid} && wait {self.pid}")
+    def __init__(self, case, name, device, *options):
+        super().__init__(case, device, name, *options, place=device)
 
     def kill(self):
-        self.guest.run(f"kill -9 {self.pid}; wait {self.pid}")
+        super().kill()
         self.guest.must(f"rm -f {self.address[5:]}")
 
 
-class Reservations(ShowsLogs, unittest.TestCase):
+class Reservations(OnSan, ShowsLogs, unittest.TestCase):
     """All tests share the guest; each of them leaves the LUN to nobody."""
 
     @classmethod
@@ -72,12 +43,6 @@ class Reservations(ShowsLogs, unittest.TestCase):
         self.guest.must(f"dd if=/dev/zero of={A} bs=1M count=16 conv=fsync 2>/dev/null")
         self.vnvram(f"create {A} --blob counter:raw:4096")
 
-    def vnvram(self, words, status=0, message=""):
-        answer = self.guest.run(f"vnvram {words} 2>&1")
-        self.assertEqual(answer.status, status, f"{words}: {answer.output}")
-        self.assertTrue(re.search(message, answer.output), answer.output)
-        return answer.output
-
     def number(self, device):
         """What is on the LUN, by way of one of the hosts, beside whoever has it."""
         return int(self.vnvram(f"get {device} counter")[:8])
@@ -88,7 +53,7 @@ class Reservations(ShowsLogs, unittest.TestCase):
         self.assertEqual(self.number(B), 1)
         # Another host writes nothing meanwhile, whether it asks for the reservation or not.
         self.vnvram(f"put {B} counter /set_up_san", IN_USE, f"in use by process {old.pid} on")
-        self.assertRegex(Owner(self, "second", B, "--reservation").refused(), "in use by process")
+        self.assertRegex(Owner(self, "second", B, "--reservation").refused(IN_USE), "in use by process")
         old.must_put(2)
 
         # He writes all the time, and is stopped at some moment of it.
@@ -106,13 +71,12 @@ class Reservations(ShowsLogs, unittest.TestCase):
         self.assertNotEqual(old.put(last + 1).status, 0)
         self.assertEqual(self.number(B), last)
         old.kill()
-        self.assertRegex(Owner(self, "again", A, "--reservation").refused(), "another host has reserved it")
+        self.assertRegex(Owner(self, "again", A, "--reservation").refused(IN_USE), "another host has reserved it")
         self.vnvram(f"put {A} counter /set_up_san", IN_USE, "another host has reserved it")
         self.assertEqual(self.number(A), last)
 
         # Nor would anything else from there reach the LUN, whoever writes it: of no command of ours.
-        written = self.guest.run(f"dd if=/set_up_san of={A} bs=512 count=1 conv=notrunc oflag=direct 2>&1")
-        self.assertNotEqual(written.status, 0, written.output)
+        self.must_not_write(A)
 
         new = Owner(self, "new", B, "--reservation").started()
         new.must_put(last + 1)
@@ -167,8 +131,7 @@ class Reservations(ShowsLogs, unittest.TestCase):
         self.assertRegex(Owner(self, "sealed", A, "--reservation").refused(SEALED), "sealed at generation")
         self.vnvram(f"unseal {B}", IN_USE, "another host has reserved it")
         self.vnvram(f"takeover {B}", SEALED, "unseal")
-        written = self.guest.run(f"dd if=/set_up_san of={A} bs=512 count=1 conv=notrunc oflag=direct 2>&1")
-        self.assertNotEqual(written.status, 0, written.output)
+        self.must_not_write(A)
         self.vnvram(f"unseal {B}")
         new = Owner(self, "new", B, "--reservation").started()
         new.must_put(1)
@@ -178,19 +141,16 @@ class Reservations(ShowsLogs, unittest.TestCase):
         Owner(self, "old", A, "--reservation").started().kill()
         self.vnvram(f"takeover {B}")
         self.vnvram(f"seal {B}")
-        owner = Owner(self, "refused", B, "--reservation")
-        self.assertEqual(self.guest.run(f"wait {owner.pid}").status, SEALED, owner.log_text())
-        written = self.guest.run(f"dd if=/set_up_san of={A} bs=512 count=1 conv=notrunc oflag=direct 2>&1")
-        self.assertNotEqual(written.status, 0, written.output)
+        Owner(self, "refused", B, "--reservation").refused(SEALED)
+        self.must_not_write(A)
         self.vnvram(f"unseal {B}")
         Owner(self, "new", B, "--reservation").started().end()
         self.vnvram(f"put {A} counter /set_up_san")  # Nobody has it any more.
 
     def test_a_confined_process_gives_it_back(self):
         self.vnvram(f"register {A} --tpm2")
-        tpm = Owner(self, "tpm", A, program=f"vnvram-tpm {A} --ctrl unix:/run/tpm.ctrl --server unix:/run/tpm.commands "
-                                            "--startup clear --tpm2 --reservation --pid /run/tpm.pid")
-        self.guest.must(f"until [ -s /run/tpm.pid ]; do kill -0 {tpm.pid} || exit 1; sleep 0.2; done", seconds=120)
+        tpm = two_hosts.Process(self, A, "tpm", f"vnvram-tpm {A} --ctrl unix:/run/tpm.ctrl --server unix:/run/tpm.commands "
+                                "--startup clear --tpm2 --reservation --pid /run/tpm.pid", "[ -s /run/tpm.pid ]").started()
         self.guest.must(f"until grep -q '^Seccomp:.2' /proc/{tpm.pid}/status; do kill -0 {tpm.pid} || exit 1; sleep 0.2; done",
                         seconds=120)
         self.vnvram(f"put {B} counter /set_up_san", IN_USE, f"in use by process {tpm.pid} on")
@@ -206,17 +166,10 @@ class Reservations(ShowsLogs, unittest.TestCase):
         self.assertEqual(self.number(A), 1)
 
     def test_a_part_of_a_device_is_not_reserved(self):
-        # One partition, of all but the first MiB.
-        entry = r"\000\000\000\000\203\000\000\000\000\010\000\000\000\160\000\000"
-        self.guest.must(f"printf '{entry}' | dd of={A} bs=1 seek=446 conv=notrunc 2>/dev/null; "
-                        fr"printf '\125\252' | dd of={A} bs=1 seek=510 conv=notrunc 2>/dev/null; "
-                        f"blockdev --rereadpt {A}; until [ -b {A}1 ]; do sleep 0.1; done")
-        self.vnvram(f"create {A}1 --blob counter:raw:4096")
-        owner = Owner(self, "part", f"{A}1", "--reservation")
-        answer = self.guest.run(f"wait {owner.pid}")
-        self.assertEqual(answer.status, UNSUPPORTED, owner.log_text())
-        self.assertRegex(owner.log_text(), "has no persistent reservations")
-        Owner(self, "whole", f"{A}1").started().end()
+        part = self.make_partition(A)
+        self.vnvram(f"create {part} --blob counter:raw:4096")
+        self.assertRegex(Owner(self, "part", part, "--reservation").refused(UNSUPPORTED), "has no persistent reservations")
+        Owner(self, "whole", part).started().end()
 
 
 if __name__ == "__main__":

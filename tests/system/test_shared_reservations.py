@@ -136,13 +136,10 @@ class HandOver:
         asked.kill()
 
     def test_what_the_switch_would_lack_is_said_at_the_start(self):
-        entry = r"\000\000\000\000\203\000\000\000\000\010\000\000\000\160\000\000"
-        Guest.shell.must(f"printf '{entry}' | dd of={A} bs=1 seek=446 conv=notrunc 2>/dev/null; "
-                         fr"printf '\125\252' | dd of={A} bs=1 seek=510 conv=notrunc 2>/dev/null; "
-                         f"blockdev --rereadpt {B}; until [ -b {B}1 ]; do sleep 0.1; done")
-        self.vnvram(f"create {B}1 --tpm2")
-        self.assertIn("has no persistent reservations", self.host("part", f"{B}1", "--incoming").refused(UNSUPPORTED))
-        Guest.shell.must(f"dd if=/dev/zero of={A} bs=1M count=2 conv=fsync 2>/dev/null; blockdev --rereadpt {B}")
+        part = self.make_partition(B)
+        self.vnvram(f"create {part} --tpm2")
+        self.assertIn("has no persistent reservations", self.host("part", part, "--incoming").refused(UNSUPPORTED))
+        Guest.shell.must(f"dd if=/dev/zero of={B} bs=1M count=2 conv=fsync 2>/dev/null; blockdev --rereadpt {B}")
         self.vnvram(f"create {A} --force --tpm2")
         ask(f'reserve("{A}", {FOREIGN_KEY})')
         self.assertIn("something that is not vNVRAM has reserved it", self.host("foreign", B, "--incoming").refused(IN_USE))

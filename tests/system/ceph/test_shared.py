@@ -6,7 +6,6 @@ import subprocess
 import unittest
 
 from cli.command import IN_USE, SEALED
-from harness.child import PATIENCE_SECONDS
 from harness.tpm_process import program
 from harness.vnvram import create, vnvram
 from serve import test_handed_over, test_handed_over_deaths, test_shared
@@ -63,13 +62,7 @@ class WithATpm(InCluster, test_shared.SharedServeCase):
     def test_it_is_taken_back(self):
         source, count = self.start_source()
         target = self.start_target()
-        blobs = fetch(source.control)
-        source.begin_to_write(12)
-        self.assertEqual(source.control.lock_storage(), 0, source.log_text())
-        source.writing.join(PATIENCE_SECONDS)
-        self.assertIsNone(source.failed)
-        self.written = 12
-        self.must_go_on(source, count)
+        blobs = self.must_take_back(source, count)
         self.assertNotEqual(take(target.control, blobs), 0)  # Too late.
         self.must_go_on(source, count + 1)
 

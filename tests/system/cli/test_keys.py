@@ -53,6 +53,16 @@ class Keys(Case):
         self.vnvram("key", "rm", self.image, "0", "--last")
         self.try_key(f"file:{self.other}", status=WRONG_KEY, message="erased")
 
+    def test_the_image_may_stand_behind_what_can_be_repeated(self):
+        """Of each such option one word is its value, whatever option comes after that."""
+        self.vnvram("create", *self.with_key, self.image, "--encrypt", "--force")
+        self.vnvram("create", "--blob", "a:t:1K", self.image, *self.with_key, "--encrypt", "--force")
+        self.vnvram("create", *self.with_key, "--encrypt", "--label", "host", self.image, "--force")
+        self.vnvram("info", *self.with_key, self.image, "--json")
+        self.vnvram("key", "add", "--new-key", f"file:{self.other}", self.image, *self.with_key)
+        self.vnvram("key", "rotate", "--without", "1", self.image, *self.with_key)
+        self.try_key(f"file:{self.other}", status=WRONG_KEY)
+
     def key_pair(self):
         private, public = self.path("private.pem"), self.path("public.pem")
         subprocess.run(["openssl", "genpkey", "-algorithm", "X25519", "-out", private], check=True)

@@ -2,13 +2,14 @@
 by Python in that guest (guest_python.py)."""
 
 import json
-import re
 import unittest
 
 from guest.guest_image import SAN_MODULES
 
 from .guest_python import GuestPython, python_files
+from .on_san import OnSan
 from .san_machine import HOSTS, start_san_machine
+from .two_hosts import Process
 from .workspace import Workspace
 
 A, B = HOSTS["a"][0], HOSTS["b"][0]
@@ -33,20 +34,17 @@ def start_guest():
     Guest.python = GuestPython(Guest.shell, *MODULES)
 
 
-class Host:
+class Host(Process):
     """A program on one of the two hosts, and the QEMU that is its client."""
 
     def __init__(self, case, name, device, *options):
-        self.case, self.name, self.device = case, name, device
-        self.log = f"/run/{name}.log"
+        self.name, self.device = name, device
         self.tpm = f"/run/{name}.tpm"
-        words = case.words(self, *options)
-        self.pid = Guest.shell.must(f"{words} >{self.log} 2>&1 & echo $!")
+        super().__init__(case, device, name, case.words(self, *options), f"grep -q 'serves the TPM' /run/{name}.log")
 
     def started(self):
         """With its QEMU connected."""
-        Guest.shell.must(f"until grep -q 'serves the TPM' {self.log}; do kill -0 {self.pid} || exit 1; sleep 0.2; done", seconds=120)
-        return self.connected()
+        return super().started().connected()
 
     def connected(self):
         ask(f'{self.name} := ControlClient("{self.tpm}")')
@@ -55,9 +53,6 @@ class Host:
 
     def disconnect(self):
         ask(f"[{self.name}_guest.close(), {self.name}.close()]")
-
-    def log_text(self):
-        return Guest.shell.must(f"cat {self.log}")
 
     def powered_on(self):
         """A new machine; what its counter is."""
@@ -93,15 +88,9 @@ class Host:
         """QEMU at the source says that its machine goes on after all; the result."""
         return ask(f"{self.name}.lock_storage()")
 
-    def refused(self, status):
-        """It does not start; what it says."""
-        answer = Guest.shell.run(f"wait {self.pid}")
-        self.case.assertEqual(answer.status, status, self.log_text())
-        return self.log_text()
-
     def end(self):
         self.disconnect()
-        Guest.shell.must(f"kill {self.pid} && wait {self.pid}")
+        super().end()
 
     def kill(self):
         """All of its processes, before one of them can do anything about another one's death."""
@@ -115,10 +104,11 @@ def ask(expression):
     return Guest.python.ask(expression)
 
 
-class Case(unittest.TestCase):
+class Case(OnSan, unittest.TestCase):
     """Each test leaves the LUN to nobody."""
 
     def setUp(self):
+        self.guest = Guest.shell
         Guest.shell.run("killall -9 vnvram vnvram-tpm; rm -f /run/*; chown 0 /dev/sda /dev/sdb; "
                         f"echo 1 >{TAKES_RESERVATIONS}")
         for device in (A, B):
@@ -126,24 +116,12 @@ class Case(unittest.TestCase):
         Guest.shell.must(f"dd if=/dev/zero of={A} bs=1M count=16 conv=fsync 2>/dev/null")
         self.vnvram(f"create {A} --tpm2")
 
-    def vnvram(self, words, status=0, message=""):
-        answer = Guest.shell.run(f"vnvram {words} 2>&1")
-        self.assertEqual(answer.status, status, f"{words}: {answer.output}")
-        self.assertTrue(re.search(message, answer.output), answer.output)
-        return answer.output
-
     def info(self, device):
         return json.loads(self.vnvram(f"info --json {device}"))
 
     def holders(self):
         """As A and as B see it."""
         return tuple(self.info(device)["reservation"]["holder"] for device in (A, B))
-
-    def must_not_write(self, device):
-        """Whatever command it is, the storage refuses it."""
-        block = Guest.shell.run(f"dd if={device} of=/block bs=512 count=1 2>&1 && "
-                                f"dd if=/block of={device} bs=512 count=1 conv=notrunc oflag=direct 2>&1")
-        self.assertNotEqual(block.status, 0, block.output)
 
     def must_have(self, host, number):
         """It goes on with the machine, on what only its host can write to."""

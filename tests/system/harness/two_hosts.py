@@ -28,6 +28,11 @@ class Process:
         """By itself; with which status."""
         return self.guest.run(f"wait {self.pid}").status
 
+    def refused(self, status):
+        """It does not start; what it says."""
+        self.case.assertEqual(self.ended(), status, self.log_text())
+        return self.log_text()
+
     def end(self):
         self.guest.must(f"kill {self.pid} && wait {self.pid}")
 

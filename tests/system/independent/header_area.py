@@ -13,7 +13,7 @@ KEYS_MAGIC, METADATA_MAGIC = b"vNVRkeys", b"vNVRmeta"
 _HEADER = struct.Struct("<8sII16sQIIQQ")
 _CHECKSUM_AT = 48
 _NAME = re.compile(rb"[A-Za-z0-9._/+@-]{1,63}")
-_VALUE_BYTES_MAX = 4096
+_VALUE_MAX_BYTES = 4096
 
 
 def copy_at(magic, copy):
@@ -62,7 +62,7 @@ def _parse_metadata(content, count):
         name_bytes, reserved, value_bytes = struct.unpack_from("<BBH", content, at)
         end = at + 4 + name_bytes + value_bytes
         name = content[at + 4:at + 4 + name_bytes]
-        must_be(not reserved and value_bytes <= _VALUE_BYTES_MAX and end <= len(content), "metadata")
+        must_be(not reserved and value_bytes <= _VALUE_MAX_BYTES and end <= len(content), "metadata")
         must_be(_NAME.fullmatch(name) and (not found or found[-1][0] < name), "a metadata name")
         found.append((name, content[at + 4 + name_bytes:end]))
         at = end

@@ -8,7 +8,7 @@ import unittest
 
 from cli.command import IN_USE, SEALED, STALE, UNSUPPORTED, USAGE
 from harness.child import PATIENCE_SECONDS
-from harness.nbd_server import NbdServer
+from harness.on_nbd_server import OnNbdServer
 from harness.shared_machine import SharedMachine
 from harness.tpm_process import program
 from harness.vnvram import create, vnvram
@@ -205,17 +205,7 @@ class Encrypted(HandOver):
     test_beside_a_tpm_that_came_by_itself = None
 
 
-class WithoutALock(HandedOverCase):
-    """An NBD server, which keeps nobody away: the epoch and the look do."""
-
-    def setUp(self):
-        super().setUp()
-        self.server = NbdServer(self.workspace, "qemu-nbd", self.image)
-        self.children.append(self.server)
-
-    def location(self):
-        return self.server.uri
-
+class WithoutALock(OnNbdServer, HandedOverCase):
     def test_there_and_back_again(self):
         here, there = self.start_source(), self.start_target()
         for _ in range(3):

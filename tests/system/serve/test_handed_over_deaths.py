@@ -98,14 +98,7 @@ class Deaths(HandedOverCase):
         for number in range(ROUNDS):
             target = self.start_target()
             token = self.hand_over_with_a_death(source, dice, number)
-            verb = subprocess.Popen([program("vnvram"), "go-on", target.machine.address, "--from", token],
-                                    stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            time.sleep(dice.uniform(0, 0.03))  # Random, no synchronisation.
-            if number % 2:
-                verb.kill()
-            else:
-                os.kill(target.machine.pid, signal.SIGKILL)
-            verb.wait(PATIENCE_SECONDS)
+            self.ask_and_kill(dice, "verb" if number % 2 else "owner", "go-on", target, "--from", token)
             if self.asked_until_it_is_said("go-on", target, "--from", token).returncode == 0:
                 self.must_go_on(target)
                 self.must_not_go_on(source)
@@ -121,26 +114,24 @@ class Deaths(HandedOverCase):
         source = self.start_source()
         dice = random.Random(2)
         for _ in range(ROUNDS):
-            verb = subprocess.Popen([program("vnvram"), "hand-over", source.machine.address], stdin=subprocess.DEVNULL,
-                                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            time.sleep(dice.uniform(0, 0.03))  # Random, no synchronisation.
-            verb.kill()
-            verb.wait(PATIENCE_SECONDS)
+            self.ask_and_kill(dice, "verb", "hand-over", source)
             self.go_on(source)
             self.must_go_on(source)
 
     def hand_over_with_a_death(self, source, dice, number):
-        verb = subprocess.Popen([program("vnvram"), "hand-over", source.machine.address], stdin=subprocess.DEVNULL,
-                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        time.sleep(dice.uniform(0, 0.03))  # Random, no synchronisation.
-        if number % 3:
-            verb.kill()
-        else:
-            os.kill(source.machine.pid, signal.SIGKILL)
-        verb.wait(PATIENCE_SECONDS)
+        self.ask_and_kill(dice, "verb" if number % 3 else "owner", "hand-over", source)
         done = self.asked_until_it_is_said("hand-over", source)
         self.assertEqual(done.returncode, 0, done.stderr)
         return done.stdout.strip()
+
+    @staticmethod
+    def ask_and_kill(dice, victim, verb, host, *words):
+        """Kills the verb that asks, or the owner that is asked, at a random moment."""
+        asking = subprocess.Popen([program("vnvram"), verb, host.machine.address, *words], stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(dice.uniform(0, 0.03))  # Random, no synchronisation.
+        os.kill(asking.pid if victim == "verb" else host.machine.pid, signal.SIGKILL)
+        asking.wait(PATIENCE_SECONDS)
 
 
 if __name__ == "__main__":

@@ -118,6 +118,11 @@ class Printed(MachineCase):
         self.assertIn("tpm-tis-device", arguments)
         self.assertIn("AAVMF_CODE.fd", arguments)
 
+    def test_the_image_may_stand_behind_its_devices(self):
+        """One address is all that belongs to an option."""
+        words = ("serve", "--control", f"unix:{self.folder}/owner.sock", *self.devices(), self.image, "--print", "qemu")
+        self.assertEqual(self.vnvram(*words).decode(), self.print("qemu", *self.devices())[0])
+
     def test_what_cannot_be_said(self):
         tpm = f"unix:{self.folder}/tpm.sock"
         self.vnvram("register", self.image, "--tpm2=other/")

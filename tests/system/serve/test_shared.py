@@ -67,6 +67,17 @@ class SharedServeCase(of_a_tpm.SharedImageCase):
         host.write(self.written)
         self.assertEqual(self.stored_number(), self.written)
 
+    def must_take_back(self, source, count):
+        """With what its flash has written while the image was let go. Returns what was fetched."""
+        blobs = fetch(source.control)
+        source.begin_to_write(12)
+        self.assertEqual(source.control.lock_storage(), 0, source.log_text())
+        source.writing.join(PATIENCE_SECONDS)
+        self.assertIsNone(source.failed)
+        self.written = 12
+        self.must_go_on(source, count)
+        return blobs
+
     def stored_number(self):
         """By the image."""
         found = subprocess.run([program("vnvram"), "get", *self.key_words, self.image, FLASH], capture_output=True, check=True, timeout=60)
@@ -113,14 +124,7 @@ class HandOver(SharedServeCase, of_a_tpm.HandOver):
         self.must_go_on(target, count + 2)
 
     def test_what_is_written_waits_for_the_way_back(self):
-        source, count = self.start_source()
-        fetch(source.control)
-        source.begin_to_write(12)
-        self.assertEqual(source.control.lock_storage(), 0, source.log_text())
-        source.writing.join(PATIENCE_SECONDS)
-        self.assertIsNone(source.failed)
-        self.written = 12
-        self.must_go_on(source, count)
+        self.must_take_back(*self.start_source())
 
     def test_it_ends_while_something_waits(self):
         source, count = self.start_source()

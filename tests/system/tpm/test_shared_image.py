@@ -11,7 +11,7 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))  # Run by itself, and imported by serve's.
 
-from harness.nbd_server import NbdServer  # noqa: E402
+from harness.on_nbd_server import OnNbdServer  # noqa: E402
 from harness.tpm_process import program  # noqa: E402
 from harness.vnvram import create, info, vnvram  # noqa: E402
 from tpm.shared_image_case import PERMANENT, SEALED, Host, SharedImageCase, fetch, take  # noqa: E402
@@ -276,17 +276,7 @@ class Encrypted(SharedImageCase):
         self.must_go_on(back, count + 2)
 
 
-class WithoutALock(SharedImageCase):
-    """An NBD server, which keeps nobody away: the epoch and the look do."""
-
-    def setUp(self):
-        super().setUp()
-        self.server = NbdServer(self.workspace, "qemu-nbd", self.image)
-        self.children.append(self.server)
-
-    def location(self):
-        return self.server.uri
-
+class WithoutALock(OnNbdServer, SharedImageCase):
     def test_a_machine_moves(self):
         source, count = self.start_source()
         target = self.start_target()

@@ -80,6 +80,22 @@ TEST_F(KeyRotationTest, OneThatIsGivenUpLeavesTheOldOne) {
   EXPECT_EQ(slots()[0].wraps.size(), 2U);
 }
 
+// Each try dies before anything is dropped, and the next one has a data key of its own.
+TEST_F(KeyRotationTest, HoweverOftenItIsCutASlotHasTwoWraps) {
+  for (unsigned attempt = 0; attempt < 4; ++attempt) {
+    new_key_ = Bytes(32, static_cast<std::byte>(0x50 + attempt));
+    new_image_.key_id = *key_id_of(it_.image.uuid, new_key_);
+    ASSERT_OK(rotate({key_, phrase_}));
+    for (const KeySlot& slot : slots()) {
+      EXPECT_EQ(slot.wraps.size(), 2U) << attempt;
+    }
+    for (const std::string& key : {key_, phrase_, private_}) {
+      expect_opens(it_.image, key, it_.data_key);
+      expect_opens(new_image_, key, new_key_);
+    }
+  }
+}
+
 TEST_F(KeyRotationTest, WithoutAHoldersKeyItIsRefusedOrSaid) {
   const KeySlots before = slots();
   const auto refused = rotate({key_});

@@ -13,7 +13,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 TEST(ThrottleTest, ASecondsWorthMayComeAtOnceAndNoMore) {
-  Throttle throttle({.bytes_max = 1000, .calls_max = 0});
+  Throttle throttle({.sent_max_bytes = 1000, .calls_max = 0});
   const Throttle::Clock::time_point start{};
   throttle.count(1000, 5000, start);
   EXPECT_FALSE(throttle.closed_until(start));
@@ -27,7 +27,7 @@ TEST(ThrottleTest, ASecondsWorthMayComeAtOnceAndNoMore) {
 }
 
 TEST(ThrottleTest, WhatIsNotUsedIsNotSaved) {
-  Throttle throttle({.bytes_max = 0, .calls_max = 10});
+  Throttle throttle({.sent_max_bytes = 0, .calls_max = 10});
   const Throttle::Clock::time_point start{};
   throttle.count(1, 1, start);
   EXPECT_FALSE(throttle.closed_until(start + std::chrono::hours(1)));
@@ -36,7 +36,7 @@ TEST(ThrottleTest, WhatIsNotUsedIsNotSaved) {
 }
 
 TEST(ThrottleTest, TheSlowerOfTwoRatesCounts) {
-  Throttle throttle({.bytes_max = 100, .calls_max = 1});
+  Throttle throttle({.sent_max_bytes = 100, .calls_max = 1});
   const Throttle::Clock::time_point start{};
   throttle.count(200, 11, start);
   EXPECT_GE(*throttle.closed_until(start), start + seconds(10));
@@ -67,7 +67,7 @@ protected:
 };
 
 TEST_F(RatesTest, WhoIsTooFastIsHeldUpAndNobodyElse) {
-  rates_ = {.bytes_max = 65536, .calls_max = 0};
+  rates_ = {.sent_max_bytes = 65536, .calls_max = 0};
   serve({spec("a", 4096), spec("b", 65536)});
   const auto other = client();
   RawSession greedy(socket());
@@ -81,7 +81,7 @@ TEST_F(RatesTest, WhoIsTooFastIsHeldUpAndNobodyElse) {
 }
 
 TEST_F(RatesTest, WhatItHasAskedForIsDoneAllTheSame) {
-  rates_ = {.bytes_max = 0, .calls_max = 50};
+  rates_ = {.sent_max_bytes = 0, .calls_max = 50};
   serve({spec("a", 4096)});
   RawSession session(socket());
   constexpr std::size_t count = 120;
@@ -92,7 +92,7 @@ TEST_F(RatesTest, WhatItHasAskedForIsDoneAllTheSame) {
 }
 
 TEST_F(RatesTest, WhoHasHungUpIsNotHeldUpAnyMore) {
-  rates_ = {.bytes_max = 0, .calls_max = 1};
+  rates_ = {.sent_max_bytes = 0, .calls_max = 1};
   serve({spec("a", 4096)});
   {
     RawSession greedy(socket());
