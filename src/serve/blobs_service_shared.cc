@@ -134,8 +134,8 @@ kj::Promise<void> BlobsService::letGo(LetGoContext context) {
     if (!session_.owner.roundup.run(session_.number, roundup_max)) {
       answer(context, Error(ErrorKind::in_use,
                             session_.owner.location +
-                                ": a device, or a long command of an operator's, is busy still, "
-                                "and what a device was answered may not be on the image yet",
+                                ": a device is busy still, and what it was answered may not be on "
+                                "the image yet",
                             "say it again"));
       return kj::READY_NOW;
     }

@@ -58,8 +58,11 @@ Result<std::unique_ptr<OwnerServer>> OwnerServer::start(const Setup& setup) {
 OwnerServer::OwnerServer(const Setup& setup, UniqueFd bell_fd)
     : setup_(setup), bell_(std::move(bell_fd)), image_(setup.keeper, events_),
       fullness_(setup.clock, [this](const NearlyFull& full) { say_nearly_full(full); }),
-      holds_(setup.keeper, setup.clock), front_ends_(setup.renew_front_ends), header_(setup.keeper),
-      departure_(setup.keeper, holds_, hand_over_, setup.departure),
+      holds_(setup.keeper, setup.clock), front_ends_(setup.renew_front_ends),
+      roundup_([this](std::uint64_t session) {
+        return list_.is_devices(session) || !writers_.blobs_of(session).empty();
+      }),
+      header_(setup.keeper), departure_(setup.keeper, holds_, hand_over_, setup.departure),
       parts_{
           setup.location, setup.keeper, writers_,  events_,    holds_,       list_,
           hand_over_,     image_,       fullness_, counters_,  setup.rates,  setup.restart,

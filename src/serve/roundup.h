@@ -18,6 +18,12 @@ namespace vnvram {
 /// Threads: any.
 class Roundup {
 public:
+  /// `writes`: whether a session has had changes answered before they were done. Who only reads, or
+  /// waits for each answer, as an operator does, is not waited for. It is called with the roundup's
+  /// mutex held.
+  explicit Roundup(std::function<bool(std::uint64_t session)> writes)
+      : writes_(std::move(writes)) {}
+
   /// Of a session. `rings` wakes its thread, which then calls round(), takes what has come, and
   /// calls done().
   void join(std::uint64_t session, std::function<void()> rings) {
@@ -39,8 +45,8 @@ public:
     changed_.notify_all();
   }
 
-  /// By a session's thread: all others have. Who is busy for longer than that is not waited for:
-  /// false.
+  /// By a session's thread: all others that write have. Who is busy for longer than that is not
+  /// waited for: false.
   [[nodiscard]] bool run(std::uint64_t session, std::chrono::milliseconds wait_max) {
     std::unique_lock lock(mutex_);
     const std::uint64_t round = ++round_;
@@ -50,7 +56,7 @@ public:
     }
     const bool have_all = changed_.wait_for(lock, wait_max, [&] {
       for (const auto& [number, member] : members_) {
-        if (!member.waits && member.done_round < round) {
+        if (!member.waits && member.done_round < round && writes_(number)) {
           return false;
         }
       }
@@ -75,6 +81,7 @@ private:
     }
   }
 
+  const std::function<bool(std::uint64_t session)> writes_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::uint64_t round_ = 0;
