@@ -131,14 +131,17 @@ class HandOver(HandedOverCase):
         target.machine.stop()
         self.assertEqual(self.refused("go-on", source, message="has gone on elsewhere"), STALE)
         self.assertEqual(self.refused("go-on", source, "--from", token, message="has gone on elsewhere"), STALE)
-        self.assertEqual(self.refused("hand-over", source, message="another host's"), SEALED)
+        for _ in range(2):  # What is known by now is answered as it was when it was found out.
+            self.assertEqual(self.refused("hand-over", source, message="has gone on elsewhere"), STALE)
+        self.assertIn("refused: the machine has gone on elsewhere", source.machine.status())
 
     def test_of_one_that_has_gone_on_unheard_of(self):
         source, target = self.start_source(), self.start_target()
         self.go_on(target, self.hand_over(source))
         target.qemu_ends()
         target.machine.stop()
-        self.assertEqual(self.refused("hand-over", source, message="has gone on elsewhere"), STALE)
+        for _ in range(2):
+            self.assertEqual(self.refused("hand-over", source, message="has gone on elsewhere"), STALE)
 
     def test_a_held_image_is_not_handed_over(self):
         source, target = self.start_source(), self.start_target()
