@@ -1,5 +1,6 @@
 // TpmStorage: an image comes, and goes, while the TPM serves.
 #include <memory>
+#include <string>
 #include <utility>
 
 #include <fmt/core.h>
@@ -8,6 +9,7 @@
 #include "client/blob_client.h"
 #include "owner/image_keeper.h"
 #include "tpm/handed_over_states.h"
+#include "tpm/operators_word.h"
 #include "tpm/tpm_storage.h"
 
 namespace vnvram {
@@ -252,10 +254,9 @@ Status TpmStorage::open_to_power_on() {
   if (custody_.state() == Custody::State::handed_over) {
     return {}; // It is powered on in memory. Whether it goes on here is not said yet.
   }
-  return Error(
-      ErrorKind::sealed, image_.location() + ": the TPM's state was handed over to another host",
-      "if it is to go on here, and does nowhere else: vnvram tpm unseal, where there is an --admin "
-      "socket; else end what serves it, and vnvram unseal");
+  return Error(ErrorKind::sealed,
+               image_.location() + ": the TPM's state was handed over to another host",
+               std::string(operators_word));
 }
 
 void TpmStorage::leave_what_is_sealed() {

@@ -1,10 +1,17 @@
 """What commands say beside doing it, or not: in the words of who asked, and only where there is something to say."""
 
+import subprocess
 import unittest
 
 from harness.owner_process import OwnerProcess
+from harness.tpm_process import program
+from nbdkit.nbdkit_case import plugin
 
-from .command import Case
+from .command import OK, SEALED, Case
+
+FLASH = "uefi.vars:edk2.variables:540672"
+TO_A_HOST = "for a hand-over to another host, which may be about to go on with it"
+TO_SOMEBODY = "since its state was handed over to another machine, or is in a snapshot or file"
 
 
 class UnsealTest(Case):
@@ -27,6 +34,79 @@ class UnsealTest(Case):
         self.addCleanup(owner.kill)
         self.assertEqual(self.said(owner.address), "")
         self.assertEqual(self.said(owner.address), f"vnvram: note: {owner.address}: it was not sealed\n")
+
+
+class SealedTest(Case):
+    """Whatever is started on it, or wants to change it: why it is sealed, and what the asker can do in his own words."""
+
+    def setUp(self):
+        super().setUp()
+        self.sockets = [f"unix:{self.path(name)}" for name in ("control", "tpm", "nbd")]
+
+    def hand_over(self):
+        """To a host that has not come for it yet."""
+        owner = OwnerProcess(self.workspace, self.image, "--shared")
+        self.addCleanup(owner.kill)
+        self.vnvram("hand-over", owner.address)
+        owner.stop()
+
+    def refused(self, *argv, status=SEALED):
+        done = subprocess.run([str(word) for word in argv], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              timeout=120, check=False)
+        self.assertEqual(done.returncode, status, done.stderr)
+        return done.stderr
+
+    def starts(self, *options):
+        """What serve and vnvram-tpm say, which is the same."""
+        control, tpm, _ = self.sockets
+        said = [self.refused(program("vnvram"), "serve", self.image, "--control", control, *options),
+                self.refused(program("vnvram-tpm"), self.image, "--ctrl", tpm, *options)]
+        texts = [text[text.index(str(self.image)):] for text in said]
+        self.assertEqual(*texts)
+        return texts[0]
+
+    def others(self):
+        """Who has no option for it."""
+        return [self.refused(program("vnvram"), "register", self.image, "--blob", "x:test:1"),
+                self.refused(program("vnvram"), "takeover", self.image),
+                self.refused(program("vnvram"), "move", self.image, self.path("moved")),
+                self.refused("nbdkit", "--foreground", "--unix", self.sockets[2][5:], plugin(), self.image, status=1)]
+
+    def test_for_a_hand_over(self):
+        self.create("--blob", FLASH)
+        self.hand_over()
+        for options, remedy in (((), "(--shared --incoming, for the machine that comes by that hand-over; or"),
+                                (("--incoming",), "(--shared --incoming, for the machine that comes by"),
+                                (("--shared",), "(--incoming, for the machine that comes by that hand-over; or")):
+            said = self.starts(*options)
+            self.assertIn(TO_A_HOST, said)
+            self.assertIn(remedy, said)
+            self.assertIn("vnvram unseal", said)
+        for said in self.others():
+            self.assertIn(TO_A_HOST, said)
+            self.assertIn("(if that one is not to go on: vnvram unseal)", said)
+        self.assertIn(TO_A_HOST, self.run_vnvram("can-run", self.image).stdout.decode())
+
+    def test_for_whoever_has_its_state(self):
+        self.create("--blob", FLASH)
+        self.vnvram("seal", self.image)
+        self.assertIn("(--incoming, for a machine that comes back to it; or vnvram unseal)", self.starts())
+        self.assertNotIn("--incoming", self.starts("--shared"))  # There it is for a hand-over.
+        for said in [self.starts(), *self.others()]:
+            self.assertIn(TO_SOMEBODY, said)
+        self.assertIn(TO_SOMEBODY, self.run_vnvram("can-run", self.image).stdout.decode())
+        owner = OwnerProcess(self.workspace, self.image, "--incoming")
+        self.addCleanup(owner.kill)
+        self.vnvram("unseal", owner.address, status=OK)
+
+    def test_for_a_tpm_whose_image_is_served(self):
+        self.create("--tpm2")
+        self.vnvram("seal", self.image)
+        owner = OwnerProcess(self.workspace, self.image, "--incoming")
+        self.addCleanup(owner.kill)
+        said = self.refused(program("vnvram-tpm"), owner.address, "--ctrl", self.sockets[1])
+        self.assertIn(TO_SOMEBODY, said)
+        self.assertIn("(--incoming, for a machine that comes back to it; or vnvram unseal)", said)
 
 
 if __name__ == "__main__":
