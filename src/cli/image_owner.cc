@@ -174,7 +174,7 @@ Status ImageOwner::run() {
            }});
   const std::uint64_t watch =
       keeper.watch_failures([&log](const Error& error) { log.error(operator_text(error)); });
-  SharedImage shared(keeper, setup_.image);
+  SharedImage shared(keeper, setup_.image, [&log](const std::string& text) { log.info(text); });
   if (Status attached = attach(keeper, shared); !attached) {
     return attached;
   }

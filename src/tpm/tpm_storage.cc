@@ -273,7 +273,7 @@ bool TpmStorage::is_still_there() {
     log_.error(image_.location() +
                ": TPM commands fail, and the image is let go: somebody else has "
                "opened it since, or its content was put back");
-    custody_.gone_on_elsewhere();
+    gone_on_elsewhere();
     let_go_.reset();
     leave_image();
   }

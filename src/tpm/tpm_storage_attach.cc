@@ -7,6 +7,7 @@
 
 #include "base/operator_text.h"
 #include "client/blob_client.h"
+#include "device/location.h"
 #include "owner/image_keeper.h"
 #include "tpm/handed_over_states.h"
 #include "tpm/operators_word.h"
@@ -53,7 +54,8 @@ Status TpmStorage::detach(bool held) {
   }
   leave_place();
   custody_.image_given_up();
-  log_.info("the image is detached");
+  log_.info(fmt::format("{} is detached, generation {}", location_name(image_.location()),
+                        image_.state().generation));
   return closed;
 }
 
@@ -77,7 +79,7 @@ Status TpmStorage::attach(const std::string& location, std::unique_ptr<BlockDevi
   const bool was_here = *go_on && let_go_ == *go_on;
   if (!opened.ok()) {
     if (setup_.shared && was_here && opened.error().kind() == ErrorKind::stale) {
-      custody_.gone_on_elsewhere();
+      gone_on_elsewhere();
     }
     return opened;
   }
@@ -97,7 +99,11 @@ Status TpmStorage::attach(const std::string& location, std::unique_ptr<BlockDevi
   if (!image_.state().sealed) {
     let_go_.reset(); // Else it stays known by that until it is unsealed.
   }
-  log_.info(fmt::format("{} is attached, generation {}", where, generation));
+  if (setup_.shared) {
+    note(was_here ? taken_back_words : came_words, where);
+  } else {
+    log_.info(fmt::format("{} is attached, generation {}", where, generation));
+  }
   return {};
 }
 
@@ -189,8 +195,7 @@ Status TpmStorage::hand_over(const HandOverNumber& number) {
   let_go_ = GoOn{.hand_over = number, .own_epoch = *epoch};
   leave_place();
   custody_.image_given_up();
-  log_.info(fmt::format("the image is sealed for its hand-over at generation {}, and let go",
-                        image_.state().generation));
+  note(let_go_words, image_.location());
   return {};
 }
 
@@ -259,12 +264,25 @@ Status TpmStorage::open_to_power_on() {
                std::string(operators_word));
 }
 
+// An owner that is another process has a log of its own.
+void TpmStorage::note(SharedWords words, const std::string& location) const {
+  if (keeper_ != nullptr) {
+    log_.info(words(location, image_.state().generation));
+  }
+}
+
+void TpmStorage::gone_on_elsewhere() {
+  if (custody_.gone_on_elsewhere()) {
+    note(gone_on_words, image_.location());
+  }
+}
+
 void TpmStorage::leave_what_is_sealed() {
   if (!custody_.has_image() || !image_.state().sealed) {
     return;
   }
   leave_image();
-  log_.info("the image is let go as it was: sealed for whoever goes on with it");
+  note(let_go_words, image_.location());
 }
 
 Status TpmStorage::unseal() {

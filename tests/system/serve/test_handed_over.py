@@ -3,6 +3,7 @@ Exactly one goes on, with all that was answered."""
 
 import json
 import os
+import re
 import subprocess
 import unittest
 
@@ -79,6 +80,33 @@ class HandOver(HandedOverCase):
             self.refused("go-on", target, "--from", token)  # Too late.
         self.go_on(target, self.hand_over(source))
         self.must_go_on(target)
+
+    def test_the_logs_say_where_it_is(self):
+        """One line for each, with the image and its generation, without a word for it."""
+        source, target = self.start_source(), self.start_target()
+        for host in (source, target):
+            for words in ("let go", "come by", "taken back", "gone on"):
+                self.assertNotIn(f"{self.image} {words}", host.machine.log_text())
+        self.hand_over(source)
+        token = self.hand_over(source)
+        generation = self.info()["generation"]
+        self.go_on(source)
+        self.assertEqual(self.hand_over(source), self.hand_over(source))
+        token = self.hand_over(source)
+        self.go_on(target, token)
+        self.must_go_on(target)
+        for _ in range(2):
+            self.refused("go-on", source)
+        self.assertEqual(self.said(source), [f"is let go at generation {generation}, sealed for its hand-over",
+                                             f"is taken back, generation {generation}",
+                                             f"is let go at generation {generation}, sealed for its hand-over",
+                                             f"has gone on elsewhere; generation {generation} was the last one here"])
+        self.assertEqual(self.said(target), [f"has come by its hand-over, generation {generation}"])
+
+    def said(self, host):
+        """Of the image, at the level of information."""
+        return re.findall(rf"^vnvram serve: {re.escape(str(self.location()))} ((?:is|has) .*)$", host.machine.log_text(),
+                          re.MULTILINE)
 
     def test_it_is_asked_again(self):
         """Whose answer was lost."""
