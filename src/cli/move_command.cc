@@ -90,6 +90,10 @@ Result<MoveReport> MoveCommand::move_by_owner(CopyRun& run) const {
   if (!owner) {
     return owner.error();
   }
+  const Result<OwnerStatus> status = (*owner)->status();
+  if (const Status fit = status ? copy_.check_place(*status) : status.error(); !fit) {
+    return fit.error();
+  }
   OwnerMoveSource source(**owner, image());
   Result<MoveReport> report = move_image(source, run.target(), run.before_read());
   return report ? wait_for_next(run, source, *std::move(report)) : report;
