@@ -109,5 +109,27 @@ class SealedTest(Case):
         self.assertIn("(--incoming, for a machine that comes back to it; or vnvram unseal)", said)
 
 
+class HelpTest(Case):
+    def text(self, *argv):
+        done = subprocess.run([str(word) for word in argv], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              timeout=120, check=True)
+        return " ".join(done.stdout.split())
+
+    def test_every_way_to_write_a_key(self):
+        for argv in ((program("vnvram"), "get", "--help"), (program("vnvram"), "key", "add", "--help"),
+                     (program("vnvram-tpm"), "--help"), ("nbdkit", plugin(), "--help")):
+            text = self.text(*argv)
+            for words in ("file:PATH[,remove]", "fd:N", "passphrase", "passphrase:file:PATH[,remove]", "passphrase:fd:N",
+                          "exec:COMMAND"):
+                self.assertIn(words, text, argv)
+
+    def test_what_is_not_served_is_no_option(self):
+        text = self.text(program("vnvram-swtpm"), "chardev", "--help")
+        options, not_served = text.split("Not served:")
+        for option in ("--vtpm-proxy", "--profile", "--pcap"):
+            self.assertNotIn(option, options)
+            self.assertIn(option, not_served)
+
+
 if __name__ == "__main__":
     unittest.main()
