@@ -7,7 +7,8 @@ from harness.owner_process import OwnerProcess
 from harness.tpm_process import program
 from nbdkit.nbdkit_case import plugin
 
-from .command import OK, SEALED, Case
+from .command import EXISTS, IN_USE, OK, SEALED, STALE, Case
+from .owner import Owner
 
 FLASH = "uefi.vars:edk2.variables:540672"
 TO_A_HOST = "for a hand-over to another host, which may be about to go on with it"
@@ -107,6 +108,38 @@ class SealedTest(Case):
         said = self.refused(program("vnvram-tpm"), owner.address, "--ctrl", self.sockets[1])
         self.assertIn(TO_SOMEBODY, said)
         self.assertIn("(--incoming, for a machine that comes back to it; or vnvram unseal)", said)
+
+
+class RemedyTest(Case):
+    """By the options that a command has, and not by those of the library."""
+
+    def said(self, *words, status, **options):
+        done = self.run_vnvram(*words, **options)
+        self.assertEqual(done.returncode, status, done.stderr)
+        return done.stderr.decode()
+
+    def test_what_is_written_over(self):
+        self.create("--blob", "x:test:100")
+        foreign = self.file("foreign", b"x" * (8 << 20))
+        for place, loss in ((self.image, "what is in it"), (foreign, "that data")):
+            self.assertIn(f"--force to lose {loss})", self.said("create", place, "--blob", "x:test:100", status=EXISTS))
+
+    def test_what_is_in_use(self):
+        self.create("--blob", "x:test:100")
+        with Owner(self, self.image):
+            said = self.said("put", self.image, "x", "-", status=IN_USE, input=b"x")
+            self.assertIn("stop the program that has it open; it can be read meanwhile", said)
+            self.vnvram("get", self.image, "x")
+
+    def test_a_hold_that_was_refused(self):
+        """Nothing has run out."""
+        self.create("--blob", FLASH)
+        owner = OwnerProcess(self.workspace, self.image, "--shared")
+        self.addCleanup(owner.kill)
+        self.vnvram("hand-over", owner.address)
+        self.vnvram("hold", owner.address, "--seconds", "60", status=IN_USE, message="hold it where its machine runs")
+        self.vnvram("release", owner.address, status=STALE,
+                    message="no changes are held: the hold was refused, or has ended before")
 
 
 class HelpTest(Case):
