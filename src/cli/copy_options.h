@@ -35,6 +35,8 @@ public:
   [[nodiscard]] Status check_places(const std::string& image) const;
   /// The same of an image that its owner, whose status this is, reaches by the same names.
   [[nodiscard]] Status check_place(const OwnerStatus& owner) const;
+  /// What is there when a command was ended before it had made it. Before that.
+  [[nodiscard]] std::string left_if_ended() const;
   /// Error: invalid_argument.
   [[nodiscard]] Result<BlockCopyTarget> target() const;
   /// 0: no limit. Error: invalid_argument.
