@@ -76,7 +76,7 @@ Status CopyOptions::check_place(const OwnerStatus& owner) const {
   return is_same_place(there, place_) ? Status(are_the_same()) : Status();
 }
 
-// A file and an RBD image get their name when they are whole; what else there is is written to.
+// A file gets its name when it is whole, and so does a new RBD image; all else is written to.
 std::string CopyOptions::left_if_ended() const {
   const LocationScheme scheme = scheme_of(place_);
   std::error_code failed;
@@ -84,9 +84,11 @@ std::string CopyOptions::left_if_ended() const {
   if (scheme == LocationScheme::path && !std::filesystem::exists(there)) {
     return fmt::format("{} is not made, and what was begun of it is removed", place_name());
   }
-  const bool is_replaced = scheme == LocationScheme::rbd || scheme == LocationScheme::path;
-  return is_replaced && !std::filesystem::is_block_file(there)
-             ? fmt::format("{} is as it was, and what was made to replace it is removed",
+  if (scheme == LocationScheme::path && !std::filesystem::is_block_file(there)) {
+    return fmt::format("{} is as it was, and what was made to replace it is removed", place_name());
+  }
+  return scheme == LocationScheme::rbd
+             ? fmt::format("{} is not made, or if it was there it is no image now, or as it was",
                            place_name())
              : fmt::format("{} is no image now, or as it was", place_name());
 }

@@ -200,7 +200,7 @@ class Cut(CopyCase):
         terminal, end = pty.openpty()
         self.addCleanup(os.close, terminal)
         child = subprocess.Popen(["env", "--default-signal", program("vnvram"), verb, image, self.out, "--rate-bytes",
-                                  "1K"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=end)
+                                  "1M"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=end)
         self.addCleanup(child.kill)
         os.close(end)
         shown = b""
