@@ -45,7 +45,8 @@ enum class ErrorKind {
 
 /// One error: a kind, the cause ("what and where") and the remedy ("what to do about it"). A name
 /// in backquotes in a remedy is an operation on images, e.g. `repair`: the command `vnvram` has it
-/// by that name, and the library as a function (repair_image()).
+/// by that name, and the library as a function (repair_image()); `force` is an option of those that
+/// make one.
 class [[nodiscard]] VNVRAM_API Error {
 public:
   Error(ErrorKind kind, std::string cause, std::string remedy = {})

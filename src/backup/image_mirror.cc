@@ -13,7 +13,7 @@
 #include "format/layout.h"
 #include "provision/image_creator.h"
 #include "store/move_marks.h"
-#include "store/shared_state.h"
+#include "store/sealed_error.h"
 #include "store/third_copy.h"
 
 namespace vnvram {
@@ -51,7 +51,8 @@ Status ImageMirror::prepare() {
   superblock_ = look->current;
   device_block_count_ = *size / block_size_bytes;
   if ((superblock_.features_must_know & format::feature_sealed) != 0) {
-    return sealed_error(from_.name(), superblock_.generation);
+    return sealed_error(from_.name(), superblock_.generation,
+                        HandOverNumber{superblock_.hand_over});
   }
   if (device_block_count_ < superblock_.image_block_count) {
     return Error(ErrorKind::no_space,

@@ -12,6 +12,10 @@ constexpr std::array<std::string_view, 26> operations = {
     "unseal",  "import-swtpm", "key",     "meta", "erase",  "anchor", "encrypt",
     "decrypt", "takeover",     "export",  "move", "release"};
 
+// What a program says to make or change something, whatever is there; a command has it as an
+// option.
+constexpr std::string_view force = "force";
+
 /// What else may be in backquotes is somebody's name for a file.
 bool is_operation(std::string_view quoted) {
   const std::string_view word = quoted.substr(0, quoted.find(' '));
@@ -30,7 +34,9 @@ std::string with_commands(std::string_view remedy) {
     }
     const std::string_view quoted = remedy.substr(begin + 1, end - begin - 1);
     text += remedy.substr(0, begin);
-    if (is_operation(quoted)) {
+    if (quoted == force) {
+      text += "--force";
+    } else if (is_operation(quoted)) {
       text += "vnvram ";
       text += quoted;
     } else {

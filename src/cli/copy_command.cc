@@ -114,9 +114,10 @@ Result<ExitCode> CopyCommand::run(Output& output) {
     return run.error();
   }
   (*run)->target().keys = keys();
+  (*run)->leaves(copy_.left_if_ended());
   const Result<BlockCopyReport> report =
       is_owner_socket(image()) ? copy_by_owner(**run) : copy(**run);
-  (*run)->finish(!report.ok());
+  (*run)->finish(report ? Status() : report.error());
   if (!report) {
     return report.error();
   }

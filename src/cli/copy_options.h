@@ -7,6 +7,7 @@
 
 #include "backup/block_copy.h"
 #include "cli/noted_device.h"
+#include "rpc/owner_client.h"
 #include "vnvram/open_device.h"
 #include "vnvram/result.h"
 
@@ -32,12 +33,18 @@ public:
 
   /// Whether an image that is there can be copied to this place. Error: invalid_argument.
   [[nodiscard]] Status check_places(const std::string& image) const;
+  /// The same of an image that its owner, whose status this is, reaches by the same names.
+  [[nodiscard]] Status check_place(const OwnerStatus& owner) const;
+  /// What is there when a command was ended before it had made it. Before that.
+  [[nodiscard]] std::string left_if_ended() const;
   /// Error: invalid_argument.
   [[nodiscard]] Result<BlockCopyTarget> target() const;
   /// 0: no limit. Error: invalid_argument.
   [[nodiscard]] Result<std::uint64_t> rate_bytes() const;
 
 private:
+  [[nodiscard]] Error are_the_same() const;
+
   const std::string word_;
   std::string place_;
   std::string size_;

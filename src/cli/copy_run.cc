@@ -2,6 +2,9 @@
 
 #include <utility>
 
+#include "base/operator_text.h"
+#include "base/plain_text.h"
+#include "cli/input.h"
 #include "cli/owner_socket.h"
 
 namespace vnvram::cli {
@@ -42,9 +45,11 @@ Result<std::unique_ptr<OwnerClient>> CopyRun::connect(const std::string& image) 
   return OwnerClient::connect(*std::move(socket));
 }
 
-void CopyRun::finish(bool has_failed) {
+// Nobody else would say so of a command that ends by a signal.
+void CopyRun::finish(const Status& done) {
   progress_.clear();
-  if (has_failed) {
+  if (!done && end_->has_come()) {
+    show_note(plain_text(operator_text(done.error()) + (left_.empty() ? "" : "; " + left_)));
     end_->obey();
   }
 }

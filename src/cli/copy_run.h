@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "backup/block_copy.h"
 #include "cli/copy_options.h"
@@ -32,9 +33,12 @@ public:
   /// To the image's owner, from whom nobody waits for an answer who is to end. The errors of
   /// connect_owner().
   Result<std::unique_ptr<OwnerClient>> connect(const std::string& image);
+  /// What is to be said beside the error when the command has failed because it was to end: what is
+  /// left. Nothing: the error says it.
+  void leaves(std::string what) { left_ = std::move(what); }
   /// Before what has to be said of how it ended. A command that has failed because it was to end
-  /// does not come back.
-  void finish(bool has_failed);
+  /// says so here, and does not come back.
+  void finish(const Status& done);
 
 private:
   CopyRun(BlockCopyTarget target, std::unique_ptr<EndRequest> end, std::string what,
@@ -43,6 +47,7 @@ private:
   BlockCopyTarget target_;
   const std::unique_ptr<EndRequest> end_;
   Progress progress_;
+  std::string left_;
   CopyPace pace_;
 };
 

@@ -104,6 +104,11 @@ Status EndRequest::wait_until(std::chrono::steady_clock::time_point time) {
              : Status();
 }
 
+bool EndRequest::has_come() {
+  const std::lock_guard lock(mutex_);
+  return signal_ != 0;
+}
+
 void EndRequest::obey() {
   const std::lock_guard lock(mutex_);
   if (signal_ != 0) {

@@ -32,6 +32,8 @@ public:
   /// Called, on another thread, when the command has not ended some seconds after it was asked to:
   /// somebody it waits for does not answer.
   void when_stuck(std::function<void()> unblock);
+  /// Whether there was one.
+  [[nodiscard]] bool has_come();
   /// If there was one, the process ends as if nobody had expected it.
   void obey();
 

@@ -32,6 +32,10 @@ Result<HandOverNumber> number_for(const OwnerStatus& status) {
   if (status.let_go) {
     return *status.let_go;
   }
+  if (status.gone_on) {
+    return Error(ErrorKind::stale, status.location + ": the machine has gone on elsewhere",
+                 "hand it over where its machine is");
+  }
   if (status.image && status.image->elsewhere) {
     return Error(ErrorKind::sealed,
                  status.location +

@@ -51,8 +51,8 @@ Result<ExitCode> HoldCommand::run(Output& /*output*/) {
 ReleaseCommand::ReleaseCommand(CLI::App& parent)
     : Command(
           parent, "release", "let changes go on that `vnvram hold` lets wait",
-          "Ends with 23 if nothing is held any more: the hold has run out, and what was copied\n"
-          "meanwhile may not be of one moment.\n\n"
+          "Ends with 23 if nothing is held: the hold was refused, or has run out, and what was\n"
+          "copied meanwhile may not be of one moment.\n\n"
           "Example:\n"
           "  vnvram release unix:/run/vm1/owner.sock") {
   add_control();
@@ -68,9 +68,10 @@ Result<ExitCode> ReleaseCommand::run(Output& /*output*/) {
     return held.error();
   }
   if (!*held) {
-    return Error(ErrorKind::stale, image() + ": no changes were held any more",
-                 "what was copied since may not be of one moment: copy it again, with a longer "
-                 "hold");
+    return Error(ErrorKind::stale,
+                 image() + ": no changes are held: the hold was refused, or has ended before",
+                 "what was copied meanwhile may not be of one moment: hold them again, for longer, "
+                 "and copy it again");
   }
   return ExitCode::ok;
 }

@@ -20,6 +20,7 @@
 #include "base/system_clock.h"
 #include "device/location.h"
 #include "device/reservation_look.h"
+#include "owner/who_starts.h"
 #include "service/ending_words.h"
 #include "service/idle_memory.h"
 #include "service/move_words.h"
@@ -29,7 +30,6 @@
 #include "service/session_offer.h"
 #include "service/termination_signals.h"
 #include "store/move_marks.h"
-#include "store/shared_state.h"
 #include "store/where_it_went.h"
 
 namespace vnvram::cli {
@@ -96,12 +96,9 @@ Status ImageOwner::attach(ImageKeeper& keeper, SharedImage& shared) {
   if (is_sealed(attached)) {
     attached = attach_where_it_went(keeper, attached);
   }
-  if (!is_sealed(attached) || attached.error().remedy() != sealed_error("", 0).remedy()) {
-    return attached;
-  }
-  return Error(ErrorKind::sealed, attached.error().cause(),
-               setup_.is_shared ? "`unseal`, if its machine does not go on on the other host"
-                                : "--incoming, for a machine that comes back to it; or `unseal`");
+  return attached
+             ? attached
+             : for_who_starts(attached.error(), setup_.is_shared ? Starts::shared : Starts::alone);
 }
 
 // What an image says of where it is now is followed by an owner of the same machine alone, to which
@@ -177,7 +174,7 @@ Status ImageOwner::run() {
            }});
   const std::uint64_t watch =
       keeper.watch_failures([&log](const Error& error) { log.error(operator_text(error)); });
-  SharedImage shared(keeper, setup_.image);
+  SharedImage shared(keeper, setup_.image, [&log](const std::string& text) { log.info(text); });
   if (Status attached = attach(keeper, shared); !attached) {
     return attached;
   }

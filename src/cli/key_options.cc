@@ -39,8 +39,8 @@ void add_keys(CLI::App& app, KeyRing& keys) {
   };
   repeated(app.add_option_function<std::vector<std::string>>(
                "--key", take,
-               "opens an encrypted image: file:PATH[,remove], fd:N, passphrase[:fd:N], "
-               "exec:COMMAND; may be repeated"))
+               "opens an encrypted image: file:PATH[,remove], fd:N, passphrase, "
+               "passphrase:file:PATH[,remove], passphrase:fd:N, exec:COMMAND; may be repeated"))
       ->type_name("KEY");
 }
 

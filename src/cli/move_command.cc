@@ -85,13 +85,25 @@ Status MoveCommand::check_places() const {
   return fit && is_owner_socket(image()) ? check_for_owner() : fit;
 }
 
+std::string MoveCommand::left_if_ended(const std::string& from) const {
+  return fmt::format("the image is still at {}; {}", from, copy_.left_if_ended());
+}
+
 Result<MoveReport> MoveCommand::move_by_owner(CopyRun& run) const {
   const auto owner = run.connect(image());
   if (!owner) {
     return owner.error();
   }
+  const Result<OwnerStatus> status = (*owner)->status();
+  if (const Status fit = status ? copy_.check_place(*status) : status.error(); !fit) {
+    return fit.error();
+  }
+  run.leaves(left_if_ended(status->location));
   OwnerMoveSource source(**owner, image());
   Result<MoveReport> report = move_image(source, run.target(), run.before_read());
+  if (report) { // From here on each error says where the image is.
+    run.leaves("");
+  }
   return report ? wait_for_next(run, source, *std::move(report)) : report;
 }
 
@@ -120,11 +132,9 @@ Result<MoveReport> MoveCommand::wait_for_next(CopyRun& run, const OwnerMoveSourc
       return no_owner_came(image(), report);
     }
     const Status waited = run.end().wait_until(std::chrono::steady_clock::now() + pause);
-    if (!waited) { // Nobody else would say so of a command that ends by a signal.
-      const Error ended = report.undecided ? undecided(report, waited.error())
-                                           : at_new_place(report, waited.error());
-      show_note(plain_text(ended.text()));
-      return ended;
+    if (!waited) {
+      return report.undecided ? undecided(report, waited.error())
+                              : at_new_place(report, waited.error());
     }
   }
 }
@@ -142,8 +152,12 @@ Result<MoveReport> MoveCommand::move(CopyRun& run) const {
   if (!store) {
     return store.error();
   }
+  run.leaves(left_if_ended(location_name(image())));
   StoreMoveSource source(**store, location_name_elsewhere(image()), keys());
   Result<MoveReport> report = move_image(source, run.target(), run.before_read());
+  if (report) { // From here on each error says where the image is.
+    run.leaves("");
+  }
   const Status closed = (*store)->close();
   if (!report) {
     return report;
@@ -196,7 +210,7 @@ Result<ExitCode> MoveCommand::run(Output& output) {
     return run.error();
   }
   const Result<MoveReport> report = is_owner_socket(image()) ? move_by_owner(**run) : move(**run);
-  (*run)->finish(!report.ok());
+  (*run)->finish(report ? Status() : report.error());
   if (!report) {
     return report.error();
   }

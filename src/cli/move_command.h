@@ -20,6 +20,8 @@ public:
 
 private:
   [[nodiscard]] Status check_places() const;
+  /// What is left while the old place decides.
+  [[nodiscard]] std::string left_if_ended(const std::string& from) const;
   Result<MoveReport> move_by_owner(CopyRun& run) const;
   /// Until the owner that comes next has the image, wherever that is then.
   Result<MoveReport> wait_for_next(CopyRun& run, const OwnerMoveSource& source,

@@ -10,6 +10,7 @@ namespace vnvram::cli {
 namespace {
 
 constexpr std::chrono::milliseconds interval(200);
+constexpr std::chrono::seconds patience(1);
 constexpr std::uint64_t shown_size_min_bytes = std::uint64_t{64} << 20U;
 
 } // namespace
@@ -25,7 +26,8 @@ void Progress::clear() {
 
 void Progress::show(std::uint64_t done_bytes, std::uint64_t all_bytes) {
   const auto now = std::chrono::steady_clock::now();
-  if (!terminal_ || all_bytes < shown_size_min_bytes || (shown_ && now - last_ < interval)) {
+  const bool is_worth_it = all_bytes >= shown_size_min_bytes || now - began_ >= patience;
+  if (!terminal_ || !is_worth_it || (shown_ && now - last_ < interval)) {
     return;
   }
   last_ = now;

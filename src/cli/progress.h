@@ -7,8 +7,8 @@
 
 namespace vnvram::cli {
 
-/// Shows percents, at most a few times a second, for 64 MiB and more, and only when standard error
-/// is a terminal. The line is gone when the object is.
+/// Shows percents, at most a few times a second, for 64 MiB and more or when it takes longer than a
+/// second, and only when standard error is a terminal. The line is gone when the object is.
 class Progress {
 public:
   explicit Progress(std::string what);
@@ -26,6 +26,7 @@ private:
   std::string what_;
   bool terminal_;
   bool shown_ = false;
+  const std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
   std::chrono::steady_clock::time_point last_;
 };
 

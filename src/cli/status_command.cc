@@ -41,10 +41,11 @@ std::string status_text(const OwnerStatus& status, const Result<StoreInfo>& info
   if (info) {
     line("owner", owner_text(*info));
   }
-  line("changes", status.refusal ? "refused: " + status.refusal->text()
-                  : is_elsewhere ? "wait until it comes"
-                  : status.held  ? "held"
-                                 : "taken");
+  line("changes", status.refusal   ? "refused: " + status.refusal->text()
+                  : status.gone_on ? "refused: the machine has gone on elsewhere"
+                  : is_elsewhere   ? "wait until it comes"
+                  : status.held    ? "held"
+                                   : "taken");
   if (status.key_exchange) {
     const OwnerStatus::Progress& progress = *status.key_exchange;
     line("data key", fmt::format("is being exchanged, {} of {} bytes are done", progress.done_bytes,

@@ -1,9 +1,36 @@
 #include "cli/unseal_command.h"
 
+#include "base/plain_text.h"
+#include "cli/input.h"
 #include "cli/owner_socket.h"
 #include "vnvram/store.h"
 
 namespace vnvram::cli {
+namespace {
+
+/// As unseal_image(). Returns whether it was sealed.
+Result<bool> take_seal_off(std::unique_ptr<BlockDevice> device, OpenOptions options) {
+  options.accept_sealed = true;
+  options.accept_hand_over = true;
+  const auto store = Store::open(std::move(device), std::move(options));
+  if (!store) {
+    return store.error();
+  }
+  const bool was_sealed = (*store)->info().sealed;
+  const Status unsealed = (*store)->unseal();
+  const Status closed = (*store)->close();
+  const Status done = unsealed ? closed : unsealed;
+  return done ? Result<bool>(was_sealed) : done.error();
+}
+
+/// The same of an image that is served, and of its devices that have handed over.
+Result<bool> take_back(OwnerClient& owner) {
+  const Result<OwnerStatus> status = owner.status();
+  const Status taken = status ? owner.take_back() : Status(status.error());
+  return taken ? Result<bool>(status->image && status->image->sealed) : taken.error();
+}
+
+} // namespace
 
 UnsealCommand::UnsealCommand(CLI::App& parent)
     : Command(
@@ -13,34 +40,39 @@ UnsealCommand::UnsealCommand(CLI::App& parent)
           "two TPMs that are one. The image must not be in use, or be that of an owner that is\n"
           "named by its control socket; for a TPM with an image of its own that is running there "
           "is\n"
-          "`vnvram tpm unseal`. Harmless on an image that is not sealed. One that was moved stays\n"
-          "sealed while the image goes on, or could, at the move's other place.\n\n"
+          "`vnvram tpm unseal`. Of an image that is not sealed it only says so. One that was "
+          "moved\n"
+          "stays sealed while the image goes on, or could, at the move's other place.\n\n"
           "Example:\n"
           "  vnvram unseal vm.nvram"),
       anchor_(AnchorOptions::of_work(app())) {
   add_image_or_owner();
 }
 
-Result<ExitCode> UnsealCommand::run(Output& /*output*/) {
+Result<bool> UnsealCommand::unseal() {
   if (is_owner_socket(image())) {
     if (Status fit = check_for_owner(); !fit) {
       return fit.error();
     }
     const auto owner = connect_owner(image());
-    const Status taken = owner ? (*owner)->take_back() : Status(owner.error());
-    return taken ? Result<ExitCode>(ExitCode::ok) : taken.error();
+    return owner ? take_back(**owner) : Result<bool>(owner.error());
   }
   auto device = open_image(Access::read_write);
   if (!device) {
     return device.error();
   }
   const Result<AnchorUse> anchor = anchor_.open();
-  if (!anchor) {
-    return anchor.error();
+  return anchor ? take_seal_off(*std::move(device), {.keys = keys(), .anchor = *anchor})
+                : Result<bool>(anchor.error());
+}
+
+Result<ExitCode> UnsealCommand::run(Output& /*output*/) {
+  const Result<bool> was_sealed = unseal();
+  if (!was_sealed) {
+    return was_sealed.error();
   }
-  const Status unsealed = unseal_image(*std::move(device), {.keys = keys(), .anchor = *anchor});
-  if (!unsealed) {
-    return unsealed.error();
+  if (!*was_sealed) {
+    show_note(plain_text(image()) + ": it was not sealed");
   }
   return ExitCode::ok;
 }

@@ -12,6 +12,9 @@ public:
   Result<ExitCode> run(Output& output) override;
 
 private:
+  /// Returns whether it was sealed.
+  Result<bool> unseal();
+
   AnchorOptions anchor_;
 };
 

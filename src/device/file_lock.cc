@@ -57,7 +57,7 @@ bool held_by_other(int fd, long byte, int& error) {
 
 Error in_use(const std::string& name, std::string_view what) {
   return {ErrorKind::in_use, fmt::format("{}: in use, {}", name, what),
-          "stop the program that has it open, or open it read-only"};
+          "stop the program that has it open; it can be read meanwhile"};
 }
 
 Error cannot_lock(const std::string& name, int error) {

@@ -49,7 +49,7 @@ Status check_export(const NbdConnection& connection, Access access) {
   if (offer.read_only) {
     return Error(ErrorKind::read_only,
                  fmt::format("{}: the export is read-only", connection.name()),
-                 "export it for writing, or open it read-only");
+                 "export it for writing; as it is it can only be read");
   }
   if (!offer.can_fua && !offer.can_flush) {
     return Error(ErrorKind::unsupported,

@@ -65,7 +65,7 @@ Result<std::unique_ptr<RbdImage>> RbdImage::open(std::shared_ptr<RbdCluster> clu
   const RbdLocation location = cluster->location();
   if (!location.snapshot.empty() && access == Access::read_write) {
     return Error(ErrorKind::read_only, location.text + ": a snapshot cannot be written to",
-                 "`rbd clone` makes an image of it that can; or open it read-only");
+                 "`rbd clone` makes an image of it that can; as it is it can only be read");
   }
   const auto timeout = cluster->timeout();
   const auto patience = cluster->patience();

@@ -55,33 +55,46 @@ Result<OwnerEpoch> SharedImage::hand_over(const HandOverNumber& number) {
     if (sealed.error().kind() != ErrorKind::in_use && sealed.error().kind() != ErrorKind::stale) {
       return sealed.error();
     }
-    lose(); // Else what waits would wait for ever: nobody would take it back.
+    lose_to_another(); // Else what waits would wait for ever: nobody would take it back.
     return Error(ErrorKind::stale, sealed.error().cause(), sealed.error().remedy());
   }
   const OwnerEpoch epoch = keeper_.epoch();
+  generation_ = keeper_.info().generation;
   // It is all on the image, and nobody waits longer than he has to.
   const Status let_go = keeper_.let_go();
   has_all_ = true;
   was_let_go_ = true;
+  const bool is_asked_again = let_go_ && let_go_->hand_over == number;
   let_go_ = GoOn{.hand_over = number, .own_epoch = epoch};
+  if (!is_asked_again) {
+    tell(let_go_words);
+  }
   let_go_here();
   return let_go ? Result<OwnerEpoch>(epoch) : let_go.error();
 }
 
+bool SharedImage::is_taken_back(const GoOn& from) const {
+  return from.own_epoch || (let_go_ && from.hand_over == let_go_->hand_over);
+}
+
 // What has waited is of the machine that was here, and another host may have changed the same.
 bool SharedImage::would_change_what_is_newer(const GoOn& from) const {
-  const bool is_taken_back = from.own_epoch || (let_go_ && from.hand_over == let_go_->hand_over);
-  return was_let_go_ && !is_taken_back && keeper_.has_turned_away();
+  return was_let_go_ && !is_taken_back(from) && keeper_.has_turned_away();
 }
 
 Status SharedImage::go_on(const GoOn& from) {
-  if (standing_ != Standing::ours && standing_ != Standing::came &&
-      would_change_what_is_newer(from)) {
+  const bool was_here = standing_ == Standing::ours || standing_ == Standing::came;
+  if (!was_here && would_change_what_is_newer(from)) {
     return Error(ErrorKind::unsupported,
                  location_ + ": devices of the machine that was here before wait to change it",
                  "end what serves it, and start that anew, for a machine that comes");
   }
-  return open(from);
+  const Status opened = open(from);
+  if (opened && !was_here) {
+    generation_ = keeper_.info().generation;
+    tell(is_taken_back(from) ? taken_back_words : came_words);
+  }
+  return opened;
 }
 
 // With its own epoch it is known for good that somebody else has gone on.
@@ -128,8 +141,10 @@ Status SharedImage::open(const GoOn& asked) {
   Status opened = keeper_.attach({.location = location_, .go_on = from});
   if (opened) {
     standing_ = Standing::came;
-  } else if (was_gone || (opened.error().kind() == ErrorKind::stale && from.own_epoch)) {
+  } else if (was_gone) {
     lose();
+  } else if (opened.error().kind() == ErrorKind::stale && from.own_epoch) {
+    lose_to_another();
   }
   return opened;
 }
@@ -159,6 +174,7 @@ Status SharedImage::leave() {
     return {};
   }
   Status left = keeper_.let_go();
+  tell(let_go_words);
   let_go_here();
   return left;
 }
@@ -198,7 +214,8 @@ Status SharedImage::check_ours() {
   if (poisoned && poisoned->kind() != ErrorKind::in_use && poisoned->kind() != ErrorKind::stale) {
     return *poisoned;
   }
-  lose();
+  generation_ = keeper_.info().generation;
+  lose_to_another();
   return Error(ErrorKind::stale,
                location_ + ": the image is let go: somebody else has opened it since, or its "
                            "content was put back",
@@ -211,6 +228,17 @@ void SharedImage::lose() {
   was_let_go_ = true; // Of what is written here from now on nothing belongs on what may come back.
   standing_ = Standing::gone;
   keeper_.refuse_changes();
+}
+
+void SharedImage::lose_to_another() {
+  tell(gone_on_words);
+  lose();
+}
+
+void SharedImage::tell(SharedWords words) {
+  if (news_) {
+    news_(words(location_, generation_));
+  }
 }
 
 } // namespace vnvram

@@ -2,11 +2,14 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <utility>
 
 #include "owner/image_keeper.h"
+#include "owner/shared_words.h"
 #include "vnvram/hand_over.h"
 #include "vnvram/result.h"
 
@@ -29,9 +32,12 @@ public:
     gone,      ///< It was let go, and somebody has gone on with it. Changes are refused.
   };
 
+  /// What has become of it, for a log.
+  using News = std::function<void(const std::string& text)>;
+
   /// Of an image that the keeper has or is going to have. The keeper outlives it.
-  SharedImage(ImageKeeper& keeper, std::string location)
-      : keeper_(keeper), location_(std::move(location)) {}
+  SharedImage(ImageKeeper& keeper, std::string location, News news = {})
+      : keeper_(keeper), location_(std::move(location)), news_(std::move(news)) {}
   SharedImage(const SharedImage&) = delete;
   SharedImage& operator=(const SharedImage&) = delete;
 
@@ -87,13 +93,19 @@ public:
   Status check_ours();
 
 private:
+  [[nodiscard]] bool is_taken_back(const GoOn& from) const;
   [[nodiscard]] bool would_change_what_is_newer(const GoOn& from) const;
   Status open(const GoOn& asked);
   void let_go_here();
   void lose();
+  /// Whoever has it by now has gone on with it.
+  void lose_to_another();
+  void tell(SharedWords words);
 
   ImageKeeper& keeper_;
   const std::string location_;
+  const News news_;
+  std::uint64_t generation_ = 0; ///< The last one that was here.
   std::atomic<Standing> standing_ = Standing::ours;
   std::atomic<bool> has_all_ = false;
   bool ends_ = false;

@@ -16,6 +16,7 @@
 #include "format/superblock.h"
 #include "preflight/tpm_preflight.h"
 #include "store/move_marks.h"
+#include "store/sealed_error.h"
 #include "store/superblock_reader.h"
 #include "store/written_ranges.h"
 
@@ -270,8 +271,10 @@ void Preflight::check_seal(Store& store) {
   } else if (options_.incoming) {
     add("seal", Outcome::good, "sealed, for the machine that its state was handed over to");
   } else {
-    refuse("seal", {ErrorKind::sealed, location_ + ": sealed: its state was handed over",
-                    "ask with --incoming if the machine comes back to it; or `unseal`"});
+    const StoreInfo info = store.info();
+    refuse("seal",
+           {ErrorKind::sealed, sealed_error(location_, info.generation, info.hand_over).cause(),
+            "ask with --incoming if the machine comes back to it; or `unseal`"});
   }
 }
 

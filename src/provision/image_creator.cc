@@ -30,19 +30,18 @@ using format::Superblock;
 Status check_creatable(BlockDevice& device) {
   const Result<Superblock> there = find_superblock(device);
   if (!there && there.error().kind() == ErrorKind::corrupt) {
-    return Error{
-        ErrorKind::exists, there.error().cause(),
-        fmt::format("{}; force its creation only to lose what is in it", there.error().remedy())};
+    return Error{ErrorKind::exists, there.error().cause(),
+                 fmt::format("{}; `force` only to lose what is in it", there.error().remedy())};
   }
   if (there || there.error().kind() == ErrorKind::too_new ||
       there.error().kind() == ErrorKind::key_needed) {
     return Error{ErrorKind::exists, fmt::format("{}: holds a vNVRAM image already", device.name()),
-                 "force its creation to lose what is in it"};
+                 "`force` to lose what is in it"};
   }
   if (there.error().kind() == ErrorKind::foreign) {
     return Error{ErrorKind::exists,
                  fmt::format("{}: holds data that is not a vNVRAM image", device.name()),
-                 "check the name; force the creation to lose that data"};
+                 "check the name; `force` to lose that data"};
   }
   return there.error().kind() == ErrorKind::blank ? Status{} : Status(there.error());
 }

@@ -233,6 +233,8 @@ struct OwnerStatus {
   keyExchange @6 :Progress;   # Of a rotateDataKey() that is under way; null: of none.
   refusal @7 :Failure;        # Why no change is taken any more until the owner has been started anew; null: they are.
   letGo @8 :Data;             # Of an image that was let go here: the number of that hand-over. Empty: it was not.
+  goneOn @9 :Bool;            # Of an image that was let go here: somebody has gone on with it elsewhere. False: nobody
+                              # has, as far as it is known here.
 }
 
 struct Progress {

@@ -40,6 +40,7 @@ OwnerStatus read_status(rpc::OwnerStatus::Reader from) {
   if (from.getLetGo().size() == sizeof(HandOverNumber::bytes)) {
     std::ranges::copy(to_span(from.getLetGo()), status.let_go.emplace().bytes.begin());
   }
+  status.gone_on = from.getGoneOn();
   if (from.hasRefusal()) {
     status.refusal = read_failure(from.getRefusal());
   }

@@ -50,6 +50,7 @@ struct OwnerStatus {
   std::vector<Session> sessions;
   std::optional<Progress> key_exchange; ///< None: none is under way, or an older owner.
   std::optional<HandOverNumber> let_go; ///< For which hand-over the image was let go here.
+  bool gone_on = false; ///< It was let go here, and it is known that somebody has gone on with it.
   std::optional<Error> refusal; ///< Why no change is taken until the owner has been started anew.
 };
 

@@ -39,6 +39,7 @@ kj::Promise<void> OwnerService::status(StatusContext context) {
     if (let_go) {
       status.setLetGo(to_data(let_go->bytes));
     }
+    status.setGoneOn(owner.shared->standing() == SharedImage::Standing::gone);
   }
   if (const auto exchange = owner.header.rotation_under_way(); exchange) {
     auto progress = status.initKeyExchange();

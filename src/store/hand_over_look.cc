@@ -4,7 +4,7 @@
 
 #include "base/barrier.h"
 #include "store/owner_name.h"
-#include "store/shared_state.h"
+#include "store/sealed_error.h"
 #include "store/superblock_reader.h"
 
 namespace vnvram {
@@ -69,16 +69,12 @@ Status check_whose_it_is(const std::string& name, const format::Superblock& supe
   if ((superblock.features_must_know & format::feature_sealed) == 0) {
     return {};
   }
+  const HandOverNumber number{superblock.hand_over};
   if (!options.accept_sealed) {
-    return sealed_error(name, superblock.generation);
+    return sealed_error(name, superblock.generation, number);
   }
-  if (!HandOverNumber{superblock.hand_over}.is_none() && !options.accept_hand_over &&
-      kept(Barrier::hand_over_word)) {
-    return Error(ErrorKind::sealed,
-                 fmt::format("{}: sealed at generation {} for a hand-over to another host, which "
-                             "may be about to go on with it",
-                             name, superblock.generation),
-                 "if that one is not to go on: `unseal`");
+  if (!number.is_none() && !options.accept_hand_over && kept(Barrier::hand_over_word)) {
+    return sealed_error(name, superblock.generation, number);
   }
   return {};
 }

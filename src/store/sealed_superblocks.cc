@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <span>
 
-#include "store/shared_state.h"
+#include "store/sealed_error.h"
 #include "store/superblock_reader.h"
 #include "store/unlock.h"
 
@@ -29,7 +29,7 @@ Result<SealedSuperblocks> sealed_superblocks(BlockDevice& device, const HandOver
     return codec.error();
   }
   if ((current->features_must_know & format::feature_sealed) != 0) {
-    return sealed_error(device.name(), current->generation);
+    return sealed_error(device.name(), current->generation, HandOverNumber{current->hand_over});
   }
   format::Superblock sealed = *current;
   sealed.features_must_know |= format::feature_sealed;

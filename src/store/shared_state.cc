@@ -5,17 +5,10 @@
 
 #include <fmt/core.h>
 
+#include "store/sealed_error.h"
 #include "store/superblock_reader.h"
 
 namespace vnvram {
-
-Error sealed_error(const std::string& name, std::uint64_t generation) {
-  return {ErrorKind::sealed,
-          fmt::format("{}: sealed at generation {}, since its state was handed over to another "
-                      "machine, or is in a snapshot or file",
-                      name, generation),
-          "if that one does not have it, or is not to go on: `unseal`"};
-}
 
 SharedState::SharedState(std::unique_ptr<BlockDevice> opened, const format::Superblock& found,
                          format::Codec unlocked, OpenOptions wanted)
@@ -51,7 +44,7 @@ std::optional<Error> SharedState::reason_to_refuse() const {
 std::optional<Error> SharedState::reason_to_refuse_commit() const {
   std::optional<Error> reason = reason_to_refuse();
   if (!reason && sealed) {
-    reason = sealed_error(device->name(), ring.sequence);
+    reason = sealed_error(device->name(), ring.sequence, HandOverNumber{superblock.hand_over});
   }
   return reason;
 }

@@ -27,9 +27,6 @@
 
 namespace vnvram {
 
-/// Why a sealed image is not written to.
-[[nodiscard]] Error sealed_error(const std::string& name, std::uint64_t generation);
-
 /// What the committer installs, the checkpointer writes home and the reader shows, and whether
 /// anybody may write at all.
 ///

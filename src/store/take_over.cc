@@ -3,7 +3,7 @@
 #include <fmt/core.h>
 
 #include "store/owner_name.h"
-#include "store/shared_state.h"
+#include "store/sealed_error.h"
 #include "store/superblock_reader.h"
 #include "store/unlock.h"
 
@@ -50,7 +50,9 @@ Status take_over(BlockDevice& device, OwnerWord word, const KeyRing& keys) {
   Status shut_out = opens ? device.shut_out_owner() : Status(opens.error());
   if (is_sealed) { // To be unsealed, by a word, it has to take this host's writes.
     const bool has_failed = opens && !shut_out && shut_out.error().kind() != ErrorKind::unsupported;
-    return has_failed ? shut_out : Status(sealed_error(device.name(), superblock->generation));
+    return has_failed ? shut_out
+                      : Status(sealed_error(device.name(), superblock->generation,
+                                            HandOverNumber{superblock->hand_over}));
   }
   if (shut_out || shut_out.error().kind() != ErrorKind::unsupported) {
     return shut_out;

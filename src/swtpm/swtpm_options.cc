@@ -224,7 +224,7 @@ private:
     }
     if (options_.interface == Interface::character_device && !options_.data) {
       return option_error("Error: Missing character device or file descriptor",
-                          "give --vtpm-proxy, --chardev or --fd");
+                          "give --chardev or --fd");
     }
     if (!options_.data && !options_.control) {
       return option_error("there is nothing to serve on", "give --ctrl, or --server, or both");
@@ -246,7 +246,7 @@ Result<Interface> interface_of(std::string_view word) {
     return Interface::character_device;
   }
   return option_error(fmt::format("Unsupported TPM interface type '{}'.", word),
-                      word == "cuse" ? "chardev --vtpm-proxy makes a device by the kernel's driver"
+                      word == "cuse" ? "no device is made for it here; swtpm socket serves QEMU"
                                      : "write socket or chardev; see swtpm --help");
 }
 

@@ -38,7 +38,6 @@ constexpr std::string_view device_usage =
 
 A TPM that is reached by a character device; its state is in a vNVRAM image.
 
-  --vtpm-proxy          make a device by the kernel's tpm_vtpm_proxy
   -c, --chardev DEVICE  open this device
   -f, --fd FD           a device that is open
 )";

@@ -12,6 +12,7 @@
 
 #include "base/operator_text.h"
 #include "convert/swtpm_state_blob.h"
+#include "tpm/operators_word.h"
 
 namespace vnvram {
 namespace {
@@ -173,8 +174,9 @@ TpmResult ControlService::init_on_demand(const ControlRequest& request) {
     return opened;
   }
   if (custody_.state() == Custody::State::gone && !tpm_.has_state_from_elsewhere()) {
-    log_.error("the TPM is not powered on: its image is sealed, because its state was handed over; "
-               "if it is to go on here: vnvram unseal");
+    log_.error(fmt::format(
+        "the TPM is not powered on: its image is sealed, because its state was handed over; {}",
+        operators_word));
     tpm_.stop();
     host_->power_on_failed();
     return tpm_fail;
@@ -238,10 +240,9 @@ void ControlService::note_shutdown() const {
 TpmResult ControlService::lock_storage(std::uint32_t retry_count) {
   const bool hands_over = host_ != nullptr && host_->hands_image_over();
   if (hands_over && custody_.state() == Custody::State::gone && !may_come_back_) {
-    log_.error(
-        "CMD_LOCK_STORAGE is refused: it was not this controller's machine that was handed "
-        "over; if it is to go on here, and does nowhere else: vnvram tpm unseal, where there "
-        "is an --admin socket; else end what serves it, and vnvram unseal IMAGE");
+    log_.error(fmt::format("CMD_LOCK_STORAGE is refused: it was not this controller's machine that "
+                           "was handed over; {}",
+                           operators_word));
     return tpm_fail;
   }
   const TpmResult opened = open_storage(ControlHost::Purpose::go_on, retry_count);

@@ -47,10 +47,8 @@ void Custody::take_over() {
   }
 }
 
-void Custody::gone_on_elsewhere() {
-  if (state_.exchange(State::gone) != State::gone) {
-    log_.info("the state has gone on elsewhere: this TPM is sealed");
-  }
+bool Custody::gone_on_elsewhere() {
+  return state_.exchange(State::gone) != State::gone;
 }
 
 void Custody::powered_on(bool restored) {

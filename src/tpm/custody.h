@@ -81,8 +81,8 @@ public:
   void controller_gone();
   /// By the word of someone who may say so it is ours, also one that is gone.
   void take_over();
-  /// Somebody else has gone on with the state, and with its image.
-  void gone_on_elsewhere();
+  /// Somebody else has gone on with the state, and with its image. Returns whether that is news.
+  bool gone_on_elsewhere();
   /// Around an INIT; `restored`: with a state that QEMU has set, which is ours.
   void power_on_begins() { powering_on_ = true; }
   void powered_on(bool restored);

@@ -10,6 +10,7 @@
 #include "base/size_text.h"
 #include "client/local_blob_client.h"
 #include "device/location.h"
+#include "owner/who_starts.h"
 #include "rpc/owner_address.h"
 #include "rpc/remote_blob_client.h"
 #include "service/private_memory.h"
@@ -17,6 +18,10 @@
 
 namespace vnvram {
 namespace {
+
+Starts how(const Options& options) {
+  return options.shared ? Starts::shared : Starts::alone;
+}
 
 Error about_image(const std::string& image, const Error& error) {
   return {error.kind(), image + ": " + error.cause(), error.remedy()};
@@ -162,7 +167,7 @@ Result<Tpm> open_image(const Options& options, const Log& log) {
   const Status attached = made->keeper->attach({.location = options.image,
                                                 .accept_sealed = options.incoming,
                                                 .take_over = options.take_over});
-  return attached.ok() ? std::move(made) : attached.error();
+  return attached.ok() ? std::move(made) : for_who_starts(attached.error(), how(options));
 }
 
 // What has come with a state that another process had, and nobody has gone on with, is not this
@@ -201,9 +206,7 @@ Result<Tpm> make_attached(const Options& options, const Log& log) {
     return image.error();
   }
   if (image->state.sealed && !options.incoming) { // An image of our own is not even opened then.
-    return Error(ErrorKind::sealed,
-                 options.name() + ": the image is sealed: its state was handed over",
-                 "--incoming, for a machine that comes back to it; or vnvram unseal");
+    return sealed_at_start(options.name(), image->state.generation, how(options));
   }
   add_tpm(made,
           std::make_unique<SoftTpm>(image->version, image->specs,

@@ -7,6 +7,7 @@
 #include "base/operator_text.h"
 #include "client/blob_client.h"
 #include "owner/image_keeper.h"
+#include "tpm/operators_word.h"
 
 namespace vnvram {
 namespace {
@@ -72,8 +73,9 @@ bool TpmStorage::prepare() {
   }
   if (custody_.state() == Custody::State::gone) { // Looking again may have shown it.
     if (!std::exchange(complained_, true)) {
-      log_.warning("TPM commands fail: the state was handed over, and this image is sealed; if it "
-                   "is to go on here: vnvram tpm unseal");
+      log_.warning(
+          fmt::format("TPM commands fail: the state was handed over, and this image is sealed; {}",
+                      operators_word));
     }
     return false;
   }
@@ -91,9 +93,9 @@ bool TpmStorage::is_at_hand() {
   }
   if (setup_.shared && !custody_.is_ours()) {
     if (!std::exchange(complained_, true)) {
-      log_.warning("TPM commands fail: the state was handed over to another host, with the image; "
-                   "if it is to go on here, and does nowhere else: vnvram tpm unseal, where there "
-                   "is an --admin socket; else end what serves it, and vnvram unseal IMAGE");
+      log_.warning(fmt::format(
+          "TPM commands fail: the state was handed over to another host, with the image; {}",
+          operators_word));
     }
     return false;
   }
@@ -271,7 +273,7 @@ bool TpmStorage::is_still_there() {
     log_.error(image_.location() +
                ": TPM commands fail, and the image is let go: somebody else has "
                "opened it since, or its content was put back");
-    custody_.gone_on_elsewhere();
+    gone_on_elsewhere();
     let_go_.reset();
     leave_image();
   }

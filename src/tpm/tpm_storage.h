@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "client/image_state.h"
+#include "owner/shared_words.h"
 #include "service/log.h"
 #include "soft_tpm/soft_tpm.h"
 #include "tpm/adopted_image.h"
@@ -141,6 +142,8 @@ private:
   void leave_place();
   void lose_image();
   void leave_image();
+  void gone_on_elsewhere();
+  void note(SharedWords words, const std::string& location) const;
   void commit_as_ours();
   Status mark_image_ours();
   void mark_image_sealed();

@@ -1,13 +1,16 @@
 // TpmStorage: an image comes, and goes, while the TPM serves.
 #include <memory>
+#include <string>
 #include <utility>
 
 #include <fmt/core.h>
 
 #include "base/operator_text.h"
 #include "client/blob_client.h"
+#include "device/location.h"
 #include "owner/image_keeper.h"
 #include "tpm/handed_over_states.h"
+#include "tpm/operators_word.h"
 #include "tpm/tpm_storage.h"
 
 namespace vnvram {
@@ -51,7 +54,8 @@ Status TpmStorage::detach(bool held) {
   }
   leave_place();
   custody_.image_given_up();
-  log_.info("the image is detached");
+  log_.info(fmt::format("{} is detached, generation {}", location_name(image_.location()),
+                        image_.state().generation));
   return closed;
 }
 
@@ -75,7 +79,7 @@ Status TpmStorage::attach(const std::string& location, std::unique_ptr<BlockDevi
   const bool was_here = *go_on && let_go_ == *go_on;
   if (!opened.ok()) {
     if (setup_.shared && was_here && opened.error().kind() == ErrorKind::stale) {
-      custody_.gone_on_elsewhere();
+      gone_on_elsewhere();
     }
     return opened;
   }
@@ -95,7 +99,11 @@ Status TpmStorage::attach(const std::string& location, std::unique_ptr<BlockDevi
   if (!image_.state().sealed) {
     let_go_.reset(); // Else it stays known by that until it is unsealed.
   }
-  log_.info(fmt::format("{} is attached, generation {}", where, generation));
+  if (setup_.shared) {
+    note(was_here ? taken_back_words : came_words, where);
+  } else {
+    log_.info(fmt::format("{} is attached, generation {}", where, generation));
+  }
   return {};
 }
 
@@ -187,8 +195,7 @@ Status TpmStorage::hand_over(const HandOverNumber& number) {
   let_go_ = GoOn{.hand_over = number, .own_epoch = *epoch};
   leave_place();
   custody_.image_given_up();
-  log_.info(fmt::format("the image is sealed for its hand-over at generation {}, and let go",
-                        image_.state().generation));
+  note(let_go_words, image_.location());
   return {};
 }
 
@@ -252,10 +259,22 @@ Status TpmStorage::open_to_power_on() {
   if (custody_.state() == Custody::State::handed_over) {
     return {}; // It is powered on in memory. Whether it goes on here is not said yet.
   }
-  return Error(
-      ErrorKind::sealed, image_.location() + ": the TPM's state was handed over to another host",
-      "if it is to go on here, and does nowhere else: vnvram tpm unseal, where there is an --admin "
-      "socket; else end what serves it, and vnvram unseal");
+  return Error(ErrorKind::sealed,
+               image_.location() + ": the TPM's state was handed over to another host",
+               std::string(operators_word));
+}
+
+// An owner that is another process has a log of its own.
+void TpmStorage::note(SharedWords words, const std::string& location) const {
+  if (keeper_ != nullptr) {
+    log_.info(words(location, image_.state().generation));
+  }
+}
+
+void TpmStorage::gone_on_elsewhere() {
+  if (custody_.gone_on_elsewhere()) {
+    note(gone_on_words, image_.location());
+  }
 }
 
 void TpmStorage::leave_what_is_sealed() {
@@ -263,7 +282,7 @@ void TpmStorage::leave_what_is_sealed() {
     return;
   }
   leave_image();
-  log_.info("the image is let go as it was: sealed for whoever goes on with it");
+  note(let_go_words, image_.location());
 }
 
 Status TpmStorage::unseal() {

@@ -42,7 +42,8 @@ the control socket of an owner that has it open (vnvram serve).
   --image-name NAME       what the image is called in messages
   --image-key FILE        all bytes of this file are the key of an encrypted VM image
   --key KEY               opens an encrypted image: file:PATH[,remove], fd:N, passphrase,
-                          passphrase:fd:N, exec:COMMAND; may be given several times
+                          passphrase:file:PATH[,remove], passphrase:fd:N, exec:COMMAND; may be
+                          given several times
   --anchor ANCHOR         file:PATH or exec:COMMAND, where the image's newest state is kept: an
                           older copy, or one that went on elsewhere, is refused
   --anchor-policy POLICY  when it is written, beside each opening: commit (the default),

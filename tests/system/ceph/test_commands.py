@@ -98,6 +98,19 @@ class CommandsTest(OnCeph, EveryCommandCase):
         self.assertLessEqual({left, others}, set(self.images()))  # Whose they are nobody knows.
         self.vnvram("check", image)
 
+    def test_what_a_killed_copy_or_move_has_left_is_named(self):
+        image = self.path("from.nvram")
+        self.vnvram("create", image, "--tpm2")
+        for verb in ("copy", "move"):
+            name = self.new_name()
+            left = f"{name}.new-abcdefghijkl"
+            self.cluster.rbd("create", left, "--size", "1M")
+            done = self.run_vnvram(verb, image, self.location(name))
+            said = done.stderr.decode()
+            self.assertEqual(done.returncode, OK, said)
+            self.assertRegex(said, f"^vnvram: note: rbd/{left} is there, too: .*`rbd rm rbd/{left}` removes it\n$")
+            self.vnvram("check", self.location(name))
+
     @long_test
     def test_who_waits_for_a_dead_owner_says_for_whom(self):
         name = self.new_name()

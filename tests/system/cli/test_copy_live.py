@@ -1,8 +1,10 @@
 """Copies of an image that is in use, and copies that are cut: whole, or none."""
 
+import contextlib
 import json
 import os
 import pathlib
+import pty
 import shutil
 import signal
 import subprocess
@@ -192,6 +194,38 @@ class Cut(CopyCase):
             child.send_signal(number)
             self.assertEqual(child.wait(60), -number)
             self.assertEqual(self.names(), [self.image.name])
+
+    def ended_on_a_terminal(self, verb, image):
+        """By SIGINT, when it has shown how far it has come. Returns what is on the terminal afterwards."""
+        terminal, end = pty.openpty()
+        self.addCleanup(os.close, terminal)
+        child = subprocess.Popen(["env", "--default-signal", program("vnvram"), verb, image, self.out, "--rate-bytes",
+                                  "1M"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=end)
+        self.addCleanup(child.kill)
+        os.close(end)
+        shown = b""
+        while b" %" not in shown:  # Or the end of the terminal, if it ends by itself.
+            shown += os.read(terminal, 4096)
+        child.send_signal(signal.SIGINT)
+        self.assertEqual(child.wait(60), -signal.SIGINT)
+        with contextlib.suppress(OSError):  # EIO: nobody has the other side any more.
+            while more := os.read(terminal, 4096):
+                shown += more
+        self.assertRegex(shown.decode(), rf"{verb}: +[0-9]+ %")
+        return shown.decode().rsplit("\x1b[K", 1)[1]
+
+    def test_on_a_terminal_it_shows_how_far_it_is_and_when_told_to_end_what_is_left(self):
+        self.create("--blob", "a:t:1K", "--size", "32M")
+        begun = f"{self.out} is not made, and what was begun of it is removed"
+        self.assertEqual(self.ended_on_a_terminal("copy", self.image),
+                         f"vnvram: note: ended by signal 2; {begun}\r\n")
+        still = f"the image is still at {self.image}"
+        self.assertEqual(self.ended_on_a_terminal("move", self.image),
+                         f"vnvram: note: ended by signal 2; {still}; {begun}\r\n")
+        owner = OwnerProcess(self.workspace, self.image)
+        self.addCleanup(owner.kill)
+        self.assertEqual(self.ended_on_a_terminal("move", owner.address),
+                         f"vnvram: note: ended by signal 2; {still}; {begun}\r\n")
 
     @staticmethod
     def moved_bytes_of(pid):

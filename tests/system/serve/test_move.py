@@ -2,10 +2,12 @@
 the two places is the image."""
 
 import json
+import os
 import pathlib
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 import unittest
 
@@ -146,13 +148,22 @@ class Owners(Moving, ServeCase):
         self.move(self.owner, self.path("small.nvram"), "--size", "1M", status=NO_SPACE)
         self.move(self.owner, self.path("no folder/x.nvram"), status=IO)
         self.move(self.owner, self.owner.address, status=USAGE)
-        self.move(self.owner, self.image, status=IN_USE)
+        for words in ((), ("--force",)):
+            self.move(self.owner, self.image, *words, status=USAGE, message="IMAGE and TO are the same")
+            self.move(self.owner, os.path.relpath(self.image), *words, status=USAGE, message="are the same")
         self.vnvram("hold", self.owner.address, "--seconds", "60")
         self.move(self.owner, self.path("held.nvram"), status=IN_USE)
         self.vnvram("release", self.owner.address)
         self.assertEqual(self.names(), before)
         self.go_on(20)
         self.end(self.image)
+
+    def test_an_owner_in_another_folder_names_its_image_by_that(self):
+        self.owner.stop()
+        self.owner = self.start_owner(image=os.path.relpath(self.image))
+        with tempfile.TemporaryDirectory() as folder:
+            self.move(self.owner, self.image, "--force", status=USAGE, message="are the same", cwd=folder)
+        self.move(self.owner, self.path("new.nvram"))
 
     def test_sigint_takes_away_what_was_made(self):
         self.begin()

@@ -62,6 +62,8 @@ class Migration(SwtpmCase):
         client = target.client()
         self.assertEqual(facts.facts(client), self.made)
         client.must_increment()
+        for log, words in ((self.source.log_text(), "is detached"), (target.log_text(), "is attached")):
+            self.assertRegex(log, rf"{words}, generation [0-9]+\n")
         # Whatever the one that was left is told now, the state is not its own.
         self.assertNotEqual(self.commands.increment(), 0)
         self.assertEqual(self.machine.lock_storage(), FAILED)

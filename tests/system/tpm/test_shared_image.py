@@ -36,7 +36,11 @@ class HandOver(SharedImageCase):
         self.must_go_on(target, count)
         said = target.log_text()  # That it is on when the image is its own, and not before.
         self.assertLess(said.index("the image is unsealed"), said.index("the TPM is powered on"))
+        self.assertIn(f": {self.location()} has come by its hand-over, generation {left['generation']}\n", said)
         self.must_not_go_on(source)
+        for words in (f"is let go at generation {left['generation']}, sealed for its hand-over",
+                      f"has gone on elsewhere; generation {left['generation']} was the last one here"):
+            self.assertEqual(source.log_text().count(f": {self.location()} {words}\n"), 1, source.log_text())
         self.assertIn(f"has gone on elsewhere: process {target.tpm.pid} on {os.uname().nodename}",
                       source.log_text())
         self.must_go_on(target, count + 1)

@@ -11,6 +11,8 @@ TEST(OperatorText, OperationsAreSaidAsCommands) {
   EXPECT_EQ(with_commands("`anchor accept`, or `encrypt` it"),
             "vnvram anchor accept, or vnvram encrypt it");
   EXPECT_EQ(with_commands("stop it first"), "stop it first");
+  EXPECT_EQ(with_commands("check the name; `force` to lose that data"),
+            "check the name; --force to lose that data");
   EXPECT_EQ(with_commands(""), "");
 }
 
