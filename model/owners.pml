@@ -47,7 +47,8 @@ Superblock block[COPIES];
 byte fresh = 2;
 bool is_open[OWNERS], overtaken[OWNERS]; /* known to us, who judge; overtaken: the other has committed since */
 byte since_look[OWNERS];                 /* records of the other since we last looked; HALF: that many, or more */
-bool is_behind[OWNERS];                  /* the other has committed since we last read the ring */
+bool is_behind[OWNERS];                  /* the other has committed since we last read the ring, */
+bool is_past[OWNERS];                    /* or made a checkpoint since we read the superblocks: the ring is free then */
 bool locked;
 
 #ifdef LOCK
@@ -118,6 +119,30 @@ inline fill_cache(which) {
   }
 #endif
 
+/* OwnerWatch::look_for_same: what is on the medium is what was recovered. Else it is tried anew. */
+#ifdef WRONG_LOOSE_LOOK
+#define SAME true
+#else
+#define SAME (block[CURRENT].sequence == sequence)
+#endif
+#ifdef STALL
+#define OPENED(action) \
+  if \
+  :: STILL_OURS && SAME -> atomic { action } \
+  :: STILL_OURS && !SAME -> goto again \
+  :: !STILL_OURS -> goto poisoned \
+  fi
+#else
+#define OPENED(action) \
+  atomic { \
+    if \
+    :: STILL_OURS && SAME -> action \
+    :: STILL_OURS && !SAME -> goto again \
+    :: !STILL_OURS -> goto poisoned \
+    fi \
+  }
+#endif
+
 inline recover() {
   fill_cache(0);
   fill_cache(1);
@@ -126,7 +151,8 @@ inline recover() {
   number = block[copy].number;
   random = block[copy].random;
   claim = block[copy].claim;
-  is_behind[me] = false
+  is_behind[me] = false;
+  is_past[me] = false
 }
 
 inline claim_it() { /* Recovery::claim; in the epoch as it is, since its records are to count */
@@ -147,9 +173,14 @@ inline begin_epoch() { /* Recovery::begin_epoch */
 
 inline finish_opening() {
   write_superblock();
-  assert(!is_behind[me]); /* INV7l */
+  assert(!is_behind[me] && !is_past[me]); /* INV7l */
   is_open[me] = true;
   since_look[me] = 0
+}
+
+inline checkpoint() {
+  write_superblock();
+  is_past[1 - me] = true
 }
 
 inline commit() {
@@ -177,11 +208,7 @@ proctype owner(byte me) {
 again:
     atomic { recover() };
 #ifndef WRONG_NO_CLAIM
-    if
-    :: block[CURRENT].sequence != sequence -> goto again
-    :: block[CURRENT].sequence == sequence
-    fi;
-    CHECKED(claim_it());
+    OPENED(claim_it());
     atomic {
       if
       :: !STILL_OURS -> goto poisoned
@@ -194,7 +221,7 @@ again:
       fi
     };
 #endif
-    CHECKED(begin_epoch());
+    OPENED(begin_epoch());
     CHECKED(finish_opening());
     checkpoints_left = CHECKPOINTS;
     do
@@ -208,15 +235,16 @@ again:
       }
     :: checkpoints_left > 0 ->
       checkpoints_left--;
-      CHECKED(write_superblock())
-    :: CHECKED(write_superblock()) -> /* Engine::close */
-      atomic { write_superblock() };
+      CHECKED(checkpoint())
+    :: CHECKED(checkpoint()) -> /* Engine::close */
+      CHECKED(checkpoint());
       break
     od;
 poisoned:
     atomic {
       sequence = 0; number = 0; random = 0; claim = 0; copy = 0; checkpoints_left = 0;
       is_behind[me] = false;
+      is_past[me] = false;
       is_open[me] = false;
       overtaken[me] = false;
       since_look[me] = 0;

@@ -63,6 +63,7 @@ VARIANTS = [
     Variant("owners", "WRONG_SAME_EPOCH", REFUTED, "no new epoch at open"),
     Variant("owners", "WRONG_NO_CLAIM", REFUTED, "an opening that no owner sees before its epoch"),
     Variant("owners", "WRONG_CLAIM_UNSEEN", REFUTED, "an owner that looks at epochs only"),
+    Variant("owners", "WRONG_LOOSE_LOOK", REFUTED, "an opening over what its owner has written meanwhile"),
     Variant("owners", "WRONG_NO_SECOND_LOOK", REFUTED, "the ring is not looked at again behind the claim"),
     Variant("owners", "LIMIT_STALL", REFUTED, "known limit: no lock, stall before a write"),
     Variant("copies", "WRONG_BOTH_AT_ONCE", REFUTED, "both copies written at once"),

@@ -190,6 +190,10 @@ Status Move::take_away() const {
                ? Error(ErrorKind::stale, location_name(target_.path) + ": something else is there")
                : there.error();
   }
+  const Status named = (*device)->check_name();
+  if (!named) {
+    return named;
+  }
   std::error_code failed;
   if ((is_new_file_ || fs::is_regular_file(target_.path, failed)) &&
       fs::remove(target_.path, failed)) {

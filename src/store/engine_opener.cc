@@ -1,6 +1,8 @@
 #include "store/engine_opener.h"
 
 #include <algorithm>
+#include <cstring>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,9 +29,9 @@ namespace {
 
 // How often a read-only opener starts over when the owner is faster than it.
 constexpr int read_attempts_max = 100;
-// How often one for writing does, for an owner that nothing keeps out. Once is enough, unless that
-// one has made a checkpoint at that very moment.
-constexpr int claim_attempts_max = 10;
+// How often one for writing does, for an owner that nothing keeps out. Once more is enough, unless
+// that one makes checkpoints all the time.
+constexpr int open_attempts_max = 10;
 
 // The lock says only that someone has it; the superblock says who wrote there last.
 Error in_use(BlockDevice& device, const Error& error) {
@@ -105,6 +107,11 @@ bool is_to_be_claimed(const DeviceCapabilities& can, const format::Superblock& s
          kept(Barrier::opening_claim);
 }
 
+bool is_of_one_epoch(const format::Superblock& one, const format::Superblock& other) {
+  return one.uuid == other.uuid && one.epoch_number == other.epoch_number &&
+         one.epoch_random == other.epoch_random;
+}
+
 // From here on it is an image like others, and nobody looks any more at where it was. The seal
 // first: without it the mark says nothing.
 Status end_move(Engine& engine) {
@@ -114,117 +121,137 @@ Status end_move(Engine& engine) {
 
 } // namespace
 
+// INV7l: an owner of whom nobody knew may live, and go on while it is opened. What it was told it
+// has is on the device, so what is there is looked at and recovered once more.
 Result<std::unique_ptr<Engine>> EngineOpener::open_for_writing(std::unique_ptr<BlockDevice> device,
                                                                OpenOptions options) {
   if (!device->capabilities().write) {
     return Error{ErrorKind::read_only, fmt::format("{}: the device is read-only", device->name())};
   }
+  Error last(ErrorKind::in_use, device->name() + ": it is written to while it is opened");
+  Known known{.options = std::move(options), .last = {}};
+  for (int attempt = 0; attempt < open_attempts_max; ++attempt) {
+    auto opened = open_once(device, known);
+    if (opened || device == nullptr) {
+      return opened;
+    }
+    last = opened.error();
+  }
+  return last;
+}
+
+Result<std::unique_ptr<Engine>> EngineOpener::open_once(std::unique_ptr<BlockDevice>& device,
+                                                        Known& known) {
+  const OpenOptions& options = known.options;
   if (options.go_on) { // Who is not to have it does not come in the way of who has.
     if (const Status looked = look_whose_it_is(*device, options); !looked) {
+      device.reset();
       return looked.error();
     }
   }
-  const Status locked = device->lock_for_writing();
-  if (!locked) { // Of what was let go the superblock names who has let it go, and not who is in the
-                 // way.
-    return options.go_on ? locked.error() : in_use(*device, locked.error());
+  if (const Status locked = device->lock_for_writing(); !locked) {
+    // Of what was let go the superblock names who has let it go, and not who is in the way.
+    const Error refused = options.go_on ? locked.error() : in_use(*device, locked.error());
+    device.reset();
+    return refused;
   }
-  const Result<format::Superblock> superblock = find_superblock(*device);
-  if (!superblock) {
+  const Result<Opening> opening = check_before_recovery(*device, known);
+  if (!opening) {
     device->unlock();
-    return superblock.error();
+    device.reset();
+    return opening.error();
   }
-  const Result<bool> moved_here = check_opening(*device, *superblock, options);
-  if (!moved_here) {
-    device->unlock();
-    return moved_here.error();
+  const bool claims = is_to_be_claimed(device->capabilities(), opening->superblock);
+  std::unique_ptr<Engine> engine(
+      new Engine(std::move(device), opening->superblock, opening->codec, options));
+  Recovery recovery = recovery_of(*engine, claims);
+  const Result<bool> is_all = recover(*engine, recovery);
+  if (claims && (!is_all || !*is_all) && (is_all || is_written_to(*engine))) {
+    const Error goes_on = written_to(*engine);
+    device = engine->give_up_device();
+    return goes_on;
   }
-  // Before anything is written. A recovery may checkpoint on its way, and adds no more to the
-  // counters than the ring has blocks.
-  const Status countable = check_counters(device->name(), *superblock, superblock->generation);
-  if (!countable) {
-    device->unlock();
-    return countable.error();
-  }
-  // Now that it is ours, and before anything is written that could fail for it.
-  if (const Status ensured = ensure_space(*device, written_ranges(*device, *superblock));
-      !ensured) {
-    device->unlock();
-    return ensured.error();
-  }
-  auto engine = recover(std::move(device), *superblock, options);
-  if (!engine) {
-    return engine;
-  }
-  Status done = begin_epoch(**engine);
-  if (done && *moved_here) {
-    done = end_move(**engine);
+  Status done = is_all ? begin_epoch(*engine, recovery) : Status(is_all.error());
+  if (done && opening->moved_here) {
+    done = end_move(*engine);
   }
   if (done) {
-    done = start(**engine);
+    done = start(*engine);
   }
   if (!done) {
-    (*engine)->abandon();
+    engine->abandon();
     return done.error();
   }
   return engine;
 }
 
-Recovery EngineOpener::recovery_of(Engine& engine) {
-  return {engine.state_, engine.owner_, engine.superblocks_, engine.checkpointer_, engine.anchor_};
-}
-
-// INV7l: an owner of whom nobody knew may live, and commit while it is opened. What it was told it
-// has is on the device, so what is there is recovered once more.
-Result<std::unique_ptr<Engine>> EngineOpener::recover(std::unique_ptr<BlockDevice> device,
-                                                      format::Superblock superblock,
-                                                      const OpenOptions& options) {
-  for (int attempt = 0; attempt < claim_attempts_max; ++attempt) {
-    Result<format::Codec> codec = unlock(*device, superblock, options.keys);
-    if (!codec) {
-      device->unlock();
-      return codec.error();
-    }
-    const bool is_claimed = is_to_be_claimed(device->capabilities(), superblock);
-    std::unique_ptr<Engine> engine(
-        new Engine(std::move(device), superblock, *std::move(codec), options));
-    const Status recovered = recover(*engine);
-    const Result<bool> is_all = !recovered   ? Result<bool>(recovered.error())
-                                : is_claimed ? recovery_of(*engine).claim()
-                                             : Result<bool>(true);
-    if (!is_all) {
-      engine->abandon();
-      return is_all.error();
-    }
-    if (*is_all) {
-      return engine;
-    }
-    device = engine->give_up_device();
-    const Status locked = device->lock_for_writing();
-    const Result<format::Superblock> found =
-        locked ? find_superblock(*device) : Result<format::Superblock>(locked.error());
-    if (!found) {
-      device->unlock();
-      return found.error();
-    }
-    superblock = *found;
+// With the lock, before anything is written.
+Result<EngineOpener::Opening> EngineOpener::check_before_recovery(BlockDevice& device,
+                                                                  Known& known) {
+  const OpenOptions& options = known.options;
+  const Result<format::Superblock> superblock = find_superblock(device);
+  if (!superblock) {
+    return superblock.error();
   }
-  device->unlock();
-  return Error(ErrorKind::in_use,
-               fmt::format("{}: {} goes on writing while it is opened", device->name(),
-                           owner_name(superblock)),
-               "end that process first");
+  if (known.last && !is_of_one_epoch(known.last->superblock, *superblock)) {
+    return Error(ErrorKind::in_use,
+                 fmt::format("{}: another owner has opened it meanwhile ({})", device.name(),
+                             owner_name(*superblock)),
+                 "end one of the two owners; nothing was written");
+  }
+  const Result<bool> moved_here = check_opening(device, *superblock, options);
+  if (!moved_here) {
+    return moved_here.error();
+  }
+  // A recovery may checkpoint on its way, and adds no more to the counters than the ring has
+  // blocks.
+  Status done = check_counters(device.name(), *superblock, superblock->generation);
+  // Now that it is ours, and before anything is written that could fail for it.
+  done = done ? ensure_space(device, written_ranges(device, *superblock)) : done;
+  if (!done) {
+    return done.error();
+  }
+  const bool is_same_key = known.last && known.last->superblock.key_id == superblock->key_id;
+  Result<format::Codec> codec = is_same_key ? Result<format::Codec>(known.last->codec) // At once.
+                                            : unlock(device, *superblock, options.keys);
+  if (!codec) {
+    return codec.error();
+  }
+  Opening opening{.superblock = *superblock, .codec = *std::move(codec), .moved_here = *moved_here};
+  known.last = opening;
+  return opening;
 }
 
-Status EngineOpener::recover(Engine& engine) {
+Recovery EngineOpener::recovery_of(Engine& engine, bool claims) {
+  return {engine.state_,        engine.owner_,  engine.superblocks_,
+          engine.checkpointer_, engine.anchor_, claims};
+}
+
+// Since it was found, and not by this opener.
+bool EngineOpener::is_written_to(const Engine& engine) {
+  const Result<format::SuperblockPair> pair = format::read_superblocks(*engine.state_.device);
+  const format::Superblock& known = engine.state_.superblock;
+  return pair && pair->current() != nullptr &&
+         std::memcmp(pair->current(), &known, sizeof(known)) != 0;
+}
+
+Error EngineOpener::written_to(const Engine& engine) {
+  return {ErrorKind::in_use,
+          fmt::format("{}: {} goes on writing while it is opened", engine.state_.device->name(),
+                      owner_name(engine.state_.superblock)),
+          "end that process first"};
+}
+
+Result<bool> EngineOpener::recover(Engine& engine, Recovery& recovery) {
   Status done = engine.anchor_.begin();
-  done = done ? recovery_of(engine).recover() : done;
-  return done ? engine.state_.refuse_worn_counters() : done;
+  done = done ? recovery.recover() : done;
+  done = done ? engine.state_.refuse_worn_counters() : done;
+  return done ? recovery.settle() : Result<bool>(done.error());
 }
 
-Status EngineOpener::begin_epoch(Engine& engine) {
+Status EngineOpener::begin_epoch(Engine& engine, Recovery& recovery) {
   engine.superblocks_.find_third_copy(engine.state_.superblock);
-  const Status done = recovery_of(engine).begin_epoch();
+  const Status done = recovery.begin_epoch();
   if (done && engine.state_.codec.seals()) {
     // What an exchange of the data key that was cut has left behind. If it stays, another opening
     // takes it away.
@@ -251,7 +278,7 @@ Result<std::unique_ptr<Engine>> EngineOpener::open_for_reading(std::unique_ptr<B
     }
     std::unique_ptr<Engine> engine(
         new Engine(std::move(device), *before, *std::move(codec), options));
-    const Status recovered = recovery_of(*engine).recover();
+    const Status recovered = recovery_of(*engine, false).recover();
     const Result<format::SuperblockPair> after = format::read_superblocks(*engine->state_.device);
     const bool moved =
         !after || after->current() == nullptr || after->current()->sequence != before->sequence;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "store/engine.h"
 #include "store/recovery.h"
@@ -20,13 +21,26 @@ public:
                                                 format::Codec codec, OpenOptions options);
 
 private:
-  static Recovery recovery_of(Engine& engine);
-  /// With all that was acknowledged to whoever had it, and nobody adds to it any more.
-  static Result<std::unique_ptr<Engine>> recover(std::unique_ptr<BlockDevice> device,
-                                                 format::Superblock superblock,
-                                                 const OpenOptions& options);
-  static Status recover(Engine& engine);
-  static Status begin_epoch(Engine& engine);
+  static Recovery recovery_of(Engine& engine, bool claims);
+  struct Opening {
+    format::Superblock superblock; ///< As it was found.
+    format::Codec codec;
+    bool moved_here = false;
+  };
+  /// To all attempts to open it.
+  struct Known {
+    OpenOptions options;
+    std::optional<Opening> last;
+  };
+  /// With an error, `device` is there if it is to be tried anew.
+  static Result<std::unique_ptr<Engine>> open_once(std::unique_ptr<BlockDevice>& device,
+                                                   Known& known);
+  static Result<Opening> check_before_recovery(BlockDevice& device, Known& known);
+  /// See Recovery::settle().
+  static Result<bool> recover(Engine& engine, Recovery& recovery);
+  static bool is_written_to(const Engine& engine);
+  static Error written_to(const Engine& engine);
+  static Status begin_epoch(Engine& engine, Recovery& recovery);
   /// The threads, and what the options want registered.
   static Status start(Engine& engine);
 };

@@ -18,7 +18,9 @@ Status OwnerCheck::look() {
   if (!kept(Barrier::owner_check) || !state_.has_superblock) {
     return {};
   }
-  Status looked = watch_.look(own_superblock(), "nothing was written");
+  constexpr std::string_view remedy = "nothing was written";
+  Status looked = opens_ ? watch_.look_for_same(own_superblock(), remedy)
+                         : watch_.look(own_superblock(), remedy);
   if (!looked &&
       (looked.error().kind() == ErrorKind::in_use || looked.error().kind() == ErrorKind::stale)) {
     return state_.poison(looked.error(), "ownership");

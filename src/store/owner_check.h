@@ -19,6 +19,8 @@ public:
   explicit OwnerCheck(SharedState& state);
 
   [[nodiscard]] OwnerWatch& watch() { return watch_; }
+  /// Until `opens` is false again a look also finds what the owner before has written meanwhile.
+  void opens(bool opens) { opens_ = opens; }
   /// Poisons if the image is not ours any more; not to know is an error, and no more.
   Status look();
   /// A commit's record, durably, and the image is still ours: nobody is answered before both are
@@ -31,6 +33,7 @@ private:
 
   SharedState& state_;
   OwnerWatch watch_;
+  bool opens_ = false; ///< Fixed once the store is open.
 };
 
 } // namespace vnvram

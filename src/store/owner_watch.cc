@@ -99,6 +99,29 @@ Status OwnerWatch::look(const format::Superblock& own, std::string_view remedy) 
   return done;
 }
 
+// INV7l: what an owner has written of its own epoch since is no claim, and is not to be undone.
+Status OwnerWatch::look_for_same(const format::Superblock& own, std::string_view remedy) {
+  alignas(block_size_bytes) SuperblockBytes bytes;
+  Status done = device_.read(0, bytes);
+  done = done ? judge(bytes, own, remedy) : done;
+  if (!done || !kept(Barrier::opening_claim)) {
+    return done;
+  }
+  for (unsigned copy = 0; copy < format::superblock_count; ++copy) {
+    const auto block = std::span(bytes).subspan(copy * block_size_bytes).first<block_size_bytes>();
+    const format::CheckedSuperblock found = format::check_superblock(block, copy);
+    const bool is_same = std::memcmp(&found.superblock, &own, sizeof(own)) == 0;
+    if (found.state == format::SuperblockState::valid && !is_same &&
+        found.superblock.sequence >= own.sequence) {
+      return Error(ErrorKind::in_use,
+                   fmt::format("{}: written to while it was opened ({})", device_.name(),
+                               owner_of(found.superblock)),
+                   fmt::format("end that owner first; {}", remedy));
+    }
+  }
+  return {};
+}
+
 Status OwnerWatch::look_and_write(const format::Superblock& own, std::string_view remedy,
                                   std::uint64_t offset_bytes, std::span<const std::byte> record,
                                   bool& looked) {

@@ -48,8 +48,11 @@ public:
   /// be on the device, taken before the call. Errors: in_use (another owner), stale (the content
   /// was replaced); io, the device's own.
   Status look(const format::Superblock& own, std::string_view remedy);
-  /// The same with a record under way: both have to succeed. `looked`: whether it is not the device
-  /// that has failed, but the judgement.
+  /// For who opens it: the current superblock is the very one that it was recovered from, or has
+  /// written itself since. Else in_use, too: its owner goes on.
+  Status look_for_same(const format::Superblock& own, std::string_view remedy);
+  /// The same as look() with a record under way: both have to succeed. `looked`: whether it is not
+  /// the device that has failed, but the judgement.
   Status look_and_write(const format::Superblock& own, std::string_view remedy,
                         std::uint64_t offset_bytes, std::span<const std::byte> record,
                         bool& looked);

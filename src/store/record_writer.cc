@@ -41,8 +41,10 @@ Status RecordWriter::look_before(std::uint32_t block_count) {
 // INV7a: what this owner has in memory need not be what the image says. Also behind a lock: one can
 // be taken away, or end with a lease.
 Status RecordWriter::write_nothing() {
+  const bool with_commit = owner_.watch().timing() == OwnerWatch::Timing::with_commit;
   const Status still_ours = owner_.look();
-  return still_ours ? still_ours : Status(state_.poison(still_ours.error(), "a commit"));
+  return still_ours || !with_commit ? still_ours
+                                    : Status(state_.poison(still_ours.error(), "a commit"));
 }
 
 Status RecordWriter::write(Directory* changed_directory) {

@@ -12,7 +12,6 @@
 #include "base/host_name.h"
 #include "base/random_bytes.h"
 #include "store/image_view.h"
-#include "store/superblock_reader.h"
 
 namespace vnvram {
 namespace {
@@ -33,6 +32,7 @@ void name_owner(format::Superblock& superblock) {
 } // namespace
 
 Status Recovery::recover() {
+  owner_.opens(state_.writes());
   PageStore& pages = state_.pages;
   ImageView view(*state_.device, state_.superblock, state_.codec, pages, state_.directory,
                  OnDamage::stop);
@@ -50,7 +50,10 @@ Status Recovery::recover() {
           // More than this opener's cache holds: a checkpoint on the way, of what is surely
           // durable.
           view.install_pending();
-          replayed = flushed || !kept(Barrier::recovery_flush) ? Status{} : state_.device->flush();
+          replayed = claims_ && !is_claimed_ ? claim() : replayed;
+          if (replayed && !flushed && kept(Barrier::recovery_flush)) {
+            replayed = state_.device->flush();
+          }
           flushed = true;
           replayed = replayed ? checkpointer_.run(false) : replayed;
         }
@@ -72,36 +75,43 @@ Status Recovery::recover() {
 }
 
 // INV7l: in the epoch as it is, so that its records go on to count, and from the very superblock
-// that was recovered. The flush as in begin_epoch(). A write of that owner may be under way with
-// its look behind it: it has as long to land as ours took.
-Result<bool> Recovery::claim() {
+// that was recovered. The flush as in begin_epoch().
+Status Recovery::claim() {
   format::Superblock claimed = state_.superblock;
   name_owner(claimed);
   Status done = random_bytes(std::as_writable_bytes(std::span(&claimed.claim, 1)));
   done = done && kept(Barrier::open_flush) ? state_.device->flush() : done;
-  if (!done) {
-    return done.error();
-  }
-  const Result<format::Superblock> found = find_superblock(*state_.device);
-  if (!found) {
-    return found.error();
-  }
-  if (found->sequence != state_.superblock.sequence) {
-    return false;
-  }
   const Clock::Time begin = state_.clock.now();
-  done = superblocks_.write(claimed);
-  const Clock::Time end = state_.clock.now();
-  if (done) {
-    state_.clock.sleep_until(end + (end - begin));
-    done = owner_.look();
-  }
-  if (!done) {
-    return done.error();
-  }
+  done = done ? superblocks_.write(claimed) : done;
+  claiming_took_ = state_.clock.now() - begin;
+  is_claimed_ = done.ok();
+  return done;
+}
+
+// A write of that owner may be under way with its look behind it: it has more time to land than
+// ours took, and a long record that has begun to land more than that.
+Result<RingScanner::Next> Recovery::look_behind() {
   RingScanner ring(*state_.device, state_.superblock, state_.codec);
-  const Result<bool> goes_on = ring.goes_on_behind(state_.ring);
-  return goes_on ? Result<bool>(!*goes_on) : goes_on;
+  for (const int times : {4, 32}) {
+    state_.clock.sleep_until(state_.clock.now() + (times * claiming_took_));
+    if (const Status ours = owner_.look(); !ours) {
+      return ours.error();
+    }
+    Result<RingScanner::Next> next = ring.next_behind(state_.ring);
+    if (!next || *next != RingScanner::Next::torn) {
+      return next;
+    }
+  }
+  return RingScanner::Next::torn; // It will be nothing else: its writer has died.
+}
+
+Result<bool> Recovery::settle() {
+  if (!claims_) {
+    return true;
+  }
+  const Status claimed = is_claimed_ ? Status() : claim();
+  const Result<RingScanner::Next> next = claimed ? look_behind() : claimed.error();
+  return next ? Result<bool>(*next != RingScanner::Next::whole) : next.error();
 }
 
 // INV2c: what was read may be in a cache only, and what it replaced is overwritten next. So flush,
@@ -137,6 +147,7 @@ Status Recovery::begin_epoch() {
   if (!done) {
     return done;
   }
+  owner_.opens(false);
   owner_.watch().epoch_begins();
   state_.ring = ring_start(state_.superblock);
   assert(state_.ring.used_blocks == 0 && state_.ring.position < ring_block_count);

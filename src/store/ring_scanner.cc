@@ -162,11 +162,16 @@ Result<bool> RingScanner::next_record(Candidate& candidate, End& end) {
   return found;
 }
 
-Result<bool> RingScanner::goes_on_behind(const RingPosition& place) {
+Result<RingScanner::Next> RingScanner::next_behind(const RingPosition& place) {
   End end;
   end.behind = place;
   Candidate candidate;
-  return next_record(candidate, end);
+  window_blocks_ = 0; // What is there now.
+  const Result<bool> found = next_record(candidate, end);
+  if (!found) {
+    return found.error();
+  }
+  return *found ? Next::whole : end.torn ? Next::torn : Next::none;
 }
 
 Status RingScanner::scan_to_the_break(const OnRecord& on_record, End& end) {

@@ -85,8 +85,9 @@ public:
   };
   Result<End> scan(const OnRecord& on_record);
 
-  /// Whether there is one more record that counts.
-  Result<bool> goes_on_behind(const RingPosition& place);
+  /// Of one more record that counts.
+  enum class Next { none, torn, whole };
+  Result<Next> next_behind(const RingPosition& place);
 
 private:
   struct Candidate {

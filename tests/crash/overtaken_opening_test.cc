@@ -12,6 +12,7 @@
 
 #include "crash/crash_explorer.h"
 #include "support/random.h"
+#include "support/skipping_clock.h"
 
 namespace vnvram::test {
 namespace {
@@ -27,6 +28,9 @@ struct OvertakenCase {
   unsigned commits = 0;    ///< What the owner does in the middle of the opening: this many,
   bool checkpoint = false; ///< and then this,
   bool closes = false;     ///< or that.
+  /// The ring is nearly full first, so that its next commit makes room, and goes over records that
+  /// the opening has read.
+  bool fills_ring = false;
 };
 
 void PrintTo(const OvertakenCase& what, std::ostream* out) {
@@ -45,7 +49,17 @@ public:
     for (int i = 0; i < 3; ++i) {
       change();
     }
-    disk_->set_hook([this](const SimulatedOperation&) { at_operation(); });
+    for (int i = 0; case_.fills_ring && i < 60 && !is_ring_full(); ++i) {
+      change();
+    }
+    disk_->set_hook([this](const SimulatedOperation& operation) {
+      // Between a look and its write nothing without a lock helps (model/owners.pml, LIMIT_STALL).
+      const bool is_written = operation.kind == OperationKind::write_durable &&
+                              operation.offset_bytes < 2 * block_size_bytes;
+      if (!case_.fills_ring || !is_written) {
+        at_operation();
+      }
+    });
     is_opening_ = true;
     auto opened = try_to_open();
     is_opening_ = false;
@@ -75,12 +89,20 @@ private:
   Result<std::unique_ptr<Store>> try_to_open() {
     auto device = std::make_unique<SimulatedDevice>(disk_);
     device->set_capabilities(case_.can);
-    return Store::open(std::move(device), deterministic_options());
+    OpenOptions options = deterministic_options();
+    options.clock = &clock_;
+    return Store::open(std::move(device), std::move(options));
   }
   std::unique_ptr<Store> open() {
     auto store = try_to_open();
     EXPECT_TRUE(store.ok()) << store.error().text();
     return store ? *std::move(store) : nullptr;
+  }
+
+  /// There is no room for one more record of one block, or of two if need be.
+  [[nodiscard]] bool is_ring_full() const {
+    return owner_->info().ring_used_bytes + (2 * block_size_bytes) >=
+           owner_->info().ring_size_bytes;
   }
 
   /// Of the owner. What is not acknowledged may be there or not.
@@ -153,6 +175,7 @@ private:
   const OvertakenCase case_;
   const std::uint64_t count_;
   Random random_{17};
+  SkippingClock clock_;
   StoreState expected_; ///< All that was acknowledged.
   std::optional<StoreState> in_flight_;
   std::shared_ptr<SimulatedDisk> disk_;
@@ -186,26 +209,80 @@ TEST_P(EveryOvertakenOpeningTest, NothingAcknowledgedIsLostWhereverItsOwnerGoesO
   fmt::print("{} commits in the middle of openings, {} openings refused\n", acknowledged, refused);
 }
 
+// Of two that open what a dead one has left, the one that is overtaken by the other is not the one
+// that has it open, and has been answered.
+TEST(OvertakenOpeningTest, WhoHasOpenedItMeanwhileIsNotOvertaken) {
+  unsigned refused = 0;
+  for (std::uint64_t count = 1, operations = 0; operations >= count - 1; ++count) {
+    SCOPED_TRACE(fmt::format("operation {}", count));
+    const auto disk = std::make_shared<SimulatedDisk>(Bytes(image_size_bytes));
+    SkippingClock clock;
+    const auto open = [&] {
+      auto device = std::make_unique<SimulatedDevice>(disk);
+      device->set_capabilities({.write = true, .remote = true});
+      OpenOptions options = deterministic_options();
+      options.clock = &clock;
+      return Store::open(std::move(device), std::move(options));
+    };
+    CreateOptions create;
+    create.ring_size_bytes = ring_size_bytes;
+    create.blobs = {{.spec = {.name = "a", .type = "test", .size_max_bytes = 9000}, .content = {}}};
+    SimulatedDevice device(disk);
+    ASSERT_TRUE(create_image(device, create).ok());
+    const auto dead = open();
+    ASSERT_TRUE(dead.ok() && (*dead)->write("a", Random(1).bytes(100)).ok());
+    std::unique_ptr<Store> other;
+    bool has_looked = false;
+    operations = 0;
+    disk->set_hook([&](const SimulatedOperation& operation) {
+      if (has_looked && operations < count && ++operations == count) {
+        auto opened = open();
+        ASSERT_TRUE(opened.ok()) << opened.error().text();
+        other = *std::move(opened);
+        EXPECT_TRUE(other->write("a", Random(2).bytes(100)).ok());
+      }
+      has_looked = has_looked || operation.offset_bytes >= 2 * block_size_bytes;
+    });
+    const auto opened = open();
+    disk->set_hook({});
+    if (other != nullptr) {
+      refused += opened.ok() ? 0U : 1U; // Else it was overtaken once it had its epoch.
+      const Status told = opened ? (*opened)->write("a", Random(4).bytes(100)) : opened.error();
+      ASSERT_FALSE(told.ok());
+      EXPECT_EQ(told.error().kind(), ErrorKind::in_use) << told.error().text();
+      EXPECT_TRUE(other->write("a", Random(3).bytes(100)).ok());
+    }
+  }
+  EXPECT_GT(refused, 10U);
+}
+
 std::vector<OvertakenCase> overtaken_cases() {
   std::vector<OvertakenCase> list;
   for (const auto& [where, can] :
        {std::pair{"Here", DeviceCapabilities{.write = true}},
         std::pair{"HereWithALookBesideTheWrite",
                   DeviceCapabilities{.write = true, .read_beside_write = true}},
-        std::pair{"Remote", DeviceCapabilities{.write = true, .remote = true}}}) {
+        std::pair{"Remote", DeviceCapabilities{.write = true, .remote = true}},
+        std::pair{"Nbd",
+                  DeviceCapabilities{.write = true, .content_may_change = true, .remote = true}}}) {
     const auto add = [&, where = where, can = can](const char* what, unsigned commits,
-                                                   bool checkpoint, bool closes) {
+                                                   bool checkpoint, bool closes,
+                                                   bool fills_ring = false) {
       list.push_back({.name = fmt::format("{}{}", where, what),
                       .can = can,
                       .commits = commits,
                       .checkpoint = checkpoint,
-                      .closes = closes});
+                      .closes = closes,
+                      .fills_ring = fills_ring});
     };
     add("ACommit", 1, false, false);
     add("ThreeCommits", 3, false, false);
     add("ACheckpoint", 0, true, false);
     add("ACommitAndACheckpoint", 1, true, false);
     add("ACommitAndTheEnd", 1, false, true);
+    if (can.content_may_change) { // Else a half is always free.
+      add("CommitsInAFullRing", 3, false, false, true);
+    }
   }
   return list;
 }

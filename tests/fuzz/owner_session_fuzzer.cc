@@ -212,7 +212,7 @@ private:
   FullnessWatch fullness_{clock_, [](const NearlyFull&) {}};
   ServiceCounters counters_;
   FrontEndRenewal front_ends_{{}};
-  Roundup roundup_;
+  Roundup roundup_{[](std::uint64_t) { return true; }};
   HeaderChanges header_{keeper_};
   Departure departure_{keeper_, holds_, hand_over_, {}};
   const OwnerParts parts_{"disk",      keeper_,  writers_,  events_,   holds_, list_,
