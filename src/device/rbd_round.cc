@@ -70,10 +70,12 @@ void RbdRound::answered(rbd_completion_t completion, void* under_way) {
 }
 
 void RbdRound::has_answer(std::size_t index, ssize_t result, std::vector<std::byte> bytes) {
-  const std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
   results_[index] = result;
   read_bytes_[index] = std::move(bytes);
-  if (--pending_ == 0) {
+  const bool are_all = --pending_ == 0;
+  lock.unlock(); // Who is woken with it held waits once more.
+  if (are_all) {
     answered_.notify_all();
   }
 }

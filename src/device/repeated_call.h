@@ -31,7 +31,7 @@ public:
   ~RepeatedCall() {
     const std::lock_guard lock(shared_->mutex);
     shared_->ends = true;
-    shared_->changed.notify_all();
+    shared_->asked.notify_all();
   }
 
   /// From any thread; they take turns. Nothing: it has not come back after `patience`, or an
@@ -42,8 +42,9 @@ private:
   struct Shared {
     explicit Shared(std::function<Answer()> made) : call(std::move(made)) {}
     const std::function<Answer()> call;
-    std::mutex mutex; ///< Guards the next.
-    std::condition_variable changed;
+    std::mutex mutex; ///< Guards the next. Nobody is woken with it held, to wait again.
+    std::condition_variable asked;   ///< For the thread.
+    std::condition_variable changed; ///< For the callers.
     bool has_thread = false;
     bool is_taken = false; ///< It is somebody's turn.
     bool is_asked = false;
@@ -61,7 +62,7 @@ private:
 template <typename Answer> void RepeatedCall<Answer>::work(Shared& shared) {
   std::unique_lock lock(shared.mutex);
   while (true) {
-    shared.changed.wait(lock, [&] { return shared.is_asked || shared.ends; });
+    shared.asked.wait(lock, [&] { return shared.is_asked || shared.ends; });
     if (!shared.is_asked) {
       return;
     }
@@ -76,7 +77,9 @@ template <typename Answer> void RepeatedCall<Answer>::work(Shared& shared) {
       return;
     }
     shared.answer = std::move(*answer);
+    lock.unlock();
     shared.changed.notify_all();
+    lock.lock();
   }
 }
 
@@ -104,7 +107,9 @@ std::optional<Answer> RepeatedCall<Answer>::operator()(std::chrono::milliseconds
   shared.is_taken = true;
   if (start_thread()) {
     shared.is_asked = true;
-    shared.changed.notify_all();
+    lock.unlock();
+    shared.asked.notify_all();
+    lock.lock();
     shared.changed.wait_until(lock, deadline, [&] { return shared.answer.has_value(); });
   } else { // Then without a deadline.
     lock.unlock();
@@ -118,6 +123,7 @@ std::optional<Answer> RepeatedCall<Answer>::operator()(std::chrono::milliseconds
     leave_behind();
   }
   shared.is_taken = false;
+  lock.unlock();
   shared.changed.notify_all();
   return answer;
 }

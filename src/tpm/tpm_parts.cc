@@ -181,14 +181,14 @@ bool is_elsewhere(BlobClient& client) {
 }
 
 // It is seen, and comes when its owner is asked for it.
-Result<Tpm> make_standing_by(Tpm made, const Options& options, const Log& log) {
+Status let_stand_by(Tpm& made, const Options& options, const Log& log) {
   const Result<TpmVersion> version =
       find_tpm_version(*made.client, options.name(), {options.version, options.blobs_prefix});
   if (!version.ok()) {
     return version.error();
   }
   add_empty_tpm(made, *version, options, log);
-  return made;
+  return {};
 }
 
 Result<Tpm> make_attached(const Options& options, const Log& log) {
@@ -196,9 +196,10 @@ Result<Tpm> make_attached(const Options& options, const Log& log) {
   if (!opened.ok()) {
     return opened.error();
   }
-  Tpm made = *std::move(opened);
+  Tpm& made = *opened;
   if (options.shared && made.keeper == nullptr && is_elsewhere(*made.client)) {
-    return make_standing_by(std::move(made), options, log);
+    const Status stands_by = let_stand_by(made, options, log);
+    return stands_by.ok() ? std::move(opened) : stands_by.error();
   }
   Result<TpmImage> image =
       read_tpm_image(*made.client, options.name(), {options.version, options.blobs_prefix});
@@ -219,13 +220,14 @@ Result<Tpm> make_attached(const Options& options, const Log& log) {
   if (!ready.ok()) {
     return ready.error();
   }
-  return made;
+  return opened;
 }
 
 // What another process says of its TPM is not to be read before this one has given up its rights.
 Result<Tpm> make_successor(const Options& options, const Log& log) {
   Result<Tpm> made = open_image(options, log);
-  return made.ok() ? make_standing_by(*std::move(made), options, log) : made.error();
+  const Status stands_by = made.ok() ? let_stand_by(*made, options, log) : made.error();
+  return stands_by.ok() ? std::move(made) : stands_by.error();
 }
 
 } // namespace
