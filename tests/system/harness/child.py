@@ -1,10 +1,11 @@
 """A process that ends with the test, whatever ends the test."""
 
 import os
-import select
 import signal
 import subprocess
 import time
+
+from .readable import readable
 
 
 # How long is waited for what must come: longer than a busy machine stalls, and than a guest's kernel
@@ -47,7 +48,7 @@ class Child:
 
     def wait(self, seconds=PATIENCE_SECONDS):
         if self._process.returncode is None:
-            ready, _, _ = select.select([self.pidfd], [], [], seconds)
+            ready = readable([self.pidfd], seconds)
             if not ready:
                 raise TimeoutError(f"{self.argv[0]} (pid {self.pid}) still runs after {seconds} s")
             self._process.wait()

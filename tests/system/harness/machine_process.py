@@ -1,13 +1,13 @@
 """vnvram serve with a machine's devices: one command, one image, TPM and NBD exports."""
 
 import os
-import select
 import signal
 import subprocess
 import sys
 
 from .child import PATIENCE_SECONDS
 from .owner_process import OwnerProcess
+from .readable import readable
 from .vnvram import vnvram
 
 
@@ -48,7 +48,7 @@ class MachineProcess(OwnerProcess):
             signal.pidfd_send_signal(pidfd, signal.SIGKILL)
         self.kill()
         for pidfd in pidfds:
-            ended, _, _ = select.select([pidfd], [], [], PATIENCE_SECONDS)
+            ended = readable([pidfd], PATIENCE_SECONDS)
             os.close(pidfd)
             if not ended:
                 raise TimeoutError(f"a process of the machine still runs {PATIENCE_SECONDS} s after "

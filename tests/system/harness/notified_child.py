@@ -1,9 +1,9 @@
 """A daemon that says by itself when it serves, the way it tells systemd."""
 
-import select
 import socket
 
 from .child import Child, Deadline, PATIENCE_SECONDS
+from .readable import readable
 
 
 def start_notified(argv, log, notify_path, inherits=()):
@@ -23,7 +23,7 @@ def started_ready(notify_path, start):
 def _wait_ready(child, notify, seconds):
     deadline = Deadline(seconds)
     while True:
-        ready, _, _ = select.select([notify, child.pidfd], [], [], deadline.left())
+        ready = readable([notify, child.pidfd], deadline.left())
         if notify in ready:
             if b"READY=1" in notify.recv(4096).split(b"\n"):
                 return

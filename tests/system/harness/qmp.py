@@ -1,10 +1,10 @@
 """QEMU's machine protocol, as far as the tests need it."""
 
 import json
-import select
 import socket
 
 from .child import Deadline, PATIENCE_SECONDS
+from .readable import readable
 
 
 class QmpError(Exception):
@@ -25,7 +25,7 @@ class Qmp:
 
     def accept(self, pidfd, seconds=PATIENCE_SECONDS):
         """Waits for QEMU, or for its end."""
-        ready, _, _ = select.select([self._listener, pidfd], [], [], seconds)
+        ready = readable([self._listener, pidfd], seconds)
         if self._listener not in ready:
             raise QmpError("QEMU ended before it connected" if ready else "QEMU did not connect")
         self._connection, _ = self._listener.accept()
@@ -60,7 +60,7 @@ class Qmp:
 
     def _message(self, deadline):
         while b"\n" not in self._buffer:
-            ready, _, _ = select.select([self._connection], [], [], deadline.left())
+            ready = readable([self._connection], deadline.left())
             if not ready:
                 raise TimeoutError(f"QEMU's monitor: no answer in {deadline.seconds} s")
             data = self._connection.recv(65536)

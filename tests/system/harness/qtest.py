@@ -1,9 +1,9 @@
 """QEMU's qtest socket: what a CPU would read and write, without a CPU."""
 
-import select
 import socket
 
 from .child import Deadline, PATIENCE_SECONDS
+from .readable import readable
 
 
 class QtestError(Exception):
@@ -23,7 +23,7 @@ class Qtest:
 
     def accept(self, pidfd, seconds=PATIENCE_SECONDS):
         """Waits for QEMU, or for its end."""
-        ready, _, _ = select.select([self._listener, pidfd], [], [], seconds)
+        ready = readable([self._listener, pidfd], seconds)
         if self._listener not in ready:
             raise QtestError("QEMU ended before it connected" if ready else "QEMU did not connect")
         self._connection, _ = self._listener.accept()
@@ -43,7 +43,7 @@ class Qtest:
 
     def _line(self, deadline):
         while b"\n" not in self._buffer:
-            ready, _, _ = select.select([self._connection], [], [], deadline.left())
+            ready = readable([self._connection], deadline.left())
             if not ready:
                 raise TimeoutError(f"QEMU's qtest: no answer in {deadline.seconds} s")
             data = self._connection.recv(4096)

@@ -1,10 +1,10 @@
 """swtpm itself, the other side of comparisons and of migrations, or ours in its place."""
 
 import itertools
-import select
 import socket
 
 from .child import Child, Deadline, PATIENCE_SECONDS
+from .readable import readable
 
 
 class SwtpmProcess:
@@ -35,7 +35,7 @@ class SwtpmProcess:
             with socket.socket(socket.AF_UNIX) as probe:
                 if probe.connect_ex(str(self.control)) == 0:
                     return
-            ended, _, _ = select.select([self.child.pidfd], [], [], 0.01)
+            ended = readable([self.child.pidfd], 0.01)
             if ended or deadline.passed():
                 self.child.kill()
                 raise AssertionError(f"swtpm does not listen: {self.log.read_text(errors='replace')}")

@@ -2,7 +2,6 @@
 
 import array
 import os
-import select
 import socket
 import struct
 import subprocess
@@ -14,6 +13,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 # pylint: disable=wrong-import-position
 from harness.child import Child, Deadline, PATIENCE_SECONDS
+from harness.readable import readable
 from harness.shows_logs import ShowsLogs
 from harness.tpm_process import TpmProcess, program
 from harness.vnvram import create, vnvram
@@ -39,7 +39,7 @@ def receive(sock, size, seconds=PATIENCE_SECONDS):
     """Exactly so many bytes; fewer only when the peer closes."""
     data, deadline = b"", Deadline(seconds)
     while len(data) < size:
-        ready, _, _ = select.select([sock], [], [], deadline.left())
+        ready = readable([sock], deadline.left())
         if not ready:
             raise TimeoutError(f"{len(data)} of {size} bytes after {seconds} s: {data.hex()}")
         piece = sock.recv(size - len(data))
@@ -51,7 +51,7 @@ def receive(sock, size, seconds=PATIENCE_SECONDS):
 
 def is_silent(sock):
     """Nothing to read, and not closed."""
-    return not select.select([sock], [], [], 0)[0]
+    return not readable([sock], 0)
 
 
 class TpmClient:
