@@ -16,12 +16,12 @@ namespace vnvram {
 /// themselves.
 [[nodiscard]] bool owners_may_be_unseen(int fd);
 
+/// The same for files, by their file system's magic number (statfs(2)).
+[[nodiscard]] bool has_locks_of_one_host(std::uint64_t magic);
+
 /// Whether an open file keeps its inode number, as seen by its name. Not where it is made up by the
 /// client, anew with each look.
 [[nodiscard]] bool inodes_last(int fd);
-
-/// The same for a file by its file system's magic number (statfs(2)).
-[[nodiscard]] bool has_locks_of_one_host(std::uint64_t magic);
 
 /// The same as the first by a file system's magic number (statfs(2)).
 [[nodiscard]] bool is_shared_file_system(std::uint64_t magic);

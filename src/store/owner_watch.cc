@@ -157,8 +157,8 @@ Status OwnerWatch::judge(const SuperblockBytes& bytes, const format::Superblock&
     }
     // Only a whole one counts: damage to a copy is nobody's claim. Nor is one that was there, and
     // older, when we opened: two that raced to open may have left one each.
-    if (same_epoch(found, own) &&
-        !is_claimed(found, own)) { // An earlier one of our own in a newer one's place.
+    // An earlier one of our own in a newer one's place.
+    if (same_epoch(found, own) && !is_claimed(found, own)) {
       went_back = went_back || copy == own.copy;
     } else if (found.sequence >= own.sequence) {
       return Error(ErrorKind::in_use,

@@ -50,6 +50,15 @@ protected:
     ASSERT_OK(source_.keeper.attach({.location = location_}));
     ASSERT_OK(source_.write("one"));
   }
+  /// With an image, to be opened by two at a time.
+  static std::shared_ptr<MemoryDisk> disk_without_a_lock() {
+    auto disk = std::make_shared<MemoryDisk>(std::uint64_t{4} << 20U);
+    CreateOptions options;
+    options.blobs = {{.spec = spec("a", 100)}};
+    MemoryDevice created(disk);
+    EXPECT_OK(create_image(created, options));
+    return disk;
+  }
   void must_have(Owner& owner, std::string_view text) {
     EXPECT_EQ(owner.shared.standing(), Standing::ours);
     EXPECT_EQ(owner.content(), bytes(text));
@@ -201,11 +210,7 @@ TEST_F(SharedImageTest, WhatWaitsIsRefusedWhenNobodyGoesOnHere) {
 }
 
 TEST_F(SharedImageTest, WhoIsOvertakenBeforeTheSealLetsGo) {
-  const auto disk = std::make_shared<MemoryDisk>(std::uint64_t{4} << 20U);
-  CreateOptions options;
-  options.blobs = {{.spec = spec("a", 100)}};
-  MemoryDevice created(disk);
-  ASSERT_OK(create_image(created, options));
+  const auto disk = disk_without_a_lock();
   const auto hook = std::make_shared<HookedDevice::Hook>();
   const auto unlocked = [&] { return std::make_unique<HookedDevice>(disk, hook, false); };
   Owner here("disk");
@@ -219,11 +224,8 @@ TEST_F(SharedImageTest, WhoIsOvertakenBeforeTheSealLetsGo) {
 
 // It is there, though nobody could be told so: that was nobody else.
 TEST_F(SharedImageTest, WhoCouldNotWriteHasNotLostIt) {
-  const auto disk = std::make_shared<MemoryDisk>(std::uint64_t{4} << 20U);
-  CreateOptions options;
-  options.blobs = {{.spec = spec("a", 100)}};
+  const auto disk = disk_without_a_lock();
   MemoryDevice medium(disk);
-  ASSERT_OK(create_image(medium, options));
   const auto hook = std::make_shared<HookedDevice::Hook>();
   Owner here("disk");
   ASSERT_OK(
